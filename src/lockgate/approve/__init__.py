@@ -1,0 +1,1 @@
+"""Who asked, who may answer, what exactly they sign."""

@@ -1,0 +1,1 @@
+"""The tamper-evident log: Merkle tree, checkpoints, proofs."""

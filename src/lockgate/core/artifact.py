@@ -1,0 +1,149 @@
+"""Artifacts: one file or a set of files under a package URL, and the lock that lists them."""
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated
+
+import msgspec
+
+from lockgate.core.errors import InputError
+from lockgate.core.wire import Document
+
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+"""SHA-256 as 64 lower-case hexadecimal digits."""
+
+Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+"""A length in bytes; never above 2**53, so that every JSON reader holds it exactly."""
+
+PATH_LIMIT = 1024
+"""Longest path inside a lock or snapshot, in characters."""
+
+
+class UnsafePathError(InputError):
+    """A path could lead outside its folder or be read in two ways."""
+
+    code = "LG-1003"
+    advice = "Paths are relative, use '/', and have no empty, '.' or '..' part nor control character."
+
+
+def safe_path(path: str) -> str:
+    """Return the path when it is a plain relative one.
+
+    Raises:
+        UnsafePathError: It is absolute, over-long, climbs, or has control characters.
+
+    """
+    parts = path.split("/")
+    bad = (
+        not path
+        or len(path) > PATH_LIMIT
+        or "\\" in path
+        or any(part in {"", ".", ".."} for part in parts)
+        or any(not char.isprintable() for char in path)
+        or PurePosixPath(path).as_posix() != path
+    )
+    if bad:
+        what = f"The path {path[:120]!r} is not allowed."
+        raise UnsafePathError(what)
+    return path
+
+
+class Kind(StrEnum):
+    """What an artifact is; each kind has its own inspectors and mirror."""
+
+    PYTHON = "python"
+    MODEL = "model"
+    DOCUMENT = "document"
+    FILE = "file"
+
+
+class Role(StrEnum):
+    """What a file is inside its artifact."""
+
+    DISTRIBUTION = "distribution"
+    CORE_METADATA = "core-metadata"
+    PROVENANCE = "provenance"
+    WEIGHTS = "weights"
+    TOKENIZER = "tokenizer"
+    CONFIGURATION = "configuration"
+    DOCUMENT = "document"
+    LICENCE = "licence"
+    OTHER = "other"
+
+
+class ArtifactFile(Document, frozen=True):
+    """One file: where it lies (unique in a lock), how long it is, what it hashes to.
+
+    `source` is the address or package that it came from, for people; nothing is fetched by it.
+    """
+
+    path: str
+    role: Role
+    size: Size
+    sha256: Digest
+    source: str = ""
+    uploaded: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse paths that are not plain relative ones."""
+        safe_path(self.path)
+
+
+class Origin(Document, frozen=True):
+    """Where an artifact was taken from when it came inside another one."""
+
+    purl: str
+    member: str
+    sha256: Digest
+
+
+class Artifact(Document, frozen=True):
+    """One or more files with a package URL, a licence and a label.
+
+    `attributes` carries what a kind needs: ``requires-python`` (python), ``collection`` and
+    ``title`` (document), ``format`` and ``task`` (model: ``gguf`` or ``onnx``; ``chat`` or
+    ``embed``).
+    """
+
+    purl: str
+    kind: Kind
+    name: str
+    version: str
+    files: tuple[ArtifactFile, ...]
+    licence: str = "unknown"
+    label: str = "internal"
+    origin: Origin | None = None
+    attributes: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Length of all files together, in bytes."""
+        return sum(file.size for file in self.files)
+
+
+class Lock(Document, frozen=True):
+    """What a manifest resolved to: every file with its size and digest, signed by the collector."""
+
+    format: str
+    lane: str
+    created: datetime
+    manifest_sha256: Digest
+    artifacts: tuple[Artifact, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a lock that names one path or one package URL twice."""
+        seen: set[str] = set()
+        for name in (f.path for a in self.artifacts for f in a.files):
+            if name in seen:
+                what = f"The lock lists the path {name!r} twice."
+                raise UnsafePathError(what)
+            seen.add(name)
+        purls = [a.purl for a in self.artifacts]
+        if len(set(purls)) != len(purls):
+            twice = next(p for p in purls if purls.count(p) > 1)
+            what = f"The lock lists {twice} twice."
+            raise InputError(what)
+
+
+LOCK_FORMAT = "lockgate-lock/1"

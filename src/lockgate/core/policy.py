@@ -1,0 +1,80 @@
+"""The admission policy: what may enter, who must agree, for how long. Data and one decision."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+
+from lockgate.core.verdict import Outcome, Severity, Verdict
+from lockgate.core.wire import Document
+
+_SEVERITIES = list(Severity)
+
+
+class OpaqueRule(Document, frozen=True):
+    """Which opaque content a policy admits: by detected type, and who has to look.
+
+    `source` says which provenance is demanded: a file counts only when the collector's signed
+    lock names where it came from.
+    """
+
+    detected: str
+    source: str = "collector-signed-lock"
+    scanner: str = "structure"
+    approvers: Annotated[int, msgspec.Meta(ge=2, le=16)] = 2
+
+
+class Policy(Document, frozen=True):
+    """The rules of one site. It is part of the signed site root."""
+
+    version: Annotated[int, msgspec.Meta(ge=1)] = 1
+    profile: str = "small-team"
+    approvers: Annotated[int, msgspec.Meta(ge=2, le=16)] = 2
+    approval_seconds: Annotated[int, msgspec.Meta(ge=60)] = 7 * 86400
+    receive_seconds: Annotated[int, msgspec.Meta(ge=3600)] = 30 * 86400
+    skew_seconds: Annotated[int, msgspec.Meta(ge=0)] = 86400
+    clock_jump_seconds: Annotated[int, msgspec.Meta(ge=3600)] = 90 * 86400
+    maximum_severity: Severity = Severity.LOW
+    opaque: tuple[OpaqueRule, ...] = ()
+    labels: tuple[str, ...] = ("public", "internal")
+
+
+class Held(Document, frozen=True):
+    """One reason why an artifact stays in quarantine, and what would resolve it."""
+
+    purl: str
+    path: str
+    reason: str
+    resolve: str
+
+
+def judge(policy: Policy, purl: str, label: str, verdicts: Iterable[Verdict]) -> tuple[Held, ...]:
+    """Return the reasons that hold an artifact back; none when the policy lets it through.
+
+    Fails closed: an outcome or label that no rule admits is a reason.
+    """
+    held: list[Held] = []
+    if label not in policy.labels:
+        reason = f"The label {label!r} is not one that this site may hold."
+        held.append(
+            Held(purl=purl, path="", reason=reason, resolve="Label it in the manifest, or change the policy.")
+        )
+    admitted = {rule.detected for rule in policy.opaque}
+    bound = _SEVERITIES.index(policy.maximum_severity)
+    for verdict in verdicts:
+        above = [f for f in verdict.findings if _SEVERITIES.index(f.severity) > bound]
+        reason = resolve = ""
+        if above:
+            first = above[0]
+            reason = f"{first.code} ({first.severity}) at {first.where}: {first.why}"
+            resolve = "Bring a version without it, or waive the finding with two approvals."
+        elif verdict.outcome is Outcome.INCOMPLETE:
+            known = f"{verdict.covered} of {verdict.size} bytes"
+            reason = f"Inspection is incomplete: {known} understood as {verdict.detected}."
+            resolve = "Repack it in a supported format, or install an inspector for it."
+        elif verdict.outcome is Outcome.OPAQUE and verdict.detected not in admitted:
+            reason = f"Opaque content ({verdict.detected}) that no rule of the policy admits."
+            resolve = "Add an opaque rule for this type to the policy (two signatures)."
+        if reason:
+            held.append(Held(purl=purl, path=verdict.path, reason=reason, resolve=resolve))
+    return tuple(held)

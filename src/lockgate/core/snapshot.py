@@ -1,0 +1,37 @@
+"""Snapshots: an immutable set of admitted artifacts with every page that serves them."""
+
+from datetime import datetime
+
+from lockgate.core.artifact import Artifact, Digest, Size
+from lockgate.core.wire import Document
+
+SNAPSHOT_FORMAT = "lockgate-snapshot/1"
+
+
+class Admitted(Document, frozen=True):
+    """An artifact with the crossing that brought it and the digest of its verdicts."""
+
+    artifact: Artifact
+    crossing: int
+    crate_sha256: Digest
+    verdicts_sha256: Digest
+    outcome: str
+
+
+class Generated(Document, frozen=True):
+    """A page that a mirror serves and nobody uploaded: an index, a tree listing, a Release file."""
+
+    path: str
+    media_type: str
+    size: Size
+    sha256: Digest
+
+
+class Snapshot(Document, frozen=True):
+    """Everything that one channel serves. Its digest is what the approvers sign."""
+
+    format: str
+    lane: str
+    created: datetime
+    admitted: tuple[Admitted, ...]
+    generated: tuple[Generated, ...]

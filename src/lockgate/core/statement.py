@@ -1,0 +1,116 @@
+"""The statement that approvers sign, and the decision whether enough of them did."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from lockgate.core.artifact import Digest
+from lockgate.core.errors import PolicyError
+from lockgate.core.roots import Purpose, Root
+from lockgate.core.wire import Document
+
+STATEMENT_FORMAT = "lockgate-statement/1"
+STATEMENT_TYPE = "application/vnd.lockgate.statement+json"
+"""DSSE payload type of a statement."""
+
+
+class Operation(StrEnum):
+    """What the approvers agree to."""
+
+    PUBLISH = "publish"
+    REJECT = "reject"
+    ROLLBACK = "rollback"
+
+
+class OwnRequestError(PolicyError):
+    """The requester tried to approve their own request."""
+
+    code = "LG-3001"
+    advice = "Another person with an approver key has to sign."
+
+
+class TooFewApproversError(PolicyError):
+    """Fewer distinct persons approved than the policy demands."""
+
+    code = "LG-3002"
+    advice = "Show the statement to another approver: `lockgate gate show`, then `lockgate approve`."
+
+
+class StatementExpiredError(PolicyError):
+    """The statement is past its expiry."""
+
+    code = "LG-3003"
+    advice = "Ask for a new statement with `lockgate gate request` and sign that one."
+
+
+class Statement(Document, frozen=True):
+    """Exactly what is signed (design: crossing, "Approval"). Any change voids the approvals."""
+
+    format: str
+    lane: str
+    operation: Operation
+    crossing: int
+    crate_sha256: Digest
+    snapshot_sha256: Digest
+    verdicts_sha256: Digest
+    waivers: tuple[str, ...]
+    policy_sha256: Digest
+    custody_sha256: Digest
+    channel: str
+    channel_version: Annotated[int, msgspec.Meta(ge=1)]
+    previous_sha256: Digest
+    requester: str
+    log_checkpoint: str
+    nonce: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    created: datetime
+    expires: datetime
+
+
+NOTHING = "0" * 64
+"""Stands where a statement has no digest to name (first snapshot, no custody chain)."""
+
+
+def approved_by(
+    statement: Statement, keyids: Mapping[str, bool], site: Root, at: datetime, *, need: int
+) -> frozenset[str]:
+    """Return the persons that approved, and demand `need` distinct ones without the requester.
+
+    Args:
+        statement: What they signed.
+        keyids: Key id → whether its signature over the statement verified.
+        site: The site root that names approvers.
+        at: The moment that expiry is judged by.
+        need: How many distinct persons the policy demands.
+
+    Raises:
+        StatementExpiredError: At or past the statement's expiry, or made in the future.
+        OwnRequestError: The requester is among those who signed.
+        TooFewApproversError: Fewer than `need` persons.
+        UnknownKeyError, KeyPurposeError, KeyExpiredError: A key that may not approve.
+
+    """
+    if at >= statement.expires:
+        when = f"{statement.expires:%Y-%m-%d %H:%M} UTC"
+        what = f"The statement for crossing {statement.crossing} expired on {when}."
+        raise StatementExpiredError(what)
+    skew = timedelta(seconds=site.policy.skew_seconds if site.policy else 0)
+    if statement.created > at + skew:
+        what = f"The statement for crossing {statement.crossing} is dated in the future."
+        raise StatementExpiredError(what, advice="Compare the clocks of the two machines.")
+    people: set[str] = set()
+    for keyid, valid in keyids.items():
+        if not valid:
+            continue
+        person = site.held(keyid, Purpose.APPROVER, at).person
+        if person == statement.requester:
+            what = f"{person} asked for this and cannot approve it."
+            raise OwnRequestError(what)
+        people.add(person)
+    if len(people) < need:
+        who = ", ".join(sorted(people)) or "nobody"
+        what = f"{len(people)} of {need} needed persons approved ({who})."
+        raise TooFewApproversError(what)
+    return frozenset(people)

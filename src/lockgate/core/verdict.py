@@ -1,0 +1,60 @@
+"""Verdicts: what inspection says of a file, bound to its digest and to who said it."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from lockgate.core.artifact import Digest, Size
+from lockgate.core.wire import Document
+
+
+class Outcome(StrEnum):
+    """The four outcomes. Neither opaque nor incomplete is ever shown as clean."""
+
+    CLEAN = "clean"
+    OPAQUE = "opaque"
+    INCOMPLETE = "incomplete"
+    FINDINGS = "findings"
+
+
+_RANK = {Outcome.CLEAN: 0, Outcome.OPAQUE: 1, Outcome.INCOMPLETE: 2, Outcome.FINDINGS: 3}
+
+
+class Severity(StrEnum):
+    """How bad a finding is; `INFO` alone does not change an outcome."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Finding(Document, frozen=True):
+    """One thing an inspector saw: a stable code, how bad, where in the file, and why."""
+
+    code: str
+    severity: Severity
+    where: str
+    why: str
+
+
+class Verdict(Document, frozen=True):
+    """What was found in one file.
+
+    `covered` counts the bytes that a validated parser claimed; a verdict is never clean when
+    it is less than `size`. `inspectors` names each inspector with its version.
+    """
+
+    path: str
+    sha256: Digest
+    size: Size
+    detected: str
+    outcome: Outcome
+    covered: Size
+    findings: tuple[Finding, ...]
+    inspectors: tuple[str, ...]
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """Return the least favourable of some outcomes (clean when there are none)."""
+    return max(outcomes, key=_RANK.__getitem__, default=Outcome.CLEAN)

@@ -1,0 +1,85 @@
+"""The one encoding of every document that Lockgate signs or hashes.
+
+Documents are frozen structs; their bytes are JSON in canonical form: UTF-8, keys sorted, no
+white space, integers only. For such values this equals the JSON Canonicalization Scheme
+(RFC 8785). Reading refuses every byte string that is not its own canonical encoding, so no
+byte of a document is free (duplicate keys, spacing and escapes included).
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from lockgate.core.errors import MalformedDocumentError, NotCanonicalError, TooLargeError
+
+DOCUMENT_LIMIT = 64 * 1024 * 1024
+"""Largest document that is read, in bytes, where the caller names no other bound."""
+
+D = TypeVar("D")
+
+
+class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of everything that is signed, hashed or stored as canonical JSON."""
+
+
+def _refuse(value: Any) -> Any:
+    msg = f"{type(value).__name__} has no canonical form"
+    raise TypeError(msg)
+
+
+_encoder = msgspec.json.Encoder(order="sorted", enc_hook=_refuse)
+
+
+def encode(document: Any) -> bytes:
+    """Return the canonical bytes of a document (or of plain lists, dicts, strings, integers)."""
+    return _encoder.encode(document)
+
+
+def digest_of(document: Any) -> str:
+    """Return the SHA-256 (64 lower-case hex digits) of the canonical bytes."""
+    return hashlib.sha256(encode(document)).hexdigest()
+
+
+def decode(kind: type[D], data: bytes, *, limit: int = DOCUMENT_LIMIT, name: str = "") -> D:
+    """Read a document and demand that the bytes are its canonical encoding.
+
+    Args:
+        kind: The struct type.
+        data: The bytes.
+        limit: Largest accepted length in bytes.
+        name: What to call the document in errors.
+
+    Raises:
+        TooLargeError: Longer than `limit`.
+        MalformedDocumentError: Not JSON, or not of this type.
+        NotCanonicalError: Valid, but not in canonical form.
+
+    """
+    label = name or kind.__name__
+    if len(data) > limit:
+        what = f"{label} has {len(data)} bytes; at most {limit} are read."
+        raise TooLargeError(what, limit="document_bytes")
+    try:
+        document = msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        what = f"{label} is malformed: {error}."
+        raise MalformedDocumentError(what) from error
+    again = encode(document)
+    if again != data:
+        pairs = zip(again, data, strict=False)
+        at = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(again), len(data)))
+        what = f"{label} is not in canonical form."
+        raise NotCanonicalError(what, document=label, offset=at)
+    return document
+
+
+def whole_second(moment: datetime) -> datetime:
+    """Return the moment in UTC, cut to whole seconds, as documents carry it."""
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def stamp(moment: datetime) -> str:
+    """Return a moment as RFC 3339 text in UTC with whole seconds."""
+    return whole_second(moment).strftime("%Y-%m-%dT%H:%M:%SZ")

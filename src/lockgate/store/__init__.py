@@ -1,0 +1,1 @@
+"""Bytes by SHA-256 and records, behind two small ports."""

@@ -1,0 +1,1 @@
+"""Keys, signatures, the two roots, update metadata, attestations, sealing to recipients."""

@@ -1,0 +1,66 @@
+"""Errors of the trust room."""
+
+from lockgate.core.errors import InputError, TrustError
+
+
+class EnvelopeError(TrustError):
+    """A signed envelope is malformed or carries bytes that nobody signed."""
+
+    code = "LG-2101"
+    advice = "The file was altered or cut short. Ask the sender for it again."
+
+
+class SignatureError(TrustError):
+    """A signature does not verify."""
+
+    code = "LG-2102"
+    advice = "Somebody changed the document after it was signed, or signed it with another key."
+
+
+class WrongLaneError(TrustError):
+    """A document of another lane."""
+
+    code = "LG-2103"
+    advice = "Each lane has its own roots and keys. Use the document of this lane."
+
+
+class PinMismatchError(TrustError):
+    """A root is not the one that was pinned when the lane was made."""
+
+    code = "LG-2104"
+    advice = "Read the words of `lockgate root show` aloud on both sides; they must be the same."
+
+
+class RootChainError(TrustError):
+    """A newer root is not signed by the thresholds of the old and the new root."""
+
+    code = "LG-2105"
+    advice = "Hold the lane and ask the holders of the supply root."
+
+
+class UpdateMetadataError(TrustError):
+    """TUF metadata is missing, forged, older than what is trusted, or expired."""
+
+    code = "LG-2106"
+    advice = "Collect and seal again; if it repeats, compare the supply root on both sides."
+
+
+class UnwrapError(TrustError):
+    """A volume key does not open with this recipient key."""
+
+    code = "LG-2107"
+    advice = "The crate was sealed for another recipient or its header was forged."
+
+
+class KeyFileError(InputError):
+    """A key file is missing, not readable with this passphrase, or of the wrong kind."""
+
+    code = "LG-1101"
+    advice = "Check the path and the passphrase file."
+
+
+class RootFileError(InputError):
+    """A root document is missing or does not parse."""
+
+    code = "LG-1102"
+    advice = "Run `lockgate root show` to see which roots this side holds."

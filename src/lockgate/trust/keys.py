@@ -1,0 +1,195 @@
+"""Keys of people and machines: made, stored as encrypted PEM, used to sign.
+
+Signing keys are Ed25519 (FIPS 186-5) or ECDSA P-256; recipient keys are P-256 for HPKE. A key
+id is TUF's: SHA-256 of the canonical form of the public key.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from securesystemslib.exceptions import UnverifiedSignatureError
+from securesystemslib.formats import encode_canonical
+from securesystemslib.signer import CryptoSigner, SSlibKey
+from securesystemslib.signer import Signature as RawSignature
+
+from lockgate.core.digests import sha256
+from lockgate.core.roots import HeldKey, PublicKey, Purpose, Recipient
+from lockgate.trust.errors import KeyFileError
+
+RECIPIENT_SUITE = "DHKEM-P256-HKDF-SHA256/HKDF-SHA256/AES-256-GCM"
+"""The HPKE suite (RFC 9180) that crates are sealed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A private signing key with its holder and its one purpose."""
+
+    purpose: Purpose
+    person: str
+    raw: CryptoSigner
+
+    @property
+    def public(self) -> PublicKey:
+        """Return the public half."""
+        key = self.raw.public_key
+        return PublicKey(keytype=key.keytype, scheme=key.scheme, public=key.keyval["public"])
+
+    @property
+    def keyid(self) -> str:
+        """Return the key id."""
+        return keyid_of(self.public)
+
+    def held(self, expires: datetime) -> HeldKey:
+        """Return the entry that a root lists for this key."""
+        return HeldKey(key=self.public, purpose=self.purpose, person=self.person, expires=expires)
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature over a message."""
+        return bytes.fromhex(self.raw.sign(message).signature)
+
+
+def keyid_of(key: PublicKey) -> str:
+    """Return the TUF key id of a public key (TUF specification, section 4.2)."""
+    form = {"keytype": key.keytype, "scheme": key.scheme, "keyval": {"public": key.public}}
+    return sha256((encode_canonical(form) or "").encode())
+
+
+def tuf_key(key: PublicKey) -> SSlibKey:
+    """Return a public key in the form that TUF libraries use."""
+    return SSlibKey(keyid_of(key), key.keytype, key.scheme, {"public": key.public})
+
+
+def verifies(key: PublicKey, signature: bytes, message: bytes) -> bool:
+    """Tell whether a signature over a message was made with the key's private half."""
+    known = tuf_key(key)
+    try:
+        known.verify_signature(RawSignature(known.keyid, signature.hex()), message)
+    except UnverifiedSignatureError:
+        return False
+    return True
+
+
+def new_signer(purpose: Purpose, person: str) -> Signer:
+    """Make a fresh Ed25519 signing key."""
+    return Signer(purpose, person, CryptoSigner(Ed25519PrivateKey.generate()))
+
+
+def _write_private(path: Path, pem: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_private(path: Path, passphrase: bytes) -> object:
+    try:
+        pem = path.read_bytes()
+    except OSError as error:
+        what = f"The key file {path} cannot be read: {error.strerror}."
+        raise KeyFileError(what) from error
+    try:
+        return serialization.load_pem_private_key(pem, passphrase)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        what = f"The key file {path} does not open with this passphrase."
+        raise KeyFileError(what) from error
+
+
+def save_signer(signer: Signer, path: Path, passphrase: bytes) -> None:
+    """Write a signing key as encrypted PKCS #8 PEM; an existing file is never replaced.
+
+    The purpose and the person are the root's to say; the file holds the key alone.
+    """
+    _write_private(
+        path,
+        signer.raw._private_key.private_bytes(  # noqa: SLF001  # the library has no export
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(passphrase),
+        ),
+    )
+
+
+def load_signer(path: Path, passphrase: bytes, purpose: Purpose, person: str) -> Signer:
+    """Read a signing key from encrypted PEM.
+
+    Raises:
+        KeyFileError: Missing, wrong passphrase, or not a signing key.
+
+    """
+    private = _read_private(path, passphrase)
+    if not isinstance(private, Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
+        what = f"The key file {path} holds no Ed25519 or P-256 key."
+        raise KeyFileError(what)
+    return Signer(purpose, person, CryptoSigner(private))
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientKey:
+    """A private key that crates are sealed to."""
+
+    name: str
+    private: ec.EllipticCurvePrivateKey
+
+    @property
+    def public_pem(self) -> str:
+        """Return the public half as PEM text."""
+        return (
+            self.private.public_key()
+            .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+            .decode()
+        )
+
+    @property
+    def recipient_id(self) -> str:
+        """Return the id under which roots and crates name the key."""
+        return recipient_id(self.public_pem)
+
+    def published(self, expires: datetime) -> Recipient:
+        """Return the entry that the site root publishes."""
+        return Recipient(name=self.name, suite=RECIPIENT_SUITE, public=self.public_pem, expires=expires)
+
+
+def recipient_id(public_pem: str) -> str:
+    """Return the SHA-256 of a public key's DER form (SubjectPublicKeyInfo)."""
+    key = serialization.load_pem_public_key(public_pem.encode())
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return sha256(der)
+
+
+def new_recipient_key(name: str) -> RecipientKey:
+    """Make a fresh P-256 recipient key."""
+    return RecipientKey(name, ec.generate_private_key(ec.SECP256R1()))
+
+
+def save_recipient_key(key: RecipientKey, path: Path, passphrase: bytes) -> None:
+    """Write a recipient key as encrypted PKCS #8 PEM; an existing file is never replaced."""
+    _write_private(
+        path,
+        key.private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(passphrase),
+        ),
+    )
+
+
+def load_recipient_key(path: Path, passphrase: bytes, name: str) -> RecipientKey:
+    """Read a recipient key from encrypted PEM.
+
+    Raises:
+        KeyFileError: Missing, wrong passphrase, or not a P-256 key.
+
+    """
+    private = _read_private(path, passphrase)
+    if not isinstance(private, ec.EllipticCurvePrivateKey) or private.curve.name != "secp256r1":
+        what = f"The key file {path} holds no P-256 key."
+        raise KeyFileError(what)
+    return RecipientKey(name, private)

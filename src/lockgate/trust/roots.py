@@ -1,0 +1,304 @@
+"""Reading, signing and chaining the two roots.
+
+The *site root* is a `Root` in a DSSE envelope. The *supply root* is TUF root metadata (TUF
+specification, section 4.3) that carries Lockgate's own facts in the field ``lockgate``: any TUF
+client can read it. Both are pinned by the SHA-256 of what is signed, not of the signatures.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Key, Metadata, Role
+from tuf.api.metadata import Root as TufRoot
+from tuf.api.serialization import DeserializationError
+from tuf.api.serialization.json import JSONSerializer
+
+from lockgate.core.digests import sha256
+from lockgate.core.roots import ROOT_FORMAT, Purpose, Root, RootKind
+from lockgate.core.wire import decode, encode, whole_second
+from lockgate.trust.dsse import add_signature, open_envelope, sign, verify
+from lockgate.trust.errors import PinMismatchError, RootChainError, RootFileError, WrongLaneError
+from lockgate.trust.keys import Signer, tuf_key
+
+SITE_ROOT_TYPE = "application/vnd.lockgate.root+json"
+ROOT_LIMIT = 512 * 1024
+"""Longest root document that is read, in bytes."""
+
+CHAIN_LIMIT = 256
+"""Most root versions that one crate may bring."""
+
+_TUF_ROLES = {
+    "root": Purpose.SUPPLY_ROOT,
+    "targets": Purpose.TARGETS,
+    "snapshot": Purpose.SNAPSHOT,
+    "timestamp": Purpose.TIMESTAMP,
+}
+_COMPACT = JSONSerializer(compact=True)
+
+
+def sign_site_root(root: Root, signers: Iterable[Signer]) -> bytes:
+    """Return the site root's envelope, signed by some holders."""
+    return sign(SITE_ROOT_TYPE, encode(root), signers)
+
+
+def countersign_site_root(envelope: bytes, signer: Signer) -> bytes:
+    """Return the site root's envelope with one more holder's signature."""
+    return add_signature(envelope, signer)
+
+
+def site_root_pin(envelope: bytes) -> str:
+    """Return the digest that both sides pin: SHA-256 of the signed root."""
+    return sha256(open_envelope(envelope, limit=ROOT_LIMIT).payload)
+
+
+def _site_root(envelope: bytes, at: datetime) -> Root:
+    opened = open_envelope(envelope, limit=ROOT_LIMIT)
+    root = decode(Root, opened.payload, limit=ROOT_LIMIT, name="site root")
+    if root.kind is not RootKind.SITE or root.format != ROOT_FORMAT:
+        raise RootFileError("The document is not a site root of a format this version reads.")
+    verify(opened, root, Purpose.SITE_ROOT, at, SITE_ROOT_TYPE)
+    return root
+
+
+def load_site_root(envelope: bytes, pin: str, lane: str, at: datetime) -> Root:
+    """Return the pinned site root.
+
+    Args:
+        envelope: As stored.
+        pin: Digest that was pinned when the lane was made.
+        lane: The lane of this side.
+        at: The moment that the root keys' expiry is judged by.
+
+    Raises:
+        PinMismatchError: Not the pinned root.
+        WrongLaneError: A root of another lane.
+        EnvelopeError, SignatureError, ThresholdError: Not signed as it has to be.
+
+    """
+    if site_root_pin(envelope) != pin:
+        raise PinMismatchError("The site root is not the one that was pinned.", pin=pin)
+    root = _site_root(envelope, at)
+    if root.lane != lane:
+        what = f"The site root is for lane {root.lane!r}, this side is on {lane!r}."
+        raise WrongLaneError(what)
+    return root
+
+
+def rotate_site_root(old: Root, envelope: bytes, at: datetime) -> Root:
+    """Return a newer site root when holders of the old and of the new one signed it.
+
+    Raises:
+        RootChainError: Not the next version, or another lane.
+        ThresholdError, SignatureError, UnknownKeyError: Either threshold is not met.
+
+    """
+    new = decode(Root, open_envelope(envelope, limit=ROOT_LIMIT).payload, limit=ROOT_LIMIT)
+    if new.version != old.version + 1 or new.lane != old.lane or new.kind is not old.kind:
+        what = f"Site root {new.version} of {new.lane!r} does not follow {old.version} of {old.lane!r}."
+        raise RootChainError(what)
+    opened = open_envelope(envelope, limit=ROOT_LIMIT)
+    for root in (old, new):
+        listed = {k: s for k, s in opened.signatures.items() if k in root.keys}
+        part = type(opened)(opened.payload, opened.payload_type, listed)
+        verify(part, root, Purpose.SITE_ROOT, at, SITE_ROOT_TYPE)
+    if any(k not in old.keys and k not in new.keys for k in opened.signatures):
+        raise RootChainError("The new site root bears a signature of a key that neither root lists.")
+    return new
+
+
+def make_supply_root(root: Root, signers: Sequence[Signer]) -> bytes:
+    """Return the supply root as compact TUF root metadata, signed by some holders."""
+    keys: dict[str, Key] = {keyid: tuf_key(held.key) for keyid, held in root.keys.items()}
+    roles = {
+        name: Role([k for k, h in root.keys.items() if h.purpose == purpose], root.threshold(purpose))
+        for name, purpose in _TUF_ROLES.items()
+    }
+    extension: dict[str, Any] = msgspec.to_builtins(root)
+    for redundant in ("keys", "version", "expires"):
+        del extension[redundant]
+    extension["holders"] = {
+        keyid: {k: v for k, v in msgspec.to_builtins(held).items() if k != "key"}
+        for keyid, held in root.keys.items()
+    }
+    signed = TufRoot(
+        version=root.version,
+        expires=whole_second(root.expires),
+        keys=keys,
+        roles=roles,
+        consistent_snapshot=True,
+        unrecognized_fields={"lockgate": extension},
+    )
+    metadata = Metadata(signed)
+    for signer in signers:
+        metadata.sign(signer.raw, append=True)
+    return metadata.to_bytes(_COMPACT)
+
+
+def countersign_supply_root(data: bytes, signer: Signer) -> bytes:
+    """Return the supply root with one more holder's signature."""
+    metadata = _tuf_root(data)
+    metadata.sign(signer.raw, append=True)
+    return metadata.to_bytes(_COMPACT)
+
+
+def _tuf_root(data: bytes) -> Metadata[TufRoot]:
+    if len(data) > ROOT_LIMIT:
+        what = f"A supply root has {len(data)} bytes; at most {ROOT_LIMIT} are read."
+        raise RootFileError(what)
+    try:
+        metadata = Metadata[TufRoot].from_bytes(data)
+        again = metadata.to_bytes(_COMPACT)
+    except (DeserializationError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise RootFileError("The document is not TUF root metadata.") from error
+    if not isinstance(metadata.signed, TufRoot):
+        raise RootFileError("The document is TUF metadata, but not of a root.")
+    if again != data:
+        raise RootFileError("The supply root is not in its compact canonical form.")
+    return metadata
+
+
+def supply_root_pin(data: bytes) -> str:
+    """Return the digest that both sides pin: SHA-256 of the signed part's canonical form."""
+    return sha256(_tuf_root(data).signed_bytes)
+
+
+def read_supply_root(data: bytes) -> Root:
+    """Return the facts of a supply root without judging its signatures.
+
+    Raises:
+        RootFileError: Not a supply root.
+
+    """
+    signed = _tuf_root(data).signed
+    try:
+        extension = dict(signed.unrecognized_fields["lockgate"])
+        holders = extension.pop("holders")
+        keys = {
+            keyid: {
+                **holders[keyid],
+                "key": {"keytype": key.keytype, "scheme": key.scheme, "public": key.keyval["public"]},
+            }
+            for keyid, key in signed.keys.items()
+        }
+        facts = {**extension, "keys": keys, "version": signed.version, "expires": signed.expires}
+        root = msgspec.convert(facts, Root)
+    except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
+        raise RootFileError("The supply root lacks Lockgate's facts or has malformed ones.") from error
+    if root.kind is not RootKind.SUPPLY or root.format != ROOT_FORMAT:
+        raise RootFileError("The document is not a supply root of a format this version reads.")
+    for name, purpose in _TUF_ROLES.items():
+        listed = set(signed.roles[name].keyids)
+        if listed != {k for k, h in root.keys.items() if h.purpose == purpose}:
+            what = f"The TUF role {name} of the supply root lists other keys than its holders say."
+            raise RootFileError(what)
+        if signed.roles[name].threshold != root.threshold(purpose):
+            what = f"The TUF role {name} of the supply root has two thresholds."
+            raise RootFileError(what)
+    return root
+
+
+def _demand_signatures(metadata: Metadata[TufRoot], by: Metadata[TufRoot], root: Root) -> None:
+    try:
+        result = by.signed.get_verification_result("root", metadata.signed_bytes, metadata.signatures)
+    except (RepositoryError, ValueError) as error:
+        raise RootChainError("The supply root's signatures cannot be judged.") from error
+    persons = {root.keys[keyid].person for keyid in result.signed}
+    if not result.verified or len(persons) < root.threshold(Purpose.SUPPLY_ROOT):
+        what = (
+            f"{len(persons)} holders of supply root {root.version} signed version {metadata.signed.version}."
+        )
+        raise RootChainError(what)
+
+
+def load_supply_root(data: bytes, pin: str, lane: str) -> Root:
+    """Return the pinned supply root.
+
+    Raises:
+        PinMismatchError, WrongLaneError, RootChainError, RootFileError: As their names say.
+
+    """
+    metadata = _tuf_root(data)
+    if sha256(metadata.signed_bytes) != pin:
+        raise PinMismatchError("The supply root is not the one that was pinned.", pin=pin)
+    root = read_supply_root(data)
+    _demand_signatures(metadata, metadata, root)
+    _demand_known_signatures(metadata, [metadata])
+    if root.lane != lane:
+        what = f"The supply root is for lane {root.lane!r}, this side is on {lane!r}."
+        raise WrongLaneError(what)
+    return root
+
+
+def _demand_known_signatures(metadata: Metadata[TufRoot], listed_by: Sequence[Metadata[TufRoot]]) -> None:
+    for keyid in metadata.signatures:
+        valid = False
+        for other in listed_by:
+            if keyid in other.signed.roles["root"].keyids:
+                result = other.signed.get_verification_result(
+                    "root", metadata.signed_bytes, metadata.signatures
+                )
+                valid = valid or keyid in result.signed
+        if not valid:
+            what = f"Supply root {metadata.signed.version} bears an unknown or invalid signature."
+            raise RootChainError(what, keyid=keyid)
+
+
+def advance_supply_root(trusted: bytes, newer: Sequence[bytes]) -> list[tuple[bytes, Root]]:
+    """Return the chain of supply roots that follows a trusted one, each signed by old and new.
+
+    Versions at or below the trusted one must be byte-equal in what is signed only if they are
+    the trusted one itself; older ones are ignored.
+
+    Raises:
+        RootChainError: A gap, another lane, a missing threshold, or a second root of one version.
+        RootFileError: Not a supply root.
+
+    """
+    if len(newer) > CHAIN_LIMIT:
+        what = f"{len(newer)} supply roots arrived; at most {CHAIN_LIMIT} are read."
+        raise RootChainError(what)
+    current, root = _tuf_root(trusted), read_supply_root(trusted)
+    chain: list[tuple[bytes, Root]] = []
+    for data in newer:
+        candidate = _tuf_root(data)
+        if candidate.signed.version < current.signed.version:
+            continue
+        if candidate.signed.version == current.signed.version:
+            if candidate.signed_bytes != current.signed_bytes:
+                what = f"There are two supply roots with version {candidate.signed.version}."
+                raise RootChainError(what)
+            _demand_known_signatures(candidate, [current])
+            continue
+        if candidate.signed.version != current.signed.version + 1:
+            what = f"Supply root {candidate.signed.version} does not follow {current.signed.version}."
+            raise RootChainError(what)
+        following = read_supply_root(data)
+        if following.lane != root.lane:
+            what = f"Supply root {following.version} is for lane {following.lane!r}."
+            raise WrongLaneError(what)
+        _demand_signatures(candidate, current, root)
+        _demand_signatures(candidate, candidate, following)
+        _demand_known_signatures(candidate, [current, candidate])
+        chain.append((data, following))
+        current, root = candidate, following
+    return chain
+
+
+__all__ = [
+    "CHAIN_LIMIT",
+    "ROOT_LIMIT",
+    "advance_supply_root",
+    "countersign_site_root",
+    "countersign_supply_root",
+    "load_site_root",
+    "load_supply_root",
+    "make_supply_root",
+    "read_supply_root",
+    "rotate_site_root",
+    "sign_site_root",
+    "site_root_pin",
+    "supply_root_pin",
+]
