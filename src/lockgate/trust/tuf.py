@@ -119,8 +119,8 @@ def verify(
 def _recall(load: Callable[[], object]) -> None:
     """Load what was trusted before, so that versions can only rise.
 
-    That it is expired or no longer the newest is no fault, and after a key rotation it may no longer verify: TUF then goes on
-    from the new root alone (specification, sections 5.3.11 and 5.4 to 5.5).
+    That it is expired or no longer the newest is no fault, and after a key rotation it may no
+    longer verify: TUF then goes on from the new root (specification, sections 5.3.11 to 5.5).
     """
     try:
         load()

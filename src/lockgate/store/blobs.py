@@ -1,0 +1,91 @@
+"""Blobs as files, named by their SHA-256, so that they can be sent without copying."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import BinaryIO
+
+from lockgate.core.digests import checked
+from lockgate.store.errors import BlobMissingError, StoreIoError
+from lockgate.store.ports import BLOB_LIMIT, BlobStore, HashingReader
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class FileBlobs(BlobStore):
+    """A folder of blobs: ``ab/abcdef…``. Writing is atomic: a name appears whole or not at all."""
+
+    def __init__(self, root: Path) -> None:
+        """Use a folder; it is made when it is missing."""
+        self._root = root
+        self._incoming = root / "incoming"
+
+    def _name(self, digest: str) -> Path:
+        return self._root / checked(digest)[:2] / digest
+
+    def _held(self, digest: str) -> Path:
+        path = self._name(digest)
+        if not path.is_file() or path.is_symlink():
+            raise BlobMissingError("A blob is not held.", digest=digest)
+        return path
+
+    def put_stream(
+        self, stream: BinaryIO, *, expected: str | None = None, limit: int = BLOB_LIMIT
+    ) -> tuple[str, int]:
+        """Store the rest of a stream; durable on return."""
+        reader = HashingReader(stream, limit)
+        partial = self._incoming / f"{os.getpid()}-{secrets.token_hex(8)}"
+        try:
+            self._incoming.mkdir(parents=True, exist_ok=True)
+            with partial.open("xb") as file:
+                for piece in reader:
+                    file.write(piece)
+                digest = reader.digest(expected)
+                file.flush()
+                os.fsync(file.fileno())
+            final = self._name(digest)
+            if not final.parent.is_dir():
+                final.parent.mkdir(exist_ok=True)
+                sync_folder(self._root)
+            partial.chmod(0o444)
+            partial.replace(final)
+            sync_folder(final.parent)
+        except OSError as error:
+            what = f"The store could not write a blob: {error.strerror}."
+            raise StoreIoError(what, file=str(partial)) from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return digest, reader.size
+
+    def open(self, digest: str) -> BinaryIO:
+        """Return a stream of the blob's bytes, not re-hashed."""
+        return self._held(digest).open("rb")
+
+    def path(self, digest: str) -> Path:
+        """Return the blob's file."""
+        return self._held(digest)
+
+    def has(self, digest: str) -> bool:
+        """Tell whether the blob is held."""
+        return self._name(digest).is_file()
+
+    def size(self, digest: str) -> int:
+        """Return the blob's length in bytes."""
+        return self._held(digest).stat().st_size
+
+    def sweep(self) -> int:
+        """Remove what interrupted writes of dead processes left behind; return how many."""
+        removed = 0
+        for partial in self._incoming.glob("*-*") if self._incoming.is_dir() else ():
+            owner = partial.name.split("-")[0]
+            if not Path("/proc", owner).exists():
+                partial.unlink(missing_ok=True)
+                removed += 1
+        return removed

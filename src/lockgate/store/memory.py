@@ -1,0 +1,113 @@
+"""In-memory doubles of both ports, with the same contract as the adapters."""
+
+import io
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import BinaryIO
+
+from lockgate.core.digests import checked
+from lockgate.store.errors import BlobMissingError, RecordExistsError, StaleRecordError
+from lockgate.store.ports import BLOB_LIMIT, BlobStore, HashingReader, Records, Transaction
+
+
+class MemoryBlobs(BlobStore):
+    """Blobs in a dictionary; `path` writes a temporary file that lives as long as the store."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._blobs: dict[str, bytes] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def put_stream(
+        self, stream: BinaryIO, *, expected: str | None = None, limit: int = BLOB_LIMIT
+    ) -> tuple[str, int]:
+        """Store the rest of a stream."""
+        reader = HashingReader(stream, limit)
+        data = b"".join(reader)
+        digest = reader.digest(expected)
+        self._blobs[digest] = data
+        return digest, len(data)
+
+    def _get(self, digest: str) -> bytes:
+        try:
+            return self._blobs[checked(digest)]
+        except KeyError:
+            raise BlobMissingError("A blob is not held.", digest=digest) from None
+
+    def open(self, digest: str) -> BinaryIO:
+        """Return a stream of the blob's bytes."""
+        return io.BytesIO(self._get(digest))
+
+    def path(self, digest: str) -> Path:
+        """Return a temporary file with the blob's bytes."""
+        data = self._get(digest)
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory()
+        path = Path(self._folder.name) / digest
+        path.write_bytes(data)
+        return path
+
+    def has(self, digest: str) -> bool:
+        """Tell whether the blob is held."""
+        return checked(digest) in self._blobs
+
+    def size(self, digest: str) -> int:
+        """Return the blob's length in bytes."""
+        return len(self._get(digest))
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+
+class _MemoryTransaction(Transaction):
+    def __init__(self, data: dict[tuple[str, str], bytes]) -> None:
+        self.data = data
+
+    def get(self, collection: str, key: str) -> bytes | None:
+        return self.data.get((collection, key))
+
+    def put(self, collection: str, key: str, value: bytes) -> None:
+        self.data[collection, key] = value
+
+    def insert(self, collection: str, key: str, value: bytes) -> None:
+        if (collection, key) in self.data:
+            raise RecordExistsError("A record is there already.", collection=collection, key=key)
+        self.data[collection, key] = value
+
+    def swap(self, collection: str, key: str, old: bytes | None, new: bytes) -> None:
+        if self.data.get((collection, key)) != old:
+            raise StaleRecordError("A record changed meanwhile.", collection=collection, key=key)
+        self.data[collection, key] = new
+
+    def delete(self, collection: str, key: str) -> None:
+        self.data.pop((collection, key), None)
+
+    def scan(self, collection: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+        keys = sorted(k for c, k in self.data if c == collection and k.startswith(prefix))
+        yield from ((key, self.data[collection, key]) for key in keys)
+
+
+class MemoryRecords(Records):
+    """Records in a dictionary that a failed transaction leaves as it was."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._data: dict[tuple[str, str], bytes] = {}
+        self._lock = RLock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Begin a transaction on a copy that replaces the data when the block succeeds."""
+        with self._lock:
+            work = _MemoryTransaction(dict(self._data))
+            yield work
+            self._data = work.data
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to let go of."""

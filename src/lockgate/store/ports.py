@@ -1,0 +1,178 @@
+"""The two ports of the store: bytes by digest, and records by collection and key."""
+
+import hashlib
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO
+
+from lockgate.core.digests import CHUNK, checked, sha256
+from lockgate.store.errors import BlobMismatchError, BlobTooLargeError
+
+BLOB_LIMIT = 1 << 43
+"""Longest blob where the caller names no other bound: 8 TiB."""
+
+
+class HashingReader:
+    """Reads a stream in pieces, hashing and counting, and stops at a bound."""
+
+    def __init__(self, stream: BinaryIO, limit: int) -> None:
+        """Start at the stream's present position."""
+        self._stream = stream
+        self._limit = limit
+        self._state = hashlib.sha256()
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the pieces.
+
+        Raises:
+            BlobTooLargeError: More bytes than the bound.
+
+        """
+        while piece := self._stream.read(CHUNK):
+            self.size += len(piece)
+            if self.size > self._limit:
+                what = f"The content is longer than {self._limit} bytes."
+                raise BlobTooLargeError(what, limit="blob_bytes")
+            self._state.update(piece)
+            yield piece
+
+    def digest(self, expected: str | None) -> str:
+        """Return the digest of what was read, and demand the expected one.
+
+        Raises:
+            BlobMismatchError: Another digest.
+
+        """
+        found = self._state.hexdigest()
+        if expected is not None and found != expected:
+            raise BlobMismatchError(
+                "The content does not hash to its digest.", expected=expected, found=found
+            )
+        return found
+
+
+class BlobStore(ABC):
+    """Whole blobs by their SHA-256. What is stored was hashed while it was written."""
+
+    @abstractmethod
+    def put_stream(
+        self, stream: BinaryIO, *, expected: str | None = None, limit: int = BLOB_LIMIT
+    ) -> tuple[str, int]:
+        """Store the rest of a stream; durable on return.
+
+        Returns:
+            Digest and length in bytes.
+
+        Raises:
+            BlobMismatchError: Not the expected digest; nothing is stored.
+            BlobTooLargeError: Longer than `limit`; nothing is stored.
+            StoreIoError: The disk refused; nothing is stored.
+
+        """
+
+    @abstractmethod
+    def open(self, digest: str) -> BinaryIO:
+        """Return a stream of the blob's bytes, not re-hashed.
+
+        Raises:
+            BlobMissingError: Not held.
+
+        """
+
+    @abstractmethod
+    def path(self, digest: str) -> Path:
+        """Return a file with the blob's bytes (for readers that need a path).
+
+        Raises:
+            BlobMissingError: Not held.
+
+        """
+
+    @abstractmethod
+    def has(self, digest: str) -> bool:
+        """Tell whether the blob is held."""
+
+    @abstractmethod
+    def size(self, digest: str) -> int:
+        """Return the blob's length in bytes.
+
+        Raises:
+            BlobMissingError: Not held.
+
+        """
+
+    def put_bytes(self, data: bytes, *, expected: str | None = None) -> str:
+        """Store bytes and return their digest; see `put_stream`."""
+        return self.put_stream(io.BytesIO(data), expected=expected, limit=max(len(data), 1))[0]
+
+    def read(self, digest: str, *, limit: int = 1 << 28) -> bytes:
+        """Return a blob's bytes after hashing them again.
+
+        Raises:
+            BlobMissingError: Not held.
+            BlobTooLargeError: Longer than `limit` bytes.
+            BlobMismatchError: The stored bytes were altered.
+
+        """
+        with self.open(checked(digest)) as stream:
+            data = stream.read(limit + 1)
+        if len(data) > limit:
+            what = f"The blob is longer than {limit} bytes."
+            raise BlobTooLargeError(what, limit="blob_bytes", digest=digest)
+        if sha256(data) != digest:
+            raise BlobMismatchError("A stored blob was altered.", digest=digest)
+        return data
+
+
+class Transaction(ABC):
+    """Reads and writes that take effect together or not at all."""
+
+    @abstractmethod
+    def get(self, collection: str, key: str) -> bytes | None:
+        """Return a record's value, or None."""
+
+    @abstractmethod
+    def put(self, collection: str, key: str, value: bytes) -> None:
+        """Write a record, new or not."""
+
+    @abstractmethod
+    def insert(self, collection: str, key: str, value: bytes) -> None:
+        """Write a record that must be new.
+
+        Raises:
+            RecordExistsError: It is there.
+
+        """
+
+    @abstractmethod
+    def swap(self, collection: str, key: str, old: bytes | None, new: bytes) -> None:
+        """Replace a record only if it still has the value `old` (None: is absent).
+
+        Raises:
+            StaleRecordError: It has another value.
+
+        """
+
+    @abstractmethod
+    def delete(self, collection: str, key: str) -> None:
+        """Remove a record; absent ones are no fault."""
+
+    @abstractmethod
+    def scan(self, collection: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+        """Yield the records whose keys begin with a prefix, in key order."""
+
+
+class Records(ABC):
+    """Records in collections, changed in transactions that are serial."""
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin a transaction; it commits, durably, when the block ends without an error."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections."""
