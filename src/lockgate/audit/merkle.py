@@ -118,7 +118,10 @@ def consistency_holds(old: int, new: int, old_root: bytes, new_root: bytes, path
         return not path and old_root == EMPTY
     if old == new:
         return not path and old_root == new_root
-    proof = list(path)
+    return _extends(old, new, old_root, new_root, list(path))
+
+
+def _extends(old: int, new: int, old_root: bytes, new_root: bytes, proof: list[bytes]) -> bool:
     if old & (old - 1) == 0:
         proof.insert(0, old_root)
     if not proof:

@@ -1,0 +1,135 @@
+"""What serves trusts signatures, not rows: reading a channel through its approvers' signatures.
+
+Mirrors, the gateway and the indexer use this and nothing else to learn what they may serve. It
+needs the pinned site root, the channel's signed statement and the snapshot's blob; it needs no
+right to write records or blobs.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockgate.approve.errors import ChannelRollbackError, NothingPublishedError, SnapshotMismatchError
+from lockgate.approve.service import STATEMENT_LIMIT, judge, read_statement
+from lockgate.core.errors import LockgateError
+from lockgate.core.policy import Policy
+from lockgate.core.roots import Root
+from lockgate.core.snapshot import SNAPSHOT_FORMAT, Snapshot
+from lockgate.core.statement import Operation, Statement
+from lockgate.core.wire import decode
+from lockgate.store.ports import BlobStore
+from lockgate.trust.errors import EnvelopeError
+
+SNAPSHOT_LIMIT = 1 << 28
+"""Longest snapshot document that is read, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedChannel:
+    """A channel whose statement bears the policy's signatures, with the snapshot it names."""
+
+    statement: Statement
+    approvers: frozenset[str]
+    snapshot: Snapshot
+
+
+class ChannelReader:
+    """Verifies a channel file each time it changes and never goes back to an older version.
+
+    Args:
+        site: The pinned site root.
+        channel: The channel's name.
+        file: Its signed statement, as the gate writes it.
+        blobs: Holds the snapshot.
+        floor: A small file of the serving process's own that keeps the highest version served,
+            or None to keep it in memory only.
+
+    """
+
+    def __init__(
+        self, site: Root, channel: str, file: Path, blobs: BlobStore, floor: Path | None = None
+    ) -> None:
+        """Keep what is needed; nothing is read yet."""
+        self._site = site
+        self._channel = channel
+        self._file = file
+        self._blobs = blobs
+        self._floor_file = floor
+        self._seen: tuple[int, int, int] | None = None
+        self._current: VerifiedChannel | None = None
+
+    def changed(self) -> bool:
+        """Tell whether the channel file is another one than the last that was verified."""
+        return self._mark() != self._seen
+
+    def _mark(self) -> tuple[int, int, int] | None:
+        try:
+            facts = self._file.stat()
+        except FileNotFoundError:
+            return None
+        return facts.st_ino, facts.st_mtime_ns, facts.st_size
+
+    def current(self) -> VerifiedChannel:
+        """Return the verified channel, reading it again when its file changed.
+
+        Raises:
+            NothingPublishedError: No channel file, and none was ever verified.
+            ChannelRollbackError: An older version than one that was served.
+            SnapshotMismatchError: The snapshot is missing, altered or of another lane.
+            LockgateError: The statement lacks the signatures that the policy demands.
+
+        """
+        mark = self._mark()
+        if self._current is not None and mark == self._seen:
+            return self._current
+        if mark is None:
+            what = f"The channel {self._channel!r} has no snapshot."
+            raise NothingPublishedError(what)
+        with self._file.open("rb") as stream:
+            envelope = stream.read(STATEMENT_LIMIT + 1)
+        verified = self._verify(envelope)
+        self._raise_floor(verified.statement.channel_version)
+        self._seen, self._current = mark, verified
+        return verified
+
+    def _verify(self, envelope: bytes) -> VerifiedChannel:
+        claimed = read_statement(envelope)
+        need = (self._site.policy or Policy()).approvers
+        # Expiry stops admission, never serving: signatures are judged at the time they were asked for.
+        statement, approvers = judge(envelope, self._site, claimed.created, need=need)
+        if statement.channel != self._channel or statement.operation is Operation.REJECT:
+            what = f"The statement is about {statement.operation} on {statement.channel!r}."
+            raise EnvelopeError(what)
+        if statement.channel_version < self._floor():
+            what = (
+                f"Version {statement.channel_version} of {self._channel!r} is older than one served before."
+            )
+            raise ChannelRollbackError(what, floor=self._floor())
+        return VerifiedChannel(statement, approvers, self._snapshot(statement))
+
+    def _snapshot(self, statement: Statement) -> Snapshot:
+        try:
+            data = self._blobs.read(statement.snapshot_sha256, limit=SNAPSHOT_LIMIT)
+            snapshot = decode(Snapshot, data, limit=SNAPSHOT_LIMIT, name="snapshot")
+        except LockgateError as error:
+            what = f"The snapshot of {self._channel!r} cannot be read: {error.what}"
+            raise SnapshotMismatchError(what, digest=statement.snapshot_sha256) from error
+        if snapshot.lane != self._site.lane or snapshot.format != SNAPSHOT_FORMAT:
+            what = f"The snapshot is of lane {snapshot.lane!r} and format {snapshot.format!r}."
+            raise SnapshotMismatchError(what, digest=statement.snapshot_sha256)
+        return snapshot
+
+    def _floor(self) -> int:
+        held = self._current.statement.channel_version if self._current else 0
+        if self._floor_file is None or not self._floor_file.is_file():
+            return held
+        text = self._floor_file.read_text()
+        return max(held, int(text)) if text.isdigit() else held
+
+    def _raise_floor(self, version: int) -> None:
+        if self._floor_file is None or version <= self._floor():
+            return
+        self._floor_file.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._floor_file.with_suffix(f".{os.getpid()}")
+        partial.write_text(str(version))
+        partial.replace(self._floor_file)
