@@ -1,6 +1,6 @@
 """Who asked, who may answer, what exactly they sign; and what serves by their signatures."""
 
 from lockgate.approve.channel import ChannelReader, VerifiedChannel
-from lockgate.approve.service import approve, combine, judge, read_statement, unsigned
+from lockgate.approve.service import approve, combine, judge, read_statement, request
 
-__all__ = ["ChannelReader", "VerifiedChannel", "approve", "combine", "judge", "read_statement", "unsigned"]
+__all__ = ["ChannelReader", "VerifiedChannel", "approve", "combine", "judge", "read_statement", "request"]

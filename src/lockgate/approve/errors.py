@@ -36,3 +36,10 @@ class NothingPublishedError(InputError):
 
     code = "LG-1401"
     advice = "Publish a crossing first: `lockgate gate list` shows what waits."
+
+
+class NotRequesterError(PolicyError):
+    """A request was not signed by the person it names."""
+
+    code = "LG-3403"
+    advice = "Who asks signs the request with their own operator key."

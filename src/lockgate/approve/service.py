@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from lockgate.approve.errors import NotRequesterError
 from lockgate.core.errors import MalformedDocumentError
 from lockgate.core.roots import Purpose, Root
 from lockgate.core.statement import STATEMENT_FORMAT, STATEMENT_TYPE, OwnRequestError, Statement, approved_by
@@ -14,9 +15,19 @@ STATEMENT_LIMIT = 1 << 20
 """Longest statement envelope that is read, in bytes."""
 
 
-def unsigned(statement: Statement) -> bytes:
-    """Return a statement's envelope without signatures, as it travels to the approvers."""
-    return sign(STATEMENT_TYPE, encode(statement), [])
+def request(statement: Statement, signer: Signer, site: Root, at: datetime) -> bytes:
+    """Return a statement's envelope, signed by who asks, as it travels to the approvers.
+
+    Raises:
+        NotRequesterError: The signer is not the person that the statement names.
+        UnknownKeyError, KeyPurposeError, KeyExpiredError: Not an operator's key.
+
+    """
+    person = site.held(signer.keyid, Purpose.OPERATOR, at).person
+    if person != statement.requester:
+        what = f"{person} cannot ask in the name of {statement.requester}."
+        raise NotRequesterError(what)
+    return sign(STATEMENT_TYPE, encode(statement), [signer])
 
 
 def read_statement(envelope: bytes) -> Statement:
@@ -74,6 +85,7 @@ def judge(envelope: bytes, site: Root, at: datetime, *, need: int) -> tuple[Stat
 
     Raises:
         SignatureError: A signature does not verify.
+        NotRequesterError: The person named as requester did not sign.
         WrongLaneError: A statement of another lane.
         StatementExpiredError, OwnRequestError, TooFewApproversError: See `core.statement`.
         UnknownKeyError, KeyPurposeError, KeyExpiredError: A key that may not approve.
@@ -85,10 +97,18 @@ def judge(envelope: bytes, site: Root, at: datetime, *, need: int) -> tuple[Stat
         what = f"The statement is for lane {statement.lane!r}, this side is on {site.lane!r}."
         raise WrongLaneError(what)
     valid: dict[str, bool] = {}
+    requested = False
     for keyid, signature in opened.signatures.items():
-        held = site.held(keyid, Purpose.APPROVER, at)
+        asks = keyid in site.keys and site.keys[keyid].purpose is Purpose.OPERATOR
+        held = site.held(keyid, Purpose.OPERATOR if asks else Purpose.APPROVER, at)
         if not verifies(held.key, signature, opened.message):
             what = f"The signature of {held.person} does not verify over this statement."
             raise SignatureError(what, keyid=keyid)
-        valid[keyid] = True
+        if asks:
+            requested = requested or held.person == statement.requester
+        else:
+            valid[keyid] = True
+    if not requested:
+        what = f"{statement.requester} did not sign this request."
+        raise NotRequesterError(what)
     return statement, approved_by(statement, valid, site, at, need=need)

@@ -1,0 +1,262 @@
+"""Settings of one side: ``lockgate.toml`` in its home, with environment variables over it."""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from lockgate.core.errors import InputError
+
+CONFIG_FILE = "lockgate.toml"
+
+
+class SettingsError(InputError):
+    """The configuration is missing or has a mistake."""
+
+    code = "LG-1f01"
+    advice = (
+        "`lockgate config explain` describes every key; `--home` names the folder that holds lockgate.toml."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folders of one side. Everything that this side keeps lies below `root`."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """Return the place of the configuration file."""
+        return self.root / CONFIG_FILE
+
+    @property
+    def trust(self) -> Path:
+        """Return the place of roots and pins."""
+        return self.root / "trust"
+
+    @property
+    def keys(self) -> Path:
+        """Return the place of keys of this side's own processes."""
+        return self.root / "keys"
+
+    @property
+    def blobs(self) -> Path:
+        """Return the place of the blob store."""
+        return self.root / "blobs"
+
+    @property
+    def inbox(self) -> Path:
+        """Return the place of crates as they arrived."""
+        return self.root / "inbox"
+
+    @property
+    def outbox(self) -> Path:
+        """Return the place of sealed crates."""
+        return self.root / "outbox"
+
+    @property
+    def locks(self) -> Path:
+        """Return the place of what was collected."""
+        return self.root / "locks"
+
+    @property
+    def quarantine(self) -> Path:
+        """Return the place of what was received and not admitted."""
+        return self.root / "quarantine"
+
+    @property
+    def pending(self) -> Path:
+        """Return the place of statements that wait for approvals."""
+        return self.root / "pending"
+
+    @property
+    def channels(self) -> Path:
+        """Return the place of signed channel statements."""
+        return self.root / "channels"
+
+    @property
+    def knowledge(self) -> Path:
+        """Return the place of indexes of documents."""
+        return self.root / "knowledge"
+
+    @property
+    def runtime(self) -> Path:
+        """Return the place of installed engines."""
+        return self.root / "runtime"
+
+    @property
+    def run(self) -> Path:
+        """Return the place of process ids, logs and state of running services."""
+        return self.root / "run"
+
+    @property
+    def records_url(self) -> str:
+        """Return the address of the records."""
+        return f"sqlite:///{self.root / 'records.sqlite'}"
+
+    @property
+    def audit_url(self) -> str:
+        """Return the address of the audit log's records."""
+        return f"sqlite:///{self.root / 'audit.sqlite'}"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LaneSection(_Section):
+    """Which lane and which side."""
+
+    name: str = Field(description="Name of the lane; both sides use the same.")
+    side: Literal["low", "high"] = Field(description="low (connected) or high (isolated).")
+    assurance: Literal["demo", "production"] = Field(
+        "production", description="Demo lanes say so everywhere."
+    )
+
+
+class TrustSection(_Section):
+    """What was pinned when the lane was made."""
+
+    supply_pin: str = Field(description="SHA-256 of the first supply root, compared aloud on both sides.")
+    site_pin: str = Field(description="SHA-256 of the site root, compared aloud on both sides.")
+
+
+class SealSection(_Section):
+    """How crates are made (low side)."""
+
+    volume_bytes: int = Field(
+        default=4 * 2**30 - 1, ge=2 * 2**20, description="Largest volume in bytes; FAT32 takes 4 GiB - 1."
+    )
+    expires_days: int = Field(
+        default=45, ge=1, le=400, description="Days until a crate may no longer be admitted."
+    )
+
+
+class ServeSection(_Section):
+    """Where the services of the high side listen."""
+
+    host: str = Field(default="127.0.0.1", description="Address that the services bind to.")
+    mirror_port: int = Field(default=8710, ge=1, le=65535, description="Package and model mirrors.")
+    gateway_port: int = Field(default=8720, ge=1, le=65535, description="OpenAI-compatible gateway.")
+    console_port: int = Field(default=8730, ge=1, le=65535, description="Console.")
+
+
+class EngineSection(_Section):
+    """Which engine the gateway starts (high side)."""
+
+    project: str = Field(default="", description="Python project that carries the engine; empty: no engine.")
+    executable: str = Field(default="", description="Path of the engine's program inside that project.")
+    chat_model: str = Field(default="", description="Name of the chat model to load, as `org/name`.")
+    context_tokens: int = Field(default=4096, ge=512, le=1 << 20, description="Context window in tokens.")
+    threads: int = Field(
+        default=0, ge=0, le=512, description="Threads of the engine; 0: one for each processor."
+    )
+
+
+class KnowledgeSection(_Section):
+    """What the knowledge base is built from (high side)."""
+
+    collection: str = Field(default="", description="Document collection to index; empty: no knowledge base.")
+    embed_model: str = Field(default="", description="Name of the embedding model, as `org/name`.")
+
+
+class LimitsSection(_Section):
+    """Bounds on what untrusted input can make this side do."""
+
+    file_bytes: int = Field(default=1 << 40, ge=1, description="Largest single file that is received.")
+    crate_bytes: int = Field(default=1 << 42, ge=1, description="Largest crate that is received.")
+    inspect_seconds: int = Field(default=600, ge=1, description="Longest time to inspect one file.")
+    inspect_memory_bytes: int = Field(
+        default=4 << 30, ge=1 << 26, description="Most memory to inspect one file."
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that can be set for one side."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOCKGATE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    lane: LaneSection
+    trust: TrustSection
+    seal: SealSection = SealSection()
+    serve: ServeSection = ServeSection()
+    engine: EngineSection = EngineSection()
+    knowledge: KnowledgeSection = KnowledgeSection()
+    limits: LimitsSection = LimitsSection()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # the framework's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # no .env files
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # secrets are named by path
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let environment variables win over the file."""
+        return env_settings, init_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a lane, ready to be used: its home and its settings."""
+
+    home: Home
+    settings: Settings
+
+    @property
+    def lane(self) -> str:
+        """Return the lane's name."""
+        return self.settings.lane.name
+
+    def require(self, side: str) -> "Side":
+        """Return itself when it is the named side.
+
+        Raises:
+            SettingsError: The command belongs to the other side.
+
+        """
+        if self.settings.lane.side != side:
+            here = self.settings.lane.side
+            what = f"This command belongs to the {side} side; {self.home.root} is the {here} side."
+            raise SettingsError(what)
+        return self
+
+
+def default_home() -> Path:
+    """Return the home that is used when none is named (XDG Base Directory Specification)."""
+    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(data) / "lockgate"
+
+
+def load_settings(home: Path | None) -> Side:
+    """Return a side from its home.
+
+    Raises:
+        SettingsError: No configuration there, or it has a mistake.
+
+    """
+    root = (home or default_home()).expanduser().resolve()
+    file = root / CONFIG_FILE
+    try:
+        table = tomllib.loads(file.read_text())
+        settings = Settings(**table)
+    except FileNotFoundError:
+        what = f"There is no {CONFIG_FILE} in {root}."
+        raise SettingsError(what) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        what = f"{file} cannot be read: {error}."
+        raise SettingsError(what) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        what = f"{file}: {key}: {first['msg']}."
+        raise SettingsError(what, key=key) from error
+    return Side(Home(root), settings)

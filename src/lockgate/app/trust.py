@@ -1,0 +1,89 @@
+"""Joining trust to a side: pinned roots, keys of this side and of people, the log."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lockgate.app.settings import Side
+from lockgate.audit import AuditLog
+from lockgate.core.errors import TrustError
+from lockgate.core.roots import Purpose, Root
+from lockgate.store import open_records
+from lockgate.trust.errors import RootFileError
+from lockgate.trust.keys import RecipientKey, Signer, load_recipient_key, load_signer
+from lockgate.trust.roots import advance_supply_root, load_site_root, load_supply_root, read_supply_root
+
+
+class DemoRootError(TrustError):
+    """A production side met a demo root."""
+
+    code = "LG-2f01"
+    advice = "Demo roots keep all keys on one machine. Make real roots, each holder on their own machine."
+
+
+def utc_now() -> datetime:
+    """Return the present moment in UTC."""
+    return datetime.now(UTC)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        what = f"The root {path} cannot be read: {error.strerror}."
+        raise RootFileError(what) from error
+
+
+def _demand_assurance(side: Side, root: Root) -> Root:
+    if side.settings.lane.assurance == "production" and root.assurance != "production":
+        what = f"The {root.kind} root has the assurance {root.assurance!r}; this side is for production."
+        raise DemoRootError(what)
+    return root
+
+
+def site_root(side: Side, at: datetime) -> Root:
+    """Return the pinned site root of a side."""
+    envelope = _read(side.home.trust / "site.dsse.json")
+    return _demand_assurance(side, load_site_root(envelope, side.settings.trust.site_pin, side.lane, at))
+
+
+def supply_root_versions(side: Side) -> list[bytes]:
+    """Return the supply roots that a side holds, oldest first."""
+    files = sorted(side.home.trust.glob("*.root.json"), key=lambda p: int(p.name.split(".")[0]))
+    return [_read(path) for path in files]
+
+
+def supply_root(side: Side) -> tuple[bytes, Root]:
+    """Return the newest supply root that a side trusts, checked from the pinned one on."""
+    held = supply_root_versions(side)
+    if not held:
+        what = f"There is no supply root in {side.home.trust}."
+        raise RootFileError(what)
+    first = load_supply_root(held[0], side.settings.trust.supply_pin, side.lane)
+    chain = advance_supply_root(held[0], held[1:])
+    data = chain[-1][0] if chain else held[0]
+    root = read_supply_root(data) if chain else first
+    return data, _demand_assurance(side, root)
+
+
+def signer_from(folder: Path, purpose: Purpose, root: Root) -> Signer:
+    """Return the key for a purpose in a folder; its passphrase lies beside it (``.pass``)."""
+    passphrase = _read(folder / f"{purpose}.pass").strip()
+    signer = load_signer(folder / f"{purpose}.pem", passphrase, purpose, "")
+    person = root.keys[signer.keyid].person if signer.keyid in root.keys else "unknown"
+    return Signer(purpose, person, signer.raw)
+
+
+def recipient_key(side: Side) -> RecipientKey:
+    """Return the key that crates are opened with on this side."""
+    folder = side.home.keys
+    return load_recipient_key(folder / "recipient.pem", _read(folder / "recipient.pass").strip(), "gate")
+
+
+def log_origin(side: Side) -> str:
+    """Return the name of a side's log in its checkpoints."""
+    return f"lockgate/{side.lane}/{side.settings.lane.side}"
+
+
+def audit_log(side: Side) -> AuditLog:
+    """Return a side's log."""
+    return AuditLog(open_records(side.home.audit_url), log_origin(side), utc_now)

@@ -1,0 +1,123 @@
+"""The command ``lockgate``: groups are imported only when they are used, so that help is fast."""
+
+import importlib
+import sys
+from typing import Annotated, Any
+
+import click
+import typer
+import typer.core
+import typer.main
+
+import lockgate
+from lockgate.core.errors import LockgateError
+
+# name → (module, one line for the overview)
+COMMANDS = {
+    "lane": ("lockgate.cli.lane", "Make a lane: two homes, two roots, keys for roles and people."),
+    "root": ("lockgate.cli.root", "Show the roots that a side trusts, and their pins as words."),
+    "collect": ("lockgate.cli.collect", "Resolve and fetch what a manifest names (low side)."),
+    "seal": ("lockgate.cli.seal", "Seal what was collected into a crate (low side)."),
+    "receive": ("lockgate.cli.receive", "Verify a crate and move its contents to quarantine (high side)."),
+    "gate": ("lockgate.cli.gate", "Inspect, request, publish, reject, roll back (high side)."),
+    "approve": ("lockgate.cli.approve", "Show and sign a statement with an approver's key."),
+    "high": ("lockgate.cli.high", "Start, stop and watch the services of the high side."),
+    "mirror": ("lockgate.cli.mirror", "Serve packages and models from the signed snapshot."),
+    "gateway": ("lockgate.cli.gateway", "Serve language models through the OpenAI API."),
+    "console": ("lockgate.cli.console", "Serve the web console."),
+    "knowledge": ("lockgate.cli.knowledge", "Index admitted documents and search them."),
+    "ask": ("lockgate.cli.ask", "Ask the gateway a question and show answer, sources and receipt."),
+    "audit": ("lockgate.cli.audit", "Verify the log, print checkpoints, make and check proofs."),
+    "inspect": ("lockgate.cli.inspect", "Inspect any file in the sandbox."),
+    "isolate": ("lockgate.cli.isolate", "Make an isolated namespace and prove what leaves it."),
+    "config": ("lockgate.cli.config", "Show and explain the configuration."),
+    "doctor": ("lockgate.cli.doctor", "Check what this machine has and lacks."),
+    "report": ("lockgate.cli.report", "Write the report of a crossing as one page."),
+}
+
+
+class LazyGroup(typer.core.TyperGroup):
+    """A command group whose members are imported when one of them runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of a byte's way."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a stand-in with name and one line of help, enough for the overview."""
+        del ctx
+        entry = COMMANDS.get(cmd_name)
+        return None if entry is None else typer.core.TyperCommand(cmd_name, help=entry[1])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Import the command that the arguments name."""
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        if name is None or stand_in is None:
+            return name, stand_in, rest
+        module = importlib.import_module(COMMANDS[name][0])
+        command = typer.main.get_command(module.app)
+        command.name = name
+        return name, command, rest
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="AI inside a closed network, and everything it needs brought across the gap.",
+    epilog="Start with `make demo`, or read docs/getting-started.md.",
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"lockgate {lockgate.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    ctx: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+    ctx.obj = {"debug": debug}
+
+
+def _explain(error: LockgateError, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        sys.stderr.write(json.dumps(error.as_dict()) + "\n")
+        return
+    from rich.markup import escape
+
+    from lockgate.cli.shared import err
+
+    err.print(f"[bold red]{error.code}[/] {escape(error.what)}")
+    for key, value in error.where.items():
+        err.print(f"  {key}: {escape(str(value))}", style="dim")
+    err.print(f"  [bold]What to do:[/] {escape(error.what_to_do)}")
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; errors of ours end it with their sentence, advice and own status."""
+    args = sys.argv[1:] if arguments is None else arguments
+    try:
+        return app(args)
+    except LockgateError as error:
+        if "--debug" in args:
+            raise
+        _explain(error, "--json" in args)
+        sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    main()

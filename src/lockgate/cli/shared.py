@@ -1,0 +1,90 @@
+"""What every command shares: options, printing, progress, and how errors end a run."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, Self
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", envvar="LOCKGATE_HOME", help="Folder of this side (holds lockgate.toml)."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def emit(as_json: bool, value: Any, render: Callable[[Console], None]) -> None:
+    """Print a result: one JSON object for programs, or what `render` draws for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+    else:
+        render(out)
+
+
+class Bars:
+    """A `core.ports.Progress` that draws bars on standard error, and plain lines when it is no terminal."""
+
+    def __init__(self, *, quiet: bool = False, unit_bytes: bool = True) -> None:
+        """Begin; `quiet` draws nothing (with ``--json``)."""
+        columns = [TextColumn("[bold]{task.description}"), BarColumn()]
+        columns += (
+            [DownloadColumn(), TransferSpeedColumn()]
+            if unit_bytes
+            else [TextColumn("{task.completed}/{task.total}")]
+        )
+        self._bars = Progress(
+            *columns, TimeRemainingColumn(), console=err, disable=quiet or not err.is_terminal
+        )
+        self._quiet = quiet
+        self._task: Any = None
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop drawing."""
+        self._bars.stop()
+
+    def start(self, task: str, total: int) -> None:
+        """Begin a task."""
+        if not self._quiet and not err.is_terminal:
+            err.print(f"  {task} …")
+        self._task = self._bars.add_task(task, total=total)
+
+    def advance(self, count: int) -> None:
+        """Report that much more done."""
+        if self._task is not None:
+            self._bars.advance(self._task, count)
+
+    def finish(self) -> None:
+        """End the task."""
+        self._task = None
+
+
+def human(size: int) -> str:
+    """Return a length in bytes as people read it."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":  # noqa: PLR2004  # SI steps
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{size} B"
