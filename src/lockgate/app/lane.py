@@ -137,9 +137,7 @@ def _site(lane: str, now: datetime, people: Path, high: Path) -> bytes:
     return sign_site_root(root, holders[:THRESHOLD])
 
 
-def _home(
-    root: Path, side: str, lane: str, pins: tuple[str, str], roots: tuple[bytes, bytes], more: str
-) -> None:
+def _home(root: Path, lane: str, pins: tuple[str, str], roots: tuple[bytes, bytes], more: str) -> None:
     (root / "trust").mkdir(parents=True)
     (root / "trust" / "1.root.json").write_bytes(roots[0])
     (root / "trust" / "site.dsse.json").write_bytes(roots[1])

@@ -4,7 +4,6 @@ import importlib
 import sys
 from typing import Annotated, Any
 
-import click
 import typer
 import typer.core
 import typer.main
@@ -39,20 +38,18 @@ COMMANDS = {
 class LazyGroup(typer.core.TyperGroup):
     """A command group whose members are imported when one of them runs."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Return the names in the order of a byte's way."""
         del ctx
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a stand-in with name and one line of help, enough for the overview."""
         del ctx
         entry = COMMANDS.get(cmd_name)
         return None if entry is None else typer.core.TyperCommand(cmd_name, help=entry[1])
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Import the command that the arguments name."""
         name, stand_in, rest = super().resolve_command(ctx, args)
         if name is None or stand_in is None:
