@@ -1,0 +1,18 @@
+"""The gate: verify, quarantine, inspect, approve, publish, roll back."""
+
+from lockgate.admit.model import ChannelPointer, Crossing, Verdicts
+from lockgate.admit.ports import FileInspector, Page, PageMaker, ToInspect
+from lockgate.admit.service import Assessment, Gate, GateParts
+
+__all__ = [
+    "Assessment",
+    "ChannelPointer",
+    "Crossing",
+    "FileInspector",
+    "Gate",
+    "GateParts",
+    "Page",
+    "PageMaker",
+    "ToInspect",
+    "Verdicts",
+]

@@ -1,7 +1,9 @@
 """In-memory doubles of both ports, with the same contract as the adapters."""
 
 import io
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +21,7 @@ class MemoryBlobs(BlobStore):
     def __init__(self) -> None:
         """Begin empty."""
         self._blobs: dict[str, bytes] = {}
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
 
     def put_stream(
         self, stream: BinaryIO, *, expected: str | None = None, limit: int = BLOB_LIMIT
@@ -45,8 +47,9 @@ class MemoryBlobs(BlobStore):
         """Return a temporary file with the blob's bytes."""
         data = self._get(digest)
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory()
-        path = Path(self._folder.name) / digest
+            self._folder = Path(tempfile.mkdtemp())
+            weakref.finalize(self, shutil.rmtree, self._folder)
+        path = self._folder / digest
         path.write_bytes(data)
         return path
 
@@ -57,12 +60,6 @@ class MemoryBlobs(BlobStore):
     def size(self, digest: str) -> int:
         """Return the blob's length in bytes."""
         return len(self._get(digest))
-
-    def close(self) -> None:
-        """Remove the temporary files."""
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
 
 
 class _MemoryTransaction(Transaction):

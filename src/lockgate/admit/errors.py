@@ -1,0 +1,52 @@
+"""Errors of the gate."""
+
+from lockgate.core.errors import InputError, PolicyError, TrustError
+
+
+class NoSuchCrossingError(InputError):
+    """The gate knows no crossing with this number."""
+
+    code = "LG-1801"
+    advice = "`lockgate gate list` shows the crossings; `lockgate receive` brings a new one."
+
+
+class WrongStateError(InputError):
+    """A crossing is not in the state that this step needs."""
+
+    code = "LG-1802"
+    advice = "`lockgate gate show` says what the crossing waits for."
+
+
+class HeldBackError(PolicyError):
+    """The policy holds back artifacts of a crossing."""
+
+    code = "LG-3801"
+    advice = "`lockgate gate show` lists them with what would resolve each; --partial admits the others."
+
+
+class NothingToAdmitError(PolicyError):
+    """No artifact of a crossing may be admitted."""
+
+    code = "LG-3802"
+    advice = "Reject the crossing, or resolve what `lockgate gate show` lists."
+
+
+class DeniedError(PolicyError):
+    """An artifact was rejected before; its digest is on the deny list for good."""
+
+    code = "LG-3803"
+    advice = "Bring another version of it."
+
+
+class VerdictsAlteredError(TrustError):
+    """The verdicts on record are not those that the inspector signed."""
+
+    code = "LG-2801"
+    advice = "Inspect the crossing again: `lockgate gate inspect`."
+
+
+class PredecessorError(PolicyError):
+    """The channel moved since the statement was made."""
+
+    code = "LG-3804"
+    advice = "Somebody published meanwhile. Ask again with `lockgate gate request`."

@@ -1,0 +1,56 @@
+"""What the gate keeps on record. Rows decide nothing: every digest in them is checked on use."""
+
+from datetime import datetime
+
+from lockgate.core.artifact import Digest
+from lockgate.core.policy import Held
+from lockgate.core.sequence import CrossingState
+from lockgate.core.verdict import Verdict
+from lockgate.core.wire import Document
+
+
+class Crossing(Document, frozen=True):
+    """One crossing at the gate and how far it came."""
+
+    sequence: int
+    crate_id: str
+    crate_sha256: Digest
+    lock_sha256: Digest
+    received: datetime
+    state: CrossingState
+    verdicts_sha256: str = ""
+    attestation_sha256: str = ""
+    statement_sha256: str = ""
+    held: tuple[Held, ...] = ()
+    finished: datetime | None = None
+
+
+class Verdicts(Document, frozen=True):
+    """All verdicts over one crossing, as the inspector signs them."""
+
+    crossing: int
+    crate_sha256: Digest
+    inspected: datetime
+    verdicts: tuple[Verdict, ...]
+
+
+class ChannelPointer(Document, frozen=True):
+    """Where a channel points: the snapshot, and the approved statement that put it there."""
+
+    version: int
+    snapshot_sha256: Digest
+    statement_sha256: Digest
+    previous_sha256: Digest
+    published: datetime
+
+
+CROSSINGS = "crossing"
+CHANNELS = "channel"
+SPENT = "spent-nonce"
+DENIED = "denied"
+HISTORY = "channel-history"
+
+
+def crossing_key(sequence: int) -> str:
+    """Return the record key of a crossing."""
+    return f"{sequence:06d}"

@@ -1,0 +1,44 @@
+"""What the gate needs of others: pages for a snapshot, and inspection."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockgate.core.artifact import Artifact, ArtifactFile
+from lockgate.core.snapshot import Admitted
+from lockgate.core.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that belongs to a snapshot: an index, a listing."""
+
+    path: str
+    media_type: str
+    body: bytes
+
+
+class PageMaker(ABC):
+    """Makes every page that the mirrors serve for a set of admitted artifacts."""
+
+    @abstractmethod
+    def pages(self, admitted: Sequence[Admitted], read: Callable[[str], bytes]) -> Iterable[Page]:
+        """Yield the pages; `read` gives the bytes of a small blob by its digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToInspect:
+    """One file in quarantine and the artifact that it belongs to."""
+
+    artifact: Artifact
+    file: ArtifactFile
+    on_disk: Path
+
+
+class FileInspector(ABC):
+    """Inspects files, each in its own sandbox."""
+
+    @abstractmethod
+    def inspect(self, items: Sequence[ToInspect]) -> list[Verdict]:
+        """Return one verdict for each item, in order. Never raises for what a file contains."""

@@ -1,0 +1,200 @@
+"""Carrying out an approved statement: check everything again, then one transaction, then one rename."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lockgate.admit.errors import HeldBackError, PredecessorError
+from lockgate.admit.model import (
+    CHANNELS,
+    CROSSINGS,
+    DENIED,
+    HISTORY,
+    SPENT,
+    ChannelPointer,
+    Crossing,
+    crossing_key,
+)
+from lockgate.approve import judge
+from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
+from lockgate.core.errors import LockgateError
+from lockgate.core.sequence import CrossingState
+from lockgate.core.snapshot import Snapshot
+from lockgate.core.statement import NOTHING, Operation, Statement
+from lockgate.core.wire import decode, digest_of, encode, whole_second
+
+if TYPE_CHECKING:
+    from lockgate.admit.service import Gate, GateParts
+    from lockgate.store.ports import Transaction
+
+
+class Publisher:
+    """Executes statements. The database says where a channel points; its file is what serves."""
+
+    def __init__(self, parts: "GateParts") -> None:
+        """Use the gate's parts."""
+        self._p = parts
+
+    def execute(self, envelope: bytes, gate: "Gate") -> Statement:
+        """Carry out a statement that enough approvers signed; see `Gate.execute`."""
+        intent = self._p.audit.intent("execute", envelope=digest_of(envelope.decode("ascii", "replace")))
+        try:
+            now = self._p.clock()
+            statement, approvers = judge(envelope, self._p.site, now, need=self._p.policy.approvers)
+            if not self._already(statement, envelope):
+                self._carry_out(statement, envelope, gate)
+        except LockgateError as error:
+            self._p.audit.outcome(intent, "refused", code=error.code, error=error.what)
+            raise
+        if statement.operation is not Operation.REJECT:
+            self._p.write_channel(statement.channel, envelope)
+        self._p.audit.outcome(
+            intent,
+            "done",
+            operation=statement.operation,
+            crossing=statement.crossing,
+            snapshot=statement.snapshot_sha256,
+            approvers=sorted(approvers),
+            requester=statement.requester,
+        )
+        return statement
+
+    def recover(self) -> list[str]:
+        """Write the files of channels whose record is newer; return the channels."""
+        with self._p.records.transaction() as tx:
+            pointers = [(name, decode(ChannelPointer, value)) for name, value in tx.scan(CHANNELS)]
+        for name, pointer in pointers:
+            self._p.write_channel(name, self._p.blobs.read(pointer.statement_sha256))
+        return [name for name, _ in pointers]
+
+    def _already(self, statement: Statement, envelope: bytes) -> bool:
+        """Tell whether this very statement took effect and is still the channel's newest."""
+        with self._p.records.transaction() as tx:
+            spent = tx.get(SPENT, statement.nonce)
+            held = tx.get(CHANNELS, statement.channel) if statement.channel else None
+        if spent is None:
+            return False
+        same = held is not None and decode(ChannelPointer, held).version == statement.channel_version
+        if not same or spent != digest_of(statement).encode():
+            what = f"The approval of crossing {statement.crossing} was used before."
+            raise ApprovalSpentError(what)
+        pointer = decode(ChannelPointer, held or b"")
+        if self._p.blobs.read(pointer.statement_sha256) != envelope:
+            raise ApprovalSpentError("The approval was used before with other signatures.")
+        return True
+
+    def _carry_out(self, statement: Statement, envelope: bytes, gate: "Gate") -> None:
+        if statement.policy_sha256 != digest_of(self._p.policy):
+            raise StatementChangedError("The policy changed after the request.")
+        crossing = gate.crossing(statement.crossing)
+        if statement.crate_sha256 != crossing.crate_sha256:
+            raise StatementChangedError("The statement names another crate than the crossing on record.")
+        if statement.operation is Operation.REJECT:
+            self._reject(statement, crossing, gate)
+            return
+        self._demand_predecessor(statement, gate)
+        if statement.operation is Operation.PUBLISH:
+            self._demand_unchanged(statement, crossing, gate)
+        else:
+            self._demand_published_before(statement)
+        snapshot = self._admit_bytes(statement)
+        self._judge_again(snapshot, gate)
+        pointer = ChannelPointer(
+            version=statement.channel_version,
+            snapshot_sha256=statement.snapshot_sha256,
+            statement_sha256=self._p.blobs.put_bytes(envelope),
+            previous_sha256=statement.previous_sha256,
+            published=whole_second(self._p.clock()),
+        )
+        self._commit(statement, crossing, pointer)
+
+    def _demand_predecessor(self, statement: Statement, gate: "Gate") -> None:
+        pointer = gate.pointer(statement.channel)
+        version, previous = (pointer.version, pointer.snapshot_sha256) if pointer else (0, NOTHING)
+        if (statement.channel_version, statement.previous_sha256) != (version + 1, previous):
+            what = (
+                f"The channel {statement.channel!r} is at version {version}; the statement follows another."
+            )
+            raise PredecessorError(what)
+
+    @staticmethod
+    def _demand_unchanged(statement: Statement, crossing: Crossing, gate: "Gate") -> None:
+        if crossing.state is not CrossingState.INSPECTED:
+            what = f"Crossing {crossing.sequence} is {crossing.state}."
+            raise StatementChangedError(what)
+        if statement.verdicts_sha256 != crossing.verdicts_sha256:
+            raise StatementChangedError("The crossing was inspected again after the request.")
+        gate.assess(crossing)
+
+    def _demand_published_before(self, statement: Statement) -> None:
+        with self._p.records.transaction() as tx:
+            known = tx.get(HISTORY, f"{statement.channel}:{statement.snapshot_sha256}")
+        if known is None:
+            raise StatementChangedError("A channel rolls back only to a snapshot that it once served.")
+
+    def _admit_bytes(self, statement: Statement) -> Snapshot:
+        """Copy what the snapshot names into the store, hashing it again; nothing points there yet."""
+        digest = statement.snapshot_sha256
+        held = self._p.quarantine if self._p.quarantine.has(digest) else self._p.blobs
+        data = held.read(digest)
+        snapshot = decode(Snapshot, data, name="snapshot")
+        wanted = {f.sha256 for a in snapshot.admitted for f in a.artifact.files}
+        wanted |= {page.sha256 for page in snapshot.generated}
+        wanted |= {a.verdicts_sha256 for a in snapshot.admitted}
+        for each in sorted(wanted):
+            if not self._p.blobs.has(each):
+                with self._p.quarantine.open(each) as stream:
+                    self._p.blobs.put_stream(stream, expected=each)
+        self._p.blobs.put_bytes(data, expected=digest)
+        return snapshot
+
+    def _judge_again(self, snapshot: Snapshot, gate: "Gate") -> None:
+        """Refuse a snapshot with an artifact that today's policy or the deny list holds back."""
+        for sequence in sorted({a.crossing for a in snapshot.admitted}):
+            crossing = gate.crossing(sequence)
+            allowed = {a.purl: a for a in gate.assess(crossing).admitted}
+            for item in (a for a in snapshot.admitted if a.crossing == sequence):
+                if allowed.get(item.artifact.purl) != item.artifact:
+                    what = f"{item.artifact.purl} may not be admitted under today's policy."
+                    raise HeldBackError(what, purl=item.artifact.purl)
+
+    def _commit(self, statement: Statement, crossing: Crossing, pointer: ChannelPointer) -> None:
+        done = msgspec.structs.replace(crossing, state=CrossingState.PUBLISHED, finished=pointer.published)
+        with self._p.records.transaction() as tx:
+            self._spend(tx, statement)
+            current = tx.get(CHANNELS, statement.channel)
+            at = decode(ChannelPointer, current).version if current else 0
+            if at + 1 != statement.channel_version:
+                raise PredecessorError("Somebody published at the same moment.")
+            tx.swap(CHANNELS, statement.channel, current, encode(pointer))
+            tx.put(HISTORY, f"{statement.channel}:{statement.snapshot_sha256}", encode(pointer))
+            if statement.operation is Operation.PUBLISH:
+                key = crossing_key(crossing.sequence)
+                tx.swap(CROSSINGS, key, encode(crossing), encode(done))
+                self._p.mark_ledger(tx, crossing.sequence, CrossingState.PUBLISHED)
+
+    def _reject(self, statement: Statement, crossing: Crossing, gate: "Gate") -> None:
+        lock = gate.lock(crossing)
+        done = msgspec.structs.replace(
+            crossing, state=CrossingState.REJECTED, finished=whole_second(self._p.clock())
+        )
+        admitted_elsewhere = self._served_digests()
+        with self._p.records.transaction() as tx:
+            self._spend(tx, statement)
+            tx.swap(CROSSINGS, crossing_key(crossing.sequence), encode(crossing), encode(done))
+            self._p.mark_ledger(tx, crossing.sequence, CrossingState.REJECTED)
+            for file in (f for a in lock.artifacts for f in a.files):
+                if file.sha256 not in admitted_elsewhere:
+                    tx.put(DENIED, file.sha256, str(crossing.sequence).encode())
+
+    def _served_digests(self) -> set[str]:
+        with self._p.records.transaction() as tx:
+            pointers = [decode(ChannelPointer, value) for _, value in tx.scan(HISTORY)]
+        snapshots = [decode(Snapshot, self._p.blobs.read(p.snapshot_sha256)) for p in pointers]
+        return {f.sha256 for s in snapshots for a in s.admitted for f in a.artifact.files}
+
+    @staticmethod
+    def _spend(tx: "Transaction", statement: Statement) -> None:
+        if tx.get(SPENT, statement.nonce) is not None:
+            raise ApprovalSpentError("The approval was used before.")
+        tx.insert(SPENT, statement.nonce, digest_of(statement).encode())

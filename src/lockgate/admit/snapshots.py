@@ -1,0 +1,59 @@
+"""Building the snapshot that a publication would make, with every page that serves it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from lockgate.admit.ports import PageMaker
+from lockgate.core.artifact import Kind
+from lockgate.core.digests import sha256
+from lockgate.core.snapshot import SNAPSHOT_FORMAT, Admitted, Generated, Snapshot
+from lockgate.core.wire import encode, whole_second
+from lockgate.store.ports import BlobStore
+
+PAGE_SOURCE_LIMIT = 1 << 30
+"""Longest file that a page may be computed from, in bytes."""
+
+
+def _slot(admitted: Admitted) -> tuple[str, ...]:
+    """Return what a new artifact replaces: a document its older self, others only the same purl."""
+    artifact = admitted.artifact
+    if artifact.kind is Kind.DOCUMENT:
+        return artifact.kind, artifact.name
+    return artifact.kind, artifact.purl
+
+
+class SnapshotMaker:
+    """Makes snapshots; pages and the snapshot itself are written to quarantine until approved."""
+
+    def __init__(self, quarantine: BlobStore, blobs: BlobStore, pages: PageMaker) -> None:
+        """Read new artifacts from quarantine and known ones from the store."""
+        self._quarantine = quarantine
+        self._blobs = blobs
+        self._pages = pages
+
+    def _read(self, digest: str) -> bytes:
+        store = self._quarantine if self._quarantine.has(digest) else self._blobs
+        return store.read(digest, limit=PAGE_SOURCE_LIMIT)
+
+    def make(self, lane: str, served: Snapshot | None, fresh: Sequence[Admitted], now: datetime) -> Snapshot:
+        """Return the snapshot of what is served and what is new, and keep its bytes in quarantine."""
+        kept = {_slot(a): a for a in served.admitted} if served else {}
+        kept.update({_slot(a): a for a in fresh})
+        admitted = tuple(sorted(kept.values(), key=lambda a: a.artifact.purl))
+        generated = []
+        for page in self._pages.pages(admitted, self._read):
+            self._quarantine.put_bytes(page.body)
+            generated.append(
+                Generated(
+                    path=page.path, media_type=page.media_type, size=len(page.body), sha256=sha256(page.body)
+                )
+            )
+        snapshot = Snapshot(
+            format=SNAPSHOT_FORMAT,
+            lane=lane,
+            created=whole_second(now),
+            admitted=admitted,
+            generated=tuple(sorted(generated, key=lambda g: g.path)),
+        )
+        self._quarantine.put_bytes(encode(snapshot))
+        return snapshot
