@@ -1,0 +1,64 @@
+"""Mirrors for PyPI, the Hugging Face Hub and plain files, served from a signed snapshot.
+
+The gate takes `generate_pages`: the pages that approvers sign with the snapshot. The server
+takes `SignedView`, `build_app` and `serve`; the last two are loaded when they are first used,
+because the gate needs no web server.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from lockgate.mirror.channel import SignedChannel
+from lockgate.mirror.errors import (
+    AmbiguousSnapshotError,
+    CannotListenError,
+    LayoutError,
+    MissingBlobError,
+    NothingPublishedError,
+    OlderChannelError,
+    TamperedBlobError,
+    WrongStatementError,
+)
+from lockgate.mirror.pages import Page, ReadBlob
+from lockgate.mirror.ports import BlobFiles, ChannelVerifier, VerifiedChannel
+from lockgate.mirror.service import generate_pages
+from lockgate.mirror.view import SignedView, ViewStatus
+
+if TYPE_CHECKING:
+    from lockgate.mirror.run import serve
+    from lockgate.mirror.server import build_app
+
+__all__ = [
+    "AmbiguousSnapshotError",
+    "BlobFiles",
+    "CannotListenError",
+    "ChannelVerifier",
+    "LayoutError",
+    "MissingBlobError",
+    "NothingPublishedError",
+    "OlderChannelError",
+    "Page",
+    "ReadBlob",
+    "SignedChannel",
+    "SignedView",
+    "TamperedBlobError",
+    "VerifiedChannel",
+    "ViewStatus",
+    "WrongStatementError",
+    "build_app",
+    "generate_pages",
+    "serve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the web server when it is asked for."""
+    if name == "build_app":
+        from lockgate.mirror.server import build_app  # noqa: PLC0415 - only servers need it
+
+        return build_app
+    if name == "serve":
+        from lockgate.mirror.run import serve  # noqa: PLC0415 - only servers need it
+
+        return serve
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

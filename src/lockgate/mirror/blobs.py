@@ -1,0 +1,216 @@
+"""Blobs as they are served: opened once, hashed before their first byte leaves, read by descriptor.
+
+A blob is hashed when it is first opened and again whenever its inode, size, or change time
+differs from what was hashed. The bytes that leave come from the very descriptor that was
+compared, and after every read the change time is compared again: replacing the file, or
+writing into it, stops the answer. Files are not handed to the server by name (ASGI's
+``pathsend``), because the name could stand for another file by then.
+"""
+
+import asyncio
+import os
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar, TypeVarTuple
+
+from lockgate.core.digests import sha256_stream
+from lockgate.core.errors import TooLargeError
+from lockgate.mirror.errors import MissingBlobError, TamperedBlobError
+from lockgate.mirror.ports import BlobFiles
+
+CHUNK = 512 * 1024
+"""Bytes read and sent at a time."""
+
+PAGE_LIMIT = 64 * 1024 * 1024
+"""Longest blob that is read into memory as a whole, in bytes."""
+
+LARGE = 8 * 1024 * 1024
+"""Blobs longer than this are hashed by threads of their own, so that others need not wait."""
+
+FINGERPRINT_LIMIT = 65_536
+"""How many blobs are remembered as hashed; beyond it the oldest is hashed again when asked for."""
+
+_ATTEMPTS = 3
+_READERS = 8
+_HASHERS = 2
+
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What changes when a file is replaced or written to (the change time cannot be set back)."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, descriptor: int) -> "Fingerprint":
+        """Return the fingerprint of an open file."""
+        facts = os.fstat(descriptor)
+        return cls(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBlob:
+    """An open file whose bytes were compared with its digest."""
+
+    digest: str
+    descriptor: int
+    fingerprint: Fingerprint
+
+    def read(self, start: int, count: int) -> bytes:
+        """Return bytes of the blob, never any that were written after it was hashed.
+
+        Raises:
+            TamperedBlobError: The file changed.
+
+        """
+        data = os.pread(self.descriptor, count, start)
+        if Fingerprint.of(self.descriptor) != self.fingerprint or len(data) != count:
+            raise _tampered(self.digest)
+        return data
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self.descriptor)
+
+
+class VerifiedBlobs:
+    """Opens blobs for the server.
+
+    Args:
+        files: Where blobs lie.
+        refused: Told the digest of each blob that was found altered.
+
+    """
+
+    def __init__(self, files: BlobFiles, refused: Callable[[str], None]) -> None:
+        """Start with nothing hashed."""
+        self._files = files
+        self._refused = refused
+        self._known: dict[str, Fingerprint] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._readers = ThreadPoolExecutor(_READERS, "mirror-read")
+        self._hashers = ThreadPoolExecutor(_HASHERS, "mirror-hash")
+
+    def close(self) -> None:
+        """End the threads."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._hashers.shutdown(wait=False, cancel_futures=True)
+
+    def present(self, digest: str, size: int) -> None:
+        """Demand that the blob is there with its length, without reading it (for HEAD).
+
+        Raises:
+            MissingBlobError, TamperedBlobError: It is not.
+
+        """
+        os.close(self._descriptor(digest, size))
+
+    async def open(self, digest: str, size: int) -> OpenBlob:
+        """Open a blob whose bytes have been compared with its digest; the caller closes it.
+
+        Raises:
+            MissingBlobError: It is not in the store, or cannot be read.
+            TamperedBlobError: Its bytes or its length are others.
+
+        """
+        for _ in range(_ATTEMPTS):
+            blob = await _in(self._readers, self._open, digest, size)
+            if self._known.get(digest) == blob.fingerprint:
+                return blob
+            blob.close()
+            await self._hashed(digest, size)
+        raise _tampered(digest)  # somebody keeps changing it
+
+    async def read(self, digest: str, size: int) -> bytes:
+        """Return the whole of a short blob.
+
+        Raises:
+            MissingBlobError, TamperedBlobError: As `open`.
+            TooLargeError: It is longer than `PAGE_LIMIT`.
+
+        """
+        if size > PAGE_LIMIT:
+            what = f"A page of {size} bytes is too long to be read; at most {PAGE_LIMIT} are."
+            raise TooLargeError(what, limit="PAGE_LIMIT")
+        blob = await self.open(digest, size)
+        try:
+            return await self.part(blob, 0, size)
+        finally:
+            blob.close()
+
+    async def part(self, blob: OpenBlob, start: int, count: int) -> bytes:
+        """Return bytes of an open blob, read by a thread.
+
+        Raises:
+            TamperedBlobError: The file changed since it was hashed.
+
+        """
+        try:
+            return await _in(self._readers, blob.read, start, count)
+        except TamperedBlobError:
+            self._refused(blob.digest)
+            raise
+
+    async def _hashed(self, digest: str, size: int) -> None:
+        """Hash a blob, once however many ask; goes on when those who asked have left."""
+        task = self._running.get(digest)
+        if task is None:
+            pool = self._hashers if size > LARGE else self._readers
+            task = asyncio.ensure_future(_in(pool, self._hash, digest, size))
+            self._running[digest] = task
+            task.add_done_callback(lambda done: self._finished(digest, done))
+        await asyncio.shield(task)
+
+    def _finished(self, digest: str, task: "asyncio.Task[None]") -> None:
+        del self._running[digest]
+        if not task.cancelled() and isinstance(task.exception(), TamperedBlobError):
+            self._refused(digest)
+
+    def _hash(self, digest: str, size: int) -> None:
+        with os.fdopen(self._descriptor(digest, size), "rb", buffering=0) as file:
+            before = Fingerprint.of(file.fileno())
+            found, _ = sha256_stream(file)
+            if found != digest or Fingerprint.of(file.fileno()) != before:
+                self._known.pop(digest, None)
+                raise _tampered(digest)
+        self._known[digest] = before
+        while len(self._known) > FINGERPRINT_LIMIT:
+            self._known.pop(next(iter(self._known)), None)
+
+    def _open(self, digest: str, size: int) -> OpenBlob:
+        descriptor = self._descriptor(digest, size)
+        return OpenBlob(digest, descriptor, Fingerprint.of(descriptor))
+
+    def _descriptor(self, digest: str, size: int) -> int:
+        """Open the file of a blob: a regular one, not a link, with the length that was signed."""
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(self._files.path(digest), flags)
+        except OSError as error:
+            what = f"The blob {digest[:12]} cannot be opened."
+            raise MissingBlobError(what, digest=digest, reason=error.strerror) from error
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size != size:
+            os.close(descriptor)
+            self._refused(digest)
+            raise _tampered(digest)
+        return descriptor
+
+
+async def _in(pool: ThreadPoolExecutor, call: Callable[[*Ts], R], *args: *Ts) -> R:
+    return await asyncio.get_running_loop().run_in_executor(pool, call, *args)
+
+
+def _tampered(digest: str) -> TamperedBlobError:
+    return TamperedBlobError(
+        f"The blob {digest[:12]} in the store is not what was signed; it is not served.", digest=digest
+    )

@@ -1,0 +1,61 @@
+"""Errors of the mirror room."""
+
+from lockgate.core.errors import HostError, InputError, TrustError
+
+
+class LayoutError(InputError):
+    """An admitted artifact does not have the shape that its protocol serves."""
+
+    code = "LG-1901"
+    advice = "Collect the artifact again; the lock's paths and names follow docs/formats of its ecosystem."
+
+
+class TamperedBlobError(TrustError):
+    """A blob's bytes are not what the signed snapshot says."""
+
+    code = "LG-2901"
+    advice = "Somebody or something changed the file in the store. Restore it from its crate, then look why."
+
+
+class AmbiguousSnapshotError(TrustError):
+    """A snapshot names two different things for one address."""
+
+    code = "LG-2902"
+    advice = "Do not serve it: ask for a new snapshot without the duplicate."
+
+
+class OlderChannelError(TrustError):
+    """A channel statement is older than the one that is being served."""
+
+    code = "LG-2903"
+    advice = "Somebody put an old channel file back. Rolling back takes a new statement with its approvals."
+
+
+class WrongStatementError(TrustError):
+    """A channel statement does not say that this snapshot is to be served."""
+
+    code = "LG-2904"
+    advice = "Publish again; the statement and the snapshot in the channel do not belong together."
+
+
+class MissingBlobError(HostError):
+    """A blob that the snapshot lists is not in the store."""
+
+    code = "LG-5901"
+    advice = "Restore the blob from its crate, or publish a snapshot without it."
+
+
+class NothingPublishedError(HostError):
+    """No snapshot has been published on this channel, or none verifies."""
+
+    code = "LG-5902"
+    advice = (
+        "Publish a snapshot with `lockgate gate publish`; /healthz names what was wrong with the last one."
+    )
+
+
+class CannotListenError(HostError):
+    """The server cannot listen on the address it was given."""
+
+    code = "LG-5903"
+    advice = "Choose another port in lockgate.toml, or end what listens there."

@@ -1,0 +1,81 @@
+"""What the mirror counts, and which absent things it was asked for."""
+
+from collections import OrderedDict
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from lockgate.core.ports import Clock
+from lockgate.mirror.view import SignedView
+
+MISS_LIMIT = 1024
+"""How many different missed names are remembered; beyond it the one missed longest ago goes."""
+
+MISS_LENGTH = 200
+"""Longest name that is remembered, in characters."""
+
+
+class Misses:
+    """Names that somebody asked for and that are not in the snapshot, with how often."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._counts: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    def add(self, protocol: str, name: str) -> None:
+        """Note one miss."""
+        key = (protocol, name[:MISS_LENGTH])
+        self._counts[key] = self._counts.pop(key, 0) + 1
+        if len(self._counts) > MISS_LIMIT:
+            self._counts.popitem(last=False)
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Return how often each (protocol, name) was missed, the latest last."""
+        return dict(self._counts)
+
+
+class Metrics:
+    """The mirror's metrics, in a registry of their own."""
+
+    def __init__(self, view: SignedView, clock: Clock) -> None:
+        """Register every metric; those about the channel are read from the view."""
+        self.registry = CollectorRegistry(auto_describe=True)
+        self.requests = Counter(
+            "lockgate_mirror_requests", "Requests answered.", ["protocol", "status"], registry=self.registry
+        )
+        self.sent = Counter(
+            "lockgate_mirror_response_bytes", "Body bytes sent.", ["protocol"], registry=self.registry
+        )
+        self.misses = Counter(
+            "lockgate_mirror_misses",
+            "Requests for what is not in the snapshot.",
+            ["protocol"],
+            registry=self.registry,
+        )
+        self.refused_blobs = Counter(
+            "lockgate_mirror_refused_blobs", "Blobs found altered in the store.", registry=self.registry
+        )
+        self._watch(view, clock)
+
+    def _watch(self, view: SignedView, clock: Clock) -> None:
+        def created() -> datetime | None:
+            statement = view.status.statement
+            return view.table.created if statement else None
+
+        def version() -> float:
+            statement = view.status.statement
+            return float(statement.channel_version) if statement else 0.0
+
+        def age() -> float:
+            moment = created()
+            return (clock() - moment).total_seconds() if moment else float("nan")
+
+        def refused() -> float:
+            return float(view.status.refused is not None)
+
+        for name, text, call in (
+            ("channel_version", "Version of the channel that is served; 0 when none is.", version),
+            ("snapshot_age_seconds", "How long ago the served snapshot was made.", age),
+            ("channel_refused", "1 while the channel on disk does not verify.", refused),
+        ):
+            Gauge(f"lockgate_mirror_{name}", text, registry=self.registry).set_function(call)

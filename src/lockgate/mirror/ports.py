@@ -1,0 +1,47 @@
+"""What the mirror needs of other rooms: a verified channel, and where blobs lie."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lockgate.core.snapshot import Snapshot
+from lockgate.core.statement import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedChannel:
+    """A channel statement that bears the policy's approver signatures, and the snapshot it names."""
+
+    statement: Statement
+    snapshot: Snapshot
+
+
+class ChannelVerifier(ABC):
+    """Reads the channel's signed statement and checks everything about it.
+
+    The adapter starts at the pinned site root, checks the approvers' signatures over the
+    statement, re-hashes the snapshot, and refuses a channel version below the highest that it
+    ever saw (it keeps that number in a state file of its own).
+    """
+
+    @abstractmethod
+    def token(self) -> Hashable:
+        """Return a value that changes whenever the channel may have changed (cheap: one stat)."""
+
+    @abstractmethod
+    def current(self) -> VerifiedChannel:
+        """Return the verified channel.
+
+        Raises:
+            LockgateError: There is none, or anything about it does not verify.
+
+        """
+
+
+class BlobFiles(Protocol):
+    """Where the bytes of a digest lie. The mirror opens, hashes and only reads them."""
+
+    def path(self, digest: str) -> Path:
+        """Return the path of a blob's file, whether or not it is there."""

@@ -1,0 +1,130 @@
+"""HTTP answers of the mirrors: blobs with ranges and ETags, errors with codes."""
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from lockgate.core.errors import LockgateError
+from lockgate.mirror.blobs import CHUNK, OpenBlob, VerifiedBlobs
+from lockgate.mirror.ranges import Slice, Unsatisfiable, parse_range, range_holds, unchanged
+from lockgate.mirror.tables import Entry
+
+_FOR_EVER = "public, max-age=31536000, immutable"
+_REVALIDATE = "no-cache"
+
+
+class BlobResponse(Response):
+    """Answers GET and HEAD with a blob: 200, 206, 304 or 416.
+
+    Args:
+        blobs: Opens the blob, hashed.
+        entry: Which one.
+        etag: The entity tag without quotes; the blob's SHA-256 when left out.
+        headers: More headers for every status.
+        media_type: Sent instead of the entry's own.
+        announce_length: Whether HEAD says how long the content is.
+
+    """
+
+    def __init__(
+        self,
+        blobs: VerifiedBlobs,
+        entry: Entry,
+        *,
+        etag: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        announce_length: bool = True,
+    ) -> None:
+        """Keep what to send; nothing is opened yet."""
+        self.status_code = HTTPStatus.OK
+        self.background = None
+        self.body = b""
+        self._blobs = blobs
+        self._entry = entry
+        self._etag = f'"{etag or entry.sha256}"'
+        self._announce_length = announce_length
+        self._media_type = media_type or entry.media_type
+        self._fixed = {
+            "ETag": self._etag,
+            "Accept-Ranges": "bytes",
+            "Cache-Control": _FOR_EVER if entry.immutable else _REVALIDATE,
+            **(headers or {}),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Decide by method and headers, and send."""
+        asked = Headers(scope=scope)
+        if unchanged(asked.get("if-none-match"), self._etag):
+            await self._head(send, HTTPStatus.NOT_MODIFIED, {})
+            return
+        if scope["method"] == "HEAD":
+            await asyncio.to_thread(self._blobs.present, self._entry.sha256, self._entry.size)
+            length = {"Content-Length": str(self._entry.size)} if self._announce_length else {}
+            await self._head(send, HTTPStatus.OK, {**length, "Content-Type": self._media_type})
+            return
+        part = None
+        if range_holds(asked.get("if-range"), self._etag):
+            part = parse_range(asked.get("range"), self._entry.size)
+        if isinstance(part, Unsatisfiable):
+            extra = {"Content-Range": f"bytes */{self._entry.size}", "Content-Length": "0"}
+            await self._head(send, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, extra)
+            return
+        await self._send_part(part, receive, send)
+
+    async def _send_part(self, part: Slice | None, receive: Receive, send: Send) -> None:
+        blob = await self._blobs.open(self._entry.sha256, self._entry.size)
+        # The server goes on accepting chunks for a client that has left: listen for it.
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await self._stream(blob, part, gone, send)
+        finally:
+            gone.cancel()
+            blob.close()
+
+    async def _stream(
+        self, blob: OpenBlob, part: Slice | None, gone: "asyncio.Future[None]", send: Send
+    ) -> None:
+        size = self._entry.size
+        wanted = part or Slice(0, size)
+        extra = {"Content-Length": str(wanted.length), "Content-Type": self._media_type}
+        status = HTTPStatus.OK
+        if part is not None:
+            status = HTTPStatus.PARTIAL_CONTENT
+            extra["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+        at = wanted.start
+        chunk = await self._blobs.part(blob, at, min(CHUNK, wanted.length))
+        await self._start(send, status, extra)
+        while not gone.done():
+            at += len(chunk)
+            more = at < wanted.stop
+            await send({"type": "http.response.body", "body": chunk, "more_body": more})
+            if not more:
+                return
+            chunk = await self._blobs.part(blob, at, min(CHUNK, wanted.stop - at))
+
+    async def _head(self, send: Send, status: HTTPStatus, extra: Mapping[str, str]) -> None:
+        await self._start(send, status, extra)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _start(self, send: Send, status: HTTPStatus, extra: Mapping[str, str]) -> None:
+        headers = MutableHeaders({**self._fixed, **extra})
+        await send({"type": "http.response.start", "status": int(status), "headers": headers.raw})
+
+
+def problem(error: LockgateError, status: HTTPStatus) -> JSONResponse:
+    """Return an error's code and sentence; facts and paths stay in the log."""
+    return JSONResponse(
+        {"code": error.code, "error": error.what, "advice": error.what_to_do},
+        status,
+        {"X-Error-Code": error.code},
+    )
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,88 @@
+"""The PyPI protocol over HTTP: index pages by negotiation, files by digest and name."""
+
+import re
+from http import HTTPStatus
+
+from packaging.utils import canonicalize_name
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from lockgate.mirror.negotiate import PLAIN_HTML, choose
+from lockgate.mirror.pages import HTML_TYPE
+from lockgate.mirror.pypi import SIMPLE_JSON
+from lockgate.mirror.responses import BlobResponse
+from lockgate.mirror.site import Site, segments
+from lockgate.mirror.tables import Simple
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,198}[A-Za-z0-9])?", re.ASCII)
+
+
+class PypiRoutes:
+    """Handlers of the simple API (PEP 503, 691) and of the files behind it."""
+
+    def __init__(self, site: Site) -> None:
+        """Serve from a site."""
+        self._site = site
+
+    def routes(self) -> list[Route]:
+        """Return the routes, for GET and HEAD."""
+        return [
+            Route("/simple", self.slash),
+            Route("/simple/", self.index),
+            Route("/simple/{project}", self.slash),
+            Route("/simple/{project}/", self.project),
+            Route("/packages/{rest:path}", self.package),
+        ]
+
+    async def slash(self, request: Request) -> Response:
+        """Redirect to the address with a slash at its end (PEP 503)."""
+        return _moved(request, request.url.path.removeprefix(_prefix(request)) + "/")
+
+    async def index(self, request: Request) -> Response:
+        """Answer with the list of projects."""
+        table = await self._site.table()
+        return self._simple(request, table.index)
+
+    async def project(self, request: Request) -> Response:
+        """Answer with a project's page; a name that is not normalised is redirected."""
+        name = request.path_params["project"]
+        if not _NAME.fullmatch(name):
+            return _nothing("No project can have this name.")
+        normal = canonicalize_name(name)
+        if name != normal:
+            return _moved(request, f"/simple/{normal}/")
+        page = (await self._site.table()).projects.get(name)
+        if page is None:
+            self._site.missed("pypi", name)
+            return _nothing(f"No project called {name} has been admitted.")
+        return self._simple(request, page)
+
+    async def package(self, request: Request) -> Response:
+        """Answer with a distribution, its metadata or its provenance."""
+        entry = (await self._site.table()).packages.get("/".join(segments(request)[1:]))
+        if entry is None:
+            return _nothing("No file with this digest and name has been admitted.")
+        return BlobResponse(self._site.blobs, entry)
+
+    def _simple(self, request: Request, page: Simple) -> Response:
+        chosen = choose(", ".join(request.headers.getlist("accept")) or None)
+        vary = {"Vary": "Accept"}
+        if chosen is None:
+            what = "This address has JSON and HTML of version 1 of the simple API only."
+            return PlainTextResponse(what, HTTPStatus.NOT_ACCEPTABLE, vary)
+        entry = page.json if chosen == SIMPLE_JSON else page.html
+        sent = HTML_TYPE if chosen == PLAIN_HTML else chosen
+        return BlobResponse(self._site.blobs, entry, headers=vary, media_type=sent)
+
+
+def _prefix(request: Request) -> str:
+    return str(request.scope.get("root_path", ""))
+
+
+def _moved(request: Request, path: str) -> Response:
+    return RedirectResponse(_prefix(request) + path, HTTPStatus.MOVED_PERMANENTLY)
+
+
+def _nothing(what: str) -> Response:
+    return PlainTextResponse(f"{what}\n", HTTPStatus.NOT_FOUND)

@@ -1,0 +1,140 @@
+"""The mirror's server: one ASGI application for every protocol."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from lockgate.core.errors import LockgateError
+from lockgate.core.ports import Clock
+from lockgate.mirror.blobs import LARGE, VerifiedBlobs
+from lockgate.mirror.metrics import Metrics, Misses
+from lockgate.mirror.ports import BlobFiles
+from lockgate.mirror.responses import BlobResponse
+from lockgate.mirror.serve_hub import HubRoutes
+from lockgate.mirror.serve_pypi import PypiRoutes
+from lockgate.mirror.shell import Shell
+from lockgate.mirror.site import Site, segments
+from lockgate.mirror.view import SignedView
+
+_log = structlog.get_logger("lockgate.mirror")
+
+
+def build_app(view: SignedView, files: BlobFiles, clock: Clock, *, hash_ahead: bool = True) -> Starlette:
+    """Return the application that serves a view.
+
+    Args:
+        view: What is served.
+        files: Where the blobs lie.
+        clock: The present moment, for the snapshot's age.
+        hash_ahead: Whether large blobs are hashed at the start, so that nobody waits for it.
+
+    """
+    metrics = Metrics(view, clock)
+
+    def refused(digest: str) -> None:
+        metrics.refused_blobs.inc()
+        _log.error("blob refused", code="LG-2901", digest=digest)
+
+    blobs = VerifiedBlobs(files, refused)
+    site = Site(view=view, blobs=blobs, metrics=metrics, misses=Misses())
+    own = _OwnRoutes(site)
+    routes = [*own.routes(), *PypiRoutes(site).routes(), *HubRoutes(site).routes()]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Shell, metrics=metrics)],
+        lifespan=_lifespan(site, hash_ahead=hash_ahead),
+    )
+    app.router.redirect_slashes = False  # the catch-all route decides; redirects are the protocols' own
+    app.state.site = site
+    return app
+
+
+class _OwnRoutes:
+    """Health, metrics and the plain file listing."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/healthz", self.health),
+            Route("/metrics", self.metrics),
+            Route("/files", self.slash),
+            Route("/files/{rest:path}", self.file),
+        ]
+
+    async def health(self, request: Request) -> Response:
+        """Say what is served, and the code of what was refused."""
+        del request
+        if self._site.view.stale():
+            await asyncio.to_thread(self._site.view.refresh)
+        status = self._site.view.status
+        served, refused = status.statement, status.refused
+        body = {
+            "status": "empty" if served is None else "degraded" if refused else "serving",
+            "channel": served.channel if served else None,
+            "version": served.channel_version if served else None,
+            "snapshot": served.snapshot_sha256 if served else None,
+            "refused": refused.code if refused else None,
+        }
+        return JSONResponse(body, HTTPStatus.OK if served else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def metrics(self, request: Request) -> Response:
+        """Answer in Prometheus' text format."""
+        del request
+        text = generate_latest(self._site.metrics.registry)
+        return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def slash(self, request: Request) -> Response:
+        """Redirect to the listing."""
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/files/", HTTPStatus.MOVED_PERMANENTLY)
+
+    async def file(self, request: Request) -> Response:
+        """Answer with a document, a plain file, a listing or its checksums."""
+        path = "/".join(segments(request)[1:])
+        entry = (await self._site.table()).files.get(path)
+        if entry is None:
+            return PlainTextResponse("No file of this name has been admitted.\n", HTTPStatus.NOT_FOUND)
+        return BlobResponse(self._site.blobs, entry)
+
+
+def _lifespan(site: Site, *, hash_ahead: bool) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        del app
+        ahead = asyncio.ensure_future(_hash_large(site)) if hash_ahead else None
+        try:
+            yield
+        finally:
+            if ahead:
+                ahead.cancel()
+            site.blobs.close()
+
+    return lifespan
+
+
+async def _hash_large(site: Site) -> None:
+    """Hash the large blobs of the snapshot, one after another; trouble is logged, not raised."""
+    try:
+        table = await site.table()
+    except LockgateError as error:
+        _log.warning("nothing to serve yet", code=error.code, error=error.what)
+        return
+    entries = [*table.packages.values(), *table.files.values()]
+    entries += [e for m in table.models.values() for r in m.revisions.values() for e in r.files.values()]
+    for entry in entries:
+        if entry.size <= LARGE:
+            continue
+        try:
+            (await site.blobs.open(entry.sha256, entry.size)).close()
+        except LockgateError as error:
+            _log.error("blob not served", code=error.code, error=error.what, digest=entry.sha256)

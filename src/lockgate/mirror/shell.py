@@ -1,0 +1,94 @@
+"""The outermost layer of the server: methods, bounds, headers, counting, and errors with codes."""
+
+from http import HTTPStatus
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lockgate.core.errors import LockgateError
+from lockgate.mirror.errors import NothingPublishedError
+from lockgate.mirror.metrics import Metrics
+from lockgate.mirror.responses import problem
+
+PATH_LIMIT = 4096
+"""Longest path that is looked up, in bytes as sent."""
+
+_log = structlog.get_logger("lockgate.mirror")
+
+# Admitted documents may be HTML that somebody else wrote: no script of theirs ever runs here.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-site",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_PROTOCOLS = {"simple": "pypi", "packages": "pypi", "files": "files", "healthz": "own", "metrics": "own"}
+
+
+class Shell:
+    """Wraps the application; every answer passes through it."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        """Wrap an application and count into these metrics."""
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse what is not for us, run the rest, and turn errors into answers."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        first = scope["path"].removeprefix("/").partition("/")[0]
+        reply = _Reply(send, self._metrics, _PROTOCOLS.get(first, "huggingface"))
+        early = _refusal(scope)
+        if early is not None:
+            await early(scope, receive, reply)
+            return
+        try:
+            await self._app(scope, receive, reply)
+        except LockgateError as error:
+            _log.error("request failed", code=error.code, error=error.what, path=scope["path"][:200])
+            if reply.started:
+                raise  # the connection breaks off: the client sees a short answer, never a false one
+            nothing = isinstance(error, NothingPublishedError)
+            status = HTTPStatus.SERVICE_UNAVAILABLE if nothing else HTTPStatus.INTERNAL_SERVER_ERROR
+            await problem(error, status)(scope, receive, reply)
+        except Exception:
+            _log.exception("unexpected failure", path=scope["path"][:200])
+            if reply.started:
+                raise
+            body = {"code": "LG-0000", "error": "The mirror failed in an unexpected way; its log says how."}
+            await JSONResponse(body, HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, reply)
+
+
+class _Reply:
+    """A `send` that adds the security headers and counts."""
+
+    def __init__(self, send: Send, metrics: Metrics, protocol: str) -> None:
+        self._send = send
+        self._metrics = metrics
+        self._protocol = protocol
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(raw=list(message["headers"]))
+            headers.update(_HEADERS)
+            message = {**message, "headers": headers.raw}
+            self._metrics.requests.labels(self._protocol, str(message["status"])).inc()
+        elif message["type"] == "http.response.body":
+            self._metrics.sent.labels(self._protocol).inc(len(message.get("body", b"")))
+        await self._send(message)
+
+
+def _refusal(scope: Scope) -> Response | None:
+    """Return the answer to what is never looked up, or `None` to go on."""
+    if scope["method"] not in {"GET", "HEAD"}:
+        allow = {"Allow": "GET, HEAD"}
+        return PlainTextResponse("This mirror is read only.\n", HTTPStatus.METHOD_NOT_ALLOWED, allow)
+    if len(scope.get("raw_path") or scope["path"].encode()) > PATH_LIMIT:
+        return PlainTextResponse("The address is too long.\n", HTTPStatus.REQUEST_URI_TOO_LONG)
+    return None

@@ -1,0 +1,45 @@
+"""What the handlers of all protocols share."""
+
+import asyncio
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from starlette.requests import Request
+
+from lockgate.mirror.blobs import VerifiedBlobs
+from lockgate.mirror.metrics import Metrics, Misses
+from lockgate.mirror.tables import Table
+from lockgate.mirror.view import SignedView
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The view, the blobs behind it, and what is counted."""
+
+    view: SignedView
+    blobs: VerifiedBlobs
+    metrics: Metrics
+    misses: Misses
+
+    async def table(self) -> Table:
+        """Return the table for one request: the newest that verifies. Ask once per request.
+
+        Raises:
+            NothingPublishedError: There is none.
+
+        """
+        if self.view.stale():
+            await asyncio.to_thread(self.view.refresh)
+        return self.view.table
+
+    def missed(self, protocol: str, name: str) -> None:
+        """Note that something was asked for that is not in the snapshot."""
+        self.metrics.misses.labels(protocol).inc()
+        self.misses.add(protocol, name)
+
+
+def segments(request: Request) -> list[str]:
+    """Return the path's segments, each decoded by itself: an encoded slash splits nothing."""
+    raw = request.scope.get("raw_path") or request.scope["path"].encode()
+    path = raw.decode("latin-1").partition("?")[0]
+    return [unquote(part) for part in path.removeprefix("/").split("/")]

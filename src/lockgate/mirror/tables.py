@@ -1,0 +1,168 @@
+"""From a snapshot to what every address answers: pure, immutable, built once per snapshot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from lockgate.core.artifact import ArtifactFile
+from lockgate.core.snapshot import Generated, Snapshot
+from lockgate.core.statement import Statement
+from lockgate.mirror.errors import AmbiguousSnapshotError
+from lockgate.mirror.files import SUMS, served_files
+from lockgate.mirror.huggingface import revisions
+from lockgate.mirror.pages import BINARY_TYPE, JSON_TYPE, media_type_of
+from lockgate.mirror.pypi import METADATA_SUFFIX, PROVENANCE_SUFFIX, distributions
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one address serves.
+
+    `immutable` says that the address names its content, so that a client may keep it for ever.
+    """
+
+    sha256: str
+    size: int
+    media_type: str
+    immutable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Simple:
+    """One simple index page in its two forms."""
+
+    json: Entry
+    html: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionEntries:
+    """What is served for one revision of a model; files by path inside the repository."""
+
+    commit: str
+    information: Entry
+    tree: Entry
+    files: Mapping[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntries:
+    """What is served for one model: its references and its revisions by commit."""
+
+    main: str
+    references: Entry
+    revisions: Mapping[str, RevisionEntries]
+
+    def revision(self, name: str) -> RevisionEntries | None:
+        """Return the revision that a branch or commit names."""
+        commit = self.main if name in {"main", "refs/heads/main"} else name
+        return self.revisions.get(commit)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Everything that one signed snapshot answers. A request looks at exactly one table."""
+
+    statement: Statement
+    created: datetime
+    index: Simple
+    projects: Mapping[str, Simple]
+    packages: Mapping[str, Entry]
+    models: Mapping[str, ModelEntries]
+    files: Mapping[str, Entry]
+
+
+def build_table(statement: Statement, snapshot: Snapshot) -> Table:
+    """Return the table of a verified snapshot.
+
+    Raises:
+        AmbiguousSnapshotError: Two pages under one path, a page without its other form, or an
+            artifact without its pages.
+        LayoutError: An artifact that its protocol cannot serve.
+
+    """
+    pages = _Pages(snapshot.generated)
+    index = pages.simple("simple")
+    projects = {name: pages.simple(f"simple/{name}") for name in distributions(snapshot.admitted)}
+    return Table(
+        statement=statement,
+        created=snapshot.created,
+        index=index,
+        projects=MappingProxyType(projects),
+        packages=MappingProxyType(_packages(snapshot)),
+        models=MappingProxyType(_models(snapshot, pages)),
+        files=MappingProxyType(_files(snapshot, pages)),
+    )
+
+
+class _Pages:
+    """The snapshot's generated pages by path."""
+
+    def __init__(self, generated: tuple[Generated, ...]) -> None:
+        self.by_path: dict[str, Entry] = {}
+        for page in generated:
+            if page.path in self.by_path:
+                what = f"The snapshot has two pages called {page.path!r}."
+                raise AmbiguousSnapshotError(what)
+            self.by_path[page.path] = Entry(page.sha256, page.size, page.media_type)
+
+    def get(self, path: str) -> Entry:
+        """Return a page that has to be there."""
+        if path not in self.by_path:
+            what = f"The snapshot has no page {path!r}, though it admits what the page is about."
+            raise AmbiguousSnapshotError(what)
+        return self.by_path[path]
+
+    def simple(self, folder: str) -> Simple:
+        """Return both forms of an index page."""
+        return Simple(json=self.get(f"{folder}/index.json"), html=self.get(f"{folder}/index.html"))
+
+
+def _entry(file: ArtifactFile, media_type: str, *, immutable: bool = False) -> Entry:
+    return Entry(file.sha256, file.size, media_type, immutable)
+
+
+def _packages(snapshot: Snapshot) -> dict[str, Entry]:
+    packages: dict[str, Entry] = {}
+    for files in distributions(snapshot.admitted).values():
+        for d in files:
+            address = d.address.removeprefix("packages/")
+            packages[address] = _entry(d.file, BINARY_TYPE, immutable=True)
+            if d.metadata:
+                packages[address + METADATA_SUFFIX] = _entry(d.metadata, BINARY_TYPE, immutable=True)
+            if d.provenance:
+                packages[address + PROVENANCE_SUFFIX] = _entry(d.provenance, JSON_TYPE)
+    return packages
+
+
+def _models(snapshot: Snapshot, pages: _Pages) -> dict[str, ModelEntries]:
+    models: dict[str, ModelEntries] = {}
+    for model, known in revisions(snapshot.admitted).items():
+        entries = {
+            revision.commit: RevisionEntries(
+                commit=revision.commit,
+                information=pages.get(f"{revision.folder}/info.json"),
+                tree=pages.get(f"{revision.folder}/tree.json"),
+                files=MappingProxyType({p: _entry(f, BINARY_TYPE) for p, f in revision.files.items()}),
+            )
+            for revision in known
+        }
+        models[model] = ModelEntries(
+            main=known[-1].commit,
+            references=pages.get(f"hub/{model}/refs.json"),
+            revisions=MappingProxyType(entries),
+        )
+    return models
+
+
+def _files(snapshot: Snapshot, pages: _Pages) -> dict[str, Entry]:
+    """Return what lies below ``/files/``: a folder's listing stands under ``folder/``."""
+    files: dict[str, Entry] = {}
+    for path, page in pages.by_path.items():
+        if path.startswith("files/"):
+            address = path.removeprefix("files/")
+            files[address if address.endswith(SUMS) else address.removesuffix("index.html")] = page
+    for path, file in served_files(snapshot.admitted).items():
+        files[path] = _entry(file, media_type_of(path))
+    return files
