@@ -4,5 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade "$@"; }
 compile pyproject.toml -o requirements/runtime.txt
+compile --group build -o requirements/build.txt
 compile pyproject.toml --extra clients -o requirements/demo.txt
 compile pyproject.toml --extra clients --group dev -o requirements/dev.txt

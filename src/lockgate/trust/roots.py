@@ -54,6 +54,11 @@ def site_root_pin(envelope: bytes) -> str:
     return sha256(open_envelope(envelope, limit=ROOT_LIMIT).payload)
 
 
+def site_root_lane(envelope: bytes) -> str:
+    """Return the lane that a site root names; `load_site_root` judges its pin and signatures."""
+    return decode(Root, open_envelope(envelope, limit=ROOT_LIMIT).payload, limit=ROOT_LIMIT).lane
+
+
 def _site_root(envelope: bytes, at: datetime) -> Root:
     opened = open_envelope(envelope, limit=ROOT_LIMIT)
     root = decode(Root, opened.payload, limit=ROOT_LIMIT, name="site root")
@@ -299,6 +304,7 @@ __all__ = [
     "read_supply_root",
     "rotate_site_root",
     "sign_site_root",
+    "site_root_lane",
     "site_root_pin",
     "supply_root_pin",
 ]

@@ -1,0 +1,49 @@
+"""``lockgate approve``: an approver shows a statement to themselves and signs it, with their own key."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lockgate.cli.shared import JsonOption, emit
+
+app = typer.Typer(help="Show and sign a statement with an approver's key.")
+
+
+@app.command()
+def approve(
+    statement: Annotated[Path, typer.Argument(help="The request, as `lockgate gate request` wrote it.")],
+    key: Annotated[Path, typer.Option(help="Folder with approver.pem and approver.pass.")],
+    site_root: Annotated[Path, typer.Option(help="The site root (trust/site.dsse.json).")],
+    pin: Annotated[str, typer.Option(help="The site root's pin, from your own notes.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where the signed statement goes (default: beside it).")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Render the statement from the very bytes that are signed, ask, and sign.
+
+    Works on any machine that holds the key; nothing of the gate is needed.
+
+    Example: lockgate approve request-000001.json --key people/approver-1 --site-root site.dsse.json --pin 3f…
+    """
+    import msgspec
+
+    from lockgate.app.approve import sign_as_approver
+    from lockgate.approve import read_statement
+
+    request = statement.read_bytes()
+    said = msgspec.to_builtins(read_statement(request))
+    if not as_json:
+        table = Table("What is signed", "", title_justify="left")
+        for name, value in said.items():
+            table.add_row(name, str(value))
+        Console().print(table)
+    if not yes and not typer.confirm("Sign exactly this?"):
+        raise typer.Exit(1)
+    target = out or statement.with_suffix(f".{key.name}.json")
+    person = sign_as_approver(request, key, site_root.read_bytes(), pin, target)
+    emit(as_json, {"signed": target, "person": person}, lambda c: c.print(f"{person} signed: {target}"))
