@@ -1,0 +1,71 @@
+"""``lockgate isolate`` as an operator runs it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CONFIG = f"""
+[lane]
+name = "harbour"
+side = "high"
+assurance = "demo"
+[trust]
+supply_pin = "{"a" * 64}"
+site_pin = "{"b" * 64}"
+"""
+
+
+def lockgate(*argv: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "lockgate.cli.main", *argv]
+    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "lockgate.toml").write_text(CONFIG)
+    yield str(tmp_path)
+    lockgate("isolate", "destroy", "--force", "--home", str(tmp_path))
+
+
+def test_a_network_from_making_to_removing_it(home: str) -> None:
+    made = lockgate("isolate", "create", "--home", home)
+    assert made.returncode == 0, made.stderr
+    assert "packets that left: 0 (0 bytes)" in made.stdout
+
+    control = json.loads(lockgate("isolate", "control", "--frames", "5", "--home", home, "--json").stdout)
+    assert control == {"frames": 5, "before": 0, "after": 5, "rise": 5}
+    status = json.loads(lockgate("isolate", "status", "--home", home, "--json").stdout)
+    counts = {k: v for k, v in status.items() if k.endswith("packets")}
+    assert counts == {"left_packets": 0, "control_packets": 5, "counted_packets": 5, "arrived_packets": 5}
+    assert status["name"] == "harbour"
+    assert status["routes"] == []
+
+    check = [sys.executable, "-m", "lockgate.cli.main", "isolate", "check"]
+    inside = lockgate("isolate", "run", "--home", home, "--", *check)
+    assert inside.returncode == 0, inside.stdout
+    assert "PASS: no way out was found." in inside.stdout
+
+    assert lockgate("isolate", "destroy", "--home", home).stdout == "harbour is gone.\n"
+    gone = lockgate("isolate", "status", "--home", home, "--json")
+    assert gone.returncode == 2
+    assert json.loads(gone.stderr)["code"] == "LG-1d01"
+
+
+def test_a_place_with_a_default_route_fails_the_check() -> None:
+    furnish = (
+        "ip link add out0 type veth peer name out1; ip address add 192.0.2.2/24 dev out0;"
+        'ip link set out0 up; ip route add default via 192.0.2.1; exec "$@"'
+    )
+    check = [sys.executable, "-m", "lockgate.cli.main", "isolate", "check", "--json"]
+    argv = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", furnish, "sh", *check]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 4, done.stderr
+    value = json.loads(done.stdout)
+    assert value["passed"] is False
+    failed = [(p["topic"], p["reason"]) for p in value["points"] if p["mark"] == "fail"]
+    assert ("interface out0", "It has an address (192.0.2.2/24).") in failed
+    assert ("IPv4 route", "default leaves by out0 to 192.0.2.1.") in failed
