@@ -1,0 +1,95 @@
+"""Inference: one gateway in front of supervised engines, and a receipt for every answer."""
+
+from typing import TYPE_CHECKING, Any
+
+from lockgate.infer.installation import Installation, wheel_files
+from lockgate.infer.keys import FileKeys, MemoryKeys, new_key
+from lockgate.infer.limits import EngineLimits, GatewayLimits
+from lockgate.infer.ports import (
+    AdmittedModel,
+    ApiKey,
+    ChannelModels,
+    Citation,
+    CitedSentence,
+    Citer,
+    Engine,
+    EngineHealth,
+    EngineRequest,
+    EngineState,
+    Evidence,
+    Knowledge,
+    Ledger,
+    LoadedModel,
+    Message,
+    ModelFile,
+    ModelSource,
+    Piece,
+    ReceiptStore,
+    Usage,
+)
+from lockgate.infer.receipts import Receipt, StoredReceipt
+from lockgate.infer.receiptstore import FileReceipts, MemoryReceipts
+from lockgate.infer.service import GatewayConfig, run_gateway, serve_until, serving
+
+if TYPE_CHECKING:
+    from lockgate.infer.engine_llama import LlamaConfig, LlamaEngine
+    from lockgate.infer.gateway import Gateway, Parts
+
+_HEAVY = {
+    "Gateway": "gateway",
+    "LlamaConfig": "engine_llama",
+    "LlamaEngine": "engine_llama",
+    "Parts": "gateway",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs the HTTP library when it is first asked for (PEP 562)."""
+    if name not in _HEAVY:
+        raise AttributeError(name)
+    from importlib import import_module  # noqa: PLC0415  # used here alone
+
+    return getattr(import_module(f"{__name__}.{_HEAVY[name]}"), name)
+
+
+__all__ = [
+    "AdmittedModel",
+    "ApiKey",
+    "ChannelModels",
+    "Citation",
+    "CitedSentence",
+    "Citer",
+    "Engine",
+    "EngineHealth",
+    "EngineLimits",
+    "EngineRequest",
+    "EngineState",
+    "Evidence",
+    "FileKeys",
+    "FileReceipts",
+    "Gateway",
+    "GatewayConfig",
+    "GatewayLimits",
+    "Installation",
+    "Knowledge",
+    "Ledger",
+    "LlamaConfig",
+    "LlamaEngine",
+    "LoadedModel",
+    "MemoryKeys",
+    "MemoryReceipts",
+    "Message",
+    "ModelFile",
+    "ModelSource",
+    "Parts",
+    "Piece",
+    "Receipt",
+    "ReceiptStore",
+    "StoredReceipt",
+    "Usage",
+    "new_key",
+    "run_gateway",
+    "serve_until",
+    "serving",
+    "wheel_files",
+]

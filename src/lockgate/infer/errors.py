@@ -1,0 +1,160 @@
+"""What the gateway and its engines refuse or cannot do."""
+
+from lockgate.core.errors import HostError, InputError, LimitError, TrustError
+
+
+class BadRequestError(InputError):
+    """A request's body is not one that the gateway takes.
+
+    The fact `param` names the field, where one is to blame.
+    """
+
+    code = "LG-1a01"
+    advice = "Compare the request with the gateway's API reference."
+
+
+class UnsupportedParameterError(BadRequestError):
+    """A field that the gateway knows of and does not serve yet."""
+
+    code = "LG-1a02"
+    advice = "Leave the field out; the gateway would not honour it."
+
+
+class UnknownModelError(InputError):
+    """No model of this name is in the channel, or the key may not use it."""
+
+    code = "LG-1a03"
+    advice = "Ask /v1/models which models this key may use."
+
+
+class UnknownReceiptError(InputError):
+    """No receipt of this id belongs to the caller."""
+
+    code = "LG-1a04"
+    advice = "Copy the id from the X-Lockgate-Receipt header; only the key that asked may read it."
+
+
+class KeyNameError(InputError):
+    """An API key cannot have this name."""
+
+    code = "LG-1a05"
+    advice = "Choose a name of 1 to 64 printable characters that no other key has."
+
+
+class EngineRefusedError(InputError):
+    """The engine finds fault with the request itself (too long for its context, for example)."""
+
+    code = "LG-1a06"
+    advice = "Shorten the conversation or choose a model with a longer context."
+
+
+class ModelMismatchError(TrustError):
+    """The bytes of a model are not the ones that were admitted."""
+
+    code = "LG-2a01"
+    advice = "Do not serve it. Compare the blob with its crossing and restore it from the crate."
+
+
+class EngineFilesError(TrustError):
+    """The installed engine is not the one that was admitted."""
+
+    code = "LG-2a02"
+    advice = "Install the engine again from the mirror into an empty folder."
+
+
+class BadApiKeyError(TrustError):
+    """No API key, or one that is not on record."""
+
+    code = "LG-2a03"
+    advice = "Send `Authorization: Bearer <key>`; an operator issues keys."
+
+
+class BodyTooLargeError(LimitError):
+    """A request's body is over its bound."""
+
+    code = "LG-4a01"
+    advice = "Send less text; the bound is gateway.body_bytes."
+
+
+class TooManyRequestsError(LimitError):
+    """A key has as many requests in flight as it may."""
+
+    code = "LG-4a02"
+    advice = "Wait for one of the running requests to end and try again."
+
+
+class QueueFullError(LimitError):
+    """The engine is busy and the queue before it is full, or the wait was too long."""
+
+    code = "LG-4a03"
+    advice = "Try again shortly; if it lasts, add an engine."
+
+
+class AnswerTooLargeError(LimitError):
+    """An engine sent more than an answer may have."""
+
+    code = "LG-4a04"
+    advice = "Ask for fewer tokens; the bound is engine.answer_bytes."
+
+
+class SlowRequestError(LimitError):
+    """A request's body did not arrive in time."""
+
+    code = "LG-4a05"
+    advice = "Send the body without pauses; the bound is gateway.body_seconds."
+
+
+class EngineUnavailableError(HostError):
+    """The engine does not run or does not take requests."""
+
+    code = "LG-5a01"
+    advice = "Try again shortly; the engine restarts by itself. Its log says why it stopped."
+
+
+class EngineTimeoutError(HostError):
+    """The engine went silent or took too long."""
+
+    code = "LG-5a02"
+    advice = "Try again; if it lasts, look at the engine's log and load."
+
+
+class EngineGarbageError(HostError):
+    """The engine sent something that is not the protocol."""
+
+    code = "LG-5a03"
+    advice = "Look at the engine's log; the engine's version may not fit."
+
+
+class EngineStartError(HostError):
+    """The engine did not come up."""
+
+    code = "LG-5a04"
+    advice = "Read the end of the engine's log."
+
+
+class EngineBrokenOffError(HostError):
+    """The engine ended in the middle of an answer."""
+
+    code = "LG-5a05"
+    advice = "The answer is incomplete: ask again. The engine's log says why it stopped."
+
+
+class LedgerUnavailableError(HostError):
+    """The audit log cannot be written, so no answer may leave."""
+
+    code = "LG-5a06"
+    advice = "Check the audit log's disk and run `lockgate audit verify`."
+
+
+class ListenError(HostError):
+    """The gateway cannot listen where it is told to."""
+
+    code = "LG-5a07"
+    advice = "Choose another address or port, or stop the program that holds it."
+
+
+class KnowledgeUnavailableError(HostError):
+    """A knowledge base failed while it was asked."""
+
+    code = "LG-5a08"
+    advice = "Check the knowledge base's index; index the snapshot again if it is damaged."

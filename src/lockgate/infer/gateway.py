@@ -1,0 +1,273 @@
+"""The gateway's HTTP side: who calls, within which bounds, and where it goes.
+
+aiohttp cancels a handler when its caller leaves (``handler_cancellation``), so that the engine is
+cut off at once, before the first token too.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+
+from lockgate.core.errors import LockgateError
+from lockgate.core.ports import Clock, Entropy
+from lockgate.core.wire import encode
+from lockgate.infer.chat import ChatDesk, ClientGoneError
+from lockgate.infer.errors import (
+    BadRequestError,
+    BodyTooLargeError,
+    SlowRequestError,
+    TooManyRequestsError,
+    UnknownModelError,
+)
+from lockgate.infer.keys import authenticate
+from lockgate.infer.limits import EngineLimits, GatewayLimits
+from lockgate.infer.metrics import CONTENT_TYPE, GatewayMetrics
+from lockgate.infer.ports import (
+    ApiKey,
+    Engine,
+    EngineState,
+    KeyStore,
+    Knowledge,
+    Ledger,
+    ModelSource,
+    ReceiptStore,
+)
+from lockgate.infer.receipts import ReceiptBook
+from lockgate.infer.requests import parse
+from lockgate.infer.shapes import INTERNAL_ERROR, described, error_object, model, models
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_RETRY = frozenset({429, 503})
+_ERROR = 400
+_TOO_MANY, _NO_METHOD = 429, 405
+_RUNNING = (EngineState.READY,)
+_KNOWLEDGE_THREADS = 2
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+_logger = structlog.get_logger("lockgate.infer")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that the gateway uses; joined by `lockgate.app`.
+
+    Attributes:
+        source: The admitted models of the verified channel.
+        engines: The engine of each chat model, by the model's name.
+        knowledge: The knowledge bases, by name (written behind the ``@`` of a model's name).
+        keys: The API keys.
+        ledger: The audit log.
+        receipts: Where receipts are kept.
+        clock: The present moment.
+        entropy: Random bytes.
+
+    """
+
+    source: ModelSource
+    engines: Mapping[str, Engine]
+    knowledge: Mapping[str, Knowledge]
+    keys: KeyStore
+    ledger: Ledger
+    receipts: ReceiptStore
+    clock: Clock
+    entropy: Entropy
+
+
+class Gateway:
+    """The OpenAI-compatible gateway as an aiohttp application."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        limits: GatewayLimits | None = None,
+        engine_limits: EngineLimits | None = None,
+    ) -> None:
+        """Keep the parts; nothing listens yet."""
+        self._parts = parts
+        self._limits = limits or GatewayLimits()
+        self.metrics = GatewayMetrics()
+        self._running: dict[str, int] = {}
+        self._ledger_thread = ThreadPoolExecutor(1, "lockgate-ledger")
+        self._knowledge_threads = ThreadPoolExecutor(_KNOWLEDGE_THREADS, "lockgate-knowledge")
+        self._book = ReceiptBook(
+            parts.ledger, parts.receipts, parts.clock, parts.entropy, executor=self._ledger_thread
+        )
+        self._desk = ChatDesk(
+            source=parts.source,
+            engines=parts.engines,
+            knowledge=parts.knowledge,
+            book=self._book,
+            limits=self._limits,
+            engine_limits=engine_limits or EngineLimits(),
+            metrics=self.metrics,
+            executor=self._knowledge_threads,
+        )
+
+    def runner(self) -> web.AppRunner:
+        """Return the runner that serves the application within the limits."""
+        app = web.Application(middlewares=[self._shielded])
+        app.router.add_get("/v1/models", self._list)
+        app.router.add_get("/v1/models/{name:.{1,300}}", self._show)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_get("/v1/lockgate/receipts/{id}", self._receipt)
+        app.router.add_get("/healthz", self._health)
+        app.router.add_get("/metrics", self._metrics)
+        return web.AppRunner(
+            app,
+            handler_cancellation=True,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=self._limits.line_bytes,
+            max_field_size=self._limits.header_bytes,
+            shutdown_timeout=self._limits.shutdown_seconds,
+        )
+
+    async def close(self) -> None:
+        """Write what is still to be written and give the threads back."""
+        await self._book.settled()
+        self._ledger_thread.shutdown()
+        self._knowledge_threads.shutdown(cancel_futures=True)
+
+    @web.middleware
+    async def _shielded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn every error into the API's shape, and count."""
+        status = 499  # the caller left (nginx's number for it)
+        try:
+            response = await self._answered(request, handler)
+            status = response.status
+        except ClientGoneError:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=status)
+        finally:
+            resource = request.match_info.route.resource
+            route = resource.canonical if resource else "unknown"
+            self.metrics.requests.labels(route, str(status)).inc()
+        return response
+
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            response = await handler(request)
+        except LockgateError as error:
+            status, body = described(error)
+            self.metrics.rejected.labels(error.code).inc()
+            response = self._error(status, body)
+        except web.HTTPException as error:
+            code = "method_not_allowed" if error.status == _NO_METHOD else "not_found"
+            what = f"{request.method} {request.path[:200]} is not served here."
+            response = self._error(error.status, error_object(what, "invalid_request_error", code))
+        except (ClientGoneError, asyncio.CancelledError):
+            raise
+        except Exception:
+            _logger.exception("a request failed", path=request.path[:200])
+            response = self._error(500, INTERNAL_ERROR)
+        if not response.prepared:
+            response.headers.update(_HEADERS)
+        return response
+
+    def _error(self, status: int, body: object) -> web.Response:
+        response = web.Response(status=status, body=encode(body), content_type="application/json")
+        if status in _RETRY:
+            response.headers["Retry-After"] = str(self._limits.retry_after_seconds)
+        if status == 401:  # noqa: PLR2004  # RFC 9110, 11.6.1
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    def _caller(self, request: web.Request) -> ApiKey:
+        return authenticate(request.headers.get("Authorization"), self._parts.keys)
+
+    @asynccontextmanager
+    async def _admitted(self, key: ApiKey) -> AsyncIterator[None]:
+        """Count a key's running requests.
+
+        Raises:
+            TooManyRequestsError: It has as many as it may.
+
+        """
+        running = self._running.get(key.id, 0)
+        if running >= self._limits.per_key:
+            what = f"This key has {running} requests running, as many as it may."
+            raise TooManyRequestsError(what, limit="gateway.per_key")
+        self._running[key.id] = running + 1
+        try:
+            yield
+        finally:
+            self._running[key.id] -= 1
+            if not self._running[key.id]:
+                del self._running[key.id]
+
+    async def _body(self, request: web.Request) -> bytes:
+        """Read a body within its bounds of size and time."""
+        limits = self._limits
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            what = "Compressed bodies are not taken."
+            raise BadRequestError(what)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(limits.body_seconds):
+                if (request.content_length or 0) > limits.body_bytes:
+                    self._too_large()
+                while data := await request.content.readany():
+                    body += data
+                    if len(body) > limits.body_bytes:
+                        self._too_large()
+        except TimeoutError as error:
+            what = f"The body did not arrive within {limits.body_seconds:g} seconds."
+            raise SlowRequestError(what) from error
+        return bytes(body)
+
+    def _too_large(self) -> None:
+        what = f"A body has at most {self._limits.body_bytes} bytes."
+        raise BodyTooLargeError(what, limit="gateway.body_bytes")
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        key = self._caller(request)
+        async with self._admitted(key):
+            chat = parse(await self._body(request), self._limits)
+            return await self._desk.answer(request, key, chat)
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        view, listed = self._desk.listed(self._caller(request))
+        return web.Response(body=encode(models(view, listed)), content_type="application/json")
+
+    async def _show(self, request: web.Request) -> web.StreamResponse:
+        view, listed = self._desk.listed(self._caller(request))
+        name = request.match_info["name"]
+        for known, entry in listed:
+            if known == name:
+                return web.Response(body=encode(model(view, name, entry)), content_type="application/json")
+        what = f"There is no model {name!r} for this key."
+        raise UnknownModelError(what, param="model")
+
+    async def _receipt(self, request: web.Request) -> web.StreamResponse:
+        found = await self._book.find(request.match_info["id"], self._caller(request))
+        return web.Response(body=encode(found), content_type="application/json")
+
+    async def _health(self, _: web.Request) -> web.StreamResponse:
+        view = self._parts.source.current()
+        engines = {name: await engine.health() for name, engine in self._parts.engines.items()}
+        up = all(health.state in _RUNNING for health in engines.values())
+        body = {
+            "status": "ok" if up else "degraded",
+            "channel": view.channel,
+            "channel_version": view.channel_version,
+            "snapshot_sha256": view.snapshot_sha256,
+            "engines": {n: {"state": h.state.value, "restarts": h.restarts} for n, h in engines.items()},
+            "knowledge": {name: base.index_sha256 for name, base in self._parts.knowledge.items()},
+        }
+        return web.Response(status=200 if up else 503, body=encode(body), content_type="application/json")
+
+    async def _metrics(self, _: web.Request) -> web.StreamResponse:
+        for name, engine in self._parts.engines.items():
+            health = await engine.health()
+            self.metrics.engine_up.labels(name).set(health.state in _RUNNING)
+        return web.Response(body=self.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})

@@ -1,0 +1,167 @@
+"""An installed engine, compared with the wheel that was admitted before it is run."""
+
+import base64
+import binascii
+import csv
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from lockgate.core.artifact import safe_path
+from lockgate.core.digests import sha256_stream
+from lockgate.core.errors import TooLargeError
+from lockgate.infer.errors import EngineFilesError
+
+RECORD_LIMIT = 4 << 20
+"""Largest RECORD that is read, in bytes."""
+
+FILES_LIMIT = 10_000
+"""Most files that an engine's wheel may list."""
+
+_RECORD_FIELDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Where an engine is installed and what its files must hash to.
+
+    Attributes:
+        root: The folder that the wheel was installed into (a ``site-packages``).
+        executable: The program's path below the root.
+        files: Path below the root → SHA-256, of every file that the admitted wheel lists.
+        name: The engine's package URL, as receipts name it.
+
+    """
+
+    root: Path
+    executable: str
+    files: Mapping[str, str]
+    name: str
+
+    @property
+    def program(self) -> Path:
+        """Return the program's path on this machine."""
+        return self.root / self.executable
+
+    @property
+    def sha256(self) -> str:
+        """Return the admitted digest of the program.
+
+        Raises:
+            EngineFilesError: The wheel does not list it.
+
+        """
+        try:
+            return self.files[self.executable]
+        except KeyError:
+            what = f"The admitted wheel has no file {self.executable}."
+            raise EngineFilesError(what) from None
+
+
+def wheel_files(wheel: BinaryIO) -> dict[str, str]:
+    """Return path → SHA-256 of the files of a wheel, as its RECORD lists them.
+
+    The wheel is an admitted one that was hashed when it was opened. Format: PEP 376 and the
+    packaging specification "Recording installed projects"; digests are URL-safe base64 without
+    padding. Signatures and RECORD itself, which carry no digest, are left out.
+
+    Raises:
+        EngineFilesError: It has no RECORD, or one that cannot be read.
+
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [n for n in archive.namelist() if n.count("/") == 1 and n.endswith(".dist-info/RECORD")]
+            if len(names) != 1:
+                what = "The engine's wheel does not have exactly one RECORD."
+                raise EngineFilesError(what)
+            with archive.open(names[0]) as member:
+                data = member.read(RECORD_LIMIT + 1)
+    except (zipfile.BadZipFile, EOFError) as error:
+        what = f"The engine's wheel is damaged: {error}."
+        raise EngineFilesError(what) from error
+    return record_digests(data)
+
+
+def record_digests(data: bytes) -> dict[str, str]:
+    """Return path → SHA-256 (hexadecimal) of a RECORD's lines.
+
+    Raises:
+        EngineFilesError: A line is malformed or uses another hash.
+        TooLargeError: It is over its bound.
+
+    """
+    if len(data) > RECORD_LIMIT:
+        what = f"The RECORD has more than {RECORD_LIMIT} bytes."
+        raise TooLargeError(what, limit="record_bytes")
+    files: dict[str, str] = {}
+    try:
+        for row in csv.reader(io.StringIO(data.decode("utf-8"), newline="")):
+            if len(row) != _RECORD_FIELDS or not row[1]:
+                continue
+            algorithm, _, encoded = row[1].partition("=")
+            if algorithm != "sha256":
+                what = f"The RECORD hashes {row[0]} with {algorithm[:20]!r}, not sha256."
+                raise EngineFilesError(what)
+            raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+            files[safe_path(row[0])] = raw.hex()
+    except (UnicodeDecodeError, csv.Error, binascii.Error) as error:
+        what = f"The RECORD is malformed: {error}."
+        raise EngineFilesError(what) from error
+    if len(files) > FILES_LIMIT:
+        what = f"The RECORD lists {len(files)} files."
+        raise TooLargeError(what, limit="engine_files")
+    return files
+
+
+def verify(installation: Installation) -> None:
+    """Hash the installed engine and compare it with the admitted wheel.
+
+    Every file of the wheel below the program's folder must be there with its digest, and the
+    program's folder, from which libraries are loaded, must hold nothing else.
+
+    Raises:
+        EngineFilesError: A file is missing, changed, linked elsewhere, or extra.
+
+    """
+    folder = PurePosixPath(installation.executable).parent
+    admitted = {path: digest for path, digest in installation.files.items() if _inside(path, folder)}
+    if installation.executable not in admitted:
+        what = f"The admitted wheel has no file {installation.executable}."
+        raise EngineFilesError(what)
+    present = {path.relative_to(installation.root).as_posix(): path for path in _walk(installation, folder)}
+    for extra in sorted(present.keys() - admitted.keys()):
+        what = f"{extra} is in the engine's folder and not in the admitted wheel."
+        raise EngineFilesError(what, file=extra)
+    for path, digest in sorted(admitted.items()):
+        if path not in present:
+            what = f"The engine's file {path} is missing."
+            raise EngineFilesError(what, file=path)
+        with present[path].open("rb") as stream:
+            found, _ = sha256_stream(stream)
+        if found != digest:
+            what = f"The engine's file {path} is not the admitted one."
+            raise EngineFilesError(what, file=path, admitted=digest, found=found)
+
+
+def _inside(path: str, folder: PurePosixPath) -> bool:
+    return PurePosixPath(path).is_relative_to(folder)
+
+
+def _walk(installation: Installation, folder: PurePosixPath) -> list[Path]:
+    """Return everything below the program's folder that is no folder; links are refused."""
+    found: list[Path] = []
+    start = installation.root / folder
+    for path in start.rglob("*") if start.is_dir() else ():
+        if path.is_symlink():
+            what = f"{path.relative_to(installation.root)} is a link."
+            raise EngineFilesError(what, file=path.name)
+        if not path.is_dir():
+            found.append(path)
+            if len(found) > FILES_LIMIT:
+                what = f"The engine's folder has more than {FILES_LIMIT} files."
+                raise TooLargeError(what, limit="engine_files")
+    return found

@@ -1,0 +1,50 @@
+"""Every bound of the gateway and its engines, with its default."""
+
+from dataclasses import dataclass
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """How long and how much the gateway takes from an engine.
+
+    Seconds are floats, sizes bytes. `first_seconds` bounds the silence before the first token
+    (the prompt is read then), `idle_seconds` the silence between tokens, `answer_seconds` the
+    whole answer.
+    """
+
+    connect_seconds: float = 5.0
+    first_seconds: float = 120.0
+    idle_seconds: float = 30.0
+    answer_seconds: float = 600.0
+    answer_bytes: int = 16 * MIB
+    event_bytes: int = 1 * MIB
+    error_bytes: int = 64 * 1024
+    running: int = 4
+    waiting: int = 64
+    wait_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayLimits:
+    """What one caller may ask of the gateway. Seconds are floats, sizes bytes."""
+
+    body_bytes: int = 4 * MIB
+    body_seconds: float = 30.0
+    line_bytes: int = 8190
+    header_bytes: int = 8190
+    messages: int = 256
+    parts: int = 256
+    stops: int = 4
+    answer_tokens: int = 4096
+    default_tokens: int = 1024
+    per_key: int = 8
+    client_stall_seconds: float = 60.0
+    retry_after_seconds: int = 1
+    shutdown_seconds: float = 20.0
+
+
+SEAL_LIMIT = 8 * GIB
+"""Largest model that is copied into sealed memory, in bytes; larger ones are hashed, not enforced."""

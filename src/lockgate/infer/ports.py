@@ -1,0 +1,300 @@
+"""What the gateway needs of others: engines, admitted models, knowledge, the audit log, stores."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, BinaryIO, Protocol
+
+import msgspec
+
+from lockgate.core.artifact import Digest, Size
+from lockgate.core.wire import Document
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+"""A number of tokens, or the index of a leaf in the audit log."""
+
+
+class Enforcement(StrEnum):
+    """What stands behind the digest of a loaded file."""
+
+    SEALED = "hashed, enforced (sealed memfd)"
+    HASHED = "hashed, not enforced"
+
+
+class Usage(Document, frozen=True):
+    """Tokens that the engine counted."""
+
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+
+
+class LoadedModel(Document, frozen=True):
+    """What an engine holds in memory, and what is known about it.
+
+    `engine` names the program, `engine_sha256` is the digest of its executable as admitted.
+    """
+
+    sha256: Digest
+    size: Size
+    enforcement: Enforcement
+    loaded: datetime
+    engine: str
+    engine_sha256: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation: the role and its text."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRequest:
+    """What an engine is asked: the turns, the most tokens to make, and sampling options."""
+
+    messages: Sequence[Message]
+    max_tokens: int
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an answer as it arrives. `finish` says why it ended, on the last one with text."""
+
+    text: str = ""
+    finish: str | None = None
+    usage: Usage | None = None
+
+
+class EngineState(StrEnum):
+    """Where an engine is in its life."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHealth:
+    """What an engine says of itself, and how often it had to be started again."""
+
+    state: EngineState
+    restarts: int = 0
+    detail: str = ""
+
+
+class Engine(ABC):
+    """A program that turns a conversation into text."""
+
+    @property
+    @abstractmethod
+    def loaded(self) -> LoadedModel | None:
+        """What the engine holds; nothing before it started."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Load the model and return when the engine takes requests.
+
+        Raises:
+            ModelMismatchError: The model's bytes are not the admitted ones; nothing was started.
+            EngineFilesError: The engine's files are not the admitted ones; nothing was started.
+            EngineStartError: It did not come up in time.
+
+        """
+
+    @abstractmethod
+    async def health(self) -> EngineHealth:
+        """Return how the engine is, asking it."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """End the engine and free what it holds; harmless when it does not run."""
+
+    @abstractmethod
+    def chat(self, request: EngineRequest) -> AsyncGenerator[Piece, None]:
+        """Yield the answer piece by piece. Closing the generator cancels the work at once.
+
+        Raises:
+            EngineRefusedError: The request itself is at fault.
+            EngineUnavailableError, EngineTimeoutError, EngineGarbageError, EngineBrokenOffError,
+            AnswerTooLargeError: The engine failed.
+
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file of an admitted model."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdmittedModel:
+    """A chat model that the channel's approvers admitted, and the crossing that brought it.
+
+    `name` is what callers ask for; `weights` is the file that the engine loads.
+    """
+
+    name: str
+    purl: str
+    label: str
+    licence: str
+    weights: ModelFile
+    files: tuple[ModelFile, ...]
+    crossing: int
+    crate_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelModels:
+    """The models of one verified channel statement."""
+
+    channel: str
+    channel_version: int
+    snapshot_sha256: str
+    created: datetime
+    models: tuple[AdmittedModel, ...]
+
+    def named(self, name: str) -> AdmittedModel | None:
+        """Return the model of that name, if the channel has it."""
+        return next((model for model in self.models if model.name == name), None)
+
+
+class ModelSource(ABC):
+    """The models that may be served now, by the approvers' signatures."""
+
+    @abstractmethod
+    def current(self) -> ChannelModels:
+        """Return the models of the channel as verified last; quick, called for each request."""
+
+    @abstractmethod
+    def open(self, sha256: str) -> BinaryIO:
+        """Open a model's file for reading; what is read is hashed by the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a sentence has its support: a span of a document's recorded extraction.
+
+    `start` and `end` count characters of the extraction's text; `quote` is that span.
+    """
+
+    number: int
+    document_sha256: str
+    title: str
+    path: str
+    extractor: str
+    extraction_sha256: str
+    heading: str
+    page: int | None
+    start: int
+    end: int
+    quote: str
+    quote_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class CitedSentence:
+    """A finished sentence of an answer, as it was fed, with its citations (none: unsupported)."""
+
+    text: str
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a knowledge base found for a question.
+
+    `handle` is the knowledge base's own and is handed back to it unread.
+    """
+
+    supported: bool
+    documents: tuple[str, ...]
+    handle: object = None
+
+
+class Citer(ABC):
+    """Follows one answer and attaches citations, sentence by sentence. Blocking; one caller."""
+
+    @abstractmethod
+    def feed(self, text: str) -> Sequence[CitedSentence]:
+        """Take more text and return the sentences that it finished."""
+
+    @abstractmethod
+    def finish(self) -> Sequence[CitedSentence]:
+        """Return what is left as last sentences."""
+
+
+class Knowledge(ABC):
+    """One knowledge base. Its methods block and are called in threads."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Return what callers write behind the ``@``."""
+
+    @property
+    @abstractmethod
+    def index_sha256(self) -> str:
+        """Return the digest of the index's manifest."""
+
+    @abstractmethod
+    def retrieve(self, question: str, labels: frozenset[str]) -> Evidence:
+        """Return what a holder of these labels may see about a question."""
+
+    @abstractmethod
+    def messages(self, question: str, evidence: Evidence) -> Sequence[Message]:
+        """Return the conversation that puts the question and its evidence to a model."""
+
+    @abstractmethod
+    def citer(self, evidence: Evidence) -> Citer:
+        """Return a citer for one answer."""
+
+
+class Ledger(Protocol):
+    """The audit log (`lockgate.audit.AuditLog` is one). Its methods block until the record is durable."""
+
+    def intent(self, action: str, **facts: Any) -> int:
+        """Record what is about to happen and return the leaf's index."""
+
+    def outcome(self, intent: int, status: str, **facts: Any) -> int:
+        """Record how it ended and return the leaf's index."""
+
+
+class ReceiptStore(ABC):
+    """Keeps receipts by id; a receipt is written once. Its methods block."""
+
+    @abstractmethod
+    def put(self, receipt_id: str, data: bytes, key: bytes) -> None:
+        """Keep a receipt and, apart from it, the key of its digests."""
+
+    @abstractmethod
+    def get(self, receipt_id: str) -> tuple[bytes, bytes] | None:
+        """Return a receipt and the key of its digests (empty once it was erased)."""
+
+
+class ApiKey(Document, frozen=True):
+    """Who may call: the digest of a secret that is shown once, and the labels its holder has."""
+
+    id: str
+    name: str
+    sha256: Digest
+    labels: tuple[str, ...]
+    created: datetime
+
+
+class KeyStore(ABC):
+    """The API keys on record."""
+
+    @abstractmethod
+    def find(self, key_id: str) -> ApiKey | None:
+        """Return the key with that id."""

@@ -1,0 +1,356 @@
+"""Receipts: what stands behind one answer, bound to two leaves of the audit log.
+
+The intent's leaf is durable before the first token leaves; the outcome's leaf carries the digest
+of the whole receipt. Texts appear as HMAC-SHA256 under a random key of this receipt's own, since
+plain hashes of short texts can be guessed; the key is kept apart and given to the asker alone.
+"""
+
+import asyncio
+import hmac
+import re
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import structlog
+
+from lockgate.core.artifact import Digest
+from lockgate.core.errors import LockgateError
+from lockgate.core.ports import Clock, Entropy
+from lockgate.core.wire import Document, decode, digest_of, encode, whole_second
+from lockgate.infer.errors import LedgerUnavailableError, UnknownReceiptError
+from lockgate.infer.ports import (
+    AdmittedModel,
+    ApiKey,
+    ChannelModels,
+    Citation,
+    Count,
+    Ledger,
+    LoadedModel,
+    Message,
+    ReceiptStore,
+    Usage,
+)
+from lockgate.infer.receiptstore import RECEIPT_LIMIT
+
+RECEIPT_FORMAT = "lockgate-receipt/1"
+_ID = re.compile(r"[0-9a-f]{32}")
+_KEY_BYTES = 32
+_T = TypeVar("_T")
+_log = structlog.get_logger("lockgate.infer")
+
+
+class Status(StrEnum):
+    """How an answer ended."""
+
+    ANSWERED = "answered"
+    ABSTAINED = "abstained"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class FileEvidence(Document, frozen=True):
+    """One admitted file of the model."""
+
+    path: str
+    sha256: Digest
+
+
+class ModelEvidence(Document, frozen=True):
+    """Which model answered, where it came from, and how its load was checked."""
+
+    name: str
+    purl: str
+    files: tuple[FileEvidence, ...]
+    loaded: LoadedModel
+    crossing: int
+    crate_sha256: Digest
+
+
+class Span(Document, frozen=True):
+    """A cited span of a document's recorded extraction, without its text."""
+
+    number: int
+    document_sha256: Digest
+    extraction_sha256: Digest
+    path: str
+    start: int
+    end: int
+    quote_sha256: Digest
+
+
+class KnowledgeEvidence(Document, frozen=True):
+    """Which knowledge base was asked, what it found, and what the answer cites."""
+
+    name: str
+    index_sha256: Digest
+    retrieved: tuple[Digest, ...]
+    cited: tuple[Span, ...]
+
+
+class Receipt(Document, frozen=True):
+    """What stands behind one answer. The audit log's outcome leaf carries its digest."""
+
+    format: str
+    id: str
+    status: Status
+    reason: str
+    api_key: str
+    requested: datetime
+    finished: datetime
+    channel: str
+    channel_version: int
+    snapshot_sha256: Digest
+    model: ModelEvidence
+    knowledge: KnowledgeEvidence | None
+    prompt_hmac: Digest
+    answer_hmac: Digest
+    usage: Usage
+    intent_leaf: Count
+
+
+class StoredReceipt(Document, frozen=True):
+    """A receipt with the leaf that binds it."""
+
+    receipt: Receipt
+    outcome_leaf: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a knowledge base contributed: its name, its index, and the documents it found."""
+
+    name: str
+    index_sha256: str
+    retrieved: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is known of a request before its answer begins."""
+
+    key: ApiKey
+    view: ChannelModels
+    model: AdmittedModel
+    loaded: LoadedModel
+    messages: Sequence[Message]
+    grounds: Grounds | None
+
+
+class Record:
+    """The record of one answer: opened before its first token leaves, closed once."""
+
+    def __init__(self, book: "ReceiptBook", asked: Asked) -> None:
+        """Begin; nothing is written yet."""
+        self._book = book
+        self._asked = asked
+        self._key = book.entropy(_KEY_BYTES)
+        self.id = book.entropy(16).hex()
+        self._requested = whole_second(book.clock())
+        self._answer = hmac.new(self._key, digestmod="sha256")
+        turns = [{"role": m.role, "content": m.text} for m in asked.messages]
+        self._prompt = hmac.digest(self._key, encode(turns), "sha256").hex()
+        self._opening: asyncio.Future[int] | None = None
+        self._closing: asyncio.Future[StoredReceipt] | None = None
+
+    def add(self, text: str) -> None:
+        """Take text that leaves into the answer's digest."""
+        self._answer.update(text.encode())
+
+    def begin(self) -> asyncio.Future[int]:
+        """Start writing the intent, without waiting for it."""
+        asked = self._asked
+        facts: dict[str, str | int | bool] = {
+            "receipt": self.id,
+            "api_key": asked.key.id,
+            "model": asked.model.purl,
+            "model_sha256": asked.loaded.sha256,
+            "enforcement": asked.loaded.enforcement.value,
+            "crossing": asked.model.crossing,
+            "snapshot_sha256": asked.view.snapshot_sha256,
+            "channel_version": asked.view.channel_version,
+            "prompt_hmac": self._prompt,
+        }
+        if asked.grounds:
+            facts["knowledge_sha256"] = asked.grounds.index_sha256
+        book = self._book
+        self._opening = book.spawn(book.run(lambda: book.ledger.intent("answer", **facts)))
+        return self._opening
+
+    async def opened(self) -> int:
+        """Return the intent's leaf once it is durable; nothing may leave before.
+
+        Raises:
+            LedgerUnavailableError: It could not be written.
+
+        """
+        return await asyncio.shield(self._opening or self.begin())
+
+    def close(
+        self, status: Status, *, usage: Usage, cited: Sequence[Citation] = (), reason: str = ""
+    ) -> asyncio.Future[StoredReceipt]:
+        """Start writing the outcome and the receipt; a second call returns what the first one writes.
+
+        It is written whether or not somebody waits. The future raises `LedgerUnavailableError`
+        when it could not be written.
+        """
+        if self._closing is None:
+            self._closing = self._book.spawn(self._settle(status, usage, cited, reason))
+        return asyncio.shield(self._closing)
+
+    async def _settle(
+        self, status: Status, usage: Usage, cited: Sequence[Citation], reason: str
+    ) -> StoredReceipt:
+        leaf = await self.opened()
+        book = self._book
+        receipt = self._receipt(status, reason, usage, cited, leaf)
+        facts = {
+            "receipt": self.id,
+            "receipt_sha256": digest_of(receipt),
+            "completion_tokens": usage.completion_tokens,
+        }
+
+        def write() -> StoredReceipt:
+            outcome = book.ledger.outcome(leaf, status.value, **facts)
+            stored = StoredReceipt(receipt=receipt, outcome_leaf=outcome)
+            book.store.put(self.id, encode(stored), self._key)
+            return stored
+
+        return await book.run(write)
+
+    def _receipt(
+        self, status: Status, reason: str, usage: Usage, cited: Sequence[Citation], leaf: int
+    ) -> Receipt:
+        asked = self._asked
+        model = asked.model
+        return Receipt(
+            format=RECEIPT_FORMAT,
+            id=self.id,
+            status=status,
+            reason=reason,
+            api_key=asked.key.id,
+            requested=self._requested,
+            finished=whole_second(self._book.clock()),
+            channel=asked.view.channel,
+            channel_version=asked.view.channel_version,
+            snapshot_sha256=asked.view.snapshot_sha256,
+            model=ModelEvidence(
+                name=model.name,
+                purl=model.purl,
+                files=tuple(FileEvidence(path=f.path, sha256=f.sha256) for f in model.files),
+                loaded=asked.loaded,
+                crossing=model.crossing,
+                crate_sha256=model.crate_sha256,
+            ),
+            knowledge=_knowledge(asked.grounds, cited),
+            prompt_hmac=self._prompt,
+            answer_hmac=self._answer.hexdigest(),
+            usage=usage,
+            intent_leaf=leaf,
+        )
+
+
+def _knowledge(grounds: Grounds | None, cited: Sequence[Citation]) -> KnowledgeEvidence | None:
+    if grounds is None:
+        return None
+    spans = tuple(
+        Span(
+            number=c.number,
+            document_sha256=c.document_sha256,
+            extraction_sha256=c.extraction_sha256,
+            path=c.path,
+            start=c.start,
+            end=c.end,
+            quote_sha256=c.quote_sha256,
+        )
+        for c in cited
+    )
+    return KnowledgeEvidence(
+        name=grounds.name, index_sha256=grounds.index_sha256, retrieved=grounds.retrieved, cited=spans
+    )
+
+
+class ReceiptBook:
+    """Opens records and finds receipts again.
+
+    Args:
+        ledger: The audit log.
+        store: Where receipts are kept.
+        clock: The present moment.
+        entropy: Random bytes for ids and keys.
+        executor: One thread in which the log and the store are used, one call at a time.
+
+    """
+
+    def __init__(
+        self, ledger: Ledger, store: ReceiptStore, clock: Clock, entropy: Entropy, executor: Executor
+    ) -> None:
+        """Keep the parts."""
+        self.ledger = ledger
+        self.store = store
+        self.clock = clock
+        self.entropy = entropy
+        self._executor = executor
+        self._work: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Start work that ends even when nobody waits for it any more."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        """Forget work that ended; its error was logged, and is raised to whoever waits."""
+        self._work.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def settled(self) -> None:
+        """Wait until everything that was started is written."""
+        while self._work:
+            await asyncio.wait(self._work)
+
+    def record(self, asked: Asked) -> Record:
+        """Return the record of a new answer."""
+        return Record(self, asked)
+
+    async def run(self, call: Callable[[], _T]) -> _T:
+        """Run a blocking call of the log or the store in its thread.
+
+        Raises:
+            LedgerUnavailableError: It failed.
+
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+        except (LockgateError, OSError) as error:
+            _log.error("audit log or receipts failed", error=str(error))
+            what = "The answer could not be recorded."
+            raise LedgerUnavailableError(what) from error
+
+    async def find(self, receipt_id: str, key: ApiKey) -> dict[str, Any]:
+        """Return a receipt, its leaves, and the key of its digests, for the key that asked.
+
+        Raises:
+            UnknownReceiptError: There is none by this id that belongs to the caller.
+
+        """
+        found = await self.run(lambda: self.store.get(receipt_id)) if _ID.fullmatch(receipt_id) else None
+        stored = decode(StoredReceipt, found[0], limit=RECEIPT_LIMIT, name="The receipt") if found else None
+        if found is None or stored is None or stored.receipt.api_key != key.id:
+            what = f"There is no receipt {receipt_id[:40]!r} for this key."
+            raise UnknownReceiptError(what)
+        receipt = stored.receipt
+        return {
+            "receipt": receipt,
+            "audit": {
+                "intent_leaf": receipt.intent_leaf,
+                "outcome_leaf": stored.outcome_leaf,
+                "receipt_sha256": digest_of(receipt),
+            },
+            "digest_key": found[1].hex(),
+        }

@@ -1,0 +1,89 @@
+"""Runs the gateway: engines first, then the door, and down again in reverse."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from lockgate.infer.errors import ListenError
+from lockgate.infer.limits import EngineLimits, GatewayLimits
+
+if TYPE_CHECKING:
+    from lockgate.infer.gateway import Parts
+
+_logger = structlog.get_logger("lockgate.infer")
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """Where the gateway listens, and its bounds. Port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8720
+    limits: GatewayLimits = field(default_factory=GatewayLimits)
+    engine_limits: EngineLimits = field(default_factory=EngineLimits)
+
+
+@asynccontextmanager
+async def serving(config: GatewayConfig, parts: "Parts") -> AsyncIterator[str]:
+    """Start the engines and the gateway, yield its base URL, and stop both at the end.
+
+    Running answers get `limits.shutdown_seconds` to end; every intent gets its outcome.
+
+    Raises:
+        ModelMismatchError, EngineFilesError, EngineStartError: An engine did not start.
+        ListenError: The address is taken or not this machine's.
+
+    """
+    from aiohttp import web  # noqa: PLC0415  # heavy; the room is imported by light commands too
+
+    from lockgate.infer.gateway import Gateway  # noqa: PLC0415  # the same
+
+    gateway = Gateway(parts, config.limits, config.engine_limits)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(gateway.close)
+        for engine in parts.engines.values():
+            stack.push_async_callback(engine.stop)
+            await engine.start()
+        runner = gateway.runner()
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, config.host, config.port)
+        try:
+            await site.start()
+        except OSError as error:
+            what = f"The gateway cannot listen on {config.host}:{config.port}: {error.strerror}."
+            raise ListenError(what) from error
+        port = runner.addresses[0][1]
+        yield f"http://{config.host}:{port}"
+
+
+async def serve_until(
+    config: GatewayConfig, parts: "Parts", stop: asyncio.Event, ready: Callable[[str], None] | None = None
+) -> None:
+    """Serve until `stop` is set; `ready` is told the base URL once requests are taken."""
+    async with serving(config, parts) as url:
+        _logger.info(
+            "gateway serves", url=url, models=sorted(parts.engines), knowledge=sorted(parts.knowledge)
+        )
+        if ready is not None:
+            ready(url)
+        await stop.wait()
+        _logger.info("gateway stops")
+
+
+def run_gateway(config: GatewayConfig, parts: "Parts", ready: Callable[[str], None] | None = None) -> None:
+    """Serve in this process until SIGTERM or SIGINT."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await serve_until(config, parts, stop, ready)
+
+    asyncio.run(main())

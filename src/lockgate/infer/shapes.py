@@ -1,0 +1,156 @@
+"""The shapes of the OpenAI API: answers, chunks, models and errors.
+
+Format: OpenAI API reference, "Chat completions", "Streaming", "Models", "Error codes". The field
+``lockgate`` is ours; clients ignore fields that they do not know.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from lockgate.core.errors import InputError, LimitError, LockgateError, PolicyError
+from lockgate.core.wire import encode
+from lockgate.infer import errors
+from lockgate.infer.ports import AdmittedModel, ChannelModels, Citation, Usage
+from lockgate.infer.sse import event
+
+_Mapped = tuple[type[LockgateError], int, str, str]
+
+# error class → HTTP status, OpenAI type, OpenAI code; the first that fits counts
+_STATUS: tuple[_Mapped, ...] = (
+    (errors.BadApiKeyError, 401, "invalid_request_error", "invalid_api_key"),
+    (errors.UnknownModelError, 404, "invalid_request_error", "model_not_found"),
+    (errors.UnknownReceiptError, 404, "invalid_request_error", "receipt_not_found"),
+    (errors.UnsupportedParameterError, 400, "invalid_request_error", "unsupported_parameter"),
+    (errors.EngineRefusedError, 400, "invalid_request_error", "context_length_exceeded"),
+    (errors.BodyTooLargeError, 413, "invalid_request_error", "body_too_large"),
+    (errors.SlowRequestError, 408, "invalid_request_error", "request_timeout"),
+    (errors.TooManyRequestsError, 429, "rate_limit_error", "rate_limit_exceeded"),
+    (errors.QueueFullError, 503, "server_error", "overloaded"),
+    (errors.EngineUnavailableError, 503, "server_error", "engine_unavailable"),
+    (errors.EngineTimeoutError, 504, "server_error", "engine_timeout"),
+    (errors.EngineGarbageError, 502, "server_error", "engine_error"),
+    (errors.EngineBrokenOffError, 502, "server_error", "engine_error"),
+    (errors.AnswerTooLargeError, 502, "server_error", "engine_error"),
+    (errors.LedgerUnavailableError, 503, "server_error", "audit_unavailable"),
+    (errors.KnowledgeUnavailableError, 503, "server_error", "knowledge_unavailable"),
+    (InputError, 400, "invalid_request_error", "invalid_request"),
+    (PolicyError, 403, "permission_error", "refused_by_policy"),
+    (LimitError, 503, "server_error", "limit_reached"),
+    (LockgateError, 503, "server_error", "unavailable"),
+)
+_CONTEXT = "exceed_context_size_error"
+
+
+def error_object(message: str, kind: str, code: str, param: str | None = None) -> dict[str, Any]:
+    """Return an error as the API shows it."""
+    return {"error": {"message": message, "type": kind, "code": code, "param": param}}
+
+
+INTERNAL_ERROR = error_object("The gateway failed; its log says more.", "server_error", "internal_error")
+"""What callers see of a fault that has no name."""
+
+
+def described(error: LockgateError) -> tuple[int, dict[str, Any]]:
+    """Return the HTTP status and the API's object for one of our errors."""
+    _, status, kind, code = next(row for row in _STATUS if isinstance(error, row[0]))
+    if isinstance(error, errors.EngineRefusedError) and error.where.get("engine_type") != _CONTEXT:
+        code = "invalid_request"
+    param = error.where.get("param")
+    return status, error_object(f"{error.what} ({error.code}: {error.what_to_do})", kind, code, param)
+
+
+def models(view: ChannelModels, listed: Sequence[tuple[str, AdmittedModel]]) -> dict[str, Any]:
+    """Return the list of models: pairs of the name to ask for and what stands behind it."""
+    return {"object": "list", "data": [model(view, name, entry) for name, entry in listed]}
+
+
+def model(view: ChannelModels, name: str, entry: AdmittedModel) -> dict[str, Any]:
+    """Return one model's entry."""
+    return {
+        "id": name,
+        "object": "model",
+        "created": int(view.created.timestamp()),
+        "owned_by": "lockgate",
+        "lockgate": {
+            "purl": entry.purl,
+            "sha256": entry.weights.sha256,
+            "licence": entry.licence,
+            "label": entry.label,
+            "crossing": entry.crossing,
+            "snapshot_sha256": view.snapshot_sha256,
+            "channel_version": view.channel_version,
+        },
+    }
+
+
+def provenance(
+    receipt: str, purl: str, knowledge: str | None, citations: Sequence[Citation]
+) -> dict[str, Any]:
+    """Return the ``lockgate`` object that ends an answer."""
+    return {
+        "receipt": receipt,
+        "model": purl,
+        "knowledge": knowledge,
+        "citations": [citation_object(citation) for citation in citations],
+    }
+
+
+def citation_object(citation: Citation) -> dict[str, Any]:
+    """Return a citation as clients read it."""
+    found: dict[str, Any] = msgspec.to_builtins(citation)
+    return found
+
+
+def usage_object(usage: Usage) -> dict[str, int]:
+    """Return the tokens as the API shows them."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
+
+
+class Shape:
+    """The shapes of one answer: they share its id, its time and the model's name.
+
+    Args:
+        answer_id: The receipt's id.
+        created: Seconds since 1970.
+        name: The model as the caller named it.
+
+    """
+
+    def __init__(self, answer_id: str, created: int, name: str) -> None:
+        """Keep what every chunk repeats."""
+        self._head: dict[str, Any] = {"id": f"chatcmpl-{answer_id}", "created": created, "model": name}
+
+    def text(self, text: str, *, first: bool) -> bytes:
+        """Return the event that carries a part of the text."""
+        delta = {"role": "assistant", "content": text} if first else {"content": text}
+        return self._chunk([{"index": 0, "delta": delta, "finish_reason": None}])
+
+    def last(self, finish: str, lockgate: dict[str, Any]) -> bytes:
+        """Return the event that ends the text, with what stands behind it."""
+        return self._chunk([{"index": 0, "delta": {}, "finish_reason": finish}], lockgate=lockgate)
+
+    def usage(self, usage: Usage) -> bytes:
+        """Return the event that counts the tokens."""
+        return self._chunk([], usage=usage_object(usage))
+
+    def whole(self, text: str, finish: str, usage: Usage, lockgate: dict[str, Any]) -> bytes:
+        """Return the answer in one object."""
+        message = {"role": "assistant", "content": text, "refusal": None}
+        return encode(
+            {
+                **self._head,
+                "object": "chat.completion",
+                "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": None}],
+                "usage": usage_object(usage),
+                "lockgate": lockgate,
+            }
+        )
+
+    def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
+        return event(encode({**self._head, "object": "chat.completion.chunk", "choices": choices, **more}))

@@ -1,0 +1,66 @@
+"""Server-sent events: reading an engine's stream within bounds, writing our own.
+
+Format: WHATWG HTML, section 9.2 (server-sent events); the payloads are OpenAI chat chunks.
+"""
+
+import re
+
+from lockgate.infer.errors import EngineGarbageError
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+class EventParser:
+    """Turns bytes, however they were cut, into the payloads of events.
+
+    Args:
+        event_bytes: Longest line, and longest event, in bytes.
+
+    """
+
+    def __init__(self, event_bytes: int) -> None:
+        """Begin with nothing read."""
+        self._limit = event_bytes
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes and return the payloads of the events that they complete.
+
+        Raises:
+            EngineGarbageError: A line or an event is over its bound.
+
+        """
+        text = self._rest + data
+        held = b"\r" if text.endswith(b"\r") else b""  # its line feed may be still to come
+        *lines, rest = _LINE_END.split(text[: len(text) - len(held)])
+        self._rest = rest + held
+        if len(self._rest) > self._limit:
+            self._too_long()
+        return [event for line in lines if (event := self._line(line)) is not None]
+
+    def _line(self, line: bytes) -> bytes | None:
+        if not line:
+            event, self._data, self._size = self._data, [], 0
+            return b"\n".join(event) if event else None
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._size += len(line)
+            if self._size > self._limit:
+                self._too_long()
+            self._data.append(value.removeprefix(b" "))
+        return None
+
+    def _too_long(self) -> None:
+        what = f"The engine sent an event of more than {self._limit} bytes."
+        raise EngineGarbageError(what, limit="engine.event_bytes")
+
+
+def event(payload: bytes) -> bytes:
+    """Return one event that carries a payload without line ends."""
+    return b"data: " + payload + b"\n\n"
+
+
+DONE = event(b"[DONE]")
+"""The event that ends an OpenAI stream."""
