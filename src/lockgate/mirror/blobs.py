@@ -57,29 +57,39 @@ class Fingerprint:
         return cls(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
-@dataclass(frozen=True, slots=True)
 class OpenBlob:
-    """An open file whose bytes were compared with its digest."""
+    """An open file whose bytes are compared with a digest before any of them is given away."""
 
-    digest: str
-    descriptor: int
-    fingerprint: Fingerprint
+    def __init__(self, digest: str, descriptor: int) -> None:
+        """Take over an open descriptor; nothing is compared yet."""
+        self.digest = digest
+        self._descriptor = descriptor
+        self.fingerprint = Fingerprint.of(descriptor)
 
-    def read(self, start: int, count: int) -> bytes:
-        """Return bytes of the blob, never any that were written after it was hashed.
+    def confirm(self) -> None:
+        """Hash the open file and remember its fingerprint.
 
         Raises:
-            TamperedBlobError: The file changed.
+            TamperedBlobError: It has another digest, or changed while it was hashed.
 
         """
-        data = os.pread(self.descriptor, count, start)
-        if Fingerprint.of(self.descriptor) != self.fingerprint or len(data) != count:
+        before = Fingerprint.of(self._descriptor)
+        with os.fdopen(os.dup(self._descriptor), "rb", buffering=0) as file:
+            file.seek(0)
+            found, _ = sha256_stream(file)
+        if found != self.digest or Fingerprint.of(self._descriptor) != before:
             raise _tampered(self.digest)
-        return data
+        self.fingerprint = before
+
+    def read(self, start: int, count: int) -> bytes | None:
+        """Return bytes of the blob, or `None` when the file changed since it was hashed."""
+        data = os.pread(self._descriptor, count, start)
+        same = Fingerprint.of(self._descriptor) == self.fingerprint and len(data) == count
+        return data if same else None
 
     def close(self) -> None:
         """Close the descriptor."""
-        os.close(self.descriptor)
+        os.close(self._descriptor)
 
 
 class VerifiedBlobs:
@@ -154,11 +164,17 @@ class VerifiedBlobs:
             TamperedBlobError: The file changed since it was hashed.
 
         """
-        try:
-            return await _in(self._readers, blob.read, start, count)
-        except TamperedBlobError:
-            self._refused(blob.digest)
-            raise
+        data = await _in(self._readers, blob.read, start, count)
+        if data is None:  # a new link or name counts as a change: look at the bytes again
+            try:
+                await _in(self._hashers, blob.confirm)
+            except TamperedBlobError:
+                self._refused(blob.digest)
+                raise
+            data = await _in(self._readers, blob.read, start, count)
+        if data is None:
+            raise _tampered(blob.digest)
+        return data
 
     async def _hashed(self, digest: str, size: int) -> None:
         """Hash a blob, once however many ask; goes on when those who asked have left."""
@@ -176,19 +192,17 @@ class VerifiedBlobs:
             self._refused(digest)
 
     def _hash(self, digest: str, size: int) -> None:
-        with os.fdopen(self._descriptor(digest, size), "rb", buffering=0) as file:
-            before = Fingerprint.of(file.fileno())
-            found, _ = sha256_stream(file)
-            if found != digest or Fingerprint.of(file.fileno()) != before:
-                self._known.pop(digest, None)
-                raise _tampered(digest)
-        self._known[digest] = before
+        blob = self._open(digest, size)
+        try:
+            blob.confirm()
+        finally:
+            blob.close()
+        self._known[digest] = blob.fingerprint
         while len(self._known) > FINGERPRINT_LIMIT:
             self._known.pop(next(iter(self._known)), None)
 
     def _open(self, digest: str, size: int) -> OpenBlob:
-        descriptor = self._descriptor(digest, size)
-        return OpenBlob(digest, descriptor, Fingerprint.of(descriptor))
+        return OpenBlob(digest, self._descriptor(digest, size))
 
     def _descriptor(self, digest: str, size: int) -> int:
         """Open the file of a blob: a regular one, not a link, with the length that was signed."""

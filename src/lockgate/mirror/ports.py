@@ -44,4 +44,4 @@ class BlobFiles(Protocol):
     """Where the bytes of a digest lie. The mirror opens, hashes and only reads them."""
 
     def path(self, digest: str) -> Path:
-        """Return the path of a blob's file, whether or not it is there."""
+        """Return the path of a blob's file; a `LockgateError` where there is none."""

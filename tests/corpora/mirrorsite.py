@@ -1,0 +1,260 @@
+"""A mirror over real files with a channel that nobody signed: what mirror tests start from."""
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
+from lockgate.core.snapshot import SNAPSHOT_FORMAT, Admitted, Snapshot
+from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
+from lockgate.core.wire import decode, digest_of, encode
+from lockgate.mirror import (
+    ChannelVerifier,
+    NothingPublishedError,
+    SignedView,
+    VerifiedChannel,
+    generate_pages,
+)
+from lockgate.store.blobs import FileBlobs
+
+START = datetime(2026, 5, 1, 12, tzinfo=UTC)
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class UnsignedChannel(ChannelVerifier):
+    """Believes whatever statement lies in a file. A test double: it checks no signature."""
+
+    def __init__(self, file, blobs):
+        self.file, self.blobs = Path(file), blobs
+
+    def token(self):
+        try:
+            facts = self.file.stat()
+        except FileNotFoundError:
+            return None
+        return facts.st_ino, facts.st_mtime_ns, facts.st_size
+
+    def current(self):
+        if not self.file.is_file():
+            what = "No channel file."
+            raise NothingPublishedError(what)
+        statement = decode(Statement, self.file.read_bytes())
+        snapshot = decode(Snapshot, self.blobs.read(statement.snapshot_sha256))
+        return VerifiedChannel(statement, snapshot)
+
+
+def statement_for(snapshot, version, **changes):
+    """Return a statement that publishes a snapshot."""
+    statement = Statement(
+        format=STATEMENT_FORMAT,
+        lane="test",
+        operation=Operation.PUBLISH,
+        crossing=version,
+        crate_sha256=NOTHING,
+        snapshot_sha256=digest_of(snapshot),
+        verdicts_sha256=NOTHING,
+        waivers=(),
+        policy_sha256=NOTHING,
+        custody_sha256=NOTHING,
+        channel="stable",
+        channel_version=version,
+        previous_sha256=NOTHING,
+        requester="operator",
+        log_checkpoint="",
+        nonce="0" * 32,
+        created=START,
+        expires=START + timedelta(days=7),
+    )
+    return msgspec.structs.replace(statement, **changes)
+
+
+def admitted(artifact, crossing=1):
+    """Return an artifact as a snapshot lists it."""
+    return Admitted(
+        artifact=artifact,
+        crossing=crossing,
+        crate_sha256=NOTHING,
+        verdicts_sha256=NOTHING,
+        outcome="clean",
+    )
+
+
+@dataclass
+class MirrorSite:
+    """A home folder with blobs and a channel, filled by the test."""
+
+    root: Path
+    entries: list[Admitted] = field(default_factory=list)
+    version: int = 0
+
+    def __post_init__(self):
+        self.blobs = FileBlobs(self.root / "blobs")
+        self.channel = self.root / "channel.json"
+
+    def file(self, path, data, role=Role.OTHER, **facts):
+        self.blobs.put_bytes(data)
+        return ArtifactFile(path=path, role=role, size=len(data), sha256=sha256(data).hexdigest(), **facts)
+
+    def add(self, artifact, crossing=1):
+        self.entries.append(admitted(artifact, crossing))
+        return artifact
+
+    def add_wheels(self, name, version, *wheels, crossing=1, metadata=True, **attributes):
+        files = []
+        for wheel in wheels:
+            path = f"python/{name}/{wheel.filename}"
+            files.append(self.file(path, wheel.data, Role.DISTRIBUTION, uploaded=START))
+            if metadata:
+                files.append(self.file(f"{path}.metadata", wheel.metadata, Role.CORE_METADATA))
+        return self.add(
+            Artifact(
+                purl=f"pkg:pypi/{name}@{version}",
+                kind=Kind.PYTHON,
+                name=name,
+                version=version,
+                files=tuple(files),
+                attributes={key.replace("_", "-"): value for key, value in attributes.items()},
+            ),
+            crossing,
+        )
+
+    def add_model(self, model, contents, *, commit=COMMIT, weights=("model.gguf",), crossing=1, **attributes):
+        files = [
+            self.file(f"models/{model}/{path}", data, Role.WEIGHTS if path in weights else Role.CONFIGURATION)
+            for path, data in contents.items()
+        ]
+        return self.add(
+            Artifact(
+                purl=f"pkg:huggingface/{model}@{commit}",
+                kind=Kind.MODEL,
+                name=model,
+                version=commit,
+                files=tuple(files),
+                attributes=attributes,
+            ),
+            crossing,
+        )
+
+    def add_document(self, path, data, *, crossing=1):
+        file = self.file(path, data, Role.DOCUMENT)
+        purl = f"pkg:generic/{path.replace('/', '.')}@{file.sha256[:12]}"
+        artifact = Artifact(purl=purl, kind=Kind.DOCUMENT, name=path, version=file.sha256[:12], files=(file,))
+        return self.add(artifact, crossing)
+
+    def snapshot(self):
+        pages = generate_pages(self.entries, self.blobs.read)
+        for page in pages:
+            self.blobs.put_bytes(page.body)
+        return Snapshot(
+            format=SNAPSHOT_FORMAT,
+            lane="test",
+            created=START,
+            admitted=tuple(self.entries),
+            generated=tuple(page.generated() for page in pages),
+        )
+
+    def publish(self, **changes):
+        """Publish what was added as the next version; return the statement."""
+        self.version += 1
+        snapshot = self.snapshot()
+        self.blobs.put_bytes(encode(snapshot))
+        statement = statement_for(snapshot, self.version, **changes)
+        self.write_channel(encode(statement))
+        return statement
+
+    def write_channel(self, data):
+        partial = self.channel.with_suffix(".new")
+        partial.write_bytes(data)
+        partial.replace(self.channel)
+
+    def view(self, elapsed=time.monotonic):
+        return SignedView(UnsignedChannel(self.channel, self.blobs), elapsed)
+
+    def app(self, **options):
+        from lockgate.mirror import build_app
+
+        clock = options.pop("clock", lambda: START + timedelta(hours=1))
+        return build_app(self.view(), self.blobs, clock, hash_ahead=False, **options)
+
+
+def app_from_environment():
+    """Return the application for the home in LOCKGATE_HOME: what a server process loads."""
+    from lockgate.mirror import build_app
+
+    site = MirrorSite(Path(os.environ["LOCKGATE_HOME"]))
+    return build_app(site.view(), site.blobs, lambda: datetime.now(UTC))
+
+
+@dataclass
+class Answer:
+    """One HTTP answer, as an application sent it."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    complete: bool = False
+
+
+def ask(app, path, method="GET", *, query="", leave_after=None, **headers):
+    """Send one request to an application, without a server, and return the answer.
+
+    Args:
+        app: The ASGI application.
+        path: Raw path, percent-encoded.
+        method: The method.
+        query: Raw query string.
+        leave_after: Leave as a client would after so many body bytes.
+        headers: Request headers; underscores stand for dashes.
+    """
+    return asyncio.run(asking(app, path, method, query=query, leave_after=leave_after, **headers))
+
+
+async def asking(app, path, method="GET", *, query="", leave_after=None, on_chunk=None, **headers):
+    """Send one request inside a running loop; see `ask`."""
+    from urllib.parse import unquote
+
+    answer, left = Answer(), asyncio.Event()
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": query.encode(),
+        "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()],
+        "server": ("mirror", 80),
+        "client": ("client", 1),
+        "state": {},
+    }
+    requested = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive():
+        for message in requested:
+            return message
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            answer.status = message["status"]
+            answer.headers = {k.decode().lower(): v.decode("latin-1") for k, v in message["headers"]}
+        else:
+            answer.body += message.get("body", b"")
+            answer.complete = not message.get("more_body", False)
+            if on_chunk:
+                on_chunk(answer)
+            if leave_after is not None and len(answer.body) >= leave_after:
+                left.set()
+        await asyncio.sleep(0)  # let the application see a client that left
+
+    await app(scope, receive, send)
+    return answer
