@@ -260,3 +260,20 @@ def load_settings(home: Path | None) -> Side:
         what = f"{file}: {key}: {first['msg']}."
         raise SettingsError(what, key=key) from error
     return Side(Home(root), settings)
+
+
+def explanations() -> list[dict[str, str]]:
+    """Return what every key means, its default and the environment variable that overrides it."""
+    keys: list[dict[str, str]] = []
+    for section, part in Settings.model_fields.items():
+        model = part.annotation
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            continue
+        for name, field in model.model_fields.items():
+            default = "none, must be set" if field.is_required() else repr(field.default)
+            variable = f"LOCKGATE_{section}__{name}".upper()
+            meaning = field.description or ""
+            keys.append(
+                {"key": f"{section}.{name}", "default": default, "variable": variable, "meaning": meaning}
+            )
+    return keys

@@ -1,0 +1,126 @@
+"""Collecting on the low side: the lock, its bill of materials, and the collector's signature over both."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockgate.app.settings import Side
+from lockgate.app.trust import audit_log, signer_from, supply_root, utc_now
+from lockgate.collect import Collected, PipPackages, UrlWeb, collect
+from lockgate.core.artifact import Digest, Lock
+from lockgate.core.digests import sha256
+from lockgate.core.errors import InputError, LockgateError
+from lockgate.core.ports import Progress
+from lockgate.core.roots import Purpose
+from lockgate.core.wire import Document, decode, encode
+from lockgate.store import FileBlobs
+from lockgate.store.blobs import sync_folder
+from lockgate.trust.attest import COLLECTION, attest
+
+LOCK_NAME = "lock.json"
+SBOM_NAME = "sbom.cdx.json"
+ATTESTATION_NAME = "lock.dsse.json"
+
+
+class NotCollectedError(InputError):
+    """Nothing was collected on this side yet."""
+
+    code = "LG-1f05"
+    advice = "Run `lockgate collect MANIFEST` first."
+
+
+class CollectionFacts(Document, frozen=True):
+    """What the collector states: which manifest gave which lock and bill of materials."""
+
+    manifest_sha256: Digest
+    lock_sha256: Digest
+    sbom_sha256: Digest
+    artifacts: int
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentLock:
+    """What was collected last: the three files as they will cross."""
+
+    lock: Lock
+    lock_bytes: bytes
+    sbom: bytes
+    attestation: bytes
+
+
+def run_collect(side: Side, manifest: Path, progress: Progress, *, offline: bool, dry_run: bool) -> Collected:
+    """Collect what a manifest names; unless it is a dry run, make it the side's current lock.
+
+    Raises:
+        LockgateError: Nothing was changed; the log says what was refused.
+
+    """
+    log = audit_log(side)
+    intent = log.intent("collect", manifest=manifest.name)
+    pip = PipPackages(os.environ)
+    try:
+        found = collect(
+            manifest,
+            blobs=FileBlobs(side.home.blobs),
+            work=side.home.root / "work",
+            lane=side.lane,
+            clock=utc_now,
+            progress=progress,
+            packages=pip,
+            web=UrlWeb(pip.web_settings()),
+            previous=_previous(side),
+            offline=offline,
+        )
+        if not dry_run:
+            _keep(side, found)
+    except LockgateError as error:
+        log.outcome(intent, "refused", code=error.code, error=error.what)
+        raise
+    log.outcome(intent, "tried" if dry_run else "done", lock=sha256(encode(found.lock)))
+    return found
+
+
+def _previous(side: Side) -> Lock | None:
+    file = side.home.locks / LOCK_NAME
+    return decode(Lock, file.read_bytes(), name="lock") if file.is_file() else None
+
+
+def _keep(side: Side, found: Collected) -> None:
+    """Sign and write the three files; the lock last, so that it never lacks its signature."""
+    lock = encode(found.lock)
+    facts = CollectionFacts(
+        manifest_sha256=found.lock.manifest_sha256,
+        lock_sha256=sha256(lock),
+        sbom_sha256=sha256(found.sbom),
+        artifacts=len(found.lock.artifacts),
+    )
+    signer = signer_from(side.home.keys, Purpose.COLLECTOR, supply_root(side)[1])
+    subjects = {f"meta/{LOCK_NAME}": facts.lock_sha256, f"meta/{SBOM_NAME}": facts.sbom_sha256}
+    attestation = attest(subjects, COLLECTION, facts, signer)
+    folder = side.home.locks
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in ((SBOM_NAME, found.sbom), (ATTESTATION_NAME, attestation), (LOCK_NAME, lock)):
+        partial = folder / f".{name}.{os.getpid()}"
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(folder / name)
+    sync_folder(folder)
+
+
+def current_lock(side: Side) -> CurrentLock:
+    """Return what was collected last.
+
+    Raises:
+        NotCollectedError: Nothing yet.
+
+    """
+    folder = side.home.locks
+    try:
+        lock, sbom, attestation = (
+            (folder / name).read_bytes() for name in (LOCK_NAME, SBOM_NAME, ATTESTATION_NAME)
+        )
+    except FileNotFoundError:
+        raise NotCollectedError("Nothing was collected yet.") from None
+    return CurrentLock(decode(Lock, lock, name="lock"), lock, sbom, attestation)

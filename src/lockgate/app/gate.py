@@ -1,0 +1,114 @@
+"""Joining the gate: records, stores, log, keys, pages and inspection of the high side."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ToInspect
+from lockgate.app.serving import channel_file
+from lockgate.app.settings import Side
+from lockgate.app.trust import audit_log, signer_from, site_root, utc_now
+from lockgate.approve import combine
+from lockgate.core.ports import Progress
+from lockgate.core.roots import Purpose
+from lockgate.core.snapshot import Admitted
+from lockgate.core.statement import Statement
+from lockgate.core.verdict import Verdict
+from lockgate.crossing.ledger import mark
+from lockgate.inspect import InspectItem, Limits, inspect_files
+from lockgate.inspect.sandbox import BubblewrapSandbox
+from lockgate.mirror import generate_pages
+from lockgate.store import FileBlobs, open_records
+from lockgate.store.blobs import sync_folder
+from lockgate.trust.keys import Signer
+
+
+class MirrorPages(PageMaker):
+    """The pages of all mirrors."""
+
+    def pages(self, admitted: Sequence[Admitted], read: Callable[[str], bytes]) -> Iterable[Page]:
+        """Yield the pages that the mirrors serve for a set of artifacts."""
+        for page in generate_pages(admitted, read):
+            yield Page(page.path, page.media_type, page.body)
+
+
+class SandboxedInspection(FileInspector):
+    """Inspects each file in a child process of its own, inside bubblewrap."""
+
+    def __init__(self, side: Side, progress: Progress, jobs: int | None = None) -> None:
+        """Use as many children at a time as there are processors."""
+        self._limits = side.settings.limits
+        self._progress = progress
+        self._jobs = jobs or os.cpu_count() or 1
+
+    def inspect(self, items: Sequence[ToInspect]) -> list[Verdict]:
+        """Return one verdict for each item, in order."""
+        todo = [
+            InspectItem(
+                path=item.file.path,
+                kind=item.artifact.kind,
+                file=item.on_disk,
+                sha256=item.file.sha256,
+                size=item.file.size,
+            )
+            for item in items
+        ]
+        return inspect_files(
+            todo, BubblewrapSandbox(), jobs=self._jobs, limits=Limits(), progress=self._progress
+        )
+
+
+def write_channel(side: Side, channel: str, envelope: bytes) -> None:
+    """Put a channel's signed statement in place, atomically and durably."""
+    target = channel_file(side, channel)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_file() and target.read_bytes() == envelope:
+        return
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    with partial.open("wb") as file:
+        file.write(envelope)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)
+    sync_folder(target.parent)
+
+
+def open_gate(side: Side) -> Gate:
+    """Return the gate of a high side, after completing what a crash may have left."""
+    site = site_root(side, utc_now())
+    gate = Gate(
+        GateParts(
+            records=open_records(side.home.records_url),
+            blobs=FileBlobs(side.home.blobs),
+            quarantine=FileBlobs(side.home.quarantine),
+            audit=audit_log(side),
+            site=site,
+            inspector=signer_from(side.home.keys, Purpose.INSPECTOR, site),
+            pages=MirrorPages(),
+            clock=utc_now,
+            entropy=secrets.token_bytes,
+            write_channel=lambda channel, envelope: write_channel(side, channel, envelope),
+            mark_ledger=mark,
+        )
+    )
+    gate.recover()
+    return gate
+
+
+def operator_key(side: Side, folder: Path) -> Signer:
+    """Return an operator's key from their folder."""
+    return signer_from(folder, Purpose.OPERATOR, site_root(side, utc_now()))
+
+
+def write_request(side: Side, name: str, envelope: bytes, out: Path | None) -> Path:
+    """Write a request where the approvers take it from; return the file."""
+    target = out or side.home.pending / f"{name}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(envelope)
+    return target
+
+
+def execute(side: Side, files: Sequence[Path]) -> Statement:
+    """Carry out a statement that several approvers signed apart."""
+    return open_gate(side).execute(combine([file.read_bytes() for file in files]))

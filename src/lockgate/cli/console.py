@@ -1,0 +1,31 @@
+"""``lockgate console``: the web console."""
+
+from typing import Annotated
+
+import typer
+
+from lockgate.cli.shared import HomeOption
+
+app = typer.Typer(no_args_is_help=True, help="Serve the web console.")
+
+
+@app.callback()
+def _console() -> None:
+    """Keep `serve` a subcommand."""
+
+
+@app.command()
+def serve(
+    home: HomeOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on (default: lockgate.toml).")] = "",
+    port: Annotated[int, typer.Option(help="Port to listen on (default: lockgate.toml).")] = 0,
+) -> None:
+    """Serve the console until interrupted.
+
+    Example: lockgate console serve --home lane/high --port 8730
+    """
+    from lockgate.app.console import serve_console
+    from lockgate.app.settings import load_settings
+
+    side = load_settings(home).require("high")
+    serve_console(side, host or side.settings.serve.host, port or side.settings.serve.console_port)

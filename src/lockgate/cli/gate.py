@@ -1,0 +1,226 @@
+"""``lockgate gate``: what waits, what the policy says, requests, and carrying them out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
+
+app = typer.Typer(no_args_is_help=True, help="Inspect, request, publish, reject, roll back (high side).")
+
+Sequence = Annotated[int, typer.Argument(help="The crossing's number.")]
+Key = Annotated[Path, typer.Option(help="Folder with your operator.pem and operator.pass.")]
+Out = Annotated[Path | None, typer.Option(help="Where the request goes (default: pending/ of the home).")]
+Channel = Annotated[str, typer.Option(help="The channel.")]
+
+STYLES = {"clean": "green", "opaque": "cyan", "findings": "red", "incomplete": "yellow"}
+
+
+@app.command("list")
+def list_crossings(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List crossings and channels.
+
+    Example: lockgate gate list --home lane/high
+    """
+    import msgspec
+
+    from lockgate.app.gate import open_gate
+    from lockgate.app.serving import CHANNEL
+    from lockgate.app.settings import load_settings
+
+    gate = open_gate(load_settings(home).require("high"))
+    crossings, pointer = gate.crossings(), gate.pointer(CHANNEL)
+    value = {
+        "crossings": [msgspec.to_builtins(c) for c in crossings],
+        "channels": {CHANNEL: msgspec.to_builtins(pointer)} if pointer else {},
+    }
+
+    def render(out: Console) -> None:
+        table = Table("Crossing", "Crate", "Received", "State", "Held")
+        for c in crossings:
+            table.add_row(
+                str(c.sequence), c.crate_id, f"{c.received:%Y-%m-%d %H:%M}", c.state, str(len(c.held))
+            )
+        out.print(table)
+        at = (
+            f"version {pointer.version}, snapshot {pointer.snapshot_sha256[:16]}"
+            if pointer
+            else "nothing yet"
+        )
+        out.print(f"Channel [bold]{CHANNEL}[/]: {at}")
+
+    emit(as_json, value, render)
+
+
+@app.command()
+def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show a crossing: verdicts, findings, what is held and what would resolve it.
+
+    Example: lockgate gate show 1 --home lane/high
+    """
+    import msgspec
+
+    from lockgate.app.gate import open_gate
+    from lockgate.app.settings import load_settings
+
+    gate = open_gate(load_settings(home).require("high"))
+    crossing = gate.crossing(sequence)
+    verdicts = gate.verdicts(crossing).verdicts
+    value = {"crossing": msgspec.to_builtins(crossing), "verdicts": msgspec.to_builtins(verdicts)}
+
+    def render(out: Console) -> None:
+        table = Table("File", "Size", "Type", "Verdict", "Covered", "Findings")
+        for v in verdicts:
+            share = "100 %" if v.covered == v.size else f"{100 * v.covered / max(v.size, 1):.1f} %"
+            notes = ", ".join(sorted({f"{f.code} ({f.severity})" for f in v.findings})) or "none"
+            verdict = f"[{STYLES[v.outcome]}]{v.outcome}[/]"
+            table.add_row(escape(v.path), human(v.size), v.detected, verdict, share, escape(notes))
+        out.print(table)
+        for held in crossing.held:
+            out.print(f"[yellow]held[/] {escape(held.purl)} {escape(held.path)}\n  {escape(held.reason)}")
+            out.print(f"  to resolve: {escape(held.resolve)}")
+
+    emit(as_json, value, render)
+
+
+@app.command()
+def inspect(
+    sequence: Sequence,
+    home: HomeOption = None,
+    jobs: Annotated[int, typer.Option(help="Sandboxes at a time; 0: one for each processor.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Inspect every file of a crossing, each in its own sandbox, and sign the verdicts.
+
+    Example: lockgate gate inspect 1 --home lane/high
+    """
+    from collections import Counter
+
+    import msgspec
+
+    from lockgate.app.gate import SandboxedInspection, open_gate
+    from lockgate.app.settings import load_settings
+
+    side = load_settings(home).require("high")
+    gate = open_gate(side)
+    with Bars(quiet=as_json) as bars:
+        crossing = gate.inspect(sequence, SandboxedInspection(side, bars, jobs or None))
+    counts = Counter(v.outcome.value for v in gate.verdicts(crossing).verdicts)
+    value = {
+        "crossing": sequence,
+        "outcomes": dict(counts),
+        "held": [msgspec.to_builtins(h) for h in crossing.held],
+    }
+
+    def render(out: Console) -> None:
+        said = ", ".join(f"[{STYLES[o]}]{n} {o}[/]" for o, n in sorted(counts.items()))
+        out.print(f"Crossing {sequence} inspected: {said}; {len(crossing.held)} held by the policy")
+        for each in crossing.held[:10]:
+            out.print(f"  [yellow]held[/] {escape(each.purl)} {escape(each.path)}: {escape(each.reason)}")
+
+    emit(as_json, value, render)
+
+
+def _asked(as_json: bool, envelope: bytes, file: Path) -> None:
+    import msgspec
+
+    from lockgate.approve import read_statement
+
+    statement = read_statement(envelope)
+    value = {"request": file, "statement": msgspec.to_builtins(statement)}
+
+    def render(out: Console) -> None:
+        out.print(f"Request to {statement.operation} crossing {statement.crossing}: {file}")
+        out.print(
+            f"  expires {statement.expires:%Y-%m-%d %H:%M} UTC; approvers sign it with `lockgate approve`"
+        )
+
+    emit(as_json, value, render)
+
+
+@app.command()
+def request(
+    sequence: Sequence,
+    key: Key,
+    channel: Channel = "stable",
+    partial: Annotated[bool, typer.Option("--partial", help="Leave what is held in quarantine.")] = False,
+    out: Out = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask for publication: prepare the snapshot and write the statement that approvers sign.
+
+    Example: lockgate gate request 1 --key people/operator --home lane/high
+    """
+    from lockgate.app.gate import open_gate, operator_key, write_request
+    from lockgate.app.settings import load_settings
+
+    side = load_settings(home).require("high")
+    envelope = open_gate(side).request(sequence, channel, operator_key(side, key), partial=partial)
+    _asked(as_json, envelope, write_request(side, f"publish-{sequence:06d}", envelope, out))
+
+
+@app.command()
+def reject(
+    sequence: Sequence, key: Key, out: Out = None, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
+    """Ask for rejection: once approved, the crossing and its digests are refused for good.
+
+    Example: lockgate gate reject 2 --key people/operator --home lane/high
+    """
+    from lockgate.app.gate import open_gate, operator_key, write_request
+    from lockgate.app.settings import load_settings
+
+    side = load_settings(home).require("high")
+    envelope = open_gate(side).request_reject(sequence, operator_key(side, key))
+    _asked(as_json, envelope, write_request(side, f"reject-{sequence:06d}", envelope, out))
+
+
+@app.command()
+def rollback(
+    key: Key,
+    channel: Channel = "stable",
+    out: Out = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask to move a channel back to the snapshot before the present one.
+
+    Example: lockgate gate rollback --key people/operator --home lane/high
+    """
+    from lockgate.app.gate import open_gate, operator_key, write_request
+    from lockgate.app.settings import load_settings
+
+    side = load_settings(home).require("high")
+    envelope = open_gate(side).request_rollback(channel, operator_key(side, key))
+    _asked(as_json, envelope, write_request(side, f"rollback-{channel}", envelope, out))
+
+
+@app.command()
+def publish(
+    signed: Annotated[list[Path], typer.Argument(help="The statement as each approver signed it.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Carry out what the approvers signed (publish, reject or roll back), all or nothing.
+
+    Example: lockgate gate publish approver-1.json approver-2.json --home lane/high
+    """
+    import msgspec
+
+    from lockgate.app.gate import execute
+    from lockgate.app.settings import load_settings
+
+    statement = execute(load_settings(home).require("high"), signed)
+
+    def render(out: Console) -> None:
+        where = f" on channel [bold]{statement.channel}[/], version {statement.channel_version}"
+        out.print(
+            f"{statement.operation} of crossing {statement.crossing} done{where if statement.channel else ''}"
+        )
+
+    emit(as_json, msgspec.to_builtins(statement), render)

@@ -1,0 +1,82 @@
+"""``lockgate gateway``: language models through the OpenAI API, and the keys that may call it."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lockgate.cli.shared import HomeOption, JsonOption, emit
+
+app = typer.Typer(no_args_is_help=True, help="Serve language models through the OpenAI API.")
+keys = typer.Typer(no_args_is_help=True, help="API keys: add, list, remove.")
+app.add_typer(keys, name="key")
+
+
+@app.command()
+def serve(
+    home: HomeOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on (default: lockgate.toml).")] = "",
+    port: Annotated[int, typer.Option(help="Port to listen on (default: lockgate.toml).")] = 0,
+) -> None:
+    """Hash and load the admitted model, then serve until interrupted.
+
+    Example: lockgate gateway serve --home lane/high --port 8720
+    """
+    from lockgate.app.gateway import serve_gateway
+    from lockgate.app.settings import load_settings
+
+    side = load_settings(home).require("high")
+    serve_gateway(side, host or side.settings.serve.host, port or side.settings.serve.gateway_port)
+
+
+@keys.command("add")
+def add_key(
+    name: Annotated[str, typer.Argument(help="Who or what will use it.")],
+    label: Annotated[list[str] | None, typer.Option(help="Labels its holder may see.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an API key; it is shown once and only its digest is kept.
+
+    Example: lockgate gateway key add analysts --label internal --home lane/high
+    """
+    from lockgate.app.gateway import add_api_key
+    from lockgate.app.settings import load_settings
+
+    secret = add_api_key(load_settings(home).require("high"), name, tuple(label or ["public", "internal"]))
+    emit(as_json, {"name": name, "key": secret}, lambda out: out.print(secret))
+
+
+@keys.command("list")
+def list_keys(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the API keys, without their secrets.
+
+    Example: lockgate gateway key list --home lane/high
+    """
+    import msgspec
+
+    from lockgate.app.gateway import api_keys
+    from lockgate.app.settings import load_settings
+
+    known = api_keys(load_settings(home).require("high"))
+
+    def render(out: Console) -> None:
+        table = Table("Name", "Id", "Labels", "Made")
+        for key in known:
+            table.add_row(key.name, key.id, ", ".join(key.labels), f"{key.created:%Y-%m-%d}")
+        out.print(table)
+
+    emit(as_json, [{**msgspec.to_builtins(k), "sha256": None} for k in known], render)
+
+
+@keys.command("remove")
+def remove_key(name: Annotated[str, typer.Argument(help="The key's name.")], home: HomeOption = None) -> None:
+    """Remove an API key; the gateway refuses it at once.
+
+    Example: lockgate gateway key remove analysts --home lane/high
+    """
+    from lockgate.app.gateway import remove_api_key
+    from lockgate.app.settings import load_settings
+
+    remove_api_key(load_settings(home).require("high"), name)
