@@ -1,0 +1,103 @@
+"""Errors of the collection room."""
+
+from lockgate.core.errors import HostError, InputError, LimitError, TrustError
+
+
+class ManifestError(InputError):
+    """The manifest is malformed."""
+
+    code = "LG-1501"
+    advice = "Correct the named key of the manifest; `lockgate collect --help` shows an example."
+
+
+class UnresolvableError(InputError):
+    """A requirement cannot be met by the configured sources."""
+
+    code = "LG-1502"
+    advice = "Check the name and version, and which sources `pip config list` names."
+
+
+class SourceMissingError(InputError):
+    """A folder or file that the manifest names is not there."""
+
+    code = "LG-1503"
+    advice = "Paths in a manifest are relative to the manifest's own folder."
+
+
+class DuplicateNameError(InputError):
+    """Two entries of the manifest claim one name."""
+
+    code = "LG-1504"
+    advice = "Give each model, document and file one name, and each project one label."
+
+
+class MemberMissingError(InputError):
+    """A wheel lacks the member that a model is to be taken from."""
+
+    code = "LG-1505"
+    advice = "List the wheel's members with `python -m zipfile -l` and correct `member`."
+
+
+class TargetError(InputError):
+    """The wished Python version or platform cannot be resolved on this machine."""
+
+    code = "LG-1506"
+    advice = "Environment markers are judged by a real interpreter: collect where that version is installed."
+
+
+class NotAWheelError(InputError):
+    """A requirement resolves to something else than a wheel."""
+
+    code = "LG-1507"
+    advice = "Only wheels are collected: building a source distribution would run its code here."
+
+
+class DigestMismatchError(TrustError):
+    """Fetched bytes do not hash to what the index, the report or the manifest says."""
+
+    code = "LG-2501"
+    advice = (
+        "The source or the way to it altered the file. Nothing of it was stored; compare with another source."
+    )
+
+
+class BadWheelError(TrustError):
+    """A wheel is damaged, or is not the one that its name says."""
+
+    code = "LG-2502"
+    advice = "Fetch it again; if it stays so, report it to the project and pin another version."
+
+
+class CollectLimitError(LimitError):
+    """Something upstream is larger or longer than its bound."""
+
+    code = "LG-4501"
+    advice = "If the input is honest, raise the named bound."
+
+
+class DiskFullError(HostError):
+    """There is not enough free space to collect."""
+
+    code = "LG-5501"
+    advice = "Free some space, or put the home on a larger disk; what was collected so far is kept."
+
+
+class InstallerError(HostError):
+    """The package client is missing, failed or took too long."""
+
+    code = "LG-5502"
+    advice = "Run `python -m pip --version` with the same interpreter and read its last message."
+
+
+class UnreachableError(HostError):
+    """A configured source does not answer."""
+
+    code = "LG-5503"
+    advice = "Check network, proxy and certificates (`pip config list`), then run it again."
+
+
+class WorkFolderError(HostError):
+    """A folder or file of the home cannot be read or written."""
+
+    code = "LG-5504"
+    advice = "Check permissions and the health of the disk, then run it again."

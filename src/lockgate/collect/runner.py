@@ -1,0 +1,172 @@
+"""Runs the package client as a child process: bounded in time, watched, its last words read."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockgate.collect.errors import (
+    CollectLimitError,
+    DigestMismatchError,
+    DiskFullError,
+    InstallerError,
+    UnreachableError,
+    UnresolvableError,
+)
+from lockgate.core.errors import LockgateError
+
+WATCH_SECONDS = 0.2
+"""How often arriving bytes are counted for the person who watches."""
+
+WORDS_LIMIT = 1 << 18
+"""Bytes of the client's messages that are read."""
+
+REASON_LENGTH = 400
+"""Characters of the client's own reason that an error repeats."""
+
+_SECRETS = re.compile(r"(?<=://)[^/\s@]+@")
+_SIGNS: tuple[tuple[str, type[LockgateError]], ...] = (
+    ("DO NOT MATCH THE HASHES", DigestMismatchError),
+    ("No space left on device", DiskFullError),
+    ("Retrying (", UnreachableError),
+    ("No module named pip", InstallerError),
+    ("Could not find a version", UnresolvableError),
+    ("No matching distribution", UnresolvableError),
+    ("conflicting dependencies", UnresolvableError),
+    ("Invalid requirement", UnresolvableError),
+    ("ResolutionImpossible", UnresolvableError),
+    ("HTTP error", UnreachableError),
+    ("Could not install packages due to an OSError", UnreachableError),
+    ("Connection", UnreachableError),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the client."""
+
+    command: list[str]
+    environ: Mapping[str, str]
+    work: Path
+    seconds: float
+
+
+def run(job: Run, seen: Callable[[int], None]) -> None:
+    """Run the client to its end.
+
+    Its temporary files lie in the job's folder, where `seen` is told of their growth.
+
+    Raises:
+        DigestMismatchError, UnresolvableError, UnreachableError, DiskFullError: By what it said.
+        InstallerError: It is missing, or failed otherwise.
+        CollectLimitError: It took too long.
+
+    """
+    folder = job.work / "tmp"
+    folder.mkdir(exist_ok=True)
+    words = job.work / "messages.txt"
+    with words.open("wb") as sink:
+        process = _start(job, folder, sink.fileno())
+        try:
+            status = _watch(process, job, seen)
+        finally:
+            _end(process)
+    if status != 0:
+        with words.open("rb") as stream:
+            raise blame(stream.read(WORDS_LIMIT).decode("utf-8", "replace"), status)
+
+
+def run_text(command: list[str], environ: Mapping[str, str], seconds: float = 60.0) -> str:
+    """Return what a short run of the client prints.
+
+    Raises:
+        InstallerError: It is missing, failed or took too long.
+
+    """
+    try:
+        done = subprocess.run(  # noqa: S603  # our own interpreter with fixed arguments
+            command,
+            env=dict(environ),
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        what = f"pip did not run: {error}."
+        raise InstallerError(what) from error
+    if done.returncode != 0:
+        raise blame(done.stderr[:WORDS_LIMIT].decode("utf-8", "replace"), done.returncode)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def blame(words: str, status: int) -> LockgateError:
+    """Return the error that fits what the client said, with its own reason in one line."""
+    kind = next((error for sign, error in _SIGNS if sign in words), InstallerError)
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    reasons = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    if kind is UnreachableError:
+        reasons = [line.removeprefix("WARNING: ") for line in lines if "Retrying (" in line][-1:] or reasons
+    reason = _SECRETS.sub("", (reasons or lines[-1:] or [f"it ended with status {status}"])[0])
+    what = f"pip: {reason[:REASON_LENGTH].rstrip('.')}."
+    return kind(what)
+
+
+def _start(job: Run, folder: Path, sink: int) -> subprocess.Popen[bytes]:
+    environ = {**job.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    try:
+        return subprocess.Popen(  # noqa: S603  # our own interpreter; requirements stand in a file
+            job.command,
+            env=environ,
+            cwd=job.work,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=sink,
+            start_new_session=True,
+        )
+    except OSError as error:
+        what = f"pip could not be started: {error.strerror}."
+        raise InstallerError(what) from error
+
+
+def _watch(process: subprocess.Popen[bytes], job: Run, seen: Callable[[int], None]) -> int:
+    deadline = time.monotonic() + job.seconds
+    highest = 0
+    while True:
+        try:
+            return process.wait(timeout=WATCH_SECONDS)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > deadline:
+                what = f"pip took longer than {job.seconds:.0f} seconds."
+                raise CollectLimitError(what, limit="client_seconds") from None
+        if (size := _size(job.work / "tmp")) > highest:
+            seen(size - highest)
+            highest = size
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Leave no child behind, however the run ended."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of the wheels that lie below a folder; files may vanish meanwhile."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith(".whl"):
+                try:
+                    total += os.stat(os.path.join(root, name), follow_symlinks=False).st_size  # noqa: PTH116, PTH118  # hot
+                except FileNotFoundError:
+                    continue
+    return total

@@ -1,0 +1,164 @@
+"""The use case of the low side: from a manifest to a lock whose bytes are all held."""
+
+import errno
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockgate.collect.difference import Difference, compare
+from lockgate.collect.documents import documents
+from lockgate.collect.errors import DiskFullError, DuplicateNameError, WorkFolderError
+from lockgate.collect.manifest import LoadedManifest, load_manifest
+from lockgate.collect.models import models
+from lockgate.collect.ports import Limits, Packages, Web
+from lockgate.collect.pypi import artifacts, fetch, resolve, section_requests
+from lockgate.collect.room import Room
+from lockgate.collect.sbom import bill_of_materials
+from lockgate.collect.sources import files
+from lockgate.core.artifact import LOCK_FORMAT, Artifact, Lock
+from lockgate.core.ports import Clock, Progress
+from lockgate.core.wire import whole_second
+from lockgate.store import BlobStore
+from lockgate.store.errors import StoreIoError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The outcome of a collection: every digest in `lock` is held by the blob store.
+
+    `sbom` is CycloneDX 1.6 in JSON; `log` holds what a person should know (missing provenance,
+    withdrawn versions).
+    """
+
+    lock: Lock
+    sbom: bytes
+    difference: Difference
+    log: tuple[str, ...]
+
+
+def collect(
+    manifest: Path,
+    *,
+    blobs: BlobStore,
+    work: Path,
+    lane: str,
+    clock: Clock,
+    progress: Progress,
+    packages: Packages,
+    web: Web,
+    previous: Lock | None = None,
+    offline: bool = False,
+    limits: Limits | None = None,
+    free: Callable[[], int] | None = None,
+) -> Collected:
+    """Bring everything that a manifest asks for into the store, and return the lock over it.
+
+    Nothing but blobs is written, each whole or not at all; a run that was cut off is repeated
+    and finds what it already brought. When nothing changed since `previous`, that very lock is
+    returned, so that its digest stays.
+
+    Args:
+        manifest: The TOML file; its paths are relative to its folder.
+        blobs: Where bytes are kept.
+        work: Folder for temporary files, made when missing, on the same disk as the store.
+        lane: Name of the lane.
+        clock: Gives the time that the lock carries.
+        progress: Told about long work.
+        packages: The package client.
+        web: Reads index pages and addresses of the manifest.
+        previous: The lock before, if there is one.
+        offline: Use no package index, only local folders (`find_links`).
+        limits: Bounds; the defaults when left out.
+        free: Tells the free bytes in `work`; the disk's own number when left out.
+
+    Raises:
+        ManifestError, SourceMissingError, DuplicateNameError, MemberMissingError: The manifest.
+        UnresolvableError, TargetError, NotAWheelError: The requirements.
+        DigestMismatchError, BadWheelError: What a source gave.
+        CollectLimitError: A bound.
+        DiskFullError, InstallerError, UnreachableError: The machine.
+
+    """
+    bounds = limits or Limits()
+    loaded = load_manifest(manifest, bounds)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        room = Room(
+            folder=loaded.folder,
+            work=work,
+            blobs=blobs,
+            packages=packages,
+            web=web,
+            progress=progress,
+            limits=bounds,
+            free=free or (lambda: shutil.disk_usage(work).free),
+        )
+        found = _gather(room, loaded, previous, offline=offline)
+    except (OSError, StoreIoError) as error:
+        raise _disk_error(error, work) from error
+    lock = _lock(loaded, found, lane, clock, previous)
+    return Collected(lock, bill_of_materials(lock), compare(previous, lock), tuple(room.notes))
+
+
+def _gather(
+    room: Room, loaded: LoadedManifest, previous: Lock | None, *, offline: bool
+) -> tuple[Artifact, ...]:
+    """Collect what is quick to check first, so that a mistake shows before a long download."""
+    content = loaded.content
+    found = [*documents(room, content.documents), *files(room, content.file)]
+    requests = [
+        (request, section.label)
+        for section in content.python
+        for request in section_requests(section, loaded.folder, offline=offline)
+    ]
+    wheels = resolve(room, requests)
+    found += models(room, content.model, previous, offline=offline)
+    fetch(room, wheels)
+    found += artifacts(room, wheels)
+    return tuple(sorted(found, key=lambda a: a.purl))
+
+
+def _disk_error(error: Exception, work: Path) -> DiskFullError | WorkFolderError:
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(cause, OSError) and cause.errno in _FULL:
+        what = "The disk is full."
+        return DiskFullError(what, folder=work)
+    what = f"The disk did not take or give what was collected: {error}."
+    return WorkFolderError(what, folder=work)
+
+
+def _lock(
+    loaded: LoadedManifest,
+    found: tuple[Artifact, ...],
+    lane: str,
+    clock: Clock,
+    previous: Lock | None,
+) -> Lock:
+    paths: set[str] = set()
+    for path in (file.path for artifact in found for file in artifact.files):
+        if path in paths:
+            what = f"Two entries of the manifest give the path {path}."
+            raise DuplicateNameError(what)
+        paths.add(path)
+    lock = Lock(
+        format=LOCK_FORMAT,
+        lane=lane,
+        created=whole_second(clock()),
+        manifest_sha256=loaded.sha256,
+        artifacts=found,
+    )
+    if previous is not None and _same(previous, lock):
+        return previous
+    return lock
+
+
+def _same(one: Lock, other: Lock) -> bool:
+    return (one.format, one.lane, one.manifest_sha256, one.artifacts) == (
+        other.format,
+        other.lane,
+        other.manifest_sha256,
+        other.artifacts,
+    )

@@ -1,0 +1,81 @@
+"""Files by path, ``file:`` or https address, pinned by their digest; and the generic files."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from packageurl import PackageURL
+
+from lockgate.collect.errors import DigestMismatchError, ManifestError, SourceMissingError
+from lockgate.collect.manifest import FileSection
+from lockgate.collect.room import Room
+from lockgate.collect.web import shown
+from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
+from lockgate.store.errors import BlobMismatchError
+
+
+def bring(room: Room, url: str, digest: str) -> int:
+    """Bring a pinned file into the store unless it is held, and return its size in bytes.
+
+    Raises:
+        DigestMismatchError: Other bytes than the manifest pins.
+        SourceMissingError, UnreachableError: Not there.
+
+    """
+    if room.blobs.has(digest):
+        return room.blobs.size(digest)
+    try:
+        if urlsplit(url).scheme == "https":
+            with room.web.open(url) as (_, body):
+                return room.blobs.put_stream(body, expected=digest, limit=room.limits.file_bytes)[1]
+        with local_path(room.folder, url).open("rb") as stream:
+            return room.blobs.put_stream(stream, expected=digest, limit=room.limits.file_bytes)[1]
+    except BlobMismatchError as error:
+        what = f"{shown(url)} does not hash to what the manifest says."
+        raise DigestMismatchError(what, expected=digest) from error
+    except OSError as error:
+        what = f"A file of the manifest cannot be read: {error.strerror}."
+        raise SourceMissingError(what, file=shown(url)) from error
+
+
+def local_path(folder: Path, url: str) -> Path:
+    """Return the path that a relative path, an absolute one or a ``file:`` address means."""
+    parts = urlsplit(url)
+    return folder / (unquote(parts.path) if parts.scheme == "file" else url)
+
+
+def files(room: Room, sections: Iterable[FileSection]) -> list[Artifact]:
+    """Return an artifact for each single file of the manifest.
+
+    Raises:
+        DigestMismatchError, SourceMissingError, UnreachableError: See `bring`.
+        ManifestError: The address ends in no file name.
+
+    """
+    return [_file(room, section) for section in sections]
+
+
+def _file(room: Room, section: FileSection) -> Artifact:
+    filename = unquote(urlsplit(section.url).path.rpartition("/")[2])
+    if not filename:
+        what = f"The address of the file {section.name!r} ends in no file name."
+        raise ManifestError(what)
+    version = section.version or section.sha256[:12]
+    size = bring(room, section.url, section.sha256)
+    return Artifact(
+        purl=PackageURL(type="generic", name=section.name, version=version).to_string(),
+        kind=Kind.FILE,
+        name=section.name,
+        version=version,
+        files=(
+            ArtifactFile(
+                path=f"files/{section.name}/{filename}",
+                role=Role.OTHER,
+                size=size,
+                sha256=section.sha256,
+                source=shown(section.url),
+            ),
+        ),
+        licence=section.licence,
+        label=section.label,
+    )
