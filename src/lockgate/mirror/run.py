@@ -1,8 +1,16 @@
 """Run the mirror's application on granian."""
 
+import ctypes
+import os
+import signal
+import socket
+from functools import partial
+from pkgutil import resolve_name
+
 from granian import Granian
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
+from starlette.types import ASGIApp
 
 from lockgate.mirror.errors import CannotListenError
 
@@ -14,6 +22,8 @@ HEADER_SECONDS = 15
 
 STOP_SECONDS = 10
 """How long running downloads may go on after a stop was asked for."""
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def serve(factory: str, host: str, port: int) -> None:
@@ -29,12 +39,12 @@ def serve(factory: str, host: str, port: int) -> None:
         CannotListenError: The address is taken or not ours.
 
     """
+    _demand_free(host, port)
     server = Granian(
         factory,
         address=host,
         port=port,
         interface=Interfaces.ASGI,
-        factory=True,
         workers=1,
         backpressure=CONNECTIONS,
         websockets=False,
@@ -42,8 +52,33 @@ def serve(factory: str, host: str, port: int) -> None:
         workers_kill_timeout=STOP_SECONDS,
         log_access=False,
     )
-    try:
-        server.serve()
-    except (OSError, RuntimeError) as error:
-        what = f"The mirror cannot listen on {host} port {port}."
-        raise CannotListenError(what, reason=str(error)) from error
+    server.serve(target_loader=partial(_load, factory, os.getpid()), wrap_loader=False)
+
+
+def _load(factory: str, parent: int) -> ASGIApp:
+    """Make the application in the worker, which is not to outlive the process that started it.
+
+    A worker that was left behind would go on serving, and hold the port, after its supervisor
+    was killed.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    app: ASGIApp = resolve_name(factory)()
+    return app
+
+
+def _demand_free(host: str, port: int) -> None:
+    """Refuse an address that somebody listens on: the server would silently share it.
+
+    It binds with SO_REUSEPORT (socket(7)), so that the kernel gives each of two servers of one
+    user half of the connections. A socket without that option cannot be bound beside another.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            what = f"The mirror cannot listen on {host} port {port}."
+            raise CannotListenError(what, reason=error.strerror) from error

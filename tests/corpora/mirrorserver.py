@@ -1,0 +1,116 @@
+"""A real mirror server in a network namespace that has loopback only, and clients beside it."""
+
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HOST, PORT = "127.0.0.1", 8710
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
+
+
+def raise_loopback():
+    """Bring the namespace's loopback up (netdevice(7))."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        request = struct.pack("16sH14s", b"lo", 0, b"")
+        flags = struct.unpack("16sH14s", fcntl.ioctl(handle, _SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(handle, _SIOCSIFFLAGS, struct.pack("16sH14s", b"lo", flags | _IFF_UP, b""))
+
+
+def main():
+    """Serve the home in LOCKGATE_HOME; what the namespace's first process runs."""
+    from lockgate.mirror import serve
+
+    raise_loopback()
+    serve("corpora.mirrorsite:app_from_environment", HOST, PORT)
+
+
+class Server:
+    """A mirror over a `MirrorSite`, alone with its clients in a namespace without a network."""
+
+    url = f"http://{HOST}:{PORT}"
+
+    def __init__(self, site):
+        self.site = site
+        self.home = site.root / "client"
+        self.home.mkdir(exist_ok=True)
+        self.log = (site.root / "server.log").open("ab")
+
+    def __enter__(self):
+        paths = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "src")]
+        code = "from corpora.mirrorserver import main; main()"
+        self.process = subprocess.Popen(
+            ["unshare", "--map-root-user", "--net", sys.executable, "-c", code],
+            env={**os.environ, "LOCKGATE_HOME": str(self.site.root), "PYTHONPATH": os.pathsep.join(paths)},
+            stdout=self.log,
+            stderr=self.log,
+        )
+        self.wait()
+        return self
+
+    def __exit__(self, *failure):
+        self.stop()
+        self.log.close()
+
+    def wait(self):
+        """Wait until ``/healthz`` answers, whatever it says."""
+        deadline = time.monotonic() + 30
+        probe = ["curl", "-s", "-o", "/dev/null", f"{self.url}/healthz"]
+        while self.run(*probe, check=False).returncode != 0:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.log.flush()
+                raise AssertionError((self.site.root / "server.log").read_text()[-4000:])
+            time.sleep(0.05)
+
+    def stop(self):
+        """Ask the server to end and return its exit status."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(30)
+
+    def run(self, *command, check=True, **environment):
+        """Run a client inside the namespace with an empty home."""
+        done = subprocess.run(
+            self.inside(*command),
+            env={**self.environment(), **environment},
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(done.stdout + done.stderr)
+        return done
+
+    def inside(self, *command):
+        """Return a command line that runs inside the namespace."""
+        enter = ["nsenter", "--preserve-credentials", "-U", "-n", "-t", str(self.process.pid)]
+        return [*enter, *command]
+
+    def environment(self):
+        """Return an environment without the configuration of the machine that runs the tests."""
+        return {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "UV_NO_CONFIG": "1",
+            "UV_PYTHON_DOWNLOADS": "never",
+            "UV_DEFAULT_INDEX": f"{self.url}/simple/",
+            "HF_ENDPOINT": self.url,
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        }
+
+    def metric(self, name):
+        """Return the sum of a metric's samples."""
+        lines = self.run("curl", "-sf", f"{self.url}/metrics").stdout.splitlines()
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name
+        )
