@@ -1,0 +1,208 @@
+"""Tells the type of content from the content itself; a name is only a claim to compare with."""
+
+import re
+import struct
+from pathlib import PurePosixPath
+
+from lockgate.inspect.inspectors.onnx_fields import looks_like_onnx
+from lockgate.inspect.inspectors.pickle_machine import looks_like_pickle
+
+UNKNOWN = "unknown"
+EMPTY = "empty"
+
+TEXT_TYPES = frozenset({"text", "text-latin1", "python", "json", "html", "xml", "markdown", EMPTY})
+ZIP_TYPES = frozenset({"zip", "wheel", "npz", "torch-archive", "ooxml"})
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"GGUF", "gguf"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x7fELF", "elf"),
+    (b"%PDF-", "pdf"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x93NUMPY", "npy"),
+    (b"!<arch>\n", "ar"),
+    (b"!<thin>\n", "ar-thin"),
+    (b"SIMPLE  =", "fits"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"BZh", "bzip2"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"Rar!\x1a\x07", "rar"),
+    (b"\x89HDF\r\n\x1a\n", "hdf5"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole2"),
+    (b"MZ", "pe"),
+    (b"\xca\xfe\xba\xbe", "java-class-or-mach-o"),
+    (b"\xcf\xfa\xed\xfe", "mach-o"),
+    (b"\xfe\xed\xfa\xcf", "mach-o"),
+    (b"\x00asm", "wasm"),
+    (b"GIF8", "gif"),
+    (b"RIFF", "riff"),
+    (b"wOFF", "woff"),
+    (b"wOF2", "woff2"),
+    (b"SQLite format 3\x00", "sqlite"),
+)
+
+_MAY_BE_TEXT = frozenset({"pe", "bzip2", "riff", "gguf", "woff", "woff2", "gif", "fits", "rar", "pdf", "ar"})
+"""Types whose magic a text could begin with; text without control characters is text."""
+
+_CLAIMS: dict[str, frozenset[str]] = {
+    "whl": frozenset({"wheel"}),
+    "zip": ZIP_TYPES,
+    "npz": frozenset({"npz"}),
+    "npy": frozenset({"npy"}),
+    "gguf": frozenset({"gguf"}),
+    "safetensors": frozenset({"safetensors"}),
+    "onnx": frozenset({"onnx"}),
+    "pdf": frozenset({"pdf"}),
+    "png": frozenset({"png"}),
+    "jpg": frozenset({"jpeg"}),
+    "jpeg": frozenset({"jpeg"}),
+    "gz": frozenset({"gzip"}),
+    "tgz": frozenset({"gzip"}),
+    "tar": frozenset({"tar"}),
+    "so": frozenset({"elf"}),
+    "a": frozenset({"ar"}),
+    "docx": frozenset({"ooxml"}),
+    "xlsx": frozenset({"ooxml"}),
+    "pptx": frozenset({"ooxml"}),
+}
+_TEXT_EXTENSIONS = (
+    "py", "pyi", "pyx", "pxd", "txt", "md", "rst", "html", "htm", "xml", "svg", "json", "toml", "cfg",
+    "ini", "yaml", "yml", "csv", "c", "h", "cpp", "hpp", "js", "css", "sh", "f", "f90", "typed", "pem",
+)  # fmt: skip
+_CLAIMS |= dict.fromkeys(_TEXT_EXTENSIONS, TEXT_TYPES)
+
+_BY_NAME = {
+    "py": "python",
+    "pyi": "python",
+    "pyw": "python",
+    "json": "json",
+    "html": "html",
+    "htm": "html",
+    "xhtml": "html",
+    "svg": "xml",
+    "xml": "xml",
+    "md": "markdown",
+    "markdown": "markdown",
+}
+
+_HTML_START = re.compile(
+    r"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
+_XML_START = re.compile(r"\s*<\?xml\b|\s*<svg\b", re.IGNORECASE)
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+_CONTROL_C1 = re.compile(rb"[\x80-\x9f]")
+_HIGH_BYTES = re.compile(rb"[\x80-\xff]")
+_LATIN_SHARE = 0.25
+_SAFETENSORS_HEADER = 8
+_TAR_BLOCK = 512
+_TAR_MAGIC = slice(257, 262)
+_TAR_SUM = slice(148, 156)
+_PROTO = 0x80
+_LAST_PROTOCOL = 5
+_EOCD = struct.Struct("<4s4H2LH")
+_EOCD_SIGN = b"PK\x05\x06"
+_EOCD_REACH = 65_535 + _EOCD.size
+
+
+def extension(name: str) -> str:
+    """Return the extension of a claimed name, in lower case and without the dot."""
+    return PurePosixPath(name).suffix[1:].lower()
+
+
+def detect(data: memoryview, name: str, text_bytes: int) -> str:
+    """Return the type of content.
+
+    Args:
+        data: The content.
+        name: The claimed name; it only chooses between kinds of text.
+        text_bytes: Longest text that is looked at, in bytes.
+
+    """
+    if not len(data):
+        return EMPTY
+    binary = _binary(data)
+    if binary and binary not in _MAY_BE_TEXT:
+        return binary
+    text = _text(data, name, text_bytes)
+    if text and looks_like_pickle(data):
+        return "pickle"
+    if binary and (not text or binary in {"pdf", "ar"}):
+        return binary
+    if text:
+        return text
+    return "pickle" if looks_like_pickle(data) else UNKNOWN
+
+
+def mismatch(detected: str, name: str) -> bool:
+    """Return whether the claimed name promises another type than was detected."""
+    allowed = _CLAIMS.get(extension(name))
+    return allowed is not None and detected not in allowed and detected not in {EMPTY, UNKNOWN}
+
+
+def zip_tail(data: memoryview) -> int | None:
+    """Return where a zip's end record lies that closes exactly at the end of the data, if any."""
+    start = max(0, len(data) - _EOCD_REACH)
+    tail = bytes(data[start:])
+    at = tail.rfind(_EOCD_SIGN)
+    while at >= 0:
+        if at + _EOCD.size <= len(tail):
+            *_, comment = _EOCD.unpack_from(tail, at)
+            if at + _EOCD.size + comment == len(tail):
+                return start + at
+        at = tail.rfind(_EOCD_SIGN, 0, at)
+    return None
+
+
+def _binary(data: memoryview) -> str:
+    head = bytes(data[:_TAR_BLOCK])
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    if len(head) > 1 and head[0] == _PROTO and head[1] <= _LAST_PROTOCOL:
+        return "pickle"
+    if _is_safetensors(head, len(data)):
+        return "safetensors"
+    if _is_tar(head):
+        return "tar"
+    return "onnx" if looks_like_onnx(data) else ""
+
+
+def _is_safetensors(head: bytes, size: int) -> bool:
+    if len(head) <= _SAFETENSORS_HEADER or head[_SAFETENSORS_HEADER : _SAFETENSORS_HEADER + 1] != b"{":
+        return False
+    length = int.from_bytes(head[:_SAFETENSORS_HEADER], "little")
+    return 1 < length <= size - _SAFETENSORS_HEADER
+
+
+def _is_tar(head: bytes) -> bool:
+    if len(head) < _TAR_BLOCK:
+        return False
+    if head[_TAR_MAGIC] == b"ustar":
+        return True
+    field = head[_TAR_SUM].strip(b"\x00 ")
+    if not field or not re.fullmatch(rb"[0-7]+", field):
+        return False
+    blank = head[: _TAR_SUM.start] + b" " * 8 + head[_TAR_SUM.stop :]
+    return sum(blank) == int(field, 8)
+
+
+def _text(data: memoryview, name: str, limit: int) -> str:
+    if len(data) > limit or _CONTROL.search(data):
+        return ""
+    raw = bytes(data)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        high = len(_HIGH_BYTES.findall(raw))
+        latin = not _CONTROL_C1.search(raw) and high <= _LATIN_SHARE * len(raw)
+        return "text-latin1" if latin else ""
+    named = _BY_NAME.get(extension(name))
+    if named:
+        return named
+    if _HTML_START.match(text):
+        return "html"
+    return "xml" if _XML_START.match(text) else "text"

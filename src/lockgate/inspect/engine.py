@@ -1,0 +1,133 @@
+"""Inspects one piece of content: detects its type, compares the claim, runs the inspector.
+
+Everything here and in `inspectors` runs inside the sandbox and reads hostile bytes.
+"""
+
+from functools import cache
+from importlib import import_module
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.detect import EMPTY, UNKNOWN, ZIP_TYPES, detect, extension, mismatch, zip_tail
+from lockgate.inspect.errors import BrokenContentError, OverLimitError
+from lockgate.inspect.limits import Budget, Limits
+from lockgate.inspect.ports import Inspector, Part
+from lockgate.inspect.tally import Context, Tally
+
+_WHERE = {
+    "gguf": "gguf:GgufInspector",
+    "safetensors": "safetensors:SafetensorsInspector",
+    "onnx": "onnx:OnnxInspector",
+    "pickle": "pickles:PickleInspector",
+    "npy": "arrays:ArrayInspector",
+    "zip": "zips:ZipInspector",
+    "gzip": "gzips:GzipInspector",
+    "tar": "tars:TarInspector",
+    "elf": "native:ElfInspector",
+    "ar": "native:ArchiveInspector",
+    "png": "images:PngInspector",
+    "jpeg": "images:JpegInspector",
+    "fits": "images:FitsInspector",
+    "pdf": "pdf:PdfInspector",
+    "text": "texts:TextInspector",
+    "text-latin1": "texts:TextInspector",
+    "xml": "texts:TextInspector",
+    "python": "texts:PythonInspector",
+    "json": "texts:JsonInspector",
+    "html": "html:HtmlInspector",
+    "markdown": "markdown:MarkdownInspector",
+}
+"""Detected type → module and class; each is imported when the first such content comes."""
+
+_EARLY_PDF = 1024
+
+
+@cache
+def inspector_for(detected: str) -> Inspector | None:
+    """Return the inspector of a detected type, or None when there is none."""
+    where = _WHERE.get(detected)
+    if where is None:
+        return None
+    module, name = where.split(":")
+    kind = getattr(import_module(f"lockgate.inspect.inspectors.{module}"), name)
+    inspector: Inspector = kind()
+    return inspector
+
+
+def inspect_content(data: memoryview, context: Context) -> Tally:
+    """Return the tally of one piece of content; never raises for what the content is."""
+    tally = Tally(len(data), context.where, context.limits.findings)
+    try:
+        tally.detected = detect(data, context.name, context.limits.text_bytes)
+        _run(data, tally, context)
+        _claims(data, tally, context)
+    except OverLimitError as error:
+        tally.unfinished("over-limit", error.what, error.where.get("at"))
+    except BrokenContentError as error:
+        tally.unfinished(f"{tally.detected}-malformed", error.what, error.where.get("at"))
+    except (RecursionError, MemoryError) as error:
+        tally.unfinished("inspector-exhausted", f"The inspector ran out of room ({type(error).__name__}).")
+    except Exception as error:  # noqa: BLE001  # whatever hostile bytes do to a parser, they stay unread
+        tally.unfinished("inspector-failed", f"The inspector could not read it ({type(error).__name__}).")
+    return tally
+
+
+def _run(data: memoryview, tally: Tally, context: Context) -> None:
+    if tally.detected == EMPTY:
+        return
+    inspector = inspector_for(tally.detected)
+    if inspector is None:
+        what = "The type of the content is not known." if tally.detected == UNKNOWN else ""
+        tally.unfinished("unknown-type", what or f"No inspector understands {tally.detected}.")
+        return
+    tally.inspectors.add(f"{inspector.name}/{inspector.version}")
+    inspector.inspect(data, tally, context)
+
+
+def _claims(data: memoryview, tally: Tally, context: Context) -> None:
+    """Note names that promise another type, and content that is two things at once."""
+    if mismatch(tally.detected, context.name):
+        why = f"It is named .{extension(context.name)} and is {tally.detected}."
+        tally.note("type-mismatch", Severity.HIGH, why)
+    if tally.detected in ZIP_TYPES:
+        return
+    tail = zip_tail(data)
+    if tail is not None:
+        tally.note(
+            "polyglot-zip",
+            Severity.HIGH,
+            f"It is {tally.detected} and, read from its end, a ZIP archive.",
+            tail,
+        )
+        tally.complete = False
+    at = bytes(data[:_EARLY_PDF]).find(b"%PDF-")
+    if (
+        at > 0
+        and not tally.detected.startswith("text")
+        and tally.detected not in {"python", "markdown", "json"}
+    ):
+        tally.note("polyglot-pdf", Severity.HIGH, f"It is {tally.detected} and, for some readers, a PDF.", at)
+
+
+def inspect_bytes(data: memoryview, name: str, kind: str, limits: Limits) -> Part:
+    """Inspect a whole file and return what the worker answers.
+
+    Args:
+        data: Its content.
+        name: The path that it claims.
+        kind: The kind of its artifact.
+        limits: All bounds.
+
+    """
+    context = Context(name, kind, limits, Budget(limits), inspect_content)
+    tally = inspect_content(data, context)
+    for start, end in tally.gaps()[:3] if tally.complete else ():
+        tally.unfinished("unclaimed", f"{end - start} bytes that no parser accounts for.", start)
+    return Part(
+        detected=tally.detected,
+        size=tally.size,
+        covered=tally.covered,
+        complete=tally.complete,
+        opaque=tuple(sorted(tally.opaque)),
+        findings=tuple(tally.findings),
+        inspectors=tuple(sorted(tally.inspectors)),
+    )

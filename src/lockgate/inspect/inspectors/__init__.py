@@ -1,0 +1,1 @@
+"""One module per kind of content; `lockgate.inspect.registry` says which detected type goes where."""

@@ -1,0 +1,43 @@
+"""Reads a chat template as Jinja2 reads it, without rendering it.
+
+A rendered template can reach Python's internals through attributes with two underscores, and
+can pull in other templates. Whether it lies under some condition no scanner can see; its digest
+is reported so that it can be compared with the one that was published.
+"""
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.tally import Tally
+
+TEMPLATE_BYTES = 1 << 20
+
+
+def lint(tally: Tally, name: str, template: str) -> None:
+    """Note what a chat template must not do."""
+    import jinja2  # noqa: PLC0415  # only a model with a template pays for it
+    from jinja2 import nodes  # noqa: PLC0415
+
+    if len(template) > TEMPLATE_BYTES:
+        tally.unfinished("chat-template-size", f"{name} is longer than {TEMPLATE_BYTES} characters.")
+        return
+    environment = jinja2.Environment(autoescape=True, extensions=["jinja2.ext.loopcontrols"])
+    source = template.replace("{% generation %}", "").replace("{% endgeneration %}", "")
+    source = source.replace("{%- generation %}", "").replace("{%- endgeneration %}", "")
+    try:
+        tree = environment.parse(source)
+    except jinja2.TemplateSyntaxError as error:
+        tally.note("chat-template-syntax", Severity.LOW, f"{name} does not parse: {error.message}.")
+        return
+    except RecursionError:
+        tally.unfinished("chat-template-depth", f"{name} is nested too deep.")
+        return
+    reached = {node.attr for node in tree.find_all(nodes.Getattr)}
+    reached |= {str(node.value) for node in tree.find_all(nodes.Const)}
+    reached |= {node.name for node in tree.find_all(nodes.Name)}
+    hidden = sorted(item for item in reached if item.startswith("__"))
+    if hidden or any(True for _ in tree.find_all(nodes.Filter) if _.name == "attr"):
+        seen = ", ".join(hidden[:5]) or "the filter attr"
+        tally.note(
+            "chat-template-internals", Severity.HIGH, f"{name} reaches into Python's internals: {seen}."
+        )
+    if any(True for _ in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends))):
+        tally.note("chat-template-include", Severity.HIGH, f"{name} includes other templates.")

@@ -1,0 +1,91 @@
+"""Gzip: every header field, every compressed byte and both check sums (RFC 1952)."""
+
+import struct
+import zlib
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.errors import BrokenContentError, OverLimitError
+from lockgate.inspect.limits import Limits
+from lockgate.inspect.ports import Inspector
+from lockgate.inspect.tally import Context, Tally
+
+_FIXED = 10
+_TRAILER = struct.Struct("<LL")
+_DEFLATE = 8
+_HCRC, _EXTRA, _NAME, _COMMENT = 0x02, 0x04, 0x08, 0x10
+_KNOWN = 0x1F
+_STEP = 1 << 20
+
+
+class GzipInspector(Inspector):
+    """Unpacks one gzip member within bounds and inspects what is inside."""
+
+    name = "gzip"
+    version = 1
+    detects = frozenset({"gzip"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim header, data and trailer; a second member or a tail stays unclaimed."""
+        start = _header(data)
+        content, end = _inflate(data, start, context.limits)
+        context.budget.member(len(content))
+        if end + _TRAILER.size > len(data):
+            what = "The file ends before its check sums."
+            raise BrokenContentError(what, at=end)
+        crc, size = _TRAILER.unpack_from(data, end)
+        if crc != zlib.crc32(content) or size != len(content) & 0xFFFFFFFF:
+            what = "The content does not match its check sums."
+            raise BrokenContentError(what, at=end)
+        stop = end + _TRAILER.size
+        name = context.name.rsplit("/", 1)[-1]
+        inner = f"{name[:-4]}.tar" if name.lower().endswith(".tgz") else name.removesuffix(".gz")
+        member = context.member(inner)
+        if tally.absorb(context.inspect(memoryview(content), member)):
+            tally.claim(0, stop)
+        if stop < len(data):
+            tally.note("gzip-tail", Severity.HIGH, f"{len(data) - stop} bytes follow the archive.", stop)
+
+
+def _header(data: memoryview) -> int:
+    """Return where the compressed data begins."""
+    flags = data[3] if len(data) > _FIXED else 0xFF
+    if data[2] != _DEFLATE or flags & ~_KNOWN:
+        what = "The gzip header has fields that are not known."
+        raise BrokenContentError(what, at=2)
+    at = _FIXED
+    if flags & _EXTRA:
+        at += 2 + int.from_bytes(data[at : at + 2], "little")
+    for bit in (_NAME, _COMMENT):
+        if flags & bit:
+            window = bytes(data[at : at + 4096])
+            if b"\x00" not in window:
+                what = "A text in the gzip header has no end."
+                raise BrokenContentError(what, at=at)
+            at += window.index(b"\x00") + 1
+    if flags & _HCRC:
+        at += 2
+    return at
+
+
+def _inflate(data: memoryview, start: int, limits: Limits) -> tuple[bytearray, int]:
+    """Return the unpacked content and where the compressed data ends."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    out = bytearray()
+    source: memoryview | bytes = data[start:]
+    while not inflater.eof:
+        before = len(out)
+        try:
+            out += inflater.decompress(source, _STEP)
+        except zlib.error as error:
+            what = "The compressed data is broken."
+            raise BrokenContentError(what, at=start) from error
+        source = inflater.unconsumed_tail
+        bound = min(limits.member_bytes, max(limits.ratio_floor, limits.ratio * len(data)))
+        if len(out) > bound:
+            name = "member_bytes" if bound == limits.member_bytes else "ratio"
+            what = f"It unpacks to more than {bound} bytes (limit {name})."
+            raise OverLimitError(what, limit=name)
+        if not source and len(out) == before and not inflater.eof:
+            what = "The compressed data breaks off."
+            raise BrokenContentError(what, at=len(data))
+    return out, len(data) - len(inflater.unused_data)

@@ -1,0 +1,141 @@
+"""HTML: what a page does or fetches by itself, and what it hides from the reader."""
+
+import re
+from html.parser import HTMLParser
+
+from lockgate.core.artifact import Kind
+from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.texts import scan
+from lockgate.inspect.limits import demand
+from lockgate.inspect.ports import Inspector
+from lockgate.inspect.tally import Context, Tally
+
+_ACTIVE = {
+    "script": "html-script",
+    "iframe": "html-frame",
+    "frame": "html-frame",
+    "object": "html-object",
+    "embed": "html-object",
+    "applet": "html-object",
+    "base": "html-base",
+    "portal": "html-frame",
+}
+_FETCHING = frozenset(
+    {"src", "srcset", "data", "poster", "background", "action", "formaction", "manifest", "ping"}
+)
+_VOID = frozenset({
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr",
+})  # fmt: skip
+_SCHEME = re.compile(r"[\x00-\x20]*(javascript|vbscript)[\s]*:", re.IGNORECASE)
+_EXTERNAL = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
+_DATA_PAGE = re.compile(r"\s*data:(?!image/(?:png|jpeg|gif|webp)[;,])", re.IGNORECASE)
+_STYLE_FETCH = re.compile(r"@import|url\(\s*['\"]?\s*(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
+_HIDING = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:\.0+)?\s*(?:;|$)"
+    r"|font-size\s*:\s*(?:0|0?\.\d+|1)(?:px|pt|em|rem|%)?\s*(?:;|$)"
+    r"|(?:left|top|text-indent)\s*:\s*-\d{3,}|clip\s*:\s*rect\(\s*0"
+    r"|(?<!-)color\s*:\s*(?:white|#fff(?:fff)?|transparent)\b",
+    re.IGNORECASE,
+)
+_MOST_EVENTS = 2_000_000
+_NAMES = 4
+_COMMENT = 400
+
+
+class HtmlInspector(Inspector):
+    """Reads a page as text with markup; nothing is rendered or fetched."""
+
+    name = "html"
+    version = 1
+    detects = frozenset({"html"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim the page and note what is active, external or hidden."""
+        demand(len(data), context.limits.text_bytes, "text_bytes")
+        text = bytes(data).decode("utf-8")
+        scan(tally, text)
+        markup(tally, text, document=context.kind == Kind.DOCUMENT)
+        tally.claim_all()
+
+
+def markup(tally: Tally, text: str, *, document: bool) -> None:
+    """Note what markup does by itself.
+
+    Args:
+        tally: Takes the findings.
+        text: HTML, or a piece of it.
+        document: It will be read as a document; inside a package it is information only.
+
+    """
+    reader = _Reader(tally, document=document)
+    reader.feed(text)
+    reader.close()
+
+
+class _Reader(HTMLParser):
+    def __init__(self, tally: Tally, *, document: bool) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tally = tally
+        self.document = document
+        self.hidden: list[str] = []
+        self.style = False
+        self.events = 0
+
+    def report(self, code: str, severity: Severity, why: str) -> None:
+        line, column = self.getpos()
+        place = f"{why} (line {line}, column {column + 1})"
+        self.tally.note(code, severity if self.document else Severity.INFO, place)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.events += 1
+        demand(self.events, _MOST_EVENTS, "html elements")
+        if tag in _ACTIVE:
+            self.report(_ACTIVE[tag], Severity.HIGH, f"The element <{tag}>")
+        if tag == "form":
+            self.report("html-form", Severity.MEDIUM, "A form")
+        self.style = tag == "style"
+        values = {name: value or "" for name, value in attrs}
+        if tag == "meta" and values.get("http-equiv", "").lower() == "refresh":
+            self.report("html-refresh", Severity.HIGH, "The page sends the reader elsewhere")
+        if tag == "link" and "href" in values and "canonical" not in values.get("rel", ""):
+            self.address("href", values["href"])
+        for name, value in values.items():
+            self.attribute(name, value)
+        hides = "hidden" in values or _HIDING.search(values.get("style", ""))
+        if tag not in _VOID and (self.hidden or hides):
+            self.hidden.append(tag)
+
+    def attribute(self, name: str, value: str) -> None:
+        if name.startswith("on"):
+            self.report("html-event", Severity.HIGH, f"The event handler {name}")
+        if name == "srcdoc":
+            self.report("html-frame", Severity.HIGH, "A page inside an attribute")
+        if _SCHEME.match(value) or (name in {"href", "src", "data"} and _DATA_PAGE.match(value)):
+            self.report(
+                "html-script-address", Severity.HIGH, f"An address in {name} that runs or carries code"
+            )
+        if name in _FETCHING or (name == "xlink:href" and value):
+            self.address(name, value)
+        if name == "style" and _STYLE_FETCH.search(value):
+            self.report("html-external", Severity.MEDIUM, "A style fetches from another host")
+
+    def address(self, name: str, value: str) -> None:
+        if _EXTERNAL.match(value):
+            self.report("html-external", Severity.MEDIUM, f"{name} fetches from another host: {value[:80]}")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.style = False
+        if tag in self.hidden[-_NAMES:]:
+            while self.hidden and self.hidden.pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        if self.style and _STYLE_FETCH.search(data):
+            self.report("html-external", Severity.MEDIUM, "A style fetches from another host")
+        if self.hidden and not self.style and data.strip() and self.hidden[0] not in {"template", "head"}:
+            self.report("html-hidden-text", Severity.HIGH, "Text that readers do not see")
+            self.hidden.clear()
+
+    def handle_comment(self, data: str) -> None:
+        if self.document and len(data) > _COMMENT:
+            self.report("html-comment", Severity.LOW, f"A comment of {len(data)} characters")

@@ -1,0 +1,35 @@
+"""Markdown: the text, and what the page that a renderer makes of it would run, fetch or hide.
+
+Rendered with the parser that the knowledge room uses (CommonMark, raw HTML on), so that both see
+the same.
+"""
+
+from lockgate.core.artifact import Kind
+from lockgate.inspect.inspectors.html import markup
+from lockgate.inspect.inspectors.texts import scan
+from lockgate.inspect.limits import demand
+from lockgate.inspect.ports import Inspector
+from lockgate.inspect.tally import Context, Tally
+
+
+class MarkdownInspector(Inspector):
+    """Scans the text; documents are rendered and read as HTML, files of packages are plain text."""
+
+    name = "markdown"
+    version = 1
+    detects = frozenset({"markdown"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim the text and note what the rendered page would do by itself."""
+        demand(len(data), context.limits.text_bytes, "text_bytes")
+        text = bytes(data).decode("utf-8")
+        scan(tally, text)
+        if context.kind == Kind.DOCUMENT:
+            demand(len(data), context.limits.source_bytes, "source_bytes")
+            from markdown_it import MarkdownIt  # noqa: PLC0415  # only documents pay for it
+
+            parser = MarkdownIt("commonmark")
+            # A renderer that is less careful would keep such addresses: let them be seen.
+            parser.validateLink = lambda url: True  # type: ignore[method-assign]  # noqa: ARG005
+            markup(tally, parser.render(text), document=True)
+        tally.claim_all()

@@ -1,0 +1,165 @@
+"""ONNX models: every byte of the protobuf accounted for, no external data, known operator domains."""
+
+from dataclasses import dataclass, field
+from math import prod
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.onnx_fields import (
+    BYTES,
+    ELEMENT_BITS,
+    FIXED32,
+    FIXED64,
+    MESSAGES,
+    PACKED32,
+    PACKED64,
+    PACKED_VARINT,
+    TEXT,
+    VARINT,
+    WIRE_32,
+    WIRE_64,
+    WIRE_BYTES,
+    WIRE_VARINT,
+    fields,
+    varint,
+)
+from lockgate.inspect.limits import demand
+from lockgate.inspect.ports import Inspector
+from lockgate.inspect.tally import Context, Tally
+
+KNOWN_DOMAINS = frozenset(
+    {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "com.microsoft", "com.microsoft.nchwc"}
+)
+"""Operator domains that ONNX Runtime brings itself; any other needs a library of its own."""
+
+_WIRES = {
+    VARINT: {WIRE_VARINT},
+    TEXT: {WIRE_BYTES},
+    BYTES: {WIRE_BYTES},
+    FIXED32: {WIRE_32},
+    FIXED64: {WIRE_64},
+    PACKED_VARINT: {WIRE_VARINT, WIRE_BYTES},
+    PACKED32: {WIRE_32, WIRE_BYTES},
+    PACKED64: {WIRE_64, WIRE_BYTES},
+}
+_NODE_DOMAIN, _FUNCTION_DOMAIN, _OPSET_DOMAIN = 7, 10, 1
+_DIMS, _DATA_TYPE, _RAW, _EXTERNAL, _LOCATION = 1, 2, 9, 13, 14
+_DEPTH = 60
+_MOST_DIMS = 64
+
+
+@dataclass(slots=True)
+class _TensorFacts:
+    dims: list[int] = field(default_factory=list)
+    kind: int = 0
+    raw: int | None = None
+    external: bool = False
+
+
+class OnnxInspector(Inspector):
+    """Walks the whole message tree; weights are opaque, references to other files a finding."""
+
+    name = "onnx"
+    version = 1
+    detects = frozenset({"onnx"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim the file when each field of each message is known and well formed."""
+        tally.opaque.add("onnx")
+        walker = _Walker(data, tally, context)
+        walker.message("Model", 0, len(data), 0)
+        for domain in sorted(walker.domains - KNOWN_DOMAINS):
+            tally.note(
+                "onnx-custom-operators",
+                Severity.MEDIUM,
+                f"Operators of the domain {domain!r} need a library of their own.",
+            )
+        if not walker.unknown:
+            tally.claim_all()
+
+
+class _Walker:
+    def __init__(self, data: memoryview, tally: Tally, context: Context) -> None:
+        self.data = data
+        self.tally = tally
+        self.limits = context.limits
+        self.entries = 0
+        self.domains: set[str] = set()
+        self.unknown = False
+
+    def message(self, name: str, start: int, end: int, depth: int) -> None:
+        demand(depth, _DEPTH, "onnx message depth")
+        known = MESSAGES.get(name, {})
+        tensor = _TensorFacts() if name == "Tensor" else None
+        for number, wire, at, stop in fields(self.data, start, end):
+            self.entries += 1
+            demand(self.entries, self.limits.elements, "elements")
+            kind = known.get(number)
+            if kind is None or wire not in _WIRES.get(kind, {WIRE_BYTES}):
+                self.unknown = True
+                self.tally.unfinished("onnx-field", f"Field {number} of {name} is not known.", at)
+                continue
+            if kind in MESSAGES:
+                self.message(kind, at, stop, depth + 1)
+            else:
+                self.value(kind, wire, at, stop)
+            self.look(name, number, at, stop)
+            if tensor:
+                self.gather(tensor, number, wire, at, stop)
+        if tensor:
+            self.tensor(tensor, start)
+
+    def value(self, kind: str, wire: int, at: int, stop: int) -> None:
+        if kind == TEXT:
+            bytes(self.data[at:stop]).decode("utf-8")
+        elif kind == PACKED_VARINT and wire == WIRE_BYTES:
+            while at < stop:
+                _, at = varint(self.data, at, stop)
+                self.entries += 1
+            demand(self.entries, self.limits.elements, "elements")
+        elif (
+            wire == WIRE_BYTES
+            and kind in {PACKED32, PACKED64}
+            and (stop - at) % (4 if kind == PACKED32 else 8)
+        ):
+            self.unknown = True
+            self.tally.unfinished("onnx-packed", "A packed field is no whole number of values.", at)
+
+    def look(self, name: str, number: int, at: int, stop: int) -> None:
+        if (name, number) in {
+            ("Node", _NODE_DOMAIN),
+            ("Function", _FUNCTION_DOMAIN),
+            ("OperatorSet", _OPSET_DOMAIN),
+        }:
+            self.domains.add(bytes(self.data[at:stop]).decode("utf-8")[:100])
+
+    def gather(self, tensor: _TensorFacts, number: int, wire: int, at: int, stop: int) -> None:
+        if number == _DIMS:
+            while at < stop:
+                value, at = varint(self.data, at, stop)
+                tensor.dims.append(value)
+                demand(len(tensor.dims), _MOST_DIMS, "onnx tensor dimensions")
+        elif number in {_DATA_TYPE, _LOCATION} and wire == WIRE_VARINT:
+            value, _ = varint(self.data, at, stop)
+            tensor.kind = value if number == _DATA_TYPE else tensor.kind
+            tensor.external |= number == _LOCATION and value != 0
+        elif number == _EXTERNAL:
+            tensor.external = True
+        elif number == _RAW:
+            tensor.raw = stop - at
+
+    def tensor(self, tensor: _TensorFacts, at: int) -> None:
+        if tensor.external:
+            self.tally.note(
+                "onnx-external-data", Severity.HIGH, "A tensor names another file as its data.", at
+            )
+        if tensor.raw is None or tensor.external:
+            return
+        bits = ELEMENT_BITS.get(tensor.kind)
+        need = None if bits is None else (prod(tensor.dims) * bits + 7) // 8
+        if need != tensor.raw:
+            self.tally.note(
+                "onnx-tensor-size",
+                Severity.MEDIUM,
+                f"A tensor of type {tensor.kind} and shape {tensor.dims[:8]} has {tensor.raw} bytes.",
+                at,
+            )

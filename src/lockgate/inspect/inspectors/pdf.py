@@ -1,0 +1,163 @@
+"""PDF: every byte belongs to an object, nothing runs by itself, and the renderer can open it.
+
+Actions are those of ISO 32000-2, 12.6; the keys are looked for in every dictionary of the file,
+those in object streams included, whether a page uses them or not.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors.pdf_objects import Indirect, Name, Parser, Reference, inflate, objects
+from lockgate.inspect.limits import Limits, demand
+from lockgate.inspect.ports import Inspector
+from lockgate.inspect.tally import Context, Tally
+
+_KEYS = {
+    "JavaScript": ("pdf-javascript", Severity.CRITICAL, "carries JavaScript"),
+    "JS": ("pdf-javascript", Severity.CRITICAL, "carries JavaScript"),
+    "AA": ("pdf-automatic-action", Severity.HIGH, "acts on an event by itself"),
+    "EmbeddedFile": ("pdf-embedded-file", Severity.HIGH, "carries another file"),
+    "EmbeddedFiles": ("pdf-embedded-file", Severity.HIGH, "carries another file"),
+    "EF": ("pdf-embedded-file", Severity.HIGH, "carries another file"),
+    "AF": ("pdf-embedded-file", Severity.HIGH, "carries another file"),
+    "RichMedia": ("pdf-rich-media", Severity.HIGH, "carries media that act"),
+    "XFA": ("pdf-xfa", Severity.HIGH, "carries a form with code"),
+}
+_ACTIONS = {
+    "JavaScript": ("pdf-javascript", Severity.CRITICAL),
+    "Launch": ("pdf-launch", Severity.CRITICAL),
+    "SubmitForm": ("pdf-submit", Severity.HIGH),
+    "ImportData": ("pdf-import", Severity.HIGH),
+    "GoToR": ("pdf-remote", Severity.MEDIUM),
+    "GoToE": ("pdf-embedded-file", Severity.HIGH),
+    "Rendition": ("pdf-rich-media", Severity.HIGH),
+    "Movie": ("pdf-rich-media", Severity.HIGH),
+    "Sound": ("pdf-rich-media", Severity.HIGH),
+    "URI": ("pdf-link", Severity.INFO),
+}
+_FILTERS = frozenset({
+    "FlateDecode", "Fl", "DCTDecode", "JPXDecode", "CCITTFaxDecode", "JBIG2Decode", "LZWDecode",
+    "RunLengthDecode", "ASCIIHexDecode", "ASCII85Decode",
+})  # fmt: skip
+_SPACE = rb"[\x00\t\n\x0c\r ]+"
+_INTEGER = re.compile(_SPACE.join((rb"(\d{1,10})", rb"\d{1,5}", rb"obj", rb"(\d{1,12})", rb"endobj")))
+_EMBEDDED = frozenset({"EmbeddedFile", "Filespec"})
+
+
+class PdfInspector(Inspector):
+    """Reads all objects in file order, then lets PDFium open every page."""
+
+    name = "pdf"
+    version = 1
+    detects = frozenset({"pdf"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim the file when it reads to the last byte and PDFium opens it."""
+        limits = context.limits
+        demand(len(data), limits.member_bytes, "member_bytes")
+        lengths = {int(found[1]): int(found[2]) for found in _INTEGER.finditer(data)}
+        whole = True
+        for count, item in enumerate(objects(Parser(data, limits), lengths)):
+            demand(count, limits.objects, "objects")
+            if isinstance(item.value, dict) and "Encrypt" in item.value:
+                tally.unfinished("pdf-encrypted", "The document is encrypted.", item.at)
+                return
+            _look(tally, item.value, item.at)
+            whole &= _stream(tally, item, limits)
+        if _opens(tally, data, limits) and whole:
+            tally.claim_all()
+
+
+def _dictionaries(value: Any) -> Iterator[dict[str, Any]]:
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, dict):
+            yield item
+            todo.extend(item.values())
+        elif isinstance(item, list):
+            todo.extend(item)
+
+
+def _look(tally: Tally, value: Any, at: int) -> None:
+    for item in _dictionaries(value):
+        for key in _KEYS.keys() & item.keys():
+            code, severity, why = _KEYS[key]
+            tally.note(code, severity, f"An object {why} (/{key}).", at)
+        action = item.get("S")
+        if isinstance(action, Name) and action in _ACTIONS:
+            code, severity = _ACTIONS[action]
+            tally.note(code, severity, f"An action of the kind /{action}.", at)
+        if item.get("Type") in _EMBEDDED:
+            tally.note("pdf-embedded-file", Severity.HIGH, "An object is another file.", at)
+        opening = item.get("OpenAction")
+        if opening is not None and not _only_goes(opening):
+            tally.note("pdf-open-action", Severity.HIGH, "The document acts when it is opened.", at)
+
+
+def _only_goes(opening: Any) -> bool:
+    """Return whether an open action only shows a page."""
+    if isinstance(opening, list):
+        return all(isinstance(item, int | float | Name | Reference | None) for item in opening)
+    return isinstance(opening, dict) and opening.get("S") == "GoTo" and "Next" not in opening
+
+
+def _stream(tally: Tally, item: Indirect, limits: Limits) -> bool:
+    """Look into a stream; return whether its filters are known and its data is sound."""
+    if item.stream is None:
+        return True
+    if "F" in item.value:
+        tally.note("pdf-external-stream", Severity.HIGH, "A stream names another file as its data.", item.at)
+    filters = item.value.get("Filter", [])
+    names = filters if isinstance(filters, list) else [filters]
+    if unknown := [name for name in names if name not in _FILTERS]:
+        tally.unfinished("pdf-filter", f"A stream uses the filter {unknown[0]}, which is not known.", item.at)
+        return False
+    content = bytes(item.stream) if not names else b""
+    if names and names[0] in {"FlateDecode", "Fl"}:
+        content = inflate(item.stream, limits)
+    if item.value.get("Type") == "ObjStm":
+        if len(names) > 1 or (names and not content) or "DecodeParms" in item.value:
+            tally.unfinished("pdf-object-stream", "Objects are packed in a way that is not read.", item.at)
+            return False
+        _packed(tally, content, item, limits)
+    return True
+
+
+def _packed(tally: Tally, content: bytes, item: Indirect, limits: Limits) -> None:
+    first, count = item.value.get("First"), item.value.get("N")
+    if type(first) is not int or type(count) is not int or not 0 <= first <= len(content):
+        what = "A stream of objects has no proper index."
+        raise BrokenContentError(what, at=item.at)
+    parser = Parser(memoryview(content), limits)
+    parser.at = first
+    for _ in range(demand(count, limits.objects, "objects")):
+        _look(tally, parser.value(), item.at)
+    parser.skip()
+    if parser.at < len(content):
+        what = "A stream of objects holds more than its index says."
+        raise BrokenContentError(what, at=item.at)
+
+
+def _opens(tally: Tally, data: memoryview, limits: Limits) -> bool:
+    import pypdfium2  # noqa: PLC0415  # only PDF files pay for it
+
+    try:
+        document = pypdfium2.PdfDocument(bytes(data))
+        pages = demand(len(document), limits.pages, "pages")
+        characters = 0
+        for index in range(pages):
+            page = document[index]
+            text = page.get_textpage()
+            characters += text.count_chars()
+            text.close()
+            page.close()
+        document.close()
+    except pypdfium2.PdfiumError as error:
+        tally.unfinished("pdf-render", f"PDFium cannot open it: {error}.")
+        return False
+    tally.note("pdf-pages", Severity.INFO, f"{pages} pages, {characters} characters.")
+    return True

@@ -1,0 +1,89 @@
+"""Safetensors: header and data, with every byte belonging to exactly one tensor.
+
+Format: https://github.com/huggingface/safetensors (README, "Format").
+"""
+
+from math import prod
+from typing import Any
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, loads
+from lockgate.inspect.limits import demand
+from lockgate.inspect.ports import Inspector
+from lockgate.inspect.tally import Context, Tally
+
+HEADER = 8
+BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "I16": 16, "U16": 16,
+    "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64,
+    "C64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
+}  # fmt: skip
+_KEYS = {"dtype", "shape", "data_offsets"}
+_MOST_DIMS = 64
+
+
+class SafetensorsInspector(Inspector):
+    """Checks the header strictly; the weights are opaque."""
+
+    name = "safetensors"
+    version = 1
+    detects = frozenset({"safetensors"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim header and tensors; holes, overlaps and trailing bytes stay unclaimed."""
+        tally.opaque.add("safetensors")
+        length = int.from_bytes(data[:HEADER], "little")
+        demand(length, context.limits.header_bytes, "header_bytes")
+        base = HEADER + length
+        try:
+            header = loads(bytes(data[HEADER:base]).decode("utf-8"))
+        except DuplicateKeyError as error:
+            tally.note("safetensors-duplicate-key", Severity.HIGH, error.what)
+            tally.complete = False
+            return
+        demand(len(header), context.limits.tensors, "tensors")
+        _metadata(header.pop("__metadata__", {}))
+        tally.claim(0, base)
+        at = 0
+        for start, end, name in sorted(_span(name, entry) for name, entry in header.items()):
+            if start < at:
+                tally.note(
+                    "safetensors-overlap",
+                    Severity.HIGH,
+                    f"The tensor {name!r} overlaps another.",
+                    base + start,
+                )
+            if end > len(data) - base:
+                what = f"The tensor {name!r} ends past the file."
+                raise BrokenContentError(what, at=base + start)
+            tally.claim(base + start, base + end)
+            at = max(at, end)
+        for start, end in tally.gaps():
+            tally.note("safetensors-gap", Severity.HIGH, f"{end - start} bytes belong to no tensor.", start)
+
+
+def _metadata(value: Any) -> None:
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        what = "__metadata__ is no map of texts."
+        raise BrokenContentError(what)
+
+
+def _whole(values: Any) -> bool:
+    return isinstance(values, list) and all(type(item) is int and 0 <= item < 1 << 62 for item in values)
+
+
+def _span(name: str, entry: Any) -> tuple[int, int, str]:
+    right = isinstance(entry, dict) and set(entry) == _KEYS and entry["dtype"] in BITS
+    if not right or not _whole(entry["shape"]) or not _whole(entry["data_offsets"]):
+        what = f"The header entry of {name[:80]!r} is malformed."
+        raise BrokenContentError(what)
+    if len(entry["shape"]) > _MOST_DIMS or len(entry["data_offsets"]) != 2:  # noqa: PLR2004  # begin and end
+        what = f"The header entry of {name[:80]!r} is malformed."
+        raise BrokenContentError(what)
+    start, end = entry["data_offsets"]
+    bits = prod(entry["shape"]) * BITS[entry["dtype"]]
+    if end < start or bits % 8 or bits // 8 != end - start:
+        what = f"The tensor {name[:80]!r} has {end - start} bytes where shape and type make {bits // 8}."
+        raise BrokenContentError(what)
+    return start, end, name[:80]

@@ -1,0 +1,199 @@
+"""Tar archives: an own walk over ustar, pax and GNU headers; nothing is ever extracted.
+
+Formats: POSIX.1-2017 pax, "ustar Interchange Format" and "pax Extended Header"; GNU tar manual,
+"Basic Tar Format". Python's extraction filters were bypassed more than once; this walk only reads.
+"""
+
+import stat
+from dataclasses import dataclass
+
+from lockgate.core.artifact import UnsafePathError, safe_path
+from lockgate.core.verdict import Severity
+from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.limits import Limits, demand
+from lockgate.inspect.ports import Inspector
+from lockgate.inspect.tally import Context, Tally
+
+BLOCK = 512
+_FILE = frozenset({b"0", b"\x00", b"7"})
+_LINKS = {b"1": "hard link", b"2": "symbolic link"}
+_DEVICES = {b"3": "character device", b"4": "block device", b"6": "pipe"}
+_FOLDER, _PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK = b"5", b"x", b"g", b"L", b"K"
+_PAX_KNOWN = frozenset(
+    {"path", "linkpath", "size", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname", "comment"}
+)
+_PAX_BYTES = 1 << 20
+_SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    name: str
+    kind: bytes
+    size: int
+    mode: int
+    link: str
+
+
+class TarInspector(Inspector):
+    """Walks the headers, inspects each file, reports everything that is not a plain file."""
+
+    name = "tar"
+    version = 1
+    detects = frozenset({"tar"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim headers, zero padding and the bytes of wholly understood members."""
+        at = 0
+        carried: dict[str, str] = {}
+        seen: set[str] = set()
+        while at < len(data):
+            block = bytes(data[at : at + BLOCK])
+            if len(block) == BLOCK and not any(block):
+                _tail(data, tally, at)
+                return
+            header = _header(block, at)
+            size = int(carried.get("size", header.size))
+            start, end = at + BLOCK, at + BLOCK + size
+            stop = start + -(-size // BLOCK) * BLOCK
+            if size < 0 or stop > len(data) or any(data[end:stop]):
+                what = "A member ends past the file, or its padding is not zero."
+                raise BrokenContentError(what, at=at)
+            tally.claim(at, start)
+            tally.claim(end, stop)
+            if header.kind in {_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK}:
+                carried |= self._extended(data[start:end], tally, header.kind, at)
+                tally.claim(start, end)
+            else:
+                self._member(data[start:end], tally, context, header, (carried, seen, at))
+                carried = {}
+            at = stop
+        tally.unfinished("tar-end", "The archive has no end mark.", at)
+
+    def _extended(self, raw: memoryview, tally: Tally, kind: bytes, at: int) -> dict[str, str]:
+        demand(len(raw), _PAX_BYTES, "pax header bytes")
+        if kind in {_LONG_NAME, _LONG_LINK}:
+            text = bytes(raw).rstrip(b"\x00").decode("utf-8")
+            return {"path" if kind == _LONG_NAME else "linkpath": text}
+        records = _pax(bytes(raw), at)
+        if unknown := sorted(set(records) - _PAX_KNOWN):
+            tally.note("tar-pax-field", Severity.LOW, f"Unknown pax field {unknown[0]}.", at)
+            if any(name.startswith("GNU.sparse") for name in unknown):
+                tally.unfinished("tar-sparse", "Sparse members are not read.", at)
+        if kind == _PAX_GLOBAL:
+            if set(records) - {"comment"}:
+                tally.note(
+                    "tar-pax-global", Severity.MEDIUM, "A global header changes every member after it.", at
+                )
+            return {}
+        return records
+
+    def _member(
+        self,
+        content: memoryview,
+        tally: Tally,
+        context: Context,
+        header: _Header,
+        place: tuple[dict[str, str], set[str], int],
+    ) -> None:
+        carried, seen, at = place
+        name = carried.get("path", header.name).removesuffix("/")
+        inner = context.member(name)
+        _names(tally, name, seen, at, context.limits)
+        if header.mode & _SPECIAL_BITS:
+            tally.note("tar-setuid", Severity.HIGH, f"{name} has a set-id bit.", at)
+        if header.kind in _LINKS:
+            target = carried.get("linkpath", header.link)
+            _link(tally, name, _LINKS[header.kind], target, at)
+        elif header.kind in _DEVICES:
+            tally.note("tar-device", Severity.HIGH, f"{name} is a {_DEVICES[header.kind]}.", at)
+        elif header.kind not in _FILE | {_FOLDER}:
+            tally.unfinished(
+                "tar-member-type", f"{name} has the type {header.kind!r}, which is not read.", at
+            )
+            return
+        if header.kind not in _FILE and len(content):
+            tally.unfinished("tar-member-data", f"{name} is no file but has data.", at)
+            return
+        if header.kind in _FILE:
+            context.budget.member(len(content))
+            if tally.absorb(context.inspect(content, inner)):
+                tally.claim(at + BLOCK, at + BLOCK + len(content))
+
+
+def _names(tally: Tally, name: str, seen: set[str], at: int, limits: Limits) -> None:
+    demand(len(name), limits.name_bytes, "name_bytes")
+    if name in seen:
+        tally.note("tar-duplicate", Severity.HIGH, f"The member {name} stands twice.", at)
+    seen.add(name)
+    try:
+        safe_path(name.removeprefix("./") if name != "." else "dot")
+    except UnsafePathError:
+        tally.note("tar-slip", Severity.CRITICAL, f"The name {name!r} leads elsewhere.", at)
+
+
+def _link(tally: Tally, name: str, what: str, target: str, at: int) -> None:
+    parts = name.split("/")[:-1] if what == "symbolic link" else []
+    outside = target.startswith("/") or "\\" in target or not target
+    for part in target.split("/"):
+        if part == "..":
+            outside |= not parts
+            parts = parts[:-1]
+        elif part not in {"", "."}:
+            parts.append(part)
+    severity = Severity.HIGH if outside else Severity.LOW
+    tally.note("tar-link", severity, f"{name} is a {what} to {target!r}.", at)
+
+
+def _number(raw: bytes, at: int) -> int:
+    if raw[0] & 0x80:
+        return int.from_bytes(bytes([raw[0] & 0x7F]) + raw[1:], "big")
+    text = raw.strip(b"\x00 ")
+    try:
+        return int(text, 8) if text else 0
+    except ValueError as error:
+        what = "A number in a header is not octal."
+        raise BrokenContentError(what, at=at) from error
+
+
+def _text(raw: bytes) -> str:
+    return raw.split(b"\x00", 1)[0].decode("utf-8")
+
+
+def _header(block: bytes, at: int) -> _Header:
+    if len(block) < BLOCK:
+        what = "The archive ends inside a header."
+        raise BrokenContentError(what, at=at)
+    if sum(block[:148] + b" " * 8 + block[156:]) != _number(block[148:156], at):
+        what = "A header does not match its check sum."
+        raise BrokenContentError(what, at=at)
+    name = _text(block[:100])
+    if block[257:263] == b"ustar\x00" and block[345]:
+        name = f"{_text(block[345:500])}/{name}"
+    return _Header(
+        name, block[156:157], _number(block[124:136], at), _number(block[100:108], at), _text(block[157:257])
+    )
+
+
+def _pax(raw: bytes, at: int) -> dict[str, str]:
+    out: dict[str, str] = {}
+    position = 0
+    while position < len(raw):
+        space = raw.find(b" ", position, position + 20)
+        digits = raw[position:space] if space > 0 else b""
+        stop = position + int(digits) if digits.isdigit() else 0
+        key, equals, value = raw[space + 1 : max(stop - 1, 0)].partition(b"=")
+        if stop <= space or stop > len(raw) or raw[stop - 1 : stop] != b"\n" or not equals:
+            what = "A pax record is malformed."
+            raise BrokenContentError(what, at=at)
+        out[key.decode("utf-8")] = value.decode("utf-8")
+        position = stop
+    return out
+
+
+def _tail(data: memoryview, tally: Tally, at: int) -> None:
+    if any(data[at:]):
+        tally.note("tar-tail", Severity.HIGH, "Bytes follow the end mark of the archive.", at)
+        tally.claim(at, at + BLOCK)
+    else:
+        tally.claim(at, len(data))

@@ -1,0 +1,148 @@
+"""Texts: what a person does not see, and a machine reads.
+
+Bidirectional controls reorder what is shown (CVE-2021-42574, "Trojan Source", Unicode TR 36 and
+UTS 55); tag characters and long runs of zero-width characters or variation selectors carry hidden
+text. Emoji sequences (UTS 51) use some of them honestly.
+"""
+
+import re
+import warnings
+
+from lockgate.core.artifact import Kind
+from lockgate.core.verdict import Severity
+from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, depth, loads
+from lockgate.inspect.limits import demand
+from lockgate.inspect.ports import Inspector
+from lockgate.inspect.tally import Context, Tally
+
+_EMOJI_FLAG = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
+_SUSPECT = re.compile(
+    f"(?P<flag>{_EMOJI_FLAG})"
+    "|(?P<bidi>[\u202a-\u202e\u2066-\u2069])"
+    "|(?P<tags>[\U000e0000-\U000e007f]+)"
+    "|(?P<selectors>[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})"
+    "|(?P<run>[\u200b-\u200d\u2060-\u2064\ufeff\u180e\u00ad\u034f\u115f\u1160\u3164\uffa0]{4,})"
+    "|(?P<invisible>[\u200b\u200e\u200f\u061c\u2060-\u2064\ufeff\u180e\ufff9-\ufffb])"
+)
+_CODES = {
+    "bidi": ("text-bidi", Severity.HIGH, "A control character reorders the text that people see"),
+    "tags": ("text-tags", Severity.HIGH, "Unicode tag characters carry text that nobody sees"),
+    "selectors": ("text-selectors", Severity.HIGH, "A run of variation selectors can carry hidden bytes"),
+    "run": ("text-zero-width", Severity.HIGH, "A run of zero-width characters can carry hidden text"),
+    "invisible": ("text-invisible", Severity.LOW, "An invisible character"),
+}
+_SHOWN = 5
+_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-A-Za-z0-9_.]+)")
+_PLAIN_CODECS = frozenset(
+    {"utf-8", "utf8", "utf_8", "utf-8-sig", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1"}
+)
+_COOKIE_LINES = 2
+_LINE_END = re.compile(rb"\r\n?|\n")
+_SYNTAX_ONLY = 0x0400
+"""``ast.PyCF_ONLY_AST``."""
+_ENTITY = re.compile(r"<!ENTITY", re.IGNORECASE)
+
+
+def scan(tally: Tally, text: str, *, lenient: bool = False) -> None:
+    """Note characters that people do not see, each kind a few times, with offsets in characters.
+
+    Args:
+        tally: Takes the findings.
+        text: The text.
+        lenient: Vocabularies of models hold every character there is; then all is information.
+
+    """
+    if (escape := text.find("\x1b")) >= 0:
+        tally.note(
+            "text-escape", Severity.LOW, "An escape character steers the terminal that shows it.", escape
+        )
+    if text.isascii():
+        return
+    counts: dict[str, int] = {}
+    for found in _SUSPECT.finditer(text):
+        kind = found.lastgroup or ""
+        if kind == "flag" or (kind == "invisible" and found.start() == 0 and found[0] == "\ufeff"):
+            continue
+        counts[kind] = counts.get(kind, 0) + 1
+        if counts[kind] <= _SHOWN:
+            code, severity, why = _CODES[kind]
+            severity = Severity.INFO if lenient else severity
+            tally.note(code, severity, f"{why} (U+{ord(found[0][0]):04X}).", found.start())
+    for kind, count in sorted(counts.items()):
+        if count > _SHOWN:
+            code, severity, _ = _CODES[kind]
+            tally.note(code, Severity.INFO if lenient else severity, f"{count} of them altogether.")
+
+
+class TextInspector(Inspector):
+    """Plain text in UTF-8, or in Latin-1 where nothing speaks against it."""
+
+    name = "text"
+    version = 1
+    detects = frozenset({"text", "text-latin1", "xml"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim the text and note hidden characters."""
+        demand(len(data), context.limits.text_bytes, "text_bytes")
+        if tally.detected == "text-latin1":
+            tally.note("text-encoding", Severity.INFO, "The text is not UTF-8; read as Latin-1.")
+        else:
+            text = bytes(data).decode("utf-8")
+            scan(tally, text, lenient=context.kind == Kind.MODEL)
+            if tally.detected == "xml" and (found := _ENTITY.search(text)):
+                tally.note("xml-entity", Severity.MEDIUM, "The document declares entities.", found.start())
+        tally.claim_all()
+
+
+class PythonInspector(Inspector):
+    """Python source: it must parse; it is never executed."""
+
+    name = "python"
+    version = 1
+    detects = frozenset({"python"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim the source and note odd encodings, hidden characters and syntax errors."""
+        demand(len(data), context.limits.source_bytes, "source_bytes")
+        raw = bytes(data)
+        scan(tally, raw.decode("utf-8"))
+        tally.claim_all()
+        for line in _LINE_END.split(raw, _COOKIE_LINES)[:_COOKIE_LINES]:
+            cookie = _COOKIE.match(line)
+            codec = cookie[1].decode("ascii").lower() if cookie else "utf-8"
+            if codec not in _PLAIN_CODECS:
+                why = f"Python reads it by the codec {codec}: it runs other code than people see."
+                tally.note("python-encoding", Severity.HIGH, why)
+                return
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                compile(raw, "<member>", "exec", dont_inherit=True, flags=_SYNTAX_ONLY)
+        except (SyntaxError, ValueError) as error:
+            why = f"It is text, but no source that this Python parses: {getattr(error, 'msg', error)}."
+            tally.note("python-syntax", Severity.LOW, why)
+        except (RecursionError, MemoryError):
+            tally.unfinished("python-depth", "The source is nested too deep to parse.")
+
+
+class JsonInspector(Inspector):
+    """JSON: strictly read, no key twice, bounded depth."""
+
+    name = "json"
+    version = 1
+    detects = frozenset({"json"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim the text when it is strict JSON; else it is a text with a finding."""
+        demand(len(data), context.limits.text_bytes, "text_bytes")
+        text = bytes(data).decode("utf-8-sig")
+        scan(tally, text, lenient=context.kind == Kind.MODEL)
+        severity = Severity.LOW if context.package else Severity.MEDIUM
+        tally.claim_all()
+        try:
+            demand(depth(loads(text)), context.limits.json_depth, "json_depth")
+        except DuplicateKeyError as error:
+            tally.note("json-duplicate-key", severity, error.what)
+        except BrokenContentError as error:
+            tally.note("json-malformed", severity, error.what, error.where.get("at"))

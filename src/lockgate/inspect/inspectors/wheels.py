@@ -1,0 +1,155 @@
+"""What a wheel must be beyond a ZIP: RECORD that names every byte, and nothing that runs by itself.
+
+Format: Binary distribution format (PEP 427 and packaging.python.org), RECORD after PEP 376.
+"""
+
+import base64
+import configparser
+import csv
+import io
+import re
+from collections.abc import Mapping
+from email.parser import HeaderParser
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.tally import Context, Tally
+
+VERSION = 1
+_INFO = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
+_UNLISTED = (".dist-info/RECORD", ".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")
+_STARTUP = frozenset({"sitecustomize.py", "usercustomize.py"})
+_ROW = 3
+_SHOWN = 8
+_WHEEL_PARTS = 5
+_DATA_DEPTH = 3
+
+
+class _Member(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def text(self) -> bytes: ...
+
+
+def wants(name: str) -> bool:
+    """Return whether the wheel's rules look into a member."""
+    folder, _, file = name.rpartition("/")
+    info = folder.endswith(".dist-info") and "/" not in folder and file in _INFO
+    return info or name.endswith(".pth")
+
+
+def check(tally: Tally, context: Context, members: Mapping[str, _Member]) -> None:
+    """Note where the wheel contradicts RECORD, its own name, or runs code at start-up."""
+    folders = {name.split("/")[0] for name in members if name.split("/")[0].endswith(".dist-info")}
+    if len(folders) != 1:
+        tally.note(
+            "wheel-structure", Severity.HIGH, f"{len(folders)} .dist-info folders where there must be one."
+        )
+        tally.complete = False
+        return
+    info = folders.pop()
+    missing = [name for name in _INFO[:3] if f"{info}/{name}" not in members]
+    if missing:
+        tally.note("wheel-structure", Severity.HIGH, f"{', '.join(missing)} missing from {info}.")
+        tally.complete = False
+        return
+    _record(tally, members, members[f"{info}/RECORD"].text)
+    _identity(tally, context.name, info, members[f"{info}/METADATA"].text)
+    _startup(tally, members)
+    if f"{info}/entry_points.txt" in members:
+        _entry_points(tally, members[f"{info}/entry_points.txt"].text)
+
+
+def _record(tally: Tally, members: Mapping[str, _Member], text: bytes) -> None:
+    listed: dict[str, tuple[str, str]] = {}
+    try:
+        for row in csv.reader(io.StringIO(text.decode("utf-8"), newline=""), strict=True):
+            if len(row) != _ROW or row[0] in listed:
+                tally.note("record-row", Severity.HIGH, f"RECORD has a malformed or repeated row: {row[:1]}.")
+                continue
+            listed[row[0]] = (row[1], row[2])
+    except (csv.Error, UnicodeDecodeError) as error:
+        tally.note("record-row", Severity.HIGH, f"RECORD cannot be read: {error}.")
+        return
+    for name, member in members.items():
+        _listed(tally, member, listed.get(name))
+    for name in sorted(set(listed) - set(members)):
+        tally.note("record-extra", Severity.MEDIUM, f"RECORD lists {name}, which is not in the wheel.")
+
+
+def _listed(tally: Tally, member: _Member, row: tuple[str, str] | None) -> None:
+    if row is None:
+        if not member.name.endswith(_UNLISTED):
+            tally.note("record-missing", Severity.HIGH, f"RECORD does not list {member.name}.")
+        return
+    claimed, size = row
+    if not claimed and member.name.endswith(_UNLISTED):
+        return
+    right = base64.urlsafe_b64encode(bytes.fromhex(member.sha256)).decode("ascii").rstrip("=")
+    if not claimed.startswith("sha256="):
+        tally.note("record-hash", Severity.HIGH, f"RECORD gives no SHA-256 for {member.name}.")
+    elif claimed.removeprefix("sha256=").rstrip("=") != right or (size and size != str(member.size)):
+        tally.note(
+            "record-mismatch", Severity.CRITICAL, f"RECORD gives another hash or size for {member.name}."
+        )
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _identity(tally: Tally, path: str, info: str, metadata: bytes) -> None:
+    headers = HeaderParser().parsestr(metadata.decode("utf-8", "replace"), headersonly=True)
+    said = (_normal(str(headers.get("Name", ""))), str(headers.get("Version", "")).strip())
+    names = {"its .dist-info folder": info.removesuffix(".dist-info").split("-", 1)}
+    file = PurePosixPath(path).name
+    if file.endswith(".whl"):
+        parts = file.removesuffix(".whl").split("-")
+        if len(parts) not in {_WHEEL_PARTS, _WHEEL_PARTS + 1}:
+            tally.note("wheel-name", Severity.HIGH, f"{file} is no wheel file name.")
+            return
+        names["its file name"] = parts[:2]
+    for where, parts in names.items():
+        wrong = len(parts) != 2 or _normal(parts[0]) != said[0] or _version(parts[1]) != _version(said[1])  # noqa: PLR2004  # name and version
+        if wrong:
+            tally.note("wheel-identity", Severity.HIGH, f"METADATA says {'-'.join(said)}, {where} does not.")
+
+
+def _version(text: str) -> str:
+    return re.sub(r"[-_+]", "_", text.lower())
+
+
+def _startup(tally: Tally, members: Mapping[str, _Member]) -> None:
+    for name, member in members.items():
+        parts = name.split("/")
+        library = (
+            len(parts) == _DATA_DEPTH and parts[0].endswith(".data") and parts[1] in {"purelib", "platlib"}
+        )
+        if len(parts) != 1 and not library:
+            continue
+        if parts[-1].endswith(".pth"):
+            runs = any(line.startswith((b"import ", b"import\t")) for line in member.text.splitlines())
+            why = "runs code" if runs else "adds folders"
+            tally.note("wheel-pth", Severity.HIGH, f"{name} {why} whenever Python starts.")
+        elif parts[-1] in _STARTUP:
+            tally.note("wheel-startup", Severity.HIGH, f"{name} runs whenever Python starts.")
+
+
+def _entry_points(tally: Tally, text: bytes) -> None:
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
+    try:
+        parser.read_string(text.decode("utf-8"))
+    except (configparser.Error, UnicodeDecodeError):
+        tally.note("wheel-entry-points", Severity.MEDIUM, "entry_points.txt cannot be read.")
+        return
+    points = [f"{section}: {name}" for section in parser.sections() for name in parser[section]]
+    if points:
+        more = f" and {len(points) - _SHOWN} more" if len(points) > _SHOWN else ""
+        tally.note("wheel-entry-points", Severity.INFO, f"Entry points {', '.join(points[:_SHOWN])}{more}.")

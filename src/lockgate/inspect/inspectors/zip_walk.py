@@ -1,0 +1,283 @@
+"""Walks a ZIP archive by both of its directories and demands that they say the same.
+
+Format: PKWARE APPNOTE.TXT 6.3.10. Readers differ in which of the two directories they trust, in
+what they do with data that neither names, and in when 64-bit fields count; the walk therefore
+accepts only archives in which there is nothing to differ about, and notes each exception.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.detect import zip_tail
+from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.limits import Limits, demand
+from lockgate.inspect.tally import Tally
+
+STORED, DEFLATED = 0, 8
+
+_LOCAL = struct.Struct("<4s5H3L2H")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_END = struct.Struct("<4s4H2LH")
+_LOCATOR = struct.Struct("<4sLQL")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_SIGN_LOCAL, _SIGN_CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
+_SIGN_LOCATOR, _SIGN_END64, _SIGN_DESCRIPTOR = b"PK\x06\x07", b"PK\x06\x06", b"PK\x07\x08"
+_FULL32, _FULL16 = 0xFFFFFFFF, 0xFFFF
+_ENCRYPTED = 0x0001 | 0x0040 | 0x2000
+_DESCRIPTOR = 0x0008
+_UTF8 = 0x0800
+_KNOWN_FLAGS = 0x0006 | _DESCRIPTOR | _UTF8
+_EXTRA_ZIP64, _EXTRA_NAME = 0x0001, 0x7075
+_KNOWN_EXTRA = frozenset({_EXTRA_ZIP64, 0x5455, 0x7875, 0x5855, 0x000A, 0xCAFE, 0xD935})
+_UNIX = 3
+_DESCRIPTOR_FORMS = ("<4sLLL", "<LLL", "<4sLQQ", "<LQQ")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One member, as both directories agree to describe it.
+
+    `start` is where its local header begins, `data` and `end` bound its stored bytes, `stop` is
+    where its record (with a data descriptor, if any) ends.
+    """
+
+    raw_name: bytes
+    flags: int
+    method: int
+    crc: int
+    stored: int
+    size: int
+    mode: int
+    start: int
+    data: int
+    end: int
+    stop: int
+
+    @property
+    def name(self) -> str:
+        """The name as text (code page 437 where it is not marked as UTF-8)."""
+        return self.raw_name.decode("utf-8" if self.flags & _UTF8 else "cp437")
+
+    @property
+    def folder(self) -> bool:
+        """Whether the name is that of a folder."""
+        return self.raw_name.endswith(b"/")
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    raw_name: bytes
+    flags: int
+    method: int
+    crc: int
+    stored: int
+    size: int
+    mode: int
+    start: int
+
+
+def entries(data: memoryview, tally: Tally, limits: Limits) -> list[Entry]:
+    """Return the members in the order of their bytes; claim directories and headers.
+
+    The stored bytes of members are left for the caller to claim.
+
+    Raises:
+        BrokenContentError: The archive cannot be walked without guessing.
+        OverLimitError: It has too many members.
+
+    """
+    end = zip_tail(data)
+    if end is None:
+        what = "The archive has no end record that closes with the file."
+        raise BrokenContentError(what, at=len(data))
+    count, size, start, tail = _directory(data, tally, end)
+    demand(count, limits.members, "members")
+    if start + size != tail:
+        what = f"The central directory ends at {start + size}, the end record begins at {tail}."
+        raise BrokenContentError(what, at=start)
+    records = list(_central(data, tally, start, tail, limits))
+    if len(records) != count:
+        what = f"The end record counts {count} members, the directory has {len(records)}."
+        raise BrokenContentError(what, at=end)
+    tally.claim(start, len(data))
+    return _ordered(data, tally, records, start)
+
+
+def _directory(data: memoryview, tally: Tally, end: int) -> tuple[int, int, int, int]:
+    _, disk, first, here, count, size, start, comment = _END.unpack_from(data, end)
+    if comment:
+        tally.note("zip-comment", Severity.LOW, f"The archive has a comment of {comment} bytes.", end)
+    locator = end - _LOCATOR.size
+    if locator >= 0 and bytes(data[locator : locator + 4]) == _SIGN_LOCATOR:
+        return _directory64(data, tally, locator, (here, count, size, start))
+    if _FULL16 in {here, count} or _FULL32 in {size, start}:
+        what = "The end record points to 64-bit fields that are not there."
+        raise BrokenContentError(what, at=end)
+    if disk or first or here != count:
+        what = "The archive claims to span several disks."
+        raise BrokenContentError(what, at=end)
+    return count, size, start, end
+
+
+def _directory64(
+    data: memoryview, tally: Tally, locator: int, short: tuple[int, int, int, int]
+) -> tuple[int, int, int, int]:
+    _, disk, at, disks = _LOCATOR.unpack_from(data, locator)
+    if disk or disks > 1 or at + _END64.size > locator or bytes(data[at : at + 4]) != _SIGN_END64:
+        what = "The 64-bit end record is not where its locator says."
+        raise BrokenContentError(what, at=locator)
+    _, length, _, _, disk, first, here, count, size, start = _END64.unpack_from(data, at)
+    if at + 12 + length != locator or disk or first or here != count:
+        what = "The 64-bit end record does not fill the space before its locator."
+        raise BrokenContentError(what, at=at)
+    if length != _END64.size - 12:
+        tally.note("zip64-extension", Severity.MEDIUM, "The 64-bit end record carries extra data.", at)
+    full = (_FULL16, _FULL16, _FULL32, _FULL32)
+    wide = (here, count, size, start)
+    if any(low not in {high, top} for low, high, top in zip(short, wide, full, strict=True)):
+        tally.note("zip64-mismatch", Severity.HIGH, "The two end records say different things.", at)
+    return count, size, start, at
+
+
+def _extra(raw: bytes) -> dict[int, bytes] | None:
+    out: dict[int, bytes] = {}
+    at = 0
+    while at + 4 <= len(raw):
+        kind, length = struct.unpack_from("<2H", raw, at)
+        if at + 4 + length > len(raw) or kind in out:
+            return None
+        out[kind] = raw[at + 4 : at + 4 + length]
+        at += 4 + length
+    return out if at == len(raw) else None
+
+
+def _wide(extra: dict[int, bytes], values: tuple[int, ...], at: int) -> list[int]:
+    """Return values with those that are full replaced from the 64-bit extra field."""
+    raw = extra.get(_EXTRA_ZIP64, b"")
+    full = sum(value == _FULL32 for value in values)
+    if not full and raw and raw == struct.pack(f"<{len(raw) // 8}Q", *values[: len(raw) // 8]):
+        # Writers that reserve the field (numpy.savez does) leave it saying the same once more.
+        return list(values)
+    if len(raw) != 8 * full:
+        what = "The 64-bit extra field does not match the fields that it widens."
+        raise BrokenContentError(what, at=at)
+    wide = iter(struct.unpack(f"<{full}Q", raw))
+    return [next(wide) if value == _FULL32 else value for value in values]
+
+
+def _fields(tally: Tally, raw: bytes, at: int) -> dict[int, bytes]:
+    extra = _extra(raw)
+    if extra is None:
+        what = "An extra field is malformed or stands twice."
+        raise BrokenContentError(what, at=at)
+    if _EXTRA_NAME in extra:
+        tally.note("zip-unicode-path", Severity.HIGH, "A member has a second name in an extra field.", at)
+    if unknown := set(extra) - _KNOWN_EXTRA - {_EXTRA_NAME}:
+        tally.note("zip-extra-field", Severity.LOW, f"Unknown extra field 0x{min(unknown):04x}.", at)
+    return extra
+
+
+def _central(data: memoryview, tally: Tally, at: int, tail: int, limits: Limits) -> Iterator[_Record]:
+    while at < tail:
+        if at + _CENTRAL.size > tail or bytes(data[at : at + 4]) != _SIGN_CENTRAL:
+            what = "The central directory is broken."
+            raise BrokenContentError(what, at=at)
+        head = _CENTRAL.unpack_from(data, at)
+        _, made, _, flags, method, _, _, crc, stored, size, name, extra, comment, disk, _, mode, start = head
+        demand(name, limits.name_bytes, "name_bytes")
+        names = at + _CENTRAL.size
+        stop = names + name + extra + comment
+        if stop > tail or disk:
+            what = "A record of the central directory is broken."
+            raise BrokenContentError(what, at=at)
+        if comment:
+            tally.note("zip-comment", Severity.LOW, "A member has a comment.", at)
+        fields = _fields(tally, bytes(data[names + name : names + name + extra]), at)
+        size, stored, start = _wide(fields, (size, stored, start), at)
+        mode = mode >> 16 if made >> 8 == _UNIX else 0
+        yield _Record(bytes(data[names : names + name]), flags, method, crc, stored, size, mode, start)
+        at = stop
+
+
+def _ordered(data: memoryview, tally: Tally, records: list[_Record], directory: int) -> list[Entry]:
+    out: list[Entry] = []
+    at = 0
+    for record in sorted(records, key=lambda item: item.start):
+        if record.start < at:
+            tally.note("zip-overlap", Severity.CRITICAL, "Two members share bytes.", record.start)
+            tally.complete = False
+            return []
+        if record.start > at:
+            tally.note("zip-gap", Severity.HIGH, f"{record.start - at} bytes that no member owns.", at)
+        entry = _local(data, tally, record, directory)
+        out.append(entry)
+        at = entry.stop
+    if at != directory:
+        tally.note("zip-gap", Severity.HIGH, f"{directory - at} bytes that no member owns.", at)
+    return out
+
+
+def _local(data: memoryview, tally: Tally, record: _Record, directory: int) -> Entry:
+    at = record.start
+    if at + _LOCAL.size > directory or bytes(data[at : at + 4]) != _SIGN_LOCAL:
+        what = "A member's header is not where the directory says."
+        raise BrokenContentError(what, at=at)
+    _, _, flags, method, _, _, crc, stored, size, name, extra = _LOCAL.unpack_from(data, at)
+    begin = at + _LOCAL.size
+    start = begin + name + extra
+    end = start + record.stored
+    if end > directory:
+        what = "A member ends past the central directory."
+        raise BrokenContentError(what, at=at)
+    fields = _fields(tally, bytes(data[begin + name : start]), at)
+    stop = end
+    if flags & _DESCRIPTOR:
+        agree = {crc, stored, size} <= {0, record.crc, record.stored, record.size, _FULL32}
+        stop = _descriptor(data, end, directory, record)
+    else:
+        size, stored = _wide(fields, (size, stored), at)
+        agree = (crc, stored, size) == (record.crc, record.stored, record.size)
+    same_name = bytes(data[begin : begin + name]) == record.raw_name
+    if not agree or not same_name or (flags, method) != (record.flags, record.method):
+        tally.note(
+            "zip-directories-differ", Severity.CRITICAL, "A member's two headers say different things.", at
+        )
+        tally.complete = False
+    if flags & ~(_KNOWN_FLAGS | _ENCRYPTED):
+        tally.note("zip-flags", Severity.MEDIUM, f"Unknown flag bits 0x{flags & ~_KNOWN_FLAGS:04x}.", at)
+    if flags & _ENCRYPTED:
+        tally.note("zip-encrypted", Severity.HIGH, "A member is encrypted.", at)
+    tally.claim(at, start)
+    tally.claim(end, stop)
+    return Entry(
+        record.raw_name,
+        flags,
+        method,
+        record.crc,
+        record.stored,
+        record.size,
+        record.mode,
+        at,
+        start,
+        end,
+        stop,
+    )
+
+
+def _descriptor(data: memoryview, at: int, directory: int, record: _Record) -> int:
+    """Return where the data descriptor ends that agrees with the directory."""
+    for form in _DESCRIPTOR_FORMS:
+        shape = struct.Struct(form)
+        stop = at + shape.size
+        if stop > directory:
+            continue
+        *sign, crc, stored, size = shape.unpack_from(data, at)
+        if (crc, stored, size) == (record.crc, record.stored, record.size) and sign in (
+            [],
+            [_SIGN_DESCRIPTOR],
+        ):
+            return stop
+    what = "A data descriptor does not agree with the directory."
+    raise BrokenContentError(what, at=at)

@@ -1,0 +1,162 @@
+"""ZIP archives: every member unpacked within bounds, checked and inspected in its turn."""
+
+import hashlib
+import stat
+import zlib
+from dataclasses import dataclass
+
+from lockgate.core.artifact import UnsafePathError, safe_path
+from lockgate.core.verdict import Severity
+from lockgate.inspect.errors import BrokenContentError, OverLimitError
+from lockgate.inspect.inspectors import wheels
+from lockgate.inspect.inspectors.zip_walk import DEFLATED, STORED, Entry, entries
+from lockgate.inspect.ports import Inspector
+from lockgate.inspect.tally import Context, Tally, printable
+
+_ENCRYPTED = 0x0001 | 0x0040 | 0x2000
+_UTF8 = 0x0800
+_SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A member's name with what RECORD must say of it."""
+
+    name: str
+    size: int
+    sha256: str
+    text: bytes
+    """The bytes, where the wheel's own rules need them; else empty."""
+
+
+class ZipInspector(Inspector):
+    """Walks both directories, unpacks each member within bounds and inspects it."""
+
+    name = "zip"
+    version = 1
+    detects = frozenset({"zip"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim headers, and the bytes of each member that was wholly understood."""
+        found = entries(data, tally, context.limits)
+        names = [entry.name for entry in found]
+        tally.detected = flavour(names)
+        self._names(tally, found)
+        package = tally.detected == "wheel"
+        unpacked: list[Unpacked] = []
+        for entry in found:
+            member = self._member(data, tally, context.member(entry.name, package=package), entry)
+            if member:
+                unpacked.append(member)
+        if tally.detected == "torch-archive":
+            tally.note("torch-archive", Severity.HIGH, "A model saved as a pickle in a ZIP archive.")
+        if package:
+            tally.inspectors.add(f"wheel/{wheels.VERSION}")
+            wheels.check(tally, context, {item.name: item for item in unpacked})
+
+    def _names(self, tally: Tally, found: list[Entry]) -> None:
+        seen: set[bytes] = set()
+        folded: set[str] = set()
+        for entry in found:
+            if entry.raw_name in seen:
+                tally.note(
+                    "zip-duplicate",
+                    Severity.CRITICAL,
+                    f"The member {entry.name!r} stands twice.",
+                    entry.start,
+                )
+            elif entry.name.casefold() in folded:
+                tally.note(
+                    "zip-case",
+                    Severity.LOW,
+                    f"{entry.name!r} differs from another in case only.",
+                    entry.start,
+                )
+            seen.add(entry.raw_name)
+            folded.add(entry.name.casefold())
+            try:
+                safe_path(entry.name.removesuffix("/"))
+            except UnsafePathError:
+                tally.note(
+                    "zip-slip", Severity.CRITICAL, f"The name {entry.name!r} leads elsewhere.", entry.start
+                )
+            if not entry.flags & _UTF8 and not entry.raw_name.isascii():
+                tally.note("zip-name-encoding", Severity.MEDIUM, "A name in no stated encoding.", entry.start)
+        files = {name.decode("latin-1") for name in seen if not name.endswith(b"/")}
+        for name in files:
+            if any("/".join(name.split("/")[:depth]) in files for depth in range(1, name.count("/") + 1)):
+                tally.note(
+                    "zip-file-as-folder", Severity.HIGH, f"Part of the path {printable(name)} is a file."
+                )
+
+    def _member(self, data: memoryview, tally: Tally, context: Context, entry: Entry) -> Unpacked | None:
+        self._mode(tally, entry)
+        if entry.folder and not entry.size and not entry.stored:
+            return None
+        try:
+            content = unpack(data, entry, context)
+        except (BrokenContentError, OverLimitError) as error:
+            tally.unfinished("zip-member", f"{entry.name}: {error.what}", entry.start)
+            if isinstance(error, OverLimitError):
+                tally.note("zip-bomb", Severity.HIGH, f"{entry.name}: {error.what}", entry.start)
+            return None
+        if tally.absorb(context.inspect(content, context)):
+            tally.claim(entry.data, entry.end)
+        keep = wheels.wants(entry.name)
+        return Unpacked(
+            entry.name, entry.size, hashlib.sha256(content).hexdigest(), bytes(content) if keep else b""
+        )
+
+    def _mode(self, tally: Tally, entry: Entry) -> None:
+        kind = stat.S_IFMT(entry.mode)
+        if kind == stat.S_IFLNK:
+            tally.note("zip-symlink", Severity.HIGH, f"{entry.name} is a symbolic link.", entry.start)
+        elif kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
+            tally.note("zip-special-file", Severity.HIGH, f"{entry.name} is no regular file.", entry.start)
+        if entry.mode & _SPECIAL_BITS:
+            tally.note("zip-setuid", Severity.HIGH, f"{entry.name} has a set-id bit.", entry.start)
+
+
+def flavour(names: list[str]) -> str:
+    """Return which kind of ZIP a set of member names makes."""
+    if any(name.count("/") == 1 and name.endswith(".dist-info/WHEEL") for name in names):
+        return "wheel"
+    if "[Content_Types].xml" in names:
+        return "ooxml"
+    if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
+        return "torch-archive"
+    return "npz" if names and all(name.endswith(".npy") for name in names) else "zip"
+
+
+def unpack(data: memoryview, entry: Entry, context: Context) -> memoryview:
+    """Return a member's content, checked against size and CRC-32.
+
+    Raises:
+        OverLimitError: It is over a bound, among them the ratio of a bomb.
+        BrokenContentError: It is encrypted, uses another method, or does not match its header.
+
+    """
+    if entry.flags & _ENCRYPTED or entry.method not in {STORED, DEFLATED}:
+        what = f"It is encrypted or packed by method {entry.method}, which is not read."
+        raise BrokenContentError(what)
+    limits = context.limits
+    if entry.size > limits.ratio_floor and entry.size > limits.ratio * max(1, entry.stored):
+        what = f"It unpacks to more than {limits.ratio} times its size (limit ratio)."
+        raise OverLimitError(what, limit="ratio")
+    context.budget.member(entry.size)
+    raw = data[entry.data : entry.end]
+    content = raw
+    if entry.method == DEFLATED:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            content = memoryview(inflater.decompress(raw, entry.size + 1))
+        except zlib.error as error:
+            what = "Its compressed data is broken."
+            raise BrokenContentError(what) from error
+        if not inflater.eof or inflater.unused_data or inflater.unconsumed_tail:
+            what = "Its compressed data does not end where the header says."
+            raise BrokenContentError(what)
+    if len(content) != entry.size or zlib.crc32(content) != entry.crc:
+        what = "It does not match the size or CRC-32 in its header."
+        raise BrokenContentError(what)
+    return content

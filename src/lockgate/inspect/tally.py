@@ -1,0 +1,142 @@
+"""Keeps the books of one piece of content: which bytes are claimed, what was found."""
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from lockgate.core.verdict import Finding, Severity
+from lockgate.inspect.limits import Budget, Limits, demand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LABEL_LENGTH = 240
+"""Longest place or reason that a finding carries, in characters."""
+
+SEPARATOR = "!"
+"""Stands between a container and its member where a finding says where."""
+
+
+def printable(text: str, length: int = LABEL_LENGTH) -> str:
+    """Return a text fit for a terminal: hostile characters escaped, and never long."""
+    safe = "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode("ascii")
+        for char in text[: length + 1]
+    )
+    return safe if len(safe) <= length else safe[: length - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a piece of content stands and what it may use.
+
+    `name` is the path that its container gives it; `where` locates it for people; `package`
+    says that it lies inside a wheel.
+    """
+
+    name: str
+    kind: str
+    limits: Limits
+    budget: Budget
+    inspect: "Callable[[memoryview, Context], Tally]"
+    where: str = ""
+    depth: int = 0
+    package: bool = False
+
+    def member(self, name: str, *, package: bool = False) -> "Context":
+        """Return the context of a member.
+
+        Raises:
+            OverLimitError: Containers are nested too deep.
+
+        """
+        demand(self.depth + 1, self.limits.depth, "depth")
+        label = printable(name)
+        return replace(
+            self,
+            name=name,
+            where=f"{self.where}{SEPARATOR}{label}" if self.where else label,
+            depth=self.depth + 1,
+            package=self.package or package,
+        )
+
+
+@dataclass(slots=True)
+class Tally:
+    """Claims and findings of one piece of content and of everything inside it."""
+
+    size: int
+    where: str
+    limit: int
+    detected: str = "unknown"
+    complete: bool = True
+    findings: list[Finding] = field(default_factory=list)
+    opaque: set[str] = field(default_factory=set)
+    inspectors: set[str] = field(default_factory=set)
+    claims: list[tuple[int, int]] = field(default_factory=list)
+
+    def claim(self, start: int, end: int) -> None:
+        """Say that a validated parser accounts for the bytes from `start` up to `end`."""
+        if end > start:
+            self.claims.append((max(0, start), min(end, self.size)))
+
+    def claim_all(self) -> None:
+        """Say that every byte is accounted for."""
+        self.claim(0, self.size)
+
+    def note(self, code: str, severity: Severity, why: str, at: int | None = None) -> None:
+        """Keep a finding; past the limit on findings the content counts as unfinished."""
+        place = self.where if at is None else f"{self.where}@{at}"
+        if len(self.findings) < self.limit:
+            self.findings.append(
+                Finding(code=code, severity=severity, where=printable(place), why=printable(why))
+            )
+        else:
+            self.complete = False
+
+    def unfinished(self, code: str, why: str, at: int | None = None) -> None:
+        """Say that something was not understood: the file can no longer be clean or opaque."""
+        self.note(code, Severity.INFO, why, at)
+        self.complete = False
+
+    def merged(self) -> list[tuple[int, int]]:
+        """Return the claimed ranges, sorted and joined."""
+        out: list[tuple[int, int]] = []
+        for start, end in sorted(self.claims):
+            if out and start <= out[-1][1]:
+                out[-1] = (out[-1][0], max(end, out[-1][1]))
+            else:
+                out.append((start, end))
+        return out
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """Return the ranges that nobody claimed."""
+        out: list[tuple[int, int]] = []
+        at = 0
+        for start, end in self.merged():
+            if start > at:
+                out.append((at, start))
+            at = end
+        if at < self.size:
+            out.append((at, self.size))
+        return out
+
+    @property
+    def covered(self) -> int:
+        """Number of claimed bytes."""
+        return sum(end - start for start, end in self.merged())
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything was understood and every byte is claimed."""
+        return self.complete and self.covered == self.size
+
+    def absorb(self, member: "Tally") -> bool:
+        """Take over what was found in a member; return whether it was wholly understood."""
+        room = max(0, self.limit - len(self.findings))
+        self.findings.extend(member.findings[:room])
+        self.opaque |= member.opaque
+        self.inspectors |= member.inspectors
+        whole = member.whole and len(member.findings) <= room
+        if not whole:
+            self.complete = False
+        return whole

@@ -1,0 +1,75 @@
+"""The program inside the sandbox: confines itself, runs one function over one file, answers.
+
+The file is descriptor 0, opened read-only by the parent; the answer goes to descriptor 1. Nothing
+of the file is read before every layer of the confinement stands.
+"""
+
+import gc
+import mmap
+import os
+import sys
+from importlib import import_module
+
+import msgspec
+
+from lockgate.inspect.confine import Bounds, confine
+from lockgate.inspect.engine import inspect_bytes
+from lockgate.inspect.errors import BadEntryError
+from lockgate.inspect.limits import Limits
+
+INSPECT = "lockgate.inspect.worker:inspect_entry"
+READY = b"LGW1"
+"""Written once the process is confined: from here on, a failure is the file's and not the sandbox's."""
+
+MOST_ARGS = 16 << 20
+
+
+class InspectArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the inspecting function is told."""
+
+    name: str
+    kind: str
+    limits: Limits
+
+
+def inspect_entry(data: memoryview, args: bytes) -> bytes:
+    """Inspect one file: the entry that `lockgate.inspect.service` runs."""
+    given = msgspec.json.decode(args, type=InspectArgs)
+    return msgspec.json.encode(inspect_bytes(data, given.name, given.kind, given.limits))
+
+
+def call(entry: str, data: memoryview, args: bytes) -> bytes:
+    """Call a function of ours by its name.
+
+    Raises:
+        BadEntryError: The name is not that of a function of Lockgate.
+
+    """
+    module, _, name = entry.partition(":")
+    if not module.startswith("lockgate.") or not name.isidentifier() or name.startswith("_"):
+        what = f"{entry[:120]!r} is no function of Lockgate."
+        raise BadEntryError(what)
+    answer: bytes = getattr(import_module(module), name)(data, args)
+    return answer
+
+
+def content(descriptor: int) -> memoryview:
+    """Return a file's bytes, mapped read-only."""
+    size = os.fstat(descriptor).st_size
+    return memoryview(mmap.mmap(descriptor, size, prot=mmap.PROT_READ) if size else b"")
+
+
+def main() -> None:
+    """Take the arguments, confine this process, run, answer."""
+    entry, args, cpu, memory = sys.argv[1:5]
+    with os.fdopen(int(args), "rb") as stream:
+        given = stream.read(MOST_ARGS)
+    gc.disable()  # one short job; syntax trees hold no cycles, and RLIMIT_AS bounds the rest
+    confine(Bounds(cpu_seconds=int(cpu), memory_bytes=int(memory)))
+    _write(READY)
+    _write(call(entry, content(0), given))
+
+
+def _write(answer: bytes) -> None:
+    while answer:
+        answer = answer[os.write(1, answer) :]
