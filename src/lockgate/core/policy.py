@@ -48,6 +48,13 @@ class Held(Document, frozen=True):
     resolve: str
 
 
+def _opaque(verdict: Verdict) -> set[str]:
+    """Return the kinds of opaque content; findings do not hide them."""
+    if verdict.outcome is Outcome.OPAQUE and not verdict.opaque:
+        return {verdict.detected}
+    return set(verdict.opaque)
+
+
 def judge(policy: Policy, purl: str, label: str, verdicts: Iterable[Verdict]) -> tuple[Held, ...]:
     """Return the reasons that hold an artifact back; none when the policy lets it through.
 
@@ -68,12 +75,12 @@ def judge(policy: Policy, purl: str, label: str, verdicts: Iterable[Verdict]) ->
             first = above[0]
             reason = f"{first.code} ({first.severity}) at {first.where}: {first.why}"
             resolve = "Bring a version without it, or waive the finding with two approvals."
-        elif verdict.outcome is Outcome.INCOMPLETE:
+        elif verdict.outcome is Outcome.INCOMPLETE or verdict.covered < verdict.size:
             known = f"{verdict.covered} of {verdict.size} bytes"
             reason = f"Inspection is incomplete: {known} understood as {verdict.detected}."
             resolve = "Repack it in a supported format, or install an inspector for it."
-        elif verdict.outcome is Outcome.OPAQUE and verdict.detected not in admitted:
-            reason = f"Opaque content ({verdict.detected}) that no rule of the policy admits."
+        elif unruled := _opaque(verdict) - admitted:
+            reason = f"Opaque content ({', '.join(sorted(unruled))}) that no rule of the policy admits."
             resolve = "Add an opaque rule for this type to the policy (two signatures)."
         if reason:
             held.append(Held(purl=purl, path=verdict.path, reason=reason, resolve=resolve))

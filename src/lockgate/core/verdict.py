@@ -42,7 +42,9 @@ class Verdict(Document, frozen=True):
     """What was found in one file.
 
     `covered` counts the bytes that a validated parser claimed; a verdict is never clean when
-    it is less than `size`. `inspectors` names each inspector with its version.
+    it is less than `size`. `inspectors` names each inspector with its version. `opaque` names the
+    kinds of content that were parsed but not understood, wherever inside the file they lie; it is
+    kept beside the outcome because findings outrank it there.
     """
 
     path: str
@@ -53,6 +55,7 @@ class Verdict(Document, frozen=True):
     covered: Size
     findings: tuple[Finding, ...]
     inspectors: tuple[str, ...]
+    opaque: tuple[str, ...] = ()
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
