@@ -1,0 +1,41 @@
+"""Crates: sealed on the low side, carried, opened step by step on the high side."""
+
+from lockgate.crossing.contents import SealRequest, attest_collection
+from lockgate.crossing.format import Manifest
+from lockgate.crossing.ledger import (
+    FileSupplyRoots,
+    MemorySupplyRoots,
+    RecordLedger,
+    RecordSealLedger,
+    mark,
+)
+from lockgate.crossing.open import Opener, OpenerParts, Received, Waiting
+from lockgate.crossing.payload import INSPECTION, LOCK, LOCK_ATTESTATION, SBOM
+from lockgate.crossing.ports import Ledger, SealLedger, SupplyRoots
+from lockgate.crossing.seal import Plan, SealedCrate, Sealer, SealerParts
+
+__all__ = [
+    "INSPECTION",
+    "LOCK",
+    "LOCK_ATTESTATION",
+    "SBOM",
+    "FileSupplyRoots",
+    "Ledger",
+    "Manifest",
+    "MemorySupplyRoots",
+    "Opener",
+    "OpenerParts",
+    "Plan",
+    "Received",
+    "RecordLedger",
+    "RecordSealLedger",
+    "SealLedger",
+    "SealRequest",
+    "SealedCrate",
+    "Sealer",
+    "SealerParts",
+    "SupplyRoots",
+    "Waiting",
+    "attest_collection",
+    "mark",
+]

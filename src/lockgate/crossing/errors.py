@@ -1,0 +1,227 @@
+"""Errors of the crossing: each step of opening has its own, naming file and byte range."""
+
+from lockgate.core.errors import HostError, InputError, LimitError, PolicyError, TrustError
+
+
+class SealRequestError(InputError):
+    """What was asked to be sealed does not fit together."""
+
+    code = "LG-1701"
+    advice = "Collect again with `lockgate collect` and seal what it wrote."
+
+
+class NotACrateError(InputError):
+    """There is no crate where one was expected."""
+
+    code = "LG-1702"
+    advice = "Name the crate's own folder (crate-NNNNNN-xxxxxx) with crate.json in it."
+
+
+class VolumeSizeError(InputError):
+    """The volume size leaves no room for content."""
+
+    code = "LG-1703"
+    advice = "Set seal.volume_bytes to the size of the medium; at least 4096 bytes."
+
+
+class CrateGrammarError(TrustError):
+    """The crate's folder holds something that the format does not name."""
+
+    code = "LG-2701"
+    advice = "Nothing but the crate's own regular files may lie in its folder. Do not open the foreign file."
+
+
+class RootsListError(TrustError):
+    """The files in roots/ are not the ones that crate.json lists."""
+
+    code = "LG-2702"
+    advice = "Copy roots/ again from the medium; if it repeats, ask the sealer."
+
+
+class ManifestError(TrustError):
+    """A signed crate.json contradicts itself or asks for what this version does not read."""
+
+    code = "LG-2703"
+    advice = "The fault is the sealer's. Ask for a crate that this version reads."
+
+
+class RecipientNotListedError(TrustError):
+    """A crate is sealed to a key that the site root does not publish."""
+
+    code = "LG-2704"
+    advice = "Only recipients of the site root may read crates. Find out who asked for the other key."
+
+
+class NotARecipientError(TrustError):
+    """The crate is not sealed to any key of this side."""
+
+    code = "LG-2705"
+    advice = "Use the recipient key that the site root publishes, or ask for a crate sealed to it."
+
+
+class SealerMismatchError(TrustError):
+    """The sealer that crate.json names is not the one who signed it."""
+
+    code = "LG-2706"
+    advice = "Hold the lane and ask the sealer."
+
+
+class FutureCrateError(TrustError):
+    """A crate is dated later than this side's clock and the allowed skew."""
+
+    code = "LG-2707"
+    advice = "Compare the clocks of both sides."
+
+
+class ShardIndexDamagedError(TrustError):
+    """shards.idx is not the file that crate.json names."""
+
+    code = "LG-2708"
+    advice = "shards.idx is on every medium: copy it from another one."
+
+
+class HeaderDamagedError(TrustError):
+    """The header of a volume was altered."""
+
+    code = "LG-2709"
+    advice = "Copy the volume again; if the medium is damaged, ask for the crossing again."
+
+
+class RecordDamagedError(TrustError):
+    """A sealed record was altered."""
+
+    code = "LG-270a"
+    advice = "Copy the volume again; if the medium is damaged, ask for the crossing again."
+
+
+class VolumeTruncatedError(TrustError):
+    """A volume is shorter than crate.json says."""
+
+    code = "LG-270b"
+    advice = "The copy was cut short. Copy the volume again."
+
+
+class VolumeExtendedError(TrustError):
+    """A volume is longer than crate.json says."""
+
+    code = "LG-270c"
+    advice = "Bytes were added that nobody sealed. Copy the volume again from the medium."
+
+
+class HeaderContentError(TrustError):
+    """The undamaged header of a volume contradicts crate.json."""
+
+    code = "LG-270d"
+    advice = "The fault is the sealer's, not the medium's. Hold the lane and ask the sealer."
+
+
+class CommitmentError(TrustError):
+    """A volume key is not the one that the sealer committed to."""
+
+    code = "LG-270e"
+    advice = "The sealer may try to show different content to different readers. Hold the lane."
+
+
+class SealerFaultError(TrustError):
+    """A record that arrived undamaged does not decrypt."""
+
+    code = "LG-270f"
+    advice = "This is never damage: the sealer made it wrong. Hold the lane and ask the sealer."
+
+
+class PayloadError(TrustError):
+    """The decrypted payload is not what the format says."""
+
+    code = "LG-2710"
+    advice = "The fault is the sealer's. Ask for the crossing again."
+
+
+class TargetMismatchError(TrustError):
+    """A file in the payload does not hash to what the signed metadata says."""
+
+    code = "LG-2711"
+    advice = "The fault is the sealer's. Nothing of the crossing was admitted."
+
+
+class TargetSetError(TrustError):
+    """Payload, update metadata and lock do not name the same files."""
+
+    code = "LG-2712"
+    advice = "The fault is the low side's. Collect and seal again."
+
+
+class SourceChangedError(TrustError):
+    """A file is no longer what the lock says while it is being sealed."""
+
+    code = "LG-2713"
+    advice = "The store of the low side was altered. Collect again; the unfinished crate was discarded."
+
+
+class CrateExpiredError(PolicyError):
+    """A crate arrived after its expiry."""
+
+    code = "LG-3701"
+    advice = "Ask for the crossing again; what is published goes on being served."
+
+
+class ReceiveWindowError(PolicyError):
+    """Volumes arrived too long after their crate.json was recorded."""
+
+    code = "LG-3702"
+    advice = "Ask for the crossing again under a new number and have this one rejected."
+
+
+class BaseMissingError(PolicyError):
+    """A crate builds on a snapshot that is not held."""
+
+    code = "LG-3703"
+    advice = "Ask for a full crossing."
+
+
+class ClockHeldError(PolicyError):
+    """This side's clock is behind a time that was already proved."""
+
+    code = "LG-3704"
+    advice = "Set the clock right, then receive again. Serving goes on meanwhile."
+
+
+class OvertakenError(PolicyError):
+    """A later crossing was opened already."""
+
+    code = "LG-3705"
+    advice = "Ask for the content in the next crossing; an older one is not opened after a newer one."
+
+
+class CrossingStateError(PolicyError):
+    """A crossing cannot go from one state of the ledger to another."""
+
+    code = "LG-3706"
+    advice = "Look at the ledger; a crossing that ended does not begin again."
+
+
+class CrateLimitError(LimitError):
+    """A crate is over a bound."""
+
+    code = "LG-4701"
+    advice = "Seal less at once or in larger volumes; if the crate is honest, raise the named limit."
+
+
+class NoSpaceError(HostError):
+    """There is too little free space for the work."""
+
+    code = "LG-5701"
+    advice = "Free the named number of bytes; nothing was written."
+
+
+class CrateIoError(HostError):
+    """A file of a crate cannot be read or written."""
+
+    code = "LG-5702"
+    advice = "Check the medium, the permissions and free space; then start the same command again."
+
+
+class CrossingBusyError(HostError):
+    """Another process is sealing or receiving in the same folder."""
+
+    code = "LG-5703"
+    advice = "Wait until it has ended, then start the same command again."

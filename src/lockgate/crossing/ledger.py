@@ -1,0 +1,244 @@
+"""The ledgers over the record store, and supply roots in a folder."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from lockgate.core.artifact import Digest
+from lockgate.core.sequence import FINAL, CrossingState, LedgerEntry
+from lockgate.core.wire import Document, decode, encode, whole_second
+from lockgate.crossing.errors import CrossingStateError
+from lockgate.crossing.format import NOTHING, ROOT_NAME, VOID_LIMIT, root_name
+from lockgate.crossing.ports import Held, Ledger, Recorded, SealLedger, Slot, SupplyRoots
+from lockgate.store import Records, Transaction
+from lockgate.store.blobs import sync_folder
+from lockgate.trust.tuf import TUF_FILES
+
+LEDGER = "ledger"
+RECORDED = "ledger-recorded"
+HELD = "ledger-held"
+TUF = "ledger-tuf"
+TIME = "ledger-time"
+SEALED = "seal-ledger"
+_FLOOR = "floor"
+
+
+class _Moment(Document, frozen=True):
+    at: datetime
+
+
+def ledger_key(sequence: int) -> str:
+    """Return the record key of a number."""
+    return f"{sequence:08d}"
+
+
+def mark(tx: Transaction, sequence: int, state: CrossingState) -> None:
+    """Move a crossing to another state inside a transaction of the caller's.
+
+    Raises:
+        CrossingStateError: It is not on record, or its state is final.
+
+    """
+    old = tx.get(LEDGER, ledger_key(sequence))
+    if old is None:
+        what = f"Crossing {sequence} is not on record."
+        raise CrossingStateError(what)
+    entry = decode(LedgerEntry, old, name="ledger entry")
+    if entry.state is state:
+        return
+    if entry.state in FINAL:
+        what = f"Crossing {sequence} is {entry.state} and cannot become {state}."
+        raise CrossingStateError(what)
+    new = LedgerEntry(
+        sequence=sequence,
+        crate_sha256=entry.crate_sha256,
+        state=state,
+        previous_sha256=entry.previous_sha256,
+    )
+    tx.swap(LEDGER, ledger_key(sequence), old, encode(new))
+
+
+class RecordLedger(Ledger):
+    """The high side's ledger over the record store (in memory for tests: over `MemoryRecords`)."""
+
+    def __init__(self, records: Records) -> None:
+        """Use the ledger that the records hold."""
+        self._records = records
+
+    def entries(self) -> dict[int, LedgerEntry]:
+        """Return everything on record, by number."""
+        with self._records.transaction() as tx:
+            found = [decode(LedgerEntry, value, name="ledger entry") for _, value in tx.scan(LEDGER)]
+        return {entry.sequence: entry for entry in found}
+
+    def recorded(self, sequence: int) -> Recorded | None:
+        """Return when a number's manifest was recorded."""
+        with self._records.transaction() as tx:
+            value = tx.get(RECORDED, ledger_key(sequence))
+        return None if value is None else decode(Recorded, value)
+
+    def held(self, sequence: int) -> Held | None:
+        """Return what opening a crate left, or None before that."""
+        with self._records.transaction() as tx:
+            value = tx.get(HELD, ledger_key(sequence))
+        return None if value is None else decode(Held, value)
+
+    def floor(self) -> datetime | None:
+        """Return the newest moment that a verified signature proved."""
+        with self._records.transaction() as tx:
+            return _floor(tx)
+
+    def tuf(self) -> dict[str, bytes]:
+        """Return the newest trusted update metadata by file name."""
+        with self._records.transaction() as tx:
+            return dict(tx.scan(TUF))
+
+    def record(self, entries: Sequence[LedgerEntry], recorded: Recorded, floor: datetime) -> None:
+        """Consume numbers and raise the floor, together."""
+        with self._records.transaction() as tx:
+            for entry in entries:
+                tx.insert(LEDGER, ledger_key(entry.sequence), encode(entry))
+            tx.insert(RECORDED, ledger_key(recorded.sequence), encode(recorded))
+            known = _floor(tx)
+            if known is None or floor > known:
+                tx.put(TIME, _FLOOR, encode(_Moment(at=whole_second(floor))))
+
+    def quarantined(self, held: Held, tuf: Mapping[str, bytes]) -> None:
+        """Promote update metadata and the crossing's state, together."""
+        with self._records.transaction() as tx:
+            mark(tx, held.sequence, CrossingState.QUARANTINED)
+            tx.insert(HELD, ledger_key(held.sequence), encode(held))
+            for name in TUF_FILES:
+                tx.put(TUF, name, tuf[name])
+
+
+def _floor(tx: Transaction) -> datetime | None:
+    value = tx.get(TIME, _FLOOR)
+    return None if value is None else decode(_Moment, value).at
+
+
+class _SealState(StrEnum):
+    RESERVED = "reserved"
+    SEALED = "sealed"
+    VOID = "void"
+
+
+class _SealEntry(Document, frozen=True):
+    sequence: int
+    state: _SealState
+    crate_sha256: Digest = NOTHING
+
+
+class RecordSealLedger(SealLedger):
+    """The low side's ledger over the record store."""
+
+    def __init__(self, records: Records) -> None:
+        """Use the ledger that the records hold."""
+        self._records = records
+
+    def peek(self) -> Slot:
+        """Return what `begin` would return, and change nothing."""
+        with self._records.transaction() as tx:
+            return _next_slot(_seal_entries(tx))
+
+    def begin(self) -> Slot:
+        """Reserve the next number."""
+        with self._records.transaction() as tx:
+            slot = _next_slot(_seal_entries(tx))
+            entry = _SealEntry(sequence=slot.sequence, state=_SealState.RESERVED)
+            tx.put(SEALED, ledger_key(slot.sequence), encode(entry))
+        return slot
+
+    def finish(self, sequence: int, crate_sha256: str) -> None:
+        """Bind a reserved number to its crate, for ever."""
+        reserved = encode(_SealEntry(sequence=sequence, state=_SealState.RESERVED))
+        entry = _SealEntry(sequence=sequence, state=_SealState.SEALED, crate_sha256=crate_sha256)
+        with self._records.transaction() as tx:
+            if tx.get(SEALED, ledger_key(sequence)) != reserved:
+                what = f"Crossing {sequence} is not reserved for sealing."
+                raise CrossingStateError(what)
+            tx.swap(SEALED, ledger_key(sequence), reserved, encode(entry))
+
+    def sealed(self, sequence: int) -> str | None:
+        """Return the digest that a number is bound to, or None."""
+        with self._records.transaction() as tx:
+            entry = _seal_entries(tx).get(sequence)
+        return None if entry is None or entry.state is _SealState.RESERVED else entry.crate_sha256
+
+    def declare_void(self, sequence: int) -> None:
+        """Give up a crate that was sealed and never arrived."""
+        with self._records.transaction() as tx:
+            entries = _seal_entries(tx)
+            entry = entries.get(sequence)
+            if entry is None or entry.state is not _SealState.SEALED:
+                what = f"Crossing {sequence} was not sealed, or is void already."
+                raise CrossingStateError(what)
+            later = [e for n, e in entries.items() if n > sequence and e.state is _SealState.SEALED]
+            if later:
+                what = f"Crossing {later[0].sequence} was sealed after {sequence} and is not void."
+                raise CrossingStateError(what, advice="Declare the newest crossing void first.")
+            new = _SealEntry(sequence=sequence, state=_SealState.VOID, crate_sha256=entry.crate_sha256)
+            tx.put(SEALED, ledger_key(sequence), encode(new))
+
+
+def _seal_entries(tx: Transaction) -> dict[int, _SealEntry]:
+    found = [decode(_SealEntry, value, name="seal ledger entry") for _, value in tx.scan(SEALED)]
+    return {entry.sequence: entry for entry in found}
+
+
+def _next_slot(entries: dict[int, _SealEntry]) -> Slot:
+    bound = {n: e for n, e in entries.items() if e.state is not _SealState.RESERVED}
+    last = max(bound, default=0)
+    void: dict[str, Digest] = {}
+    for number in range(last, max(0, last - VOID_LIMIT), -1):
+        if bound[number].state is not _SealState.VOID:
+            break
+        void[str(number)] = bound[number].crate_sha256
+    return Slot(
+        sequence=last + 1,
+        previous_sha256=bound[last].crate_sha256 if last else NOTHING,
+        void=void,
+    )
+
+
+class FileSupplyRoots(SupplyRoots):
+    """Supply roots as ``N.root.json`` in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use a folder that holds at least the pinned root."""
+        self._folder = folder
+
+    def versions(self) -> list[bytes]:
+        """Return the roots, oldest first, unverified."""
+        named = ((ROOT_NAME.fullmatch(path.name), path) for path in self._folder.iterdir())
+        found = sorted((int(match[1]), path) for match, path in named if match)
+        return [path.read_bytes() for _, path in found]
+
+    def add(self, version: int, root: bytes) -> None:
+        """Keep a verified root; durable on return."""
+        final = self._folder / root_name(version)
+        partial = self._folder / f".{root_name(version)}.partial"
+        with partial.open("wb") as file:
+            file.write(root)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(final)
+        sync_folder(self._folder)
+
+
+class MemorySupplyRoots(SupplyRoots):
+    """Supply roots in a dictionary: the double."""
+
+    def __init__(self, *roots: bytes) -> None:
+        """Begin with some roots, oldest first."""
+        self._roots = dict(enumerate(roots, 1))
+
+    def versions(self) -> list[bytes]:
+        """Return the roots, oldest first."""
+        return [root for _, root in sorted(self._roots.items())]
+
+    def add(self, version: int, root: bytes) -> None:
+        """Keep a root."""
+        self._roots[version] = root

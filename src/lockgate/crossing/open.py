@@ -1,0 +1,264 @@
+"""Opening: authenticate, record, decrypt into staging, then re-hash every file into quarantine."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from lockgate.core.artifact import Lock
+from lockgate.core.digests import sha256
+from lockgate.core.errors import LockgateError
+from lockgate.core.policy import Policy
+from lockgate.core.ports import Clock, Progress, Silent
+from lockgate.core.roots import Root
+from lockgate.core.sequence import CrossingState
+from lockgate.core.wire import whole_second
+from lockgate.crossing.contents import lock_targets
+from lockgate.crossing.errors import CrossingStateError, NoSpaceError, ShardIndexDamagedError
+from lockgate.crossing.folder import CrateFolder
+from lockgate.crossing.format import CRATE_FILE, MANIFEST_LIMIT, SHARDS_FILE, Manifest
+from lockgate.crossing.payload import LOCK, PayloadReader
+from lockgate.crossing.ports import Cipher, Held, Ledger, Recorded, SupplyRoots
+from lockgate.crossing.quarantine import Authority, judge_documents, quarantine
+from lockgate.crossing.seal import SPARE, alone, free_bytes
+from lockgate.crossing.shards import VolumeShards, index_size, read_index
+from lockgate.crossing.staging import Staging
+from lockgate.crossing.verify import (
+    SupplyChain,
+    authenticate,
+    choose_key,
+    demand_files,
+    demand_form,
+    demand_time,
+    demand_window,
+    follow_roots,
+    next_entries,
+)
+from lockgate.crossing.volumes import VolumeOpening, aes_gcm
+from lockgate.store import BlobStore
+from lockgate.trust.keys import RecipientKey
+from lockgate.trust.roots import ROOT_LIMIT
+from lockgate.trust.tuf import Target
+
+BUSY_FILE = ".receiving"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenerParts:
+    """Everything that opening is joined from.
+
+    Attributes:
+        lane: The lane's name.
+        site: The site root: recipients and policy.
+        supply_pin: Digest of the first supply root, pinned when the lane was made.
+        roots: The supply roots that this side holds.
+        ledger: The high side's ledger and trust state.
+        keys: This side's recipient keys, newest first.
+        quarantine: Where the content goes.
+        staging: A folder for plaintext volumes on the way.
+        clock: The present moment.
+        cipher: The bulk cipher; tests put an instrumented one here.
+        free: Tells the free bytes below a folder.
+
+    """
+
+    lane: str
+    site: Root
+    supply_pin: str
+    roots: SupplyRoots
+    ledger: Ledger
+    keys: Sequence[RecipientKey]
+    quarantine: BlobStore
+    staging: Path
+    clock: Clock
+    cipher: Cipher = aes_gcm
+    free: Callable[[Path], int] = free_bytes
+
+    @property
+    def policy(self) -> Policy:
+        """Return the site's policy."""
+        return self.site.policy or Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A crate whose whole content is in quarantine.
+
+    `targets` maps every path (those below ``meta/`` included) to length and digest.
+    """
+
+    manifest: Manifest
+    crate_sha256: str
+    lock: Lock
+    lock_sha256: str
+    targets: Mapping[str, Target]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A crate that is recorded and whose volumes have not all arrived."""
+
+    manifest: Manifest
+    crate_sha256: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Authentic:
+    """A crate whose manifest was authenticated and recorded."""
+
+    manifest: Manifest
+    crate_sha256: str
+    chain: SupplyChain
+    key: RecipientKey
+    recorded: datetime
+    state: CrossingState
+
+
+class Opener:
+    """Receives crates into quarantine, step by step in the one permitted order."""
+
+    def __init__(self, parts: OpenerParts) -> None:
+        """Use the parts; nothing happens yet."""
+        self._p = parts
+
+    def receive(self, crate: Path, progress: Progress | None = None) -> Received | Waiting:
+        """Receive what is there of a crate; called again, it goes on where it was.
+
+        Args:
+            crate: The crate's folder; it is only read.
+            progress: Told about the bytes.
+
+        Returns:
+            `Received` when everything is in quarantine, `Waiting` while volumes are missing.
+
+        Raises:
+            InputError, TrustError, PolicyError, LimitError, HostError: Each step has its own
+                (see `errors`); inbox, store and channels are unchanged.
+
+        """
+        told = progress or Silent()
+        with alone(self._p.staging / BUSY_FILE), CrateFolder(crate) as folder:
+            names = folder.names()
+            authentic = self._authenticate(folder, names)
+            if authentic.state is not CrossingState.RECORDED:
+                return self._held(authentic)
+            return self._open(folder, names, authentic, told)
+
+    def _authenticate(self, folder: CrateFolder, names: frozenset[str]) -> _Authentic:
+        """Take steps 1 and 2: roots, crate.json, sequence, expiry; then record the manifest."""
+        p, now = self._p, whole_second(self._p.clock())
+        roots = folder.roots(ROOT_LIMIT)
+        chain = follow_roots(p.roots.versions(), roots, p.supply_pin, p.lane)
+        envelope = folder.read(CRATE_FILE, MANIFEST_LIMIT)
+        digest = sha256(envelope)
+        ledger = p.ledger.entries()
+        # A crate that is on record is judged by the moment when it was recorded.
+        known = [e.sequence for e in ledger.values() if e.crate_sha256 == digest]
+        recorded = p.ledger.recorded(known[0]) if known else None
+        moment = recorded.recorded if recorded else now
+        manifest = authenticate(envelope, chain.root, moment)
+        demand_form(manifest, p.lane, folder.name)
+        demand_files(manifest, roots, names)
+        key = choose_key(manifest, p.site, p.keys, moment)
+        entries = next_entries(ledger, manifest, digest)
+        if entries:
+            demand_time(manifest, p.policy, p.ledger.floor(), now)
+            for data, root in chain.fresh:
+                p.roots.add(root.version, data)
+            entry = Recorded(sequence=manifest.sequence, crate_sha256=digest, recorded=now)
+            p.ledger.record(entries, entry, min(manifest.created, now))
+            return _Authentic(manifest, digest, chain, key, now, CrossingState.RECORDED)
+        state = ledger[manifest.sequence].state
+        if state is CrossingState.RECORDED:
+            demand_window(moment, p.policy, now, manifest.sequence)
+        return _Authentic(manifest, digest, chain, key, moment, state)
+
+    def _open(
+        self, folder: CrateFolder, names: frozenset[str], authentic: _Authentic, progress: Progress
+    ) -> Received | Waiting:
+        """Take step 3 for every volume that is there, and step 4 when none is missing."""
+        manifest = authentic.manifest
+        staging = self._staging(authentic)
+        reused = staging.held()
+        self._stage(folder, names - reused, authentic, staging, progress)
+        missing = tuple(v.name for v in manifest.volumes if v.name not in names | reused)
+        if missing:
+            return Waiting(manifest, authentic.crate_sha256, missing)
+        try:
+            received = self._quarantine(authentic, staging, progress)
+        except LockgateError:
+            # What an earlier run staged may have been damaged since: it is opened again from the
+            # sealed volumes before the sealer is blamed.
+            if not reused or not reused <= names:
+                raise
+            staging.discard()
+            self._stage(folder, names, authentic, staging, progress)
+            received = self._quarantine(authentic, staging, progress)
+        staging.discard()
+        return received
+
+    def _staging(self, authentic: _Authentic) -> Staging:
+        name = f"{authentic.manifest.sequence:06d}-{authentic.crate_sha256[:16]}"
+        return Staging(self._p.staging / name, authentic.manifest.volumes)
+
+    def _stage(
+        self,
+        folder: CrateFolder,
+        names: frozenset[str],
+        authentic: _Authentic,
+        staging: Staging,
+        progress: Progress,
+    ) -> None:
+        manifest = authentic.manifest
+        shards = _read_shards(folder, manifest)
+        wanted = [n for n, v in enumerate(manifest.volumes, 1) if v.name in names]
+        size = sum(manifest.volumes[n - 1].plaintext_size for n in wanted)
+        self._demand_space(2 * size)
+        progress.start("open", size)
+        for number in wanted:
+            opening = VolumeOpening(manifest, number, shards[number - 1], authentic.key, self._p.cipher)
+            staging.add(folder, opening, progress)
+        progress.finish()
+
+    def _demand_space(self, size: int) -> None:
+        """Demand room for the plaintext, once staged and once in quarantine."""
+        need, free = size + SPARE, self._p.free(self._p.staging)
+        if size and free < need:
+            what = f"Opening needs {need} bytes and {free} are free."
+            raise NoSpaceError(what, missing=need - free)
+
+    def _authority(self, authentic: _Authentic) -> Authority:
+        chain = authentic.chain
+        return Authority(self._p.lane, chain.data, chain.root, self._p.ledger.tuf(), authentic.recorded)
+
+    def _quarantine(self, authentic: _Authentic, staging: Staging, progress: Progress) -> Received:
+        manifest = authentic.manifest
+        with PayloadReader(staging.readers(), manifest.plaintext_size) as payload:
+            done = quarantine(payload, self._p.quarantine, self._authority(authentic), progress)
+        held = Held(sequence=manifest.sequence, crate_sha256=authentic.crate_sha256, meta=done.meta)
+        self._p.ledger.quarantined(held, done.tuf)
+        return Received(manifest, authentic.crate_sha256, done.lock, done.meta[LOCK], done.targets)
+
+    def _held(self, authentic: _Authentic) -> Received:
+        """Return what an earlier run brought to quarantine, judged again from the signed documents."""
+        held = self._p.ledger.held(authentic.manifest.sequence)
+        if held is None or held.crate_sha256 != authentic.crate_sha256:
+            what = f"Crossing {authentic.manifest.sequence} is {authentic.state}, but nothing is held of it."
+            raise CrossingStateError(what)
+        self._staging(authentic).discard()
+        blobs = self._p.quarantine
+        meta = {path: Target(blobs.size(digest), digest) for path, digest in held.meta.items()}
+        lock = judge_documents(blobs, meta, self._authority(authentic))
+        targets = meta | lock_targets(lock)
+        return Received(authentic.manifest, authentic.crate_sha256, lock, held.meta[LOCK], targets)
+
+
+def _read_shards(folder: CrateFolder, manifest: Manifest) -> list[VolumeShards]:
+    size = index_size(manifest.volumes)
+    with folder.open(SHARDS_FILE) as file:
+        data = file.read(0, size) if file.size == size else b""
+        if sha256(data) != manifest.shards_sha256:
+            what = f"shards.idx was altered, or has {file.size} bytes and not {size}."
+            raise ShardIndexDamagedError(what, file=SHARDS_FILE, offset=0, length=size)
+    return read_index(data, manifest.volumes)

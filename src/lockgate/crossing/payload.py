@@ -1,0 +1,240 @@
+r"""The payload: one stream over the plaintext of all volumes; an index, then the bodies in order.
+
+Layout: magic ``LGPAY1\r\n``, u64 length of the index (big-endian), the index as canonical JSON,
+then the content of every entry, without anything between. The first entries are the update
+metadata (kind ``tuf``), then what lies below ``meta/``, then the files of the lock.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import BinaryIO, Literal, Self
+
+from lockgate.core.artifact import Digest, Size, safe_path
+from lockgate.core.errors import LockgateError
+from lockgate.core.wire import DOCUMENT_LIMIT, Document, decode, encode
+from lockgate.crossing.errors import CrateLimitError, PayloadError, SourceChangedError
+from lockgate.trust.tuf import TUF_FILES
+
+PAYLOAD_FORMAT = "lockgate-payload/1"
+MAGIC = b"LGPAY1\r\n"
+INDEX_LIMIT = DOCUMENT_LIMIT
+"""Longest payload index that is read, in bytes."""
+
+ENTRIES_LIMIT = 1_000_000
+"""Most files of one crossing."""
+
+META = "meta/"
+TUF = "tuf/"
+LOCK = "meta/lock.json"
+LOCK_ATTESTATION = "meta/lock.dsse.json"
+SBOM = "meta/sbom.cdx.json"
+INSPECTION = "meta/inspection.dsse.json"
+
+_LENGTH = struct.Struct(">Q")
+PREFIX = len(MAGIC) + _LENGTH.size
+
+
+class Entry(Document, frozen=True):
+    """One file of the payload. `whole`: its content as it is; `tuf`: update metadata."""
+
+    path: str
+    kind: Literal["tuf", "whole"]
+    size: Size
+    sha256: Digest
+
+
+class PayloadIndex(Document, frozen=True):
+    """What the payload holds, in order."""
+
+    format: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An entry with the way to its bytes."""
+
+    entry: Entry
+    open: Callable[[], BinaryIO]
+
+
+def payload_prefix(entries: Sequence[Entry]) -> bytes:
+    """Return what the payload begins with: magic, length, index.
+
+    Raises:
+        CrateLimitError: More entries or a longer index than a reader takes.
+
+    """
+    text = encode(PayloadIndex(format=PAYLOAD_FORMAT, entries=tuple(entries)))
+    if len(entries) > ENTRIES_LIMIT or len(text) > INDEX_LIMIT:
+        what = f"{len(entries)} files are more than one crate may hold."
+        raise CrateLimitError(what, limit="entries")
+    return MAGIC + _LENGTH.pack(len(text)) + text
+
+
+class PayloadSource:
+    """Reads a payload once, hashing every file against its entry while it passes."""
+
+    def __init__(self, prefix: bytes, contents: Sequence[Content]) -> None:
+        """Prepare to read the prefix and then the contents."""
+        self._pieces = self._read(prefix, contents)
+        self._view = memoryview(b"")
+
+    def _read(self, prefix: bytes, contents: Sequence[Content]) -> Iterator[memoryview]:
+        yield memoryview(prefix)
+        buffer = memoryview(bytearray(1 << 20))
+        for content in contents:
+            entry = content.entry
+            state, left = hashlib.sha256(), entry.size
+            with content.open() as stream:
+                while left:
+                    # Every binary stream of the standard library can fill a buffer.
+                    count = stream.readinto(buffer[: min(left, len(buffer))])  # type: ignore[attr-defined]
+                    if not count:
+                        break
+                    state.update(buffer[:count])
+                    yield buffer[:count]
+                    left -= count
+                longer = bool(stream.read(1))
+            if left or longer or state.hexdigest() != entry.sha256:
+                what = f"{entry.path} is no longer the file that the lock names."
+                raise SourceChangedError(what, path=entry.path, sha256=entry.sha256)
+
+    def fill(self, target: memoryview) -> None:
+        """Fill a buffer with the next bytes of the payload.
+
+        Raises:
+            SourceChangedError: A file has another length or digest than its entry.
+
+        """
+        at = 0
+        while at < len(target):
+            if not self._view:
+                self._view = next(self._pieces)
+                continue
+            count = min(len(self._view), len(target) - at)
+            target[at : at + count] = self._view[:count]
+            self._view = self._view[count:]
+            at += count
+
+    def finish(self) -> None:
+        """Demand that the last file was judged and nothing is left.
+
+        Raises:
+            SourceChangedError: The last file has another length or digest than its entry.
+
+        """
+        for piece in self._pieces:
+            if piece:
+                raise SourceChangedError("There is more to seal than was planned.")
+
+
+class PayloadReader:
+    """Reads a payload from the plaintext of its volumes, as one stream."""
+
+    def __init__(self, volumes: Sequence[Callable[[], BinaryIO]], size: int) -> None:
+        """Prepare to read; each volume is opened when its turn comes."""
+        self._volumes = list(volumes)
+        self._stack = ExitStack()
+        self._stream: BinaryIO | None = None
+        self._size = size
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the open volume."""
+        self._stack.close()
+
+    def read(self, count: int) -> bytes:
+        """Return the next bytes; fewer only at the end of a volume, none at the end of all."""
+        while True:
+            if self._stream is None:
+                if not self._volumes:
+                    return b""
+                self._stream = self._stack.enter_context(self._volumes.pop(0)())
+            if data := self._stream.read(count):
+                return data
+            self._stack.close()
+            self._stream = None
+
+    def exactly(self, count: int) -> bytes:
+        """Return exactly that many bytes.
+
+        Raises:
+            PayloadError: The payload ends before.
+
+        """
+        parts = []
+        while count and (data := self.read(count)):
+            parts.append(data)
+            count -= len(data)
+        if count:
+            raise PayloadError("The payload ends before its index says.")
+        return b"".join(parts)
+
+    def index(self) -> tuple[Entry, ...]:
+        """Read the index, which must account for every byte of the payload.
+
+        Raises:
+            PayloadError: Malformed, or it names other lengths than the payload has.
+
+        """
+        prefix = self.exactly(min(PREFIX, self._size))
+        length = int.from_bytes(prefix[len(MAGIC) :], "big")
+        if len(prefix) < PREFIX or not prefix.startswith(MAGIC) or length > min(INDEX_LIMIT, self._size):
+            raise PayloadError("The payload does not begin as the format says.")
+        try:
+            index = decode(PayloadIndex, self.exactly(length), limit=INDEX_LIMIT, name="payload index")
+            _check(index, self._size - PREFIX - length)
+        except LockgateError as error:
+            what = f"The payload index is refused: {error.what}"
+            raise PayloadError(what) from error
+        return index.entries
+
+    def body(self, entry: Entry) -> "Body":
+        """Return the content of the next entry as a stream of its own."""
+        return Body(self, entry.size)
+
+
+def _check(index: PayloadIndex, bodies: int) -> None:
+    entries = index.entries
+    if index.format != PAYLOAD_FORMAT or len(entries) > ENTRIES_LIMIT:
+        raise PayloadError("It is of another format or has too many entries.")
+    paths = [safe_path(entry.path) for entry in entries]
+    if len(set(paths)) != len(paths):
+        raise PayloadError("It names a path twice.")
+    ranks = [_rank(entry) for entry in entries]
+    if ranks != sorted(ranks) or paths[: len(TUF_FILES)] != [TUF + name for name in TUF_FILES]:
+        raise PayloadError("Its entries are not in the order that the format says.")
+    if sum(entry.size for entry in entries) != bodies:
+        raise PayloadError("Its entries have other lengths than the payload.")
+
+
+def _rank(entry: Entry) -> int:
+    if (entry.kind == "tuf") != (entry.path in {TUF + name for name in TUF_FILES}):
+        what = f"{entry.path!r} is of the wrong kind."
+        raise PayloadError(what)
+    if entry.kind == "tuf":
+        return 0
+    return 1 if entry.path.startswith(META) else 2
+
+
+class Body:
+    """The content of one entry as a binary stream that ends where the entry ends."""
+
+    def __init__(self, payload: PayloadReader, size: int) -> None:
+        """Begin at the payload's present position."""
+        self._payload = payload
+        self._left = size
+
+    def read(self, count: int = -1) -> bytes:
+        """Return the next bytes, none at the end of the entry."""
+        wanted = self._left if count < 0 else min(count, self._left)
+        data = self._payload.read(wanted) if wanted else b""
+        self._left -= len(data)
+        return data

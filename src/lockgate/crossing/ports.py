@@ -1,0 +1,135 @@
+"""What the crossing needs of others: a ledger on each side, supply roots, a cipher."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from lockgate.core.artifact import Digest
+from lockgate.core.sequence import LedgerEntry
+from lockgate.core.wire import Document
+
+
+class Aead(Protocol):
+    """An authenticated cipher under one key."""
+
+    def encrypt(self, nonce: bytes, data: bytes | bytearray, associated_data: bytes) -> bytes:
+        """Return ciphertext and tag."""
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes) -> bytes:
+        """Return the plaintext, or raise `cryptography.exceptions.InvalidTag`."""
+
+
+Cipher = Callable[[bytes], Aead]
+"""Makes the cipher for a key."""
+
+
+class Slot(Document, frozen=True):
+    """The number that the next crate gets, and what it follows."""
+
+    sequence: int
+    previous_sha256: Digest
+    void: dict[str, Digest]
+
+
+class SealLedger(ABC):
+    """The low side's ledger: which number was used for which crate.
+
+    A number that was begun and not finished is begun again by the next sealing: its unfinished
+    crate never left the partial folder and is discarded with its keys.
+    """
+
+    @abstractmethod
+    def peek(self) -> Slot:
+        """Return what `begin` would return, and change nothing."""
+
+    @abstractmethod
+    def begin(self) -> Slot:
+        """Reserve the next number."""
+
+    @abstractmethod
+    def finish(self, sequence: int, crate_sha256: str) -> None:
+        """Bind a reserved number to its crate, for ever.
+
+        Raises:
+            CrossingStateError: It is not reserved.
+
+        """
+
+    @abstractmethod
+    def sealed(self, sequence: int) -> str | None:
+        """Return the digest that a number is bound to, or None."""
+
+    @abstractmethod
+    def declare_void(self, sequence: int) -> None:
+        """Give up a crate that was sealed and never arrived; later crates list it as void.
+
+        Raises:
+            CrossingStateError: It was not sealed, or a crate after it was sealed and not given up.
+
+        """
+
+
+class Recorded(Document, frozen=True):
+    """When a crate's manifest was recorded, which expiry is judged by."""
+
+    sequence: int
+    crate_sha256: Digest
+    recorded: datetime
+
+
+class Held(Document, frozen=True):
+    """What opening a crate left in quarantine: the digests of the files below ``meta/``."""
+
+    sequence: int
+    crate_sha256: Digest
+    meta: dict[str, Digest]
+
+
+class Ledger(ABC):
+    """The high side's ledger and the trust state that moves with it."""
+
+    @abstractmethod
+    def entries(self) -> dict[int, LedgerEntry]:
+        """Return everything on record, by number."""
+
+    @abstractmethod
+    def recorded(self, sequence: int) -> Recorded | None:
+        """Return when a number's manifest was recorded."""
+
+    @abstractmethod
+    def held(self, sequence: int) -> Held | None:
+        """Return what opening a crate left, or None before that."""
+
+    @abstractmethod
+    def floor(self) -> datetime | None:
+        """Return the newest moment that a verified signature proved."""
+
+    @abstractmethod
+    def tuf(self) -> dict[str, bytes]:
+        """Return the newest trusted update metadata by file name."""
+
+    @abstractmethod
+    def record(self, entries: Sequence[LedgerEntry], recorded: Recorded, floor: datetime) -> None:
+        """Consume numbers and raise the floor, together.
+
+        Raises:
+            RecordExistsError: Another process consumed one of the numbers.
+
+        """
+
+    @abstractmethod
+    def quarantined(self, held: Held, tuf: Mapping[str, bytes]) -> None:
+        """Promote update metadata and the crossing's state, together."""
+
+
+class SupplyRoots(ABC):
+    """The supply roots that a side holds. They are only ever added to."""
+
+    @abstractmethod
+    def versions(self) -> list[bytes]:
+        """Return the roots, oldest first, unverified."""
+
+    @abstractmethod
+    def add(self, version: int, root: bytes) -> None:
+        """Keep a verified root; durable on return."""

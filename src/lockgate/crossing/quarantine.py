@@ -1,0 +1,132 @@
+"""From staged plaintext to quarantine: update metadata first, then every file hashed as it is written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, cast
+
+from lockgate.core.artifact import LOCK_FORMAT, Lock
+from lockgate.core.errors import LockgateError
+from lockgate.core.ports import Progress
+from lockgate.core.roots import Root
+from lockgate.core.wire import decode
+from lockgate.crossing.contents import check_collection, lock_targets
+from lockgate.crossing.errors import PayloadError, TargetMismatchError, TargetSetError
+from lockgate.crossing.payload import LOCK, LOCK_ATTESTATION, META, SBOM, TUF, Entry, PayloadReader
+from lockgate.store import BlobStore
+from lockgate.store.errors import BlobMismatchError, BlobTooLargeError
+from lockgate.trust.errors import WrongLaneError
+from lockgate.trust.tuf import Target
+from lockgate.trust.tuf import verify as verify_tuf
+
+META_LIMIT = 64 * 1024 * 1024
+"""Longest update metadata file and document below ``meta/`` that is read, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """What content is judged by: supply root, metadata trusted before, the moment, the lane."""
+
+    lane: str
+    root_bytes: bytes
+    root: Root
+    trusted: Mapping[str, bytes]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """What quarantining a payload gave: all targets, the lock, and the metadata to promote."""
+
+    targets: dict[str, Target]
+    lock: Lock
+    tuf: dict[str, bytes]
+
+    @property
+    def meta(self) -> dict[str, str]:
+        """Return the digests of the documents below ``meta/``."""
+        return {path: t.sha256 for path, t in self.targets.items() if path.startswith(META)}
+
+
+def quarantine(
+    payload: PayloadReader, blobs: BlobStore, authority: Authority, progress: Progress
+) -> Quarantined:
+    """Write a payload's files to quarantine, each hashed against the verified metadata.
+
+    The documents come first and are judged before any file of the lock is written.
+
+    Raises:
+        PayloadError: The payload is not what the format says.
+        UpdateMetadataError: TUF refuses its metadata.
+        TargetSetError: Payload, metadata, lock and attestation do not name the same files.
+        TargetMismatchError: A file does not hash to what the metadata says.
+
+    """
+    entries = payload.index()
+    files = {entry.path.removeprefix(TUF): _small(payload, entry) for entry in entries if entry.kind == "tuf"}
+    targets = verify_tuf(authority.root_bytes, files, authority.trusted, authority.at)
+    rest = [entry for entry in entries if entry.kind != "tuf"]
+    if {entry.path: Target(entry.size, entry.sha256) for entry in rest} != targets:
+        raise TargetSetError("The payload brings other files than the update metadata names.")
+    documents = [entry for entry in rest if entry.path.startswith(META)]
+    progress.start("quarantine", sum(entry.size for entry in rest))
+    _put(payload, documents, blobs, progress)
+    lock = judge_documents(blobs, targets, authority)
+    if lock_targets(lock) != {path: t for path, t in targets.items() if not path.startswith(META)}:
+        raise TargetSetError("The lock names other files than the update metadata.", path=LOCK)
+    _put(payload, rest[len(documents) :], blobs, progress)
+    progress.finish()
+    return Quarantined(targets, lock, files)
+
+
+def _small(payload: PayloadReader, entry: Entry) -> bytes:
+    if entry.size > META_LIMIT:
+        what = f"{entry.path} has {entry.size} bytes; at most {META_LIMIT} are read."
+        raise PayloadError(what, path=entry.path)
+    return payload.exactly(entry.size)
+
+
+def _put(payload: PayloadReader, entries: Sequence[Entry], blobs: BlobStore, progress: Progress) -> None:
+    for entry in entries:
+        stream = cast("BinaryIO", payload.body(entry))  # it has the one method that stores use
+        try:
+            blobs.put_stream(stream, expected=entry.sha256, limit=entry.size)
+        except (BlobMismatchError, BlobTooLargeError) as error:
+            what = f"{entry.path} does not hash to what the signed metadata says."
+            raise TargetMismatchError(what, path=entry.path, sha256=entry.sha256) from error
+        progress.advance(entry.size)
+
+
+def judge_documents(blobs: BlobStore, targets: Mapping[str, Target], authority: Authority) -> Lock:
+    """Return the lock after checking who attested it.
+
+    Args:
+        blobs: Holds the documents.
+        targets: Length and digest of each document below ``meta/`` (others are ignored).
+        authority: What they are judged by.
+
+    Raises:
+        TargetSetError: A document is missing, or another format of lock.
+        WrongLaneError: A lock of another lane.
+        EnvelopeError, SignatureError, …: No collector attested it.
+
+    """
+    for path in (LOCK, LOCK_ATTESTATION, SBOM):
+        if path not in targets:
+            what = f"The crate brings no {path}."
+            raise TargetSetError(what, path=path)
+    meta = {path: target.sha256 for path, target in targets.items() if path.startswith(META)}
+    attestation = blobs.read(meta[LOCK_ATTESTATION], limit=META_LIMIT)
+    try:
+        check_collection(attestation, meta, authority.root, authority.at)
+        lock = decode(Lock, blobs.read(meta[LOCK], limit=META_LIMIT), limit=META_LIMIT, name="lock")
+    except LockgateError as error:
+        error.where.setdefault("path", LOCK_ATTESTATION)
+        raise
+    if lock.lane != authority.lane:
+        what = f"The lock was collected for lane {lock.lane!r}, this side is on {authority.lane!r}."
+        raise WrongLaneError(what, path=LOCK)
+    if lock.format != LOCK_FORMAT:
+        what = f"The lock has the format {lock.format[:80]!r}, which this version does not read."
+        raise TargetSetError(what, path=LOCK)
+    return lock

@@ -1,0 +1,275 @@
+"""Decisions about an authentic crate.json. Pure: no file is touched here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lockgate.core.digests import sha256
+from lockgate.core.policy import Policy
+from lockgate.core.roots import Purpose, Root
+from lockgate.core.sequence import CrossingState, LedgerEntry, judge
+from lockgate.core.wire import decode
+from lockgate.crossing.errors import (
+    BaseMissingError,
+    ClockHeldError,
+    CrateExpiredError,
+    CrateGrammarError,
+    FutureCrateError,
+    ManifestError,
+    NotARecipientError,
+    OvertakenError,
+    ReceiveWindowError,
+    RecipientNotListedError,
+    RootsListError,
+    SealerMismatchError,
+)
+from lockgate.crossing.folder import naming
+from lockgate.crossing.format import (
+    CRATE_FILE,
+    CRATE_FORMAT,
+    CRATE_TYPE,
+    FULL,
+    MANIFEST_LIMIT,
+    NOTHING,
+    RECIPIENTS_LIMIT,
+    RECORDS_LIMIT,
+    ROOTS_FOLDER,
+    SHARDS_FILE,
+    TAG_SIZE,
+    VOID_LIMIT,
+    VOLUMES_LIMIT,
+    Manifest,
+    record_count,
+    root_name,
+    volume_name,
+)
+from lockgate.trust import dsse
+from lockgate.trust.errors import RootChainError, WrongLaneError
+from lockgate.trust.keys import RecipientKey
+from lockgate.trust.roots import advance_supply_root, load_supply_root, read_supply_root
+
+
+@dataclass(frozen=True, slots=True)
+class SupplyChain:
+    """The supply roots after reading roots/: the newest one, and those that are new to this side."""
+
+    data: bytes
+    root: Root
+    fresh: tuple[tuple[bytes, Root], ...]
+
+
+def follow_roots(held: Sequence[bytes], offered: Mapping[str, bytes], pin: str, lane: str) -> SupplyChain:
+    """Return the newest supply root, reached from the pinned one over both thresholds each time.
+
+    Args:
+        held: This side's versions, oldest first.
+        offered: What the crate brings, by version, oldest first.
+        pin: Digest of the first version.
+        lane: This side's lane.
+
+    Raises:
+        RootChainError: A version that is not signed by old and new holders, or a second root of a
+            version that is held.
+        RootsListError: A file is not named after its version.
+        PinMismatchError, WrongLaneError, RootFileError: See `trust.roots`.
+
+    """
+    first = load_supply_root(held[0], pin, lane)
+    known = [(held[0], first), *advance_supply_root(held[0], held[1:])]
+    by_version = {root.version: data for data, root in known}
+    data, root = known[-1]
+    newer = []
+    for version, candidate in offered.items():
+        with naming(f"{ROOTS_FOLDER}/{root_name(version)}"):
+            found = read_supply_root(candidate).version
+            if str(found) != version:
+                what = f"{root_name(version)} holds version {found} of the supply root."
+                raise RootsListError(what)
+            if found < first.version:
+                what = f"Version {found} is older than the pinned root."
+                raise RootChainError(what)
+            if found in by_version:
+                advance_supply_root(by_version[found], [candidate])
+            else:
+                newer.append(candidate)
+    fresh: list[tuple[bytes, Root]] = []
+    for candidate in newer:
+        with naming(f"{ROOTS_FOLDER}/{root_name(read_supply_root(candidate).version)}"):
+            fresh += advance_supply_root(data, [candidate])
+        data, root = fresh[-1]
+    return SupplyChain(data, root, tuple(fresh))
+
+
+def authenticate(envelope: bytes, supply: Root, at: datetime) -> Manifest:
+    """Return the manifest of a crate.json that its sealers signed.
+
+    Raises:
+        MalformedDocumentError, NotCanonicalError, TooLargeError, EnvelopeError: Not the one form
+            that its content has.
+        SignatureError, UnknownKeyError, KeyPurposeError, KeyExpiredError, ThresholdError: Not
+            signed by who has to.
+        SealerMismatchError: The named sealer did not sign.
+
+    """
+    with naming(CRATE_FILE):
+        opened = dsse.open_envelope(envelope, limit=MANIFEST_LIMIT)
+        dsse.verify(opened, supply, Purpose.SEALER, at, CRATE_TYPE)
+        manifest = decode(Manifest, opened.payload, limit=MANIFEST_LIMIT, name=CRATE_FILE)
+        sealer = manifest.sealer
+        if sealer.keyid not in opened.signatures or supply.keys[sealer.keyid].person != sealer.person:
+            what = f"crate.json names {sealer.person[:80]!r} as sealer, who did not sign it."
+            raise SealerMismatchError(what)
+    return manifest
+
+
+def demand_form(manifest: Manifest, lane: str, folder: str) -> None:
+    """Demand what this version reads, for this lane, consistent in itself.
+
+    Raises:
+        WrongLaneError: Sealed for another lane.
+        ManifestError: It contradicts itself or asks for what this version does not read.
+
+    """
+    with naming(CRATE_FILE):
+        if manifest.lane != lane:
+            what = f"The crate was sealed for lane {manifest.lane[:80]!r}, this side is on {lane!r}."
+            raise WrongLaneError(what)
+        if fault := _fault(manifest, folder):
+            raise ManifestError(fault)
+
+
+def demand_files(manifest: Manifest, roots: Mapping[str, bytes], names: frozenset[str]) -> None:
+    """Demand that the folder holds nothing that crate.json does not list.
+
+    Raises:
+        CrateGrammarError: A volume that is not listed.
+        RootsListError: roots/ holds other files than crate.json lists.
+
+    """
+    known = {CRATE_FILE, SHARDS_FILE, ROOTS_FOLDER, *(volume.name for volume in manifest.volumes)}
+    if foreign := sorted(names - known):
+        what = f"{foreign[0]} is not among the volumes that crate.json lists."
+        raise CrateGrammarError(what, file=foreign[0])
+    found = {version: sha256(data) for version, data in roots.items()}
+    for version in sorted(found.keys() | manifest.roots.keys()):
+        if found.get(version) != manifest.roots.get(version):
+            file = f"{ROOTS_FOLDER}/{root_name(version)}"
+            what = f"{file} is not the file that crate.json lists."
+            raise RootsListError(what, file=file)
+
+
+def _fault(manifest: Manifest, folder: str) -> str:
+    if manifest.format != CRATE_FORMAT or manifest.kind != FULL:
+        return f"This version reads full crates of {CRATE_FORMAT}, not {manifest.kind} {manifest.format}."
+    if manifest.folder != folder:
+        return f"The crate {manifest.folder} lies in a folder that is named {folder}."
+    counts = (
+        (len(manifest.volumes), VOLUMES_LIMIT),
+        (len(manifest.recipients), RECIPIENTS_LIMIT),
+        (len(manifest.void) + 1, VOID_LIMIT + 1),
+    )
+    if not all(1 <= count <= limit for count, limit in counts):
+        return "crate.json lists no or too many volumes, recipients or skipped numbers."
+    ids = [recipient.recipient for recipient in manifest.recipients]
+    if ids != sorted(set(ids)) or manifest.expires <= manifest.created:
+        return "The recipients are not in order, or the crate expires before it was created."
+    if any(not key.isdecimal() or str(int(key)) != key for key in manifest.void):
+        return "A skipped number is not written as a plain decimal."
+    return _volume_fault(manifest)
+
+
+def _volume_fault(manifest: Manifest) -> str:
+    for number, volume in enumerate(manifest.volumes, 1):
+        least = volume.plaintext_size + volume.records * TAG_SIZE
+        if (
+            volume.name != volume_name(number)
+            or not 1 <= volume.records < RECORDS_LIMIT
+            or volume.records != record_count(volume.plaintext_size)
+            or volume.size <= least
+        ):
+            return f"The sizes or the name of volume {number} contradict one another."
+    return ""
+
+
+def choose_key(manifest: Manifest, site: Root, keys: Sequence[RecipientKey], at: datetime) -> RecipientKey:
+    """Return this side's key that the crate is sealed to; every recipient must be a published one.
+
+    Raises:
+        RecipientNotListedError: A recipient that the site root does not publish.
+        NotARecipientError: None of our keys is among them.
+
+    """
+    with naming(CRATE_FILE):
+        for entry in manifest.recipients:
+            listed = site.recipients.get(entry.recipient)
+            if listed is None or listed.suite != entry.suite or at >= listed.expires:
+                what = (
+                    f"The crate is sealed to {entry.recipient[:16]}…, which the site root does not publish."
+                )
+                raise RecipientNotListedError(what, recipient=entry.recipient)
+        ours = {entry.recipient for entry in manifest.recipients}
+        for key in keys:
+            if key.recipient_id in ours:
+                return key
+        raise NotARecipientError("The crate is not sealed to any key of this side.")
+
+
+def demand_time(manifest: Manifest, policy: Policy, floor: datetime | None, at: datetime) -> None:
+    """Judge a crate that is about to be recorded by this side's clock.
+
+    Raises:
+        ClockHeldError: The clock is behind what was proved.
+        FutureCrateError: The crate is dated in the future.
+        CrateExpiredError: Past its expiry.
+        BaseMissingError: It builds on a snapshot (no crossing of this version does).
+
+    """
+    skew = timedelta(seconds=policy.skew_seconds)
+    with naming(CRATE_FILE):
+        if floor is not None and at + skew < floor:
+            what = f"The clock says {at:%Y-%m-%d %H:%M} UTC; {floor:%Y-%m-%d %H:%M} was proved before."
+            raise ClockHeldError(what)
+        if manifest.created > at + skew:
+            what = f"The crate is dated {manifest.created:%Y-%m-%d %H:%M} UTC."
+            raise FutureCrateError(what)
+        if at >= manifest.expires:
+            what = f"Crossing {manifest.sequence} expired on {manifest.expires:%Y-%m-%d %H:%M} UTC."
+            raise CrateExpiredError(what)
+        if manifest.base_sha256 != NOTHING:
+            what = f"Crossing {manifest.sequence} builds on a snapshot that is not held."
+            raise BaseMissingError(what, base=manifest.base_sha256)
+
+
+def demand_window(recorded: datetime, policy: Policy, at: datetime, sequence: int) -> None:
+    """Demand that volumes follow their crate.json within the policy's window.
+
+    Raises:
+        ReceiveWindowError: They did not.
+
+    """
+    window = timedelta(seconds=policy.receive_seconds)
+    if at > recorded + window:
+        what = f"Crossing {sequence} was recorded on {recorded:%Y-%m-%d}; its volumes came too late."
+        raise ReceiveWindowError(what)
+
+
+def next_entries(
+    ledger: Mapping[int, LedgerEntry], manifest: Manifest, crate_sha256: str
+) -> tuple[LedgerEntry, ...]:
+    """Return what recording the crate adds to the ledger; see `core.sequence.judge`.
+
+    Raises:
+        ReplayedCrateError, EquivocationError, SequenceGapError, BrokenChainError: By the ledger.
+        OvertakenError: A later crossing was opened already.
+
+    """
+    void = {int(number): digest for number, digest in manifest.void.items()}
+    with naming(CRATE_FILE):
+        entries = judge(ledger, manifest.sequence, crate_sha256, manifest.previous_sha256, void)
+        unopened = {CrossingState.RECORDED, CrossingState.VOID}
+        own = ledger.get(manifest.sequence)
+        later = [n for n, e in ledger.items() if n > manifest.sequence and e.state not in unopened]
+        if own is not None and own.state is CrossingState.RECORDED and later:
+            what = f"Crossing {max(later)} was opened already, and {manifest.sequence} is older."
+            raise OvertakenError(what)
+    return entries

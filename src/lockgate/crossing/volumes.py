@@ -1,0 +1,237 @@
+"""Sealing and opening the records of a volume, as streams."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from lockgate.core.errors import LockgateError
+from lockgate.core.ports import Entropy
+from lockgate.core.roots import Recipient
+from lockgate.core.wire import decode
+from lockgate.crossing.errors import (
+    CommitmentError,
+    HeaderContentError,
+    HeaderDamagedError,
+    RecordDamagedError,
+    SealerFaultError,
+    VolumeExtendedError,
+    VolumeTruncatedError,
+)
+from lockgate.crossing.folder import CrateFile
+from lockgate.crossing.format import (
+    BULK_SUITE,
+    CRATE_FORMAT,
+    HEADER_LIMIT,
+    KEY_SIZE,
+    NONCE_PREFIX,
+    RECORD_SIZE,
+    TAG_SIZE,
+    VOLUME_MAGIC,
+    Binding,
+    Manifest,
+    VolumeEntry,
+    VolumeHeader,
+    header_block,
+    nonce,
+    record_length,
+)
+from lockgate.crossing.layout import PlannedVolume
+from lockgate.crossing.payload import PayloadSource
+from lockgate.crossing.pipeline import Stage
+from lockgate.crossing.ports import Aead, Cipher
+from lockgate.crossing.shards import VolumeShards
+from lockgate.trust.keys import RecipientKey
+from lockgate.trust.sealing import unwrap, wrap
+
+
+def aes_gcm(key: bytes) -> Aead:
+    """Return AES-256-GCM under a key (NIST SP 800-38D)."""
+    return AESGCM(key)
+
+
+@dataclass(frozen=True, slots=True)
+class CrateKeys:
+    """What volume keys are made from and for."""
+
+    lane: str
+    crate: str
+    sealer: str
+    recipients: Mapping[str, Recipient]
+    entropy: Entropy
+    cipher: Cipher = aes_gcm
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One piece of a volume as it is written: the header block, then the records."""
+
+    volume: int
+    data: bytes
+    digest: bytes
+    commitment: str = ""
+
+
+def plaintext_records(source: PayloadSource, volumes: Sequence[PlannedVolume]) -> Iterator[bytearray]:
+    """Yield the plaintext of every record of every volume, in order."""
+    for volume in volumes:
+        for number in range(volume.records):
+            record = bytearray(record_length(volume.plaintext_size, number))
+            source.fill(memoryview(record))
+            yield record
+    source.finish()
+
+
+def sealed_shards(
+    records: Iterator[bytearray], volumes: Sequence[PlannedVolume], keys: CrateKeys
+) -> Iterator[Shard]:
+    """Yield header block and sealed records of every volume; each volume gets a fresh key."""
+    for volume in volumes:
+        binding = Binding(keys.lane, keys.crate, volume.number)
+        key, prefix = keys.entropy(KEY_SIZE), keys.entropy(NONCE_PREFIX)
+        header = _header(binding, key, prefix, keys)
+        yield Shard(volume.number, header, hashlib.sha256(header).digest(), binding.commitment(key))
+        cipher, aad = keys.cipher(key), binding.aad
+        for number in range(volume.records):
+            last = number == volume.records - 1
+            # The cipher reads the buffer in place; a copy into bytes would cost as much as sealing.
+            sealed = cipher.encrypt(nonce(prefix, number, last=last), next(records), aad)
+            yield Shard(volume.number, sealed, hashlib.sha256(sealed).digest())
+    # Only now is the last file judged: its end lies behind the last record.
+    for _ in records:
+        raise SealerFaultError("There are more records than were planned.")
+
+
+def _header(binding: Binding, key: bytes, prefix: bytes, keys: CrateKeys) -> bytes:
+    wrapped = {
+        name: wrap(key, recipient, binding.key_info(recipient.suite, name, keys.sealer))
+        for name, recipient in keys.recipients.items()
+    }
+    header = VolumeHeader(
+        format=CRATE_FORMAT,
+        lane=binding.lane,
+        crate=binding.crate,
+        volume=binding.volume,
+        suite=BULK_SUITE,
+        record_size=RECORD_SIZE,
+        nonce=prefix.hex(),
+        keys={name: base64.standard_b64encode(data).decode() for name, data in wrapped.items()},
+    )
+    return header_block(header)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeOpening:
+    """One volume that is to be opened: what crate.json and shards.idx say of it, and our key."""
+
+    manifest: Manifest
+    number: int
+    shards: VolumeShards
+    key: RecipientKey
+    cipher: Cipher = aes_gcm
+
+    @property
+    def entry(self) -> VolumeEntry:
+        """Return the volume's line in crate.json."""
+        return self.manifest.volumes[self.number - 1]
+
+    @property
+    def binding(self) -> Binding:
+        """Return the volume's place."""
+        return Binding(self.manifest.lane, self.manifest.crate, self.number)
+
+    def plaintext(self, file: CrateFile) -> Iterator[bytes]:
+        """Yield the plaintext of the records, each after its hash and its tag were checked.
+
+        Raises:
+            VolumeTruncatedError, VolumeExtendedError: Another length than crate.json says.
+            HeaderDamagedError, RecordDamagedError: Altered; the error names the byte range.
+            HeaderContentError, UnwrapError, CommitmentError, SealerFaultError: The sealer's fault.
+
+        """
+        self._demand_length(file)
+        aead, prefix = self._key(file)
+        aad, count = self.binding.aad, self.entry.records
+        with Stage(self._sealed_records(file)) as sealed:
+            for number, data in enumerate(sealed):
+                try:
+                    yield aead.decrypt(nonce(prefix, number, last=number == count - 1), data, aad)
+                except InvalidTag as error:
+                    what = f"Record {number} of {file.name} arrived undamaged and does not decrypt."
+                    offset = self._offset(number)
+                    raise SealerFaultError(what, file=file.name, offset=offset, length=len(data)) from error
+
+    def _offset(self, number: int) -> int:
+        return self.shards.header_size + number * (RECORD_SIZE + TAG_SIZE)
+
+    def _demand_length(self, file: CrateFile) -> None:
+        expected = self.entry.size
+        if file.size < expected:
+            what = f"{file.name} ends {expected - file.size} bytes early."
+            raise VolumeTruncatedError(what, file=file.name, offset=file.size, length=expected - file.size)
+        if file.size > expected:
+            what = f"{file.name} has {file.size - expected} bytes that nobody sealed."
+            raise VolumeExtendedError(what, file=file.name, offset=expected, length=file.size - expected)
+
+    def _sealed_records(self, file: CrateFile) -> Iterator[bytes]:
+        for number in range(self.entry.records):
+            offset = self._offset(number)
+            length = record_length(self.entry.plaintext_size, number) + TAG_SIZE
+            data = file.read(offset, length)
+            if hashlib.sha256(data).digest() != self.shards.digest(number + 1):
+                what = f"Record {number} of {file.name} was altered."
+                raise RecordDamagedError(what, file=file.name, offset=offset, length=length)
+            yield data
+
+    def _key(self, file: CrateFile) -> tuple[Aead, bytes]:
+        block = file.read(0, self.shards.header_size)
+        if hashlib.sha256(block).digest() != self.shards.digest(0):
+            what = f"The header of {file.name} was altered."
+            raise HeaderDamagedError(what, file=file.name, offset=0, length=self.shards.header_size)
+        header = self._header(block, file.name)
+        suite = next(r.suite for r in self.manifest.recipients if r.recipient == self.key.recipient_id)
+        info = self.binding.key_info(suite, self.key.recipient_id, self.manifest.sealer.keyid)
+        key = unwrap(_unb64(header.keys[self.key.recipient_id], file.name), self.key, info)
+        if len(key) != KEY_SIZE or self.binding.commitment(key) != self.entry.commitment:
+            what = f"The key of {file.name} is not the one that crate.json commits to."
+            raise CommitmentError(what, file=file.name, offset=0, length=self.shards.header_size)
+        return self.cipher(key), bytes.fromhex(header.nonce)
+
+    def _header(self, block: bytes, name: str) -> VolumeHeader:
+        start = len(VOLUME_MAGIC) + 4
+        size = int.from_bytes(block[len(VOLUME_MAGIC) : start], "big")
+        if not block.startswith(VOLUME_MAGIC) or size != len(block) - start:
+            what = f"The header of {name} has another form than the format says."
+            raise HeaderContentError(what, file=name, offset=0, length=len(block))
+        try:
+            header = decode(VolumeHeader, block[start:], limit=HEADER_LIMIT, name="volume header")
+        except LockgateError as error:
+            what = f"The header of {name} is refused: {error.what}"
+            raise HeaderContentError(what, file=name, offset=start, length=size) from error
+        expected = VolumeHeader(
+            format=CRATE_FORMAT,
+            lane=self.manifest.lane,
+            crate=self.manifest.crate,
+            volume=self.number,
+            suite=BULK_SUITE,
+            record_size=RECORD_SIZE,
+            nonce=header.nonce,
+            keys=header.keys,
+        )
+        listed = {recipient.recipient for recipient in self.manifest.recipients}
+        if header != expected or set(header.keys) != listed:
+            what = f"The header of {name} is of another volume, crate or lane than crate.json."
+            raise HeaderContentError(what, file=name, offset=start, length=size)
+        return header
+
+
+def _unb64(text: str, name: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        what = f"A wrapped key in {name} is not base64."
+        raise HeaderContentError(what, file=name) from error
