@@ -7,15 +7,15 @@ from pathlib import Path
 from lockgate.app.settings import Side
 from lockgate.app.trust import audit_log, signer_from, supply_root, utc_now
 from lockgate.collect import Collected, PipPackages, UrlWeb, collect
-from lockgate.core.artifact import Digest, Lock
+from lockgate.core.artifact import Lock
 from lockgate.core.digests import sha256
 from lockgate.core.errors import InputError, LockgateError
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
-from lockgate.core.wire import Document, decode, encode
+from lockgate.core.wire import decode, encode
+from lockgate.crossing.contents import attest_collection
 from lockgate.store import FileBlobs
 from lockgate.store.blobs import sync_folder
-from lockgate.trust.attest import COLLECTION, attest
 
 LOCK_NAME = "lock.json"
 SBOM_NAME = "sbom.cdx.json"
@@ -27,15 +27,6 @@ class NotCollectedError(InputError):
 
     code = "LG-1f05"
     advice = "Run `lockgate collect MANIFEST` first."
-
-
-class CollectionFacts(Document, frozen=True):
-    """What the collector states: which manifest gave which lock and bill of materials."""
-
-    manifest_sha256: Digest
-    lock_sha256: Digest
-    sbom_sha256: Digest
-    artifacts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +79,8 @@ def _previous(side: Side) -> Lock | None:
 def _keep(side: Side, found: Collected) -> None:
     """Sign and write the three files; the lock last, so that it never lacks its signature."""
     lock = encode(found.lock)
-    facts = CollectionFacts(
-        manifest_sha256=found.lock.manifest_sha256,
-        lock_sha256=sha256(lock),
-        sbom_sha256=sha256(found.sbom),
-        artifacts=len(found.lock.artifacts),
-    )
     signer = signer_from(side.home.keys, Purpose.COLLECTOR, supply_root(side)[1])
-    subjects = {f"meta/{LOCK_NAME}": facts.lock_sha256, f"meta/{SBOM_NAME}": facts.sbom_sha256}
-    attestation = attest(subjects, COLLECTION, facts, signer)
+    attestation = attest_collection(found.lock, found.sbom, signer)
     folder = side.home.locks
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in ((SBOM_NAME, found.sbom), (ATTESTATION_NAME, attestation), (LOCK_NAME, lock)):

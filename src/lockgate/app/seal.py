@@ -1,0 +1,61 @@
+"""Sealing on the low side: what was collected becomes a crate for the site's recipients."""
+
+from datetime import timedelta
+
+from lockgate.app.collect import current_lock
+from lockgate.app.settings import Side
+from lockgate.app.trust import audit_log, signer_from, site_root, supply_root, supply_root_versions, utc_now
+from lockgate.core.errors import LockgateError
+from lockgate.core.ports import Progress
+from lockgate.core.roots import Purpose
+from lockgate.crossing.contents import SealRequest
+from lockgate.crossing.ledger import RecordSealLedger
+from lockgate.crossing.seal import Plan, SealedCrate, Sealer, SealerParts
+from lockgate.store import FileBlobs, open_records
+from lockgate.trust.tuf import TufSigners
+
+
+def _sealer(side: Side) -> Sealer:
+    supply = supply_root(side)[1]
+    keys = {
+        p: signer_from(side.home.keys, p, supply) for p in Purpose if (side.home.keys / f"{p}.pem").is_file()
+    }
+    return Sealer(
+        SealerParts(
+            lane=side.lane,
+            blobs=FileBlobs(side.home.blobs),
+            ledger=RecordSealLedger(open_records(side.home.records_url)),
+            roots=supply_root_versions(side),
+            site=site_root(side, utc_now()),
+            signers=(keys[Purpose.SEALER],),
+            tuf=TufSigners(keys[Purpose.TARGETS], keys[Purpose.SNAPSHOT], keys[Purpose.TIMESTAMP]),
+            outbox=side.home.outbox,
+            volume_bytes=side.settings.seal.volume_bytes,
+            valid=timedelta(days=side.settings.seal.expires_days),
+            clock=utc_now,
+        )
+    )
+
+
+def _request(side: Side) -> SealRequest:
+    collected = current_lock(side)
+    return SealRequest(lock=collected.lock, lock_attestation=collected.attestation, sbom=collected.sbom)
+
+
+def plan_crate(side: Side) -> Plan:
+    """Return what sealing would write; nothing is written."""
+    return _sealer(side).plan(_request(side))
+
+
+def seal_crate(side: Side, progress: Progress) -> SealedCrate:
+    """Seal the current lock into the outbox, recorded before and after."""
+    log = audit_log(side)
+    intent = log.intent("seal")
+    try:
+        side.home.outbox.mkdir(parents=True, exist_ok=True)
+        crate = _sealer(side).seal(_request(side), progress)
+    except LockgateError as error:
+        log.outcome(intent, "refused", code=error.code, error=error.what)
+        raise
+    log.outcome(intent, "done", crossing=crate.manifest.sequence, crate=crate.crate_sha256)
+    return crate
