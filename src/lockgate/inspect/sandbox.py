@@ -15,9 +15,9 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from lockgate.inspect.errors import (
@@ -32,18 +32,16 @@ from lockgate.inspect.ports import Job, Sandbox
 from lockgate.inspect.tally import printable
 from lockgate.inspect.worker import READY
 
-PACKAGES = (
-    "msgspec",
-    "jinja2",
-    "markupsafe",
-    "markdown_it",
-    "mdurl",
-    "pypdfium2",
-    "pypdfium2_cfg",
-    "pypdfium2_raw",
-    "selectolax",
-)
-"""Third-party packages that parsers import; no other is visible inside."""
+DISTRIBUTIONS = {
+    "msgspec": ("msgspec",),
+    "jinja2": ("jinja2",),
+    "markupsafe": ("markupsafe",),
+    "markdown-it-py": ("markdown_it",),
+    "mdurl": ("mdurl",),
+    "pypdfium2": ("pypdfium2", "pypdfium2_cfg", "pypdfium2_raw"),
+    "selectolax": ("selectolax",),
+}
+"""Distribution → packages that parsers import; no other third-party code is visible inside."""
 
 _BOOT = "import sys; sys.path[:0] = ['/code', '/site']; from lockgate.inspect.worker import main; main()"
 _ENTRY = re.compile(r"lockgate(?:\.[a-z][a-z0-9_]*)+:[a-z][a-z0-9_]*")
@@ -78,14 +76,16 @@ class BubblewrapSandbox(Sandbox):
         self,
         *,
         program: str = "bwrap",
-        packages: Sequence[str] = PACKAGES,
+        distributions: Mapping[str, Sequence[str]] = DISTRIBUTIONS,
+        code: Path = Path(__file__).parents[1],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Find bubblewrap and lay out what the worker sees.
 
         Args:
             program: Name or path of bubblewrap.
-            packages: Importable third-party packages that the worker may see.
+            distributions: Third-party packages that the worker may see, by distribution.
+            code: Folder of our own package.
             monotonic: Clock that deadlines are measured by, in seconds.
 
         Raises:
@@ -98,7 +98,7 @@ class BubblewrapSandbox(Sandbox):
             raise SandboxUnavailableError(what)
         self._bwrap = found
         self._monotonic = monotonic
-        self._layout = tuple(_layout(packages))
+        self._layout = tuple(_layout(distributions, code))
 
     def describe(self) -> dict[str, str]:
         """Return the layers of the isolation."""
@@ -204,7 +204,7 @@ def open_regular(file: Path) -> int:
     return descriptor
 
 
-def _layout(packages: Sequence[str]) -> Iterator[str]:
+def _layout(distributions: Mapping[str, Sequence[str]], code: Path) -> Iterator[str]:
     """Yield bubblewrap's arguments and the interpreter's, up to the worker's own."""
     yield from ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
     yield from ("--uid", _NOBODY, "--gid", _NOBODY, "--hostname", "lockgate", "--clearenv")
@@ -221,10 +221,22 @@ def _layout(packages: Sequence[str]) -> Iterator[str]:
     for path in (interpreter, Path(sysconfig.get_path("stdlib")), shared):
         if path.exists():
             yield from ("--ro-bind", str(path), str(path))
-    yield from ("--ro-bind", str(Path(__file__).parents[1]), "/code/lockgate")
-    for package in packages:
-        spec = find_spec(package)
-        for folder in (spec.submodule_search_locations or ())[:1] if spec else ():
-            yield from ("--ro-bind", folder, f"/site/{package}")
+    yield from ("--ro-bind", str(code), "/code/lockgate")
+    for name, packages in distributions.items():
+        for path in _folders(name, packages):
+            yield from ("--ro-bind", str(path), f"/site/{path.name}")
     yield from ("--remount-ro", "/", "--chdir", "/", "--")
     yield from (str(interpreter), "-I", "-S", "-B", "-X", "utf8", "-c", _BOOT)
+
+
+def _folders(name: str, packages: Sequence[str]) -> Iterator[Path]:
+    """Yield the folders of a distribution's packages and of its metadata."""
+    try:
+        found = distribution(name)
+    except PackageNotFoundError as error:
+        what = f"The distribution {name}, which parsers need, is not installed."
+        raise SandboxUnavailableError(what) from error
+    for package in packages:
+        yield Path(str(found.locate_file(package)))
+    info = next(file for file in found.files or () if file.match("*.dist-info/METADATA"))
+    yield Path(str(found.locate_file(info))).parent

@@ -1,0 +1,69 @@
+"""``lockgate inspect``: what a file is, whether every byte of it was understood, what was found."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from lockgate.cli.shared import JsonOption, human, out
+from lockgate.core.artifact import Kind
+
+if TYPE_CHECKING:
+    from lockgate.app.inspection import Inspected
+
+app = typer.Typer(help="Inspect any file in the sandbox.")
+
+STYLES = {"clean": "green", "opaque": "cyan", "findings": "red", "incomplete": "yellow"}
+SEVERITIES = {"info": "dim", "low": "yellow", "medium": "yellow", "high": "red", "critical": "bold red"}
+NOT_GOOD = 4
+
+
+@app.command()
+def inspect(
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders of files.")],
+    kind: Annotated[Kind | None, typer.Option(help="What they are (default: by the extension).")] = None,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes at a time; 0: one for each processor.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Inspect files, each in a sandboxed process of its own; with --json, one line for each.
+
+    Ends with status 0 only when each is clean, or opaque, without a finding.
+
+    Example: lockgate inspect wheels/ model.gguf --json
+    """
+    from lockgate.app.inspection import files_below, inspect_paths
+
+    good = True
+    for result in inspect_paths(files_below(paths), kind, jobs):
+        good &= result.good
+        if as_json:
+            sys.stdout.write(json.dumps(_line(result), ensure_ascii=True) + "\n")
+        else:
+            _show(result)
+    if not good:
+        raise typer.Exit(NOT_GOOD)
+
+
+def _line(result: "Inspected") -> dict[str, Any]:
+    import msgspec
+
+    verdict: dict[str, Any] = msgspec.to_builtins(result.verdict)
+    return {**verdict, "path": str(result.path), "seconds": round(result.seconds, 3)}
+
+
+def _show(result: "Inspected") -> None:
+    verdict = result.verdict
+    kinds = f" ({', '.join(verdict.opaque)})" if verdict.opaque else ""
+    share = f"{verdict.covered} of {verdict.size} bytes understood"
+    outcome = f"[{STYLES[verdict.outcome]}]{verdict.outcome}[/]"
+    out.print(
+        f"{outcome}{kinds} {escape(str(result.path))}: {verdict.detected}, {human(verdict.size)},"
+        f" {share}, {result.seconds:.1f} s"
+    )
+    for found in verdict.findings:
+        style = SEVERITIES[found.severity]
+        place = f" {found.where}" if found.where else ""
+        out.print(f"  [{style}]{found.severity} {found.code}[/]{escape(f'{place}: {found.why}')}")
