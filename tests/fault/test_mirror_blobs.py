@@ -1,6 +1,7 @@
 """Whoever can write to the blob folder can stop the mirror, not make it serve something else."""
 
 import asyncio
+import hashlib
 import json
 import os
 import threading
@@ -241,4 +242,19 @@ def test_a_store_that_cannot_open_a_file_says_so_without_its_path(tmp_path):
     with pytest.raises(MissingBlobError) as caught:
         blobs.present("0" * 64, 1)
     assert str(tmp_path) not in str(caught.value)
+    blobs.close()
+
+
+def test_no_link_is_followed_even_to_the_right_bytes(tmp_path):
+    """A store that only names the file (it checks nothing) is the one that servers use."""
+    (tmp_path / "real").write_bytes(b"data")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+
+    class Links:
+        def path(self, digest):
+            return tmp_path / "link"
+
+    blobs = VerifiedBlobs(Links(), lambda _: None)
+    with pytest.raises(MissingBlobError):
+        asyncio.run(blobs.open(hashlib.sha256(b"data").hexdigest(), 4))
     blobs.close()

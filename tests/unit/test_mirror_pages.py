@@ -64,7 +64,7 @@ def test_simple_json_has_what_the_peps_demand(site):
 
 def test_simple_html_says_the_same_as_the_json(site):
     wheel = build_wheel("box", "1", requires_python=">=3.9,<4")
-    site.add_wheels("box", "1", wheel, requires_python=">=3.9,<4", yanked="")
+    site.add_wheels("box", "1", wheel, requires_python=">=3.9,<4", yanked="broken")
     made = pages(site)
     html = Links(made["simple/box/index.html"].body)
     entry = json.loads(made["simple/box/index.json"].body)["files"][0]
@@ -73,8 +73,7 @@ def test_simple_html_says_the_same_as_the_json(site):
     assert link["href"] == f"{entry['url']}#sha256={wheel.sha256}"
     assert link["data-requires-python"] == entry["requires-python"] == ">=3.9,<4"
     assert link["data-core-metadata"] == f"sha256={entry['core-metadata']['sha256']}"
-    assert link["data-yanked"] == ""
-    assert entry["yanked"] is True
+    assert link["data-yanked"] == entry["yanked"] == "broken"
     root = Links(made["simple/index.html"].body)
     assert [a["href"] for a in root.links] == ["box/"]
     assert json.loads(made["simple/index.json"].body)["projects"] == [{"name": "box"}]
@@ -275,3 +274,11 @@ def test_a_snapshot_of_nothing_has_empty_lists(site):
         "simple/index.html",
         "simple/index.json",
     ]
+
+
+def test_two_protocols_cannot_claim_one_page(site, monkeypatch):
+    from lockgate.mirror import files, pypi
+
+    monkeypatch.setattr(files, "generate", pypi.generate)
+    with pytest.raises(AmbiguousSnapshotError, match="Two pages"):
+        pages(site)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import socket
 
 import pytest
 
@@ -365,3 +366,22 @@ def test_the_server_starts_with_nothing_published(tmp_path):
             return await asking(app, "/healthz")
 
     assert asyncio.run(run()).status == 503
+
+
+def test_a_port_that_somebody_listens_on_is_refused():
+    """The server itself would share it silently (SO_REUSEPORT)."""
+    from lockgate.mirror import CannotListenError, serve
+
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(CannotListenError, match="cannot listen"):
+            serve("nowhere:nothing", "127.0.0.1", taken.getsockname()[1])
+
+
+def test_the_room_has_no_other_names():
+    import lockgate.mirror
+
+    assert all(hasattr(lockgate.mirror, name) for name in lockgate.mirror.__all__)
+    assert not hasattr(lockgate.mirror, "nothing_of_this_name")

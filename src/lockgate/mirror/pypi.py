@@ -43,7 +43,7 @@ class Distribution:
     metadata: ArtifactFile | None
     provenance: ArtifactFile | None
     requires_python: str
-    yanked: str | None
+    yanked: str
 
     @property
     def filename(self) -> str:
@@ -118,7 +118,7 @@ def _of_artifact(entry: Admitted) -> Iterator[Distribution]:
             metadata=beside.get(file.path + METADATA_SUFFIX),
             provenance=beside.get(file.path + PROVENANCE_SUFFIX),
             requires_python=artifact.attributes.get("requires-python", ""),
-            yanked=artifact.attributes.get("yanked"),
+            yanked=artifact.attributes.get("yanked", ""),
         )
 
 
@@ -148,7 +148,7 @@ def _json_file(d: Distribution) -> dict[str, object]:
         "size": d.file.size,
         "core-metadata": core,
         "data-dist-info-metadata": core,
-        "yanked": False if d.yanked is None else (d.yanked or True),
+        "yanked": d.yanked or False,
     }
     if d.requires_python:
         entry["requires-python"] = d.requires_python
@@ -167,7 +167,7 @@ def _html_link(d: Distribution) -> str:
         facts["data-core-metadata"] = facts["data-dist-info-metadata"] = f"sha256={d.metadata.sha256}"
     if d.provenance:
         facts["data-provenance"] = f"../../{d.address}{PROVENANCE_SUFFIX}"
-    if d.yanked is not None:
+    if d.yanked:
         facts["data-yanked"] = d.yanked
     attributes = " ".join(f'{key}="{escape(value)}"' for key, value in facts.items())
     return f"<a {attributes}>{escape(d.filename)}</a>"
