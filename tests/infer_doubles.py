@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import aiohttp
@@ -234,14 +235,29 @@ def sends_then_hangs(*data: bytes) -> Behaviour:
 
 
 def crashes_after(*data: bytes) -> Behaviour:
-    """Send these bytes and cut the connection in the middle of the chunked body."""
+    """Send these bytes, wait for `go`, and cut the connection in the middle of the chunked body."""
 
-    async def behave(_: "FakeServer", request: web.Request, __: dict[str, Any]) -> web.StreamResponse:
+    async def behave(server: "FakeServer", request: web.Request, _: dict[str, Any]) -> web.StreamResponse:
         response = await begin(request)
         for part in data:
             await response.write(part)
+        await server.go.wait()
         assert request.transport is not None
         request.transport.abort()
+        return response
+
+    return behave
+
+
+def sends_on_go(first: bytes, *data: bytes) -> Behaviour:
+    """Send some bytes, wait for `go`, and send the others."""
+
+    async def behave(server: "FakeServer", request: web.Request, _: dict[str, Any]) -> web.StreamResponse:
+        response = await begin(request)
+        await response.write(first)
+        await server.go.wait()
+        for part in data:
+            await response.write(part)
         return response
 
     return behave
@@ -271,6 +287,7 @@ class FakeServer:
         self.words: Sequence[str] = ("Hello", " there", ".")
         self.bodies: list[dict[str, Any]] = []
         self.sent = asyncio.Event()
+        self.go = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.url = ""
 
@@ -278,9 +295,12 @@ class FakeServer:
         self.bodies.append(await request.json())
         try:
             return await self.behaviour(self, request, self.bodies[-1])
-        except (asyncio.CancelledError, ConnectionError):
+        except asyncio.CancelledError:
             self.cancelled.set()
             raise
+        except ConnectionError:
+            self.cancelled.set()
+            return web.Response()
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -290,6 +310,7 @@ class FakeServer:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_get("/health", self._health)
+        self.loop = asyncio.get_running_loop()
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -489,6 +510,19 @@ def text_of(chunks: list[Any]) -> str:
     """Return the text of a stream's chunks."""
     deltas = [c["choices"][0]["delta"] for c in chunks if isinstance(c, dict) and c.get("choices")]
     return "".join(delta.get("content", "") for delta in deltas)
+
+
+def proc(pid: int | None, name: str) -> str:
+    """Return what the kernel says of a process; nothing when there is none."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def open_descriptors() -> int:
+    """Return how many descriptors this process has."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -274,7 +274,8 @@ class LlamaEngine(Engine):
                 return
             if loop.time() - began >= self._config.stable_seconds:
                 pause = self._config.backoff_seconds
-            self._state, self._detail = EngineState.RESTARTING, why
+            if self._process is not None:  # else it did not start, which the state says already
+                self._state, self._detail = EngineState.RESTARTING, why
             _logger.warning("engine restarts", reason=why, pause_seconds=pause)
             await self._end()
             if await self._told_to_stop(pause):

@@ -1,0 +1,107 @@
+"""Receipts: both stores keep the same promises, and the real audit log proves what they say."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from infer_doubles import NOW, Counting, MemorySource, admitted, loaded, make_key
+from lockgate.audit import AuditLog
+from lockgate.core.errors import NotCanonicalError
+from lockgate.core.wire import digest_of
+from lockgate.infer import FileReceipts, MemoryReceipts, Message, ReceiptStore, Usage
+from lockgate.infer.errors import UnknownReceiptError
+from lockgate.infer.receipts import Asked, ReceiptBook, Status
+from lockgate.store import MemoryRecords
+
+
+@pytest.fixture(params=["memory", "files"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ReceiptStore:
+    return MemoryReceipts() if request.param == "memory" else FileReceipts(tmp_path / "receipts")
+
+
+ID = "ab" * 16
+
+
+def test_a_receipt_is_kept_once(store: ReceiptStore) -> None:
+    assert store.get(ID) is None
+    store.put(ID, b"{}", b"key")
+    assert store.get(ID) == (b"{}", b"key")
+    with pytest.raises(FileExistsError):
+        store.put(ID, b"other", b"key")
+    assert store.get(ID) == (b"{}", b"key")
+
+
+def test_files_are_private_and_the_key_can_be_erased_alone(tmp_path: Path) -> None:
+    store = FileReceipts(tmp_path)
+    store.put(ID, b"{}", b"key")
+    files = sorted((tmp_path / "ab").iterdir())
+    assert [f.suffix for f in files] == [".json", ".key"]
+    assert all(f.stat().st_mode & 0o777 == 0o600 for f in files)
+    files[1].unlink()
+    assert store.get(ID) == (b"{}", b"")
+
+
+def asked(entropy: Counting) -> Asked:
+    _, key = make_key(entropy)
+    return Asked(key, MemorySource().view, admitted(), loaded(), [Message("user", "Hi")], None)
+
+
+def test_the_audit_log_binds_the_receipt(store: ReceiptStore) -> None:
+    async def run() -> None:
+        audit = AuditLog(MemoryRecords(), "lockgate/tests/high", lambda: NOW)
+        entropy = Counting()
+        with ThreadPoolExecutor(1) as executor:
+            book = ReceiptBook(audit, store, lambda: NOW, entropy, executor)
+            request = asked(entropy)
+            record = book.record(request)
+            assert await record.opened() == 0
+            record.add("Hello")
+            usage = Usage(prompt_tokens=1, completion_tokens=2)
+            stored = await record.close(Status.ANSWERED, usage=usage)
+            again = await record.close(Status.FAILED, usage=Usage())
+            assert again == stored
+            found = await book.find(record.id, request.key)
+        assert found["receipt"] == stored.receipt
+        assert audit.size() == 2
+        audit.verify()
+        event = audit.event(stored.outcome_leaf)
+        assert event["status"] == "answered"
+        assert event["facts"]["receipt_sha256"] == digest_of(stored.receipt)
+        assert audit.event(stored.receipt.intent_leaf)["facts"]["receipt"] == record.id
+
+    asyncio.run(run())
+
+
+def test_a_record_that_is_closed_unopened_is_opened_first(store: ReceiptStore) -> None:
+    async def run() -> None:
+        audit = AuditLog(MemoryRecords(), "lockgate/tests/high", lambda: NOW)
+        entropy = Counting()
+        with ThreadPoolExecutor(1) as executor:
+            book = ReceiptBook(audit, store, lambda: NOW, entropy, executor)
+            book.record(asked(entropy)).close(Status.CANCELLED, usage=Usage())
+            await book.settled()
+        assert [event["kind"] for _, event in audit.events()] == ["intent", "outcome"]
+
+    asyncio.run(run())
+
+
+def test_a_damaged_receipt_is_not_shown(tmp_path: Path) -> None:
+    async def run() -> None:
+        store = FileReceipts(tmp_path)
+        audit = AuditLog(MemoryRecords(), "lockgate/tests/high", lambda: NOW)
+        entropy = Counting()
+        with ThreadPoolExecutor(1) as executor:
+            book = ReceiptBook(audit, store, lambda: NOW, entropy, executor)
+            request = asked(entropy)
+            record = book.record(request)
+            await record.close(Status.ANSWERED, usage=Usage())
+            path = tmp_path / record.id[:2] / f"{record.id}.json"
+            path.write_bytes(path.read_bytes() + b" ")
+            with pytest.raises(NotCanonicalError):
+                await book.find(record.id, request.key)
+            with pytest.raises(UnknownReceiptError):
+                await book.find("A" * 32, request.key)
+
+    asyncio.run(run())
