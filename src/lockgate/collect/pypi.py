@@ -102,7 +102,8 @@ def resolve(room: Room, requests: Iterable[tuple[Request, str]]) -> list[Found]:
             room.progress.finish()
         for wheel in answer.wheels:
             listed = pages.look(wheel, answer.pages.get(wheel.project, ()))
-            found.setdefault((wheel.filename, wheel.sha256), Found(wheel, request, label, listed))
+            one = found.setdefault((wheel.filename, wheel.sha256), Found(wheel, request, label, listed))
+            _demand_one_label(wheel, {one.label, label})
     return list(found.values())
 
 
@@ -158,9 +159,7 @@ def purl_of(wheel: Wheel) -> PackageURL:
 
 
 def _artifact(room: Room, name: str, version: str, group: list[Found]) -> Artifact:
-    if len({one.label for one in group}) > 1:
-        what = f"{name} {version} stands in two sections with different labels."
-        raise DuplicateNameError(what)
+    _demand_one_label(group[0].wheel, {one.label for one in group})
     if len({one.wheel.filename for one in group}) < len(group):
         what = f"Two sources give different files under the name {group[0].wheel.filename}."
         raise DigestMismatchError(what)
@@ -181,6 +180,12 @@ def _artifact(room: Room, name: str, version: str, group: list[Found]) -> Artifa
         label=group[0].label,
         attributes={key: value for key, value in attributes.items() if value},
     )
+
+
+def _demand_one_label(wheel: Wheel, labels: set[str]) -> None:
+    if len(labels) > 1:
+        what = f"{wheel.project} {wheel.version} comes from two sections with different labels."
+        raise DuplicateNameError(what, labels=", ".join(sorted(labels)))
 
 
 def _metadata(room: Room, one: Found) -> CoreMetadata:

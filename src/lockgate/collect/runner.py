@@ -100,7 +100,8 @@ def run_text(command: list[str], environ: Mapping[str, str], seconds: float = 60
         what = f"pip did not run: {error}."
         raise InstallerError(what) from error
     if done.returncode != 0:
-        raise blame(done.stderr[:WORDS_LIMIT].decode("utf-8", "replace"), done.returncode)
+        words = (done.stderr or done.stdout)[:WORDS_LIMIT].decode("utf-8", "replace")
+        raise blame(words, done.returncode)
     return done.stdout.decode("utf-8", "replace")
 
 
