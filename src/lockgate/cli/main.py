@@ -31,7 +31,6 @@ COMMANDS = {
     "isolate": ("lockgate.cli.isolate", "Make an isolated namespace and prove what leaves it."),
     "config": ("lockgate.cli.config", "Show and explain the configuration."),
     "doctor": ("lockgate.cli.doctor", "Check what this machine has and lacks."),
-    "report": ("lockgate.cli.report", "Write the report of a crossing as one page."),
 }
 
 
