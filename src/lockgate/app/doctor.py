@@ -5,15 +5,18 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lockgate.app.settings import Side, load_settings
 from lockgate.app.trust import site_root, supply_root, utc_now
 from lockgate.core.errors import LockgateError
-from lockgate.core.roots import Root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lockgate.core.roots import Root
 
 State = Literal["ok", "missing", "absent"]
 OLDEST = (3, 11)
