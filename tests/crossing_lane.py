@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -9,10 +10,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import pytest
+
 from lockgate.core.artifact import LOCK_FORMAT, Artifact, ArtifactFile, Kind, Lock, Role
 from lockgate.core.digests import sha256
+from lockgate.core.errors import LockgateError
 from lockgate.core.policy import Policy
 from lockgate.core.roots import ROOT_FORMAT, Purpose, Root, RootKind
+from lockgate.core.wire import encode
 from lockgate.crossing import (
     MemorySupplyRoots,
     Opener,
@@ -25,7 +31,9 @@ from lockgate.crossing import (
     SealRequest,
     attest_collection,
 )
+from lockgate.crossing.format import CRATE_TYPE
 from lockgate.store import BlobStore, MemoryBlobs, MemoryRecords
+from lockgate.trust import dsse
 from lockgate.trust.keys import RecipientKey, Signer, new_recipient_key, new_signer
 from lockgate.trust.roots import make_supply_root, supply_root_pin
 from lockgate.trust.tuf import TufSigners
@@ -166,6 +174,28 @@ class Lane:
         return self.sealer(outbox, **changes).seal(self.request(files or {"files/a": b"one"}))
 
 
+def resign(lane: Lane, crate: SealedCrate, /, *signers: Signer, **changes: Any) -> None:
+    """Write a crate.json with other content, signed with the sealer's own key (or others)."""
+    manifest = msgspec.structs.replace(crate.manifest, **changes)
+    by = signers or (lane.signers[Purpose.SEALER],)
+    folder = crate.path.with_name(manifest.folder)
+    if folder != crate.path:
+        shutil.copytree(crate.path, folder)
+    (folder / "crate.json").write_bytes(dsse.sign(CRATE_TYPE, encode(manifest), by))
+
+
+def refused(opener: Opener, crate: SealedCrate | Path, error: type[LockgateError]) -> LockgateError:
+    path = crate if isinstance(crate, Path) else crate.path
+    with pytest.raises(error) as caught:
+        opener.receive(path)
+    assert type(caught.value) is error
+    return caught.value
+
+
+def nothing_recorded(lane: Lane) -> bool:
+    return lane.high_records._data == {}
+
+
 @contextmanager
 def altered(path: Path, data: bytes) -> Iterator[None]:
     """Put other bytes in a file for as long as the block lasts."""
@@ -190,9 +220,9 @@ def flipped(path: Path, offset: int, bit: int) -> Iterator[None]:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Digests of every file below a folder, to compare before and after."""
+    """Digests of every file below a folder but lock files, to compare before and after."""
     return {
         str(path.relative_to(folder)): sha256(path.read_bytes())
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and not path.name.startswith(".")
     }
