@@ -35,6 +35,9 @@ system: ## Install the Debian packages that the demo and the tests use
 demo: env system ## Show the whole way of a byte, on real packages and a real model
 	@$(BIN)/python demo/run.py --folder $(DEMO)
 
+ask: env ## Ask the demo one more question: make ask Q="…"
+	@$(BIN)/lockgate isolate run --home $(DEMO)/lane/high -- $(BIN)/lockgate ask "$(Q)" --key-file $(DEMO)/api-key --home $(DEMO)/lane/high
+
 demo-clean: ## Remove what the demo made
 	@if test -x $(BIN)/lockgate; then $(BIN)/python demo/run.py --folder $(DEMO) --clean; else rm -rf $(DEMO); fi
 

@@ -106,7 +106,7 @@ def _crossing(shell: Shell) -> CrossingFacts:
         channel=statement["channel"],
         channel_version=statement["channel_version"],
         snapshot_sha256=statement["snapshot_sha256"],
-        statement_sha256=crate["sha256"] if "sha256" not in statement else statement["sha256"],
+        statement_sha256=statement["sha256"],
     )
 
 

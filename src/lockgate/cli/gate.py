@@ -214,6 +214,7 @@ def publish(
 
     from lockgate.app.gate import execute
     from lockgate.app.settings import load_settings
+    from lockgate.core.wire import digest_of
 
     statement = execute(load_settings(home).require("high"), signed)
 
@@ -223,4 +224,4 @@ def publish(
             f"{statement.operation} of crossing {statement.crossing} done{where if statement.channel else ''}"
         )
 
-    emit(as_json, msgspec.to_builtins(statement), render)
+    emit(as_json, {**msgspec.to_builtins(statement), "sha256": digest_of(statement)}, render)
