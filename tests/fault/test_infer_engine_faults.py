@@ -82,16 +82,18 @@ def test_trouble_before_the_first_text_is_an_http_error(
 
 
 _LATE = [
-    ("crash", crashes_after(chunk("One")), "engine_error"),
-    ("end without a finish", sends(chunk("One")), "engine_error"),
-    ("stall", sends_then_hangs(chunk("One")), "engine_timeout"),
-    ("garbage", sends_on_go(chunk("One"), b"data: {\n\n"), "engine_error"),
-    ("flood", sends_on_go(chunk("One"), *[chunk("x" * 1000)] * 30), "engine_error"),
+    ("crash", crashes_after(chunk("One")), "engine_error", "LG-5a05"),
+    ("end without a finish", sends(chunk("One")), "engine_error", "LG-5a05"),
+    ("stall", sends_then_hangs(chunk("One")), "engine_timeout", "LG-5a02"),
+    ("garbage", sends_on_go(chunk("One"), b"data: {\n\n"), "engine_error", "LG-5a03"),
+    ("flood", sends_on_go(chunk("One"), *[chunk("x" * 1000)] * 30), "engine_error", "LG-4a04"),
 ]
 
 
-@pytest.mark.parametrize(("behaviour", "code"), [r[1:] for r in _LATE], ids=[r[0] for r in _LATE])
-def test_trouble_in_the_middle_of_a_stream_ends_it_with_an_error(behaviour: Behaviour, code: str) -> None:
+@pytest.mark.parametrize(("behaviour", "code", "reason"), [r[1:] for r in _LATE], ids=[r[0] for r in _LATE])
+def test_trouble_in_the_middle_of_a_stream_ends_it_with_an_error(
+    behaviour: Behaviour, code: str, reason: str
+) -> None:
     async def run() -> None:
         bounds = IMPATIENT if code == "engine_timeout" else BOUNDS
         async with site(behaviour, engine_limits=bounds) as s:
@@ -108,20 +110,24 @@ def test_trouble_in_the_middle_of_a_stream_ends_it_with_an_error(behaviour: Beha
             async with s.session.get(f"/v1/lockgate/receipts/{receipt}", headers=s.headers) as response:
                 found = (await response.json())["receipt"]
             assert found["status"] == "failed"
-            assert found["reason"].startswith("LG-")
+            assert found["reason"] == reason
 
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(("behaviour", "code"), [r[1:] for r in _LATE], ids=[r[0] for r in _LATE])
-def test_trouble_in_the_middle_of_a_whole_answer_is_an_http_error(behaviour: Behaviour, code: str) -> None:
+@pytest.mark.parametrize(("behaviour", "code", "reason"), [r[1:] for r in _LATE], ids=[r[0] for r in _LATE])
+def test_trouble_in_the_middle_of_a_whole_answer_is_an_http_error(
+    behaviour: Behaviour, code: str, reason: str
+) -> None:
     async def run() -> None:
         bounds = IMPATIENT if code == "engine_timeout" else BOUNDS
         async with site(behaviour, engine_limits=bounds) as s:
             s.server.go.set()
             async with s.ask() as response:
                 assert response.status in {502, 504}
-                assert (await response.json())["error"]["code"] == code
+                error = (await response.json())["error"]
+            assert error["code"] == code
+            assert reason in error["message"]
             assert s.ledger.statuses() == ["failed"]
 
     asyncio.run(run())

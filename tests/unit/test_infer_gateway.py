@@ -454,8 +454,8 @@ def test_a_key_has_only_so_many_requests_at_once() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("waiting", [0, 1])
-def test_the_queue_before_an_engine_is_bounded(waiting: int) -> None:
+@pytest.mark.parametrize(("waiting", "why"), [(0, "wait for the engine already"), (1, "became free")])
+def test_the_queue_before_an_engine_is_bounded(waiting: int, why: str) -> None:
     async def run() -> None:
         bounds = EngineLimits(running=1, waiting=waiting, wait_seconds=0.1)
         behaviour = sends_then_hangs(chunk("One"))
@@ -463,7 +463,9 @@ def test_the_queue_before_an_engine_is_bounded(waiting: int) -> None:
             await running.content.readuntil(b"\n\n")
             async with s.ask() as refused:
                 assert refused.status == 503
-                assert (await refused.json())["error"]["code"] == "overloaded"
+                error = (await refused.json())["error"]
+            assert error["code"] == "overloaded"
+            assert why in error["message"]
             running.close()
 
     asyncio.run(run())

@@ -10,9 +10,9 @@ import pytest
 
 from infer_doubles import open_descriptors
 from lockgate.infer import sealed
-from lockgate.infer.errors import ModelMismatchError
+from lockgate.infer.errors import DescriptorError, ModelMismatchError
 from lockgate.infer.ports import Enforcement
-from lockgate.infer.sealed import DescriptorError, load
+from lockgate.infer.sealed import load
 
 DATA = os.urandom(3_000_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()

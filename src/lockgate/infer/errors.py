@@ -158,3 +158,10 @@ class KnowledgeUnavailableError(HostError):
 
     code = "LG-5a08"
     advice = "Check the knowledge base's index; index the snapshot again if it is damaged."
+
+
+class DescriptorError(HostError):
+    """A model's source has no descriptor that could be handed to an engine."""
+
+    code = "LG-5a09"
+    advice = "Serve models from the file store, or free enough memory for a sealed copy."

@@ -13,19 +13,11 @@ import os
 from typing import BinaryIO
 
 from lockgate.core.digests import CHUNK, checked
-from lockgate.core.errors import HostError
-from lockgate.infer.errors import ModelMismatchError
+from lockgate.infer.errors import DescriptorError, ModelMismatchError
 from lockgate.infer.limits import SEAL_LIMIT
 from lockgate.infer.ports import Enforcement
 
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-
-
-class DescriptorError(HostError):
-    """A model's source has no descriptor that could be handed to an engine."""
-
-    code = "LG-5a09"
-    advice = "Serve models from the file store, or free enough memory for a sealed copy."
 
 
 class LoadedFile:
