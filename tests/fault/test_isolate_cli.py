@@ -37,7 +37,7 @@ def test_a_network_from_making_to_removing_it(home: str) -> None:
     assert "packets that left: 0 (0 bytes)" in made.stdout
 
     control = json.loads(lockgate("isolate", "control", "--frames", "5", "--home", home, "--json").stdout)
-    assert control == {"frames": 5, "before": 0, "after": 5, "rise": 5}
+    assert control == {"frames": 5, "before": 0, "after": 5, "rise": 5, "arrived": 5}
     status = json.loads(lockgate("isolate", "status", "--home", home, "--json").stdout)
     counts = {k: v for k, v in status.items() if k.endswith("packets")}
     assert counts == {"left_packets": 0, "control_packets": 5, "counted_packets": 5, "arrived_packets": 5}

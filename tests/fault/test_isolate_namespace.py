@@ -49,6 +49,7 @@ def test_nothing_has_left_and_the_control_is_counted_exactly(network: IsolatedNe
     assert network.counters() == Counters(0, 0)
     control = network.positive_control()
     assert (control.frames, control.rise) == (CONTROL_FRAMES, CONTROL_FRAMES)
+    assert control.arrived.packets == CONTROL_FRAMES
     assert network.counters().packets == CONTROL_FRAMES
     assert network.left() == Counters(0, 0)
     assert network.arrived().packets == CONTROL_FRAMES

@@ -7,8 +7,8 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from console_examples import ANSWERS, report_data
 
+from console_examples import ANSWERS, report_data
 from lockgate.console.report import Sentence, render_report, sentences
 from lockgate.core.verdict import Outcome
 

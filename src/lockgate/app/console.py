@@ -1,8 +1,8 @@
 """What the console may read of a high side, and how it is served. It holds no key and writes nothing."""
 
 import os
-from collections.abc import Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,6 +21,9 @@ from lockgate.core.wire import decode, encode
 from lockgate.store import FileBlobs, open_records
 from lockgate.trust.attest import INSPECTION, check
 from lockgate.watch import Health, HttpProbe, Target, check_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KEPT_VERDICTS = 16
 """How many crossings' verdicts are kept in memory."""

@@ -107,7 +107,13 @@ def control(
     from lockgate.app.settings import load_settings
 
     done = open_network(load_settings(home).home).positive_control(frames)
-    value = {"frames": frames, "before": done.before.packets, "after": done.after.packets, "rise": done.rise}
+    value = {
+        "frames": frames,
+        "before": done.before.packets,
+        "after": done.after.packets,
+        "rise": done.rise,
+        "arrived": done.arrived.packets,
+    }
     emit(
         as_json,
         value,

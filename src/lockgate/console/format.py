@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from lockgate.core.verdict import Verdict
+
 _MINUTE = 60.0
 _TENTHS_BELOW = 10.0
 _STEP = 1000.0
@@ -45,6 +47,13 @@ def moment(at: datetime) -> str:
 def short(digest: str) -> str:
     """Return the beginning of a digest, for eyes."""
     return f"{digest[:12]}…" if len(digest) > len("123456789abc…") else digest
+
+
+def understood(verdict: Verdict) -> str:
+    """Return which share of a file a parser understood; 100 % only when it is every byte."""
+    if verdict.covered == verdict.size:
+        return "100 %"
+    return f"{min(99.9, 100 * verdict.covered / max(verdict.size, 1)):.1f} %"
 
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

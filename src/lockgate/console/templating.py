@@ -26,6 +26,7 @@ def environment() -> Environment:
         short=fmt.short,
         plural=fmt.plural,
         words=fmt.words,
+        understood=fmt.understood,
     )
     return env
 

@@ -66,11 +66,15 @@ class NetworkRecord(Document, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A positive control: frames sent on purpose, and the counter before and after."""
+    """A positive control: frames sent on purpose, and the counter before and after.
+
+    `arrived` is by how much the statistics of the link's far end rose.
+    """
 
     frames: int
     before: Counters
     after: Counters
+    arrived: Counters
 
     @property
     def rise(self) -> int:
@@ -213,10 +217,12 @@ class IsolatedNetwork:
             ControlFailedError: The counter did not rise by exactly that many.
 
         """
-        before = self.counters()
+        before, far = self.counters(), self.arrived()
         script = [sys.executable, "-I", "-m", "lockgate.isolate.frames", LINK, str(frames)]
         self._commands.run([*self._enter(), *script])
-        control = Control(frames, before, self.counters())
+        after, now = self.counters(), self.arrived()
+        arrived = Counters(now.packets - far.packets, now.bytes - far.bytes)
+        control = Control(frames, before, after, arrived)
         if control.rise != frames:
             what = f"{frames} frames were sent and {control.rise} counted."
             raise ControlFailedError(what)

@@ -1,0 +1,167 @@
+"""The console over one high side's home."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from lockgate.admit import Crossing, Verdicts
+from lockgate.app.console import HOSTS_VARIABLE, Readings
+from lockgate.app.serving import HOME_VARIABLE
+from lockgate.app.settings import load_settings
+from lockgate.app.trust import utc_now
+from lockgate.approve import VerifiedChannel
+from lockgate.console.pages import build_app
+from lockgate.console.ports import (
+    ApprovalRow,
+    ChannelCard,
+    ConsoleData,
+    CrossingDetail,
+    CrossingRow,
+    KindRow,
+    Overview,
+    ServiceRow,
+    Tally,
+)
+from lockgate.console.shell import Shell
+from lockgate.core.errors import LockgateError
+from lockgate.core.verdict import Outcome, Verdict
+
+
+class HomeData(ConsoleData):
+    """What the console shows, read from a home with its signatures checked."""
+
+    def __init__(self, readings: Readings) -> None:
+        """Show these readings."""
+        self._readings = readings
+
+    @property
+    def lane(self) -> str:
+        """Return the lane's name."""
+        return self._readings.side.lane
+
+    @property
+    def assurance(self) -> str:
+        """Return the lane's assurance."""
+        return self._readings.side.settings.lane.assurance
+
+    def overview(self) -> Overview:
+        """Return the first page's content."""
+        card, problem = self._channel()
+        approvals, unshown = self._approvals()
+        return Overview(
+            now=utc_now(),
+            channel=card,
+            channel_problem=problem,
+            crossings=tuple(self._row(crossing)[0] for crossing in self._readings.crossings()),
+            approvals=approvals,
+            approvals_problem=unshown,
+            services=tuple(
+                ServiceRow(health.target.name, health.condition, health.detail)
+                for health in self._readings.health()
+            ),
+        )
+
+    def crossing(self, sequence: int) -> CrossingDetail | None:
+        """Return one crossing, or None when there is no such number."""
+        crossing = self._readings.crossing(sequence)
+        if crossing is None:
+            return None
+        row, verdicts = self._row(crossing)
+        return CrossingDetail(
+            row=row,
+            inspected=verdicts.inspected if verdicts else None,
+            verdicts=verdicts.verdicts if verdicts else (),
+            held=crossing.held,
+        )
+
+    def _channel(self) -> tuple[ChannelCard | None, str]:
+        try:
+            verified = self._readings.channel()
+        except LockgateError as error:
+            return None, f"{error.code}: {error.what} {error.what_to_do}"
+        statement = verified.statement
+        card = ChannelCard(
+            name=statement.channel,
+            version=statement.channel_version,
+            snapshot_sha256=statement.snapshot_sha256,
+            approvers=tuple(sorted(verified.approvers)),
+            requester=statement.requester,
+            approved=statement.created,
+            kinds=kinds(verified),
+        )
+        return card, ""
+
+    def _approvals(self) -> tuple[tuple[ApprovalRow, ...], str]:
+        try:
+            found = self._readings.approvals()
+        except LockgateError as error:
+            return (), f"{error.code}: {error.what}"
+        rows = (
+            ApprovalRow(
+                operation=statement.operation,
+                crossing=statement.crossing,
+                version=pointer.version,
+                requester=statement.requester,
+                approvers=tuple(sorted(people)),
+                asked=statement.created,
+                effective=pointer.published,
+                snapshot_sha256=pointer.snapshot_sha256,
+            )
+            for pointer, statement, people in found
+        )
+        return tuple(rows), ""
+
+    def _row(self, crossing: Crossing) -> tuple[CrossingRow, Verdicts | None]:
+        verdicts, problem = None, ""
+        try:
+            verdicts = self._readings.verdicts(crossing)
+        except LockgateError as error:
+            problem = f"{error.code}: {error.what}"
+        row = CrossingRow(
+            sequence=crossing.sequence,
+            crate_id=crossing.crate_id,
+            crate_sha256=crossing.crate_sha256,
+            state=crossing.state,
+            received=crossing.received,
+            finished=crossing.finished,
+            held=len(crossing.held),
+            tallies=tallies(verdicts.verdicts) if verdicts else None,
+            problem=problem,
+        )
+        return row, verdicts
+
+
+def tallies(verdicts: Iterable[Verdict]) -> tuple[Tally, ...]:
+    """Return how many files and bytes ended with each outcome that occurs."""
+    files: Counter[Outcome] = Counter()
+    sizes: Counter[Outcome] = Counter()
+    for verdict in verdicts:
+        files[verdict.outcome] += 1
+        sizes[verdict.outcome] += verdict.size
+    return tuple(Tally(outcome, files[outcome], sizes[outcome]) for outcome in Outcome if files[outcome])
+
+
+def kinds(verified: VerifiedChannel) -> tuple[KindRow, ...]:
+    """Return what a snapshot holds, by kind."""
+    groups: dict[str, list[tuple[int, str]]] = {}
+    for each in verified.snapshot.admitted:
+        groups.setdefault(each.artifact.kind, []).append((each.artifact.size, each.outcome))
+    return tuple(
+        KindRow(
+            kind,
+            len(items),
+            sum(size for size, _ in items),
+            tuple(sorted(Counter(outcome for _, outcome in items).items())),
+        )
+        for kind, items in sorted(groups.items())
+    )
+
+
+def console_app() -> Shell:
+    """Return the console's application for the home that the environment names."""
+    side = load_settings(Path(os.environ[HOME_VARIABLE])).require("high")
+    hosts = msgspec.json.decode(os.environ.get(HOSTS_VARIABLE, "[]"), type=list[str])
+    return build_app(HomeData(Readings(side)), hosts)

@@ -1,0 +1,177 @@
+"""The console's pages: an address in, a page out. Nothing here changes anything."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from lockgate import __version__
+from lockgate.console.ports import ConsoleData, CrossingDetail
+from lockgate.console.shell import Shell
+from lockgate.console.templating import asset, environment
+from lockgate.core.errors import LockgateError
+from lockgate.core.verdict import Outcome
+
+ROWS = 200
+"""How many verdicts stand on one page."""
+
+_HTML = "text/html; charset=utf-8"
+_STYLES = ("base.css", "console.css")
+_log = structlog.get_logger("lockgate.console")
+
+
+class Pages:
+    """The console's endpoints over one source of data."""
+
+    def __init__(self, data: ConsoleData) -> None:
+        """Show this data."""
+        self._data = data
+        self.registry = CollectorRegistry(auto_describe=True)
+        self.requests = Counter(
+            "lockgate_console_requests", "Requests answered.", ["page", "status"], registry=self.registry
+        )
+        self._style = "\n".join(asset(name) for name in _STYLES)
+        self._icon = asset("icon.svg")
+
+    def _page(self, template: str, status: int = HTTPStatus.OK, /, **context: object) -> Response:
+        text = (
+            environment()
+            .get_template(template)
+            .render(lane=self._data.lane, assurance=self._data.assurance, version=__version__, **context)
+        )
+        return Response(text, status, media_type=_HTML)
+
+    async def overview(self, request: Request) -> Response:
+        """Answer the first page."""
+        del request
+        content = await run_in_threadpool(self._data.overview)
+        return self._page("overview.html", o=content)
+
+    async def crossing(self, request: Request) -> Response:
+        """Answer one crossing's page; ``?outcome=`` filters its verdicts, ``?page=`` turns over."""
+        detail = await run_in_threadpool(self._data.crossing, int(request.path_params["sequence"]))
+        if detail is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        chosen = _chosen(request.query_params.get("outcome", ""))
+        rows = [v for v in detail.verdicts if chosen is None or v.outcome is chosen]
+        pages = max(1, -(-len(rows) // ROWS))
+        page = _number(request.query_params.get("page", "1"), pages)
+        return self._page(
+            "crossing.html",
+            d=detail,
+            counts=_counts(detail),
+            chosen=chosen,
+            rows=rows[(page - 1) * ROWS : page * ROWS],
+            matching=len(rows),
+            page=page,
+            pages=pages,
+        )
+
+    async def style(self, request: Request) -> Response:
+        """Answer the style sheet."""
+        del request
+        return Response(self._style, media_type="text/css")
+
+    async def icon(self, request: Request) -> Response:
+        """Answer the icon."""
+        del request
+        return Response(self._icon, media_type="image/svg+xml")
+
+    async def health(self, request: Request) -> Response:
+        """Answer that the console runs."""
+        del request
+        return JSONResponse({"status": "ok", "version": __version__})
+
+    async def metrics(self, request: Request) -> Response:
+        """Answer the metrics."""
+        del request
+        return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def refused(self, request: Request, error: Exception) -> Response:
+        """Answer an address that is not there or a request that makes no sense."""
+        del request
+        status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
+        headers = error.headers if isinstance(error, HTTPException) else None
+        page = self._page(
+            "trouble.html", status, title=HTTPStatus(status).phrase, code="", what="", advice=""
+        )
+        page.headers.update(headers or {})
+        return page
+
+    async def failed(self, request: Request, error: Exception) -> Response:
+        """Answer one of our errors: what happened and what to do about it."""
+        if not isinstance(error, LockgateError):
+            _log.error("unexpected failure", path=request.url.path[:200], exc_info=error)
+            return self._page(
+                "trouble.html",
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                title="The console failed",
+                code="LG-0000",
+                what="Something unexpected happened.",
+                advice="The console's log says what.",
+            )
+        _log.warning("page not shown", code=error.code, error=error.what)
+        return self._page(
+            "trouble.html",
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            title="This cannot be shown",
+            code=error.code,
+            what=error.what,
+            advice=error.what_to_do,
+        )
+
+
+def build_app(data: ConsoleData, hosts: Iterable[str] = ()) -> Shell:
+    """Return the console's ASGI application.
+
+    Args:
+        data: What it shows.
+        hosts: Names and addresses that requests may ask for, beside loopback's.
+
+    """
+    pages = Pages(data)
+    routes = [
+        Route("/", pages.overview, name="overview"),
+        Route("/crossings/{sequence:int}", pages.crossing, name="crossing"),
+        Route("/static/console.css", pages.style, name="style"),
+        Route("/static/icon.svg", pages.icon, name="icon"),
+        Route("/healthz", pages.health, name="health"),
+        Route("/metrics", pages.metrics, name="metrics"),
+    ]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            HTTPException: pages.refused,
+            LockgateError: pages.failed,
+            Exception: pages.failed,
+        },
+    )
+    return Shell(app, pages.requests, hosts)
+
+
+def _chosen(text: str) -> Outcome | None:
+    if not text:
+        return None
+    if text not in list(Outcome):
+        raise HTTPException(HTTPStatus.BAD_REQUEST)
+    return Outcome(text)
+
+
+def _number(text: str, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < len("1000000") and 1 <= int(text) <= most):
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return int(text)
+
+
+def _counts(detail: CrossingDetail) -> dict[Outcome, int]:
+    found = dict.fromkeys(Outcome, 0)
+    for verdict in detail.verdicts:
+        found[verdict.outcome] += 1
+    return found

@@ -1,0 +1,128 @@
+"""What the console shows, and where it asks for it. It only reads."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockgate.core.policy import Held
+from lockgate.core.statement import Operation
+from lockgate.core.verdict import Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many files ended with an outcome, and their length in bytes."""
+
+    outcome: Outcome
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CrossingRow:
+    """One crossing. `tallies` is None before it was inspected; `problem` says why it cannot be shown."""
+
+    sequence: int
+    crate_id: str
+    crate_sha256: str
+    state: str
+    received: datetime
+    finished: datetime | None
+    held: int
+    tallies: tuple[Tally, ...] | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CrossingDetail:
+    """One crossing with its verdicts; `inspected` is None before there are any."""
+
+    row: CrossingRow
+    inspected: datetime | None
+    verdicts: tuple[Verdict, ...]
+    held: tuple[Held, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KindRow:
+    """What the channel serves of one kind, with the outcomes of its artifacts."""
+
+    kind: str
+    artifacts: int
+    bytes: int
+    outcomes: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelCard:
+    """What is served, as verified through its approvers' signatures just now."""
+
+    name: str
+    version: int
+    snapshot_sha256: str
+    approvers: tuple[str, ...]
+    requester: str
+    approved: datetime
+    kinds: tuple[KindRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRow:
+    """One statement that took effect: `asked` is when it was made, `effective` when it took effect."""
+
+    operation: Operation
+    crossing: int
+    version: int
+    requester: str
+    approvers: tuple[str, ...]
+    asked: datetime
+    effective: datetime
+    snapshot_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRow:
+    """How one service is: `condition` is ``up``, ``failing`` or ``down``."""
+
+    name: str
+    condition: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The first page.
+
+    Without a `channel`, `channel_problem` says why, with the error's code; `approvals_problem`
+    says why approvals cannot be shown, and is empty when they can.
+    """
+
+    now: datetime
+    channel: ChannelCard | None
+    channel_problem: str
+    crossings: tuple[CrossingRow, ...]
+    approvals: tuple[ApprovalRow, ...]
+    approvals_problem: str
+    services: tuple[ServiceRow, ...]
+
+
+class ConsoleData(ABC):
+    """Answers what the pages ask."""
+
+    @property
+    @abstractmethod
+    def lane(self) -> str:
+        """Return the lane's name."""
+
+    @property
+    @abstractmethod
+    def assurance(self) -> str:
+        """Return the lane's assurance: ``demo`` or ``production``."""
+
+    @abstractmethod
+    def overview(self) -> Overview:
+        """Return the first page's content."""
+
+    @abstractmethod
+    def crossing(self, sequence: int) -> CrossingDetail | None:
+        """Return one crossing, or None when there is no such number."""

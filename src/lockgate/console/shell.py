@@ -1,0 +1,76 @@
+"""The outermost layer of the console: who may be asked for, security headers, and counting."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from prometheus_client import Counter
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""Content security policy (W3C CSP Level 3): own style sheet and icon, no script at all."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+_PAGES = frozenset({"", "crossings", "static", "healthz", "metrics"})
+
+
+class Shell:
+    """Wraps the application; every answer passes through it.
+
+    Requests that ask for another host are refused: a page elsewhere could otherwise point its
+    own name at this address and read what is here (DNS rebinding).
+
+    Args:
+        app: The application.
+        requests: Counts answers (labels: page, status).
+        hosts: Names and addresses that may be asked for, beside loopback's.
+
+    """
+
+    def __init__(self, app: ASGIApp, requests: Counter, hosts: Iterable[str] = ()) -> None:
+        """Wrap an application."""
+        self._app = app
+        self._requests = requests
+        self._hosts = frozenset({*LOOPBACK, *hosts})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        first = scope["path"].removeprefix("/").partition("/")[0]
+        page = first if first in _PAGES else "other"
+
+        async def sealed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=list(message["headers"]))
+                headers.update(_HEADERS)
+                message = {**message, "headers": headers.raw}
+                self._requests.labels(page or "overview", str(message["status"])).inc()
+            await send(message)
+
+        if host_name(Headers(scope=scope).get("host", "")) not in self._hosts:
+            text = f"This console answers to {', '.join(sorted(self._hosts))} alone.\n"
+            await PlainTextResponse(text, HTTPStatus.MISDIRECTED_REQUEST)(scope, receive, sealed)
+            return
+        await self._app(scope, receive, sealed)
+
+
+def host_name(value: str) -> str:
+    """Return the name or address in a Host header, without port and brackets (RFC 9110, 7.2)."""
+    if value.startswith("["):
+        return value[1:].partition("]")[0]
+    return value.partition(":")[0].lower()

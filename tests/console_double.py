@@ -1,0 +1,158 @@
+"""A double of the console's data: values that a test sets."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+from lockgate.console.pages import build_app
+from lockgate.console.ports import (
+    ApprovalRow,
+    ChannelCard,
+    ConsoleData,
+    CrossingDetail,
+    CrossingRow,
+    KindRow,
+    Overview,
+    ServiceRow,
+    Tally,
+)
+from lockgate.console.shell import Shell
+from lockgate.core.policy import Held
+from lockgate.core.statement import Operation
+from lockgate.core.verdict import Finding, Outcome, Severity, Verdict
+
+NOON = datetime(2030, 1, 2, 12, 0, 0, tzinfo=UTC)
+
+
+def digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def verdict(
+    path: str, outcome: Outcome, *, covered: int = 1000, findings: tuple[Finding, ...] = ()
+) -> Verdict:
+    return Verdict(
+        path=path,
+        sha256=digest(path),
+        size=1000,
+        detected="wheel",
+        outcome=outcome,
+        covered=covered,
+        findings=findings,
+        inspectors=("zip/1",),
+    )
+
+
+PICKLE = Finding(code="INS-PICKLE", severity=Severity.HIGH, where="model.bin:17", why="It loads os.system.")
+VERDICTS = (
+    verdict("python/httpx/httpx-0.28.1-py3-none-any.whl", Outcome.CLEAN),
+    verdict("python/numpy/numpy-2.4.6-cp311-cp311-linux.whl", Outcome.OPAQUE),
+    verdict("models/a/b/model.bin", Outcome.FINDINGS, findings=(PICKLE,)),
+    verdict("files/disk.img", Outcome.INCOMPLETE, covered=999),
+)
+HELD = (
+    Held(
+        purl="pkg:generic/disk",
+        path="files/disk.img",
+        reason="Inspection is incomplete: 999 of 1000 bytes understood as wheel.",
+        resolve="Repack it in a supported format, or install an inspector for it.",
+    ),
+)
+TALLIES = tuple(Tally(outcome, 1, 1000) for outcome in Outcome)
+ROW = CrossingRow(
+    sequence=2,
+    crate_id="crate-000002-7f3a9c",
+    crate_sha256=digest("crate 2"),
+    state="inspected",
+    received=NOON,
+    finished=None,
+    held=1,
+    tallies=TALLIES,
+)
+DONE = replace(
+    ROW,
+    sequence=1,
+    crate_id="crate-000001-aa01bc",
+    state="published",
+    received=NOON - timedelta(days=7),
+    finished=NOON - timedelta(days=7, minutes=-20),
+    held=0,
+    tallies=(Tally(Outcome.CLEAN, 58, 31_300_000), Tally(Outcome.OPAQUE, 18, 200_100_000)),
+)
+CARD = ChannelCard(
+    name="stable",
+    version=1,
+    snapshot_sha256=digest("snapshot"),
+    approvers=("ada", "ben"),
+    requester="olga",
+    approved=NOON - timedelta(days=7, minutes=-19),
+    kinds=(
+        KindRow("document", 16, 310_000, (("clean", 16),)),
+        KindRow("model", 2, 121_000_000, (("opaque", 2),)),
+        KindRow("python", 14, 110_000_000, (("clean", 9), ("opaque", 5))),
+    ),
+)
+OVERVIEW = Overview(
+    now=NOON + timedelta(hours=1),
+    channel=CARD,
+    channel_problem="",
+    crossings=(ROW, DONE),
+    approvals=(
+        ApprovalRow(
+            operation=Operation.PUBLISH,
+            crossing=1,
+            version=1,
+            requester="olga",
+            approvers=("ada", "ben"),
+            asked=NOON - timedelta(days=7, minutes=-19),
+            effective=NOON - timedelta(days=7, minutes=-20),
+            snapshot_sha256=digest("snapshot"),
+        ),
+    ),
+    approvals_problem="",
+    services=(
+        ServiceRow("mirror", "up", "status: ok, channel version: 1"),
+        ServiceRow("gateway", "failing", "HTTP 503: engine: loading"),
+        ServiceRow("indexer", "down", "Nothing answers on 127.0.0.1:8740: Connection refused."),
+    ),
+)
+EMPTY = replace(
+    OVERVIEW,
+    channel=None,
+    channel_problem="LG-1401: Nothing is published.",
+    crossings=(),
+    approvals=(),
+    services=(),
+)
+
+
+class Fixed(ConsoleData):
+    """Shows what it was given; an error in place of content is raised."""
+
+    def __init__(self, overview: Overview | Exception = OVERVIEW, *details: CrossingDetail) -> None:
+        self._overview = overview
+        self._details = {d.row.sequence: d for d in details or (DETAIL,)}
+
+    @property
+    def lane(self) -> str:
+        return "harbour"
+
+    @property
+    def assurance(self) -> str:
+        return "demo"
+
+    def overview(self) -> Overview:
+        if isinstance(self._overview, Exception):
+            raise self._overview
+        return self._overview
+
+    def crossing(self, sequence: int) -> CrossingDetail | None:
+        return self._details.get(sequence)
+
+
+DETAIL = CrossingDetail(row=ROW, inspected=NOON + timedelta(minutes=5), verdicts=VERDICTS, held=HELD)
+
+
+def app() -> Shell:
+    """The console over these values, for a server."""
+    return build_app(Fixed())

@@ -1,0 +1,313 @@
+"""The console's pages: complete, escaped, strict, and never kinder than the verdicts."""
+
+import asyncio
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Message
+
+from console_double import CARD, DETAIL, EMPTY, HELD, OVERVIEW, PICKLE, ROW, VERDICTS, Fixed, verdict
+from lockgate.admit.errors import VerdictsAlteredError
+from lockgate.console.pages import ROWS, build_app
+from lockgate.console.ports import ConsoleData, CrossingDetail, ServiceRow
+from lockgate.console.shell import POLICY, host_name
+from lockgate.core.verdict import Outcome
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def plain(self) -> str:
+        return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", self.text))
+
+
+def ask(app: ASGIApp, target: str, *, host: str = "127.0.0.1:8730", method: str = "GET") -> Answer:
+    path, _, query = target.partition("?")
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": query.encode(),
+        "headers": [(b"host", host.encode())],
+        "server": ("127.0.0.1", 8730),
+        "scheme": "http",
+        "root_path": "",
+    }
+    asyncio.run(_call(app, scope, receive, send))
+    headers = {k.decode().lower(): v.decode() for k, v in sent[0]["headers"]}
+    body = b"".join(m.get("body", b"") for m in sent[1:])
+    return Answer(sent[0]["status"], headers, body.decode())
+
+
+async def _call(app: ASGIApp, *arguments: Any) -> None:
+    await app(*arguments)
+
+
+def show(target: str, data: ConsoleData | None = None) -> Answer:
+    return ask(build_app(data or Fixed()), target)
+
+
+def test_the_overview_shows_what_crossed_who_approved_and_how_services_are() -> None:
+    page = show("/")
+    assert page.status == 200
+    for fact in (
+        "stable 1 signatures verified",
+        CARD.snapshot_sha256,
+        "approved by ada, ben",
+        "asked by olga",
+    ):
+        assert fact in page.plain
+    for fact in (
+        "crate-000002-7f3a9c",
+        "2030-01-02 12:00:00 UTC",
+        "inspected",
+        "published",
+        "assurance: demo",
+    ):
+        assert fact in page.plain
+    assert (
+        "2029-12-26 12:20:00 UTC publish of crossing 1 as version 1 asked by olga approved by ada, ben"
+        in page.plain
+    )
+    assert "clean 58 opaque 18" in page.plain
+    for row in OVERVIEW.services:
+        assert f"{row.name} {row.condition} {row.detail}" in page.plain
+
+
+def test_nothing_published_is_said_and_not_left_blank() -> None:
+    page = show("/", Fixed(EMPTY))
+    assert "Nothing is shown as served. LG-1401: Nothing is published." in page.plain
+    for fact in ("No crate was received yet.", "Nothing was approved yet.", "No service is configured."):
+        assert fact in page.plain
+    assert "signatures verified" not in page.plain
+
+
+def test_approvals_that_do_not_verify_are_not_shown_as_none() -> None:
+    page = show(
+        "/", Fixed(replace(OVERVIEW, approvals=(), approvals_problem="LG-2101: A signature is wrong."))
+    )
+    assert "Approvals cannot be shown. LG-2101: A signature is wrong." in page.plain
+    assert "Nothing was approved yet." not in page.plain
+
+
+def test_verdicts_that_do_not_verify_show_no_tally() -> None:
+    row = replace(ROW, tallies=None, problem="LG-2802: The verdicts are not those that were signed.")
+    page = show("/", Fixed(replace(OVERVIEW, crossings=(row,))))
+    assert "LG-2802" in page.plain
+    detail = show("/crossings/2", Fixed(OVERVIEW, CrossingDetail(row, None, (), ())))
+    assert "LG-2802" in detail.plain
+    assert "Not inspected yet" not in detail.plain
+
+
+def test_a_crossing_shows_each_verdict_with_its_findings() -> None:
+    page = show("/crossings/2")
+    assert page.status == 200
+    for each in VERDICTS:
+        assert f"{each.path} {each.sha256[:12]}… {each.outcome} wheel" in page.plain
+    assert f"{PICKLE.severity} {PICKLE.code} {PICKLE.why} {PICKLE.where}" in page.plain
+    assert f"{HELD[0].reason} {HELD[0].resolve}" in page.plain
+    assert "99.9 %" in page.plain
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_the_filter_shows_one_outcome_alone(outcome: Outcome) -> None:
+    page = show(f"/crossings/2?outcome={outcome}")
+    shown = [v.outcome for v in VERDICTS if f'<span class="path">{v.path}</span><br>' in page.text]
+    assert shown == [outcome]
+    assert f"1 file with the outcome {outcome}" in page.plain
+    assert re.search(rf'href="/crossings/2\?outcome={outcome}" aria-current="page"', page.text)
+
+
+@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.CLEAN])
+def test_what_is_not_clean_never_bears_the_mark_of_clean(outcome: Outcome) -> None:
+    detail = CrossingDetail(ROW, OVERVIEW.now, (verdict("a.bin", outcome),), ())
+    page = show("/crossings/2", Fixed(OVERVIEW, detail))
+    assert f'class="mark {outcome}"' in page.text
+    assert "clean" not in page.text
+    marks = {
+        o: show("/crossings/2", Fixed(OVERVIEW, CrossingDetail(ROW, OVERVIEW.now, (verdict("a", o),), ())))
+        for o in Outcome
+    }
+    shapes = {o: re.search(rf'class="mark {o}"><svg[^>]*>(.*?)</svg>', m.text) for o, m in marks.items()}
+    assert len({shape.group(1) for shape in shapes.values() if shape}) == len(Outcome)
+
+
+def test_every_condition_of_a_service_has_a_shape_and_a_word() -> None:
+    page = show("/")
+    shapes = re.findall(r'class="mark (up|failing|down)"><svg[^>]*>(.*?)</svg>\1</span>', page.text)
+    assert [word for word, _ in shapes] == ["up", "failing", "down"]
+    assert len({shape for _, shape in shapes}) == 3
+
+
+def test_text_of_others_is_escaped() -> None:
+    finding = msg_replace(PICKLE, code=HOSTILE, why=HOSTILE, where=HOSTILE)
+    row = replace(ROW, crate_id=HOSTILE)
+    bad = msg_replace(verdict("x", Outcome.FINDINGS, findings=(finding,)), path=HOSTILE, detected=HOSTILE)
+    held = msg_replace(HELD[0], purl=HOSTILE, path=HOSTILE, reason=HOSTILE, resolve=HOSTILE)
+    services = (ServiceRow("mirror", "up", HOSTILE),)
+    data = Fixed(
+        replace(OVERVIEW, crossings=(row,), services=services),
+        CrossingDetail(row, OVERVIEW.now, (bad,), (held,)),
+    )
+    for target, least in (("/", 2), ("/crossings/2", 10)):
+        page = show(target, data)
+        assert page.text.count("&lt;script&gt;") >= least
+        assert "<script" not in page.text
+        assert "<img src=x" not in page.text
+
+
+def msg_replace(value: Any, **changes: Any) -> Any:
+    import msgspec
+
+    return msgspec.structs.replace(value, **changes)
+
+
+@pytest.mark.parametrize(
+    "target", ["/", "/crossings/2", "/crossings/9", "/nowhere", "/static/console.css", "/healthz", "/metrics"]
+)
+def test_every_answer_carries_the_strict_policy(target: str) -> None:
+    page = show(target)
+    assert page.headers["content-security-policy"] == POLICY
+    assert "unsafe" not in POLICY
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("target", ["/", "/crossings/2", "/nowhere"])
+def test_pages_refer_to_this_host_alone_and_have_no_inline_code(target: str) -> None:
+    page = show(target)
+    assert not re.search(r"https?:|[\"'(]//|@import|url\(", page.text)
+    assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=", page.text)
+    links = re.findall(r'(?:href|src)="([^"]*)"', page.text)
+    assert links
+    assert all(link.startswith(("/", "#")) for link in links)
+
+
+def test_pages_can_be_read_by_assistive_technology() -> None:
+    for target in ("/", "/crossings/2"):
+        page = show(target).text
+        assert '<html lang="en">' in page
+        for landmark in ("<header", "<nav", "<main", "<footer"):
+            assert landmark in page
+        assert page.count("<h1") == 1
+        assert page.count("<table") == page.count("<caption")
+        assert page.count("<svg") == page.count('aria-hidden="true"')
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/crossings/9", 404),
+        ("/crossings/x", 404),
+        ("/nowhere", 404),
+        ("/crossings/2?outcome=fine", 400),
+        ("/crossings/2?page=0", 404),
+        ("/crossings/2?page=2", 404),
+        ("/crossings/2?page=99999999", 404),
+        ("/crossings/2?page=%C2%B2", 404),
+    ],
+)
+def test_addresses_that_mean_nothing(target: str, status: int) -> None:
+    page = show(target)
+    assert page.status == status
+    assert "<h1>" in page.text
+
+
+def test_the_console_takes_no_orders() -> None:
+    assert ask(build_app(Fixed()), "/", method="POST").status == 405
+
+
+def test_many_verdicts_are_turned_over() -> None:
+    many = tuple(verdict(f"f/{n:04d}", Outcome.OPAQUE) for n in range(ROWS + 1))
+    data = Fixed(OVERVIEW, CrossingDetail(ROW, OVERVIEW.now, many, ()))
+    first = show("/crossings/2?outcome=opaque", data)
+    assert f"{ROWS + 1} files with the outcome opaque, page 1 of 2" in first.plain
+    assert '<a href="/crossings/2?page=2&amp;outcome=opaque" rel="next">' in first.text
+    second = show("/crossings/2?outcome=opaque&page=2", data)
+    assert [f"f/{n:04d}" for n in range(ROWS + 1) if f">f/{n:04d}<" in second.text] == [f"f/{ROWS:04d}"]
+    assert 'rel="prev"' in second.text
+    assert 'rel="next"' not in second.text
+
+
+def test_our_errors_are_shown_with_code_and_advice() -> None:
+    error = VerdictsAlteredError("The verdicts are <b>altered</b>.")
+    page = show("/", Fixed(error))
+    assert page.status == 503
+    assert error.code in page.plain
+    assert "The verdicts are &lt;b&gt;altered&lt;/b&gt;." in page.text
+    assert error.what_to_do.split()[0] in page.plain
+
+
+def test_an_unexpected_failure_says_nothing_of_its_inside() -> None:
+    sent: list[Answer] = []
+    with pytest.raises(ZeroDivisionError):
+        sent.append(show("/", Fixed(ZeroDivisionError("secret"))))
+    assert sent == []
+
+
+def test_another_hosts_name_is_refused() -> None:
+    app = build_app(Fixed(), ["console.site.example"])
+    assert ask(app, "/", host="evil.example:8730").status == 421
+    assert ask(app, "/", host="").status == 421
+    for good in ("localhost:8730", "127.0.0.1", "[::1]:8730", "CONSOLE.site.example"):
+        assert ask(app, "/", host=good).status == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [("[::1]:80", "::1"), ("[::1]", "::1"), ("A:80", "a"), ("a", "a"), ("", ""), ("[", "")]
+)
+def test_host_headers(value: str, name: str) -> None:
+    assert host_name(value) == name
+
+
+def test_health_and_metrics() -> None:
+    app = build_app(Fixed())
+    assert '"status":"ok"' in ask(app, "/healthz").text
+    ask(app, "/")
+    ask(app, "/secret-looking-path")
+    metrics = ask(app, "/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain")
+    assert 'lockgate_console_requests_total{page="overview",status="200"} 1.0' in metrics.text
+    assert 'lockgate_console_requests_total{page="other",status="404"} 1.0' in metrics.text
+
+
+def test_what_is_no_http_is_passed_on() -> None:
+    seen: list[str] = []
+
+    async def receive() -> Message:
+        seen.append("asked")
+        return {"type": "lifespan.startup" if len(seen) == 1 else "lifespan.shutdown"}
+
+    async def send(message: Message) -> None:
+        seen.append(message["type"])
+
+    asyncio.run(_call(build_app(Fixed()), {"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send))
+    assert "lifespan.startup.complete" in seen
+
+
+def test_a_crossing_that_waits_for_inspection_says_so() -> None:
+    row = replace(ROW, tallies=None, state="quarantined")
+    data = Fixed(
+        replace(OVERVIEW, crossings=(row,)), replace(DETAIL, row=row, inspected=None, verdicts=(), held=())
+    )
+    assert "not inspected yet" in show("/", data).plain
+    page = show("/crossings/2", data)
+    assert "Not inspected yet." in page.plain
+    assert "clean" not in page.text
