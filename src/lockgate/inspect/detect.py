@@ -58,6 +58,7 @@ _CLAIMS: dict[str, frozenset[str]] = {
     "onnx": frozenset({"onnx"}),
     "pdf": frozenset({"pdf"}),
     "png": frozenset({"png"}),
+    "fits": frozenset({"fits"}),
     "jpg": frozenset({"jpeg"}),
     "jpeg": frozenset({"jpeg"}),
     "gz": frozenset({"gzip"}),
@@ -111,6 +112,11 @@ _EOCD_REACH = 65_535 + _EOCD.size
 def extension(name: str) -> str:
     """Return the extension of a claimed name, in lower case and without the dot."""
     return PurePosixPath(name).suffix[1:].lower()
+
+
+def by_name(name: str) -> str | None:
+    """Return the kind of text (all of them UTF-8) that a claimed name promises, if any."""
+    return _BY_NAME.get(extension(name))
 
 
 def detect(data: memoryview, name: str, text_bytes: int) -> str:
@@ -200,8 +206,7 @@ def _text(data: memoryview, name: str, limit: int) -> str:
         high = len(_HIGH_BYTES.findall(raw))
         latin = not _CONTROL_C1.search(raw) and high <= _LATIN_SHARE * len(raw)
         return "text-latin1" if latin else ""
-    named = _BY_NAME.get(extension(name))
-    if named:
+    if named := by_name(name):
         return named
     if _HTML_START.match(text):
         return "html"

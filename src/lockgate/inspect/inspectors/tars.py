@@ -192,7 +192,9 @@ def _pax(raw: bytes, at: int) -> dict[str, str]:
 
 
 def _tail(data: memoryview, tally: Tally, at: int) -> None:
-    if any(data[at:]):
+    if len(data) - at < 2 * BLOCK or len(data) % BLOCK:
+        tally.unfinished("tar-end", "The end mark of the archive is incomplete.", at)
+    elif any(data[at:]):
         tally.note("tar-tail", Severity.HIGH, "Bytes follow the end mark of the archive.", at)
         tally.claim(at, at + BLOCK)
     else:

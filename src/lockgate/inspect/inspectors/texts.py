@@ -10,6 +10,7 @@ import warnings
 
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
+from lockgate.inspect.detect import by_name
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, depth, loads
 from lockgate.inspect.limits import demand
@@ -86,7 +87,8 @@ class TextInspector(Inspector):
         """Claim the text and note hidden characters."""
         demand(len(data), context.limits.text_bytes, "text_bytes")
         if tally.detected == "text-latin1":
-            tally.note("text-encoding", Severity.INFO, "The text is not UTF-8; read as Latin-1.")
+            severity = Severity.LOW if by_name(context.name) else Severity.INFO
+            tally.note("text-encoding", severity, "The text is not UTF-8; read as Latin-1.")
         else:
             text = bytes(data).decode("utf-8")
             scan(tally, text, lenient=context.kind == Kind.MODEL)

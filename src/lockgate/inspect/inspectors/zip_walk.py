@@ -32,6 +32,8 @@ _KNOWN_FLAGS = 0x0006 | _DESCRIPTOR | _UTF8
 _EXTRA_ZIP64, _EXTRA_NAME = 0x0001, 0x7075
 _KNOWN_EXTRA = frozenset({_EXTRA_ZIP64, 0x5455, 0x7875, 0x5855, 0x000A, 0xCAFE, 0xD935})
 _UNIX = 3
+_NEWEST = 45
+"""Version that is needed for 64-bit fields; whatever is above needs methods that are not read."""
 _DESCRIPTOR_FORMS = ("<4sLLL", "<LLL", "<4sLQQ", "<LQQ")
 
 
@@ -179,16 +181,25 @@ def _fields(tally: Tally, raw: bytes, at: int) -> dict[int, bytes]:
     return extra
 
 
+def _needed(tally: Tally, version: int, at: int) -> None:
+    if version > _NEWEST:
+        what = f"A member asks for ZIP version {version}: readers disagree about what that is."
+        tally.note("zip-version", Severity.MEDIUM, what, at)
+
+
 def _central(data: memoryview, tally: Tally, at: int, tail: int, limits: Limits) -> Iterator[_Record]:
     while at < tail:
         if at + _CENTRAL.size > tail or bytes(data[at : at + 4]) != _SIGN_CENTRAL:
             what = "The central directory is broken."
             raise BrokenContentError(what, at=at)
         head = _CENTRAL.unpack_from(data, at)
-        _, made, _, flags, method, _, _, crc, stored, size, name, extra, comment, disk, _, mode, start = head
+        _, made, needs, flags, method, _, _, crc, stored, size, name, extra, comment, disk, _, mode, start = (
+            head
+        )
         demand(name, limits.name_bytes, "name_bytes")
         names = at + _CENTRAL.size
         stop = names + name + extra + comment
+        _needed(tally, needs, at)
         if stop > tail or disk:
             what = "A record of the central directory is broken."
             raise BrokenContentError(what, at=at)
@@ -224,7 +235,8 @@ def _local(data: memoryview, tally: Tally, record: _Record, directory: int) -> E
     if at + _LOCAL.size > directory or bytes(data[at : at + 4]) != _SIGN_LOCAL:
         what = "A member's header is not where the directory says."
         raise BrokenContentError(what, at=at)
-    _, _, flags, method, _, _, crc, stored, size, name, extra = _LOCAL.unpack_from(data, at)
+    _, needs, flags, method, _, _, crc, stored, size, name, extra = _LOCAL.unpack_from(data, at)
+    _needed(tally, needs, at)
     begin = at + _LOCAL.size
     start = begin + name + extra
     end = start + record.stored

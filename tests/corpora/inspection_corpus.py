@@ -1,0 +1,58 @@
+"""The inspection corpus: files with the verdict or the findings that they must get."""
+
+from corpora import inspection_content as make
+from corpora.inspection_archives import ARCHIVES
+from corpora.inspection_bad import CONTENT
+from corpora.inspection_case import WHEEL, Case, inspected
+from corpora.inspection_good import GOOD
+
+BAD = [*ARCHIVES, *CONTENT]
+
+UNREAD = [
+    Case("random bytes", "x.bin", bytes(range(256)) * 3),
+    Case("a 7z archive", "x.7z", b"7z\xbc\xaf\x27\x1c" + bytes(60)),
+    Case("an encrypted PDF", "p.pdf", make.pdf(catalog="/Encrypt 5 0 R"), "document"),
+    Case("a PDF with bytes between objects", "p.pdf", make.pdf(tail=b"hidden words"), "document"),
+    Case("GGUF 1", "m.gguf", make.gguf(version=1), "model"),
+    Case("GGUF with more tensors than fit", "m.gguf", make.gguf(count=1 << 40), "model"),
+    Case("GGUF with a type that nobody knows", "m.gguf", make.gguf(tensors=[("x", (32,), 99, 0)]), "model"),
+    Case("GGUF with rows that are no blocks", "m.gguf", make.gguf(tensors=[("x", (31,), 2, 0)]), "model"),
+    Case("GGUF with a tensor past its end", "m.gguf", make.gguf(tensors=[("x", (32 << 20,), 2, 0)]), "model"),
+    Case("GGUF with a key twice", "m.gguf", make.gguf(keys=[(b"general.alignment", bytes(8))]), "model"),
+    Case("GGUF that ends in its header", "m.gguf", make.gguf()[:80], "model"),
+    Case(
+        "safetensors with a shape that lies",
+        "m.safetensors",
+        make.safetensors({"a": {"dtype": "F32", "shape": [7], "data_offsets": [0, 24]}}),
+        "model",
+    ),
+    Case(
+        "safetensors past the end",
+        "m.safetensors",
+        make.safetensors({"a": {"dtype": "U8", "shape": [99], "data_offsets": [0, 99]}}),
+        "model",
+    ),
+    Case(
+        "ONNX with a field that nobody knows",
+        "m.onnx",
+        make.onnx(tensor=make.message((1, 1), (2, 1), (99, 1))),
+        "model",
+    ),
+    Case("an array that is too short", "a.npy", make.npy(data=bytes(23))),
+    Case("an array with a type that nobody knows", "a.npy", make.npy("'<q4'")),
+    Case("gzip that breaks off", "a.gz", make.gzipped(b"text" * 99)[:-12]),
+    Case("gzip with a false sum", "a.gz", make.gzipped(b"text")[:-8] + bytes(8)),
+    Case("tar without an end", "a.tar", make.tar({"a": b"x"})[:1024]),
+    Case(
+        "an encrypted member",
+        "a.zip",
+        make.zipped({"a.txt": b"x"}).replace(b"\x14\x00\x00\x00", b"\x14\x00\x01\x00"),
+    ),
+    Case("PNG with a false sum", "p.png", make.png()[:-20] + b"x" + make.png()[-19:]),
+    Case("PNG with a line too many", "p.png", make.png(rows=bytes(70))),
+    Case("machine code that breaks off", "a.so", make.elf()[:100], "python"),
+    Case("Windows code", "a.exe", b"MZ" + bytes(200), "python"),
+    Case("a thin library", "a.a", b"!<thin>\n", "python"),
+]
+
+__all__ = ["BAD", "GOOD", "UNREAD", "WHEEL", "Case", "inspected"]
