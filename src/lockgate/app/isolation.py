@@ -15,6 +15,7 @@ from lockgate.isolate import (
     name_servers,
     read_facts,
 )
+from lockgate.isolate.errors import NetworkGoneError
 
 _RESOLVER = Path("/etc/resolv.conf")
 
@@ -32,6 +33,24 @@ def create_network(home: Home, name: str, *, stay: bool) -> IsolatedNetwork:
 def open_network(home: Home) -> IsolatedNetwork:
     """Return the isolated network that a side has on record."""
     return IsolatedNetwork.open(network_file(home))
+
+
+def destroy_network(home: Home, *, force: bool) -> str:
+    """Remove the isolated network of a side, or what is left of one that broke; return its name.
+
+    Raises:
+        NetworkGoneError: None is on record.
+        NetworkBusyError: Programs run inside, and `force` is not set.
+
+    """
+    file = network_file(home)
+    try:
+        network = IsolatedNetwork.open(file)
+    except NetworkGoneError:
+        IsolatedNetwork.sweep(file)
+        return "What was left of a network that had ended"
+    network.destroy(force=force)
+    return network.record.name
 
 
 def network_status(network: IsolatedNetwork) -> dict[str, Any]:

@@ -151,9 +151,8 @@ def destroy(
 
     Example: lockgate isolate destroy --home lane/high
     """
-    from lockgate.app.isolation import open_network
+    from lockgate.app.isolation import destroy_network
     from lockgate.app.settings import load_settings
 
-    network = open_network(load_settings(home).home)
-    network.destroy(force=force)
-    emit(as_json, {"destroyed": network.record.name}, lambda c: c.print(f"{network.record.name} is gone."))
+    name = destroy_network(load_settings(home).home, force=force)
+    emit(as_json, {"destroyed": name}, lambda c: c.print(f"{name} is gone."))
