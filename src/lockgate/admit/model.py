@@ -1,12 +1,10 @@
 """What the gate keeps on record. Rows decide nothing: every digest in them is checked on use."""
 
-from datetime import datetime
-
 from lockgate.core.artifact import Digest
 from lockgate.core.policy import Held
 from lockgate.core.sequence import CrossingState
 from lockgate.core.verdict import Verdict
-from lockgate.core.wire import Document
+from lockgate.core.wire import Document, Moment
 
 
 class Crossing(Document, frozen=True):
@@ -16,13 +14,13 @@ class Crossing(Document, frozen=True):
     crate_id: str
     crate_sha256: Digest
     lock_sha256: Digest
-    received: datetime
+    received: Moment
     state: CrossingState
     verdicts_sha256: str = ""
     attestation_sha256: str = ""
     statement_sha256: str = ""
     held: tuple[Held, ...] = ()
-    finished: datetime | None = None
+    finished: Moment | None = None
 
 
 class Verdicts(Document, frozen=True):
@@ -30,7 +28,7 @@ class Verdicts(Document, frozen=True):
 
     crossing: int
     crate_sha256: Digest
-    inspected: datetime
+    inspected: Moment
     verdicts: tuple[Verdict, ...]
 
 
@@ -41,7 +39,7 @@ class ChannelPointer(Document, frozen=True):
     snapshot_sha256: Digest
     statement_sha256: Digest
     previous_sha256: Digest
-    published: datetime
+    published: Moment
 
 
 CROSSINGS = "crossing"

@@ -53,8 +53,14 @@ class AuditLog:
         self._clock = clock
 
     def append(self, event: dict[str, Any]) -> int:
-        """Add an event and return its index; it is durable on return."""
+        """Add an event and return its index; it is durable on return.
+
+        Raises:
+            MalformedDocumentError: It has numbers with fractions and could not be read again.
+
+        """
         data = encode({"time": stamp(self._clock()), **event})
+        _event(data)
         with self._records.transaction() as tx:
             index = _size(tx)
             for level, at, value in merkle.added_nodes(index, merkle.leaf_hash(data), _reader(tx)):

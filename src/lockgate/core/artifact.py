@@ -1,6 +1,5 @@
 """Artifacts: one file or a set of files under a package URL, and the lock that lists them."""
 
-from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from lockgate.core.errors import InputError
-from lockgate.core.wire import Document
+from lockgate.core.wire import Document, Moment
 
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 """SHA-256 as 64 lower-case hexadecimal digits."""
@@ -83,7 +82,7 @@ class ArtifactFile(Document, frozen=True):
     size: Size
     sha256: Digest
     source: str = ""
-    uploaded: datetime | None = None
+    uploaded: Moment | None = None
 
     def __post_init__(self) -> None:
         """Refuse paths that are not plain relative ones."""
@@ -127,7 +126,7 @@ class Lock(Document, frozen=True):
 
     format: str
     lane: str
-    created: datetime
+    created: Moment
     manifest_sha256: Digest
     artifacts: tuple[Artifact, ...]
 

@@ -14,7 +14,7 @@ import msgspec
 from lockgate.core.artifact import Digest
 from lockgate.core.errors import TrustError
 from lockgate.core.policy import Policy
-from lockgate.core.wire import Document
+from lockgate.core.wire import Document, Moment
 
 
 class Purpose(StrEnum):
@@ -82,7 +82,7 @@ class HeldKey(Document, frozen=True):
     key: PublicKey
     purpose: Purpose
     person: str
-    expires: datetime
+    expires: Moment
 
 
 class Recipient(Document, frozen=True):
@@ -91,7 +91,7 @@ class Recipient(Document, frozen=True):
     name: str
     suite: str
     public: str
-    expires: datetime
+    expires: Moment
 
 
 class Root(Document, frozen=True):
@@ -102,7 +102,7 @@ class Root(Document, frozen=True):
     lane: str
     version: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
     assurance: str
-    expires: datetime
+    expires: Moment
     keys: dict[str, HeldKey]
     thresholds: dict[str, int]
     recipients: dict[Digest, Recipient] = msgspec.field(default_factory=dict)

@@ -1,9 +1,7 @@
 """Snapshots: an immutable set of admitted artifacts with every page that serves them."""
 
-from datetime import datetime
-
 from lockgate.core.artifact import Artifact, Digest, Size
-from lockgate.core.wire import Document
+from lockgate.core.wire import Document, Moment
 
 SNAPSHOT_FORMAT = "lockgate-snapshot/1"
 
@@ -32,6 +30,6 @@ class Snapshot(Document, frozen=True):
 
     format: str
     lane: str
-    created: datetime
+    created: Moment
     admitted: tuple[Admitted, ...]
     generated: tuple[Generated, ...]

@@ -10,7 +10,7 @@ import msgspec
 from lockgate.core.artifact import Digest
 from lockgate.core.errors import PolicyError
 from lockgate.core.roots import Purpose, Root
-from lockgate.core.wire import Document
+from lockgate.core.wire import Document, Moment
 
 STATEMENT_FORMAT = "lockgate-statement/1"
 STATEMENT_TYPE = "application/vnd.lockgate.statement+json"
@@ -65,8 +65,8 @@ class Statement(Document, frozen=True):
     requester: str
     log_checkpoint: str
     nonce: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
-    created: datetime
-    expires: datetime
+    created: Moment
+    expires: Moment
 
 
 NOTHING = "0" * 64

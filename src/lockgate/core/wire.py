@@ -1,14 +1,16 @@
 """The one encoding of every document that Lockgate signs or hashes.
 
 Documents are frozen structs; their bytes are JSON in canonical form: UTF-8, keys sorted, no
-white space, integers only. For such values this equals the JSON Canonicalization Scheme
-(RFC 8785). Reading refuses every byte string that is not its own canonical encoding, so no
+white space, integers only. This equals the JSON Canonicalization Scheme (RFC 8785) for integers
+up to 2**53 and keys in the basic multilingual plane: keys are sorted by code point, where the
+scheme sorts by UTF-16 unit. Reading refuses every byte string that is not its own canonical encoding, so no
 byte of a document is free (duplicate keys, spacing and escapes included).
 """
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from functools import cache
+from typing import Annotated, Any, NoReturn, TypeVar, cast
 
 import msgspec
 
@@ -16,6 +18,9 @@ from lockgate.core.errors import MalformedDocumentError, NotCanonicalError, TooL
 
 DOCUMENT_LIMIT = 64 * 1024 * 1024
 """Largest document that is read, in bytes, where the caller names no other bound."""
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time in a document. One without its zone is malformed: it compares with no other."""
 
 D = TypeVar("D")
 
@@ -29,7 +34,17 @@ def _refuse(value: Any) -> Any:
     raise TypeError(msg)
 
 
+def _refuse_fraction(text: str) -> NoReturn:
+    msg = f"{text[:40]} is a number with a fraction or an exponent"
+    raise ValueError(msg)
+
+
 _encoder = msgspec.json.Encoder(order="sorted", enc_hook=_refuse)
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, float_hook=_refuse_fraction)
 
 
 def encode(document: Any) -> bytes:
@@ -62,7 +77,7 @@ def decode(kind: type[D], data: bytes, *, limit: int = DOCUMENT_LIMIT, name: str
         what = f"{label} has {len(data)} bytes; at most {limit} are read."
         raise TooLargeError(what, limit="document_bytes")
     try:
-        document = msgspec.json.decode(data, type=kind)
+        document: D = _decoder(cast("Any", kind)).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         what = f"{label} is malformed: {error}."
         raise MalformedDocumentError(what) from error

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -10,7 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from lockgate.core.artifact import Digest, Size
-from lockgate.core.wire import Document, encode
+from lockgate.core.wire import Document, Moment, encode
 
 CRATE_FORMAT = "lockgate-crate/1"
 CRATE_TYPE = "application/vnd.lockgate.crate+json"
@@ -103,8 +102,8 @@ class Manifest(Document, frozen=True):
     roots: dict[str, Digest]
     volumes: tuple[VolumeEntry, ...]
     shards_sha256: Digest
-    created: datetime
-    expires: datetime
+    created: Moment
+    expires: Moment
     parity: None = None
 
     @property
