@@ -13,7 +13,8 @@ from lockgate.knowledge.text import content_words
 SENTENCES_LIMIT = 200
 """Most sentences of the retrieved spans that are weighed."""
 _POINTS_BACK = re.compile(
-    r"(?:after that|this|that|these|those|its?|they|their|he|she|then|both|each|if it|the other)\b",
+    r"(?:(?:when|if|where|until|before|after|above|below) )?"
+    r"(?:this|that|these|those|its?|they|their|he|she|then|both|each|the other)\b",
     re.IGNORECASE,
 )
 
@@ -111,7 +112,7 @@ def weigh(
     unseen = sum(word not in present for word in wanted) / len(wanted)
     score = float(nearness.max()) - calibration.unseen * unseen
     ranks = [
-        float(near) + calibration.coverage * _share(wanted, sentence.text)
+        float(near) + calibration.coverage * _share(wanted, sentence.context)
         for near, sentence in zip(nearness, sentences, strict=True)
     ]
     order = sorted(range(len(sentences)), key=lambda i: (-ranks[i], i))

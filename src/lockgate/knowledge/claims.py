@@ -18,9 +18,7 @@ PARAPHRASED: Final = 5
 """One in so many of a sentence's new words may be another word than the quote's."""
 _FEW = 3
 """A sentence with fewer content words is read together with the question that it answers."""
-_PHRASES = frozenset(
-    content_words("answer question correct fact text following therefore information provided")
-)
+_PHRASES = frozenset(content_words("answer question correct fact text following therefore provided"))
 _CLAUSES = re.compile(r"[,;:]\s|\.\s|\s(?:and|but|while)\s")
 _PARTS = re.compile(r"[,;]\s+(?:and\s+|but\s+)?|\s+and\s+")
 _PARTS_LIMIT = 3

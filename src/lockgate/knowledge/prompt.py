@@ -33,7 +33,7 @@ class ChatMessage:
 def facts_of(support: Support) -> list[str]:
     """Return the sentences for the model, the best one last, each on one line."""
     near = [
-        one_line(sentence.context)[:FACT_CHARACTERS]
+        one_line(sentence.context).removeprefix("- ")[:FACT_CHARACTERS]
         for sentence, margin in zip(support.sentences, support.margins, strict=True)
         if margin <= MARGIN
     ]

@@ -29,9 +29,9 @@ STOP_WORDS = words_in(
     "a about all also am an and any are as at be been before being below between both but by can could did do"
     " does doing done each for from get gets had has have having he her here his how i if in into is it its"
     " itself just long made make many may me much must my of off often on one only or other our out over own"
-    " per she should so some such tell than that the their them then there these they this those to"
-    " take takes under until up us use used very was we were what when where which while who whom whose why will with"
-    " would you your happen happens please give given mean means according handbook"
+    " per she should so some such take takes tell than that the their them then there these they this"
+    " those to under until up us use used very was we were what when where which while who whom whose why"
+    " will with would you your happen happens please give given mean means according handbook"
 )
 """Words that say nothing about what a sentence is about."""
 
@@ -73,6 +73,9 @@ def tokens(text: str) -> list[str]:
     return _WORD.findall(text.casefold().replace("\u2019", "'"))
 
 
+_SPELLINGS = (("litre", "liter"), ("metre", "meter"), ("centre", "center"), ("colour", "color"))
+
+
 def stem(word: str) -> str:
     """Return a word without the commonest English endings, so that kindred forms meet.
 
@@ -80,6 +83,8 @@ def stem(word: str) -> str:
     """
     if len(word) <= 3 or word[0].isdigit():  # noqa: PLR2004 - short words have no endings
         return word
+    for british, american in _SPELLINGS:
+        word = word.replace(british, american)
     for ending, instead in (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ed", ""), ("s", "")):
         if ending == "s" and word.endswith(("ss", "us", "is")):
             continue
@@ -111,6 +116,11 @@ def numbers(text: str) -> frozenset[str]:
 
 def _plain(number: str) -> str:
     return number.lstrip("0") or "0" if number.isdigit() else number
+
+
+def spelled_numbers(text: str) -> frozenset[str]:
+    """Return the numbers that a text spells in words, as digits."""
+    return frozenset(_NUMERALS[word] for word in tokens(text) if word in _NUMERALS)
 
 
 def negates(text: str) -> bool:
