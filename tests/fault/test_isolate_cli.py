@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lockgate.isolate.process import end, start_time
+
 CONFIG = f"""
 [lane]
 name = "harbour"
@@ -53,6 +55,18 @@ def test_a_network_from_making_to_removing_it(home: str) -> None:
     gone = lockgate("isolate", "status", "--home", home, "--json")
     assert gone.returncode == 2
     assert json.loads(gone.stderr)["code"] == "LG-1d01"
+
+
+def test_what_is_left_of_a_broken_network_is_removed(home: str) -> None:
+    made = json.loads(lockgate("isolate", "create", "--home", home, "--json").stdout)
+    assert made["left_packets"] == 0
+    record = json.loads((Path(home) / "run" / "isolation.json").read_text())
+    end(record["inside_pid"], record["inside_started"])
+    gone = lockgate("isolate", "destroy", "--home", home)
+    assert gone.stdout == "What was left of a network that had ended is gone.\n"
+    assert start_time(record["far_pid"]) is None
+    again = lockgate("isolate", "destroy", "--home", home, "--json")
+    assert json.loads(again.stderr)["code"] == "LG-1d01"
 
 
 def test_a_place_with_a_default_route_fails_the_check() -> None:

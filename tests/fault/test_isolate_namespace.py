@@ -6,7 +6,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from lockgate.isolate import Counters, IsolatedNetwork, judge_isolation, read_fa
 from lockgate.isolate.errors import (
     CommandFailedError,
     ControlFailedError,
+    CounterAlteredError,
     NetworkBusyError,
     NetworkExistsError,
     NetworkGoneError,
@@ -122,17 +123,36 @@ def test_the_digest_of_the_rules_changes_with_the_rules_alone(network: IsolatedN
     assert network.state().ruleset_sha256 != before
 
 
-def test_a_counter_that_does_not_count_fails_the_control(network: IsolatedNetwork) -> None:
-    HostCommands().run([*network._enter(), "nft", "flush", "chain", "netdev", "lockgate", "egress"])
+def test_frames_that_are_not_counted_fail_the_control(network: IsolatedNetwork) -> None:
+    class Swallow(HostCommands):
+        def run(self, argv: Sequence[str], *, stdin: bytes = b"") -> str:
+            return "" if "lockgate.isolate.frames" in argv else super().run(argv, stdin=stdin)
+
+    again = IsolatedNetwork.open(network._file, commands=Swallow())
     with pytest.raises(ControlFailedError, match="8 frames were sent and 0 counted"):
-        network.positive_control()
-    assert network.record.control_packets == 0
+        again.positive_control()
+    assert again.record.control_packets == 0
 
 
-def test_a_missing_counter_is_an_error_and_not_zero(network: IsolatedNetwork) -> None:
-    HostCommands().run([*network._enter(), "nft", "flush", "ruleset"])
-    with pytest.raises(CommandFailedError):
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("nft flush chain netdev lockgate egress", "rules"),
+        ("nft flush ruleset", "rules"),
+        ("nft add table inet more", "rules"),
+        ("ip link del gap0", "interfaces"),
+        ("ip link add gap0 type veth peer name gap1", "interfaces"),
+        ("ip link add way0 type veth peer name out0", "interfaces"),
+    ],
+)
+def test_a_changed_network_gives_no_count(network: IsolatedNetwork, change: str, what: str) -> None:
+    if "add gap0" in change:
+        HostCommands().run([*network._enter(), "ip", "link", "del", "gap0"])
+    HostCommands().run([*network._enter(), *change.split()])
+    with pytest.raises(CounterAlteredError, match=what):
         network.counters()
+    with pytest.raises(CounterAlteredError, match=what):
+        network.positive_control()
 
 
 def test_another_process_finds_it_and_there_is_only_one(network: IsolatedNetwork) -> None:
@@ -170,6 +190,26 @@ def test_destroying_leaves_no_process_no_namespace_and_no_file(network: Isolated
     assert [members(n) for n in namespaces if n is not None] == [[], []]
     assert list(network._file.parent.iterdir()) == []
     network.destroy()  # once more does no harm
+
+
+def test_a_network_that_lost_a_holder_is_gone_and_its_rest_is_swept(tmp_path: Path) -> None:
+    file = tmp_path / "isolation.json"
+    broken = IsolatedNetwork.create("first", file, clock=clock)
+    record = broken.record
+    broken._inside.kill()
+    assert start_time(record.far_pid) == record.far_started
+    with pytest.raises(NetworkGoneError, match="first has ended"):
+        IsolatedNetwork.open(file)
+    with IsolatedNetwork.create("second", file, clock=clock) as second:
+        assert start_time(record.far_pid) is None
+        assert second.counters() == Counters(0, 0)
+    broken._far.kill()
+
+
+def test_a_network_whose_link_is_gone_can_still_be_destroyed(network: IsolatedNetwork) -> None:
+    HostCommands().run([*network._enter(), "ip", "link", "del", "gap0"])
+    network.destroy()
+    assert start_time(network.record.far_pid) is None
 
 
 CREATE = """
@@ -227,7 +267,7 @@ def test_a_refused_step_leaves_no_holder_behind(tmp_path: Path) -> None:
         def __init__(self) -> None:
             self.targets: list[int] = []
 
-        def run(self, argv: list[str], *, stdin: bytes = b"") -> str:  # type: ignore[override]
+        def run(self, argv: Sequence[str], *, stdin: bytes = b"") -> str:
             self.targets.append(int(argv[argv.index("--target") + 1]))
             if "nft" in argv:
                 raise CommandFailedError("nft ended with status 1: Operation not permitted.")

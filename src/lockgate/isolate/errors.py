@@ -1,6 +1,6 @@
 """Errors of isolation."""
 
-from lockgate.core.errors import HostError, InputError, LimitError, PolicyError
+from lockgate.core.errors import HostError, InputError, LimitError, PolicyError, TrustError
 
 
 class NetworkGoneError(InputError):
@@ -22,6 +22,13 @@ class NetworkBusyError(InputError):
 
     code = "LG-1d03"
     advice = "Stop the services with `lockgate high down` first, or add --force to end them."
+
+
+class CounterAlteredError(TrustError):
+    """The link, another interface or the rules that count are not those that were made."""
+
+    code = "LG-2d01"
+    advice = "Do not rely on the count. Find out who changed the network, and make it anew."
 
 
 class NotIsolatedError(PolicyError):

@@ -12,13 +12,17 @@ from lockgate.isolate.ports import Commands
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One network interface. `addresses` are with prefix length, such as ``192.0.2.1/24``."""
+    """One network interface. `addresses` are with prefix length, such as ``192.0.2.1/24``.
+
+    `index` is the kernel's number: an interface that is made again has another one.
+    """
 
     name: str
     kind: str
     up: bool
     loopback: bool
     addresses: tuple[str, ...]
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,7 @@ def _interface(link: dict[str, Any]) -> Interface:
         up="UP" in flags,
         loopback="LOOPBACK" in flags,
         addresses=tuple(f"{a['local']}/{a['prefixlen']}" for a in link.get("addr_info", []) if "local" in a),
+        index=link.get("ifindex", 0),
     )
 
 

@@ -9,11 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
+from lockgate.core.artifact import Digest
 from lockgate.core.ports import Clock
 from lockgate.core.wire import Document, decode, encode, whole_second
 from lockgate.isolate.errors import (
     CommandFailedError,
     ControlFailedError,
+    CounterAlteredError,
     NetworkBusyError,
     NetworkExistsError,
     NetworkGoneError,
@@ -60,6 +64,8 @@ class NetworkRecord(Document, frozen=True):
     inside_started: int
     far_pid: int
     far_started: int
+    interfaces: dict[str, int]
+    ruleset_sha256: Digest
     control_packets: int
     control_bytes: int
 
@@ -141,6 +147,7 @@ class IsolatedNetwork:
                 _enter(inside.pid, user=user, network=False) if user else (), user=False, stay=stay
             )
             _furnish(tools, _enter(inside.pid, user=user), _enter(far.pid, user=user), far.pid)
+            facts = read_facts(tools, _enter(inside.pid, user=user))
             record = NetworkRecord(
                 name=name,
                 created=whole_second(clock()),
@@ -149,6 +156,8 @@ class IsolatedNetwork:
                 inside_started=inside.started,
                 far_pid=far.pid,
                 far_started=far.started,
+                interfaces={i.name: i.index for i in facts.interfaces},
+                ruleset_sha256=facts.ruleset_sha256,
                 control_packets=0,
                 control_bytes=0,
             )
@@ -171,16 +180,24 @@ class IsolatedNetwork:
             NetworkGoneError: None is, or its holder has ended.
 
         """
-        try:
-            record = decode(NetworkRecord, file.read_bytes(), limit=_STATE_LIMIT, name="isolation record")
-        except FileNotFoundError:
-            raise NetworkGoneError("There is no isolated network on record.") from None
-        inside = Holder(record.inside_pid, record.inside_started)
-        far = Holder(record.far_pid, record.far_started)
+        record = _read(file)
+        inside, far = _holders(record)
         if not (inside.alive() and far.alive()):
             what = f"The isolated network {record.name} has ended."
             raise NetworkGoneError(what)
         return cls(file, record, (inside, far), commands or HostCommands())
+
+    @staticmethod
+    def sweep(file: Path) -> None:
+        """End what is left of a network whose holders did not both live on, and forget it.
+
+        Raises:
+            NetworkGoneError: None is on record.
+
+        """
+        for holder in _holders(_read(file)):
+            holder.kill()
+        file.unlink(missing_ok=True)
 
     @property
     def record(self) -> NetworkRecord:
@@ -193,7 +210,20 @@ class IsolatedNetwork:
         return [*self._enter(), *confine, *argv]
 
     def counters(self) -> Counters:
-        """Return what the kernel counted leaving, positive controls included."""
+        """Return what the kernel counted leaving, positive controls included.
+
+        Raises:
+            CounterAlteredError: Something else could have let packets leave uncounted.
+
+        """
+        state = self.state()
+        interfaces = {i.name: i.index for i in state.interfaces}
+        if interfaces != self._record.interfaces:
+            names = ", ".join(sorted(interfaces))
+            what = "The interfaces are not those that the network was made with."
+            raise CounterAlteredError(what, interfaces=names)
+        if state.ruleset_sha256 != self._record.ruleset_sha256:
+            raise CounterAlteredError("The rules that count what leaves were changed.")
         return read_counter(self._commands, self._enter(), TABLE, COUNTER)
 
     def left(self) -> Counters:
@@ -215,6 +245,7 @@ class IsolatedNetwork:
 
         Raises:
             ControlFailedError: The counter did not rise by exactly that many.
+            CounterAlteredError: The network is not as it was made.
 
         """
         before, far = self.counters(), self.arrived()
@@ -248,7 +279,7 @@ class IsolatedNetwork:
         if busy and not force:
             what = f"{len(busy)} programs still run inside the isolated network."
             raise NetworkBusyError(what, pids=", ".join(map(str, busy[:8])))
-        if self._inside.alive():
+        if self._inside.alive() and LINK in {i.name for i in self.state().interfaces}:
             self._commands.run([*self._enter(), "ip", "link", "del", LINK])
         for pid in busy:
             started = start_time(pid)
@@ -273,14 +304,8 @@ class IsolatedNetwork:
 
     def _note_control(self, control: Control) -> None:
         old = self._record
-        self._record = NetworkRecord(
-            name=old.name,
-            created=old.created,
-            user_namespace=old.user_namespace,
-            inside_pid=old.inside_pid,
-            inside_started=old.inside_started,
-            far_pid=old.far_pid,
-            far_started=old.far_started,
+        self._record = msgspec.structs.replace(
+            old,
             control_packets=old.control_packets + control.rise,
             control_bytes=old.control_bytes + control.after.bytes - control.before.bytes,
         )
@@ -309,9 +334,25 @@ def _free(file: Path) -> None:
     try:
         there = IsolatedNetwork.open(file)
     except NetworkGoneError:
+        if file.exists():
+            IsolatedNetwork.sweep(file)
         return
     what = f"The isolated network {there.record.name} is already there."
     raise NetworkExistsError(what, pid=there.record.inside_pid)
+
+
+def _read(file: Path) -> NetworkRecord:
+    try:
+        return decode(NetworkRecord, file.read_bytes(), limit=_STATE_LIMIT, name="isolation record")
+    except FileNotFoundError:
+        raise NetworkGoneError("There is no isolated network on record.") from None
+
+
+def _holders(record: NetworkRecord) -> tuple[Holder, Holder]:
+    return (
+        Holder(record.inside_pid, record.inside_started),
+        Holder(record.far_pid, record.far_started),
+    )
 
 
 def _write(file: Path, record: NetworkRecord) -> None:
