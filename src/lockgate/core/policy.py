@@ -75,7 +75,10 @@ def judge(policy: Policy, purl: str, label: str, verdicts: Iterable[Verdict]) ->
             first = above[0]
             reason = f"{first.code} ({first.severity}) at {first.where}: {first.why}"
             resolve = "Bring a version without it, or waive the finding with two approvals."
-        elif verdict.outcome is Outcome.INCOMPLETE or verdict.covered < verdict.size:
+        elif verdict.outcome is Outcome.FINDINGS and not verdict.findings:
+            reason = "The verdict speaks of findings and names none."
+            resolve = "Inspect the crossing again with `lockgate gate inspect`."
+        elif verdict.outcome is Outcome.INCOMPLETE or verdict.covered != verdict.size:
             known = f"{verdict.covered} of {verdict.size} bytes"
             reason = f"Inspection is incomplete: {known} understood as {verdict.detected}."
             resolve = "Repack it in a supported format, or install an inspector for it."
