@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lockgate.core.wire import encode
 from lockgate.isolate import Counters, IsolatedNetwork, judge_isolation, read_facts
 from lockgate.isolate.errors import (
     CommandFailedError,
@@ -190,6 +191,20 @@ def test_destroying_leaves_no_process_no_namespace_and_no_file(network: Isolated
     assert [members(n) for n in namespaces if n is not None] == [[], []]
     assert list(network._file.parent.iterdir()) == []
     network.destroy()  # once more does no harm
+
+
+def test_a_network_of_an_older_version_is_used_and_destroyed_and_gives_no_count(
+    network: IsolatedNetwork,
+) -> None:
+    old = json.loads(network._file.read_bytes())
+    del old["interfaces"], old["ruleset_sha256"]
+    network._file.write_bytes(encode(old))
+    again = IsolatedNetwork.open(network._file)
+    assert inside(again, "true").returncode == 0
+    with pytest.raises(CounterAlteredError):
+        again.counters()
+    again.destroy()
+    assert start_time(again.record.inside_pid) is None
 
 
 def test_a_network_that_lost_a_holder_is_gone_and_its_rest_is_swept(tmp_path: Path) -> None:

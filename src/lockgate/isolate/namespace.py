@@ -11,7 +11,6 @@ from typing import Self
 
 import msgspec
 
-from lockgate.core.artifact import Digest
 from lockgate.core.ports import Clock
 from lockgate.core.wire import Document, decode, encode, whole_second
 from lockgate.isolate.errors import (
@@ -54,8 +53,12 @@ table netdev {TABLE} {{
 """
 
 
-class NetworkRecord(Document, frozen=True):
-    """What is on disk about an isolated network, so that other processes find it."""
+class NetworkRecord(Document, frozen=True, omit_defaults=True):
+    """What is on disk about an isolated network, so that other processes find it.
+
+    A record without interfaces and rules was made by an older version: such a network can be
+    used and destroyed, and gives no count.
+    """
 
     name: str
     created: datetime
@@ -64,10 +67,10 @@ class NetworkRecord(Document, frozen=True):
     inside_started: int
     far_pid: int
     far_started: int
-    interfaces: dict[str, int]
-    ruleset_sha256: Digest
     control_packets: int
     control_bytes: int
+    interfaces: dict[str, int] = msgspec.field(default_factory=dict)
+    ruleset_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
