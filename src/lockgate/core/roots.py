@@ -104,7 +104,7 @@ class Root(Document, frozen=True):
     assurance: str
     expires: Moment
     keys: dict[str, HeldKey]
-    thresholds: dict[str, int]
+    thresholds: dict[Purpose, int]
     recipients: dict[Digest, Recipient] = msgspec.field(default_factory=dict)
     policy: Policy | None = None
 

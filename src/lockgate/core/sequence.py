@@ -96,7 +96,7 @@ def judge(
             raise ReplayedCrateError(what, sequence=sequence)
         return ()
     last = max(ledger, default=0)
-    if sequence < last:
+    if sequence <= last:
         what = f"Crossing {sequence} is older than {last}, the last on record."
         raise ReplayedCrateError(what, sequence=sequence)
     missing = [n for n in range(last + 1, sequence) if n not in void]
