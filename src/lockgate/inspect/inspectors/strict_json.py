@@ -25,6 +25,7 @@ class DuplicateKeyError(BrokenContentError):
     """One object has one key twice, so two readers can see two values."""
 
     code = "LG-1605"
+    advice = "Bring a version in which no key stands twice in one object."
 
 
 def loads(text: str) -> Any:
