@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,10 +32,9 @@ class FileBlobs(BlobStore):
         return self._root / checked(digest)[:2] / digest
 
     def _held(self, digest: str) -> Path:
-        path = self._name(digest)
-        if not path.is_file() or path.is_symlink():
+        if not self.has(digest):
             raise BlobMissingError("A blob is not held.", digest=digest)
-        return path
+        return self._name(digest)
 
     def put_stream(
         self, stream: BinaryIO, *, expected: str | None = None, limit: int = BLOB_LIMIT
@@ -61,7 +61,8 @@ class FileBlobs(BlobStore):
             what = f"The store could not write a blob: {error.strerror}."
             raise StoreIoError(what, file=str(partial)) from error
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # what stays is swept later, and must not hide the error
+                partial.unlink()
         return digest, reader.size
 
     def open(self, digest: str) -> BinaryIO:
@@ -74,7 +75,8 @@ class FileBlobs(BlobStore):
 
     def has(self, digest: str) -> bool:
         """Tell whether the blob is held."""
-        return self._name(digest).is_file()
+        path = self._name(digest)
+        return path.is_file() and not path.is_symlink()
 
     def size(self, digest: str) -> int:
         """Return the blob's length in bytes."""

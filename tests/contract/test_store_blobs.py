@@ -1,0 +1,236 @@
+"""What every blob store promises, over the double and over files."""
+
+import errno
+import io
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lockgate.core.digests import BadDigestError, sha256
+from lockgate.store import BlobStore, FileBlobs, MemoryBlobs, ports
+from lockgate.store.errors import BlobMismatchError, BlobMissingError, BlobTooLargeError, StoreIoError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DATA = b"bytes that cross the gap"
+DIGEST = sha256(DATA)
+
+
+@pytest.fixture(params=["memory", "files"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    return MemoryBlobs() if request.param == "memory" else FileBlobs(tmp_path / "blobs")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> FileBlobs:
+    return FileBlobs(tmp_path / "blobs")
+
+
+def alter(store: BlobStore, digest: str, data: bytes) -> None:
+    """Do what somebody with write access to the store could do."""
+    if isinstance(store, MemoryBlobs):
+        store._blobs[digest] = data
+    else:
+        path = store.path(digest)
+        path.chmod(0o600)
+        path.write_bytes(data)
+
+
+def everything(root: Path) -> list[str]:
+    return sorted(str(p.relative_to(root)) for p in root.rglob("*") if not p.is_dir())
+
+
+def test_what_was_put_is_held_under_its_digest(blobs: BlobStore) -> None:
+    assert not blobs.has(DIGEST)
+    assert blobs.put_bytes(DATA) == DIGEST
+    assert blobs.put_stream(io.BytesIO(DATA), expected=DIGEST) == (DIGEST, len(DATA))
+    assert blobs.has(DIGEST)
+    assert blobs.size(DIGEST) == len(DATA)
+    assert blobs.read(DIGEST) == DATA
+    assert blobs.path(DIGEST).read_bytes() == DATA
+    with blobs.open(DIGEST) as stream:
+        assert stream.read(5) == DATA[:5]
+        assert stream.read() == DATA[5:]
+
+
+def test_the_empty_blob_is_a_blob(blobs: BlobStore) -> None:
+    digest = blobs.put_bytes(b"")
+    assert (blobs.size(digest), blobs.read(digest), blobs.read(digest, limit=0)) == (0, b"", b"")
+
+
+def test_the_rest_of_a_stream_is_stored_in_pieces(blobs: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "CHUNK", 5)
+    stream = io.BytesIO(b"read before" + DATA)
+    stream.seek(len(b"read before"))
+    assert blobs.put_stream(stream) == (DIGEST, len(DATA))
+
+
+def test_what_is_not_held_is_missing(blobs: BlobStore) -> None:
+    uses: list[Callable[[str], object]] = [blobs.open, blobs.path, blobs.size, blobs.read]
+    for use in uses:
+        with pytest.raises(BlobMissingError):
+            use(DIGEST)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "../" * 20 + "etc/passwd", DIGEST.upper(), DIGEST + "\n", DIGEST[:-1] + "/"]
+)
+def test_what_is_no_digest_names_no_blob(blobs: BlobStore, name: str) -> None:
+    uses: list[Callable[[str], object]] = [blobs.open, blobs.path, blobs.size, blobs.read, blobs.has]
+    for use in uses:
+        with pytest.raises(BadDigestError):
+            use(name)
+
+
+def test_other_bytes_than_promised_are_not_stored(blobs: BlobStore) -> None:
+    other = sha256(b"other")
+    with pytest.raises(BlobMismatchError) as refused:
+        blobs.put_stream(io.BytesIO(DATA), expected=other)
+    assert refused.value.where == {"expected": other, "found": DIGEST}
+    with pytest.raises(BlobMismatchError):
+        blobs.put_bytes(DATA, expected=other)
+    assert not blobs.has(other)
+    assert not blobs.has(DIGEST)
+
+
+def test_more_bytes_than_the_bound_are_not_stored(blobs: BlobStore) -> None:
+    with pytest.raises(BlobTooLargeError, match=f"longer than {len(DATA) - 1} bytes"):
+        blobs.put_stream(io.BytesIO(DATA), limit=len(DATA) - 1)
+    assert not blobs.has(DIGEST)
+    assert blobs.put_stream(io.BytesIO(DATA), limit=len(DATA)) == (DIGEST, len(DATA))
+
+
+def test_reading_is_bounded_and_hashes_again(blobs: BlobStore) -> None:
+    blobs.put_bytes(DATA)
+    assert blobs.read(DIGEST, limit=len(DATA)) == DATA
+    with pytest.raises(BlobTooLargeError):
+        blobs.read(DIGEST, limit=len(DATA) - 1)
+    alter(blobs, DIGEST, DATA[:-1] + b"!")
+    with pytest.raises(BlobMismatchError, match="altered"):
+        blobs.read(DIGEST)
+    assert blobs.put_bytes(DATA) == DIGEST
+    assert blobs.read(DIGEST) == DATA, "putting it again mends it"
+
+
+class Breaking(io.RawIOBase):
+    """A stream that gives some bytes and then fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given = False
+
+    def read(self, size: int = -1) -> bytes:
+        if self.given:
+            raise OSError(errno.EIO, "the medium is damaged")
+        self.given = True
+        return b"x" * 10
+
+
+def test_a_stream_that_breaks_leaves_nothing(blobs: BlobStore, tmp_path: Path) -> None:
+    with pytest.raises(OSError if isinstance(blobs, MemoryBlobs) else StoreIoError, match="damaged"):
+        blobs.put_stream(Breaking())  # type: ignore[arg-type]  # a stream by its shape
+    assert not blobs.has(sha256(b"x" * 10))
+    assert everything(tmp_path) == []
+
+
+def test_many_writers_of_one_blob_agree(blobs: BlobStore) -> None:
+    data = [b"a" * 100_000, b"b" * 100_000]
+    wrong: list[BaseException] = []
+
+    def put() -> None:
+        try:
+            for n in range(20):
+                blobs.put_bytes(data[n % 2])
+                assert blobs.read(sha256(data[n % 2])) == data[n % 2]
+        except BaseException as error:  # noqa: BLE001  # looked at below
+            wrong.append(error)
+
+    threads = [threading.Thread(target=put) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_failed_put_leaves_no_file(files: FileBlobs, tmp_path: Path) -> None:
+    for attempt in (
+        lambda: files.put_bytes(DATA, expected="0" * 64),
+        lambda: files.put_stream(io.BytesIO(DATA), limit=3),
+    ):
+        with pytest.raises((BlobMismatchError, BlobTooLargeError)):
+            attempt()
+    assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])
+def test_a_disk_that_refuses_leaves_what_was_there(
+    files: FileBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    files.put_bytes(b"before")
+    held = everything(tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, refuse)
+        with pytest.raises(StoreIoError, match="No space left"):
+            files.put_bytes(DATA)
+    assert everything(tmp_path) == held
+    assert not files.has(DIGEST)
+    assert files.put_bytes(DATA) == DIGEST
+
+
+def test_a_place_that_cannot_be_written_is_an_error_of_the_host(tmp_path: Path) -> None:
+    (tmp_path / "blobs").write_bytes(b"a file")
+    with pytest.raises(StoreIoError):
+        FileBlobs(tmp_path / "blobs").put_bytes(DATA)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "incoming").write_bytes(b"a file")
+    with pytest.raises(StoreIoError):
+        FileBlobs(tmp_path / "other").put_bytes(DATA)
+
+
+def test_a_link_in_the_folder_is_no_blob(files: FileBlobs, tmp_path: Path) -> None:
+    files.put_bytes(b"something")
+    outside = tmp_path / "outside"
+    outside.write_bytes(DATA)
+    link = tmp_path / "blobs" / DIGEST[:2] / DIGEST
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(outside)
+    assert not files.has(DIGEST)
+    for use in (files.open, files.path, files.size, files.read):
+        with pytest.raises(BlobMissingError):
+            use(DIGEST)
+    files.put_bytes(DATA)
+    assert files.has(DIGEST)
+    assert not link.is_symlink()
+    assert outside.read_bytes() == DATA
+
+
+def test_stored_files_cannot_be_written_by_mistake(files: FileBlobs) -> None:
+    files.put_bytes(DATA)
+    assert files.path(DIGEST).stat().st_mode & 0o777 == 0o444
+
+
+def test_sweeping_removes_what_dead_writers_left_and_nothing_else(files: FileBlobs, tmp_path: Path) -> None:
+    assert files.sweep() == 0
+    files.put_bytes(DATA)
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    incoming = tmp_path / "blobs" / "incoming"
+    dead, alive = incoming / f"{int(ended.stdout)}-{'a' * 16}", incoming / f"{os.getpid()}-{'b' * 16}"
+    dead.write_bytes(b"half a blob")
+    alive.write_bytes(b"half a blob")
+    assert files.sweep() == 1
+    assert not dead.exists()
+    assert alive.exists()
+    assert files.read(DIGEST) == DATA
