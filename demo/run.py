@@ -34,6 +34,7 @@ def main() -> int:
     """Run every step; return the exit status."""
     options = _options()
     folder = options.folder.resolve()
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
     shell = Shell(folder)
     if options.clean:
         stop_services(shell)
@@ -41,7 +42,6 @@ def main() -> int:
         print(f"Removed {options.folder}.")
         return 0
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
     watch = MemoryWatch(shell.high)
     try:
         make_lane(shell)

@@ -79,15 +79,22 @@ def _approve(shell: Shell, sequence: int) -> None:
     site_root = shell.high / "trust" / "site.dsse.json"
     pin = tomllib.loads((shell.high / "lockgate.toml").read_text())["trust"]["site_pin"]
     trust: list[Any] = ["--site-root", site_root, "--pin", pin, "--yes"]
+    acts: list[dict[str, str]] = []
     refusal = shell.refused("lockgate", "approve", request, "--key", operator, *trust)
+    reason = f"{refusal['code']}: {refusal['error']}"
+    acts.append({"person": operator.name, "act": "refused", "at": _now(), "reason": reason})
     signed = []
     for person in APPROVERS:
         told = shell.json("lockgate", "approve", request, "--key", shell.people / person, *trust)
         signed.append(Path(told["signed"]))
+        acts.append({"person": told["person"], "act": "approved", "at": _now(), "reason": ""})
         print(f"      signed by {told['person']}")
     statement = shell.json(
         "lockgate", "gate", "publish", *signed, "--home", shell.high, high=True, timed="publishing"
     )
     print(f"      published on {statement['channel']}, version {statement['channel_version']}")
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    shell.remember(statement=statement, refusal=refusal, approvers=APPROVERS, signed_at=now)
+    shell.remember(statement=statement, acts=acts)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

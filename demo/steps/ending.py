@@ -151,15 +151,13 @@ def _artifacts(shell: Shell, shown: dict[str, Any]) -> tuple[ArtifactRow, ...]:
 
 
 def _approvals(shell: Shell) -> tuple[ApprovalAct, ...]:
-    statement, refusal = shell.facts["statement"], shell.facts["refusal"]
-    asked = datetime.fromisoformat(statement["created"])
-    when = datetime.fromisoformat(shell.facts["signed_at"])
-    refused = f"{refusal['code']}: {refusal['error']}"
-    return (
-        ApprovalAct(statement["requester"], Act.REQUESTED, asked),
-        ApprovalAct(statement["requester"], Act.REFUSED, when, refused),
-        *(ApprovalAct(person, Act.APPROVED, when) for person in shell.facts["approvers"]),
+    statement = shell.facts["statement"]
+    asked = ApprovalAct(statement["requester"], Act.REQUESTED, datetime.fromisoformat(statement["created"]))
+    acts = (
+        ApprovalAct(a["person"], Act(a["act"]), datetime.fromisoformat(a["at"]), a["reason"])
+        for a in shell.facts["acts"]
     )
+    return (asked, *acts)
 
 
 def _answer(answer: Answer) -> AnswerFacts:
@@ -231,7 +229,7 @@ def print_end(shell: Shell, answers: list[Answer], proof: dict[str, Any], report
     here = str(Path.cwd()) + "/"
     left = f"{egress['after']['left_packets']} packets" if egress["isolated"] else "NOT COUNTED, not isolated"
     files, sealed = shell.facts["collected"]["files"], f"{crate['bytes'] / 1e6:.1f} MB"
-    approvers = " and ".join(shell.facts["approvers"])
+    approvers = " and ".join(a["person"] for a in shell.facts["acts"] if a["act"] == "approved")
     seconds = sum(shell.facts["seconds"][name] for name in shell.steps())
     rows = {
         "What crossed": f"crossing {crate['sequence']}: {files} files, {sealed}, {crate['volumes']} volumes",

@@ -1,6 +1,7 @@
 """Making the lane, isolating the high side, starting and stopping its services."""
 
 import contextlib
+import json
 import subprocess
 
 from steps.shell import Shell, Stop
@@ -44,6 +45,13 @@ def isolate(shell: Shell, *, wanted: bool) -> None:
             print(f"\n  \033[1;31mNOT ISOLATED: {shell.reason}. No packet is counted.\033[0m\n")
             return
         shell.run("lockgate", "isolate", "check", high=True)
+
+
+def _error(said: str) -> str:
+    try:
+        return str(json.loads(said.strip().splitlines()[-1])["error"])
+    except (ValueError, IndexError, KeyError):
+        return said.strip() or "no reason was given"
 
 
 def _alive(shell: Shell) -> bool:

@@ -68,7 +68,7 @@ class Bars:
         """Begin a task."""
         if not self._quiet and not err.is_terminal:
             err.print(f"  {task} …")
-        self._task = self._bars.add_task(task, total=total)
+        self._task = self._bars.add_task(task, total=total or None)
 
     def advance(self, count: int) -> None:
         """Report that much more done."""
