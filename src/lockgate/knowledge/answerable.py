@@ -53,7 +53,7 @@ class Calibration:
 
     coverage: float = 0.3
     unseen: float = 0.3
-    threshold: float = 0.457
+    threshold: float = 0.455
 
 
 MINILM: Final = Calibration()
@@ -100,8 +100,8 @@ def weigh(
         return Support(question, supported=False, sentences=(), margins=(), score=0.0)
     texts = [
         question,
-        *(sentence.text for sentence in sentences),
-        *(f"{sentence.span.heading}: {sentence.text}" for sentence in sentences),
+        *(sentence.context for sentence in sentences),
+        *(f"{sentence.span.heading}: {sentence.context}" for sentence in sentences),
     ]
     vectors = embedder.embed(texts)
     cosines = vectors[1:] @ vectors[0]

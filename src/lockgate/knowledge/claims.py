@@ -10,15 +10,16 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self
 
+from lockgate.knowledge.sentences import sentence_spans
 from lockgate.knowledge.text import content_words, negates, numbers, spelled_numbers
 
 COVERAGE: Final = 0.5
 """Least share of a sentence's content words that its quote must contain."""
 PARAPHRASED: Final = 5
 """One in so many of a sentence's new words may be another word than the quote's."""
-_FEW = 3
+_FEW = 4
 """A sentence with fewer content words is read together with the question that it answers."""
-_PHRASES = frozenset(content_words("answer question correct fact text following therefore provided"))
+_PHRASES = frozenset(content_words("above answer question correct fact text following therefore provided"))
 _CLAUSES = re.compile(r"[,;:]\s|\.\s|\s(?:and|but|while)\s")
 _PARTS = re.compile(r"[,;]\s+(?:and\s+|but\s+)?|\s+and\s+")
 _PARTS_LIMIT = 3
@@ -32,7 +33,10 @@ _YES_OR_NO = re.compile(
 class Claim:
     """What a sentence says: its words, those that are new, its numbers and names.
 
-    `text` is what is compared by meaning, `clauses` are the sentence's parts.
+    `text` is what is compared by meaning. `clauses` are the sentence's parts, `denied` tells that
+    it answers a negated question with few words. `echo` is the sentence when it
+    only repeats the question: such a one must stand in the quote word for word, unless the
+    question is one for yes or no.
     """
 
     text: str
@@ -41,28 +45,28 @@ class Claim:
     numbers: frozenset[str]
     names: frozenset[str]
     clauses: tuple[str, ...]
+    denied: bool
+    echo: str
 
     @classmethod
     def of(cls, sentence: str, question: str) -> Self | None:
-        """Read a sentence that answers a question; None when it says nothing of its own.
-
-        A sentence that only repeats the question says nothing, unless that is the answer to a
-        question for yes or no.
-        """
+        """Read a sentence that answers a question; None when it has no word of content."""
         sentence = sentence.strip()
         asked = frozenset(content_words(question))
         own = frozenset(content_words(sentence)) - _PHRASES
-        new = own - asked
-        if not own or not (new or _YES_OR_NO.match(question)):
+        if not own:
             return None
         elliptic = len(own) < _FEW
+        text = f"{question} {sentence}" if elliptic else sentence
         return cls(
-            text=f"{question} {sentence}" if elliptic else sentence,
+            text=text,
             words=own | asked if elliptic else own,
-            new=new,
+            new=own - asked,
             numbers=numbers(sentence) - (spelled_numbers(question) & spelled_numbers(sentence)),
             names=frozenset(word for name in _NAME.findall(sentence) for word in content_words(name)),
             clauses=tuple(_CLAUSES.split(sentence)),
+            denied=elliptic and negates(question),
+            echo="" if own - asked or _YES_OR_NO.match(question) else sentence.rstrip(".!").casefold(),
         )
 
 
@@ -90,26 +94,36 @@ def bears(quote: str, around: str, claim: Claim, question: str) -> bool:
     """
     near = frozenset(content_words(quote)) | frozenset(content_words(around))
     return (
-        claim.numbers <= numbers(quote)
+        claim.echo in quote.casefold()
+        and claim.numbers <= numbers(quote)
         and claim.names <= near | frozenset(content_words(question))
         and len(claim.new - near) <= len(claim.new) // PARAPHRASED
         and share(claim, quote) >= COVERAGE
-        and all(_clause_agrees(clause, claim.numbers, _CLAUSES.split(quote)) for clause in claim.clauses)
+        and _together(quote, claim)
+        and all(_clause_agrees(clause, claim, _CLAUSES.split(quote)) for clause in claim.clauses)
     )
 
 
-def _clause_agrees(clause: str, counted: frozenset[str], quoted: list[str]) -> bool:
+def _together(quote: str, claim: Claim) -> bool:
+    """Tell whether one sentence of the quote has the claim's numbers and most of what is new."""
+    return not claim.numbers or any(
+        claim.numbers <= numbers(sentence)
+        and 2 * len(claim.new & frozenset(content_words(sentence))) >= len(claim.new)
+        for sentence in (quote[start:end] for start, end in sentence_spans(quote))
+    )
+
+
+def _clause_agrees(clause: str, claim: Claim, quoted: list[str]) -> bool:
     """Tell whether a clause fits the nearest of the quote's: negation and numbers."""
     plain = frozenset(content_words(clause)) - numbers(clause)
     common = [len(plain & frozenset(content_words(other))) for other in quoted]
     most = max(common)
     nearest = [other for other, count in zip(quoted, common, strict=True) if count == most]
-    if most and all(negates(other) != negates(clause) for other in nearest):
+    if most and all(negates(other) != (negates(clause) or claim.denied) for other in nearest):
         return False
     return all(
         any(
-            number in numbers(other) and 2 * count >= most
-            for other, count in zip(quoted, common, strict=True)
+            number in numbers(other) and 2 * count > most for other, count in zip(quoted, common, strict=True)
         )
-        for number in numbers(clause) & counted
+        for number in numbers(clause) & claim.numbers
     )

@@ -32,20 +32,22 @@ class ChatMessage:
 
 def facts_of(support: Support) -> list[str]:
     """Return the sentences for the model, the best one last, each on one line."""
-    near = [
-        one_line(sentence.context).removeprefix("- ")[:FACT_CHARACTERS]
-        for sentence, margin in zip(support.sentences, support.margins, strict=True)
-        if margin <= MARGIN
-    ]
-    return list(dict.fromkeys(near[:FACTS]))[::-1]
+    facts: list[str] = []
+    for sentence, margin in zip(support.sentences, support.margins, strict=True):
+        fact = one_line(sentence.context).removeprefix("- ")[:FACT_CHARACTERS]
+        if margin > MARGIN or len(facts) == FACTS:
+            break
+        if not any(fact in other for other in facts):
+            facts = [other for other in facts if other not in fact] + [fact]
+    return facts[::-1]
 
 
 def messages_for(support: Support) -> tuple[ChatMessage, ...]:
     """Return the conversation for a question and its evidence."""
     return (
         ChatMessage("system", INSTRUCTION),
-        _asked("What time does the east gate open?", ["The east gate opens at 07:15 and closes at dusk."]),
-        ChatMessage("assistant", "The east gate opens at 07:15."),
+        _asked("Where is paper stored?", ["Paper is stored in the yellow cupboard."]),
+        ChatMessage("assistant", "Paper is stored in the yellow cupboard."),
         _asked(one_line(support.question), facts_of(support)),
     )
 
