@@ -161,13 +161,13 @@ class _Witnessed:
         self._inner = aes_gcm(key)
         self._log = log
 
-    def encrypt(self, nonce: bytes, data: bytes | bytearray, associated_data: bytes) -> bytes:
+    def encrypt_into(self, nonce: bytes, data: memoryview, associated_data: bytes, buf: memoryview) -> int:
         with self._log.open("ab", buffering=0) as log:
             log.write(f"{self._key} {nonce.hex()}\n".encode())
-        return self._inner.encrypt(nonce, data, associated_data)
+        return self._inner.encrypt_into(nonce, data, associated_data, buf)
 
-    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes) -> bytes:
-        return self._inner.decrypt(nonce, data, associated_data)
+    def decrypt_into(self, nonce: bytes, data: memoryview, associated_data: bytes, buf: memoryview) -> int:
+        return self._inner.decrypt_into(nonce, data, associated_data, buf)
 
 
 def sealer(lane: Lane, home: Path, held: Records, log: Path) -> Sealer:

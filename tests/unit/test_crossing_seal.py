@@ -35,14 +35,18 @@ class Watched:
         watched = self
 
         class Cipher:
-            def encrypt(self, nonce: bytes, data: bytes | bytearray, associated_data: bytes) -> bytes:
+            def encrypt_into(
+                self, nonce: bytes, data: memoryview, associated_data: bytes, buf: memoryview
+            ) -> int:
                 watched.used.append((key, nonce))
                 if len(watched.used) == watched.fail_at:
                     raise OSError(5, "Input/output error")
-                return aes_gcm(key).encrypt(nonce, data, associated_data)
+                return aes_gcm(key).encrypt_into(nonce, data, associated_data, buf)
 
-            def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes) -> bytes:
-                return aes_gcm(key).decrypt(nonce, data, associated_data)
+            def decrypt_into(
+                self, nonce: bytes, data: memoryview, associated_data: bytes, buf: memoryview
+            ) -> int:
+                return aes_gcm(key).decrypt_into(nonce, data, associated_data, buf)
 
         return Cipher()
 

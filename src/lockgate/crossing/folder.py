@@ -76,6 +76,19 @@ class CrateFile:
                 length -= len(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def fill(self, target: memoryview, offset: int) -> bool:
+        """Fill a buffer with the bytes from an offset; tell whether there were enough.
+
+        Raises:
+            CrateIoError: The medium does not give them.
+
+        """
+        with reading(self.name):
+            while target and (count := os.preadv(self._handle, [target], offset)):
+                offset += count
+                target = target[count:]
+        return not target
+
 
 class CrateFolder:
     """The folder of a crate, opened once; everything below it is reached through the descriptor."""

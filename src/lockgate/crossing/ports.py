@@ -13,11 +13,11 @@ from lockgate.core.wire import Document
 class Aead(Protocol):
     """An authenticated cipher under one key."""
 
-    def encrypt(self, nonce: bytes, data: bytes | bytearray, associated_data: bytes) -> bytes:
-        """Return ciphertext and tag."""
+    def encrypt_into(self, nonce: bytes, data: memoryview, associated_data: bytes, buf: memoryview) -> int:
+        """Write ciphertext and tag into a buffer of exactly that length; return the length."""
 
-    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes) -> bytes:
-        """Return the plaintext, or raise `cryptography.exceptions.InvalidTag`."""
+    def decrypt_into(self, nonce: bytes, data: memoryview, associated_data: bytes, buf: memoryview) -> int:
+        """Write the plaintext into a buffer, or raise `cryptography.exceptions.InvalidTag`."""
 
 
 Cipher = Callable[[bytes], Aead]

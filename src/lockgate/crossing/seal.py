@@ -355,10 +355,11 @@ def _write_volume(
     with (partial / volume.name).open("xb", buffering=0) as file:
         for _ in range(volume.records + 1):
             shard = next(shards)
-            write_all(file.fileno(), shard.data)
+            write_all(file.fileno(), shard.data.view)
             digests += shard.digest
             commitment = commitment or shard.commitment
-            progress.advance(len(shard.data))
+            progress.advance(len(shard.data.view))
+            shard.data.give_back()
         os.fsync(file.fileno())
     entry = VolumeEntry(
         name=volume.name,

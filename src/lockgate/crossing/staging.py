@@ -56,8 +56,9 @@ class Staging:
                     unfinished.open("wb", buffering=0) as target,
                 ):
                     for record in records:
-                        write_all(target.fileno(), record)
-                        progress.advance(len(record))
+                        write_all(target.fileno(), record.view)
+                        progress.advance(len(record.view))
+                        record.give_back()
                     os.fsync(target.fileno())
                 unfinished.replace(final)
             finally:
@@ -85,8 +86,7 @@ class Staging:
             shutil.rmtree(self._folder)
 
 
-def write_all(handle: int, data: bytes) -> None:
-    """Write every byte to a descriptor."""
-    view = memoryview(data)
+def write_all(handle: int, view: memoryview) -> None:
+    """Write every byte of a buffer to a descriptor."""
     while view:
         view = view[os.write(handle, view) :]

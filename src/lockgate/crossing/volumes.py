@@ -13,6 +13,7 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Entropy
 from lockgate.core.roots import Recipient
 from lockgate.core.wire import decode
+from lockgate.crossing.buffers import Buffers, Loan
 from lockgate.crossing.errors import (
     CommitmentError,
     HeaderContentError,
@@ -70,38 +71,43 @@ class CrateKeys:
 class Shard:
     """One piece of a volume as it is written: the header block, then the records."""
 
-    volume: int
-    data: bytes
+    data: Loan
     digest: bytes
     commitment: str = ""
 
 
-def plaintext_records(source: PayloadSource, volumes: Sequence[PlannedVolume]) -> Iterator[bytearray]:
+def plaintext_records(source: PayloadSource, volumes: Sequence[PlannedVolume]) -> Iterator[Loan]:
     """Yield the plaintext of every record of every volume, in order."""
+    buffers = Buffers(RECORD_SIZE)
     for volume in volumes:
         for number in range(volume.records):
-            record = bytearray(record_length(volume.plaintext_size, number))
-            source.fill(memoryview(record))
+            record = buffers.lend(record_length(volume.plaintext_size, number))
+            source.fill(record.view)
             yield record
+    # Only now is the last file judged: its end lies behind the last record.
     source.finish()
 
 
 def sealed_shards(
-    records: Iterator[bytearray], volumes: Sequence[PlannedVolume], keys: CrateKeys
+    records: Iterator[Loan], volumes: Sequence[PlannedVolume], keys: CrateKeys
 ) -> Iterator[Shard]:
     """Yield header block and sealed records of every volume; each volume gets a fresh key."""
+    buffers = Buffers(max(RECORD_SIZE + TAG_SIZE, HEADER_LIMIT))
     for volume in volumes:
         binding = Binding(keys.lane, keys.crate, volume.number)
         key, prefix = keys.entropy(KEY_SIZE), keys.entropy(NONCE_PREFIX)
         header = _header(binding, key, prefix, keys)
-        yield Shard(volume.number, header, hashlib.sha256(header).digest(), binding.commitment(key))
+        block = buffers.lend(len(header))
+        block.view[:] = header
+        yield Shard(block, hashlib.sha256(header).digest(), binding.commitment(key))
         cipher, aad = keys.cipher(key), binding.aad
         for number in range(volume.records):
+            record = next(records)
+            sealed = buffers.lend(len(record.view) + TAG_SIZE)
             last = number == volume.records - 1
-            # The cipher reads the buffer in place; a copy into bytes would cost as much as sealing.
-            sealed = cipher.encrypt(nonce(prefix, number, last=last), next(records), aad)
-            yield Shard(volume.number, sealed, hashlib.sha256(sealed).digest())
-    # Only now is the last file judged: its end lies behind the last record.
+            cipher.encrypt_into(nonce(prefix, number, last=last), record.view, aad, sealed.view)
+            record.give_back()
+            yield Shard(sealed, hashlib.sha256(sealed.view).digest())
     for _ in records:
         raise SealerFaultError("There are more records than were planned.")
 
@@ -144,7 +150,7 @@ class VolumeOpening:
         """Return the volume's place."""
         return Binding(self.manifest.lane, self.manifest.crate, self.number)
 
-    def plaintext(self, file: CrateFile) -> Iterator[bytes]:
+    def plaintext(self, file: CrateFile) -> Iterator[Loan]:
         """Yield the plaintext of the records, each after its hash and its tag were checked.
 
         Raises:
@@ -155,15 +161,21 @@ class VolumeOpening:
         """
         self._demand_length(file)
         aead, prefix = self._key(file)
-        aad, count = self.binding.aad, self.entry.records
+        aad, count, buffers = self.binding.aad, self.entry.records, Buffers(RECORD_SIZE)
         with Stage(self._sealed_records(file)) as sealed:
             for number, data in enumerate(sealed):
+                length = len(data.view)
+                plain = buffers.lend(length - TAG_SIZE)
                 try:
-                    yield aead.decrypt(nonce(prefix, number, last=number == count - 1), data, aad)
+                    aead.decrypt_into(
+                        nonce(prefix, number, last=number == count - 1), data.view, aad, plain.view
+                    )
                 except InvalidTag as error:
                     what = f"Record {number} of {file.name} arrived undamaged and does not decrypt."
                     offset = self._offset(number)
-                    raise SealerFaultError(what, file=file.name, offset=offset, length=len(data)) from error
+                    raise SealerFaultError(what, file=file.name, offset=offset, length=length) from error
+                data.give_back()
+                yield plain
 
     def _offset(self, number: int) -> int:
         return self.shards.header_size + number * (RECORD_SIZE + TAG_SIZE)
@@ -177,12 +189,14 @@ class VolumeOpening:
             what = f"{file.name} has {file.size - expected} bytes that nobody sealed."
             raise VolumeExtendedError(what, file=file.name, offset=expected, length=file.size - expected)
 
-    def _sealed_records(self, file: CrateFile) -> Iterator[bytes]:
+    def _sealed_records(self, file: CrateFile) -> Iterator[Loan]:
+        buffers = Buffers(RECORD_SIZE + TAG_SIZE)
         for number in range(self.entry.records):
             offset = self._offset(number)
             length = record_length(self.entry.plaintext_size, number) + TAG_SIZE
-            data = file.read(offset, length)
-            if hashlib.sha256(data).digest() != self.shards.digest(number + 1):
+            data = buffers.lend(length)
+            whole = file.fill(data.view, offset)
+            if not whole or hashlib.sha256(data.view).digest() != self.shards.digest(number + 1):
                 what = f"Record {number} of {file.name} was altered."
                 raise RecordDamagedError(what, file=file.name, offset=offset, length=length)
             yield data
