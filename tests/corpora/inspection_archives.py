@@ -151,6 +151,12 @@ ARCHIVES = [
         "python",
     ),
     bad(
+        "content of the same length that RECORD denies",
+        WHEEL,
+        _wheel_swapped("lock_demo/__init__.py", b'"""A package."""\n\nANSWER = 43\n'),
+        "record-mismatch",
+    ),
+    bad(
         "content that RECORD denies",
         WHEEL,
         _wheel_swapped("lock_demo/__init__.py", b"x = 1\n"),

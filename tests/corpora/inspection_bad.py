@@ -30,6 +30,8 @@ _PACKED = b"<</Type/ObjStm/N 1/First 4/Filter/FlateDecode/Length %d>>\nstream\n"
 )
 _PACKED += zlib.compress(_OBJECTS) + b"\nendstream"
 
+_LINK = "<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/Launch/F(x)>>>>"
+
 CONTENT = [
     # Weights
     bad("tensors that overlap", "m.safetensors", _SPLIT, "safetensors-overlap", "model"),
@@ -204,6 +206,7 @@ CONTENT = [
         "document",
     ),
     bad("PDF with packed JavaScript", "p.pdf", make.pdf(extra=[_PACKED]), "pdf-javascript", "document"),
+    bad("PDF whose link starts a program", "p.pdf", make.pdf(extra=[_LINK]), "pdf-launch", "document"),
     bad(
         "PDF that starts a program", "p.pdf", make.pdf(extra=["<</S/Launch/F(x)>>"]), "pdf-launch", "document"
     ),

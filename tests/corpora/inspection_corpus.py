@@ -1,10 +1,14 @@
 """The inspection corpus: files with the verdict or the findings that they must get."""
 
+import zipfile
+
 from corpora import inspection_content as make
 from corpora.inspection_archives import ARCHIVES
 from corpora.inspection_bad import CONTENT
 from corpora.inspection_case import WHEEL, Case, inspected
 from corpora.inspection_good import GOOD
+
+_STORED = make.zipped({"a.txt": b"innocent"}, method=zipfile.ZIP_STORED)
 
 BAD = [*ARCHIVES, *CONTENT]
 
@@ -41,6 +45,13 @@ UNREAD = [
     Case("an array that is too short", "a.npy", make.npy(data=bytes(23))),
     Case("an array with a type that nobody knows", "a.npy", make.npy("'<q4'")),
     Case("gzip that breaks off", "a.gz", make.gzipped(b"text" * 99)[:-12]),
+    Case("a member that was altered", "a.zip", _STORED.replace(b"innocent", b"infected")),
+    Case("bytes behind the directory", "a.zip", _STORED.replace(b"PK\x05\x06", b"hidden" + b"PK\x05\x06")),
+    Case("tar with a false sum", "a.tar", make.tar({"a.txt": b"x"}).replace(b"0000644", b"0000744")),
+    Case("gzip with another CRC", "a.gz", make.gzipped(b"text")[:-8] + bytes(4) + make.gzipped(b"text")[-4:]),
+    Case("gzip with another size", "a.gz", make.gzipped(b"text")[:-4] + bytes(4)),
+    Case("ONNX without operator sets", "m.onnx", make.onnx()[:-6], "model"),
+    Case("a PDF that ends early", "p.pdf", make.pdf()[:-8], "document"),
     Case("gzip with a false sum", "a.gz", make.gzipped(b"text")[:-8] + bytes(8)),
     Case("tar without an end", "a.tar", make.tar({"a": b"x"})[:1024]),
     Case(

@@ -44,6 +44,8 @@ _WIRES = {
 _NODE_DOMAIN, _FUNCTION_DOMAIN, _OPSET_DOMAIN = 7, 10, 1
 _DIMS, _DATA_TYPE, _RAW, _EXTERNAL, _LOCATION = 1, 2, 9, 13, 14
 _DEPTH = 60
+_NEEDED = frozenset({1, 7, 8})
+"""Fields of a model without which it is none: version, graph, operator sets."""
 _MOST_DIMS = 64
 
 
@@ -73,7 +75,10 @@ class OnnxInspector(Inspector):
                 Severity.MEDIUM,
                 f"Operators of the domain {domain!r} need a library of their own.",
             )
-        if not walker.unknown:
+        present = {number for number, _, _, _ in fields(data, 0, len(data))}
+        if missing := sorted(_NEEDED - present):
+            tally.unfinished("onnx-incomplete", f"The model lacks its field {missing[0]}.")
+        elif not walker.unknown:
             tally.claim_all()
 
 

@@ -29,6 +29,8 @@ _XREF = re.compile(
     rb"xref[\x00\t\n\x0c\r ]+"
     rb"(?:\d+ +\d+[\x00\t\n\x0c\r ]+(?:\d{10} \d{5} [nf][\r\n ]{1,2})*[\x00\t\n\x0c\r ]*)*"
 )
+_END = re.compile(rb"startxref[\x00\t\n\x0c\r ]+(\d{1,12})[\x00\t\n\x0c\r ]+%%EOF[\x00\t\n\x0c\r ]*\Z")
+_END_REACH = 64
 _START = re.compile(rb"startxref[\x00\t\n\x0c\r ]+\d+")
 _PARENTHESIS = re.compile(rb"[()\\]")
 _DEPTH = 64
@@ -179,6 +181,7 @@ def objects(parser: Parser, lengths: dict[int, int]) -> Iterator[Indirect]:
     header = parser.take(re.compile(rb"%PDF-\d\.\d"))
     if not header:
         raise parser.fail("The file does not begin with a PDF header.")
+    _demand_end(parser)
     while True:
         parser.skip()
         if parser.at >= len(parser.data):
@@ -201,6 +204,15 @@ def objects(parser: Parser, lengths: dict[int, int]) -> Iterator[Indirect]:
             raise parser.fail("An object has no end.")
         parser.at += 6
         yield Indirect(int(found[1]), value, stream, at)
+
+
+def _demand_end(parser: Parser) -> None:
+    """Demand that the file ends as it must, with a pointer to a cross-reference section."""
+    tail = bytes(parser.data[-_END_REACH:])
+    found = _END.search(tail)
+    at = int(found[1]) if found else len(parser.data)
+    if bytes(parser.data[at : at + 4]) != b"xref" and not _OBJECT.match(parser.data, at):
+        raise parser.fail("The file does not end with a pointer to its cross-reference section.")
 
 
 def _stream(parser: Parser, value: Any, lengths: dict[int, int]) -> memoryview:
