@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -80,13 +81,31 @@ def new_signer(purpose: Purpose, person: str) -> Signer:
     return Signer(purpose, person, CryptoSigner(Ed25519PrivateKey.generate()))
 
 
-def _write_private(path: Path, pem: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
+_Private = Ed25519PrivateKey | ec.EllipticCurvePrivateKey
+
+
+def _write_private(path: Path, private: _Private, passphrase: bytes) -> None:
+    if not passphrase:
+        raise KeyFileError("A key is not written without a passphrase.", file=path)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(passphrase),
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        what = f"The key file {path} cannot be written: {error.strerror}."
+        raise KeyFileError(what, advice="A key file is never replaced; name another place.") from error
+
+
+def _is_p256(private: object) -> TypeGuard[ec.EllipticCurvePrivateKey]:
+    return isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name == "secp256r1"
 
 
 def _read_private(path: Path, passphrase: bytes) -> object:
@@ -106,15 +125,13 @@ def save_signer(signer: Signer, path: Path, passphrase: bytes) -> None:
     """Write a signing key as encrypted PKCS #8 PEM; an existing file is never replaced.
 
     The purpose and the person are the root's to say; the file holds the key alone.
+
+    Raises:
+        KeyFileError: There is a file already, it cannot be written, or the passphrase is empty.
+
     """
-    _write_private(
-        path,
-        signer.raw._private_key.private_bytes(  # noqa: SLF001  # the library has no export
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(passphrase),
-        ),
-    )
+    private: Any = signer.raw._private_key  # noqa: SLF001  # the library has no export
+    _write_private(path, private, passphrase)
 
 
 def load_signer(path: Path, passphrase: bytes, purpose: Purpose, person: str) -> Signer:
@@ -125,7 +142,7 @@ def load_signer(path: Path, passphrase: bytes, purpose: Purpose, person: str) ->
 
     """
     private = _read_private(path, passphrase)
-    if not isinstance(private, Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
+    if not isinstance(private, Ed25519PrivateKey) and not _is_p256(private):
         what = f"The key file {path} holds no Ed25519 or P-256 key."
         raise KeyFileError(what)
     return Signer(purpose, person, CryptoSigner(private))
@@ -170,15 +187,13 @@ def new_recipient_key(name: str) -> RecipientKey:
 
 
 def save_recipient_key(key: RecipientKey, path: Path, passphrase: bytes) -> None:
-    """Write a recipient key as encrypted PKCS #8 PEM; an existing file is never replaced."""
-    _write_private(
-        path,
-        key.private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(passphrase),
-        ),
-    )
+    """Write a recipient key as encrypted PKCS #8 PEM; an existing file is never replaced.
+
+    Raises:
+        KeyFileError: There is a file already, it cannot be written, or the passphrase is empty.
+
+    """
+    _write_private(path, key.private, passphrase)
 
 
 def load_recipient_key(path: Path, passphrase: bytes, name: str) -> RecipientKey:
@@ -189,7 +204,7 @@ def load_recipient_key(path: Path, passphrase: bytes, name: str) -> RecipientKey
 
     """
     private = _read_private(path, passphrase)
-    if not isinstance(private, ec.EllipticCurvePrivateKey) or private.curve.name != "secp256r1":
+    if not _is_p256(private):
         what = f"The key file {path} holds no P-256 key."
         raise KeyFileError(what)
     return RecipientKey(name, private)

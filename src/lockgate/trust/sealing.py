@@ -1,6 +1,6 @@
 """Sealing short secrets (volume keys) to recipients with HPKE (RFC 9180), base mode."""
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
@@ -26,8 +26,12 @@ def wrap(secret: bytes, recipient: Recipient, info: bytes) -> bytes:
         KeyFileError: The recipient's suite or key is not supported.
 
     """
-    public = serialization.load_pem_public_key(recipient.public.encode())
-    if recipient.suite != RECIPIENT_SUITE or not isinstance(public, ec.EllipticCurvePublicKey):
+    try:
+        public = serialization.load_pem_public_key(recipient.public.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        public = None
+    fits = recipient.suite == RECIPIENT_SUITE
+    if not fits or not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
         what = f"The recipient {recipient.name!r} asks for the suite {recipient.suite[:80]!r}."
         raise KeyFileError(what, advice="Publish a P-256 recipient key in the site root.")
     return _suite().encrypt(secret, public, info)
