@@ -117,6 +117,24 @@ def test_a_file_with_other_bytes_than_promised(lane: Lane, rogue: Rogue, tmp_pat
     assert error.where["path"] == "files/b"
 
 
+def test_a_payload_that_brings_other_bytes_under_an_honest_lock(
+    lane: Lane, rogue: Rogue, tmp_path: Path
+) -> None:
+    """Lock and update metadata agree; only the payload's own index vouches for the forged file."""
+    honest = seal.whole_contents
+    entry = Entry(path="files/b", kind="whole", size=1, sha256=sha256(b"X"))
+    forged = Content(entry, lambda: io.BytesIO(b"X"))
+    rogue(
+        "whole_contents",
+        lambda request, blobs: tuple(
+            forged if c.entry.path == entry.path else c for c in honest(request, blobs)
+        ),
+    )
+    rogue.targets(lambda t: t.update({"files/b": Target(1, sha256(FILES["files/b"]))}))
+    refuse(lane, lane.seal(tmp_path / "outbox", FILES), tmp_path, e.TargetSetError)
+    assert not lane.quarantine.has(entry.sha256)
+
+
 @pytest.mark.parametrize(
     "change",
     [
