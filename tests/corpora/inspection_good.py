@@ -9,7 +9,7 @@ from lockgate.core.verdict import Outcome
 
 _OPAQUE = Outcome.OPAQUE
 
-GOOD = [
+COMMON = [
     good("an empty file", "nothing.txt", b"", detected="empty"),
     good("a text", "readme.txt", "Grüße aus dem Vorhafen.\n".encode(), detected="text"),
     good(

@@ -35,21 +35,21 @@ class JobTimeoutError(LimitError):
     """The child process ran past its wall-clock limit."""
 
     code = "LG-4601"
-    advice = "If the file is honest, raise inspect.wall_seconds or inspect.bytes_per_second."
+    advice = "If the file is honest, raise inspect_seconds under [limits] in lockgate.toml."
 
 
 class JobOutputError(LimitError):
     """The child process wrote more than an answer may have."""
 
     code = "LG-4602"
-    advice = "If the file is honest, raise inspect.output_bytes."
+    advice = "The file makes its inspector say too much. Look at it on another machine."
 
 
 class OverLimitError(LimitError):
     """Content reached one of the inspection limits; the error names which."""
 
     code = "LG-4603"
-    advice = "If the file is honest, raise the named limit under [limits.inspect]."
+    advice = "If the file is honest, have it repacked into smaller or shallower parts."
 
 
 class SandboxUnavailableError(HostError):
