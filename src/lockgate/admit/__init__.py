@@ -1,8 +1,10 @@
 """The gate: verify, quarantine, inspect, approve, publish, roll back."""
 
+from lockgate.admit.assess import Assessment
 from lockgate.admit.model import ChannelPointer, Crossing, Verdicts
+from lockgate.admit.parts import GateParts
 from lockgate.admit.ports import FileInspector, Page, PageMaker, ToInspect
-from lockgate.admit.service import Assessment, Gate, GateParts
+from lockgate.admit.service import Gate
 
 __all__ = [
     "Assessment",

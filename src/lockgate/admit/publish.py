@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lockgate.admit.assess import Assessor
 from lockgate.admit.errors import HeldBackError, PredecessorError
 from lockgate.admit.model import (
     CHANNELS,
@@ -15,6 +16,7 @@ from lockgate.admit.model import (
     Crossing,
     crossing_key,
 )
+from lockgate.admit.parts import GateParts
 from lockgate.approve import judge
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.core.errors import LockgateError
@@ -24,25 +26,25 @@ from lockgate.core.statement import NOTHING, Operation, Statement
 from lockgate.core.wire import decode, digest_of, encode, whole_second
 
 if TYPE_CHECKING:
-    from lockgate.admit.service import Gate, GateParts
     from lockgate.store.ports import Transaction
 
 
 class Publisher:
     """Executes statements. The database says where a channel points; its file is what serves."""
 
-    def __init__(self, parts: "GateParts") -> None:
-        """Use the gate's parts."""
+    def __init__(self, parts: GateParts, assessor: Assessor) -> None:
+        """Use the gate's parts and its reading of the records."""
         self._p = parts
+        self._assessor = assessor
 
-    def execute(self, envelope: bytes, gate: "Gate") -> Statement:
+    def execute(self, envelope: bytes) -> Statement:
         """Carry out a statement that enough approvers signed; see `Gate.execute`."""
         intent = self._p.audit.intent("execute", envelope=digest_of(envelope.decode("ascii", "replace")))
         try:
             now = self._p.clock()
             statement, approvers = judge(envelope, self._p.site, now, need=self._p.policy.approvers)
             if not self._already(statement, envelope):
-                self._carry_out(statement, envelope, gate)
+                self._carry_out(statement, envelope)
         except LockgateError as error:
             self._p.audit.outcome(intent, "refused", code=error.code, error=error.what)
             raise
@@ -83,22 +85,23 @@ class Publisher:
             raise ApprovalSpentError("The approval was used before with other signatures.")
         return True
 
-    def _carry_out(self, statement: Statement, envelope: bytes, gate: "Gate") -> None:
+    def _carry_out(self, statement: Statement, envelope: bytes) -> None:
         if statement.policy_sha256 != digest_of(self._p.policy):
             raise StatementChangedError("The policy changed after the request.")
-        crossing = gate.crossing(statement.crossing)
+        crossing = self._assessor.crossing(statement.crossing)
         if statement.crate_sha256 != crossing.crate_sha256:
             raise StatementChangedError("The statement names another crate than the crossing on record.")
         if statement.operation is Operation.REJECT:
-            self._reject(statement, crossing, gate)
+            self._reject(statement, crossing)
             return
-        self._demand_predecessor(statement, gate)
+        self._demand_predecessor(statement)
         if statement.operation is Operation.PUBLISH:
-            self._demand_unchanged(statement, crossing, gate)
+            self._demand_unchanged(statement, crossing)
         else:
             self._demand_published_before(statement)
-        snapshot = self._admit_bytes(statement)
-        self._judge_again(snapshot, gate)
+        snapshot, data = self._snapshot(statement.snapshot_sha256)
+        self._judge_again(snapshot)
+        self._admit_bytes(snapshot, data)
         pointer = ChannelPointer(
             version=statement.channel_version,
             snapshot_sha256=statement.snapshot_sha256,
@@ -108,8 +111,8 @@ class Publisher:
         )
         self._commit(statement, crossing, pointer)
 
-    def _demand_predecessor(self, statement: Statement, gate: "Gate") -> None:
-        pointer = gate.pointer(statement.channel)
+    def _demand_predecessor(self, statement: Statement) -> None:
+        pointer = self._assessor.pointer(statement.channel)
         version, previous = (pointer.version, pointer.snapshot_sha256) if pointer else (0, NOTHING)
         if (statement.channel_version, statement.previous_sha256) != (version + 1, previous):
             what = (
@@ -117,14 +120,13 @@ class Publisher:
             )
             raise PredecessorError(what)
 
-    @staticmethod
-    def _demand_unchanged(statement: Statement, crossing: Crossing, gate: "Gate") -> None:
+    def _demand_unchanged(self, statement: Statement, crossing: Crossing) -> None:
         if crossing.state is not CrossingState.INSPECTED:
             what = f"Crossing {crossing.sequence} is {crossing.state}."
             raise StatementChangedError(what)
         if statement.verdicts_sha256 != crossing.verdicts_sha256:
             raise StatementChangedError("The crossing was inspected again after the request.")
-        gate.assess(crossing)
+        self._assessor.assess(crossing)
 
     def _demand_published_before(self, statement: Statement) -> None:
         with self._p.records.transaction() as tx:
@@ -132,12 +134,14 @@ class Publisher:
         if known is None:
             raise StatementChangedError("A channel rolls back only to a snapshot that it once served.")
 
-    def _admit_bytes(self, statement: Statement) -> Snapshot:
-        """Copy what the snapshot names into the store, hashing it again; nothing points there yet."""
-        digest = statement.snapshot_sha256
+    def _snapshot(self, digest: str) -> tuple[Snapshot, bytes]:
+        """Return the snapshot that the approvers signed, hashed again."""
         held = self._p.quarantine if self._p.quarantine.has(digest) else self._p.blobs
         data = held.read(digest)
-        snapshot = decode(Snapshot, data, name="snapshot")
+        return decode(Snapshot, data, name="snapshot"), data
+
+    def _admit_bytes(self, snapshot: Snapshot, data: bytes) -> None:
+        """Copy what the snapshot names into the store, hashing it again; nothing points there yet."""
         wanted = {f.sha256 for a in snapshot.admitted for f in a.artifact.files}
         wanted |= {page.sha256 for page in snapshot.generated}
         wanted |= {a.verdicts_sha256 for a in snapshot.admitted}
@@ -145,14 +149,13 @@ class Publisher:
             if not self._p.blobs.has(each):
                 with self._p.quarantine.open(each) as stream:
                     self._p.blobs.put_stream(stream, expected=each)
-        self._p.blobs.put_bytes(data, expected=digest)
-        return snapshot
+        self._p.blobs.put_bytes(data)
 
-    def _judge_again(self, snapshot: Snapshot, gate: "Gate") -> None:
+    def _judge_again(self, snapshot: Snapshot) -> None:
         """Refuse a snapshot with an artifact that today's policy or the deny list holds back."""
         for sequence in sorted({a.crossing for a in snapshot.admitted}):
-            crossing = gate.crossing(sequence)
-            allowed = {a.purl: a for a in gate.assess(crossing).admitted}
+            crossing = self._assessor.crossing(sequence)
+            allowed = {a.purl: a for a in self._assessor.assess(crossing).admitted}
             for item in (a for a in snapshot.admitted if a.crossing == sequence):
                 if allowed.get(item.artifact.purl) != item.artifact:
                     what = f"{item.artifact.purl} may not be admitted under today's policy."
@@ -173,8 +176,8 @@ class Publisher:
                 tx.swap(CROSSINGS, key, encode(crossing), encode(done))
                 self._p.mark_ledger(tx, crossing.sequence, CrossingState.PUBLISHED)
 
-    def _reject(self, statement: Statement, crossing: Crossing, gate: "Gate") -> None:
-        lock = gate.lock(crossing)
+    def _reject(self, statement: Statement, crossing: Crossing) -> None:
+        lock = self._assessor.lock(crossing)
         done = msgspec.structs.replace(
             crossing, state=CrossingState.REJECTED, finished=whole_second(self._p.clock())
         )

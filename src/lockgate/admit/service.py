@@ -1,87 +1,45 @@
 """The gate: quarantine, inspect, ask for approval, publish all or nothing, reject, roll back."""
 
-from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from lockgate.admit.assess import Assessor, demand_complete
 from lockgate.admit.errors import (
-    DeniedError,
     HeldBackError,
-    NoSuchCrossingError,
     NothingToAdmitError,
-    VerdictsAlteredError,
     WrongStateError,
 )
-from lockgate.admit.model import CHANNELS, CROSSINGS, DENIED, ChannelPointer, Crossing, Verdicts, crossing_key
+from lockgate.admit.model import CROSSINGS, Crossing, Verdicts, crossing_key
+from lockgate.admit.parts import GateParts
 from lockgate.admit.publish import Publisher
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.approve import request
-from lockgate.core.artifact import Artifact, Lock
 from lockgate.core.errors import LockgateError
-from lockgate.core.policy import Held, Policy, judge
-from lockgate.core.roots import Purpose, Root
 from lockgate.core.sequence import FINAL, CrossingState
 from lockgate.core.snapshot import Admitted, Snapshot
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
-from lockgate.core.verdict import Outcome, Verdict, worst
 from lockgate.core.wire import decode, digest_of, encode, whole_second
 from lockgate.store.errors import RecordExistsError
-from lockgate.trust.attest import INSPECTION, attest, check
+from lockgate.trust.attest import INSPECTION, attest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lockgate.admit.ports import FileInspector, PageMaker
-    from lockgate.audit import AuditLog
-    from lockgate.core.ports import Clock, Entropy
-    from lockgate.store.ports import BlobStore, Records, Transaction
+    from lockgate.admit.ports import FileInspector
     from lockgate.trust.keys import Signer
 
 
-@dataclass(frozen=True, slots=True)
-class GateParts:
-    """Everything that the gate is joined from."""
-
-    records: "Records"
-    blobs: "BlobStore"
-    quarantine: "BlobStore"
-    audit: "AuditLog"
-    site: Root
-    inspector: "Signer"
-    pages: "PageMaker"
-    clock: "Clock"
-    entropy: "Entropy"
-    write_channel: Callable[[str, bytes], None]
-    mark_ledger: "Callable[[Transaction, int, CrossingState], None]"
-
-    @property
-    def policy(self) -> Policy:
-        """Return the site's policy."""
-        return self.site.policy or Policy()
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """What the policy says of a crossing: what may enter, what is held and why."""
-
-    admitted: tuple[Artifact, ...]
-    held: tuple[Held, ...]
-    verdicts: Verdicts
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-
-
-class Gate:
+class Gate(Assessor):
     """Moves crossings from quarantine to a channel, one recorded step after another."""
 
     def __init__(self, parts: GateParts) -> None:
         """Use the parts; nothing happens yet."""
-        self._p = parts
+        super().__init__(parts)
         self._snapshots = SnapshotMaker(parts.quarantine, parts.blobs, parts.pages)
-        self._publisher = Publisher(parts)
+        self._publisher = Publisher(parts, self)
 
     @contextmanager
     def _recorded(self, action: str, **facts: object) -> "Iterator[None]":
@@ -93,35 +51,6 @@ class Gate:
             self._p.audit.outcome(intent, "refused", code=error.code, error=error.what)
             raise
         self._p.audit.outcome(intent, "done")
-
-    def crossings(self) -> list[Crossing]:
-        """Return all crossings, oldest first."""
-        with self._p.records.transaction() as tx:
-            return [decode(Crossing, value) for _, value in tx.scan(CROSSINGS)]
-
-    def crossing(self, sequence: int) -> Crossing:
-        """Return one crossing.
-
-        Raises:
-            NoSuchCrossingError: Not known.
-
-        """
-        with self._p.records.transaction() as tx:
-            value = tx.get(CROSSINGS, crossing_key(sequence))
-        if value is None:
-            what = f"There is no crossing {sequence}."
-            raise NoSuchCrossingError(what)
-        return decode(Crossing, value)
-
-    def pointer(self, channel: str) -> ChannelPointer | None:
-        """Return where a channel points, or None before the first publication."""
-        with self._p.records.transaction() as tx:
-            value = tx.get(CHANNELS, channel)
-        return None if value is None else decode(ChannelPointer, value)
-
-    def lock(self, crossing: Crossing) -> Lock:
-        """Return the lock of a crossing, hashed again."""
-        return decode(Lock, self._p.quarantine.read(crossing.lock_sha256), name="lock")
 
     def quarantined(self, sequence: int, crate_id: str, crate_sha256: str, lock_sha256: str) -> Crossing:
         """Record that a crate was opened into quarantine; recording it again changes nothing."""
@@ -163,7 +92,7 @@ class Gate:
                 inspected=whole_second(self._p.clock()),
                 verdicts=tuple(inspector.inspect(items)),
             )
-            _demand_complete(lock, verdicts)
+            demand_complete(lock, verdicts)
             subjects = {v.path: v.sha256 for v in verdicts.verdicts}
             envelope = attest(subjects, INSPECTION, verdicts, self._p.inspector)
             digest = self._p.quarantine.put_bytes(encode(verdicts))
@@ -174,57 +103,6 @@ class Gate:
             done = msgspec.structs.replace(done, held=self.assess(done).held)
             self._save(crossing, done)
         return done
-
-    def assess(self, crossing: Crossing) -> Assessment:
-        """Apply the policy to a crossing's verdicts, after checking who signed them.
-
-        Raises:
-            WrongStateError: Not inspected yet.
-            VerdictsAlteredError: The verdicts are not those that the inspector signed.
-
-        """
-        verdicts = self.verdicts(crossing)
-        by_path = {v.path: v for v in verdicts.verdicts}
-        admitted: list[Artifact] = []
-        held: list[Held] = []
-        outcomes: dict[str, Outcome] = {}
-        for artifact in self.lock(crossing).artifacts:
-            mine = [by_path[file.path] for file in artifact.files]
-            reasons = [*judge(self._p.policy, artifact.purl, artifact.label, mine), *self._denied(artifact)]
-            outcomes[artifact.purl] = worst(v.outcome for v in mine)
-            held.extend(reasons)
-            if not reasons:
-                admitted.append(artifact)
-        return Assessment(tuple(admitted), tuple(held), verdicts, outcomes)
-
-    def verdicts(self, crossing: Crossing) -> Verdicts:
-        """Return a crossing's verdicts after checking the inspector's signature over them.
-
-        Raises:
-            WrongStateError: Not inspected yet.
-            VerdictsAlteredError: Not what the inspector signed.
-
-        """
-        if not crossing.verdicts_sha256:
-            what = f"Crossing {crossing.sequence} is not inspected yet."
-            raise WrongStateError(what, advice="Run `lockgate gate inspect` first.")
-        verdicts = decode(Verdicts, self._p.quarantine.read(crossing.verdicts_sha256), name="verdicts")
-        envelope = self._p.quarantine.read(crossing.attestation_sha256)
-        signed = check(envelope, self._p.site, Purpose.INSPECTOR, INSPECTION, verdicts.inspected)
-        same = encode(signed.predicate) == encode(verdicts)
-        if not same or verdicts.crate_sha256 != crossing.crate_sha256:
-            what = f"The verdicts of crossing {crossing.sequence} are not those that were signed."
-            raise VerdictsAlteredError(what)
-        _demand_complete(self.lock(crossing), verdicts)
-        return verdicts
-
-    def _denied(self, artifact: Artifact) -> list[Held]:
-        with self._p.records.transaction() as tx:
-            bad = [f for f in artifact.files if tx.get(DENIED, f.sha256) is not None]
-        return [
-            Held(purl=artifact.purl, path=f.path, reason="Rejected before.", resolve=DeniedError.advice)
-            for f in bad
-        ]
 
     def request(self, sequence: int, channel: str, requester: "Signer", *, partial: bool = False) -> bytes:
         """Prepare the snapshot that publishing would make, and return the request to sign.
@@ -262,7 +140,7 @@ class Gate:
                 )
                 for artifact in assessment.admitted
             )
-            snapshot = self._snapshots.make(self._p.site.lane, self._served(channel), fresh, self._p.clock())
+            snapshot = self._snapshots.make(self._p.site.lane, self.served(channel), fresh, self._p.clock())
             statement = self._statement(Operation.PUBLISH, crossing, channel, requester, digest_of(snapshot))
             return self._ask(statement, crossing, requester)
 
@@ -297,21 +175,11 @@ class Gate:
 
         Doing it again after a crash completes it and changes nothing else.
         """
-        return self._publisher.execute(envelope, self)
+        return self._publisher.execute(envelope)
 
     def recover(self) -> list[str]:
         """Complete what a crash left between the record and the channel's file; return the channels."""
         return self._publisher.recover()
-
-    def served(self, channel: str) -> Snapshot | None:
-        """Return the snapshot that a channel points to, or None."""
-        return self._served(channel)
-
-    def _served(self, channel: str) -> Snapshot | None:
-        pointer = self.pointer(channel)
-        if pointer is None:
-            return None
-        return decode(Snapshot, self._p.blobs.read(pointer.snapshot_sha256), name="snapshot")
 
     def _open_crossing(self, sequence: int) -> Crossing:
         crossing = self.crossing(sequence)
@@ -358,13 +226,3 @@ class Gate:
             tx.swap(CROSSINGS, crossing_key(old.sequence), encode(old), encode(new))
             if new.state is not old.state:
                 self._p.mark_ledger(tx, old.sequence, new.state)
-
-
-def _demand_complete(lock: Lock, verdicts: Verdicts) -> None:
-    """Refuse verdicts that miss a file of the lock or speak of other bytes."""
-    said: dict[str, Verdict] = {v.path: v for v in verdicts.verdicts}
-    for file in (f for a in lock.artifacts for f in a.files):
-        verdict = said.get(file.path)
-        if verdict is None or (verdict.sha256, verdict.size) != (file.sha256, file.size):
-            what = f"There is no verdict over {file.path}."
-            raise VerdictsAlteredError(what, file=file.path)

@@ -1,0 +1,129 @@
+"""What is on record and what the policy says of it: read, checked against signatures, judged."""
+
+from dataclasses import dataclass, field
+
+from lockgate.admit.errors import DeniedError, NoSuchCrossingError, VerdictsAlteredError, WrongStateError
+from lockgate.admit.model import CHANNELS, CROSSINGS, DENIED, ChannelPointer, Crossing, Verdicts, crossing_key
+from lockgate.admit.parts import GateParts
+from lockgate.core.artifact import Artifact, Lock
+from lockgate.core.policy import Held, judge
+from lockgate.core.roots import Purpose
+from lockgate.core.snapshot import Snapshot
+from lockgate.core.verdict import Outcome, Verdict, worst
+from lockgate.core.wire import decode, encode
+from lockgate.trust.attest import INSPECTION, check
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What the policy says of a crossing: what may enter, what is held and why."""
+
+    admitted: tuple[Artifact, ...]
+    held: tuple[Held, ...]
+    verdicts: Verdicts
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+
+class Assessor:
+    """Reads crossings and channels and judges them; it changes nothing."""
+
+    def __init__(self, parts: GateParts) -> None:
+        """Use the gate's parts."""
+        self._p = parts
+
+    def crossings(self) -> list[Crossing]:
+        """Return all crossings, oldest first."""
+        with self._p.records.transaction() as tx:
+            return [decode(Crossing, value) for _, value in tx.scan(CROSSINGS)]
+
+    def crossing(self, sequence: int) -> Crossing:
+        """Return one crossing.
+
+        Raises:
+            NoSuchCrossingError: Not known.
+
+        """
+        with self._p.records.transaction() as tx:
+            value = tx.get(CROSSINGS, crossing_key(sequence))
+        if value is None:
+            what = f"There is no crossing {sequence}."
+            raise NoSuchCrossingError(what)
+        return decode(Crossing, value)
+
+    def pointer(self, channel: str) -> ChannelPointer | None:
+        """Return where a channel points, or None before the first publication."""
+        with self._p.records.transaction() as tx:
+            value = tx.get(CHANNELS, channel)
+        return None if value is None else decode(ChannelPointer, value)
+
+    def served(self, channel: str) -> Snapshot | None:
+        """Return the snapshot that a channel points to, or None."""
+        pointer = self.pointer(channel)
+        if pointer is None:
+            return None
+        return decode(Snapshot, self._p.blobs.read(pointer.snapshot_sha256), name="snapshot")
+
+    def lock(self, crossing: Crossing) -> Lock:
+        """Return the lock of a crossing, hashed again."""
+        return decode(Lock, self._p.quarantine.read(crossing.lock_sha256), name="lock")
+
+    def assess(self, crossing: Crossing) -> Assessment:
+        """Apply the policy to a crossing's verdicts, after checking who signed them.
+
+        Raises:
+            WrongStateError: Not inspected yet.
+            VerdictsAlteredError: The verdicts are not those that the inspector signed.
+
+        """
+        verdicts = self.verdicts(crossing)
+        by_path = {v.path: v for v in verdicts.verdicts}
+        admitted: list[Artifact] = []
+        held: list[Held] = []
+        outcomes: dict[str, Outcome] = {}
+        for artifact in self.lock(crossing).artifacts:
+            mine = [by_path[file.path] for file in artifact.files]
+            reasons = [*judge(self._p.policy, artifact.purl, artifact.label, mine), *self._denied(artifact)]
+            outcomes[artifact.purl] = worst(v.outcome for v in mine)
+            held.extend(reasons)
+            if not reasons:
+                admitted.append(artifact)
+        return Assessment(tuple(admitted), tuple(held), verdicts, outcomes)
+
+    def verdicts(self, crossing: Crossing) -> Verdicts:
+        """Return a crossing's verdicts after checking the inspector's signature over them.
+
+        Raises:
+            WrongStateError: Not inspected yet.
+            VerdictsAlteredError: Not what the inspector signed.
+
+        """
+        if not crossing.verdicts_sha256:
+            what = f"Crossing {crossing.sequence} is not inspected yet."
+            raise WrongStateError(what, advice="Run `lockgate gate inspect` first.")
+        verdicts = decode(Verdicts, self._p.quarantine.read(crossing.verdicts_sha256), name="verdicts")
+        envelope = self._p.quarantine.read(crossing.attestation_sha256)
+        signed = check(envelope, self._p.site, Purpose.INSPECTOR, INSPECTION, verdicts.inspected)
+        same = encode(signed.predicate) == encode(verdicts)
+        if not same or verdicts.crate_sha256 != crossing.crate_sha256:
+            what = f"The verdicts of crossing {crossing.sequence} are not those that were signed."
+            raise VerdictsAlteredError(what)
+        demand_complete(self.lock(crossing), verdicts)
+        return verdicts
+
+    def _denied(self, artifact: Artifact) -> list[Held]:
+        with self._p.records.transaction() as tx:
+            bad = [f for f in artifact.files if tx.get(DENIED, f.sha256) is not None]
+        return [
+            Held(purl=artifact.purl, path=f.path, reason="Rejected before.", resolve=DeniedError.advice)
+            for f in bad
+        ]
+
+
+def demand_complete(lock: Lock, verdicts: Verdicts) -> None:
+    """Refuse verdicts that miss a file of the lock or speak of other bytes."""
+    said: dict[str, Verdict] = {v.path: v for v in verdicts.verdicts}
+    for file in (f for a in lock.artifacts for f in a.files):
+        verdict = said.get(file.path)
+        if verdict is None or (verdict.sha256, verdict.size) != (file.sha256, file.size):
+            what = f"There is no verdict over {file.path}."
+            raise VerdictsAlteredError(what, file=file.path)

@@ -1,0 +1,38 @@
+"""What the gate is joined from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lockgate.core.policy import Policy
+from lockgate.core.roots import Root
+
+if TYPE_CHECKING:
+    from lockgate.admit.ports import PageMaker
+    from lockgate.audit import AuditLog
+    from lockgate.core.ports import Clock, Entropy
+    from lockgate.core.sequence import CrossingState
+    from lockgate.store.ports import BlobStore, Records, Transaction
+    from lockgate.trust.keys import Signer
+
+
+@dataclass(frozen=True, slots=True)
+class GateParts:
+    """Everything that the gate is joined from."""
+
+    records: "Records"
+    blobs: "BlobStore"
+    quarantine: "BlobStore"
+    audit: "AuditLog"
+    site: Root
+    inspector: "Signer"
+    pages: "PageMaker"
+    clock: "Clock"
+    entropy: "Entropy"
+    write_channel: Callable[[str, bytes], None]
+    mark_ledger: "Callable[[Transaction, int, CrossingState], None]"
+
+    @property
+    def policy(self) -> Policy:
+        """Return the site's policy."""
+        return self.site.policy or Policy()
