@@ -58,7 +58,7 @@ class KeyExpiredError(TrustError):
     """A key is past its expiry."""
 
     code = "LG-2004"
-    advice = "Rotate the root with `lockgate root rotate` and sign with the new key."
+    advice = "Ask the holders of the root for a new version that lists a new key, and sign with that one."
 
 
 class ThresholdError(TrustError):
