@@ -19,17 +19,17 @@ def make_signers(purpose: Purpose, *people: str) -> list[Signer]:
     return [new_signer(purpose, person) for person in people]
 
 
-def make_root(kind: RootKind, *signers: Signer, version: int = 1, **facts: object) -> Root:
+def make_root(side: RootKind, *signers: Signer, version: int = 1, **facts: object) -> Root:
     root = Root(
         format=ROOT_FORMAT,
-        kind=kind,
+        kind=side,
         lane="test",
         version=version,
         assurance="demo",
         expires=LATER,
         keys={s.keyid: s.held(LATER) for s in signers},
         thresholds={Purpose.SUPPLY_ROOT: 2, Purpose.SITE_ROOT: 2},
-        policy=Policy() if kind is RootKind.SITE else None,
+        policy=Policy() if side is RootKind.SITE else None,
     )
     return msgspec.structs.replace(root, **facts)
 

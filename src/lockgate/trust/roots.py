@@ -13,7 +13,6 @@ import msgspec
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Key, Metadata, Role
 from tuf.api.metadata import Root as TufRoot
-from tuf.api.serialization import DeserializationError
 from tuf.api.serialization.json import JSONSerializer
 
 from lockgate.core.digests import sha256
@@ -156,7 +155,8 @@ def _tuf_root(data: bytes) -> Metadata[TufRoot]:
     try:
         metadata = Metadata[TufRoot].from_bytes(data)
         again = metadata.to_bytes(_COMPACT)
-    except (DeserializationError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        _ = metadata.signed_bytes  # what has no canonical form, such as a fraction, cannot be signed
+    except (RepositoryError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RootFileError("The document is not TUF root metadata.") from error
     if not isinstance(metadata.signed, TufRoot):
         raise RootFileError("The document is TUF metadata, but not of a root.")
@@ -181,6 +181,8 @@ def read_supply_root(data: bytes) -> Root:
     try:
         extension = dict(signed.unrecognized_fields["lockgate"])
         holders = extension.pop("holders")
+        if set(holders) != set(signed.keys):
+            raise RootFileError("The supply root lists other holders than keys.")
         keys = {
             keyid: {
                 **holders[keyid],
@@ -237,9 +239,18 @@ def load_supply_root(data: bytes, pin: str, lane: str) -> Root:
     return root
 
 
-def _demand_known_signatures(metadata: Metadata[TufRoot], listed_by: Sequence[Metadata[TufRoot]]) -> None:
-    for keyid in metadata.signatures:
-        valid = False
+def _demand_known_signatures(
+    metadata: Metadata[TufRoot],
+    listed_by: Sequence[Metadata[TufRoot]],
+    accepted: Metadata[TufRoot] | None = None,
+) -> None:
+    """Refuse signatures of keys that no root lists, but those that were accepted with it before.
+
+    A root that came by a rotation bears signatures of the holders before it, whom it does not list.
+    """
+    before = accepted.signatures if accepted else {}
+    for keyid, signature in metadata.signatures.items():
+        valid = keyid in before and before[keyid].signature == signature.signature
         for other in listed_by:
             if keyid in other.signed.roles["root"].keyids:
                 result = other.signed.get_verification_result(
@@ -275,7 +286,7 @@ def advance_supply_root(trusted: bytes, newer: Sequence[bytes]) -> list[tuple[by
             if candidate.signed_bytes != current.signed_bytes:
                 what = f"There are two supply roots with version {candidate.signed.version}."
                 raise RootChainError(what)
-            _demand_known_signatures(candidate, [current])
+            _demand_known_signatures(candidate, [current], accepted=current)
             continue
         if candidate.signed.version != current.signed.version + 1:
             what = f"Supply root {candidate.signed.version} does not follow {current.signed.version}."
