@@ -18,7 +18,7 @@ from tuf.api.serialization.json import JSONSerializer
 from lockgate.core.digests import sha256
 from lockgate.core.roots import ROOT_FORMAT, Purpose, Root, RootKind
 from lockgate.core.wire import decode, encode, whole_second
-from lockgate.trust.dsse import add_signature, open_envelope, sign, verify
+from lockgate.trust.dsse import Opened, add_signature, open_envelope, sign, verify
 from lockgate.trust.errors import PinMismatchError, RootChainError, RootFileError, WrongLaneError
 from lockgate.trust.keys import Signer, tuf_key
 
@@ -58,12 +58,10 @@ def site_root_lane(envelope: bytes) -> str:
     return decode(Root, open_envelope(envelope, limit=ROOT_LIMIT).payload, limit=ROOT_LIMIT).lane
 
 
-def _site_root(envelope: bytes, at: datetime) -> Root:
-    opened = open_envelope(envelope, limit=ROOT_LIMIT)
+def _read_site_root(opened: Opened) -> Root:
     root = decode(Root, opened.payload, limit=ROOT_LIMIT, name="site root")
     if root.kind is not RootKind.SITE or root.format != ROOT_FORMAT:
         raise RootFileError("The document is not a site root of a format this version reads.")
-    verify(opened, root, Purpose.SITE_ROOT, at, SITE_ROOT_TYPE)
     return root
 
 
@@ -84,7 +82,9 @@ def load_site_root(envelope: bytes, pin: str, lane: str, at: datetime) -> Root:
     """
     if site_root_pin(envelope) != pin:
         raise PinMismatchError("The site root is not the one that was pinned.", pin=pin)
-    root = _site_root(envelope, at)
+    opened = open_envelope(envelope, limit=ROOT_LIMIT)
+    root = _read_site_root(opened)
+    verify(opened, root, Purpose.SITE_ROOT, at, SITE_ROOT_TYPE)
     if root.lane != lane:
         what = f"The site root is for lane {root.lane!r}, this side is on {lane!r}."
         raise WrongLaneError(what)
@@ -95,18 +95,19 @@ def rotate_site_root(old: Root, envelope: bytes, at: datetime) -> Root:
     """Return a newer site root when holders of the old and of the new one signed it.
 
     Raises:
+        RootFileError: Not a site root of a format this version reads.
         RootChainError: Not the next version, or another lane.
         ThresholdError, SignatureError, UnknownKeyError: Either threshold is not met.
 
     """
-    new = decode(Root, open_envelope(envelope, limit=ROOT_LIMIT).payload, limit=ROOT_LIMIT)
-    if new.version != old.version + 1 or new.lane != old.lane or new.kind is not old.kind:
+    opened = open_envelope(envelope, limit=ROOT_LIMIT)
+    new = _read_site_root(opened)
+    if new.version != old.version + 1 or new.lane != old.lane:
         what = f"Site root {new.version} of {new.lane!r} does not follow {old.version} of {old.lane!r}."
         raise RootChainError(what)
-    opened = open_envelope(envelope, limit=ROOT_LIMIT)
     for root in (old, new):
         listed = {k: s for k, s in opened.signatures.items() if k in root.keys}
-        part = type(opened)(opened.payload, opened.payload_type, listed)
+        part = Opened(opened.payload, opened.payload_type, listed)
         verify(part, root, Purpose.SITE_ROOT, at, SITE_ROOT_TYPE)
     if any(k not in old.keys and k not in new.keys for k in opened.signatures):
         raise RootChainError("The new site root bears a signature of a key that neither root lists.")

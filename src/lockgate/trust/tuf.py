@@ -110,10 +110,12 @@ def verify(
     except (RepositoryError, ValueError) as error:
         what = f"The update metadata is refused: {error}."
         raise UpdateMetadataError(what) from error
-    return {
-        path: Target(target.length, target.hashes["sha256"])
-        for path, target in checked.targets.targets.items()
-    }
+    listed = checked.targets.targets
+    weak = next((path for path, target in listed.items() if "sha256" not in target.hashes), None)
+    if weak is not None:
+        what = f"The update metadata names no SHA-256 of {weak[:120]!r}."
+        raise UpdateMetadataError(what)
+    return {path: Target(target.length, target.hashes["sha256"]) for path, target in listed.items()}
 
 
 def _recall(load: Callable[[], object]) -> None:
