@@ -23,6 +23,8 @@ from lockgate.trust.errors import EnvelopeError
 SNAPSHOT_LIMIT = 1 << 28
 """Longest snapshot document that is read, in bytes."""
 
+_FLOOR_DIGITS = 18
+
 
 @dataclass(frozen=True, slots=True)
 class VerifiedChannel:
@@ -74,7 +76,7 @@ class ChannelReader:
 
         Raises:
             NothingPublishedError: No channel file, and none was ever verified.
-            ChannelRollbackError: An older version than one that was served.
+            ChannelRollbackError: An older version than one that was served, or nobody can tell.
             SnapshotMismatchError: The snapshot is missing, altered or of another lane.
             LockgateError: The statement lacks the signatures that the policy demands.
 
@@ -123,13 +125,21 @@ class ChannelReader:
         held = self._current.statement.channel_version if self._current else 0
         if self._floor_file is None or not self._floor_file.is_file():
             return held
-        text = self._floor_file.read_text()
-        return max(held, int(text)) if text.isdigit() else held
+        with self._floor_file.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(_FLOOR_DIGITS + 1)
+        if not text.isascii() or not text.isdigit() or len(text) > _FLOOR_DIGITS:
+            what = f"The version of {self._channel!r} that was served before cannot be read."
+            advice = f"Compare the channel with what was approved last, then remove {self._floor_file}."
+            raise ChannelRollbackError(what, advice=advice)
+        return max(held, int(text))
 
     def _raise_floor(self, version: int) -> None:
         if self._floor_file is None or version <= self._floor():
             return
         self._floor_file.parent.mkdir(parents=True, exist_ok=True)
         partial = self._floor_file.with_suffix(f".{os.getpid()}")
-        partial.write_text(str(version))
+        with partial.open("w") as file:
+            file.write(str(version))
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(self._floor_file)
