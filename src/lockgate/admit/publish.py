@@ -96,6 +96,7 @@ class Publisher:
             return
         self._demand_predecessor(statement)
         if statement.operation is Operation.PUBLISH:
+            self._p.site.demand_current(self._p.clock())
             self._demand_unchanged(statement, crossing)
         else:
             self._demand_published_before(statement)

@@ -118,6 +118,7 @@ class Gate(Assessor):
             NothingToAdmitError: Nothing may enter.
 
         """
+        self._p.site.demand_current(self._p.clock())
         crossing = self._open_crossing(sequence)
         assessment = self.assess(crossing)
         if assessment.held and not partial:

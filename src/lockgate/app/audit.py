@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.app.settings import Side
-from lockgate.app.trust import audit_log, signer_from, site_root, utc_now
+from lockgate.app.trust import audit_log, signer_from, site_root
 from lockgate.audit import Checkpoint, LogProof, check_proof
 from lockgate.core.roots import Purpose, Root, UnknownKeyError
 from lockgate.core.wire import decode, encode
@@ -27,7 +27,7 @@ def verify_log(side: Side) -> Checkpoint:
 
 def prove_leaf(side: Side, index: int, target: Path) -> LogProof:
     """Write the proof of one event under a checkpoint signed with the log's key."""
-    signer = signer_from(side.home.keys, Purpose.LOG, site_root(side, utc_now()))
+    signer = signer_from(side.home.keys, Purpose.LOG, site_root(side, None))
     proof = audit_log(side).prove(index, signer)
     target.write_bytes(encode(proof))
     return proof
@@ -49,6 +49,6 @@ def check_offline(proof_file: Path, root_file: Path, pin: str) -> tuple[Checkpoi
 
     """
     envelope = root_file.read_bytes()
-    root = load_site_root(envelope, pin, site_root_lane(envelope), utc_now())
+    root = load_site_root(envelope, pin, site_root_lane(envelope), None)
     proof = decode(LogProof, proof_file.read_bytes(), limit=PROOF_LIMIT, name="proof")
     return check_proof(proof, f"lockgate/{root.lane}/high", _log_key(root)), proof.event

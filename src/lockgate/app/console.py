@@ -10,7 +10,7 @@ from lockgate.admit import ChannelPointer, Crossing, Verdicts
 from lockgate.admit.model import CROSSINGS, HISTORY, crossing_key
 from lockgate.app.serving import CHANNEL, HOME_VARIABLE, channel_reader
 from lockgate.app.settings import Side
-from lockgate.app.trust import site_root, utc_now
+from lockgate.app.trust import site_root
 from lockgate.approve import VerifiedChannel, judge
 from lockgate.approve.service import STATEMENT_LIMIT, read_statement
 from lockgate.core.errors import TrustError
@@ -42,7 +42,7 @@ class Readings:
     def __init__(self, side: Side) -> None:
         """Open what is read; nothing is read yet."""
         self.side = side
-        self._site = site_root(side, utc_now())
+        self._site = site_root(side, None)
         self._records = open_records(side.home.records_url)
         self._quarantine = FileBlobs(side.home.quarantine)
         self._blobs = FileBlobs(side.home.blobs)

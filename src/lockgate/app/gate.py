@@ -38,7 +38,13 @@ class SandboxedInspection(FileInspector):
 
     def __init__(self, side: Side, progress: Progress, jobs: int | None = None) -> None:
         """Use as many children at a time as there are processors."""
-        self._limits = side.settings.limits
+        bounds = side.settings.limits
+        self._limits = Limits(
+            wall_seconds=bounds.inspect_seconds,
+            memory_bytes=bounds.inspect_memory_bytes,
+            member_bytes=bounds.inspect_member_bytes,
+            unpacked_bytes=bounds.inspect_unpacked_bytes,
+        )
         self._progress = progress
         self._jobs = jobs or os.cpu_count() or 1
 
@@ -55,7 +61,7 @@ class SandboxedInspection(FileInspector):
             for item in items
         ]
         return inspect_files(
-            todo, BubblewrapSandbox(), jobs=self._jobs, limits=Limits(), progress=self._progress
+            todo, BubblewrapSandbox(), jobs=self._jobs, limits=self._limits, progress=self._progress
         )
 
 
@@ -76,7 +82,7 @@ def write_channel(side: Side, channel: str, envelope: bytes) -> None:
 
 def open_gate(side: Side) -> Gate:
     """Return the gate of a high side, after completing what a crash may have left."""
-    site = site_root(side, utc_now())
+    site = site_root(side, None)  # the gate itself judges expiry where it admits
     gate = Gate(
         GateParts(
             records=open_records(side.home.records_url),
@@ -98,7 +104,7 @@ def open_gate(side: Side) -> Gate:
 
 def operator_key(side: Side, folder: Path) -> Signer:
     """Return an operator's key from their folder."""
-    return signer_from(folder, Purpose.OPERATOR, site_root(side, utc_now()))
+    return signer_from(folder, Purpose.OPERATOR, site_root(side, None))
 
 
 def write_request(side: Side, name: str, envelope: bytes, out: Path | None) -> Path:

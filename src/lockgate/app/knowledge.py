@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -13,7 +14,7 @@ from lockgate.approve import VerifiedChannel
 from lockgate.core.artifact import Digest, Kind, Role
 from lockgate.core.errors import InputError, LockgateError, TrustError
 from lockgate.core.roots import Purpose
-from lockgate.core.wire import Document, decode, encode
+from lockgate.core.wire import Document, decode, encode, whole_second
 from lockgate.infer.ports import Citation, CitedSentence, Citer, Evidence, Knowledge, Message
 from lockgate.inspect import run_in_sandbox
 from lockgate.inspect.sandbox import BubblewrapSandbox
@@ -22,7 +23,8 @@ from lockgate.knowledge import KnowledgeBase, OnnxEmbedder, Span, Support, docum
 from lockgate.store import FileBlobs
 from lockgate.store.blobs import sync_folder
 from lockgate.store.ports import BLOB_LIMIT, BlobStore
-from lockgate.trust.attest import attest, check
+from lockgate.trust.attest import InTotoStatement, attest, check
+from lockgate.trust.dsse import open_envelope
 
 INDEX = "urn:lockgate:knowledge-index:v1"
 """Predicate type of the signed statement over an index."""
@@ -53,6 +55,7 @@ class IndexFacts(Document, frozen=True):
     collection: str
     snapshot_sha256: Digest
     manifest_sha256: Digest
+    created: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +167,11 @@ def _recorded(side: Side) -> IndexFacts:
             envelope = file.read(RECORD_LIMIT)
     except FileNotFoundError:
         raise NoKnowledgeError("There is no index yet.") from None
-    now = utc_now()
     try:
-        statement = check(envelope, site_root(side, now), Purpose.INSPECTOR, INDEX, now)
-        facts = decode(IndexFacts, encode(statement.predicate), name="index record")
+        claimed = decode(InTotoStatement, open_envelope(envelope, limit=RECORD_LIMIT).payload)
+        facts = decode(IndexFacts, encode(claimed.predicate), name="index record")
+        # Expiry never stops serving: the key is judged at the time when the index was signed.
+        check(envelope, site_root(side, None), Purpose.INSPECTOR, INDEX, facts.created)
     except LockgateError as error:
         what = f"The record of the index does not verify: {error.what}"
         raise IndexRecordError(what) from error
@@ -178,7 +182,7 @@ def _recorded(side: Side) -> IndexFacts:
 
 
 def _record(side: Side, facts: IndexFacts) -> None:
-    signer = signer_from(side.home.keys, Purpose.INSPECTOR, site_root(side, utc_now()))
+    signer = signer_from(side.home.keys, Purpose.INSPECTOR, site_root(side, None))
     envelope = attest(
         {"index": facts.manifest_sha256, "snapshot": facts.snapshot_sha256}, INDEX, facts, signer
     )
@@ -228,6 +232,7 @@ def index_documents(side: Side) -> Indexed:
             collection=side.settings.knowledge.collection,
             snapshot_sha256=snapshot,
             manifest_sha256=report.manifest_sha256,
+            created=whole_second(utc_now()),
         )
         _record(side, facts)
     except LockgateError as error:

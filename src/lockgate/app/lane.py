@@ -38,7 +38,7 @@ HOLDERS = 3
 THRESHOLD = 2
 YEAR = timedelta(days=365)
 DEMO_VOLUME = 64 * 2**20
-OPAQUE_TYPES = ("elf", "gguf", "safetensors", "onnx", "wheel")
+OPAQUE_TYPES = ("elf", "gguf", "safetensors", "onnx")
 """Detected types that the demo's policy admits although nobody understands machine code or weights."""
 
 

@@ -36,7 +36,7 @@ def channel_reader(side: Side, service: str, channel: str = CHANNEL) -> ChannelR
     """
     floor = side.home.run / f"{service}-{channel}.version"
     blobs = FileBlobs(side.home.blobs)
-    return ChannelReader(site_root(side, utc_now()), channel, channel_file(side, channel), blobs, floor)
+    return ChannelReader(site_root(side, None), channel, channel_file(side, channel), blobs, floor)
 
 
 class BlobPaths:

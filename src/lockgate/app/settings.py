@@ -168,12 +168,10 @@ class KnowledgeSection(_Section):
 class LimitsSection(_Section):
     """Bounds on what untrusted input can make this side do."""
 
-    file_bytes: int = Field(default=1 << 40, ge=1, description="Largest single file that is received.")
-    crate_bytes: int = Field(default=1 << 42, ge=1, description="Largest crate that is received.")
-    inspect_seconds: int = Field(default=600, ge=1, description="Longest time to inspect one file.")
-    inspect_memory_bytes: int = Field(
-        default=4 << 30, ge=1 << 26, description="Most memory to inspect one file."
-    )
+    inspect_seconds: int = Field(default=60, ge=1, description="Time for one file; size adds to it.")
+    inspect_memory_bytes: int = Field(default=3 << 30, ge=1 << 26, description="Most memory for one file.")
+    inspect_member_bytes: int = Field(default=1 << 30, ge=1, description="Largest member of an archive.")
+    inspect_unpacked_bytes: int = Field(default=8 << 30, ge=1, description="Most that an archive unpacks to.")
 
 
 class Settings(BaseSettings):

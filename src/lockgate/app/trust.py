@@ -40,8 +40,8 @@ def _demand_assurance(side: Side, root: Root) -> Root:
     return root
 
 
-def site_root(side: Side, at: datetime) -> Root:
-    """Return the pinned site root of a side."""
+def site_root(side: Side, at: datetime | None) -> Root:
+    """Return the pinned site root of a side; what serves gives no moment, since expiry never stops it."""
     envelope = _read(side.home.trust / "site.dsse.json")
     return _demand_assurance(side, load_site_root(envelope, side.settings.trust.site_pin, side.lane, at))
 

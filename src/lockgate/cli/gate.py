@@ -77,7 +77,8 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
         for v in verdicts:
             share = "100 %" if v.covered == v.size else f"{100 * v.covered / max(v.size, 1):.1f} %"
             notes = ", ".join(sorted({f"{f.code} ({f.severity})" for f in v.findings})) or "none"
-            verdict = f"[{STYLES[v.outcome]}]{v.outcome}[/]"
+            kinds = f" ({', '.join(v.opaque)})" if v.opaque else ""
+            verdict = f"[{STYLES[v.outcome]}]{v.outcome}[/]{kinds}"
             table.add_row(escape(v.path), human(v.size), v.detected, verdict, share, escape(notes))
         out.print(table)
         for held in crossing.held:

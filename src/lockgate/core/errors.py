@@ -94,4 +94,4 @@ class TooLargeError(LimitError):
     """An input is over its bound."""
 
     code = "LG-4001"
-    advice = "If the input is honest, raise the named limit in lockgate.toml under [limits]."
+    advice = "The bound belongs to this version. If the input is honest, split it."

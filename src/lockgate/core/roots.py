@@ -68,6 +68,13 @@ class ThresholdError(TrustError):
     advice = "Collect the missing signatures from other persons that hold this role."
 
 
+class RootExpiredError(TrustError):
+    """A root is past its expiry."""
+
+    code = "LG-2006"
+    advice = "Nothing more is admitted; serving goes on. Bring a newer root that its holders signed."
+
+
 class PublicKey(Document, frozen=True):
     """A public key in TUF's form: `keytype`, `scheme`, and `public` (hex or PEM text)."""
 
@@ -128,6 +135,17 @@ class Root(Document, frozen=True):
             what = f"The {purpose} key of {held.person} expired on {held.expires:%Y-%m-%d}."
             raise KeyExpiredError(what, keyid=keyid)
         return held
+
+    def demand_current(self, at: datetime) -> None:
+        """Refuse a root that has expired; only admission asks.
+
+        Raises:
+            RootExpiredError: At or past its expiry.
+
+        """
+        if at >= self.expires:
+            what = f"The {self.kind} root of lane {self.lane!r} expired on {self.expires:%Y-%m-%d}."
+            raise RootExpiredError(what)
 
     def threshold(self, purpose: Purpose) -> int:
         """Return how many distinct persons must sign for a purpose (at least one)."""

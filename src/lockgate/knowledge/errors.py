@@ -60,7 +60,7 @@ class DocumentTooLargeError(LimitError):
     """A document is over a bound of extraction."""
 
     code = "LG-4b01"
-    advice = "Split the document, or raise the named limit in lockgate.toml under [limits]."
+    advice = "The bound belongs to this version. Split the document."
 
 
 class IndexTooLargeError(LimitError):

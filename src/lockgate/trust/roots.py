@@ -6,7 +6,7 @@ client can read it. Both are pinned by the SHA-256 of what is signed, not of the
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -35,6 +35,7 @@ _TUF_ROLES = {
     "snapshot": Purpose.SNAPSHOT,
     "timestamp": Purpose.TIMESTAMP,
 }
+_BEFORE_EXPIRY = datetime.min.replace(tzinfo=UTC)
 _COMPACT = JSONSerializer(compact=True)
 
 
@@ -65,17 +66,19 @@ def _read_site_root(opened: Opened) -> Root:
     return root
 
 
-def load_site_root(envelope: bytes, pin: str, lane: str, at: datetime) -> Root:
+def load_site_root(envelope: bytes, pin: str, lane: str, at: datetime | None) -> Root:
     """Return the pinned site root.
 
     Args:
         envelope: As stored.
         pin: Digest that was pinned when the lane was made.
         lane: The lane of this side.
-        at: The moment that the root keys' expiry is judged by.
+        at: The moment that expiry is judged by; None for what serves and for proofs, which
+            expiry never stops: the pin says that the root is the right one.
 
     Raises:
         PinMismatchError: Not the pinned root.
+        RootExpiredError: Past its expiry.
         WrongLaneError: A root of another lane.
         EnvelopeError, SignatureError, ThresholdError: Not signed as it has to be.
 
@@ -84,7 +87,9 @@ def load_site_root(envelope: bytes, pin: str, lane: str, at: datetime) -> Root:
         raise PinMismatchError("The site root is not the one that was pinned.", pin=pin)
     opened = open_envelope(envelope, limit=ROOT_LIMIT)
     root = _read_site_root(opened)
-    verify(opened, root, Purpose.SITE_ROOT, at, SITE_ROOT_TYPE)
+    verify(opened, root, Purpose.SITE_ROOT, at or _BEFORE_EXPIRY, SITE_ROOT_TYPE)
+    if at is not None:
+        root.demand_current(at)
     if root.lane != lane:
         what = f"The site root is for lane {root.lane!r}, this side is on {lane!r}."
         raise WrongLaneError(what)
