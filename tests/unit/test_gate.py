@@ -18,7 +18,7 @@ from lockgate.admit.model import CHANNELS, CROSSINGS, Verdicts, crossing_key
 from lockgate.approve import approve, combine, read_statement, request
 from lockgate.approve.errors import ApprovalSpentError, NotRequesterError, StatementChangedError
 from lockgate.core.errors import LockgateError, TrustError
-from lockgate.core.roots import KeyPurposeError, Purpose, UnknownKeyError
+from lockgate.core.roots import KeyPurposeError, Purpose, RootExpiredError, UnknownKeyError
 from lockgate.core.sequence import CrossingState
 from lockgate.core.statement import (
     STATEMENT_TYPE,
@@ -276,3 +276,21 @@ def test_a_row_that_changed_meanwhile_is_not_overwritten(world: World, asked: by
     with pytest.raises(StaleRecordError):
         world.gate._save(stale, stale)
     world.gate.execute(signed)
+
+
+def test_an_expired_root_stops_admission_and_nothing_else(world: World, asked: bytes) -> None:
+    signed = world.signed(asked, "ap-1", "ap-2")
+    world.gate.execute(signed)
+    world.publish(2, "c")
+    back = world.signed(world.gate.request_rollback("stable", world.operator), "ap-1", "ap-3")
+    world.arrive(3, "d")
+    world.gate.inspect(3, Scripted())
+    late = world.signed(world.gate.request(3, "stable", world.operator), "ap-1", "ap-2")
+    world.site = msgspec.structs.replace(world.site, expires=world.now)
+    with pytest.raises(RootExpiredError):
+        world.gate.request(3, "stable", world.operator)
+    with pytest.raises(RootExpiredError):
+        world.gate.execute(late)
+    assert world.gate.served("stable") is not None
+    world.gate.execute(back)
+    assert world.gate.pointer("stable").version == 3

@@ -217,3 +217,16 @@ def test_no_flipped_byte_of_a_newer_root_is_accepted(supply: Supply, first: byte
 def test_a_site_root_is_no_supply_root(supply: Supply) -> None:
     with pytest.raises(RootFileError):
         read_supply_root(make_supply_root(supply.root(1, kind=RootKind.SITE), supply.holders[:2]))
+
+
+@pytest.mark.parametrize("free", ["case", "field"])
+def test_no_byte_of_a_signature_is_free(first: bytes, free: str) -> None:
+    def loosen(document: dict[str, Any]) -> None:
+        signature = document["signatures"][0]
+        if free == "case":
+            signature["sig"] = signature["sig"].upper()
+        else:
+            signature["note"] = "x"
+
+    with pytest.raises(RootFileError, match="canonical"):
+        supply_root_pin(edited(first, loosen))

@@ -166,7 +166,9 @@ def _tuf_root(data: bytes) -> Metadata[TufRoot]:
         raise RootFileError("The document is not TUF root metadata.") from error
     if not isinstance(metadata.signed, TufRoot):
         raise RootFileError("The document is TUF metadata, but not of a root.")
-    if again != data:
+    signatures = metadata.signatures.values()
+    loose = any(s.unrecognized_fields or s.signature != s.signature.lower() for s in signatures)
+    if again != data or loose:
         raise RootFileError("The supply root is not in its compact canonical form.")
     return metadata
 
