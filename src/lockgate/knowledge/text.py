@@ -81,7 +81,9 @@ def stem(word: str) -> str:
 
     It is coarse on purpose; the lexical index uses Porter's stemmer on its own.
     """
-    if len(word) <= 3 or word[0].isdigit():  # noqa: PLR2004 - short words have no endings
+    if word[0].isdigit():
+        return _plain(word)
+    if len(word) <= 3:  # noqa: PLR2004 - short words have no endings
         return word
     for british, american in _SPELLINGS:
         word = word.replace(british, american)
@@ -109,12 +111,13 @@ def content_words(text: str) -> list[str]:
 
 def numbers(text: str) -> frozenset[str]:
     """Return the numbers of a text; numerals in words count as digits, leading zeros and commas do not."""
-    found = (number.replace(",", "") for number in _NUMBER.findall(text))
+    found = _NUMBER.findall(text)
     spelled = (_NUMERALS[word] for word in tokens(text) if word in _NUMERALS and word != "one")
     return frozenset(_plain(number) for number in (*found, *spelled))
 
 
 def _plain(number: str) -> str:
+    number = number.replace(",", "")
     return number.lstrip("0") or "0" if number.isdigit() else number
 
 
