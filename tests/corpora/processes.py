@@ -4,7 +4,13 @@ import multiprocessing
 from collections.abc import Callable
 from typing import Any
 
-PRELOADED = ["lockgate.store.records", "lockgate.admit", "lockgate.audit", "corpora.gates"]
+PRELOADED = [
+    "lockgate.store.records",
+    "lockgate.admit",
+    "lockgate.audit",
+    "lockgate.app.gate",
+    "corpora.gates",
+]
 SECONDS = 60
 
 children = multiprocessing.get_context("forkserver")

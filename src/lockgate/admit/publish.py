@@ -70,12 +70,14 @@ class Publisher:
         return [name for name, _ in pointers]
 
     def _already(self, statement: Statement, envelope: bytes) -> bool:
-        """Tell whether this very statement took effect and is still the channel's newest."""
+        """Tell whether this very statement took effect and, if it moved a channel, is still its newest."""
         with self._p.records.transaction() as tx:
             spent = tx.get(SPENT, statement.nonce)
             held = tx.get(CHANNELS, statement.channel) if statement.channel else None
         if spent is None:
             return False
+        if statement.operation is Operation.REJECT and spent == digest_of(statement).encode():
+            return True
         same = held is not None and decode(ChannelPointer, held).version == statement.channel_version
         if not same or spent != digest_of(statement).encode():
             what = f"The approval of crossing {statement.crossing} was used before."
