@@ -38,6 +38,7 @@ ALTERATIONS = {
     "text vector": "UPDATE vectors_1 SET vector = 'x' WHERE id = 1",
     "label": "UPDATE partitions SET label = 'public2' WHERE label = 'public'",
     "swapped labels": "UPDATE partitions SET number = -number; UPDATE partitions SET number = 3 + number",
+    "lost label": "DELETE FROM partitions WHERE label = 'public'",
     "new label": "INSERT INTO partitions VALUES (3, 'secret')",
     "manifest": "UPDATE meta SET value = CAST(replace(CAST(value AS TEXT), 'Pumps', 'Pipes') AS BLOB)",
     "no manifest": "DELETE FROM meta",

@@ -95,7 +95,6 @@ def bears(quote: str, around: str, claim: Claim, question: str) -> bool:
     near = frozenset(content_words(quote)) | frozenset(content_words(around))
     return (
         claim.echo in quote.casefold()
-        and claim.numbers <= numbers(quote)
         and claim.names <= near | frozenset(content_words(question))
         and len(claim.new - near) <= len(claim.new) // PARAPHRASED
         and share(claim, quote) >= COVERAGE
