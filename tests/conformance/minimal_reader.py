@@ -180,7 +180,17 @@ def read_crate(folder: Path, root: bytes, key: ec.EllipticCurvePrivateKey) -> di
         for number, name in enumerate(names, 1)
     ]
     files = payload_files(b"".join(plain))
-    targets = json.loads(files["tuf/targets.json"])["signed"]["targets"]
+    tops = {"tuf/timestamp.json", "tuf/snapshot.json"}
+    roles = [
+        json.loads(data)["signed"]
+        for path, data in files.items()
+        if path.startswith("tuf/") and path not in tops
+    ]
+    demand(
+        len({path for role in roles for path in role["targets"]}) == sum(len(r["targets"]) for r in roles),
+        "a target in two roles",
+    )
+    targets = {path: target for role in roles for path, target in role["targets"].items()}
     named = {path: (len(data), digest(data)) for path, data in files.items() if not path.startswith("tuf/")}
     demand({p: (t["length"], t["hashes"]["sha256"]) for p, t in targets.items()} == named, "other targets")
     return files

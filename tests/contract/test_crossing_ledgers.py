@@ -107,7 +107,7 @@ def test_a_number_that_was_not_used_is_used_again(records: Records) -> None:
     assert ledger.begin() == first
     assert ledger.sealed(1) is None
     assert ledger.begin() == first
-    ledger.finish(1, ONE)
+    ledger.finish(1, ONE, TUF)
     assert ledger.sealed(1) == ONE
     assert ledger.begin() == Slot(sequence=2, previous_sha256=ONE, void={})
 
@@ -115,11 +115,11 @@ def test_a_number_that_was_not_used_is_used_again(records: Records) -> None:
 def test_a_used_number_is_bound_for_ever(records: Records) -> None:
     ledger = RecordSealLedger(records)
     with pytest.raises(CrossingStateError):
-        ledger.finish(1, ONE)
+        ledger.finish(1, ONE, TUF)
     ledger.begin()
-    ledger.finish(1, ONE)
+    ledger.finish(1, ONE, TUF)
     with pytest.raises(CrossingStateError):
-        ledger.finish(1, TWO)
+        ledger.finish(1, TWO, TUF)
     assert ledger.sealed(1) == ONE
 
 
@@ -127,7 +127,7 @@ def test_void_numbers_are_listed_until_a_crate_follows(records: Records) -> None
     ledger = RecordSealLedger(records)
     for number, digest in ((1, ONE), (2, TWO)):
         ledger.begin()
-        ledger.finish(number, digest)
+        ledger.finish(number, digest, TUF)
     for refused in (1, 3):
         with pytest.raises(CrossingStateError):
             ledger.declare_void(refused)
@@ -138,7 +138,7 @@ def test_void_numbers_are_listed_until_a_crate_follows(records: Records) -> None
     assert ledger.peek() == Slot(sequence=3, previous_sha256=TWO, void={"2": TWO})
     ledger.declare_void(1)
     assert ledger.begin().void == {"1": ONE, "2": TWO}
-    ledger.finish(3, ONE)
+    ledger.finish(3, ONE, TUF)
     assert ledger.peek() == Slot(sequence=4, previous_sha256=ONE, void={})
 
 

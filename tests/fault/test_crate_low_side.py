@@ -44,7 +44,7 @@ class Rogue:
         """Sign update metadata that names other targets."""
 
         def other(
-            targets: Mapping[str, Target], version: int, signers: TufSigners, expires: datetime
+            targets: Mapping[str, Target], version: int, signers: TufSigners, expires: datetime, *_: object
         ) -> dict[str, bytes]:
             changed = dict(targets)
             change(changed)
@@ -232,7 +232,7 @@ def test_a_document_over_its_bound(lane: Lane, tmp_path: Path, monkeypatch: pyte
 
 
 def test_metadata_that_expired_before_the_crate(lane: Lane, rogue: Rogue, tmp_path: Path) -> None:
-    rogue("build", lambda targets, version, signers, _: build(targets, version, signers, NOW))
+    rogue("build", lambda targets, version, signers, *_: build(targets, version, signers, NOW))
     refuse(lane, lane.seal(tmp_path / "outbox", FILES), tmp_path, UpdateMetadataError)
 
 
@@ -240,7 +240,7 @@ def test_metadata_older_than_what_is_trusted(lane: Lane, rogue: Rogue, tmp_path:
     opener = lane.opener(tmp_path / "staging")
     assert isinstance(opener.receive(lane.seal(tmp_path / "outbox", FILES).path), Received)
     trusted = RecordLedger(lane.high_records).tuf()
-    rogue("build", lambda targets, _, signers, until: build(targets, 1, signers, until + timedelta(1)))
+    rogue("build", lambda targets, _, signers, until, *__: build(targets, 1, signers, until + timedelta(1)))
     refused(opener, lane.seal(tmp_path / "outbox", {"files/z": b"z"}), UpdateMetadataError)
     assert RecordLedger(lane.high_records).tuf() == trusted
 

@@ -11,6 +11,7 @@ from lockgate.core.roots import Purpose
 from lockgate.trust.errors import UpdateMetadataError
 from lockgate.trust.keys import Signer, new_signer
 from lockgate.trust.tuf import TUF_FILES, Target, TufSigners, build, verify
+from lockgate.trust.tuf_layout import ECOSYSTEMS, OTHERS
 
 UNTIL = NOW + timedelta(days=45)
 TARGETS = {"lock.json": Target(10, "a" * 64), "blobs/" + "b" * 64: Target(0, "b" * 64)}
@@ -32,7 +33,8 @@ def refused(
 
 
 def test_what_was_built_verifies_and_names_every_target() -> None:
-    assert set(crossing(1)) == set(TUF_FILES)
+    delegated = {f"{name}.json" for name in (*ECOSYSTEMS, OTHERS)}
+    assert set(crossing(1)) == set(TUF_FILES) | delegated
     assert verify(ROOT, crossing(1), {}, NOW) == TARGETS
     assert verify(ROOT, crossing(2), crossing(1), NOW) == TARGETS
     assert verify(ROOT, crossing(7, targets={}), crossing(2), NOW) == {}
@@ -121,11 +123,11 @@ def test_a_snapshot_cannot_go_back_under_a_newer_timestamp() -> None:
     meta = MetaFile.from_data(2, old["snapshot.json"], ["sha256"])
     stamp = signed_by(Timestamp(version=9, expires=UNTIL, snapshot_meta=meta), SUPPLY.timestamp)
     refused({**old, "timestamp.json": stamp}, trusted)
-    top = MetaFile.from_data(2, old["targets.json"], ["sha256"])
-    snapshot = signed_by(Snapshot(version=9, expires=UNTIL, meta={"targets.json": top}), SUPPLY.snapshot)
+    roles = {n: MetaFile.from_data(2, old[n], ["sha256"]) for n in old if n not in TUF_FILES[:2]}
+    snapshot = signed_by(Snapshot(version=9, expires=UNTIL, meta=roles), SUPPLY.snapshot)
     meta = MetaFile.from_data(9, snapshot, ["sha256"])
     stamp = signed_by(Timestamp(version=9, expires=UNTIL, snapshot_meta=meta), SUPPLY.timestamp)
-    files = {"timestamp.json": stamp, "snapshot.json": snapshot, "targets.json": old["targets.json"]}
+    files = {**old, "timestamp.json": stamp, "snapshot.json": snapshot}
     refused(files, trusted)
     assert verify(ROOT, files, {}, NOW) == TARGETS
 

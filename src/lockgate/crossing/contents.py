@@ -133,8 +133,9 @@ def whole_contents(request: SealRequest, blobs: BlobStore) -> tuple[Content, ...
 
 
 def tuf_contents(files: Mapping[str, bytes]) -> tuple[Content, ...]:
-    """Return the update metadata as contents, in the payload's order."""
-    return tuple(_in_memory(TUF + name, "tuf", files[name]) for name in TUF_FILES)
+    """Return the update metadata as contents, in the payload's order: top-level files, then roles by name."""
+    order = (*TUF_FILES, *sorted(set(files) - set(TUF_FILES)))
+    return tuple(_in_memory(TUF + name, "tuf", files[name]) for name in order)
 
 
 def targets_of(contents: Iterable[Content]) -> dict[str, Target]:

@@ -22,6 +22,7 @@ HELD = "ledger-held"
 TUF = "ledger-tuf"
 TIME = "ledger-time"
 SEALED = "seal-ledger"
+SEALED_TUF = "seal-tuf"
 _FLOOR = "floor"
 
 
@@ -110,8 +111,16 @@ class RecordLedger(Ledger):
         with self._records.transaction() as tx:
             mark(tx, held.sequence, CrossingState.QUARANTINED)
             tx.insert(HELD, ledger_key(held.sequence), encode(held))
-            for name in TUF_FILES:
-                tx.put(TUF, name, tuf[name])
+            _replace(tx, TUF, tuf)
+
+
+def _replace(tx: Transaction, collection: str, files: Mapping[str, bytes]) -> None:
+    """Keep exactly these update metadata files, which must be complete."""
+    top = {name: files[name] for name in TUF_FILES}
+    for name in [name for name, _ in tx.scan(collection) if name not in files]:
+        tx.delete(collection, name)
+    for name, data in {**files, **top}.items():
+        tx.put(collection, name, data)
 
 
 def _floor(tx: Transaction) -> datetime | None:
@@ -151,8 +160,13 @@ class RecordSealLedger(SealLedger):
             tx.put(SEALED, ledger_key(slot.sequence), encode(entry))
         return slot
 
-    def finish(self, sequence: int, crate_sha256: str) -> None:
-        """Bind a reserved number to its crate, for ever."""
+    def tuf(self) -> dict[str, bytes]:
+        """Return the update metadata of the newest crate by file name."""
+        with self._records.transaction() as tx:
+            return dict(tx.scan(SEALED_TUF))
+
+    def finish(self, sequence: int, crate_sha256: str, tuf: Mapping[str, bytes]) -> None:
+        """Bind a reserved number to its crate, for ever, and keep its update metadata."""
         reserved = encode(_SealEntry(sequence=sequence, state=_SealState.RESERVED))
         entry = _SealEntry(sequence=sequence, state=_SealState.SEALED, crate_sha256=crate_sha256)
         with self._records.transaction() as tx:
@@ -160,6 +174,7 @@ class RecordSealLedger(SealLedger):
                 what = f"Crossing {sequence} is not reserved for sealing."
                 raise CrossingStateError(what)
             tx.swap(SEALED, ledger_key(sequence), reserved, encode(entry))
+            _replace(tx, SEALED_TUF, tuf)
 
     def sealed(self, sequence: int) -> str | None:
         """Return the digest that a number is bound to, or None."""

@@ -16,7 +16,7 @@ from lockgate.core.artifact import Digest, Size, safe_path
 from lockgate.core.errors import LockgateError
 from lockgate.core.wire import DOCUMENT_LIMIT, Document, decode, encode
 from lockgate.crossing.errors import CrateLimitError, PayloadError, SourceChangedError
-from lockgate.trust.tuf import TUF_FILES
+from lockgate.trust.tuf import FILES_LIMIT, TUF_FILES
 
 PAYLOAD_FORMAT = "lockgate-payload/1"
 MAGIC = b"LGPAY1\r\n"
@@ -209,14 +209,20 @@ def _check(index: PayloadIndex, bodies: int) -> None:
     if len(set(paths)) != len(paths):
         raise PayloadError("It names a path twice.")
     ranks = [_rank(entry) for entry in entries]
-    if ranks != sorted(ranks) or paths[: len(TUF_FILES)] != [TUF + name for name in TUF_FILES]:
+    if ranks != sorted(ranks) or not _leads(paths[: ranks.count(0)]):
         raise PayloadError("Its entries are not in the order that the format says.")
     if sum(entry.size for entry in entries) != bodies:
         raise PayloadError("Its entries have other lengths than the payload.")
 
 
+def _leads(paths: list[str]) -> bool:
+    """Tell whether update metadata comes as it should: the top-level files, then roles by name."""
+    top, roles = paths[: len(TUF_FILES)], paths[len(TUF_FILES) :]
+    return top == [TUF + name for name in TUF_FILES] and roles == sorted(roles) and len(paths) <= FILES_LIMIT
+
+
 def _rank(entry: Entry) -> int:
-    if (entry.kind == "tuf") != (entry.path in {TUF + name for name in TUF_FILES}):
+    if (entry.kind == "tuf") != entry.path.startswith(TUF):
         what = f"{entry.path!r} is of the wrong kind."
         raise PayloadError(what)
     if entry.kind == "tuf":

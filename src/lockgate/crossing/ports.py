@@ -48,8 +48,12 @@ class SealLedger(ABC):
         """Reserve the next number."""
 
     @abstractmethod
-    def finish(self, sequence: int, crate_sha256: str) -> None:
-        """Bind a reserved number to its crate, for ever.
+    def tuf(self) -> dict[str, bytes]:
+        """Return the update metadata of the newest crate by file name; nothing before the first."""
+
+    @abstractmethod
+    def finish(self, sequence: int, crate_sha256: str, tuf: Mapping[str, bytes]) -> None:
+        """Bind a reserved number to its crate, for ever, and keep its update metadata.
 
         Raises:
             CrossingStateError: It is not reserved.

@@ -16,11 +16,13 @@ from lockgate.crossing.payload import LOCK, LOCK_ATTESTATION, META, SBOM, TUF, E
 from lockgate.store import BlobStore
 from lockgate.store.errors import BlobMismatchError, BlobTooLargeError
 from lockgate.trust.errors import WrongLaneError
-from lockgate.trust.tuf import Target
-from lockgate.trust.tuf import verify as verify_tuf
+from lockgate.trust.tuf import Target, settle
 
 META_LIMIT = 64 * 1024 * 1024
 """Longest update metadata file and document below ``meta/`` that is read, in bytes."""
+
+TUF_LIMIT = 4 * META_LIMIT
+"""Most bytes of update metadata that are read in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,9 @@ def quarantine(
 
     """
     entries = payload.index()
-    files = {entry.path.removeprefix(TUF): _small(payload, entry) for entry in entries if entry.kind == "tuf"}
-    targets = verify_tuf(authority.root_bytes, files, authority.trusted, authority.at)
+    files = _update_metadata(payload, [entry for entry in entries if entry.kind == "tuf"])
+    settled = settle(authority.root_bytes, files, authority.trusted, authority.at)
+    targets = settled.targets
     rest = [entry for entry in entries if entry.kind != "tuf"]
     if {entry.path: Target(entry.size, entry.sha256) for entry in rest} != targets:
         raise TargetSetError("The payload brings other files than the update metadata names.")
@@ -76,7 +79,15 @@ def quarantine(
         raise TargetSetError("The lock names other files than the update metadata.", path=LOCK)
     _put(payload, rest[len(documents) :], blobs, progress)
     progress.finish()
-    return Quarantined(targets, lock, files)
+    return Quarantined(targets, lock, settled.files)
+
+
+def _update_metadata(payload: PayloadReader, entries: Sequence[Entry]) -> dict[str, bytes]:
+    size = sum(entry.size for entry in entries)
+    if size > TUF_LIMIT:
+        what = f"The update metadata has {size} bytes; at most {TUF_LIMIT} are read."
+        raise PayloadError(what)
+    return {entry.path.removeprefix(TUF): _small(payload, entry) for entry in entries}
 
 
 def _small(payload: PayloadReader, entry: Entry) -> bytes:

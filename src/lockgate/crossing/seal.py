@@ -158,6 +158,7 @@ class _Prepared:
     recipients: dict[str, Recipient]
     prefix: bytes
     contents: tuple[Content, ...]
+    tuf: dict[str, bytes]
     plan: Plan
 
 
@@ -200,7 +201,7 @@ class Sealer:
             except LockgateError:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
-            self._p.ledger.finish(manifest.sequence, sha256(envelope))
+            self._p.ledger.finish(manifest.sequence, sha256(envelope), prepared.tuf)
             return SealedCrate(self._publish(partial), sha256(envelope), manifest)
 
     def settle(self) -> list[Path]:
@@ -276,13 +277,14 @@ class Sealer:
         meta = {path: target.sha256 for path, target in targets_of(targets).items()}
         check_collection(request.lock_attestation, meta, self._supply, created)
         expires = created + p.valid
-        contents = tuf_contents(build(targets_of(targets), slot.sequence, p.tuf, expires)) + targets
+        tuf = build(targets_of(targets), slot.sequence, p.tuf, expires, p.ledger.tuf())
+        contents = tuf_contents(tuf) + targets
         prefix = payload_prefix([content.entry for content in contents])
         content = sum(c.entry.size for c in contents)
         crate = p.entropy(16).hex()
         volumes = layout(len(prefix) + content, p.volume_bytes, p.lane, crate, tuple(recipients))
         plan = Plan(slot.sequence, len(contents), content, len(prefix) + content, volumes)
-        return _Prepared(slot, crate, created, expires, recipients, prefix, contents, plan)
+        return _Prepared(slot, crate, created, expires, recipients, prefix, contents, tuf, plan)
 
     def _demand_space(self, plan: Plan) -> None:
         need = plan.sealed + 32 * sum(v.records + 1 for v in plan.volumes) + SPARE
