@@ -13,11 +13,11 @@ from lockgate.crossing import Received, RecordLedger, SealedCrate, Waiting
 from lockgate.crossing.errors import (
     HeaderDamagedError,
     RecordDamagedError,
-    RootsListError,
     ShardIndexDamagedError,
 )
 from lockgate.crossing.format import RECORD_SIZE, TAG_SIZE
 from lockgate.store import MemoryBlobs, MemoryRecords
+from lockgate.trust.errors import RootFileError
 
 
 @dataclass
@@ -125,11 +125,11 @@ def test_the_supply_root_that_travels(fresh: Side) -> None:
 
 
 def test_a_root_signature_in_another_notation_is_refused(fresh: Side) -> None:
-    """Hex digits in capitals verify; crate.json lists the file's digest, so they are refused."""
+    """Hex digits in capitals would verify; no byte of a root is free."""
     data = (fresh.crate.path / "roots/1.root.json").read_bytes()
     at = data.index(b'"sig":"') + 7
     letter = next(i for i in range(at, at + 128) if data[i] in b"abcdef")
-    assert isinstance(fresh.refused("roots/1.root.json", letter, 5), RootsListError)
+    assert isinstance(fresh.refused("roots/1.root.json", letter, 5), RootFileError)
 
 
 def test_every_byte_of_the_shard_index(begun: Side) -> None:
