@@ -118,3 +118,11 @@ def test_values_cannot_be_changed_in_place() -> None:
         make_file("a").path = "../b"  # type: ignore[misc]  # that is the point
     with pytest.raises(UnsafePathError):
         msgspec.structs.replace(make_file("a"), path="../b")
+
+
+@pytest.mark.parametrize("tail", ["\n", "a", " ", "\0"])
+def test_a_digest_ends_where_it_ends(tail: str) -> None:
+    good = encode(make_file("a"))
+    with pytest.raises(MalformedDocumentError):
+        decode(ArtifactFile, encode({**msgspec.to_builtins(make_file("a")), "sha256": "a" * 64 + tail}))
+    assert decode(ArtifactFile, good) == make_file("a")

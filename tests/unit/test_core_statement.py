@@ -122,6 +122,15 @@ def test_no_field_of_a_statement_may_be_left_out_or_added() -> None:
     for name in whole:
         with pytest.raises(MalformedDocumentError):
             decode(Statement, encode({k: v for k, v in whole.items() if k != name}))
-    for name, value in (("extra", 1), ("channel_version", 0), ("nonce", "0" * 31), ("operation", "wave")):
+    for name, value in (
+        ("extra", 1),
+        ("channel_version", 0),
+        ("nonce", "0" * 31),
+        ("operation", "wave"),
+        ("channel", "../x"),
+        ("channel", "a/b"),
+        ("channel", "A"),
+        ("channel", "a\n"),
+    ):
         with pytest.raises(MalformedDocumentError):
             decode(Statement, encode({**whole, name: value}))

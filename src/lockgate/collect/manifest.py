@@ -31,14 +31,14 @@ from lockgate.core.artifact import Digest, Role, safe_path
 from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
 
-Label = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
-Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+Label = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
 ModelName = Annotated[
-    str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}\Z")
 ]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
-Python = Annotated[str, msgspec.Meta(pattern=r"^3\.[0-9]{1,2}$")]
-Platform = Annotated[str, msgspec.Meta(pattern="^[a-z0-9_]{1,64}$")]
+Python = Annotated[str, msgspec.Meta(pattern=r"^3\.[0-9]{1,2}\Z")]
+Platform = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]{1,64}\Z")]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -95,8 +95,8 @@ class ModelSection(_Section, frozen=True):
     """One model under the name that clients load it by (``org/name``)."""
 
     name: ModelName
-    format: Annotated[str, msgspec.Meta(pattern="^(gguf|onnx|safetensors)$")]
-    task: Annotated[str, msgspec.Meta(pattern="^(chat|embed)$")]
+    format: Annotated[str, msgspec.Meta(pattern=r"^(gguf|onnx|safetensors)\Z")]
+    task: Annotated[str, msgspec.Meta(pattern=r"^(chat|embed)\Z")]
     licence: Text
     files: Annotated[tuple[ModelFile, ...], msgspec.Meta(min_length=1, max_length=1000)]
     label: Label = "internal"

@@ -9,7 +9,7 @@ import msgspec
 from lockgate.core.errors import InputError
 from lockgate.core.wire import Document, Moment
 
-Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 """SHA-256 as 64 lower-case hexadecimal digits."""
 
 Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]

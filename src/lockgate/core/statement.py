@@ -59,12 +59,12 @@ class Statement(Document, frozen=True):
     waivers: tuple[str, ...]
     policy_sha256: Digest
     custody_sha256: Digest
-    channel: str
+    channel: Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,63})?\Z")]
     channel_version: Annotated[int, msgspec.Meta(ge=1)]
     previous_sha256: Digest
     requester: str
     log_checkpoint: str
-    nonce: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    nonce: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
     created: Moment
     expires: Moment
 

@@ -49,7 +49,7 @@ RECIPIENTS_LIMIT = 64
 VOID_LIMIT = 4096
 """Most skipped numbers that one crate may declare void."""
 
-Hex16 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+Hex16 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Number = Annotated[int, msgspec.Meta(ge=1, le=10**6 - 1)]
 
 _FOLDER = re.compile(r"crate-([0-9]{6})-([0-9a-f]{6})")
@@ -130,7 +130,7 @@ class VolumeHeader(Document, frozen=True):
     volume: Number
     suite: str
     record_size: int
-    nonce: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{14}$")]
+    nonce: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{14}\Z")]
     keys: dict[Digest, str]
 
 

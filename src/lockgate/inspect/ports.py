@@ -11,7 +11,7 @@ from lockgate.core.verdict import Finding
 from lockgate.core.wire import Document
 from lockgate.inspect.tally import Context, Tally
 
-Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9.+/-]{0,47}$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.+/-]{0,47}\Z")]
 """A type of content or an inspector, in lower case."""
 
 
