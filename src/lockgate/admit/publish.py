@@ -49,7 +49,11 @@ class Publisher:
             self._p.audit.outcome(intent, "refused", code=error.code, error=error.what)
             raise
         if statement.operation is not Operation.REJECT:
-            self._p.write_channel(statement.channel, envelope)
+            try:
+                self._point(statement.channel)
+            except LockgateError as error:  # the record stands; `recover` completes it
+                self._p.audit.outcome(intent, "unfinished", code=error.code, error=error.what)
+                raise
         self._p.audit.outcome(
             intent,
             "done",
@@ -64,10 +68,25 @@ class Publisher:
     def recover(self) -> list[str]:
         """Write the files of channels whose record is newer; return the channels."""
         with self._p.records.transaction() as tx:
-            pointers = [(name, decode(ChannelPointer, value)) for name, value in tx.scan(CHANNELS)]
-        for name, pointer in pointers:
-            self._p.write_channel(name, self._p.blobs.read(pointer.statement_sha256))
-        return [name for name, _ in pointers]
+            names = [name for name, _ in tx.scan(CHANNELS)]
+        for name in names:
+            self._point(name)
+        return names
+
+    def _point(self, channel: str) -> None:
+        """Write a channel's file until it is what the record says, whoever publishes meanwhile.
+
+        The record is read again after each writing: whoever writes last has seen the newest.
+        """
+        written = None
+        while (pointer := self._pointer(channel)) is not None and pointer != written:
+            self._p.write_channel(channel, self._p.blobs.read(pointer.statement_sha256))
+            written = pointer
+
+    def _pointer(self, channel: str) -> ChannelPointer | None:
+        with self._p.records.transaction() as tx:
+            value = tx.get(CHANNELS, channel)
+        return None if value is None else decode(ChannelPointer, value)
 
     def _already(self, statement: Statement, envelope: bytes) -> bool:
         """Tell whether this very statement took effect and, if it moved a channel, is still its newest."""

@@ -21,6 +21,7 @@ from lockgate.inspect.sandbox import BubblewrapSandbox
 from lockgate.mirror import generate_pages
 from lockgate.store import FileBlobs, open_records
 from lockgate.store.blobs import sync_folder
+from lockgate.store.errors import StoreIoError
 from lockgate.trust.keys import Signer
 
 
@@ -66,28 +67,38 @@ class SandboxedInspection(FileInspector):
 
 
 def write_channel(side: Side, channel: str, envelope: bytes) -> None:
-    """Put a channel's signed statement in place, atomically and durably."""
+    """Put a channel's signed statement in place, atomically and durably.
+
+    Raises:
+        StoreIoError: The disk refused; the file is as it was.
+
+    """
     target = channel_file(side, channel)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.is_file() and target.read_bytes() == envelope:
-        return
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    with partial.open("wb") as file:
-        file.write(envelope)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(target)
-    sync_folder(target.parent)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_file() and target.read_bytes() == envelope:
+            return
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        with partial.open("wb") as file:
+            file.write(envelope)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        what = f"The file of channel {channel!r} could not be written: {error.strerror}."
+        raise StoreIoError(what, file=str(target)) from error
 
 
 def open_gate(side: Side) -> Gate:
     """Return the gate of a high side, after completing what a crash may have left."""
     site = site_root(side, None)  # the gate itself judges expiry where it admits
+    blobs, quarantine = FileBlobs(side.home.blobs), FileBlobs(side.home.quarantine)
     gate = Gate(
         GateParts(
             records=open_records(side.home.records_url),
-            blobs=FileBlobs(side.home.blobs),
-            quarantine=FileBlobs(side.home.quarantine),
+            blobs=blobs,
+            quarantine=quarantine,
             audit=audit_log(side),
             site=site,
             inspector=signer_from(side.home.keys, Purpose.INSPECTOR, site),
@@ -99,6 +110,8 @@ def open_gate(side: Side) -> Gate:
         )
     )
     gate.recover()
+    blobs.sweep()
+    quarantine.sweep()
     return gate
 
 
