@@ -55,6 +55,12 @@ def asked(base: KnowledgeBase, question: str) -> Support:
         ("Which period is the long calm?", "This period is called the long calm.", CALM, True),
         ("What if the boat is 20 days late?", "If the boat is 20 days late, the mess closes.", LATE, False),
         ("What if the boat is 20 days late?", "The station asks for help.", LATE, True),
+        (
+            "How much holds it?",
+            "The tank holds 85,000 litres.",
+            "The tank, a box of 85,000 litres, holds.",
+            True,
+        ),
         ("Who enters?", "Nobody enters the hall.", "Nobody enters the hall for 40 minutes.", True),
         ("Who enters?", "Somebody enters the hall.", "Nobody enters the hall for 40 minutes.", False),
         ("Above which wind does nobody go out?", "Above 110 km.", "Above 110 km wind nobody goes out.", True),

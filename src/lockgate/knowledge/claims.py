@@ -20,7 +20,7 @@ PARAPHRASED: Final = 5
 _FEW = 4
 """A sentence with fewer content words is read together with the question that it answers."""
 _PHRASES = frozenset(content_words("above answer question correct fact text following therefore provided"))
-_CLAUSES = re.compile(r"[,;:]\s|\.\s|\s(?:and|but|while)\s")
+_CLAUSES = re.compile(r",\s(?!an?\s|which\s|whose\s)|[;:.]\s|\s(?:and|but|while)\s")
 _PARTS = re.compile(r"[,;]\s+(?:and\s+|but\s+)?|\s+and\s+")
 _PARTS_LIMIT = 3
 _NAME = re.compile(r"(?<=[\w,;:\"”'’)][\s-])[\"“'‘(]?([A-Z]\w+)")  # noqa: RUF001 - typographic quotation marks
