@@ -65,6 +65,12 @@ def asked(base: KnowledgeBase, question: str) -> Support:
         ("Who enters?", "Somebody enters the hall.", "Nobody enters the hall for 40 minutes.", False),
         ("Above which wind does nobody go out?", "Above 110 km.", "Above 110 km wind nobody goes out.", True),
         ("What colour are backups?", "Media with backups are blue.", "Red media hold backups.", False),
+        (
+            "What is the radio channel for emergencies?",
+            "The radio channel for emergencies is Channel 12.",
+            "Channel 12 is the reserve, used when channel 7 is jammed or busy.",
+            False,
+        ),
         ("How long for two watches?", "Between two watches 20 minutes.", "A watch gives 20 minutes.", True),
     ],
 )

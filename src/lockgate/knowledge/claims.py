@@ -1,7 +1,7 @@
 """Whether a quote bears what a sentence of an answer says, as far as words go.
 
-The rule is strict on purpose. Every number and name of the sentence, and the words that the
-question did not bring, must stand in what is quoted; numbers in a clause that speaks of the
+The rule is strict on purpose. Every number and name of the sentence, and nearly all its words,
+must stand in what is quoted or above it, so that a word of the question is not taken for known; numbers in a clause that speaks of the
 same things; and the nearest clauses must agree on being negated. It decides on words, not on
 truth: the quote is shown beside the sentence so that a person can compare.
 """
@@ -16,7 +16,7 @@ from lockgate.knowledge.text import content_words, negates, numbers, spelled_num
 COVERAGE: Final = 0.5
 """Least share of a sentence's content words that its quote must contain."""
 PARAPHRASED: Final = 5
-"""One in so many of a sentence's new words may be another word than the quote's."""
+"""One in so many of a sentence's words, and of its new ones, may be another than the quote's."""
 _FEW = 4
 """A sentence with fewer content words is read together with the question that it answers."""
 _PHRASES = frozenset(content_words("above answer question correct fact text following therefore provided"))
@@ -33,7 +33,8 @@ _YES_OR_NO = re.compile(
 class Claim:
     """What a sentence says: its words, those that are new, its numbers and names.
 
-    `text` is what is compared by meaning. `clauses` are the sentence's parts, `denied` tells that
+    `text` is what is compared by meaning. `said` are the sentence's words without its numbers,
+    whether or not the question brought them. `clauses` are the sentence's parts, `denied` tells that
     it answers a negated question with few words. `echo` is the sentence when it
     only repeats the question: such a one must stand in the quote word for word, unless the
     question is one for yes or no.
@@ -41,6 +42,7 @@ class Claim:
 
     text: str
     words: frozenset[str]
+    said: frozenset[str]
     new: frozenset[str]
     numbers: frozenset[str]
     names: frozenset[str]
@@ -61,6 +63,7 @@ class Claim:
         return cls(
             text=text,
             words=own | asked if elliptic else own,
+            said=own - spelled_numbers(sentence),
             new=own - asked,
             numbers=numbers(sentence) - (spelled_numbers(question) & spelled_numbers(sentence)),
             names=frozenset(word for name in _NAME.findall(sentence) for word in content_words(name)),
@@ -98,6 +101,7 @@ def bears(quote: str, around: str, claim: Claim, question: str) -> bool:
         and claim.names <= near | frozenset(content_words(question))
         and len(claim.new - near) <= len(claim.new) // PARAPHRASED
         and share(claim, quote) >= COVERAGE
+        and len(claim.said - near) <= len(claim.said) // PARAPHRASED
         and _together(quote, claim)
         and all(_clause_agrees(clause, claim, _CLAUSES.split(quote)) for clause in claim.clauses)
     )
