@@ -1,9 +1,10 @@
 """Whether a quote bears what a sentence of an answer says, as far as words go.
 
 The rule is strict on purpose. Every number and name of the sentence, and nearly all its words,
-must stand in what is quoted or above it, so that a word of the question is not taken for known; numbers in a clause that speaks of the
-same things; and the nearest clauses must agree on being negated. It decides on words, not on
-truth: the quote is shown beside the sentence so that a person can compare.
+must stand in what is quoted or above it, so that a word of the question is not taken for known;
+numbers in a clause that speaks of the same things; and the nearest clauses must agree on being
+negated. It decides on words, not on truth: the quote is shown beside the sentence so that a
+person can compare.
 """
 
 import re
