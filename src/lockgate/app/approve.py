@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lockgate.app.files import write_named
 from lockgate.app.trust import signer_from, utc_now
 from lockgate.approve import approve, read_statement
 from lockgate.core.roots import Purpose
@@ -26,5 +27,5 @@ def sign_as_approver(request: bytes, key_folder: Path, site_root: bytes, pin: st
     now = utc_now()
     site = load_site_root(site_root, pin, read_statement(request).lane, now)
     signer = signer_from(key_folder, Purpose.APPROVER, site)
-    target.write_bytes(approve(request, signer, site, now))
+    write_named(target, approve(request, signer, site, now))
     return signer.person

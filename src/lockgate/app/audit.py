@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from lockgate.app.files import read_named, write_named
 from lockgate.app.settings import Side
 from lockgate.app.trust import audit_log, signer_from, site_root
 from lockgate.audit import Checkpoint, LogProof, check_proof
@@ -29,7 +30,7 @@ def prove_leaf(side: Side, index: int, target: Path) -> LogProof:
     """Write the proof of one event under a checkpoint signed with the log's key."""
     signer = signer_from(side.home.keys, Purpose.LOG, site_root(side, None))
     proof = audit_log(side).prove(index, signer)
-    target.write_bytes(encode(proof))
+    write_named(target, encode(proof))
     return proof
 
 
@@ -48,7 +49,7 @@ def check_offline(proof_file: Path, root_file: Path, pin: str) -> tuple[Checkpoi
         PinMismatchError: Another site root.
 
     """
-    envelope = root_file.read_bytes()
+    envelope = read_named(root_file)
     root = load_site_root(envelope, pin, site_root_lane(envelope), None)
-    proof = decode(LogProof, proof_file.read_bytes(), limit=PROOF_LIMIT, name="proof")
+    proof = decode(LogProof, read_named(proof_file, limit=PROOF_LIMIT), limit=PROOF_LIMIT, name="proof")
     return check_proof(proof, f"lockgate/{root.lane}/high", _log_key(root)), proof.event

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as VariableError
 
 from lockgate.core.errors import InputError
 
@@ -165,6 +166,31 @@ class KnowledgeSection(_Section):
     embed_model: str = Field(default="", description="Name of the embedding model, as `org/name`.")
 
 
+class StoreSection(_Section):
+    """Where records and blobs are kept. Secrets stand in files; relative ones lie below the home."""
+
+    records: str = Field(
+        default="",
+        description="Address of the records, as `postgresql://user@host:5432/name`; empty: SQLite in the home.",
+    )
+    audit: str = Field(
+        default="", description="Address of the log, a database of its own; empty: SQLite in the home."
+    )
+    password_file: str = Field(default="", description="File with the password of both addresses' user.")
+    blobs: str = Field(
+        default="", description="Bucket of the blobs, as `s3://bucket/prefix`; empty: `blobs/`."
+    )
+    s3_endpoint: str = Field(default="", description="Address of the object store, as `https://host:port`.")
+    s3_region: str = Field(default="us-east-1", description="Region that requests are signed for.")
+    s3_key_file: str = Field(default="", description="File with the access key, as `id:secret`.")
+    spool_bytes: int = Field(
+        default=1 << 38, ge=1 << 20, description="Largest content that passes to a bucket through this disk."
+    )
+    copies_bytes: int = Field(
+        default=1 << 38, ge=1 << 20, description="Most bytes of local copies of a bucket's blobs."
+    )
+
+
 class LimitsSection(_Section):
     """Bounds on what untrusted input can make this side do."""
 
@@ -188,6 +214,7 @@ class Settings(BaseSettings):
     engine: EngineSection = EngineSection()
     knowledge: KnowledgeSection = KnowledgeSection()
     limits: LimitsSection = LimitsSection()
+    store: StoreSection = StoreSection()
 
     @classmethod
     def settings_customise_sources(
@@ -249,6 +276,9 @@ def load_settings(home: Path | None) -> Side:
     except FileNotFoundError:
         what = f"There is no {CONFIG_FILE} in {root}."
         raise SettingsError(what) from None
+    except VariableError as error:
+        what = f"An environment variable cannot be read: {error}."
+        raise SettingsError(what) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         what = f"{file} cannot be read: {error}."
         raise SettingsError(what) from error

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lockgate.app.settings import Side
+from lockgate.app.stores import audit_records_of
 from lockgate.audit import AuditLog
 from lockgate.core.errors import TrustError
 from lockgate.core.roots import Purpose, Root
-from lockgate.store import open_records
-from lockgate.trust.errors import RootFileError
+from lockgate.trust.errors import KeyFileError, RootFileError
 from lockgate.trust.keys import RecipientKey, Signer, load_recipient_key, load_signer
 from lockgate.trust.roots import advance_supply_root, load_site_root, load_supply_root, read_supply_root
 
@@ -48,8 +48,9 @@ def site_root(side: Side, at: datetime | None) -> Root:
 
 def supply_root_versions(side: Side) -> list[bytes]:
     """Return the supply roots that a side holds, oldest first."""
-    files = sorted(side.home.trust.glob("*.root.json"), key=lambda p: int(p.name.split(".")[0]))
-    return [_read(path) for path in files]
+    named = {path: path.name.split(".")[0] for path in side.home.trust.glob("*.root.json")}
+    numbered = [path for path, number in named.items() if number.isdecimal()]
+    return [_read(path) for path in sorted(numbered, key=lambda path: int(named[path]))]
 
 
 def supply_root(side: Side) -> tuple[bytes, Root]:
@@ -65,10 +66,17 @@ def supply_root(side: Side) -> tuple[bytes, Root]:
     return data, _demand_assurance(side, root)
 
 
+def _passphrase(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / f"{name}.pass").read_bytes().strip()
+    except OSError as error:
+        what = f"The passphrase file {folder / name}.pass cannot be read: {error.strerror}."
+        raise KeyFileError(what) from error
+
+
 def signer_from(folder: Path, purpose: Purpose, root: Root) -> Signer:
     """Return the key for a purpose in a folder; its passphrase lies beside it (``.pass``)."""
-    passphrase = _read(folder / f"{purpose}.pass").strip()
-    signer = load_signer(folder / f"{purpose}.pem", passphrase, purpose, "")
+    signer = load_signer(folder / f"{purpose}.pem", _passphrase(folder, purpose), purpose, "")
     person = root.keys[signer.keyid].person if signer.keyid in root.keys else "unknown"
     return Signer(purpose, person, signer.raw)
 
@@ -76,7 +84,7 @@ def signer_from(folder: Path, purpose: Purpose, root: Root) -> Signer:
 def recipient_key(side: Side) -> RecipientKey:
     """Return the key that crates are opened with on this side."""
     folder = side.home.keys
-    return load_recipient_key(folder / "recipient.pem", _read(folder / "recipient.pass").strip(), "gate")
+    return load_recipient_key(folder / "recipient.pem", _passphrase(folder, "recipient"), "gate")
 
 
 def log_origin(side: Side) -> str:
@@ -86,4 +94,4 @@ def log_origin(side: Side) -> str:
 
 def audit_log(side: Side) -> AuditLog:
     """Return a side's log."""
-    return AuditLog(open_records(side.home.audit_url), log_origin(side), utc_now)
+    return AuditLog(audit_records_of(side), log_origin(side), utc_now)

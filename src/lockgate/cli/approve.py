@@ -33,9 +33,10 @@ def approve(
     import msgspec
 
     from lockgate.app.approve import sign_as_approver
+    from lockgate.app.files import read_named
     from lockgate.approve import read_statement
 
-    request = statement.read_bytes()
+    request = read_named(statement)
     said = msgspec.to_builtins(read_statement(request))
     if not as_json:
         table = Table("What is signed", "", title_justify="left")
@@ -45,5 +46,5 @@ def approve(
     if not yes and not typer.confirm("Sign exactly this?"):
         raise typer.Exit(1)
     target = out or statement.with_suffix(f".{key.name}.json")
-    person = sign_as_approver(request, key, site_root.read_bytes(), pin, target)
+    person = sign_as_approver(request, key, read_named(site_root), pin, target)
     emit(as_json, {"signed": target, "person": person}, lambda c: c.print(f"{person} signed: {target}"))

@@ -32,10 +32,13 @@ def ask(
 
     from lockgate.app.ask import GatewayRefusedError, default_model
     from lockgate.app.ask import ask as put
+    from lockgate.app.files import read_named
     from lockgate.app.high import address
     from lockgate.app.settings import load_settings
 
-    key = key_file.read_text().strip() if key_file else os.environ.get("LOCKGATE_API_KEY", "")
+    key = os.environ.get("LOCKGATE_API_KEY", "")
+    if key_file:
+        key = read_named(key_file).decode("utf-8", "replace").strip()
     if not key:
         raise GatewayRefusedError(
             "No API key was given.", advice="Make one: `lockgate gateway key add NAME`."

@@ -104,16 +104,21 @@ def _explain(error: LockgateError, as_json: bool) -> None:
     err.print(f"  [bold]What to do:[/] {escape(error.what_to_do)}")
 
 
+def _unexpected(error: Exception) -> LockgateError:
+    return LockgateError(f"Something unexpected happened: {type(error).__name__}: {error}")
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; errors of ours end it with their sentence, advice and own status."""
     args = sys.argv[1:] if arguments is None else arguments
     try:
         return app(args)
-    except LockgateError as error:
+    except Exception as error:
         if "--debug" in args:
             raise
-        _explain(error, "--json" in args)
-        sys.exit(error.exit_status)
+        known = error if isinstance(error, LockgateError) else _unexpected(error)
+    _explain(known, "--json" in args)
+    sys.exit(known.exit_status)
 
 
 if __name__ == "__main__":

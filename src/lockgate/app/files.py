@@ -1,0 +1,50 @@
+"""Small files that the operator names: read up to a bound, written, or an error that names them."""
+
+from pathlib import Path
+
+from lockgate.core.errors import InputError, TooLargeError
+
+NAMED_LIMIT = 1 << 20
+"""Longest statement, root, proof or key file that is read, in bytes."""
+
+
+class NamedFileError(InputError):
+    """A file that the operator named cannot be read or written."""
+
+    code = "LG-1f09"
+    advice = "Check the path and its permissions."
+
+
+def read_named(path: Path, *, limit: int = NAMED_LIMIT) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        NamedFileError: It cannot be read.
+        TooLargeError: It is longer than `limit` bytes.
+
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        what = f"{path} cannot be read: {error.strerror}."
+        raise NamedFileError(what) from error
+    if len(data) > limit:
+        what = f"{path} is longer than {limit} bytes."
+        raise TooLargeError(what, file=path)
+    return data
+
+
+def write_named(path: Path, data: bytes) -> None:
+    """Write a file; its folder is made when it is missing.
+
+    Raises:
+        NamedFileError: It cannot be written.
+
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        what = f"{path} cannot be written: {error.strerror}."
+        raise NamedFileError(what) from error
