@@ -1,0 +1,324 @@
+"""Commands on a real lane without a network: what they print, and how they end when refused."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpora.commands import Commands
+from lockgate.app.settings import SettingsError
+from lockgate.cli import main as cli_main
+from lockgate.core.digests import words
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOCKGATE_HOME", "LOCKGATE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def commands() -> Commands:
+    return Commands()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a lane with one crossing published, made by commands alone; the tests copy it."""
+    folder = tmp_path_factory.mktemp("lane")
+    (folder / "documents").mkdir()
+    (folder / "documents" / "01-pump.md").write_text("# Pump\n\nThe pump has two valves.\n")
+    (folder / "manifest.toml").write_text('[[documents]]\ncollection = "notes"\nfolder = "documents"\n')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def published(made: Path) -> dict[str, Any]:
+    low, high = ("--home", made / "lane/low"), ("--home", made / "lane/high")
+    lockgate = Commands().json
+    said = {"init": lockgate("lane", "init", made / "lane", "--name", "plant")}
+    said["collect"] = lockgate("collect", made / "manifest.toml", "--offline", *low)
+    said["plan"] = lockgate("seal", "--plan", *low)
+    said["seal"] = lockgate("seal", *low)
+    crate = Path(said["seal"]["path"])
+    shutil.copytree(crate, made / "lane/high/inbox" / crate.name)
+    said["receive"] = lockgate("receive", made / "lane/high/inbox" / crate.name, *high)
+    said["inspect"] = lockgate("gate", "inspect", 1, *high)
+    said["request"] = lockgate("gate", "request", 1, "--key", made / "lane/people/operator", *high)
+    root = (
+        "--site-root",
+        made / "lane/high/trust/site.dsse.json",
+        "--pin",
+        said["init"]["site_pin"],
+        "--yes",
+    )
+    for n in (1, 2):
+        key = ("--key", made / f"lane/people/approver-{n}", "--out", made / f"approved-{n}.json")
+        said[f"approve-{n}"] = lockgate("approve", said["request"]["request"], *key, *root)
+    said["publish"] = lockgate("gate", "publish", made / "approved-1.json", made / "approved-2.json", *high)
+    return said
+
+
+@pytest.fixture
+def lane(made: Path, published: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the lane to work on, as the present folder."""
+    assert published["publish"]["operation"] == "publish"
+    shutil.copytree(made, tmp_path / "copy", symlinks=True)
+    monkeypatch.chdir(tmp_path / "copy")
+    return tmp_path / "copy" / "lane"
+
+
+def test_a_byte_goes_the_whole_way_by_commands(published: dict[str, Any]) -> None:
+    assert published["init"]["assurance"] == "demo"
+    assert (published["collect"]["artifacts"], published["collect"]["files"]) == (1, 1)
+    assert published["plan"]["sequence"] == published["seal"]["sequence"] == 1
+    assert published["receive"]["crate_sha256"] == published["seal"]["sha256"]
+    assert published["receive"]["sealer"] == "low-sealer"
+    assert published["inspect"]["outcomes"] == {"clean": 1}
+    assert published["inspect"]["held"] == []
+    assert published["request"]["statement"]["requester"] == "operator"
+    assert [published[f"approve-{n}"]["person"] for n in (1, 2)] == ["approver-1", "approver-2"]
+    assert published["publish"]["channel_version"] == 1
+
+
+def test_the_gate_lists_and_shows_what_it_holds(commands: Commands, lane: Path) -> None:
+    listed = commands.json("gate", "list", "--home", lane / "high")
+    assert [c["state"] for c in listed["crossings"]] == ["published"]
+    assert listed["channels"]["stable"]["version"] == 1
+    shown = commands.json("gate", "show", 1, "--home", lane / "high")
+    assert [v["path"] for v in shown["verdicts"]] == ["documents/notes/01-pump.md"]
+    for words_ in (("list",), ("show", 1)):
+        text = commands.run("gate", *words_, "--home", lane / "high")
+        assert text.status == 0
+        assert "1" in text.out
+
+
+def test_events_are_shown_newest_last(commands: Commands, lane: Path) -> None:
+    events = commands.json("audit", "show", "--home", lane / "high")
+    assert [e["index"] for e in events] == list(range(len(events)))
+    assert {"open", "receive", "inspect", "request", "execute"} == {
+        e["action"] for e in events if "action" in e
+    }
+    assert events[-1]["status"] == "done"
+    assert commands.json("audit", "show", "--last", 2, "--home", lane / "high") == events[-2:]
+    assert commands.json("audit", "show", "--last", 0, "--home", lane / "high") == []
+    text = commands.run("audit", "show", "--last", 1, "--home", lane / "high").out
+    assert f"done of {events[-1]['intent']}" in text
+
+
+def test_the_log_is_verified_and_proofs_are_checked_without_a_home(commands: Commands, lane: Path) -> None:
+    high = ("--home", lane / "high")
+    whole = commands.json("audit", "verify", *high)
+    assert whole["tail"] == whole["size"] == len(commands.json("audit", "show", *high))
+    assert "The log holds" in commands.run("audit", "verify", *high).out
+    proof = lane / "proof.json"
+    made = commands.json("audit", "prove", 3, "--out", proof, *high)
+    assert made["event"] == {
+        k: v for k, v in commands.json("audit", "show", *high)[3].items() if k != "index"
+    }
+    pin = commands.json("config", "show", *high)["trust"]["site_pin"]
+    apart = ("--proof", proof, "--site-root", lane / "low/trust/site.dsse.json", "--pin", pin)
+    checked = commands.json("audit", "verify", *apart)
+    assert (checked["holds"], checked["size"], checked["root"]) == (True, whole["size"], whole["root"])
+    assert commands.json("audit", "verify", "--proof", proof, *high) == checked
+    assert commands.refused("audit", "verify", *apart[:-1], "0" * 64)[1]["code"] == "LG-2104"
+    proof.write_bytes(proof.read_bytes().replace(b'"index":3', b'"index":2'))
+    status, error = commands.refused("audit", "verify", *apart)
+    assert (status, error["code"]) == (3, "LG-2301")
+
+
+def test_a_log_that_was_altered_does_not_verify(commands: Commands, lane: Path) -> None:
+    with sqlite3.connect(lane / "high/audit.sqlite") as base:
+        changed = "CAST(replace(CAST(value AS TEXT), 'done', 'fine') AS BLOB)"
+        base.execute(f"UPDATE records SET value = {changed} WHERE collection = 'audit-leaf'")  # noqa: S608
+    base.close()
+    status, error = commands.refused("audit", "verify", "--home", lane / "high")
+    assert (status, error["code"]) == (3, "LG-2301")
+
+
+def test_roots_are_shown_with_the_words_of_their_pins(commands: Commands, lane: Path) -> None:
+    for name in ("low", "high"):
+        roots = commands.json("root", "show", "--home", lane / name)
+        assert [r["kind"] for r in roots] == ["supply", "site"]
+        assert [r["words"] for r in roots] == [words(r["pin"]) for r in roots]
+        assert {h["person"] for h in roots[1]["keys"].values()} >= {"approver-1", "operator"}
+        text = commands.run("root", "show", "--home", lane / name).out
+        assert all(r["words"] in text.replace("\n", "") for r in roots)
+
+
+def test_settings_in_force_and_every_key_explained(
+    commands: Commands, lane: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKGATE_SERVE__GATEWAY_PORT", "9999")
+    shown = commands.json("config", "show", "--home", lane / "high")
+    assert shown["serve"]["gateway_port"] == 9999
+    text = commands.run("config", "show", "--home", lane / "high").out
+    assert "gateway_port = 9999" in text
+    keys = [f"{section}.{key}" for section, part in shown.items() for key in part]
+    explained = commands.json("config", "explain")
+    assert [entry["key"] for entry in explained] == keys
+    text = commands.run("config", "explain").out
+    assert all(key in text for key in keys)
+
+
+def test_the_home_can_come_from_the_environment(
+    commands: Commands, lane: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKGATE_HOME", str(lane / "low"))
+    assert commands.json("config", "show")["lane"]["side"] == "low"
+    assert commands.json("config", "show", "--home", lane / "high")["lane"]["side"] == "high"
+
+
+def test_the_doctor_looks_at_machine_and_side(commands: Commands, lane: Path) -> None:
+    machine = {p["name"]: p for p in commands.json("doctor")}
+    assert machine["Python"]["state"] == "ok"
+    assert "Configuration" not in machine
+    side = {p["name"]: p["state"] for p in commands.json("doctor", "--home", lane / "high")}
+    assert {side[n] for n in ("Configuration", "Supply root", "Site root")} == {"ok"}
+    (lane / "high/trust/site.dsse.json").write_bytes(b"{}")
+    ran = commands.run("doctor", "--home", lane / "high", "--json")
+    assert ran.status == 1
+    points = {p["name"]: p for p in ran.value}
+    assert points["Site root"]["state"] == "missing"
+    assert points["Site root"]["detail"].startswith("LG-")
+    assert points["Supply root"]["state"] == "ok"
+    assert "missing" in commands.run("doctor", "--home", lane / "absent").out
+
+
+def approve(lane: Path, statement: Path, person: str, out: Path) -> tuple[object, ...]:
+    pin = tomllib.loads((lane / "high/lockgate.toml").read_text())["trust"]["site_pin"]
+    key = ("--key", lane / "people" / person, "--out", out, "--yes")
+    return ("approve", statement, *key, "--site-root", lane / "high/trust/site.dsse.json", "--pin", pin)
+
+
+def test_refusals_end_with_the_status_of_whose_fault_it_is(commands: Commands, lane: Path) -> None:
+    high, low = ("--home", lane / "high"), ("--home", lane / "low")
+    statement = lane / "high/pending/publish-000001.json"
+    absent = lane / "absent.json"
+    key = ("--key", lane / "people/operator")
+    wanted: list[tuple[tuple[object, ...], int, str]] = [
+        (("gate", "show", 9, *high), 2, "LG-1801"),
+        (("gate", "inspect", 1, *high), 2, "LG-1802"),
+        (("gate", "rollback", *key, *high), 2, "LG-1802"),
+        (("gate", "request", 1, "--key", lane / "people/approver-1", *high), 2, "LG-1101"),
+        (("gate", "list", *low), 2, "LG-1f01"),
+        (("gate", "list", "--home", lane / "absent"), 2, "LG-1f01"),
+        (("gate", "publish", absent, *high), 2, "LG-1f09"),
+        (("gate", "publish", statement, *high), 4, "LG-3002"),
+        (approve(lane, absent, "approver-1", lane / "x.json"), 2, "LG-1f09"),
+        (approve(lane, statement, "operator", lane / "x.json"), 4, "LG-3001"),
+        (approve(lane, statement, "site-holder-1", lane / "x.json"), 2, "LG-1101"),
+        ((*approve(lane, statement, "approver-1", lane / "x.json")[:-1], "0" * 64), 3, "LG-2104"),
+        (("audit", "prove", 99, "--out", lane / "x.json", *high), 2, "LG-1301"),
+        (("audit", "prove", 0, "--out", lane / "people", *high), 2, "LG-1f09"),
+        (("audit", "verify", "--proof", absent, *high), 2, "LG-1f09"),
+        (("audit", "verify", "--proof", statement, *high), 2, "LG-1001"),
+        (("receive", lane / "absent", *high), 2, ""),
+        (("lane", "init", lane), 2, "LG-1f02"),
+        (("lane", "init", lane / "new", "--name", "A B"), 2, "LG-1000"),
+        (("seal", *high), 2, "LG-1f01"),
+        (("ask", "why?", "--key-file", absent, *high), 2, "LG-1f09"),
+        (("ask", "why?", *high), 2, "LG-1f07"),
+    ]
+    for call, status, code in wanted:
+        found, error = commands.refused(*call)
+        assert (found, error["code"]) == (status, code or error["code"]), (call, error)
+        assert error["error"].endswith("."), error
+        assert error["advice"], error
+    assert not (lane / "x.json").exists()
+
+
+def test_the_program_itself_ends_with_the_status_and_keeps_its_outputs_apart(lane: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "lockgate.cli.main",
+        "gate",
+        "show",
+        "9",
+        "--home",
+        "lane/high",
+        "--json",
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.returncode, ran.stdout, json.loads(ran.stderr)["code"]) == (2, "", "LG-1801")
+    assert lane.is_dir()
+
+
+def test_people_read_the_code_the_sentence_the_facts_and_what_to_do(commands: Commands, lane: Path) -> None:
+    ran = commands.run("gate", "publish", lane / "high/pending/publish-000001.json", "--home", lane / "high")
+    assert (ran.status, ran.out) == (4, "")
+    assert ran.err.startswith("LG-3002 0 of 2 needed persons approved (nobody).")
+    assert "What to do: Show the statement to another approver" in ran.err.replace("\n", " ")
+    assert "Traceback" not in ran.err
+
+
+def test_an_approver_sees_what_they_sign_and_may_say_no(
+    commands: Commands, lane: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statement = lane / "high/pending/publish-000001.json"
+    call = [w for w in approve(lane, statement, "approver-3", lane / "x.json") if w != "--yes"]
+    asked: list[str] = []
+
+    def answer(text: str, *, yes: bool) -> bool:
+        asked.append(text)
+        return yes
+
+    monkeypatch.setattr("typer.confirm", lambda text: answer(text, yes=False))
+    ran = commands.run(*call)
+    assert (ran.status, asked) == (1, ["Sign exactly this?"])
+    assert "snapshot_sha256" in ran.out
+    assert not (lane / "x.json").exists()
+    monkeypatch.setattr("typer.confirm", lambda text: answer(text, yes=True))
+    assert "approver-3 signed" in commands.run(*call).out
+    assert (lane / "x.json").is_file()
+
+
+def test_a_second_publication_and_a_rollback_by_commands(commands: Commands, lane: Path) -> None:
+    high, low, key = ("--home", lane / "high"), ("--home", lane / "low"), ("--key", lane / "people/operator")
+    (lane.parent / "documents/02-valve.md").write_text("# Valve\n\nIt opens to the left.\n")
+    commands.json("collect", lane.parent / "manifest.toml", "--offline", *low)
+    crate = Path(commands.json("seal", *low)["path"])
+    assert commands.json("receive", crate, *high)["sequence"] == 2
+    assert commands.json("gate", "inspect", 2, *high)["outcomes"] == {"clean": 2}
+    first = commands.json("gate", "list", *high)["channels"]["stable"]["snapshot_sha256"]
+
+    def carry_out(request: str) -> dict[str, Any]:
+        for person in ("approver-2", "approver-3"):
+            commands.json(*approve(lane, Path(request), person, lane / f"{person}.json"))
+        done: dict[str, Any] = commands.json("gate", "publish", *lane.glob("approver-*.json"), *high)
+        return done
+
+    assert carry_out(commands.json("gate", "request", 2, *key, *high)["request"])["channel_version"] == 2
+    back = carry_out(commands.json("gate", "rollback", *key, *high)["request"])
+    assert (back["operation"], back["snapshot_sha256"]) == ("rollback", first)
+    now = commands.json("gate", "list", *high)["channels"]["stable"]
+    assert (now["version"], now["snapshot_sha256"]) == (3, first)
+    assert commands.json("audit", "verify", *high)["size"] > 10
+    assert commands.refused("receive", crate, *high)[0] == 3
+
+
+def test_an_error_of_python_is_one_sentence_and_a_traceback_only_with_debug(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(arguments: list[str]) -> None:
+        raise ZeroDivisionError(arguments)
+
+    monkeypatch.setattr(cli_main, "app", broken)
+    status, error = commands.refused("doctor")
+    assert (status, error["code"]) == (1, "LG-0000")
+    assert "ZeroDivisionError" in error["error"]
+    assert "--debug" in error["advice"]
+    with pytest.raises(ZeroDivisionError):
+        commands.run("--debug", "doctor")
+
+
+def test_debug_shows_where_an_error_of_ours_came_from(commands: Commands, lane: Path) -> None:
+    with pytest.raises(SettingsError):
+        commands.run("--debug", "config", "show", "--home", lane / "absent")
