@@ -1,7 +1,7 @@
-"""One log that several threads and processes write, over both record stores."""
+"""One log that several threads and processes write, over every record store."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,10 +22,11 @@ def open_log(records: Records) -> AuditLog:
     return AuditLog(records, ORIGIN, lambda: datetime(2026, 1, 2, tzinfo=UTC))
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def records(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Records]:
-    url = f"sqlite:///{tmp_path / 'audit.sqlite'}"
-    store = MemoryRecords() if request.param == "memory" else open_records(url)
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def records(
+    request: pytest.FixtureRequest, open_again: Callable[[str], Callable[[], Records]]
+) -> Iterator[Records]:
+    store = MemoryRecords() if request.param == "memory" else open_again(request.param)()
     yield store
     store.close()
 

@@ -1,4 +1,4 @@
-"""What every blob store promises, over the double and over files."""
+"""What every blob store promises, over the double, files and object stores."""
 
 import errno
 import io
@@ -9,22 +9,39 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import obstore
 import pytest
+from obstore.store import MemoryStore
 
 from lockgate.core.digests import BadDigestError, sha256
 from lockgate.store import BlobStore, FileBlobs, MemoryBlobs, ports
 from lockgate.store.errors import BlobMismatchError, BlobMissingError, BlobTooLargeError, StoreIoError
+from lockgate.store.objects import ObjectBlobs, S3Address, s3_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from obstore.store import ObjectStore
+
+    from corpora.servers import ObjectServer
 
 DATA = b"bytes that cross the gap"
 DIGEST = sha256(DATA)
 
 
-@pytest.fixture(params=["memory", "files"])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
-    return MemoryBlobs() if request.param == "memory" else FileBlobs(tmp_path / "blobs")
+@pytest.fixture(params=["memory", "files", "objects", pytest.param("s3", marks=pytest.mark.slow)])
+def blobs(
+    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> BlobStore:
+    if request.param in {"memory", "files"}:
+        return MemoryBlobs() if request.param == "memory" else FileBlobs(tmp_path / "blobs")
+    store: ObjectStore = MemoryStore()  # obstore's own double
+    if request.param == "s3":
+        server: ObjectServer = request.getfixturevalue("object_server")
+        prefix = tmp_path.name
+        store = s3_store(S3Address("blobs", prefix, server.endpoint, "us-east-1", server.key_file))
+    local = tmp_path_factory.mktemp("local")
+    return ObjectBlobs(store, local, spool_bytes=1 << 30, copies_bytes=1 << 30)
 
 
 @pytest.fixture
@@ -36,6 +53,8 @@ def alter(store: BlobStore, digest: str, data: bytes) -> None:
     """Do what somebody with write access to the store could do."""
     if isinstance(store, MemoryBlobs):
         store._blobs[digest] = data
+    elif isinstance(store, ObjectBlobs):
+        obstore.put(store._store, f"{digest[:2]}/{digest}", data)
     else:
         path = store.path(digest)
         path.chmod(0o600)
@@ -157,6 +176,24 @@ def test_many_writers_of_one_blob_agree(blobs: BlobStore) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_every_blob_is_listed_with_its_length(blobs: BlobStore) -> None:
+    assert list(blobs.digests()) == []
+    held = {blobs.put_bytes(b"x" * n): n for n in (0, 1, 1000)}
+    assert dict(blobs.digests()) == held
+    assert len(list(blobs.digests())) == 3
+
+
+def test_a_stream_can_be_read_from_anywhere(blobs: BlobStore) -> None:
+    with blobs.open(blobs.put_bytes(DATA)) as stream:
+        assert stream.seek(6) == 6
+        assert stream.read(4) == DATA[6:10]
+        assert stream.seek(-3, os.SEEK_END) == len(DATA) - 3
+        assert stream.read() == DATA[-3:]
+        assert stream.read(1) == b""
+        assert stream.seek(0) == 0
+        assert stream.read() == DATA
 
 
 def test_a_failed_put_leaves_no_file(files: FileBlobs, tmp_path: Path) -> None:

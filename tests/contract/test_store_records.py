@@ -1,23 +1,31 @@
-"""What every record store promises, over the double and over SQLite."""
+"""What every record store promises, over the double, SQLite and PostgreSQL."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from corpora.processes import run_all
+from corpora.servers import Postgres
 from lockgate.store import MemoryRecords, Records, Transaction, open_records
-from lockgate.store.errors import RecordExistsError, RecordsUnavailableError, StaleRecordError
+from lockgate.store.errors import (
+    RecordExistsError,
+    RecordKeyError,
+    RecordsUnavailableError,
+    StaleRecordError,
+)
 
 
 def sqlite(folder: Path) -> str:
     return f"sqlite:///{folder / 'records.sqlite'}"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def records(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Records]:
-    store = MemoryRecords() if request.param == "memory" else open_records(sqlite(tmp_path))
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def records(
+    request: pytest.FixtureRequest, open_again: Callable[[str], Callable[[], Records]]
+) -> Iterator[Records]:
+    store = MemoryRecords() if request.param == "memory" else open_again(request.param)()
     yield store
     store.close()
 
@@ -80,6 +88,32 @@ def fill(tx: Transaction) -> None:
     tx.insert("c", "new", b"1")
     tx.delete("c", "gone")
     tx.swap("c", "swapped", b"before", b"after")
+
+
+def test_what_no_database_could_hold_is_refused(records: Records) -> None:
+    bad = [("c", "k" * 1025), ("c", "é" * 513), ("c", "\ud800"), ("", "k"), ("c" * 65, "k"), ("ç", "k")]
+    with records.transaction() as tx:
+        for collection, key in bad:
+            for use in (tx.get, tx.delete, lambda c, k: list(tx.scan(c, k))):
+                with pytest.raises(RecordKeyError):
+                    use(collection, key)
+            for write in (tx.put, tx.insert, lambda c, k, v: tx.swap(c, k, None, v)):
+                with pytest.raises(RecordKeyError):
+                    write(collection, key, b"1")
+        longest = "c" * 64, "é" * 512
+        tx.insert(*longest, b"1")
+        assert tx.get(*longest) == b"1"
+        assert tx.collections() == ["c" * 64]
+
+
+def test_collections_are_those_that_hold_a_record(records: Records) -> None:
+    with records.transaction() as tx:
+        assert tx.collections() == []
+        for name in ("b", "a", "b"):
+            tx.put(name, name, b"1")
+        assert tx.collections() == ["a", "b"]
+        tx.delete("a", "a")
+        assert tx.collections() == ["b"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, RecordExistsError])
@@ -173,8 +207,8 @@ def test_transactions_of_many_threads_are_serial(records: Records) -> None:
     assert all_of(records, "c") == [("n", b"60")]
 
 
-def count_up(url: str, times: int) -> None:
-    records = open_records(url)
+def count_up(url: str, password_file: Path | None, times: int) -> None:
+    records = open_records(url, password_file)
     for _ in range(times):
         with records.transaction() as tx:
             old = tx.get("c", "n")
@@ -183,8 +217,18 @@ def count_up(url: str, times: int) -> None:
 
 
 def test_processes_that_open_a_new_database_at_once_are_serial_too(tmp_path: Path) -> None:
-    assert run_all(count_up, *[(sqlite(tmp_path), 10)] * 4) == [0, 0, 0, 0]
+    assert run_all(count_up, *[(sqlite(tmp_path), None, 10)] * 4) == [0, 0, 0, 0]
     records = open_records(sqlite(tmp_path))
+    assert all_of(records, "c") == [("n", b"40")]
+    records.close()
+
+
+def test_processes_that_open_a_new_database_of_a_server_at_once_are_serial_too(
+    postgres_server: Postgres,
+) -> None:
+    url = postgres_server.new("made_at_once")
+    assert run_all(count_up, *[(url, postgres_server.password_file, 10)] * 4) == [0, 0, 0, 0]
+    records = open_records(url, postgres_server.password_file)
     assert all_of(records, "c") == [("n", b"40")]
     records.close()
 

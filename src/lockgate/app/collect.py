@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.app.settings import Side
+from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, signer_from, supply_root, utc_now
 from lockgate.collect import Collected, PipPackages, UrlWeb, collect
 from lockgate.core.artifact import Lock
@@ -14,7 +15,6 @@ from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.core.wire import decode, encode
 from lockgate.crossing.contents import attest_collection
-from lockgate.store import FileBlobs
 from lockgate.store.blobs import sync_folder
 
 LOCK_NAME = "lock.json"
@@ -52,7 +52,7 @@ def run_collect(side: Side, manifest: Path, progress: Progress, *, offline: bool
     try:
         found = collect(
             manifest,
-            blobs=FileBlobs(side.home.blobs),
+            blobs=blobs_of(side),
             work=side.home.root / "work",
             lane=side.lane,
             clock=utc_now,

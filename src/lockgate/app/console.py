@@ -10,6 +10,7 @@ from lockgate.admit import ChannelPointer, Crossing, Verdicts
 from lockgate.admit.model import CROSSINGS, HISTORY, crossing_key
 from lockgate.app.serving import CHANNEL, HOME_VARIABLE, channel_reader
 from lockgate.app.settings import Side
+from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import site_root
 from lockgate.approve import VerifiedChannel, judge
 from lockgate.approve.service import STATEMENT_LIMIT, read_statement
@@ -18,7 +19,7 @@ from lockgate.core.policy import Policy
 from lockgate.core.roots import Purpose
 from lockgate.core.statement import Statement
 from lockgate.core.wire import decode, encode
-from lockgate.store import FileBlobs, open_records
+from lockgate.store import FileBlobs
 from lockgate.trust.attest import INSPECTION, check
 from lockgate.watch import Health, HttpProbe, Target, check_all
 
@@ -43,9 +44,9 @@ class Readings:
         """Open what is read; nothing is read yet."""
         self.side = side
         self._site = site_root(side, None)
-        self._records = open_records(side.home.records_url)
+        self._records = records_of(side)
         self._quarantine = FileBlobs(side.home.quarantine)
-        self._blobs = FileBlobs(side.home.blobs)
+        self._blobs = blobs_of(side)
         self._reader = channel_reader(side, "console")
         self._checked: Callable[[str, str, str], Verdicts] = lru_cache(KEPT_VERDICTS)(self._check)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from lockgate.app.serving import channel_reader
 from lockgate.app.settings import Side
+from lockgate.app.stores import blobs_of
 from lockgate.core.artifact import ArtifactFile, Kind, Role
 from lockgate.core.errors import HostError, InputError
 from lockgate.core.snapshot import Admitted
 from lockgate.infer.installation import Installation, wheel_files
-from lockgate.store import FileBlobs
 
 INSTALL_SECONDS = 300
 
@@ -52,7 +52,7 @@ def engine_wheel(side: Side) -> tuple[Admitted, ArtifactFile]:
 def installation(side: Side) -> Installation:
     """Return where the engine is, or would be, and what its files must hash to."""
     admitted, wheel = engine_wheel(side)
-    with FileBlobs(side.home.blobs).open(wheel.sha256) as stream:
+    with blobs_of(side).open(wheel.sha256) as stream:
         files = wheel_files(stream)
     folder = side.home.runtime / f"{admitted.artifact.name}-{admitted.artifact.version}-{wheel.sha256[:12]}"
     executable = side.settings.engine.executable

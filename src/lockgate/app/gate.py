@@ -9,6 +9,7 @@ from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ToIn
 from lockgate.app.files import read_named, write_named
 from lockgate.app.serving import channel_file
 from lockgate.app.settings import Side
+from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, signer_from, site_root, utc_now
 from lockgate.approve import combine
 from lockgate.core.ports import Progress
@@ -20,7 +21,7 @@ from lockgate.crossing.ledger import mark
 from lockgate.inspect import InspectItem, Limits, inspect_files
 from lockgate.inspect.sandbox import BubblewrapSandbox
 from lockgate.mirror import generate_pages
-from lockgate.store import FileBlobs, open_records
+from lockgate.store import FileBlobs
 from lockgate.store.blobs import sync_folder
 from lockgate.store.errors import StoreIoError
 from lockgate.trust.keys import Signer
@@ -94,10 +95,10 @@ def write_channel(side: Side, channel: str, envelope: bytes) -> None:
 def open_gate(side: Side) -> Gate:
     """Return the gate of a high side, after completing what a crash may have left."""
     site = site_root(side, None)  # the gate itself judges expiry where it admits
-    blobs, quarantine = FileBlobs(side.home.blobs), FileBlobs(side.home.quarantine)
+    blobs, quarantine = blobs_of(side), FileBlobs(side.home.quarantine)
     gate = Gate(
         GateParts(
-            records=open_records(side.home.records_url),
+            records=records_of(side),
             blobs=blobs,
             quarantine=quarantine,
             audit=audit_log(side),

@@ -1,7 +1,7 @@
 """Joining knowledge: documents of the signed snapshot, the admitted embedder, a signed index."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import BinaryIO, Self
 
 from lockgate.app.serving import channel_reader
 from lockgate.app.settings import Side
+from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, signer_from, site_root, utc_now
 from lockgate.approve import VerifiedChannel
 from lockgate.core.artifact import Digest, Kind, Role
@@ -110,6 +111,12 @@ class OverlayBlobs(BlobStore):
         """Return the blob's length in bytes."""
         return self._holder(digest).size(digest)
 
+    def digests(self) -> Iterator[tuple[str, int]]:
+        """Yield digest and length of every blob of both stores."""
+        upper = dict(self._upper.digests())
+        yield from upper.items()
+        yield from (each for each in self._lower.digests() if each[0] not in upper)
+
 
 class SandboxRunner:
     """Runs a document parser in bubblewrap."""
@@ -124,7 +131,7 @@ class SandboxRunner:
 
 
 def _blobs(side: Side) -> OverlayBlobs:
-    return OverlayBlobs(FileBlobs(side.home.knowledge / "extractions"), FileBlobs(side.home.blobs))
+    return OverlayBlobs(FileBlobs(side.home.knowledge / "extractions"), blobs_of(side))
 
 
 def _index_file(side: Side) -> Path:

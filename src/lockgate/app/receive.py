@@ -5,12 +5,13 @@ from pathlib import Path
 from lockgate.admit import Crossing
 from lockgate.app.gate import open_gate
 from lockgate.app.settings import Side
+from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, recipient_key, site_root, utc_now
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress
 from lockgate.crossing.ledger import FileSupplyRoots, RecordLedger
 from lockgate.crossing.open import Opener, OpenerParts, Received, Waiting
-from lockgate.store import FileBlobs, open_records
+from lockgate.store import FileBlobs
 
 
 def receive_crate(side: Side, crate: Path, progress: Progress) -> tuple[Received | Waiting, Crossing | None]:
@@ -33,7 +34,7 @@ def receive_crate(side: Side, crate: Path, progress: Progress) -> tuple[Received
             site=site_root(side, utc_now()),
             supply_pin=side.settings.trust.supply_pin,
             roots=FileSupplyRoots(side.home.trust),
-            ledger=RecordLedger(open_records(side.home.records_url)),
+            ledger=RecordLedger(records_of(side)),
             keys=(recipient_key(side),),
             quarantine=FileBlobs(side.home.quarantine),
             staging=staging,

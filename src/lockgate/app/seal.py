@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from lockgate.app.collect import current_lock
 from lockgate.app.settings import Side
+from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, signer_from, site_root, supply_root, supply_root_versions, utc_now
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress
@@ -11,7 +12,6 @@ from lockgate.core.roots import Purpose
 from lockgate.crossing.contents import SealRequest
 from lockgate.crossing.ledger import RecordSealLedger
 from lockgate.crossing.seal import Plan, SealedCrate, Sealer, SealerParts
-from lockgate.store import FileBlobs, open_records
 from lockgate.trust.tuf import TufSigners
 
 
@@ -23,8 +23,8 @@ def _sealer(side: Side) -> Sealer:
     return Sealer(
         SealerParts(
             lane=side.lane,
-            blobs=FileBlobs(side.home.blobs),
-            ledger=RecordSealLedger(open_records(side.home.records_url)),
+            blobs=blobs_of(side),
+            ledger=RecordSealLedger(records_of(side)),
             roots=supply_root_versions(side),
             site=site_root(side, utc_now()),
             signers=(keys[Purpose.SEALER],),

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lockgate.app.settings import Side, load_settings
+from lockgate.app.stores import blob_files, blobs_of
 from lockgate.app.trust import site_root, utc_now
 from lockgate.approve import ChannelReader, VerifiedChannel
 from lockgate.core.artifact import Kind, Role
-from lockgate.core.digests import checked
 from lockgate.core.snapshot import Admitted
 from lockgate.infer.ports import AdmittedModel, ChannelModels, ModelFile, ModelSource
-from lockgate.store import FileBlobs
 
 CHANNEL = "stable"
 """The channel that the services of this version serve."""
@@ -35,20 +34,8 @@ def channel_reader(side: Side, service: str, channel: str = CHANNEL) -> ChannelR
 
     """
     floor = side.home.run / f"{service}-{channel}.version"
-    blobs = FileBlobs(side.home.blobs)
+    blobs = blobs_of(side)
     return ChannelReader(site_root(side, None), channel, channel_file(side, channel), blobs, floor)
-
-
-class BlobPaths:
-    """Where the blobs of a home lie, by digest; the file need not be there."""
-
-    def __init__(self, root: Path) -> None:
-        """Use a blob store's folder."""
-        self._root = root
-
-    def path(self, digest: str) -> Path:
-        """Return the path of a blob's file, whether or not it is there."""
-        return self._root / checked(digest)[:2] / digest
 
 
 def mirror_app() -> Any:
@@ -57,7 +44,7 @@ def mirror_app() -> Any:
 
     side = load_settings(Path(os.environ[HOME_VARIABLE])).require("high")
     verifier = SignedChannel(channel_reader(side, "mirror"), channel_file(side))
-    return build_app(SignedView(verifier, time.monotonic), BlobPaths(side.home.blobs), utc_now)
+    return build_app(SignedView(verifier, time.monotonic), blob_files(side), utc_now)
 
 
 def serve_mirror(side: Side, host: str, port: int) -> None:
@@ -89,7 +76,7 @@ class SignedModels(ModelSource):
     def __init__(self, side: Side) -> None:
         """Read the channel with the gateway's own version floor."""
         self._reader = channel_reader(side, "gateway")
-        self._blobs = FileBlobs(side.home.blobs)
+        self._blobs = blobs_of(side)
 
     def verified(self) -> VerifiedChannel:
         """Return the channel as verified last."""

@@ -166,6 +166,29 @@ class KnowledgeSection(_Section):
     embed_model: str = Field(default="", description="Name of the embedding model, as `org/name`.")
 
 
+class StoreSection(_Section):
+    """Where records and blobs are kept. Secrets stand in files; relative ones lie below the home."""
+
+    records: str = Field(
+        default="",
+        description="Address of the records, as `postgresql://user@host/name`; empty: SQLite in the home.",
+    )
+    audit: str = Field(
+        default="", description="Address of the log, a database of its own; empty: SQLite in the home."
+    )
+    password_file: str = Field(default="", description="File with the password of both addresses' user.")
+    blobs: str = Field(default="", description="Bucket of blobs, as `s3://bucket/prefix`; empty: `blobs/`.")
+    s3_endpoint: str = Field(default="", description="Address of the object store, as `https://host:port`.")
+    s3_region: str = Field(default="us-east-1", description="Region that requests are signed for.")
+    s3_key_file: str = Field(default="", description="File with the access key, as `id:secret`.")
+    spool_bytes: int = Field(
+        default=1 << 38, ge=1 << 20, description="Largest content that passes to a bucket through this disk."
+    )
+    copies_bytes: int = Field(
+        default=1 << 38, ge=1 << 20, description="Most bytes of local copies of a bucket's blobs."
+    )
+
+
 class LimitsSection(_Section):
     """Bounds on what untrusted input can make this side do."""
 
@@ -189,6 +212,7 @@ class Settings(BaseSettings):
     engine: EngineSection = EngineSection()
     knowledge: KnowledgeSection = KnowledgeSection()
     limits: LimitsSection = LimitsSection()
+    store: StoreSection = StoreSection()
 
     @classmethod
     def settings_customise_sources(

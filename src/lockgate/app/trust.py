@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lockgate.app.settings import Side
+from lockgate.app.stores import audit_records_of
 from lockgate.audit import AuditLog
 from lockgate.core.errors import TrustError
 from lockgate.core.roots import Purpose, Root
-from lockgate.store import open_records
 from lockgate.trust.errors import KeyFileError, RootFileError
 from lockgate.trust.keys import RecipientKey, Signer, load_recipient_key, load_signer
 from lockgate.trust.roots import advance_supply_root, load_site_root, load_supply_root, read_supply_root
@@ -94,4 +94,4 @@ def log_origin(side: Side) -> str:
 
 def audit_log(side: Side) -> AuditLog:
     """Return a side's log."""
-    return AuditLog(open_records(side.home.audit_url), log_origin(side), utc_now)
+    return AuditLog(audit_records_of(side), log_origin(side), utc_now)

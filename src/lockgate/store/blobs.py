@@ -1,7 +1,9 @@
 """Blobs as files, named by their SHA-256, so that they can be sent without copying."""
 
 import os
+import re
 import secrets
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -9,6 +11,9 @@ from typing import BinaryIO
 from lockgate.core.digests import checked
 from lockgate.store.errors import BlobMissingError, StoreIoError
 from lockgate.store.ports import BLOB_LIMIT, BlobStore, HashingReader
+
+_FOLDER = re.compile(r"[0-9a-f]{2}")
+_BLOB = re.compile(r"[0-9a-f]{64}")
 
 
 def sync_folder(folder: Path) -> None:
@@ -81,6 +86,19 @@ class FileBlobs(BlobStore):
     def size(self, digest: str) -> int:
         """Return the blob's length in bytes."""
         return self._held(digest).stat().st_size
+
+    def digests(self) -> Iterator[tuple[str, int]]:
+        """Yield digest and length of every blob, in the order of the digests."""
+        if not self._root.is_dir():
+            return
+        try:
+            for folder in sorted(p for p in self._root.iterdir() if _FOLDER.fullmatch(p.name)):
+                for path in sorted(folder.iterdir()):
+                    if _BLOB.fullmatch(path.name) and self.has(path.name):
+                        yield path.name, path.stat().st_size
+        except OSError as error:
+            what = f"The store cannot be listed: {error.strerror}."
+            raise StoreIoError(what, folder=str(self._root)) from error
 
     def sweep(self) -> int:
         """Remove what interrupted writes of dead processes left behind; return how many."""

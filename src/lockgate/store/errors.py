@@ -21,7 +21,7 @@ class BlobTooLargeError(LimitError):
     """A blob is longer than its bound."""
 
     code = "LG-4201"
-    advice = "If the input is honest, raise the named limit in lockgate.toml under [limits]."
+    advice = "The bound belongs to this version. If the input is honest, split it."
 
 
 class StoreIoError(HostError):
@@ -50,3 +50,45 @@ class RecordsUnavailableError(HostError):
 
     code = "LG-5202"
     advice = "Check the path or address of the database, its permissions and free space."
+
+
+class RecordKeyError(InputError):
+    """A record's collection or key is not one that every database can hold."""
+
+    code = "LG-1204"
+    advice = "Choose a shorter name in plain characters."
+
+
+class StoreAddressError(InputError):
+    """The address of a database or blob store is not one that can be used."""
+
+    code = "LG-1205"
+    advice = "`lockgate config explain` shows the forms that the keys of [store] take."
+
+
+class SchemaOutdatedError(InputError):
+    """The database was made by an older Lockgate and holds records."""
+
+    code = "LG-1206"
+    advice = "Make a backup, stop the services, and run `lockgate doctor --migrate`."
+
+
+class SchemaUnknownError(InputError):
+    """The database was made by a newer Lockgate, or by something else."""
+
+    code = "LG-1207"
+    advice = "Use the version of Lockgate that made it, or name another database."
+
+
+class RecordsConflictError(HostError):
+    """The database gave up a transaction in favour of another one; nothing of it took effect."""
+
+    code = "LG-5203"
+    advice = "Run the command again. If it comes often, look for sessions that hold locks for long."
+
+
+class SpoolFullError(LimitError):
+    """The local folder that content passes through on its way to an object store is at its bound."""
+
+    code = "LG-4202"
+    advice = "Wait for running work to end, free space, or raise store.spool_bytes in lockgate.toml."

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from lockgate.core.digests import checked
 from lockgate.store.errors import BlobMissingError, RecordExistsError, StaleRecordError
-from lockgate.store.ports import BLOB_LIMIT, BlobStore, HashingReader, Records, Transaction
+from lockgate.store.ports import BLOB_LIMIT, BlobStore, HashingReader, Records, Transaction, checked_key
 
 
 class MemoryBlobs(BlobStore):
@@ -61,33 +61,44 @@ class MemoryBlobs(BlobStore):
         """Return the blob's length in bytes."""
         return len(self._get(digest))
 
+    def digests(self) -> Iterator[tuple[str, int]]:
+        """Yield digest and length of every blob."""
+        yield from [(digest, len(data)) for digest, data in self._blobs.items()]
+
 
 class _MemoryTransaction(Transaction):
     def __init__(self, data: dict[tuple[str, str], bytes]) -> None:
         self.data = data
 
     def get(self, collection: str, key: str) -> bytes | None:
+        checked_key(collection, key)
         return self.data.get((collection, key))
 
     def put(self, collection: str, key: str, value: bytes) -> None:
+        checked_key(collection, key)
         self.data[collection, key] = value
 
     def insert(self, collection: str, key: str, value: bytes) -> None:
-        if (collection, key) in self.data:
+        if self.get(collection, key) is not None:
             raise RecordExistsError("A record is there already.", collection=collection, key=key)
         self.data[collection, key] = value
 
     def swap(self, collection: str, key: str, old: bytes | None, new: bytes) -> None:
-        if self.data.get((collection, key)) != old:
+        if self.get(collection, key) != old:
             raise StaleRecordError("A record changed meanwhile.", collection=collection, key=key)
         self.data[collection, key] = new
 
     def delete(self, collection: str, key: str) -> None:
+        checked_key(collection, key)
         self.data.pop((collection, key), None)
 
     def scan(self, collection: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+        checked_key(collection, prefix)
         keys = sorted(k for c, k in self.data if c == collection and k.startswith(prefix))
         yield from ((key, self.data[collection, key]) for key in keys)
+
+    def collections(self) -> list[str]:
+        return sorted({collection for collection, _ in self.data})
 
 
 class MemoryRecords(Records):

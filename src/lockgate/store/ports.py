@@ -9,10 +9,34 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lockgate.core.digests import CHUNK, checked, sha256
-from lockgate.store.errors import BlobMismatchError, BlobTooLargeError
+from lockgate.store.errors import BlobMismatchError, BlobTooLargeError, RecordKeyError
 
 BLOB_LIMIT = 1 << 43
 """Longest blob where the caller names no other bound: 8 TiB."""
+
+COLLECTION_LIMIT = 64
+"""Longest name of a collection, in characters (ASCII)."""
+KEY_LIMIT = 1024
+"""Longest key of a record, in bytes of UTF-8."""
+
+
+def checked_key(collection: str, key: str) -> bytes:
+    """Return a record's key as UTF-8 when it and its collection are within bounds.
+
+    Raises:
+        RecordKeyError: Over-long, empty (the collection), or not to be encoded.
+
+    """
+    try:
+        raw = key.encode()
+    except UnicodeEncodeError:
+        what = "The key of a record has characters that UTF-8 does not know."
+        raise RecordKeyError(what, collection=collection) from None
+    named = collection.isascii() and collection.isprintable() and 0 < len(collection) <= COLLECTION_LIMIT
+    if not named or len(raw) > KEY_LIMIT:
+        what = f"A collection has 1 to {COLLECTION_LIMIT} plain characters, a key at most {KEY_LIMIT} bytes."
+        raise RecordKeyError(what, collection=collection[:COLLECTION_LIMIT])
+    return raw
 
 
 class HashingReader:
@@ -105,6 +129,19 @@ class BlobStore(ABC):
 
         """
 
+    @abstractmethod
+    def digests(self) -> Iterator[tuple[str, int]]:
+        """Yield digest and length in bytes of every blob that is held, in no order.
+
+        Raises:
+            StoreIoError: The store cannot be listed.
+
+        """
+
+    def sweep(self) -> int:
+        """Remove what interrupted writes of dead processes left behind; return how many."""
+        return 0
+
     def put_bytes(self, data: bytes, *, expected: str | None = None) -> str:
         """Store bytes and return their digest; see `put_stream`."""
         return self.put_stream(io.BytesIO(data), expected=expected, limit=max(len(data), 1))[0]
@@ -163,7 +200,14 @@ class Transaction(ABC):
 
     @abstractmethod
     def scan(self, collection: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-        """Yield the records whose keys begin with a prefix, in key order."""
+        """Yield the records whose keys begin with a prefix, in the order of their UTF-8 bytes.
+
+        Changing the records that were given, on the way, is allowed.
+        """
+
+    @abstractmethod
+    def collections(self) -> list[str]:
+        """Return the names of all collections that hold a record, sorted."""
 
 
 class Records(ABC):
