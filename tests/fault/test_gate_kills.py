@@ -209,6 +209,11 @@ def carry_out(folder: Path, site: bytes, envelope: bytes, last: int) -> None:
     (folder / "steps").write_text(str(steps.count))
 
 
+def batched(steps: range) -> Iterator[range]:
+    """Cut the steps into runs that are carried out at the same time; they wait for the disk."""
+    return (steps[at : at + 6] for at in range(0, len(steps), 6))
+
+
 @pytest.fixture(scope="module", params=["publish", "reject", "rollback"])
 def case(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -239,28 +244,29 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new_and_is_completed(
     disk.close()
 
     seen = set()
-    for last in range(1, steps + 1):
-        folder = before.parent / f"killed-{last}"
-        shutil.copytree(before, folder)
-        assert run_all(carry_out, (folder, encode(site), envelope, last)) == [-signal.SIGKILL]
-        disk = Disk(folder, site)
-        left = disk.served()
-        assert left in (old, new), f"step {last}"
-        disk.log.verify()
-        disk.gate.recover()
-        seen.add((left == new, disk.served() == new))
-        assert disk.served() in (old, new)
-        disk.gate.execute(envelope)
-        assert disk.state() == wanted, f"step {last}"
-        assert disk.served() == new
-        swept = disk.blobs.sweep()
-        assert list(disk.side.home.blobs.glob("incoming/*")) == []
-        assert swept <= 1
-        checkpoint = disk.log.verify()
-        assert checkpoint.size > first_events
-        assert disk.log.event(checkpoint.size - 1)["status"] == "done"
-        disk.close()
-        shutil.rmtree(folder)
+    for batch in batched(range(1, steps + 1)):
+        folders = {last: before.parent / f"killed-{last}" for last in batch}
+        for folder in folders.values():
+            shutil.copytree(before, folder)
+        arguments = [(folder, encode(site), envelope, last) for last, folder in folders.items()]
+        assert run_all(carry_out, *arguments) == [-signal.SIGKILL] * len(batch)
+        for last, folder in folders.items():
+            disk = Disk(folder, site)
+            left = disk.served()
+            assert left in (old, new), f"step {last}"
+            disk.log.verify()
+            disk.gate.recover()
+            seen.add((left == new, disk.served() == new))
+            disk.gate.execute(envelope)
+            assert disk.state() == wanted, f"step {last}"
+            assert disk.served() == new
+            assert disk.blobs.sweep() <= 1
+            assert list(disk.side.home.blobs.glob("incoming/*")) == []
+            checkpoint = disk.log.verify()
+            assert checkpoint.size > first_events
+            assert disk.log.event(checkpoint.size - 1)["status"] == "done"
+            disk.close()
+            shutil.rmtree(folder)
     if old != new:
         assert seen == {(False, False), (False, True), (True, True)}, "kills before, between and after"
 

@@ -38,6 +38,7 @@ documents = objects(text)
 
 
 @given(documents)
+@settings(max_examples=60)
 def test_the_encoding_is_what_json_writes_sorted_and_tight(value: dict[str, Any]) -> None:
     data = encode(value)
     assert data.decode() == json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -59,6 +60,7 @@ def jcs(value: Any) -> str:
 
 @given(objects(basic))
 @example({"\x7f": "\u2028\x1f", "": -0})
+@settings(max_examples=60)
 def test_with_keys_of_the_basic_plane_the_encoding_is_the_canonicalization_scheme(
     value: dict[str, Any],
 ) -> None:
@@ -66,6 +68,7 @@ def test_with_keys_of_the_basic_plane_the_encoding_is_the_canonicalization_schem
 
 
 @given(documents, st.randoms(use_true_random=False))
+@settings(max_examples=60)
 def test_no_other_spelling_of_a_document_is_read(value: dict[str, Any], chance: Any) -> None:
     canonical = encode(value)
     spellings = [
@@ -84,6 +87,7 @@ def test_no_other_spelling_of_a_document_is_read(value: dict[str, Any], chance: 
 
 
 @given(documents, st.data())
+@settings(max_examples=60)
 def test_a_changed_byte_is_another_document_or_none(value: dict[str, Any], data: Any) -> None:
     canonical = encode(value)
     at = data.draw(st.integers(0, len(canonical) - 1))
@@ -145,7 +149,7 @@ offers = st.tuples(
 
 
 @given(st.lists(offers, max_size=25))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_the_ledger_never_has_a_gap_or_two_crates_under_one_number(moves: list[Any]) -> None:
     ledger: dict[int, LedgerEntry] = {}
     for sequence, digest, link, void, state in moves:
@@ -277,7 +281,7 @@ def test_no_flipped_bit_of_an_envelope_goes_unnoticed(flip: int) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_no_cut_inserted_or_replaced_piece_of_an_envelope_goes_unnoticed(data: Any) -> None:
     begin = data.draw(st.integers(0, len(ENVELOPE)))
     end = data.draw(st.integers(begin, min(len(ENVELOPE), begin + 40)))
