@@ -25,7 +25,7 @@ ROOTS_LIMIT = 256
 """Most new roots that one update follows."""
 
 NAME_LIMIT = 180
-"""Longest name of a local file in characters; longer ones end in a digest."""
+"""Length of a local file name in characters from which on it ends in a digest."""
 
 _GONE = frozenset({403, 404})
 _PATH_SAFE = "/!$&'()*+,;=:@~%"  # RFC 3986, pchar; a target path may be percent-encoded already
@@ -86,14 +86,12 @@ class Places:
     target_url: str = ""
 
 
-def local_name(name: str) -> str:
+def local_name(name: str, ending: str = "") -> str:
     """Return a role's name or target's path as one safe file name, different for different names."""
     quoted = quote(name, safe="")
-    if not quoted.strip("."):
-        quoted = "%2E" * len(quoted)
-    if len(quoted) > NAME_LIMIT:
-        return f"{quoted[: NAME_LIMIT - 65]}-{sha256(name.encode()).hexdigest()}"
-    return quoted
+    if len(quoted) >= NAME_LIMIT:
+        quoted = f"{quoted[: NAME_LIMIT - 65]}-{sha256(name.encode()).hexdigest()}"
+    return f"{quoted}{ending}" if f"{quoted}{ending}".strip(".") else "%2E" * len(quoted)
 
 
 def init_client(folder: Path, trusted_root: Path, at: datetime) -> None:
@@ -268,14 +266,14 @@ class UpdateClient:
             yield stream
 
     def _kept(self, role: str) -> bytes | None:
-        path = self._places.folder / f"{local_name(role)}.json"
+        path = self._places.folder / local_name(role, ".json")
         with _folder_faults(path), suppress(FileNotFoundError):
             return path.read_bytes()
         return None
 
     def _keep(self, role: str, data: bytes) -> None:
         with _folder_faults(self._places.folder):
-            _keep(self._places.folder / f"{local_name(role)}.json", data)
+            _keep(self._places.folder / local_name(role, ".json"), data)
 
 
 def _below(base: str, path: str) -> str:
