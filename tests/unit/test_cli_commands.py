@@ -322,3 +322,47 @@ def test_an_error_of_python_is_one_sentence_and_a_traceback_only_with_debug(
 def test_debug_shows_where_an_error_of_ours_came_from(commands: Commands, lane: Path) -> None:
     with pytest.raises(SettingsError):
         commands.run("--debug", "config", "show", "--home", lane / "absent")
+
+
+def test_people_get_text_where_programs_get_json(commands: Commands, lane: Path) -> None:
+    high, low, key = ("--home", lane / "high"), ("--home", lane / "low"), ("--key", lane / "people/operator")
+    (lane.parent / "documents/03-hose.md").write_text("# Hose\n\nTwo metres long.\n")
+
+    def text(*words_: object) -> str:
+        ran = commands.run(*words_)
+        assert ran.status == 0, ran.err
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(ran.out)
+        return ran.out.replace("\n", " ")
+
+    assert "assurance: demo" in text("lane", "init", lane / "second", "--name", "other")
+    assert "03-hose" in text("collect", lane.parent / "manifest.toml", "--offline", *low)
+    assert "Nothing changed" in text("collect", lane.parent / "manifest.toml", "--offline", *low)
+    assert "vol-0001" in text("seal", "--plan", *low)
+    assert "Crossing 2 sealed" in text("seal", *low)
+    crate = next((lane / "low/outbox").glob("crate-000002-*"))
+    assert "Crossing 2 verified: sealed by low-sealer" in text("receive", crate, *high)
+    assert "2 clean" in text("gate", "inspect", 2, *high)
+    assert "Request to reject crossing 2" in text("gate", "reject", 2, *key, *high)
+    signed = []
+    for person in ("approver-1", "approver-2"):
+        signed.append(lane / f"{person}.json")
+        assert f"{person} signed" in text(
+            *approve(lane, lane / "high/pending/reject-000002.json", person, signed[-1])
+        )
+    assert "reject of crossing 2 done" in text("gate", "publish", *signed, *high)
+    assert "Proof of leaf 0" in text("audit", "prove", 0, "--out", lane / "proof.json", *high)
+    assert "The proof holds" in text("audit", "verify", "--proof", lane / "proof.json", *high)
+    states = [c["state"] for c in commands.json("gate", "list", *high)["crossings"]]
+    assert states == ["published", "rejected"]
+
+
+def test_a_crate_with_a_missing_volume_waits(commands: Commands, lane: Path) -> None:
+    low, high = ("--home", lane / "low"), ("--home", lane / "high")
+    crate = Path(commands.json("seal", *low)["path"])
+    (crate / "vol-0001.lgv").rename(lane / "kept")
+    ran = commands.run("receive", crate, *high, "--json")
+    assert (ran.status, ran.value["state"], ran.value["missing"]) == (7, "waiting", ["vol-0001.lgv"])
+    assert "waits for vol-0001.lgv" in commands.run("receive", crate, *high).out
+    (lane / "kept").rename(crate / "vol-0001.lgv")
+    assert commands.json("receive", crate, *high)["state"] == "quarantined"
