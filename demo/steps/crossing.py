@@ -85,7 +85,9 @@ def _approve(shell: Shell, sequence: int) -> None:
     acts.append({"person": operator.name, "act": "refused", "at": _now(), "reason": reason})
     signed = []
     for person in APPROVERS:
-        told = shell.json("lockgate", "approve", request, "--key", shell.people / person, *trust)
+        folder = shell.people / person
+        own = ["--key", folder, "--state", folder / "seen"]
+        told = shell.json("lockgate", "approve", request, *own, *trust)
         signed.append(Path(told["signed"]))
         acts.append({"person": told["person"], "act": "approved", "at": _now(), "reason": ""})
         print(f"      signed by {told['person']}")

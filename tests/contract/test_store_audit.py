@@ -9,7 +9,7 @@ import pytest
 
 from corpora.processes import run_all
 from lockgate.audit import AuditLog, check_proof
-from lockgate.audit.errors import NoSuchLeafError
+from lockgate.audit.errors import AuditUnavailableError, NoSuchLeafError
 from lockgate.core.errors import MalformedDocumentError
 from lockgate.core.roots import Purpose
 from lockgate.store import MemoryRecords, Records, open_records
@@ -118,7 +118,7 @@ def test_a_failed_append_leaves_the_log_whole(records: Records, monkeypatch: pyt
 
     with monkeypatch.context() as patch:
         patch.setattr(records, "transaction", broken)
-        with pytest.raises(OSError, match="full"):
+        with pytest.raises(AuditUnavailableError, match="full"):
             log.append({"n": 4})
     assert log.verify() == before
     assert log.append({"n": 4}) == 3

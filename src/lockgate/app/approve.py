@@ -1,31 +1,89 @@
-"""Signing on the approver's own machine: no home, no gate, only key, root and statement."""
+"""Signing on the approver's own machine: no home, no gate, only key, root and statement.
 
+The machine remembers the last checkpoint of the high side's log that it saw, and signs nothing
+without a proof that the log only grew since.
+"""
+
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from lockgate.app.files import write_named
+from lockgate.app.files import read_named, write_named
 from lockgate.app.trust import signer_from, utc_now
 from lockgate.approve import approve, read_statement
+from lockgate.audit import Seen, named_checkpoint, read_evidence, watch
+from lockgate.audit.evidence import EVIDENCE_LIMIT
 from lockgate.core.roots import Purpose
 from lockgate.trust.roots import load_site_root
 
+EVIDENCE_SUFFIX = ".log.json"
+"""What the log shows beside a request is named like the request, with this ending."""
 
-def sign_as_approver(request: bytes, key_folder: Path, site_root: bytes, pin: str, target: Path) -> str:
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Who signed, and from which size of the log on this machine knows that it only grew.
+
+    `seen` is None when this machine saw the log for the first time: then nothing was compared.
+    """
+
+    person: str
+    seen: int | None
+
+
+def default_state() -> Path:
+    """Return where this machine remembers checkpoints (XDG Base Directory Specification)."""
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "lockgate" / "seen"
+
+
+def evidence_beside(request: Path) -> Path:
+    """Return where the evidence for a request lies."""
+    return request.with_suffix(EVIDENCE_SUFFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What an approver's machine trusts and remembers.
+
+    `site_root` is the site root's envelope, `pin` its digest from the approver's own notes, and
+    `state` the folder of checkpoints that were seen (None: `default_state`).
+    """
+
+    site_root: bytes
+    pin: str
+    state: Path | None = None
+
+
+def sign_as_approver(
+    request: bytes, evidence: Path, key_folder: Path, device: Device, target: Path
+) -> Signed:
     """Sign a request with an approver's key and write it; return who signed.
+
+    The signature leaves this function only after the checkpoint that the evidence shows is
+    remembered.
 
     Args:
         request: The statement's envelope.
+        evidence: What the log showed beside it.
         key_folder: Holds ``approver.pem`` and ``approver.pass``.
-        site_root: The site root's envelope.
-        pin: The site root's digest, from the approver's own notes.
+        device: What this machine trusts and remembers.
         target: The file to write.
 
     Raises:
         PinMismatchError: Another site root.
         OwnRequestError, UnknownKeyError, KeyPurposeError, KeyExpiredError: May not approve this.
+        ProofError, OutdatedProofError, ForkedLogError, TruncatedLogError: The log does not show
+            that it only grew since this machine saw it last.
 
     """
     now = utc_now()
-    site = load_site_root(site_root, pin, read_statement(request).lane, now)
+    statement = read_statement(request)
+    site = load_site_root(device.site_root, device.pin, statement.lane, now)
     signer = signer_from(key_folder, Purpose.APPROVER, site)
-    write_named(target, approve(request, signer, site, now))
-    return signer.person
+    signed = approve(request, signer, site, now)
+    named = named_checkpoint(statement.log_checkpoint, f"lockgate/{site.lane}/high")
+    shown = read_evidence(read_named(evidence, limit=EVIDENCE_LIMIT))
+    seen = watch(Seen(device.state or default_state()), shown, named, site, now)
+    write_named(target, signed)
+    return Signed(signer.person, seen)

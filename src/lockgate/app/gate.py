@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ToInspect
+from lockgate.app.approve import evidence_beside
+from lockgate.app.audit import named_size, write_evidence
 from lockgate.app.files import read_named, write_named
 from lockgate.app.serving import channel_file
 from lockgate.app.settings import Side
@@ -123,8 +125,9 @@ def operator_key(side: Side, folder: Path) -> Signer:
 
 
 def write_request(side: Side, name: str, envelope: bytes, out: Path | None) -> Path:
-    """Write a request where the approvers take it from; return the file."""
+    """Write a request where the approvers take it from, what the log shows beside it; return the file."""
     target = out or side.home.pending / f"{name}.json"
+    write_evidence(side, evidence_beside(target), [named_size(envelope)])
     write_named(target, envelope)
     return target
 

@@ -113,7 +113,8 @@ def _site(lane: str, now: datetime, people: Path, high: Path) -> bytes:
     # has to hold even then.
     operator = [new_signer(purpose, "operator") for purpose in (Purpose.OPERATOR, Purpose.APPROVER)]
     machines = [new_signer(purpose, f"gate-{purpose}") for purpose in HIGH_PURPOSES]
-    for person in (*holders, *approvers, *operator):
+    witness = new_signer(Purpose.WITNESS, "witness")
+    for person in (*holders, *approvers, *operator, witness):
         _keep(person, people / person.person)
     for machine in machines:
         _keep(machine, high / "keys")
@@ -129,7 +130,7 @@ def _site(lane: str, now: datetime, people: Path, high: Path) -> bytes:
         version=1,
         assurance="demo",
         expires=now + YEAR,
-        keys=_listed([*holders, *approvers, *operator, *machines], now + YEAR),
+        keys=_listed([*holders, *approvers, *operator, *machines, witness], now + YEAR),
         thresholds={Purpose.SITE_ROOT: THRESHOLD},
         recipients=published,
         policy=Policy(opaque=tuple(OpaqueRule(detected=kind) for kind in OPAQUE_TYPES)),

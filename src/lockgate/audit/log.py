@@ -1,18 +1,39 @@
 """The log: every effect leaves an intent before it is visible and an outcome after."""
 
-import base64
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from lockgate.audit import merkle
-from lockgate.audit.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from lockgate.audit.errors import NoSuchLeafError, ProofError
+from lockgate.audit.check import hash_again
+from lockgate.audit.checkpoint import Checkpoint, decode_path, encode_path, open_checkpoint, sign_checkpoint
+from lockgate.audit.errors import AuditUnavailableError, EventTooLargeError, NoSuchLeafError, ProofError
+from lockgate.audit.evidence import EVIDENCE_FORMAT, Extension, LogEvidence
+from lockgate.audit.group import BATCH_EVENTS, GroupCommit
+from lockgate.audit.rows import (
+    LEAF,
+    NODE,
+    SHOWN,
+    WITNESSED,
+    leaf_key,
+    log_size,
+    node_key,
+    node_reader,
+    put_size,
+    read_leaf,
+)
 from lockgate.core.ports import Clock
 from lockgate.core.roots import PublicKey
 from lockgate.core.wire import Document, decode, encode, stamp
-from lockgate.store.ports import Records, Transaction
+from lockgate.store.ports import Records
 from lockgate.trust.keys import Signer
 
-_SIZE = ("audit", "size")
+EVENT_LIMIT = 1 << 20
+"""Longest event that is recorded, in bytes."""
+
+SHOWN_SIZES = 64
+"""How many earlier sizes, the newest first, evidence proves without being asked."""
+
+PROOF_FORMAT = "lockgate-audit-proof/1"
 
 
 class LogProof(Document, frozen=True):
@@ -25,17 +46,6 @@ class LogProof(Document, frozen=True):
     checkpoint: str
 
 
-PROOF_FORMAT = "lockgate-audit-proof/1"
-
-
-def _leaf_key(index: int) -> str:
-    return f"{index:016d}"
-
-
-def _node_key(level: int, index: int) -> str:
-    return f"{level:02d}:{index:016d}"
-
-
 class AuditLog:
     """An append-only Merkle log over a record store of its own.
 
@@ -43,31 +53,58 @@ class AuditLog:
         records: Holds leaves and the hashes of complete subtrees.
         origin: The log's name in checkpoints, such as ``lockgate/LANE/high``.
         clock: Stamps events.
+        group: Most events of several threads that share one durable transaction.
 
     """
 
-    def __init__(self, records: Records, origin: str, clock: Clock) -> None:
+    def __init__(self, records: Records, origin: str, clock: Clock, *, group: int = BATCH_EVENTS) -> None:
         """Use the log that the records hold; an empty store is an empty log."""
         self._records = records
         self.origin = origin
         self._clock = clock
+        self._group = GroupCommit(self._commit, group)
 
     def append(self, event: dict[str, Any]) -> int:
         """Add an event and return its index; it is durable on return.
 
+        Threads that append at once share a transaction.
+
         Raises:
             MalformedDocumentError: It has numbers with fractions and could not be read again.
+            EventTooLargeError: Longer than `EVENT_LIMIT`.
+            AuditUnavailableError, RecordsUnavailableError: It could not be written.
 
         """
         data = encode({"time": stamp(self._clock()), **event})
+        if len(data) > EVENT_LIMIT:
+            what = f"An event of {len(data)} bytes is longer than {EVENT_LIMIT}."
+            raise EventTooLargeError(what, limit="event_bytes")
         _event(data)
-        with self._records.transaction() as tx:
-            index = _size(tx)
-            for level, at, value in merkle.added_nodes(index, merkle.leaf_hash(data), _reader(tx)):
-                tx.insert("audit-node", _node_key(level, at), value)
-            tx.insert("audit-leaf", _leaf_key(index), data)
-            tx.put(*_SIZE, str(index + 1).encode())
-        return index
+        return self._group.append(data)
+
+    def _commit(self, events: Sequence[bytes]) -> int:
+        """Write events in one transaction; return the index of the first."""
+        fresh: dict[tuple[int, int], bytes] = {}
+        try:
+            with self._records.transaction() as tx:
+                begin = log_size(tx)
+                stored = node_reader(tx)
+
+                def node(level: int, at: int) -> bytes:
+                    made = fresh.get((level, at))
+                    return stored(level, at) if made is None else made
+
+                for index, data in enumerate(events, begin):
+                    tx.insert(LEAF, leaf_key(index), data)
+                    for level, at, value in merkle.added_nodes(index, merkle.leaf_hash(data), node):
+                        fresh[level, at] = value
+                for (level, at), value in fresh.items():
+                    tx.insert(NODE, node_key(level, at), value)
+                put_size(tx, begin + len(events))
+        except OSError as error:
+            what = f"The log could not be written: {error}."
+            raise AuditUnavailableError(what) from error
+        return begin
 
     def intent(self, action: str, **facts: Any) -> int:
         """Record that something is about to happen; call it before the effect is visible."""
@@ -80,7 +117,7 @@ class AuditLog:
     def size(self) -> int:
         """Return the number of leaves."""
         with self._records.transaction() as tx:
-            return _size(tx)
+            return log_size(tx)
 
     def event(self, index: int) -> dict[str, Any]:
         """Return one event.
@@ -90,19 +127,19 @@ class AuditLog:
 
         """
         with self._records.transaction() as tx:
-            return _event(_leaf(tx, index))
+            return _event(read_leaf(tx, index))
 
     def events(self, begin: int = 0, end: int | None = None) -> list[tuple[int, dict[str, Any]]]:
         """Return the events from `begin` up to `end` with their indices."""
         with self._records.transaction() as tx:
-            stop = _size(tx) if end is None else min(end, _size(tx))
-            return [(i, _event(_leaf(tx, i))) for i in range(begin, stop)]
+            stop = log_size(tx) if end is None else min(end, log_size(tx))
+            return [(i, _event(read_leaf(tx, i))) for i in range(begin, stop)]
 
     def checkpoint(self) -> Checkpoint:
         """Return the log's present size and root."""
         with self._records.transaction() as tx:
-            size = _size(tx)
-            return Checkpoint(self.origin, size, merkle.root(size, _reader(tx)))
+            size = log_size(tx)
+            return Checkpoint(self.origin, size, merkle.root(size, node_reader(tx)))
 
     def prove(self, index: int, signer: Signer) -> LogProof:
         """Return a proof that an event is in the log, under a fresh signed checkpoint.
@@ -112,17 +149,16 @@ class AuditLog:
 
         """
         with self._records.transaction() as tx:
-            size = _size(tx)
-            data = _leaf(tx, index)
-            path = merkle.inclusion(index, size, _reader(tx))
-            top = merkle.root(size, _reader(tx))
-        note = sign_checkpoint(Checkpoint(self.origin, size, top), signer)
+            size = log_size(tx)
+            data = read_leaf(tx, index)
+            path = merkle.inclusion(index, size, node_reader(tx))
+            top = merkle.root(size, node_reader(tx))
         return LogProof(
             format=PROOF_FORMAT,
             index=index,
             event=_event(data),
-            path=tuple(base64.b64encode(h).decode() for h in path),
-            checkpoint=note,
+            path=encode_path(path),
+            checkpoint=sign_checkpoint(Checkpoint(self.origin, size, top), signer),
         )
 
     def consistency(self, old: int) -> list[bytes]:
@@ -132,12 +168,63 @@ class AuditLog:
             NoSuchLeafError: The log is shorter.
 
         """
+        return self.extension([old])[1][0]
+
+    def extension(self, olds: Sequence[int]) -> tuple[Checkpoint, list[list[bytes]]]:
+        """Return the log's checkpoint and, for each older size, the proof that it extends it.
+
+        Raises:
+            NoSuchLeafError: The log is shorter than one of them.
+
+        """
         with self._records.transaction() as tx:
-            size = _size(tx)
-            if not 0 <= old <= size:
-                what = f"The log has {size} leaves, not {old}."
-                raise NoSuchLeafError(what)
-            return merkle.consistency(old, size, _reader(tx))
+            size, node = log_size(tx), node_reader(tx)
+            for old in olds:
+                if not 0 <= old <= size:
+                    what = f"The log has {size} leaves, not {old}."
+                    raise NoSuchLeafError(what)
+            now = Checkpoint(self.origin, size, merkle.root(size, node))
+            return now, [merkle.consistency(old, size, node) for old in olds]
+
+    def evidence(self, signer: Signer, sizes: Iterable[int] = ()) -> LogEvidence:
+        """Return a signed checkpoint with proofs that it continues what was shown before.
+
+        Proofs begin at the sizes that are asked for and at the newest `SHOWN_SIZES` that earlier
+        evidence showed or was asked for. Those of this one are noted for the next.
+
+        Raises:
+            NoSuchLeafError: The log is shorter than a size that is asked for.
+
+        """
+        asked = set(sizes)
+        with self._records.transaction() as tx:
+            keys = [key for key, _ in tx.scan(SHOWN)]
+            for key in keys[:-SHOWN_SIZES]:
+                tx.delete(SHOWN, key)
+            shown = [int(key) for key in keys[-SHOWN_SIZES:]]
+            known = log_size(tx)
+        wanted = sorted({*asked, *(old for old in shown if old <= known)})
+        now, paths = self.extension(wanted)
+        with self._records.transaction() as tx:
+            for size in {now.size, *asked}:
+                tx.put(SHOWN, leaf_key(size), b"")
+        return LogEvidence(
+            format=EVIDENCE_FORMAT,
+            checkpoint=sign_checkpoint(now, signer),
+            extends=tuple(
+                Extension(size=old, path=encode_path(path)) for old, path in zip(wanted, paths, strict=True)
+            ),
+        )
+
+    def keep_witnessed(self, person: str, note: str) -> None:
+        """Keep the newest note that a witness cosigned; whoever reads it verifies it again."""
+        with self._records.transaction() as tx:
+            tx.put(WITNESSED, person, note.encode())
+
+    def witnessed(self) -> dict[str, str]:
+        """Return the newest note that each witness cosigned, unverified."""
+        with self._records.transaction() as tx:
+            return {person: note.decode("utf-8", "replace") for person, note in tx.scan(WITNESSED)}
 
     def verify(self) -> Checkpoint:
         """Hash every leaf again, compare with the stored tree, and return the checkpoint.
@@ -146,72 +233,38 @@ class AuditLog:
             ProofError: A leaf or a node was altered, or a leaf is missing.
 
         """
-        with self._records.transaction() as tx:
-            size = _size(tx)
-            made: dict[tuple[int, int], bytes] = {}
-            for index in range(size):
-                data = tx.get("audit-leaf", _leaf_key(index))
-                if data is None:
-                    what = f"Leaf {index} of {size} is missing."
-                    raise ProofError(what, leaf=index)
-                for level, at, value in merkle.added_nodes(index, merkle.leaf_hash(data), _kept(made)):
-                    made[level, at] = value
-                    if tx.get("audit-node", _node_key(level, at)) != value:
-                        what = f"Leaf {index} or a hash above it was altered."
-                        raise ProofError(what, leaf=index)
-            return Checkpoint(self.origin, size, merkle.root(size, _kept(made)))
+        size, roots = self.roots()
+        return Checkpoint(self.origin, size, roots[size])
 
+    def roots(self, sizes: Collection[int] = ()) -> tuple[int, dict[int, bytes]]:
+        """Hash every leaf again; return the size and the roots at it and at some older sizes.
 
-def _kept(made: dict[tuple[int, int], bytes]) -> merkle.Node:
-    return lambda level, index: made[level, index]
+        Raises:
+            ProofError: A leaf or a node was altered, or a leaf is missing.
 
-
-def _size(tx: Transaction) -> int:
-    raw = tx.get(*_SIZE)
-    return 0 if raw is None else int(raw)
-
-
-def _reader(tx: Transaction) -> merkle.Node:
-    def node(level: int, index: int) -> bytes:
-        value = tx.get("audit-node", _node_key(level, index))
-        if value is None:
-            what = f"The log lacks the hash of subtree {level}:{index}."
-            raise ProofError(what)
-        return value
-
-    return node
-
-
-def _leaf(tx: Transaction, index: int) -> bytes:
-    data = tx.get("audit-leaf", _leaf_key(index)) if index >= 0 else None
-    if data is None:
-        what = f"The log has no leaf {index}."
-        raise NoSuchLeafError(what)
-    return data
+        """
+        return hash_again(self._records, sizes)
 
 
 def _event(data: bytes) -> dict[str, Any]:
     return decode(dict[str, Any], data, name="audit event")
 
 
-def check_proof(proof: LogProof, origin: str, key: PublicKey) -> Checkpoint:
+def check_proof(proof: LogProof, origin: str, *keys: PublicKey) -> Checkpoint:
     """Check, without the log, that a proof's event is in the log; return its checkpoint.
 
     Args:
         proof: As `AuditLog.prove` made it.
         origin: The log's name.
-        key: The log's key, from the pinned site root.
+        keys: The log's keys, from the pinned site root.
 
     Raises:
         ProofError: It does not hold.
 
     """
-    checkpoint = open_checkpoint(proof.checkpoint, origin, key)
+    checkpoint = open_checkpoint(proof.checkpoint, origin, *keys)
     leaf = merkle.leaf_hash(encode(proof.event))
-    try:
-        path = [base64.b64decode(text, validate=True) for text in proof.path]
-    except ValueError as error:
-        raise ProofError("The proof is malformed.") from error
+    path = decode_path(proof.path)
     if not merkle.inclusion_holds(proof.index, checkpoint.size, leaf, path, checkpoint.root):
         what = f"The event is not leaf {proof.index} of the log at size {checkpoint.size}."
         raise ProofError(what)

@@ -21,18 +21,26 @@ def approve(
     out: Annotated[
         Path | None, typer.Option(help="Where the signed statement goes (default: beside it).")
     ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="What the log shows of itself (default: beside the request).")
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder that remembers the last checkpoint seen (default: XDG state)."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Render the statement from the very bytes that are signed, ask, and sign.
 
-    Works on any machine that holds the key; nothing of the gate is needed.
+    Works on any machine that holds the key; nothing of the gate is needed. The machine remembers
+    the last checkpoint of the log that it saw, and signs only with a proof that the log grew since.
 
     Example: lockgate approve request-000001.json --key people/approver-1 --site-root site.dsse.json --pin 3f…
     """
     import msgspec
 
-    from lockgate.app.approve import sign_as_approver
+    from lockgate.app.approve import Device, evidence_beside, sign_as_approver
     from lockgate.app.files import read_named
     from lockgate.approve import read_statement
 
@@ -46,5 +54,17 @@ def approve(
     if not yes and not typer.confirm("Sign exactly this?"):
         raise typer.Exit(1)
     target = out or statement.with_suffix(f".{key.name}.json")
-    person = sign_as_approver(request, key, read_named(site_root), pin, target)
-    emit(as_json, {"signed": target, "person": person}, lambda c: c.print(f"{person} signed: {target}"))
+    device = Device(read_named(site_root), pin, state)
+    done = sign_as_approver(request, log or evidence_beside(statement), key, device, target)
+    value = {"signed": target, "person": done.person, "log_seen": done.seen}
+
+    def render(console: Console) -> None:
+        console.print(f"{done.person} signed: {target}")
+        if done.seen is None:
+            console.print(
+                "[yellow]This machine saw the log for the first time: nothing to compare it with[/]"
+            )
+        else:
+            console.print(f"The log continues the {done.seen} leaves that this machine saw last")
+
+    emit(as_json, value, render)

@@ -1,11 +1,16 @@
 """``lockgate audit``: the log verified, checkpoints printed, proofs made and checked."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lockgate.cli.shared import HomeOption, JsonOption, emit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lockgate.audit import Standing
 
 app = typer.Typer(no_args_is_help=True, help="Verify the log, print checkpoints, make and check proofs.")
 
@@ -55,8 +60,127 @@ def prove(
 
 
 @app.command()
+def checkpoint(
+    out: Annotated[Path, typer.Option(help="Where the request to the witness goes.")],
+    since: Annotated[
+        int | None, typer.Option(min=0, help="Size that the witness saw last (default: what came back last).")
+    ] = None,
+    qr: Annotated[Path | None, typer.Option(help="Write it as a QR picture (PNG) as well.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a signed checkpoint with the proof that a witness asks for (C2SP add-checkpoint).
+
+    Example: lockgate audit checkpoint --out log.request --home lane/high
+    """
+    from lockgate.app.audit import witness_request
+    from lockgate.app.files import write_named
+    from lockgate.app.qr import write_qr
+    from lockgate.app.settings import load_settings
+
+    request = witness_request(load_settings(home), since)
+    write_named(out, request.text.encode())
+    if qr is not None:
+        write_qr(request.text, qr)
+    size = int(request.note.split("\n")[1])
+    value = {"request": out, "size": size, "since": request.old, "qr": qr}
+    emit(as_json, value, lambda c: c.print(f"Checkpoint of {size} leaves, proven since {request.old}: {out}"))
+
+
+@app.command()
+def witnessed(
+    file: Annotated[Path, typer.Argument(help="The checkpoint that a witness cosigned.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring a cosigned checkpoint back; `lockgate audit verify` counts it from then on.
+
+    Example: lockgate audit witnessed log.cosigned --home lane/high
+    """
+    from lockgate.app.audit import bring_back, read_note
+    from lockgate.app.settings import load_settings
+
+    found, people = bring_back(load_settings(home), read_note(file))
+    value = {"size": found.size, "root": found.root.hex(), "witnesses": people}
+    emit(as_json, value, lambda c: c.print(f"{', '.join(people)} cosigned {found.size} leaves"))
+
+
+@app.command("submit")
+def submit_checkpoint(
+    witness: Annotated[str, typer.Argument(help="Address of the witness.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have a witness cosign the checkpoint over HTTP, and keep what it answers.
+
+    Example: lockgate audit submit http://127.0.0.1:8790 --home lane/high
+    """
+    from lockgate.app.settings import load_settings
+    from lockgate.app.witness import submit
+
+    found, people = submit(load_settings(home), witness)
+    value = {"size": found.size, "root": found.root.hex(), "witnesses": people}
+    emit(as_json, value, lambda c: c.print(f"{', '.join(people)} cosigned {found.size} leaves"))
+
+
+@app.command()
+def evidence(
+    out: Annotated[Path, typer.Option(help="Where the evidence goes.")],
+    since: Annotated[int | None, typer.Option(min=0, help="Size that the device named.")] = None,
+    request: Annotated[Path | None, typer.Option(help="The request that waits for the device.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write what shows an approver's device that the log only grew since it saw it last.
+
+    `lockgate gate request` writes it beside each request; this is for a device that names a size.
+
+    Example: lockgate audit evidence --since 42 --request publish-000001.json --out newer.log.json
+    """
+    from lockgate.app.audit import named_size, write_evidence
+    from lockgate.app.files import read_named
+    from lockgate.app.settings import load_settings
+
+    sizes = ([] if since is None else [since]) + ([named_size(read_named(request))] if request else [])
+    now = write_evidence(load_settings(home), out, sizes)
+    emit(
+        as_json,
+        {"evidence": out, "size": now.size},
+        lambda c: c.print(f"Evidence at {now.size} leaves: {out}"),
+    )
+
+
+def _tell_standing(as_json: bool, found: "Standing") -> None:
+    seals = [
+        {"witness": s.person, "size": s.checkpoint.size, "at": f"{s.moment:%Y-%m-%dT%H:%M:%SZ}"}
+        for s in found.seals
+    ]
+    value = {
+        "size": found.checkpoint.size,
+        "root": found.checkpoint.root.hex(),
+        "witnessed": found.witnessed,
+        "tail": found.tail,
+        "witnesses": seals,
+    }
+
+    def render(out: "Console") -> None:
+        from rich.markup import escape
+
+        out.print(f"The log holds: {found.checkpoint.size} leaves, root {found.checkpoint.root.hex()}")
+        out.print(f"Witnessed: {found.witnessed} leaves; unwitnessed tail: {found.tail} leaves")
+        for seal in seals:
+            out.print(f"  {escape(str(seal['witness']))} cosigned {seal['size']} leaves on {seal['at']}")
+
+    emit(as_json, value, render)
+
+
+@app.command()
 def verify(
     proof: Annotated[Path | None, typer.Option(help="Check this proof instead of the whole log.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="An older checkpoint that somebody else held; the log must continue it."),
+    ] = None,
     site_root: Annotated[
         Path | None, typer.Option(help="The site root, to check a proof without a home.")
     ] = None,
@@ -64,33 +188,21 @@ def verify(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hash the whole log again, or check one proof offline.
+    """Hash the whole log again and say how much of it witnesses saw, or check one proof offline.
 
-    No witness is configured in this version: the whole log counts as its unwitnessed tail.
+    Cosignatures are verified against the site root. Whoever can write this host's disk can also
+    remove them; what a witness holds itself is the last word (--against).
 
     Examples:
       lockgate audit verify --home lane/high
+      lockgate audit verify --against log.cosigned --home lane/high
       lockgate audit verify --proof proof.json --site-root site.dsse.json --pin 3f…
     """
     from lockgate.app.audit import check_offline, verify_log
     from lockgate.app.settings import load_settings
 
     if proof is None:
-        checkpoint = verify_log(load_settings(home))
-        value = {
-            "size": checkpoint.size,
-            "root": checkpoint.root.hex(),
-            "witnessed": 0,
-            "tail": checkpoint.size,
-        }
-        emit(
-            as_json,
-            value,
-            lambda c: c.print(
-                f"The log holds: {checkpoint.size} leaves, root {checkpoint.root.hex()}\n"
-                f"Witnessed: 0 leaves; unwitnessed tail: {checkpoint.size} leaves"
-            ),
-        )
+        _tell_standing(as_json, verify_log(load_settings(home), against))
         return
     if site_root is None:
         side = load_settings(home)

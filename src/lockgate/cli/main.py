@@ -27,6 +27,7 @@ COMMANDS = {
     "knowledge": ("lockgate.cli.knowledge", "Index admitted documents and search them."),
     "ask": ("lockgate.cli.ask", "Ask the gateway a question and show answer, sources and receipt."),
     "audit": ("lockgate.cli.audit", "Verify the log, print checkpoints, make and check proofs."),
+    "witness": ("lockgate.cli.witness", "Cosign checkpoints, on another host with its own key."),
     "tuf-client": ("lockgate.cli.tuf_client", "Read a repository of The Update Framework."),
     "inspect": ("lockgate.cli.inspect", "Inspect any file in the sandbox."),
     "isolate": ("lockgate.cli.isolate", "Make an isolated namespace and prove what leaves it."),

@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     INSPECTOR = "inspector"
     OPERATOR = "operator"
     LOG = "log"
+    WITNESS = "witness"
 
 
 class RootKind(StrEnum):

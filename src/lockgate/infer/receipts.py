@@ -281,7 +281,7 @@ class ReceiptBook:
         store: Where receipts are kept.
         clock: The present moment.
         entropy: Random bytes for ids and keys.
-        executor: One thread in which the log and the store are used, one call at a time.
+        executor: Threads in which the log and the store are used; both stand several at once.
 
     """
 
