@@ -225,7 +225,9 @@ def test_the_list_of_errors_is_current() -> None:
 def dependencies() -> dict[str, list[str]]:
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = {"Running": table["project"]["dependencies"]}
-    groups["Clients"] = table["project"]["optional-dependencies"]["clients"]
+    groups["Clients"], groups["Tokens"] = (
+        table["project"]["optional-dependencies"][n] for n in ("clients", "hsm")
+    )
     groups["Building"], groups["Developing"] = (table["dependency-groups"][n] for n in ("build", "dev"))
     return {title: [re.split(r"[\[<>=~! ]", text)[0] for text in texts] for title, texts in groups.items()}
 

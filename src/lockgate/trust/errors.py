@@ -1,6 +1,6 @@
 """Errors of the trust room."""
 
-from lockgate.core.errors import InputError, TrustError
+from lockgate.core.errors import HostError, InputError, TrustError
 
 
 class EnvelopeError(TrustError):
@@ -64,3 +64,24 @@ class RootFileError(InputError):
 
     code = "LG-1102"
     advice = "Run `lockgate root show` to see which roots this side holds."
+
+
+class TokenError(InputError):
+    """A token or a key in it is not there, or does not open with this PIN."""
+
+    code = "LG-1103"
+    advice = "Check that the token is plugged in, and what its own program says of its label and objects."
+
+
+class KeyAddressError(InputError):
+    """The address of a key in a token is not a `pkcs11:` URI that names one key."""
+
+    code = "LG-1104"
+    advice = "Write it as pkcs11:token=…;object=…?module-path=/…&pin-source=file:/… (RFC 7512)."
+
+
+class TokenFailedError(HostError):
+    """A token, or the library that speaks to it, failed."""
+
+    code = "LG-5101"
+    advice = "Plug the token in again; its own program says more."

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -18,6 +18,7 @@ from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner, SSlibKey
 from securesystemslib.signer import Signature as RawSignature
+from securesystemslib.signer import Signer as RawSigner
 
 from lockgate.core.digests import sha256
 from lockgate.core.roots import HeldKey, PublicKey, Purpose, Recipient
@@ -33,12 +34,12 @@ class Signer:
 
     purpose: Purpose
     person: str
-    raw: CryptoSigner
+    raw: RawSigner
 
     @property
     def public(self) -> PublicKey:
         """Return the public half."""
-        key = self.raw.public_key
+        key: Any = self.raw.public_key
         return PublicKey(keytype=key.keytype, scheme=key.scheme, public=key.keyval["public"])
 
     @property
@@ -127,9 +128,12 @@ def save_signer(signer: Signer, path: Path, passphrase: bytes) -> None:
     The purpose and the person are the root's to say; the file holds the key alone.
 
     Raises:
-        KeyFileError: There is a file already, it cannot be written, or the passphrase is empty.
+        KeyFileError: There is a file already, it cannot be written, the passphrase is empty, or the
+            key is in a token.
 
     """
+    if not isinstance(signer.raw, CryptoSigner):
+        raise KeyFileError("The key stays in its token; it cannot be written to a file.")
     private: Any = signer.raw._private_key  # noqa: SLF001  # the library has no export
     _write_private(path, private, passphrase)
 
@@ -148,12 +152,22 @@ def load_signer(path: Path, passphrase: bytes, purpose: Purpose, person: str) ->
     return Signer(purpose, person, CryptoSigner(private))
 
 
+class Agreement(Protocol):
+    """A private P-256 key that agrees on secrets (ECDH): in memory, or in a token."""
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """Return the public half."""
+
+    def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> bytes:
+        """Return the shared x-coordinate, 32 bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecipientKey:
     """A private key that crates are sealed to."""
 
     name: str
-    private: ec.EllipticCurvePrivateKey
+    private: Agreement
 
     @property
     def public_pem(self) -> str:
@@ -190,9 +204,12 @@ def save_recipient_key(key: RecipientKey, path: Path, passphrase: bytes) -> None
     """Write a recipient key as encrypted PKCS #8 PEM; an existing file is never replaced.
 
     Raises:
-        KeyFileError: There is a file already, it cannot be written, or the passphrase is empty.
+        KeyFileError: There is a file already, it cannot be written, the passphrase is empty, or the
+            key is in a token.
 
     """
+    if not isinstance(key.private, ec.EllipticCurvePrivateKey):
+        raise KeyFileError("The key stays in its token; it cannot be written to a file.")
     _write_private(path, key.private, passphrase)
 
 

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from lockgate.core.roots import Recipient
 from lockgate.trust.errors import KeyFileError, UnwrapError
+from lockgate.trust.hpke import open_base
 from lockgate.trust.keys import RECIPIENT_SUITE, RecipientKey
 
 
@@ -42,10 +43,13 @@ def unwrap(wrapped: bytes, key: RecipientKey, info: bytes) -> bytes:
 
     Raises:
         UnwrapError: Another recipient, another place, or forged.
+        TokenError, TokenFailedError: The key is in a token that is not there or failed.
 
     """
     try:
-        return _suite().decrypt(wrapped, key.private, info)
+        if isinstance(key.private, ec.EllipticCurvePrivateKey):
+            return _suite().decrypt(wrapped, key.private, info)
+        return open_base(wrapped, key.private, info)
     except (InvalidTag, ValueError) as error:
         what = f"A key wrapped for {key.name!r} does not open."
         raise UnwrapError(what) from error

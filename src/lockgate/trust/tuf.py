@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from securesystemslib.signer import CryptoSigner
+from securesystemslib.signer import Signer as RawSigner
 from tuf.api.metadata import Delegations, Metadata, MetaFile, Signed, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization.json import JSONSerializer
 
@@ -65,7 +65,7 @@ class Settled:
     files: dict[str, bytes]
 
 
-def _sign(signed: Signed, raw: CryptoSigner) -> bytes:
+def _sign(signed: Signed, raw: RawSigner) -> bytes:
     metadata: Metadata[Any] = Metadata(signed)
     metadata.sign(raw)
     return metadata.to_bytes(_COMPACT)
