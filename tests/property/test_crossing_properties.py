@@ -18,7 +18,14 @@ from lockgate.crossing import Received
 from lockgate.crossing.errors import ManifestError, PayloadError, SourceChangedError
 from lockgate.crossing.format import TAG_SIZE, VolumeEntry, record_count, record_length
 from lockgate.crossing.layout import capacity, layout
-from lockgate.crossing.payload import Content, Entry, PayloadReader, PayloadSource, payload_prefix
+from lockgate.crossing.payload import (
+    Content,
+    Entry,
+    PayloadJudge,
+    PayloadReader,
+    PayloadSource,
+    payload_prefix,
+)
 from lockgate.crossing.pipeline import Stage
 from lockgate.crossing.shards import DIGEST_SIZE, VolumeShards, index_size, read_index, write_index
 
@@ -144,13 +151,13 @@ def test_a_payload_cut_anywhere_reads_back(parts: list[bytes], cuts: list[int]) 
     listed = contents(parts)
     prefix = payload_prefix([c.entry for c in listed])
     total = len(prefix) + sum(map(len, parts))
-    source, volumes, left = PayloadSource(prefix, listed), [], total
+    source, judge, volumes, left = PayloadSource(prefix, listed), PayloadJudge(), [], total
     while left:
         buffer = bytearray(min(left, cuts[len(volumes) % len(cuts)]))
-        source.fill(memoryview(buffer))
+        judge.judge(source.fill(memoryview(buffer)))
         volumes.append(bytes(buffer))
         left -= len(buffer)
-    source.finish()
+    judge.judge(source.finish())
     with PayloadReader([lambda v=v: io.BytesIO(v) for v in volumes], total) as reader:  # type: ignore[misc]
         index = reader.index()
         assert index == tuple(c.entry for c in listed)
@@ -165,12 +172,12 @@ def test_a_source_that_is_not_its_entry_is_noticed(parts: list[bytes], data: st.
     other = data.draw(st.binary(max_size=320).filter(lambda b: b != parts[which]))
     listed[which] = Content(listed[which].entry, lambda: io.BytesIO(other))
     prefix = payload_prefix([c.entry for c in listed])
-    source = PayloadSource(prefix, listed)
+    source, judge = PayloadSource(prefix, listed), PayloadJudge()
     payload = bytearray(len(prefix) + sum(map(len, parts)))
 
     def read() -> None:
-        source.fill(memoryview(payload))
-        source.finish()
+        judge.judge(source.fill(memoryview(payload)))
+        judge.judge(source.finish())
 
     with pytest.raises(SourceChangedError):
         read()

@@ -6,13 +6,15 @@ metadata (kind ``tuf``), then what lies below ``meta/``, then the files of the l
 """
 
 import hashlib
+import io
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, Self
 
 from lockgate.core.artifact import Digest, Size, safe_path
+from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
 from lockgate.core.wire import DOCUMENT_LIMIT, Document, decode, encode
 from lockgate.crossing.errors import CrateLimitError, PayloadError, SourceChangedError
@@ -75,61 +77,94 @@ def payload_prefix(entries: Sequence[Entry]) -> bytes:
     return MAGIC + _LENGTH.pack(len(text)) + text
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes of one file in a buffer, or (`ended`) the end of that file."""
+
+    view: memoryview
+    ended: Entry | None = None
+
+
 class PayloadSource:
-    """Reads a payload once, hashing every file against its entry while it passes."""
+    """Reads a payload once, straight into the buffers that are sealed."""
 
     def __init__(self, prefix: bytes, contents: Sequence[Content]) -> None:
         """Prepare to read the prefix and then the contents."""
         self._pieces = self._read(prefix, contents)
-        self._view = memoryview(b"")
+        self._room = memoryview(b"")
 
-    def _read(self, prefix: bytes, contents: Sequence[Content]) -> Iterator[memoryview]:
-        yield memoryview(prefix)
-        buffer = memoryview(bytearray(1 << 20))
-        for content in contents:
+    def _read(self, prefix: bytes, contents: Sequence[Content]) -> Iterator[Piece]:
+        index = Entry(path="index", kind="whole", size=len(prefix), sha256=sha256(prefix))
+        for content in (Content(index, lambda: io.BytesIO(prefix)), *contents):
             entry = content.entry
-            state, left = hashlib.sha256(), entry.size
             with content.open() as stream:
-                while left:
-                    # Every binary stream of the standard library can fill a buffer.
-                    count = stream.readinto(buffer[: min(left, len(buffer))])  # type: ignore[attr-defined]
-                    if not count:
-                        break
-                    state.update(buffer[:count])
-                    yield buffer[:count]
-                    left -= count
-                longer = bool(stream.read(1))
-            if left or longer or state.hexdigest() != entry.sha256:
-                what = f"{entry.path} is no longer the file that the lock names."
-                raise SourceChangedError(what, path=entry.path, sha256=entry.sha256)
+                left = yield from self._copy(stream, entry.size)
+                if left or stream.read(1):
+                    raise _changed(entry)
+            yield Piece(memoryview(b""), entry)
 
-    def fill(self, target: memoryview) -> None:
-        """Fill a buffer with the next bytes of the payload.
-
-        Raises:
-            SourceChangedError: A file has another length or digest than its entry.
-
-        """
-        at = 0
-        while at < len(target):
-            if not self._view:
-                self._view = next(self._pieces)
-                continue
-            count = min(len(self._view), len(target) - at)
-            target[at : at + count] = self._view[:count]
-            self._view = self._view[count:]
-            at += count
-
-    def finish(self) -> None:
-        """Demand that the last file was judged and nothing is left.
-
-        Raises:
-            SourceChangedError: The last file has another length or digest than its entry.
-
-        """
-        for piece in self._pieces:
-            if piece:
+    def _copy(self, stream: BinaryIO, left: int) -> Generator[Piece, None, int]:
+        """Read a stream into the room that is there; return how many bytes it lacks."""
+        while left:
+            if not self._room:
                 raise SourceChangedError("There is more to seal than was planned.")
+            # Every binary stream of the standard library can fill a buffer.
+            count = stream.readinto(self._room[:left])  # type: ignore[attr-defined]
+            if not count:
+                break
+            view, self._room = self._room[:count], self._room[count:]
+            left -= count
+            yield Piece(view)
+        return left
+
+    def fill(self, target: memoryview) -> list[Piece]:
+        """Fill a buffer with the next bytes of the payload; return what must be judged.
+
+        Raises:
+            SourceChangedError: A file has another length than its entry.
+
+        """
+        self._room, pieces = target, []
+        while self._room:
+            pieces.append(next(self._pieces))
+        return pieces
+
+    def finish(self) -> list[Piece]:
+        """Demand that nothing is left; return what must be judged.
+
+        Raises:
+            SourceChangedError: The last file has another length than its entry.
+
+        """
+        return list(self._pieces)
+
+
+class PayloadJudge:
+    """Hashes what was read, in order, and demands of every file the digest of its entry."""
+
+    def __init__(self) -> None:
+        """Begin at the payload's first byte."""
+        self._state = hashlib.sha256()
+
+    def judge(self, pieces: Sequence[Piece]) -> None:
+        """Hash the next pieces.
+
+        Raises:
+            SourceChangedError: A file that ended has another digest than its entry.
+
+        """
+        for piece in pieces:
+            self._state.update(piece.view)
+            if piece.ended is None:
+                continue
+            if piece.ended.sha256 != self._state.hexdigest():
+                raise _changed(piece.ended)
+            self._state = hashlib.sha256()
+
+
+def _changed(entry: Entry) -> SourceChangedError:
+    what = f"{entry.path} is no longer the file that the lock names."
+    return SourceChangedError(what, path=entry.path, sha256=entry.sha256)
 
 
 class PayloadReader:
@@ -152,15 +187,30 @@ class PayloadReader:
 
     def read(self, count: int) -> bytes:
         """Return the next bytes; fewer only at the end of a volume, none at the end of all."""
-        while True:
-            if self._stream is None:
-                if not self._volumes:
-                    return b""
-                self._stream = self._stack.enter_context(self._volumes.pop(0)())
-            if data := self._stream.read(count):
+        while stream := self._volume():
+            if data := stream.read(count):
                 return data
-            self._stack.close()
-            self._stream = None
+            self._next()
+        return b""
+
+    def _volume(self) -> BinaryIO | None:
+        """Return the volume whose turn it is, opened, or None after the last one."""
+        if self._stream is None and self._volumes:
+            self._stream = self._stack.enter_context(self._volumes.pop(0)())
+        return self._stream
+
+    def _next(self) -> None:
+        self._stack.close()
+        self._stream = None
+
+    def readinto(self, target: memoryview) -> int:
+        """Fill a buffer with the next bytes; fewer only at the end of a volume, none at the end of all."""
+        while stream := self._volume():
+            # Every binary stream of the standard library can fill a buffer.
+            if count := stream.readinto(target):  # type: ignore[attr-defined]
+                return int(count)
+            self._next()
+        return 0
 
     def exactly(self, count: int) -> bytes:
         """Return exactly that many bytes.
@@ -244,3 +294,10 @@ class Body:
         data = self._payload.read(wanted) if wanted else b""
         self._left -= len(data)
         return data
+
+    def readinto(self, target: memoryview) -> int:
+        """Fill a buffer with the next bytes, with none at the end of the entry."""
+        wanted = target[: self._left]
+        count = self._payload.readinto(wanted) if wanted else 0
+        self._left -= count
+        return count

@@ -99,7 +99,7 @@ def _small(payload: PayloadReader, entry: Entry) -> bytes:
 
 def _put(payload: PayloadReader, entries: Sequence[Entry], blobs: BlobStore, progress: Progress) -> None:
     for entry in entries:
-        stream = cast("BinaryIO", payload.body(entry))  # it has the one method that stores use
+        stream = cast("BinaryIO", payload.body(entry))  # it has the methods that stores use
         try:
             blobs.put_stream(stream, expected=entry.sha256, limit=entry.size)
         except (BlobMismatchError, BlobTooLargeError) as error:

@@ -75,7 +75,7 @@ class Staging:
     def _open(self, name: str) -> BinaryIO:
         path = self._folder / name
         try:
-            return path.open("rb")
+            return path.open("rb", buffering=0)
         except OSError as error:
             what = f"The staged {name} cannot be read: {error.strerror}."
             raise CrateIoError(what, file=str(path)) from error

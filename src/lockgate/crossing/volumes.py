@@ -42,7 +42,7 @@ from lockgate.crossing.format import (
     record_length,
 )
 from lockgate.crossing.layout import PlannedVolume
-from lockgate.crossing.payload import PayloadSource
+from lockgate.crossing.payload import PayloadJudge, PayloadSource, Piece
 from lockgate.crossing.pipeline import Stage
 from lockgate.crossing.ports import Aead, Cipher
 from lockgate.crossing.shards import VolumeShards
@@ -77,15 +77,30 @@ class Shard:
 
 
 def plaintext_records(source: PayloadSource, volumes: Sequence[PlannedVolume]) -> Iterator[Loan]:
-    """Yield the plaintext of every record of every volume, in order."""
+    """Yield the plaintext of every record of every volume, in order, hashed against the lock's entries.
+
+    Raises:
+        SourceChangedError: A file has another length or digest than its entry. The last bytes of
+            that file may have been given before.
+
+    """
+    judge = PayloadJudge()
+    with Stage(_read_records(source, volumes)) as read:
+        for record, pieces in read:
+            judge.judge(pieces)
+            yield record
+    # Only now is the last file judged: its end lies behind the last record.
+    judge.judge(source.finish())
+
+
+def _read_records(
+    source: PayloadSource, volumes: Sequence[PlannedVolume]
+) -> Iterator[tuple[Loan, list[Piece]]]:
     buffers = Buffers(RECORD_SIZE)
     for volume in volumes:
         for number in range(volume.records):
             record = buffers.lend(record_length(volume.plaintext_size, number))
-            source.fill(record.view)
-            yield record
-    # Only now is the last file judged: its end lies behind the last record.
-    source.finish()
+            yield record, source.fill(record.view)
 
 
 def sealed_shards(
@@ -190,16 +205,25 @@ class VolumeOpening:
             raise VolumeExtendedError(what, file=file.name, offset=expected, length=file.size - expected)
 
     def _sealed_records(self, file: CrateFile) -> Iterator[Loan]:
+        """Yield the sealed records, each after its hash was checked."""
+        with Stage(self._read_records(file)) as read:
+            for number, data in enumerate(read):
+                if hashlib.sha256(data.view).digest() != self.shards.digest(number + 1):
+                    raise self._damaged(file, number, len(data.view))
+                yield data
+
+    def _read_records(self, file: CrateFile) -> Iterator[Loan]:
         buffers = Buffers(RECORD_SIZE + TAG_SIZE)
         for number in range(self.entry.records):
-            offset = self._offset(number)
             length = record_length(self.entry.plaintext_size, number) + TAG_SIZE
             data = buffers.lend(length)
-            whole = file.fill(data.view, offset)
-            if not whole or hashlib.sha256(data.view).digest() != self.shards.digest(number + 1):
-                what = f"Record {number} of {file.name} was altered."
-                raise RecordDamagedError(what, file=file.name, offset=offset, length=length)
+            if not file.fill(data.view, self._offset(number)):
+                raise self._damaged(file, number, length)
             yield data
+
+    def _damaged(self, file: CrateFile, number: int, length: int) -> RecordDamagedError:
+        what = f"Record {number} of {file.name} was altered."
+        return RecordDamagedError(what, file=file.name, offset=self._offset(number), length=length)
 
     def _key(self, file: CrateFile) -> tuple[Aead, bytes]:
         block = file.read(0, self.shards.header_size)

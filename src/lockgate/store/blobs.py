@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lockgate.core.digests import checked
+from lockgate.store.copying import HashingCopy
 from lockgate.store.errors import BlobMissingError, StoreIoError
-from lockgate.store.ports import BLOB_LIMIT, BlobStore, HashingReader
+from lockgate.store.ports import BLOB_LIMIT, BlobStore
 
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _BLOB = re.compile(r"[0-9a-f]{64}")
@@ -45,15 +46,13 @@ class FileBlobs(BlobStore):
         self, stream: BinaryIO, *, expected: str | None = None, limit: int = BLOB_LIMIT
     ) -> tuple[str, int]:
         """Store the rest of a stream; durable on return."""
-        reader = HashingReader(stream, limit)
+        copy = HashingCopy(stream, limit)
         partial = self._incoming / f"{os.getpid()}-{secrets.token_hex(8)}"
         try:
             self._incoming.mkdir(parents=True, exist_ok=True)
-            with partial.open("xb") as file:
-                for piece in reader:
-                    file.write(piece)
-                digest = reader.digest(expected)
-                file.flush()
+            with partial.open("xb", buffering=0) as file:
+                copy.into(file.fileno())
+                digest = copy.digest(expected)
                 os.fsync(file.fileno())
             final = self._name(digest)
             if not final.parent.is_dir():
@@ -68,7 +67,7 @@ class FileBlobs(BlobStore):
         finally:
             with suppress(OSError):  # what stays is swept later, and must not hide the error
                 partial.unlink()
-        return digest, reader.size
+        return digest, copy.size
 
     def open(self, digest: str) -> BinaryIO:
         """Return a stream of the blob's bytes, not re-hashed."""
