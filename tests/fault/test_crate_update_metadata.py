@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from crossing_lane import Lane, refused
+from lockgate.core.roots import Purpose, UnknownKeyError
 from lockgate.core.wire import encode
 from lockgate.crossing import Received, RecordLedger, payload, seal
 from lockgate.crossing import errors as e
@@ -16,6 +17,8 @@ from lockgate.crossing.ledger import RecordSealLedger
 from lockgate.crossing.payload import Entry
 from lockgate.trust import tuf_layout
 from lockgate.trust.errors import UpdateMetadataError
+from lockgate.trust.keys import new_signer
+from lockgate.trust.roots import make_supply_root
 from lockgate.trust.tuf import TUF_FILES
 
 ROLES = {"python.json", "models.json", "documents.json", "meta.json", "files.json"}
@@ -88,6 +91,24 @@ def test_a_low_side_that_forgot_its_metadata_is_refused_when_names_are_missing(
     error = refused(lane.opener(tmp_path / "staging"), crate, UpdateMetadataError)
     assert "no longer lists" in error.what
     assert RecordLedger(lane.high_records).tuf() == trusted
+
+
+@pytest.mark.parametrize("role", [Purpose.TARGETS, Purpose.SNAPSHOT, Purpose.TIMESTAMP])
+def test_a_new_root_takes_a_role_its_key(lane: Lane, tmp_path: Path, role: Purpose) -> None:
+    """After the root that names the new key has crossed, the removed key signs nothing any more."""
+    first = cross(lane, tmp_path, wheels(9))
+    removed, lane.signers[role] = lane.signers[role], new_signer(role, "successor")
+    lane.low_roots.append(make_supply_root(lane.supply_root(2), lane.holders[:2]))
+    second = cross(lane, tmp_path, wheels(9))
+    kept = {name for name in second if second[name] == first[name]}
+    assert bool(kept) is (role is not Purpose.TARGETS)
+    lane.signers[role] = removed
+    sealer = lane.sealer(tmp_path / "outbox")
+    with pytest.raises(UnknownKeyError):
+        sealer.seal(lane.request(wheels(10)))
+    sealer._demand_keys = lambda _: None  # type: ignore[method-assign]  # a low side that lies
+    refused(lane.opener(tmp_path / "staging"), sealer.seal(lane.request(wheels(10))), UpdateMetadataError)
+    assert RecordLedger(lane.high_records).tuf() == second
 
 
 @pytest.fixture
