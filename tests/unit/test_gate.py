@@ -11,6 +11,7 @@ from lockgate.admit.errors import (
     NoSuchCrossingError,
     NothingToAdmitError,
     PredecessorError,
+    SnapshotDerivationError,
     VerdictsAlteredError,
     WrongStateError,
 )
@@ -20,6 +21,7 @@ from lockgate.approve.errors import ApprovalSpentError, NotRequesterError, State
 from lockgate.core.errors import LockgateError, TrustError
 from lockgate.core.roots import KeyPurposeError, Purpose, RootExpiredError, UnknownKeyError
 from lockgate.core.sequence import CrossingState
+from lockgate.core.snapshot import Snapshot
 from lockgate.core.statement import (
     STATEMENT_TYPE,
     OwnRequestError,
@@ -27,7 +29,7 @@ from lockgate.core.statement import (
     TooFewApproversError,
 )
 from lockgate.core.verdict import Outcome
-from lockgate.core.wire import encode
+from lockgate.core.wire import decode, encode
 from lockgate.store.errors import StaleRecordError
 from lockgate.trust.dsse import sign
 from lockgate.trust.errors import EnvelopeError, SignatureError
@@ -294,3 +296,33 @@ def test_an_expired_root_stops_admission_and_nothing_else(world: World, asked: b
     assert world.gate.served("stable") is not None
     world.gate.execute(back)
     assert world.gate.pointer("stable").version == 3
+
+
+@pytest.mark.parametrize("forgery", ["page", "outcome", "lane", "stranger"])
+def test_a_snapshot_prepared_by_hand_is_refused_though_approvers_signed_it(
+    world: World, asked: bytes, forgery: str
+) -> None:
+    world.arrive(2, "z")
+    world.gate.inspect(2, Scripted())
+    second = world.gate.crossing(2)
+    strangers = world.gate.assess(second).fresh(second)
+    statement = read_statement(asked)
+    snapshot = decode(Snapshot, world.quarantine.read(statement.snapshot_sha256))
+    first = snapshot.admitted[0]
+    forged = {
+        "page": {"generated": (msgspec.structs.replace(snapshot.generated[0], sha256=first.crate_sha256),)},
+        "outcome": {"admitted": (msgspec.structs.replace(first, outcome="opaque"), *snapshot.admitted[1:])},
+        "lane": {"lane": "other"},
+        "stranger": {
+            "admitted": (
+                *snapshot.admitted,
+                *world.gate.assess(world.gate.crossing(2)).fresh(world.gate.crossing(2)),
+            )
+        },
+    }[forgery]
+    digest = world.quarantine.put_bytes(encode(msgspec.structs.replace(snapshot, **forged)))
+    changed = msgspec.structs.replace(statement, snapshot_sha256=digest)
+    signed = world.signed(request(changed, world.operator, world.site, world.now), "ap-1", "ap-2")
+    with pytest.raises(SnapshotDerivationError):
+        world.gate.execute(signed)
+    assert world.gate.pointer("stable") is None

@@ -8,7 +8,7 @@ from lockgate.admit.parts import GateParts
 from lockgate.core.artifact import Artifact, Lock
 from lockgate.core.policy import Held, judge
 from lockgate.core.roots import Purpose
-from lockgate.core.snapshot import Snapshot
+from lockgate.core.snapshot import Admitted, Snapshot
 from lockgate.core.verdict import Outcome, Verdict, worst
 from lockgate.core.wire import decode, encode
 from lockgate.trust.attest import INSPECTION, check
@@ -22,6 +22,19 @@ class Assessment:
     held: tuple[Held, ...]
     verdicts: Verdicts
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    def fresh(self, crossing: Crossing) -> tuple[Admitted, ...]:
+        """Return what may enter as a snapshot lists it."""
+        return tuple(
+            Admitted(
+                artifact=artifact,
+                crossing=crossing.sequence,
+                crate_sha256=crossing.crate_sha256,
+                verdicts_sha256=crossing.verdicts_sha256,
+                outcome=self.outcomes[artifact.purl],
+            )
+            for artifact in self.admitted
+        )
 
 
 class Assessor:

@@ -45,6 +45,13 @@ class VerdictsAlteredError(TrustError):
     advice = "Inspect the crossing again: `lockgate gate inspect`."
 
 
+class SnapshotDerivationError(TrustError):
+    """A snapshot is not what the channel and the crossing under approval give."""
+
+    code = "LG-2802"
+    advice = "Somebody prepared it by hand. Ask again with `lockgate gate request`, and look who asked."
+
+
 class PredecessorError(PolicyError):
     """The channel moved since the statement was made."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lockgate.admit.assess import Assessor
-from lockgate.admit.errors import HeldBackError, PredecessorError
+from lockgate.admit.errors import HeldBackError, PredecessorError, SnapshotDerivationError
 from lockgate.admit.model import (
     CHANNELS,
     CROSSINGS,
@@ -17,6 +17,7 @@ from lockgate.admit.model import (
     crossing_key,
 )
 from lockgate.admit.parts import GateParts
+from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.approve import judge
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.core.errors import LockgateError
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 class Publisher:
     """Executes statements. The database says where a channel points; its file is what serves."""
 
-    def __init__(self, parts: GateParts, assessor: Assessor) -> None:
-        """Use the gate's parts and its reading of the records."""
+    def __init__(self, parts: GateParts, assessor: Assessor, maker: SnapshotMaker) -> None:
+        """Use the gate's parts, its reading of the records and its way to make snapshots."""
         self._p = parts
         self._assessor = assessor
+        self._maker = maker
 
     def execute(self, envelope: bytes) -> Statement:
         """Carry out a statement that enough approvers signed; see `Gate.execute`."""
@@ -123,6 +125,8 @@ class Publisher:
             self._demand_published_before(statement)
         snapshot, data = self._snapshot(statement.snapshot_sha256)
         self._judge_again(snapshot)
+        if statement.operation is Operation.PUBLISH:
+            self._derive_again(statement, crossing, snapshot)
         self._admit_bytes(snapshot, data)
         pointer = ChannelPointer(
             version=statement.channel_version,
@@ -182,6 +186,21 @@ class Publisher:
                 if allowed.get(item.artifact.purl) != item.artifact:
                     what = f"{item.artifact.purl} may not be admitted under today's policy."
                     raise HeldBackError(what, purl=item.artifact.purl)
+
+    def _derive_again(self, statement: Statement, crossing: Crossing, signed: Snapshot) -> None:
+        """Make the snapshot anew, every page included, and demand that it is the one that was signed.
+
+        The approvers sign a digest that they cannot look into: what stands behind it must follow
+        from the channel as it is and from the crossing that the statement names.
+        """
+        offered = {a.artifact.purl: a for a in self._assessor.assess(crossing).fresh(crossing)}
+        mine = [a.artifact.purl for a in signed.admitted if a.crossing == crossing.sequence]
+        fresh = tuple(offered[purl] for purl in mine if purl in offered)
+        served = self._assessor.served(statement.channel)
+        derived = self._maker.make(self._p.site.lane, served, fresh, signed.created)
+        if not fresh or digest_of(derived) != statement.snapshot_sha256:
+            what = f"The snapshot is not what crossing {crossing.sequence} adds to {statement.channel!r}."
+            raise SnapshotDerivationError(what)
 
     def _commit(self, statement: Statement, crossing: Crossing, pointer: ChannelPointer) -> None:
         done = msgspec.structs.replace(crossing, state=CrossingState.PUBLISHED, finished=pointer.published)

@@ -19,7 +19,7 @@ from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.approve import request
 from lockgate.core.errors import LockgateError
 from lockgate.core.sequence import FINAL, CrossingState
-from lockgate.core.snapshot import Admitted, Snapshot
+from lockgate.core.snapshot import Snapshot
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
 from lockgate.core.wire import decode, digest_of, encode, whole_second
 from lockgate.store.errors import RecordExistsError
@@ -39,7 +39,7 @@ class Gate(Assessor):
         """Use the parts; nothing happens yet."""
         super().__init__(parts)
         self._snapshots = SnapshotMaker(parts.quarantine, parts.blobs, parts.pages)
-        self._publisher = Publisher(parts, self)
+        self._publisher = Publisher(parts, self, self._snapshots)
 
     @contextmanager
     def _recorded(self, action: str, **facts: object) -> "Iterator[None]":
@@ -131,16 +131,7 @@ class Gate(Assessor):
             what = f"Nothing of crossing {sequence} may be admitted."
             raise NothingToAdmitError(what)
         with self._recorded("request", crossing=sequence, channel=channel, requester=requester.person):
-            fresh = tuple(
-                Admitted(
-                    artifact=artifact,
-                    crossing=sequence,
-                    crate_sha256=crossing.crate_sha256,
-                    verdicts_sha256=crossing.verdicts_sha256,
-                    outcome=assessment.outcomes[artifact.purl],
-                )
-                for artifact in assessment.admitted
-            )
+            fresh = assessment.fresh(crossing)
             snapshot = self._snapshots.make(self._p.site.lane, self.served(channel), fresh, self._p.clock())
             statement = self._statement(Operation.PUBLISH, crossing, channel, requester, digest_of(snapshot))
             return self._ask(statement, crossing, requester)
