@@ -313,12 +313,7 @@ def test_a_snapshot_prepared_by_hand_is_refused_though_approvers_signed_it(
         "page": {"generated": (msgspec.structs.replace(snapshot.generated[0], sha256=first.crate_sha256),)},
         "outcome": {"admitted": (msgspec.structs.replace(first, outcome="opaque"), *snapshot.admitted[1:])},
         "lane": {"lane": "other"},
-        "stranger": {
-            "admitted": (
-                *snapshot.admitted,
-                *world.gate.assess(world.gate.crossing(2)).fresh(world.gate.crossing(2)),
-            )
-        },
+        "stranger": {"admitted": (*snapshot.admitted, *strangers)},
     }[forgery]
     digest = world.quarantine.put_bytes(encode(msgspec.structs.replace(snapshot, **forged)))
     changed = msgspec.structs.replace(statement, snapshot_sha256=digest)
