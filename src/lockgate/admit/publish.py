@@ -109,6 +109,8 @@ class Publisher:
         return True
 
     def _carry_out(self, statement: Statement, envelope: bytes) -> None:
+        if statement.operation is Operation.RESTORE:
+            raise StatementChangedError("A restore is carried out by `lockgate restore`, not by the gate.")
         if statement.policy_sha256 != digest_of(self._p.policy):
             raise StatementChangedError("The policy changed after the request.")
         crossing = self._assessor.crossing(statement.crossing)

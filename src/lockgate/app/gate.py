@@ -9,11 +9,12 @@ from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ToIn
 from lockgate.app.approve import evidence_beside
 from lockgate.app.audit import named_size, write_evidence
 from lockgate.app.files import read_named, write_named
+from lockgate.app.holds import demand_usable
 from lockgate.app.serving import channel_file
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, signer_from, site_root, utc_now
-from lockgate.approve import combine
+from lockgate.approve import combine, read_statement
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.core.snapshot import Admitted
@@ -134,4 +135,6 @@ def write_request(side: Side, name: str, envelope: bytes, out: Path | None) -> P
 
 def execute(side: Side, files: Sequence[Path]) -> Statement:
     """Carry out a statement that several approvers signed apart."""
-    return open_gate(side).execute(combine([read_named(file) for file in files]))
+    envelope = combine([read_named(file) for file in files])
+    demand_usable(records_of(side), read_statement(envelope))
+    return open_gate(side).execute(envelope)

@@ -20,6 +20,8 @@ from lockgate.core.wire import decode
 from lockgate.store.ports import BlobStore
 from lockgate.trust.errors import EnvelopeError
 
+_SERVED = frozenset({Operation.PUBLISH, Operation.ROLLBACK})
+
 SNAPSHOT_LIMIT = 1 << 28
 """Longest snapshot document that is read, in bytes."""
 
@@ -99,7 +101,7 @@ class ChannelReader:
         need = (self._site.policy or Policy()).approvers
         # Expiry stops admission, never serving: signatures are judged at the time they were asked for.
         statement, approvers = judge(envelope, self._site, claimed.created, need=need)
-        if statement.channel != self._channel or statement.operation is Operation.REJECT:
+        if statement.channel != self._channel or statement.operation not in _SERVED:
             what = f"The statement is about {statement.operation} on {statement.channel!r}."
             raise EnvelopeError(what)
         if statement.channel_version < self._floor():

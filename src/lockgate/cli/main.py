@@ -31,6 +31,8 @@ COMMANDS = {
     "tuf-client": ("lockgate.cli.tuf_client", "Read a repository of The Update Framework."),
     "inspect": ("lockgate.cli.inspect", "Inspect any file in the sandbox."),
     "isolate": ("lockgate.cli.isolate", "Make an isolated namespace and prove what leaves it."),
+    "backup": ("lockgate.cli.backup", "Copy records, log, channels and trust, under a signed manifest."),
+    "restore": ("lockgate.cli.restore", "Restore a backup, with two approvals; nothing goes back in time."),
     "config": ("lockgate.cli.config", "Show and explain the configuration."),
     "doctor": ("lockgate.cli.doctor", "Check what this machine has and lacks."),
 }

@@ -23,6 +23,7 @@ class Operation(StrEnum):
     PUBLISH = "publish"
     REJECT = "reject"
     ROLLBACK = "rollback"
+    RESTORE = "restore"
 
 
 class OwnRequestError(PolicyError):
@@ -47,7 +48,11 @@ class StatementExpiredError(PolicyError):
 
 
 class Statement(Document, frozen=True):
-    """Exactly what is signed (design: crossing, "Approval"). Any change voids the approvals."""
+    """Exactly what is signed (design: crossing, "Approval"). Any change voids the approvals.
+
+    A restore names the backup's manifest in `snapshot_sha256`, the plan that says what was lost and
+    what the floor is in `previous_sha256`, and the last crossing in `crossing` and `crate_sha256`.
+    """
 
     format: str
     lane: str

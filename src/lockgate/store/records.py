@@ -5,6 +5,7 @@ on the table, taken before the transaction's snapshot is. So a block never has t
 only the beginning is tried again.
 """
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,6 +119,7 @@ class SqlRecords(Records):
 
         """
         self._engine = _engine(url, password_file)
+        weakref.finalize(self, self._engine.dispose)  # for who forgets to close
         try:
             with _making(self._engine) as connection:
                 prepare(connection)
