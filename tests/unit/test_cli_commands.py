@@ -60,7 +60,8 @@ def published(made: Path) -> dict[str, Any]:
     )
     for n in (1, 2):
         key = ("--key", made / f"lane/people/approver-{n}", "--out", made / f"approved-{n}.json")
-        said[f"approve-{n}"] = lockgate("approve", said["request"]["request"], *key, *root)
+        state = ("--state", made / "state")
+        said[f"approve-{n}"] = lockgate("approve", said["request"]["request"], *key, *root, *state)
     said["publish"] = lockgate("gate", "publish", made / "approved-1.json", made / "approved-2.json", *high)
     return said
 
@@ -71,6 +72,8 @@ def lane(made: Path, published: dict[str, Any], tmp_path: Path, monkeypatch: pyt
     assert published["publish"]["operation"] == "publish"
     shutil.copytree(made, tmp_path / "copy", symlinks=True)
     monkeypatch.chdir(tmp_path / "copy")
+    # Each copy of the log goes on by itself: what one approver's device saw is not another's.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path / "copy" / "lane"
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.app.files import read_named, write_named
+from lockgate.app.keys import KeyPlace
 from lockgate.app.trust import signer_from, utc_now
 from lockgate.approve import approve, read_statement
 from lockgate.audit import Seen, named_checkpoint, read_evidence, watch
@@ -55,9 +56,7 @@ class Device:
     state: Path | None = None
 
 
-def sign_as_approver(
-    request: bytes, evidence: Path, key_folder: Path, device: Device, target: Path
-) -> Signed:
+def sign_as_approver(request: bytes, evidence: Path, key: KeyPlace, device: Device, target: Path) -> Signed:
     """Sign a request with an approver's key and write it; return who signed.
 
     The signature leaves this function only after the checkpoint that the evidence shows is
@@ -66,13 +65,15 @@ def sign_as_approver(
     Args:
         request: The statement's envelope.
         evidence: What the log showed beside it.
-        key_folder: Holds ``approver.pem`` and ``approver.pass``.
+        key: A folder with ``approver.pem`` and ``approver.pass`` or with ``approver.uri``, or a key
+            in a token.
         device: What this machine trusts and remembers.
         target: The file to write.
 
     Raises:
         PinMismatchError: Another site root.
         OwnRequestError, UnknownKeyError, KeyPurposeError, KeyExpiredError: May not approve this.
+        TokenError, TokenFailedError: The token is not there, does not open, or failed.
         ProofError, OutdatedProofError, ForkedLogError, TruncatedLogError: The log does not show
             that it only grew since this machine saw it last.
 
@@ -80,7 +81,7 @@ def sign_as_approver(
     now = utc_now()
     statement = read_statement(request)
     site = load_site_root(device.site_root, device.pin, statement.lane, now)
-    signer = signer_from(key_folder, Purpose.APPROVER, site)
+    signer = signer_from(key, Purpose.APPROVER, site)
     signed = approve(request, signer, site, now)
     named = named_checkpoint(statement.log_checkpoint, f"lockgate/{site.lane}/high")
     shown = read_evidence(read_named(evidence, limit=EVIDENCE_LIMIT))

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from lockgate.app.collect import current_lock
+from lockgate.app.keys import holds_key
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, signer_from, site_root, supply_root, supply_root_versions, utc_now
@@ -17,9 +18,7 @@ from lockgate.trust.tuf import TufSigners
 
 def _sealer(side: Side) -> Sealer:
     supply = supply_root(side)[1]
-    keys = {
-        p: signer_from(side.home.keys, p, supply) for p in Purpose if (side.home.keys / f"{p}.pem").is_file()
-    }
+    keys = {p: signer_from(side.home.keys, p, supply) for p in Purpose if holds_key(side.home.keys, p)}
     return Sealer(
         SealerParts(
             lane=side.lane,

@@ -3,13 +3,14 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lockgate.app.keys import KeyPlace, opening_key, signing_key
 from lockgate.app.settings import Side
 from lockgate.app.stores import audit_records_of
 from lockgate.audit import AuditLog
 from lockgate.core.errors import TrustError
 from lockgate.core.roots import Purpose, Root
-from lockgate.trust.errors import KeyFileError, RootFileError
-from lockgate.trust.keys import RecipientKey, Signer, load_recipient_key, load_signer
+from lockgate.trust.errors import RootFileError
+from lockgate.trust.keys import RecipientKey, Signer
 from lockgate.trust.roots import advance_supply_root, load_site_root, load_supply_root, read_supply_root
 
 
@@ -66,25 +67,16 @@ def supply_root(side: Side) -> tuple[bytes, Root]:
     return data, _demand_assurance(side, root)
 
 
-def _passphrase(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / f"{name}.pass").read_bytes().strip()
-    except OSError as error:
-        what = f"The passphrase file {folder / name}.pass cannot be read: {error.strerror}."
-        raise KeyFileError(what) from error
-
-
-def signer_from(folder: Path, purpose: Purpose, root: Root) -> Signer:
-    """Return the key for a purpose in a folder; its passphrase lies beside it (``.pass``)."""
-    signer = load_signer(folder / f"{purpose}.pem", _passphrase(folder, purpose), purpose, "")
+def signer_from(place: KeyPlace, purpose: Purpose, root: Root) -> Signer:
+    """Return the key for a purpose at a place, with the person that the root names for it."""
+    signer = signing_key(place, purpose)
     person = root.keys[signer.keyid].person if signer.keyid in root.keys else "unknown"
     return Signer(purpose, person, signer.raw)
 
 
 def recipient_key(side: Side) -> RecipientKey:
     """Return the key that crates are opened with on this side."""
-    folder = side.home.keys
-    return load_recipient_key(folder / "recipient.pem", _passphrase(folder, "recipient"), "gate")
+    return opening_key(side.home.keys, "gate")
 
 
 def log_origin(side: Side) -> str:

@@ -1,5 +1,6 @@
 """``lockgate approve``: an approver shows a statement to themselves and signs it, with their own key."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,17 @@ from lockgate.cli.shared import JsonOption, emit
 app = typer.Typer(help="Show and sign a statement with an approver's key.")
 
 
+def _ask_pin() -> str:
+    """Ask a person for the token's PIN without showing it."""
+    return str(typer.prompt("PIN of the token", hide_input=True, err=True))
+
+
 @app.command()
 def approve(
     statement: Annotated[Path, typer.Argument(help="The request, as `lockgate gate request` wrote it.")],
-    key: Annotated[Path, typer.Option(help="Folder with approver.pem and approver.pass.")],
+    key: Annotated[
+        str, typer.Option(help="Folder with approver.pem and approver.pass, or a pkcs11: address (RFC 7512).")
+    ],
     site_root: Annotated[Path, typer.Option(help="The site root (trust/site.dsse.json).")],
     pin: Annotated[str, typer.Option(help="The site root's pin, from your own notes.")],
     out: Annotated[
@@ -28,6 +36,10 @@ def approve(
         Path | None,
         typer.Option(help="Folder that remembers the last checkpoint seen (default: XDG state)."),
     ] = None,
+    token_pin_file: Annotated[
+        Path | None,
+        typer.Option(help="File with the token's PIN (default: the address's pin-source, else asked)."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -35,6 +47,7 @@ def approve(
 
     Works on any machine that holds the key; nothing of the gate is needed. The machine remembers
     the last checkpoint of the log that it saw, and signs only with a proof that the log grew since.
+    A key may be in a token; its PIN comes from a file or is asked for, never from the command line.
 
     Example: lockgate approve request-000001.json --key people/approver-1 --site-root site.dsse.json --pin 3f…
     """
@@ -42,6 +55,7 @@ def approve(
 
     from lockgate.app.approve import Device, evidence_beside, sign_as_approver
     from lockgate.app.files import read_named
+    from lockgate.app.keys import key_place
     from lockgate.approve import read_statement
 
     request = read_named(statement)
@@ -53,9 +67,10 @@ def approve(
         Console().print(table)
     if not yes and not typer.confirm("Sign exactly this?"):
         raise typer.Exit(1)
-    target = out or statement.with_suffix(f".{key.name}.json")
+    place = key_place(key, token_pin_file, _ask_pin if sys.stdin.isatty() else None)
+    target = out or statement.with_suffix(f".{place.name}.json")
     device = Device(read_named(site_root), pin, state)
-    done = sign_as_approver(request, log or evidence_beside(statement), key, device, target)
+    done = sign_as_approver(request, log or evidence_beside(statement), place, device, target)
     value = {"signed": target, "person": done.person, "log_seen": done.seen}
 
     def render(console: Console) -> None:
