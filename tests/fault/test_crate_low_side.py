@@ -113,8 +113,10 @@ class Unchecked(PayloadSource):
 
 def test_a_file_with_other_bytes_than_promised(lane: Lane, rogue: Rogue, tmp_path: Path) -> None:
     rogue("PayloadSource", Unchecked)
+    held = lane.quarantine.put_bytes(FILES["files/a"])  # of an earlier crossing
     error = refuse(lane, lane.seal(tmp_path / "outbox", FILES), tmp_path, e.TargetMismatchError)
     assert error.where["path"] == "files/b"
+    assert dict(lane.quarantine.digests()) == {held: len(FILES["files/a"])}, "nothing new stays"
 
 
 def test_a_payload_that_brings_other_bytes_under_an_honest_lock(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.core.digests import sha256
-from lockgate.store import FileBlobs, copying
+from lockgate.core.digests import BadDigestError, sha256
+from lockgate.store import FileBlobs, MemoryBlobs, copying
 from lockgate.store.errors import BlobMismatchError, BlobTooLargeError
 
 DATA = hashlib.shake_256(b"a content of many pieces").digest(10_007)
@@ -75,3 +75,14 @@ def test_memory_does_not_grow_with_the_content(tmp_path: Path, monkeypatch: pyte
     FileBlobs(tmp_path).put_stream(io.BytesIO(DATA))
     assert made
     assert len(made) <= copying.BUFFERS
+
+
+@pytest.mark.parametrize("kind", ["files", "memory"])
+def test_what_was_discarded_is_gone_and_nothing_else(tmp_path: Path, kind: str) -> None:
+    blobs = FileBlobs(tmp_path) if kind == "files" else MemoryBlobs()
+    kept, gone = blobs.put_bytes(b"kept"), blobs.put_bytes(b"gone")
+    blobs.discard(gone)
+    blobs.discard(gone)
+    assert dict(blobs.digests()) == {kept: 4}
+    with pytest.raises(BadDigestError):
+        blobs.discard("../kept")

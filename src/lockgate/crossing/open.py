@@ -35,7 +35,7 @@ from lockgate.crossing.verify import (
     next_entries,
 )
 from lockgate.crossing.volumes import VolumeOpening, aes_gcm
-from lockgate.store import BlobStore
+from lockgate.store.ports import DiscardingBlobs
 from lockgate.trust.keys import RecipientKey
 from lockgate.trust.roots import ROOT_LIMIT
 from lockgate.trust.tuf import Target
@@ -68,7 +68,7 @@ class OpenerParts:
     roots: SupplyRoots
     ledger: Ledger
     keys: Sequence[RecipientKey]
-    quarantine: BlobStore
+    quarantine: DiscardingBlobs
     staging: Path
     clock: Clock
     cipher: Cipher = aes_gcm
@@ -140,6 +140,7 @@ class Opener:
         told = progress or Silent()
         with alone(self._p.staging / BUSY_FILE), CrateFolder(crate) as folder:
             names = folder.names()
+            self._p.quarantine.sweep()
             authentic = self._authenticate(folder, names)
             if authentic.state is not CrossingState.RECORDED:
                 return self._held(authentic)

@@ -1,6 +1,7 @@
 """From staged plaintext to quarantine: update metadata first, then every file hashed as it is written."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, cast
@@ -14,7 +15,8 @@ from lockgate.crossing.contents import check_collection, lock_targets
 from lockgate.crossing.errors import PayloadError, TargetMismatchError, TargetSetError
 from lockgate.crossing.payload import LOCK, LOCK_ATTESTATION, META, SBOM, TUF, Entry, PayloadReader
 from lockgate.store import BlobStore
-from lockgate.store.errors import BlobMismatchError, BlobTooLargeError
+from lockgate.store.errors import BlobMismatchError, BlobTooLargeError, StoreIoError
+from lockgate.store.ports import DiscardingBlobs
 from lockgate.trust.errors import WrongLaneError
 from lockgate.trust.tuf import Target, settle
 
@@ -51,11 +53,12 @@ class Quarantined:
 
 
 def quarantine(
-    payload: PayloadReader, blobs: BlobStore, authority: Authority, progress: Progress
+    payload: PayloadReader, blobs: DiscardingBlobs, authority: Authority, progress: Progress
 ) -> Quarantined:
     """Write a payload's files to quarantine, each hashed against the verified metadata.
 
-    The documents come first and are judged before any file of the lock is written.
+    The documents come first and are judged before any file of the lock is written. When the payload
+    is refused, quarantine holds what it held before.
 
     Raises:
         PayloadError: The payload is not what the format says.
@@ -64,6 +67,20 @@ def quarantine(
         TargetMismatchError: A file does not hash to what the metadata says.
 
     """
+    fresh: list[str] = []
+    try:
+        return _quarantine(payload, blobs, authority, progress, fresh)
+    except LockgateError:
+        for digest in fresh:
+            with suppress(StoreIoError):  # what stays is not served, and must not hide the error
+                blobs.discard(digest)
+        raise
+
+
+def _quarantine(
+    payload: PayloadReader, blobs: BlobStore, authority: Authority, progress: Progress, fresh: list[str]
+) -> Quarantined:
+    """See `quarantine`; `fresh` gets the digests that quarantine did not hold before."""
     entries = payload.index()
     files = _update_metadata(payload, [entry for entry in entries if entry.kind == "tuf"])
     settled = settle(authority.root_bytes, files, authority.trusted, authority.at)
@@ -73,11 +90,11 @@ def quarantine(
         raise TargetSetError("The payload brings other files than the update metadata names.")
     documents = [entry for entry in rest if entry.path.startswith(META)]
     progress.start("quarantine", sum(entry.size for entry in rest))
-    _put(payload, documents, blobs, progress)
+    _put(payload, documents, blobs, progress, fresh)
     lock = judge_documents(blobs, targets, authority)
     if lock_targets(lock) != {path: t for path, t in targets.items() if not path.startswith(META)}:
         raise TargetSetError("The lock names other files than the update metadata.", path=LOCK)
-    _put(payload, rest[len(documents) :], blobs, progress)
+    _put(payload, rest[len(documents) :], blobs, progress, fresh)
     progress.finish()
     return Quarantined(targets, lock, settled.files)
 
@@ -97,14 +114,23 @@ def _small(payload: PayloadReader, entry: Entry) -> bytes:
     return payload.exactly(entry.size)
 
 
-def _put(payload: PayloadReader, entries: Sequence[Entry], blobs: BlobStore, progress: Progress) -> None:
+def _put(
+    payload: PayloadReader,
+    entries: Sequence[Entry],
+    blobs: BlobStore,
+    progress: Progress,
+    fresh: list[str],
+) -> None:
     for entry in entries:
+        held = blobs.has(entry.sha256)
         stream = cast("BinaryIO", payload.body(entry))  # it has the methods that stores use
         try:
             blobs.put_stream(stream, expected=entry.sha256, limit=entry.size)
         except (BlobMismatchError, BlobTooLargeError) as error:
             what = f"{entry.path} does not hash to what the signed metadata says."
             raise TargetMismatchError(what, path=entry.path, sha256=entry.sha256) from error
+        if not held:
+            fresh.append(entry.sha256)
         progress.advance(entry.size)
 
 

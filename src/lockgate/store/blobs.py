@@ -11,7 +11,7 @@ from typing import BinaryIO
 from lockgate.core.digests import checked
 from lockgate.store.copying import HashingCopy
 from lockgate.store.errors import BlobMissingError, StoreIoError
-from lockgate.store.ports import BLOB_LIMIT, BlobStore
+from lockgate.store.ports import BLOB_LIMIT, DiscardingBlobs
 
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _BLOB = re.compile(r"[0-9a-f]{64}")
@@ -26,7 +26,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-class FileBlobs(BlobStore):
+class FileBlobs(DiscardingBlobs):
     """A folder of blobs: ``ab/abcdef…``. Writing is atomic: a name appears whole or not at all."""
 
     def __init__(self, root: Path) -> None:
@@ -76,6 +76,14 @@ class FileBlobs(BlobStore):
     def path(self, digest: str) -> Path:
         """Return the blob's file."""
         return self._held(digest)
+
+    def discard(self, digest: str) -> None:
+        """Remove a blob."""
+        try:
+            self._name(digest).unlink(missing_ok=True)
+        except OSError as error:
+            what = f"The store could not remove a blob: {error.strerror}."
+            raise StoreIoError(what, digest=digest) from error
 
     def has(self, digest: str) -> bool:
         """Tell whether the blob is held."""

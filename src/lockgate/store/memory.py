@@ -12,10 +12,10 @@ from typing import BinaryIO
 
 from lockgate.core.digests import checked
 from lockgate.store.errors import BlobMissingError, RecordExistsError, StaleRecordError
-from lockgate.store.ports import BLOB_LIMIT, BlobStore, HashingReader, Records, Transaction, checked_key
+from lockgate.store.ports import BLOB_LIMIT, DiscardingBlobs, HashingReader, Records, Transaction, checked_key
 
 
-class MemoryBlobs(BlobStore):
+class MemoryBlobs(DiscardingBlobs):
     """Blobs in a dictionary; `path` writes a temporary file that lives as long as the store."""
 
     def __init__(self) -> None:
@@ -52,6 +52,10 @@ class MemoryBlobs(BlobStore):
         path = self._folder / digest
         path.write_bytes(data)
         return path
+
+    def discard(self, digest: str) -> None:
+        """Remove a blob."""
+        self._blobs.pop(checked(digest), None)
 
     def has(self, digest: str) -> bool:
         """Tell whether the blob is held."""

@@ -165,6 +165,19 @@ class BlobStore(ABC):
         return data
 
 
+class DiscardingBlobs(BlobStore):
+    """A store of which blobs can be taken back: one that nobody serves from, like quarantine."""
+
+    @abstractmethod
+    def discard(self, digest: str) -> None:
+        """Remove a blob; absent ones are no fault.
+
+        Raises:
+            StoreIoError: The disk refused.
+
+        """
+
+
 class Transaction(ABC):
     """Reads and writes that take effect together or not at all."""
 
