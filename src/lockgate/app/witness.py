@@ -14,7 +14,7 @@ from aiohttp import web
 
 from lockgate.app.audit import bring_back, witness_request
 from lockgate.app.settings import Side
-from lockgate.app.trust import signer_from, utc_now
+from lockgate.app.trust import audit_log, signer_from, utc_now
 from lockgate.audit import Checkpoint, Seen, Witness, WitnessRequest, parse_request
 from lockgate.audit.errors import (
     FirstCheckpointError,
@@ -159,13 +159,17 @@ def submit(side: Side, address: str) -> tuple[Checkpoint, list[str]]:
     Raises:
         WitnessUnreachableError: No answer, or not one of a witness.
         WitnessRefusedError: It refused.
+        TruncatedLogError: It saw more leaves than the log has.
         CosignatureError: Its line is no valid cosignature.
 
     """
     request = witness_request(side)
     status, said = _ask(address, request.text)
     if status == _CONFLICT and said.strip().isdigit() and len(said) < len(str(1 << 63)):
-        seen = int(said)
+        seen, size = int(said), audit_log(side).size()
+        if seen > size:
+            what = f"The witness says that it saw {seen} leaves of this log, which has {size}."
+            raise TruncatedLogError(what, seen=seen, found=size)
         if seen != request.old:
             request = witness_request(side, seen)
             status, said = _ask(address, request.text)
