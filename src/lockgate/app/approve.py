@@ -32,10 +32,13 @@ class Signed:
     seen: int | None
 
 
-def default_state() -> Path:
-    """Return where this machine remembers checkpoints (XDG Base Directory Specification)."""
+def default_state(pin: str) -> Path:
+    """Return where this machine remembers checkpoints (XDG Base Directory Specification).
+
+    Each site root has a memory of its own: two sites may call their lanes the same.
+    """
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(state) / "lockgate" / "seen"
+    return Path(state) / "lockgate" / "seen" / pin[:32]
 
 
 def evidence_beside(request: Path) -> Path:
@@ -85,6 +88,6 @@ def sign_as_approver(request: bytes, evidence: Path, key: KeyPlace, device: Devi
     signed = approve(request, signer, site, now)
     named = named_checkpoint(statement.log_checkpoint, f"lockgate/{site.lane}/high")
     shown = read_evidence(read_named(evidence, limit=EVIDENCE_LIMIT))
-    seen = watch(Seen(device.state or default_state()), shown, named, site, now)
+    seen = watch(Seen(device.state or default_state(device.pin)), shown, named, site, now)
     write_named(target, signed)
     return Signed(signer.person, seen)
