@@ -6,9 +6,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
+KIT_KEY ?= dist/kit-key/kit.pem
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help env env-dev system demo demo-clean ask test test-all test-offline lint format bench fuzz docs clean
+.PHONY: help env env-dev system demo demo-clean ask test test-all test-offline lint format bench fuzz docs kit clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -68,6 +69,9 @@ fuzz: env-dev ## Search for inputs that break a parser (bounded)
 
 docs: env-dev ## Check the documents: links and commands
 	@$(BIN)/pytest -q tests/unit/test_docs.py
+
+kit: env system ## Build the signed offline kit of the checked-out commit: make kit KIT_KEY=…
+	@$(BIN)/python scripts/kit/make_kit.py --key $(KIT_KEY) --make-key $(KIT)
 
 clean: demo-clean ## Remove everything that was made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
