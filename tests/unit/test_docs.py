@@ -275,7 +275,8 @@ REGISTRIES = [
         *(("debian", "org"), ("ubuntu", "com"), ("ollama", "ai"), ("anaconda", "org"), ("crates", "io")),
     )
 ]
-MACHINE = re.compile(r"(?<![\w./$}\-])/(?:work|root|home|Users|opt|mnt|srv)/[\w.\-]+")
+# /opt/lockgate is where the product installs itself (FHS, "/opt"), no place of one machine.
+MACHINE = re.compile(r"(?<![\w./$}\-])/(?!opt/lockgate\b)(?:work|root|home|Users|opt|mnt|srv)/[\w.\-]+")
 
 
 def tracked() -> list[Path]:
