@@ -78,6 +78,12 @@ class Watched:
         return int(self.page.evaluate(script))
 
 
+def follow(page: Page, name: str) -> None:
+    """Follow a link and wait for the whole page: without its style sheet it has another width."""
+    with page.expect_navigation(wait_until="load"):
+        page.get_by_role("link", name=name, exact=True).click()
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_console_renders_without_a_complaint(
@@ -91,8 +97,8 @@ def test_the_console_renders_without_a_complaint(
     assert watched.wider_than_screen() == 0
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == {"light": "rgb(250, 249, 245)", "dark": "rgb(17, 24, 27)"}[scheme]
-    page.get_by_role("link", name="2", exact=True).click()
-    page.get_by_role("link", name="opaque 1").click()
+    follow(page, "2")
+    follow(page, "opaque 1")
     assert page.get_by_role("table", name="1 file with the outcome opaque").is_visible()
     assert watched.wider_than_screen() == 0
     assert watched.trouble == []
