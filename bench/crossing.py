@@ -95,6 +95,12 @@ def peak_mb() -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
 
 
+def available() -> int:
+    """Return how many bytes of memory can be used without swapping (proc_meminfo(5))."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024
+
+
 def row(what: str, size: int, rounds: list[Round], *, peak: bool = False) -> Row:
     """Return the least disturbed round as a row."""
     best = min(rounds, key=lambda r: r.wall)
@@ -353,6 +359,8 @@ def main() -> None:
     parser.add_argument("--disk", type=Path, default=Path.cwd(), help="a folder on a disk")
     options = parser.parse_args()
     size, rounds = (GIB // 2, 3) if options.quick else (4 * GIB, 3)
+    if available() < 5 * size:  # content, crate, staging and quarantine lie in memory at once
+        sys.exit(f"This needs {5 * size // MIB} MiB of free memory; try --quick.")
     found = run(size, rounds, options.memory, options.disk)
     if options.json:
         print(json.dumps(found))
