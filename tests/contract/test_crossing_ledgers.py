@@ -5,18 +5,22 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from crossing_lane import NOW
+from lockgate.core.receipt import Ending, Receipt
 from lockgate.core.sequence import CrossingState, LedgerEntry
 from lockgate.crossing import (
     FileSupplyRoots,
     MemorySupplyRoots,
     RecordLedger,
     RecordSealLedger,
+    Sent,
+    Standing,
     SupplyRoots,
     mark,
 )
-from lockgate.crossing.errors import CrossingStateError
+from lockgate.crossing.errors import CrossingStateError, ReceiptConflictError, ReceiptReplayedError
 from lockgate.crossing.ports import Held, Recorded, Slot
 from lockgate.store import MemoryRecords, Records, open_records
 from lockgate.store.errors import RecordExistsError
@@ -140,6 +144,76 @@ def test_void_numbers_are_listed_until_a_crate_follows(records: Records) -> None
     assert ledger.begin().void == {"1": ONE, "2": TWO}
     ledger.finish(3, ONE, TUF)
     assert ledger.peek() == Slot(sequence=4, previous_sha256=ONE, void={})
+
+
+def receipt(crossing: int, digest: str, ending: Ending = Ending.PUBLISHED, log: int = 0) -> Receipt:
+    snapshot = "5" * 64 if ending is Ending.PUBLISHED else "0" * 64
+    root = "a" * 64 if log else "0" * 64
+    return Receipt(
+        lane="test",
+        crossing=crossing,
+        crate_sha256=digest,
+        ending=ending,
+        snapshot_sha256=snapshot,
+        log_size=log,
+        log_root=root,
+    )
+
+
+def sealed(records: Records, *digests: str) -> RecordSealLedger:
+    ledger = RecordSealLedger(records)
+    for number, digest in enumerate(digests, 1):
+        ledger.begin()
+        ledger.finish(number, digest, TUF)
+    return ledger
+
+
+def test_a_receipt_settles_a_crossing_for_good(records: Records) -> None:
+    ledger = sealed(records, ONE, TWO)
+    ledger.begin()
+    waiting = {n: Sent(sequence=n, crate_sha256=d) for n, d in ((1, ONE), (2, TWO))}
+    assert ledger.sent() == waiting
+    told = ledger.acknowledge(receipt(2, TWO))
+    assert (told.standing, told.snapshot_sha256) == (Standing.ACKNOWLEDGED, "5" * 64)
+    assert ledger.sent() == {1: waiting[1], 2: told}
+    with pytest.raises(ReceiptReplayedError):
+        ledger.acknowledge(receipt(2, TWO))
+    for other in (Ending.REJECTED, Ending.INCOMPLETE, Ending.VOID):
+        with pytest.raises(ReceiptConflictError):
+            ledger.acknowledge(receipt(2, TWO, other))
+    assert ledger.acknowledge(receipt(1, ONE, Ending.REJECTED)).standing is Standing.REJECTED
+    assert [s.standing for s in ledger.sent().values()] == [Standing.REJECTED, Standing.ACKNOWLEDGED]
+
+
+def test_a_receipt_for_what_was_not_sealed_changes_nothing(records: Records) -> None:
+    ledger = sealed(records, ONE)
+    ledger.begin()
+    for foreign in (receipt(1, TWO), receipt(2, "0" * 64), receipt(3, ONE)):
+        with pytest.raises(ReceiptConflictError):
+            ledger.acknowledge(foreign)
+    assert ledger.sent() == {1: Sent(sequence=1, crate_sha256=ONE)}
+
+
+def test_what_arrived_is_not_given_up_and_what_was_given_up_did_not_arrive(records: Records) -> None:
+    ledger = sealed(records, ONE, TWO)
+    ledger.declare_void(2)
+    for ending in (Ending.PUBLISHED, Ending.REJECTED):
+        with pytest.raises(ReceiptConflictError, match="given up"):
+            ledger.acknowledge(receipt(2, TWO, ending))
+    assert ledger.acknowledge(receipt(2, TWO, Ending.VOID)).standing is Standing.LOST
+    ledger.acknowledge(receipt(1, ONE))
+    with pytest.raises(CrossingStateError, match="acknowledged"):
+        ledger.declare_void(1)
+    assert ledger.sent()[2].void
+
+
+def test_receipts_that_show_two_logs_of_one_size_are_refused(records: Records) -> None:
+    ledger = sealed(records, ONE, TWO)
+    ledger.acknowledge(receipt(1, ONE, log=7))
+    forked = structs.replace(receipt(2, TWO, log=7), log_root="b" * 64)
+    with pytest.raises(ReceiptConflictError, match="two logs"):
+        ledger.acknowledge(forked)
+    assert ledger.acknowledge(receipt(2, TWO, log=7)).log_size == 7
 
 
 def test_roots_come_back_in_the_order_of_their_versions(roots: SupplyRoots) -> None:

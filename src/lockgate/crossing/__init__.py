@@ -11,7 +11,14 @@ from lockgate.crossing.ledger import (
 )
 from lockgate.crossing.open import Opener, OpenerParts, Received, Waiting
 from lockgate.crossing.payload import INSPECTION, LOCK, LOCK_ATTESTATION, SBOM
-from lockgate.crossing.ports import Ledger, SealLedger, SupplyRoots
+from lockgate.crossing.ports import Ledger, SealLedger, Sent, Standing, SupplyRoots
+from lockgate.crossing.receipts import (
+    judge_receipt,
+    pack_receipt,
+    read_text,
+    receipt_text,
+    sign_receipt,
+)
 from lockgate.crossing.seal import Plan, SealedCrate, Sealer, SealerParts
 
 __all__ = [
@@ -34,8 +41,15 @@ __all__ = [
     "SealedCrate",
     "Sealer",
     "SealerParts",
+    "Sent",
+    "Standing",
     "SupplyRoots",
     "Waiting",
     "attest_collection",
+    "judge_receipt",
     "mark",
+    "pack_receipt",
+    "read_text",
+    "receipt_text",
+    "sign_receipt",
 ]

@@ -157,6 +157,13 @@ class SourceChangedError(TrustError):
     advice = "The store of the low side was altered. Collect again; the unfinished crate was discarded."
 
 
+class ReceiptConflictError(TrustError):
+    """A receipt contradicts what this side sealed or learnt before."""
+
+    code = "LG-2740"
+    advice = "Two histories exist. Hold the lane and compare both ledgers by telephone before sealing again."
+
+
 class CrateExpiredError(PolicyError):
     """A crate arrived after its expiry."""
 
@@ -197,6 +204,27 @@ class CrossingStateError(PolicyError):
 
     code = "LG-3706"
     advice = "Look at the ledger; a crossing that ended does not begin again."
+
+
+class ReceiptReplayedError(PolicyError):
+    """A receipt was read before."""
+
+    code = "LG-3740"
+    advice = "Nothing changed. Ask the high side for the receipt of a newer crossing."
+
+
+class ReceiptEarlyError(PolicyError):
+    """A crossing has not ended yet, or its one receipt was made with other content."""
+
+    code = "LG-3741"
+    advice = "A crossing has one receipt, made after it was published, rejected or given up."
+
+
+class SubliminalSignatureError(PolicyError):
+    """A key's signatures are not deterministic, so that they could carry something out."""
+
+    code = "LG-3742"
+    advice = "Approve receipts with an Ed25519 key, or with a P-256 key in a file (RFC 6979)."
 
 
 class CrateLimitError(LimitError):

@@ -1,17 +1,29 @@
 """The ledgers over the record store, and supply roots in a folder."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from msgspec import structs
+
 from lockgate.core.artifact import Digest
+from lockgate.core.receipt import Ending, Receipt
 from lockgate.core.sequence import FINAL, CrossingState, LedgerEntry
 from lockgate.core.wire import Document, decode, encode, whole_second
-from lockgate.crossing.errors import CrossingStateError
+from lockgate.crossing.errors import CrossingStateError, ReceiptConflictError, ReceiptReplayedError
 from lockgate.crossing.format import NOTHING, ROOT_NAME, VOID_LIMIT, root_name
-from lockgate.crossing.ports import Held, Ledger, Recorded, SealLedger, Slot, SupplyRoots
+from lockgate.crossing.ports import (
+    Held,
+    Ledger,
+    Recorded,
+    SealLedger,
+    Sent,
+    Slot,
+    Standing,
+    SupplyRoots,
+)
 from lockgate.store import Records, Transaction
 from lockgate.store.blobs import sync_folder
 from lockgate.trust.tuf import TUF_FILES
@@ -23,6 +35,7 @@ TUF = "ledger-tuf"
 TIME = "ledger-time"
 SEALED = "seal-ledger"
 SEALED_TUF = "seal-tuf"
+LEARNT = "seal-receipt"
 _FLOOR = "floor"
 
 
@@ -194,8 +207,80 @@ class RecordSealLedger(SealLedger):
             if later:
                 what = f"Crossing {later[0].sequence} was sealed after {sequence} and is not void."
                 raise CrossingStateError(what, advice="Declare the newest crossing void first.")
+            standing = _sent(tx)[sequence].standing
+            if standing in {Standing.ACKNOWLEDGED, Standing.REJECTED}:
+                what = f"Crossing {sequence} arrived: its receipt says {standing}."
+                raise CrossingStateError(what)
             new = _SealEntry(sequence=sequence, state=_SealState.VOID, crate_sha256=entry.crate_sha256)
             tx.put(SEALED, ledger_key(sequence), encode(new))
+
+    def sent(self) -> dict[int, Sent]:
+        """Return every crossing that was sealed, by number, with what receipts said of it."""
+        with self._records.transaction() as tx:
+            return _sent(tx)
+
+    def acknowledge(self, receipt: Receipt) -> Sent:
+        """Record a verified receipt; what was learnt never changes again."""
+        with self._records.transaction() as tx:
+            sent = _sent(tx)
+            known = sent.get(receipt.crossing)
+            if known is None or known.crate_sha256 != receipt.crate_sha256:
+                what = f"The receipt names a crate {receipt.crossing} that this side did not seal."
+                raise ReceiptConflictError(what, crate=receipt.crate_sha256)
+            told = Sent(
+                sequence=receipt.crossing,
+                crate_sha256=receipt.crate_sha256,
+                standing=_STANDINGS[receipt.ending],
+                void=known.void,
+                snapshot_sha256=receipt.snapshot_sha256,
+                log_size=receipt.log_size,
+                log_root=receipt.log_root,
+            )
+            if told == known:
+                what = f"The receipt of crossing {receipt.crossing} was read before."
+                raise ReceiptReplayedError(what)
+            if known.standing is not Standing.UNACKNOWLEDGED:
+                what = f"Crossing {receipt.crossing} is {known.standing}; the receipt says otherwise."
+                raise ReceiptConflictError(what, offered=told.standing)
+            if known.void and told.standing is not Standing.LOST:
+                what = (
+                    f"Crossing {receipt.crossing} was given up here, and the other side {told.standing} it."
+                )
+                raise ReceiptConflictError(what)
+            _demand_one_log(told, sent.values())
+            tx.insert(LEARNT, ledger_key(receipt.crossing), encode(told))
+        return told
+
+
+_STANDINGS = {
+    Ending.PUBLISHED: Standing.ACKNOWLEDGED,
+    Ending.REJECTED: Standing.REJECTED,
+    Ending.INCOMPLETE: Standing.LOST,
+    Ending.VOID: Standing.LOST,
+}
+
+
+def _sent(tx: Transaction) -> dict[int, Sent]:
+    told = [decode(Sent, value, name="receipt on record") for _, value in tx.scan(LEARNT)]
+    by_number = {each.sequence: each for each in told}
+    sealed = [e for e in _seal_entries(tx).values() if e.state is not _SealState.RESERVED]
+    found: dict[int, Sent] = {}
+    for entry in sorted(sealed, key=lambda e: e.sequence):
+        known = by_number.get(entry.sequence)
+        if known is None:
+            known = Sent(sequence=entry.sequence, crate_sha256=entry.crate_sha256)
+        found[entry.sequence] = structs.replace(known, void=entry.state is _SealState.VOID)
+    return found
+
+
+def _demand_one_log(told: Sent, others: Iterable[Sent]) -> None:
+    """Refuse a checkpoint that has another root than one of the same size: the log was forked."""
+    for other in others:
+        if told.log_size and other.log_size == told.log_size and other.log_root != told.log_root:
+            what = (
+                f"The receipts of crossings {other.sequence} and {told.sequence} show two logs of one size."
+            )
+            raise ReceiptConflictError(what, size=told.log_size)
 
 
 def _seal_entries(tx: Transaction) -> dict[int, _SealEntry]:

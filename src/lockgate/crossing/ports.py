@@ -3,9 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from lockgate.core.artifact import Digest
+from lockgate.core.receipt import Receipt
 from lockgate.core.sequence import LedgerEntry
 from lockgate.core.wire import Document
 
@@ -30,6 +32,31 @@ class Slot(Document, frozen=True):
     sequence: int
     previous_sha256: Digest
     void: dict[str, Digest]
+
+
+class Standing(StrEnum):
+    """What the low side knows of a crossing that it sealed. All but the first are final."""
+
+    UNACKNOWLEDGED = "unacknowledged"
+    ACKNOWLEDGED = "acknowledged"
+    REJECTED = "rejected"
+    LOST = "lost"
+
+
+class Sent(Document, frozen=True):
+    """A crossing that was sealed, and what a receipt said of it.
+
+    `void` says that this side gave it up itself. `snapshot_sha256` is what the high side published
+    with it, zeros before that; the log's size and root are zeros where the receipt shows none.
+    """
+
+    sequence: int
+    crate_sha256: Digest
+    standing: Standing = Standing.UNACKNOWLEDGED
+    void: bool = False
+    snapshot_sha256: Digest = "0" * 64
+    log_size: int = 0
+    log_root: Digest = "0" * 64
 
 
 class SealLedger(ABC):
@@ -69,7 +96,23 @@ class SealLedger(ABC):
         """Give up a crate that was sealed and never arrived; later crates list it as void.
 
         Raises:
-            CrossingStateError: It was not sealed, or a crate after it was sealed and not given up.
+            CrossingStateError: It was not sealed, a crate after it was sealed and not given up, or a
+                receipt says that it arrived.
+
+        """
+
+    @abstractmethod
+    def sent(self) -> dict[int, Sent]:
+        """Return every crossing that was sealed, by number, with what receipts said of it."""
+
+    @abstractmethod
+    def acknowledge(self, receipt: Receipt) -> Sent:
+        """Record a receipt whose signatures were verified; what was learnt never changes again.
+
+        Raises:
+            ReceiptReplayedError: This receipt was read before.
+            ReceiptConflictError: It names a crossing that was not sealed or another crate, contradicts
+                an earlier receipt of the crossing, or shows a log that contradicts an earlier one.
 
         """
 

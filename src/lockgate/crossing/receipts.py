@@ -1,0 +1,149 @@
+"""Signing and judging receipts: fixed length, deterministic signatures, as many persons as the policy says.
+
+A signed receipt is its body and, for each approver in the order of key ids, the key id (32 bytes) and
+a signature of 64 bytes: Ed25519 (RFC 8032), or ECDSA P-256 with the nonce of RFC 6979, as ``r ‖ s``.
+It travels as one line of text that fits the alphanumeric mode of a QR picture (ISO/IEC 18004).
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from securesystemslib.signer import CryptoSigner
+
+from lockgate.core.policy import Policy
+from lockgate.core.receipt import BODY_SIZE, RECEIPT_TYPE, Receipt, ReceiptFormError, read_body
+from lockgate.core.roots import PublicKey, Purpose, Root, ThresholdError
+from lockgate.crossing.errors import SubliminalSignatureError
+from lockgate.trust.dsse import pae
+from lockgate.trust.errors import SignatureError, WrongLaneError
+from lockgate.trust.keys import Signer, verifies
+
+PREFIX = "LGR1."
+"""What a receipt's line of text begins with."""
+
+KEYID_SIZE = 32
+SIGNATURE_SIZE = 64
+_HALF = 32
+_ENTRY = KEYID_SIZE + SIGNATURE_SIZE
+TEXT_LIMIT = 4096
+"""Longest line of text that is read, in characters."""
+
+
+def sign_receipt(body: bytes, signer: Signer) -> bytes:
+    """Return an approver's signature over a receipt, 64 bytes that hold nothing but the signature.
+
+    Raises:
+        SubliminalSignatureError: The key's holder or token chooses something in its signatures: the
+            same message is signed twice and has to give the same bytes.
+
+    """
+    message = pae(RECEIPT_TYPE, body)
+    first, second = _signature(signer, message), _signature(signer, message)
+    if first != second:
+        what = f"The key of {signer.person} signs the same bytes differently each time."
+        raise SubliminalSignatureError(what)
+    return first
+
+
+def _signature(signer: Signer, message: bytes) -> bytes:
+    private = getattr(signer.raw, "_private_key", None) if isinstance(signer.raw, CryptoSigner) else None
+    if isinstance(private, ec.EllipticCurvePrivateKey):
+        der = private.sign(message, ec.ECDSA(SHA256(), deterministic_signing=True))
+        return _fixed(der)
+    signature = signer.sign(message)
+    if isinstance(private, Ed25519PrivateKey) or signer.public.keytype == "ed25519":
+        return signature
+    return _fixed(signature)
+
+
+def _fixed(der: bytes) -> bytes:
+    r, s = decode_dss_signature(der)
+    return r.to_bytes(_HALF, "big") + s.to_bytes(_HALF, "big")
+
+
+def _holds(key: PublicKey, signature: bytes, message: bytes) -> bool:
+    if key.keytype == "ed25519":
+        return verifies(key, signature, message)
+    r, s = (int.from_bytes(half, "big") for half in (signature[:_HALF], signature[_HALF:]))
+    return bool(r and s) and verifies(key, encode_dss_signature(r, s), message)
+
+
+def pack_receipt(body: bytes, signatures: Mapping[str, bytes]) -> bytes:
+    """Return the signed receipt: body, then key id and signature of each, in order of key ids."""
+    return body + b"".join(bytes.fromhex(keyid) + signatures[keyid] for keyid in sorted(signatures))
+
+
+def receipt_text(signed: bytes) -> str:
+    """Return the line of text that a signed receipt travels as."""
+    return PREFIX + base64.b32encode(signed).decode().rstrip("=")
+
+
+def read_text(text: str) -> bytes:
+    """Return the signed receipt in a line of text; a line end after it is not part of it.
+
+    Raises:
+        ReceiptFormError: Not such a line, or not in its one form.
+
+    """
+    line = text.strip()
+    if len(line) > TEXT_LIMIT or not line.startswith(PREFIX):
+        what = f"A receipt is one line of text that begins with {PREFIX}"
+        raise ReceiptFormError(what)
+    digits = line.removeprefix(PREFIX)
+    try:
+        signed = base64.b32decode(digits + "=" * (-len(digits) % 8))
+    except (binascii.Error, ValueError) as error:
+        raise ReceiptFormError("The receipt's text has characters that no receipt has.") from error
+    if receipt_text(signed) != line:
+        raise ReceiptFormError("The receipt's text is not in its one form.")
+    return signed
+
+
+def judge_receipt(signed: bytes, site: Root, at: datetime) -> tuple[Receipt, frozenset[str]]:
+    """Return a receipt and the persons that approved it, when exactly the policy's number did.
+
+    Args:
+        signed: The receipt with its signatures.
+        site: The pinned site root, which names approvers.
+        at: The moment that key expiry is judged by.
+
+    Raises:
+        ReceiptFormError: Not a receipt, another length than the policy's, or signatures out of order.
+        WrongLaneError: Of another lane.
+        SignatureError: A signature does not verify.
+        ThresholdError: One person signed twice.
+        UnknownKeyError, KeyPurposeError, KeyExpiredError: Not an approver of this site.
+
+    """
+    need = (site.policy or Policy()).approvers
+    receipt = read_body(signed[:BODY_SIZE], site.lane)
+    if receipt is None:
+        what = f"The receipt is of another lane than {site.lane!r}."
+        raise WrongLaneError(what)
+    if len(signed) != BODY_SIZE + need * _ENTRY:
+        what = (
+            f"The receipt has {len(signed)} bytes; with {need} approvers it has {BODY_SIZE + need * _ENTRY}."
+        )
+        raise ReceiptFormError(what)
+    parts = [signed[at_ : at_ + _ENTRY] for at_ in range(BODY_SIZE, len(signed), _ENTRY)]
+    keyids = [part[:KEYID_SIZE].hex() for part in parts]
+    if keyids != sorted(set(keyids)):
+        raise ReceiptFormError("The receipt's signatures are not in order, or one is there twice.")
+    message = pae(RECEIPT_TYPE, signed[:BODY_SIZE])
+    people: set[str] = set()
+    for keyid, part in zip(keyids, parts, strict=True):
+        held = site.held(keyid, Purpose.APPROVER, at)
+        if not _holds(held.key, part[KEYID_SIZE:], message):
+            what = f"The signature of {held.person} does not verify over this receipt."
+            raise SignatureError(what, keyid=keyid)
+        people.add(held.person)
+    if len(people) < need:
+        what = f"{len(people)} of {need} needed persons approved the receipt."
+        raise ThresholdError(what)
+    return receipt, frozenset(people)
