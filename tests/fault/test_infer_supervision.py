@@ -29,6 +29,7 @@ from lockgate.infer import (
 from lockgate.infer.enginelog import EngineLog
 from lockgate.infer.errors import (
     EngineFilesError,
+    EngineProcessorError,
     EngineStartError,
     EngineUnavailableError,
     ModelMismatchError,
@@ -232,6 +233,18 @@ def test_an_engine_that_ends_at_once_is_an_error_with_the_end_of_its_log(tmp_pat
         assert "load the model" in caught.value.where["end"]
         assert "\x1b" not in caught.value.where["end"]
         assert b"load the model" in (bench.run / "engine.log").read_bytes()
+
+    asyncio.run(run())
+
+
+def test_an_engine_for_another_processor_is_an_error_that_says_so(tmp_path: Path) -> None:
+    async def run() -> None:
+        bench = Bench(tmp_path)
+        (bench.run / "unknown-instruction").touch()
+        with pytest.raises(EngineProcessorError, match="another processor") as caught:
+            await bench.engine.start()
+        assert caught.value.code == "LG-5a0a"
+        assert bench.engine.pid is None
 
     asyncio.run(run())
 

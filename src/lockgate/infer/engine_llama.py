@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import signal
 import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -18,7 +19,7 @@ from lockgate.core.ports import Clock
 from lockgate.core.wire import whole_second
 from lockgate.infer.client import ChatClient
 from lockgate.infer.enginelog import EngineLog
-from lockgate.infer.errors import EngineStartError, EngineUnavailableError
+from lockgate.infer.errors import EngineProcessorError, EngineStartError, EngineUnavailableError
 from lockgate.infer.installation import Installation, verify
 from lockgate.infer.limits import SEAL_LIMIT, EngineLimits
 from lockgate.infer.ports import (
@@ -249,7 +250,8 @@ class LlamaEngine(Engine):
         """Poll the program's health until it serves.
 
         Raises:
-            EngineStartError: It ended, or did not serve in time.
+            EngineStartError: It ended (`EngineProcessorError`: at an instruction that the processor does
+                not know), or did not serve in time.
 
         """
         loop = asyncio.get_running_loop()
@@ -257,11 +259,18 @@ class LlamaEngine(Engine):
         while not (await client.ready() and process.status is None):
             if await process.ended_within(_POLL_SECONDS):
                 await self._log.drained()
-                what = f"The engine ended with status {process.status} while it started."
-                raise EngineStartError(what, log=self._log.path.name, end=self._log.end())
+                raise self._ended_early(process.status)
             if loop.time() >= until:
                 what = f"The engine did not serve within {self._config.start_seconds:g} seconds."
                 raise EngineStartError(what, log=self._log.path.name, end=self._log.end())
+
+    def _ended_early(self, status: int | None) -> EngineStartError:
+        """Return why a program that ended while it started did so, as far as its status tells."""
+        facts = {"log": self._log.path.name, "end": self._log.end()}
+        if status == -signal.SIGILL:
+            return EngineProcessorError("The engine was built for another processor than this one.", **facts)
+        what = f"The engine ended with status {status} while it started."
+        return EngineStartError(what, **facts)
 
     async def _supervise(self) -> None:
         """Start the program again whenever it ends or goes silent, until it is to stop."""

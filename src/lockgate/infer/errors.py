@@ -132,6 +132,13 @@ class EngineStartError(HostError):
     advice = "Read the end of the engine's log."
 
 
+class EngineProcessorError(EngineStartError):
+    """The engine's program has instructions that this machine's processor does not know."""
+
+    code = "LG-5a0a"
+    advice = "Bring a build of the engine for this processor; the end of its log may name what it needs."
+
+
 class EngineBrokenOffError(HostError):
     """The engine ended in the middle of an answer."""
 
