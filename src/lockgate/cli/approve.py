@@ -13,7 +13,7 @@ from lockgate.cli.shared import JsonOption, emit
 app = typer.Typer(help="Show and sign a statement with an approver's key.")
 
 
-def _ask_pin() -> str:
+def ask_pin() -> str:
     """Ask a person for the token's PIN without showing it."""
     return str(typer.prompt("PIN of the token", hide_input=True, err=True))
 
@@ -67,7 +67,7 @@ def approve(
         Console().print(table)
     if not yes and not typer.confirm("Sign exactly this?"):
         raise typer.Exit(1)
-    place = key_place(key, token_pin_file, _ask_pin if sys.stdin.isatty() else None)
+    place = key_place(key, token_pin_file, ask_pin if sys.stdin.isatty() else None)
     target = out or statement.with_suffix(f".{place.name}.json")
     device = Device(read_named(site_root), pin, state)
     done = sign_as_approver(request, log or evidence_beside(statement), place, device, target)

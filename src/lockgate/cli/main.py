@@ -20,6 +20,7 @@ COMMANDS = {
     "receive": ("lockgate.cli.receive", "Verify a crate and move its contents to quarantine (high side)."),
     "gate": ("lockgate.cli.gate", "Inspect, request, publish, reject, roll back (high side)."),
     "approve": ("lockgate.cli.approve", "Show and sign a statement with an approver's key."),
+    "receipt": ("lockgate.cli.receipt", "Tell the low side how a crossing ended, and read what it says."),
     "high": ("lockgate.cli.high", "Start, stop and watch the services of the high side."),
     "mirror": ("lockgate.cli.mirror", "Serve packages and models from the signed snapshot."),
     "gateway": ("lockgate.cli.gateway", "Serve language models through the OpenAI API."),
