@@ -253,3 +253,10 @@ class CrossingBusyError(HostError):
 
     code = "LG-5703"
     advice = "Wait until it has ended, then start the same command again."
+
+
+class ErasureLibraryError(HostError):
+    """The library that computes parity is not installed."""
+
+    code = "LG-5740"
+    advice = "Install the Python package pyeclib, or the system's package libisal2."
