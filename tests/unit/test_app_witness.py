@@ -52,7 +52,7 @@ def high(lane: NewLane) -> Side:
 
 def witness_of(lane: NewLane, state: Path) -> Witness:
     root = (lane.high / "trust" / "site.dsse.json").read_bytes()
-    return open_witness(lane.people["witness"], root, lane.site_pin, state)
+    return open_witness(lane.people["witness"], [root], lane.site_pin, state)
 
 
 def test_by_file_through_the_commands(lane: NewLane, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from lockgate.approve import approve, read_statement
 from lockgate.audit import Seen, named_checkpoint, read_evidence, watch
 from lockgate.audit.evidence import EVIDENCE_LIMIT
 from lockgate.core.roots import Purpose
-from lockgate.trust.roots import load_site_root
+from lockgate.trust.roots import load_newest_site_root
 
 EVIDENCE_SUFFIX = ".log.json"
 """What the log shows beside a request is named like the request, with this ending."""
@@ -50,11 +50,12 @@ def evidence_beside(request: Path) -> Path:
 class Device:
     """What an approver's machine trusts and remembers.
 
-    `site_root` is the site root's envelope, `pin` its digest from the approver's own notes, and
-    `state` the folder of checkpoints that were seen (None: `default_state`).
+    `site_root` is the pinned site root and those that followed it, oldest first; `pin` the digest
+    of the first from the approver's own notes; and `state` the folder of checkpoints that were seen
+    (None: `default_state`). The pin stays when the root is rotated, and so does the memory.
     """
 
-    site_root: bytes
+    site_root: tuple[bytes, ...]
     pin: str
     state: Path | None = None
 
@@ -83,7 +84,7 @@ def sign_as_approver(request: bytes, evidence: Path, key: KeyPlace, device: Devi
     """
     now = utc_now()
     statement = read_statement(request)
-    site = load_site_root(device.site_root, device.pin, statement.lane, now)
+    site = load_newest_site_root(device.site_root, device.pin, statement.lane, now)
     signer = signer_from(key, Purpose.APPROVER, site)
     signed = approve(request, signer, site, now)
     named = named_checkpoint(statement.log_checkpoint, f"lockgate/{site.lane}/high")

@@ -1,6 +1,6 @@
 """The log of a side: read it, verify it, make proofs and check them offline."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from lockgate.audit.errors import CosignatureError, ForkedLogError, ProofError
 from lockgate.core.roots import Purpose
 from lockgate.core.wire import decode, encode
 from lockgate.trust.keys import Signer
-from lockgate.trust.roots import load_site_root, site_root_lane
+from lockgate.trust.roots import load_newest_site_root, site_root_lane
 
 PROOF_LIMIT = 1 << 20
 """Longest proof that is read, in bytes."""
@@ -154,15 +154,17 @@ def bring_back(side: Side, note: str) -> tuple[Checkpoint, list[str]]:
     return checkpoint, sorted(people)
 
 
-def check_offline(proof_file: Path, root_file: Path, pin: str) -> tuple[Checkpoint, dict[str, Any]]:
-    """Check a proof with nothing but the pinned site root; return checkpoint and event.
+def check_offline(
+    proof_file: Path, root_files: Sequence[Path], pin: str
+) -> tuple[Checkpoint, dict[str, Any]]:
+    """Check a proof with nothing but the pinned site root and its successors; return checkpoint and event.
 
     Raises:
         ProofError: It does not hold.
         PinMismatchError: Another site root.
 
     """
-    envelope = read_named(root_file)
-    root = load_site_root(envelope, pin, site_root_lane(envelope), None)
+    envelopes = [read_named(file) for file in root_files]
+    root = load_newest_site_root(envelopes, pin, site_root_lane(envelopes[0]), None)
     proof = decode(LogProof, read_named(proof_file, limit=PROOF_LIMIT), limit=PROOF_LIMIT, name="proof")
     return check_proof(proof, f"lockgate/{root.lane}/high", *log_keys(root)), proof.event

@@ -10,10 +10,11 @@ from lockgate.app.approve import evidence_beside
 from lockgate.app.audit import named_size, write_evidence
 from lockgate.app.files import read_named, write_named
 from lockgate.app.holds import demand_usable
+from lockgate.app.keys import key_place
 from lockgate.app.serving import channel_file
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
-from lockgate.app.trust import audit_log, signer_from, site_root, utc_now
+from lockgate.app.trust import audit_log, demand_newest, signer_from, site_root, utc_now
 from lockgate.approve import combine, read_statement
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
@@ -97,7 +98,8 @@ def write_channel(side: Side, channel: str, envelope: bytes) -> None:
 
 def open_gate(side: Side) -> Gate:
     """Return the gate of a high side, after completing what a crash may have left."""
-    site = site_root(side, None)  # the gate itself judges expiry where it admits
+    # The gate itself judges expiry where it admits; that a newer root was here is judged at once.
+    site = demand_newest(side, site_root(side, None))
     blobs, quarantine = blobs_of(side), FileBlobs(side.home.quarantine)
     gate = Gate(
         GateParts(
@@ -121,8 +123,8 @@ def open_gate(side: Side) -> Gate:
 
 
 def operator_key(side: Side, folder: Path) -> Signer:
-    """Return an operator's key from their folder."""
-    return signer_from(folder, Purpose.OPERATOR, site_root(side, None))
+    """Return an operator's key: from their folder, or from a token that they name by its address."""
+    return signer_from(key_place(str(folder)), Purpose.OPERATOR, site_root(side, None))
 
 
 def write_request(side: Side, name: str, envelope: bytes, out: Path | None) -> Path:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from lockgate.admit.model import CHANNELS, CROSSINGS, DENIED, SPENT, ChannelPointer, Crossing
+from lockgate.app.trust import SITE_FLOOR, RootFloor
 from lockgate.core.errors import LockgateError, TrustError
 from lockgate.core.sequence import FINAL, CrossingState, LedgerEntry
 from lockgate.core.wire import decode
@@ -12,7 +13,7 @@ from lockgate.crossing.ledger import LEDGER, RECORDED, TIME, TUF
 Records = Mapping[tuple[str, str], bytes]
 """Records by collection and key."""
 
-PROTECTED = (LEDGER, RECORDED, TIME, SPENT, DENIED, CHANNELS)
+PROTECTED = (LEDGER, RECORDED, TIME, SPENT, DENIED, CHANNELS, SITE_FLOOR)
 """Collections that never go back: what admission is decided by."""
 
 _ORDER = (CrossingState.RECORDED, CrossingState.QUARANTINED, CrossingState.INSPECTED)
@@ -60,11 +61,16 @@ def _later(_key: str, present: bytes, backup: bytes) -> bytes:
     return max(present, backup, key=_at)
 
 
+def _newer_root(_key: str, present: bytes, backup: bytes) -> bytes:
+    return max(present, backup, key=lambda value: decode(RootFloor, value).version)
+
+
 _COMPARED: dict[str, Callable[[str, bytes, bytes], bytes]] = {
     LEDGER: _newer_entry,
     CROSSINGS: _newer_crossing,
     CHANNELS: _newer_pointer,
     TIME: _later,
+    SITE_FLOOR: _newer_root,
 }
 
 

@@ -5,13 +5,19 @@ from pathlib import Path
 
 from lockgate.app.keys import KeyPlace, opening_key, signing_key
 from lockgate.app.settings import Side
-from lockgate.app.stores import audit_records_of
+from lockgate.app.stores import audit_records_of, records_of
 from lockgate.audit import AuditLog
 from lockgate.core.errors import TrustError
 from lockgate.core.roots import Purpose, Root
+from lockgate.core.wire import Document, decode
 from lockgate.trust.errors import RootFileError
 from lockgate.trust.keys import RecipientKey, Signer
-from lockgate.trust.roots import advance_supply_root, load_site_root, load_supply_root, read_supply_root
+from lockgate.trust.roots import (
+    advance_supply_root,
+    load_site_chain,
+    load_supply_root,
+    read_supply_root,
+)
 
 
 class DemoRootError(TrustError):
@@ -19,6 +25,24 @@ class DemoRootError(TrustError):
 
     code = "LG-2f01"
     advice = "Demo roots keep all keys on one machine. Make real roots, each holder on their own machine."
+
+
+class RootWithdrawnError(TrustError):
+    """A site root that was installed is gone."""
+
+    code = "LG-2f13"
+    advice = "Somebody removed it from trust/. Install it again: `lockgate root install`."
+
+
+class RootFloor(Document, frozen=True):
+    """The newest site root that was ever installed on this side."""
+
+    version: int
+    sha256: str
+
+
+SITE_FLOOR = "site-root"
+FLOOR_KEY = "floor"
 
 
 def utc_now() -> datetime:
@@ -41,10 +65,49 @@ def _demand_assurance(side: Side, root: Root) -> Root:
     return root
 
 
+SITE_ROOT = "site.dsse.json"
+"""The pinned site root; later versions are named ``N.site.dsse.json``."""
+
+
+def site_root_files(side: Side) -> list[Path]:
+    """Return the files of a side's site roots, oldest first."""
+    later = {path: path.name.split(".")[0] for path in side.home.trust.glob(f"*.{SITE_ROOT}")}
+    numbered = [path for path, number in later.items() if number.isdecimal()]
+    return [side.home.trust / SITE_ROOT, *sorted(numbered, key=lambda path: int(later[path]))]
+
+
+def site_roots(side: Side) -> list[Root]:
+    """Return a side's site roots, from the pinned one to the newest, each signed by the one before."""
+    envelopes = [_read(path) for path in site_root_files(side)]
+    chain = load_site_chain(envelopes, side.settings.trust.site_pin, side.lane)
+    _demand_assurance(side, chain[0])
+    return chain
+
+
+def demand_newest(side: Side, site: Root) -> Root:
+    """Return the site root when this side never had a newer one.
+
+    Raises:
+        RootWithdrawnError: A newer one was installed and is not there any more.
+
+    """
+    records = records_of(side)
+    with records.transaction() as tx:
+        value = tx.get(SITE_FLOOR, FLOOR_KEY)
+    records.close()
+    floor = decode(RootFloor, value) if value else None
+    if floor is not None and site.version < floor.version:
+        what = f"Site root {floor.version} was installed here, and the newest one there is {site.version}."
+        raise RootWithdrawnError(what, floor=floor.version)
+    return site
+
+
 def site_root(side: Side, at: datetime | None) -> Root:
-    """Return the pinned site root of a side; what serves gives no moment, since expiry never stops it."""
-    envelope = _read(side.home.trust / "site.dsse.json")
-    return _demand_assurance(side, load_site_root(envelope, side.settings.trust.site_pin, side.lane, at))
+    """Return the newest site root of a side; what serves gives no moment, since expiry never stops it."""
+    newest = site_roots(side)[-1]
+    if at is not None:
+        demand_newest(side, newest).demand_current(at)
+    return newest
 
 
 def supply_root_versions(side: Side) -> list[bytes]:

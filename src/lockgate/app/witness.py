@@ -6,6 +6,7 @@ By HTTP it speaks C2SP tlog-witness (add-checkpoint); the log's side asks it thr
 
 import asyncio
 import http.client
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from lockgate.app.audit import bring_back, witness_request
+from lockgate.app.keys import KeyPlace
 from lockgate.app.settings import Side
 from lockgate.app.trust import audit_log, signer_from, utc_now
 from lockgate.audit import Checkpoint, Seen, Witness, WitnessRequest, parse_request
@@ -26,7 +28,7 @@ from lockgate.audit.errors import (
 from lockgate.audit.witness import REQUEST_LIMIT
 from lockgate.core.errors import HostError, InputError, LockgateError, TrustError
 from lockgate.core.roots import Purpose
-from lockgate.trust.roots import load_site_root, site_root_lane
+from lockgate.trust.roots import load_newest_site_root, site_root_lane
 
 ANSWER_LIMIT = 1 << 16
 """Longest answer of a witness that is read, in bytes."""
@@ -62,13 +64,13 @@ class WitnessAddressError(InputError):
     advice = "Give an address such as http://127.0.0.1:8790."
 
 
-def open_witness(key_folder: Path, site_root: bytes, pin: str, state: Path) -> Witness:
-    """Return the witness that a key folder and a state folder make.
+def open_witness(key: KeyPlace, site_roots: Sequence[bytes], pin: str, state: Path) -> Witness:
+    """Return the witness that a key and a state folder make.
 
     Args:
-        key_folder: Holds ``witness.pem`` and ``witness.pass``.
-        site_root: The site root's envelope.
-        pin: The site root's digest, from the witness's own notes.
+        key: A folder with ``witness.pem`` and ``witness.pass``, or a key in a token.
+        site_roots: The pinned site root and those that followed it, oldest first.
+        pin: The first one's digest, from the witness's own notes.
         state: Remembers what this witness saw last.
 
     Raises:
@@ -76,8 +78,8 @@ def open_witness(key_folder: Path, site_root: bytes, pin: str, state: Path) -> W
         UnknownKeyError, KeyPurposeError, KeyExpiredError: Not a witness's key.
 
     """
-    site = load_site_root(site_root, pin, site_root_lane(site_root), utc_now())
-    return Witness(site, signer_from(key_folder, Purpose.WITNESS, site), Seen(state), utc_now)
+    site = load_newest_site_root(site_roots, pin, site_root_lane(site_roots[0]), utc_now())
+    return Witness(site, signer_from(key, Purpose.WITNESS, site), Seen(state), utc_now)
 
 
 def cosign_text(witness: Witness, text: str, *, first: bool) -> tuple[WitnessRequest, str]:

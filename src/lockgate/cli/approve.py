@@ -24,8 +24,11 @@ def approve(
     key: Annotated[
         str, typer.Option(help="Folder with approver.pem and approver.pass, or a pkcs11: address (RFC 7512).")
     ],
-    site_root: Annotated[Path, typer.Option(help="The site root (trust/site.dsse.json).")],
-    pin: Annotated[str, typer.Option(help="The site root's pin, from your own notes.")],
+    site_root: Annotated[
+        list[Path],
+        typer.Option(help="The site root (trust/site.dsse.json); repeat for those that followed it."),
+    ],
+    pin: Annotated[str, typer.Option(help="The first site root's pin, from your own notes.")],
     out: Annotated[
         Path | None, typer.Option(help="Where the signed statement goes (default: beside it).")
     ] = None,
@@ -69,7 +72,7 @@ def approve(
         raise typer.Exit(1)
     place = key_place(key, token_pin_file, ask_pin if sys.stdin.isatty() else None)
     target = out or statement.with_suffix(f".{place.name}.json")
-    device = Device(read_named(site_root), pin, state)
+    device = Device(tuple(read_named(file) for file in site_root), pin, state)
     done = sign_as_approver(request, log or evidence_beside(statement), place, device, target)
     value = {"signed": target, "person": done.person, "log_seen": done.seen}
 

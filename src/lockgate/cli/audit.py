@@ -182,7 +182,8 @@ def verify(
         typer.Option(help="An older checkpoint that somebody else held; the log must continue it."),
     ] = None,
     site_root: Annotated[
-        Path | None, typer.Option(help="The site root, to check a proof without a home.")
+        list[Path] | None,
+        typer.Option(help="The site root, to check a proof without a home; repeat for those that followed."),
     ] = None,
     pin: Annotated[str, typer.Option(help="The site root's pin, to check a proof without a home.")] = "",
     home: HomeOption = None,
@@ -200,13 +201,14 @@ def verify(
     """
     from lockgate.app.audit import check_offline, verify_log
     from lockgate.app.settings import load_settings
+    from lockgate.app.trust import site_root_files
 
     if proof is None:
         _tell_standing(as_json, verify_log(load_settings(home), against))
         return
-    if site_root is None:
+    if not site_root:
         side = load_settings(home)
-        site_root, pin = side.home.trust / "site.dsse.json", side.settings.trust.site_pin
+        site_root, pin = site_root_files(side), side.settings.trust.site_pin
     found, event = check_offline(proof, site_root, pin)
     value = {
         "holds": True,

@@ -6,14 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lockgate.cli.shared import JsonOption, emit
+from lockgate.cli.shared import HomeOption, JsonOption, emit
 
 app = typer.Typer(no_args_is_help=True, help="Make a lane: two homes, two roots, keys for roles and people.")
-
-
-@app.callback()
-def _lane() -> None:
-    """Keep `init` a subcommand."""
 
 
 @app.command()
@@ -50,3 +45,44 @@ def init(
         out.print(f"  supply root  [bold]{lane.supply_words}[/]\n  site root    [bold]{lane.site_words}[/]")
 
     emit(as_json, value, render)
+
+
+@app.command()
+def join(
+    side: Annotated[str, typer.Option(help="low or high.")],
+    supply: Annotated[list[Path], typer.Option(help="Supply root 1 (repeat for its pictures).")],
+    site: Annotated[list[Path], typer.Option(help="Site root 1 (repeat for its pictures).")],
+    supply_pin: Annotated[str, typer.Option(help="Its digest, when you were told it another way.")] = "",
+    site_pin: Annotated[str, typer.Option(help="Its digest, when you were told it another way.")] = "",
+    home: HomeOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="The words were compared already.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make one side of a lane from the two roots that their holders signed (`lockgate root init`, `sign`).
+
+    Both sides read the words of both roots aloud; they must be the same. The side's own keys lie in
+    `keys/` of its home, where `lockgate root card --key HOME/keys` made them.
+
+    Example: lockgate lane join --side high --supply supply.json --site site.json --home /srv/lockgate
+    """
+    from lockgate.app.install import demand_pins, join_lane
+    from lockgate.app.qr_parts import read_document
+    from lockgate.app.settings import default_home
+    from lockgate.app.trust import utc_now
+    from lockgate.core.ceremony import CeremonyError
+    from lockgate.core.digests import words
+    from lockgate.trust.ceremony import read_root
+
+    if side not in {"low", "high"}:
+        raise CeremonyError("A side is low or high.")
+    roots = read_document(supply), read_document(site)
+    documents = read_root(roots[0]), read_root(roots[1])
+    demand_pins(*documents, (supply_pin, site_pin))
+    if not yes and not (supply_pin and site_pin):
+        for document in documents:
+            typer.echo(f"{document.kind} root, read aloud: {words(document.pin)}", err=True)
+        if not typer.confirm("Are these the words that the other side reads aloud?", err=True):
+            raise typer.Exit(1)
+    made = join_lane(home or default_home(), side, *roots, utc_now())
+    value = {"home": made.home, "side": side, "supply_pin": made.supply_pin, "site_pin": made.site_pin}
+    emit(as_json, value, lambda out: out.print(f"The {side} side is in {made.home}"))

@@ -14,7 +14,7 @@ from lockgate.core.errors import LockgateError
 # name → (module, one line for the overview)
 COMMANDS = {
     "lane": ("lockgate.cli.lane", "Make a lane: two homes, two roots, keys for roles and people."),
-    "root": ("lockgate.cli.root", "Show the roots that a side trusts, and their pins as words."),
+    "root": ("lockgate.cli.root", "Make, sign, rotate and show the two roots; revoke keys."),
     "collect": ("lockgate.cli.collect", "Resolve and fetch what a manifest names (low side)."),
     "seal": ("lockgate.cli.seal", "Seal what was collected into a crate (low side)."),
     "receive": ("lockgate.cli.receive", "Verify a crate and move its contents to quarantine (high side)."),

@@ -1,17 +1,28 @@
-"""``lockgate root``: what a side trusts."""
+"""``lockgate root``: what a side trusts, and the ceremonies that make and change it."""
+
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from lockgate.cli import ceremony
+from lockgate.cli.ceremony_show import show_document
 from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import out as out_console
 
-app = typer.Typer(no_args_is_help=True, help="Show the roots that a side trusts, and their pins as words.")
+app = typer.Typer(no_args_is_help=True, help="Make, sign, rotate and show the two roots; revoke keys.")
 
-
-@app.callback()
-def _root() -> None:
-    """Keep `show` a subcommand."""
+for _command in (
+    ceremony.card,
+    ceremony.init,
+    ceremony.rotate,
+    ceremony.revoke,
+    ceremony.sign,
+    ceremony.combine,
+    ceremony.inspect,
+):
+    app.command()(_command)
 
 
 @app.command()
@@ -23,11 +34,11 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
     import msgspec
 
     from lockgate.app.settings import load_settings
-    from lockgate.app.trust import site_root, supply_root, utc_now
+    from lockgate.app.trust import site_root, supply_root
     from lockgate.core.digests import words
 
     side = load_settings(home)
-    roots = [supply_root(side)[1], site_root(side, utc_now())]
+    roots = [supply_root(side)[1], site_root(side, None)]
     pins = [side.settings.trust.supply_pin, side.settings.trust.site_pin]
     value = [
         {"pin": pin, "words": words(pin), **msgspec.to_builtins(r)}
@@ -42,5 +53,45 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
                 table.add_row(held.person, held.purpose, keyid[:12], f"{held.expires:%Y-%m-%d}")
             out.print(table)
             out.print(f"  pinned: [bold]{words(pin)}[/]\n")
+
+    emit(as_json, value, render)
+
+
+@app.command()
+def install(
+    document: ceremony.Document,
+    home: HomeOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Install without asking.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Follow a newer root on this side. Both thresholds must have signed: its own, and the one before it.
+
+    A new supply root comes with the next crate by itself; a new site root has to be installed on
+    both sides, and no crossing brings it. Restart the services afterwards.
+
+    Example: lockgate root install site-2.json --home lane/high
+    """
+    from lockgate.app.install import follow, install_root
+    from lockgate.app.settings import load_settings
+    from lockgate.app.trust import utc_now
+
+    side = load_settings(home)
+    looked = follow(side, document)
+    if not as_json:
+        show_document(out_console, looked)
+    if not yes and not typer.confirm("Are these the words that the holders read aloud?"):
+        raise typer.Exit(1)
+    done = install_root(side, looked, utc_now())
+    value = {
+        "kind": done.root.kind,
+        "version": done.root.version,
+        "pin": done.pin,
+        "file": done.file,
+        "fresh": done.fresh,
+    }
+
+    def render(out: Console) -> None:
+        state = "installed" if done.fresh else "was installed before"
+        out.print(f"{done.root.kind} root {done.root.version} {state}: {done.file}")
 
     emit(as_json, value, render)

@@ -9,8 +9,12 @@ from lockgate.cli.shared import JsonOption, emit
 
 app = typer.Typer(no_args_is_help=True, help="Cosign checkpoints, on another host with its own key.")
 
-Key = Annotated[Path, typer.Option(help="Folder with witness.pem and witness.pass.")]
-SiteRoot = Annotated[Path, typer.Option(help="The site root (site.dsse.json).")]
+Key = Annotated[
+    str, typer.Option(help="Folder with witness.pem and witness.pass, or a pkcs11: address (RFC 7512).")
+]
+SiteRoot = Annotated[
+    list[Path], typer.Option(help="The pinned site root (site.dsse.json); repeat for those that followed it.")
+]
 Pin = Annotated[str, typer.Option(help="The site root's pin, from the witness's own notes.")]
 State = Annotated[Path, typer.Option(help="Folder that remembers the last checkpoint seen; never share it.")]
 First = Annotated[
@@ -37,10 +41,11 @@ def cosign_file(
     """
     from lockgate.app.audit import read_note
     from lockgate.app.files import read_named, write_named
+    from lockgate.app.keys import key_place
     from lockgate.app.qr import write_qr
     from lockgate.app.witness import cosign_text, open_witness
 
-    witness = open_witness(key, read_named(site_root), pin, state)
+    witness = open_witness(key_place(key), [read_named(file) for file in site_root], pin, state)
     request, note = cosign_text(witness, read_note(checkpoint), first=first)
     write_named(out, note.encode())
     if qr is not None:
@@ -67,6 +72,12 @@ def serve(
     Example: lockgate witness serve --key people/witness --site-root site.dsse.json --pin 3f… --state DIR
     """
     from lockgate.app.files import read_named
+    from lockgate.app.keys import key_place
     from lockgate.app.witness import open_witness, serve_witness
 
-    serve_witness(open_witness(key, read_named(site_root), pin, state), host, port, first=first)
+    serve_witness(
+        open_witness(key_place(key), [read_named(file) for file in site_root], pin, state),
+        host,
+        port,
+        first=first,
+    )

@@ -32,6 +32,7 @@ class Purpose(StrEnum):
     OPERATOR = "operator"
     LOG = "log"
     WITNESS = "witness"
+    RELEASE = "lockgate-release"
 
 
 class RootKind(StrEnum):
@@ -69,6 +70,15 @@ class ThresholdError(TrustError):
     advice = "Collect the missing signatures from other persons that hold this role."
 
 
+class KeyRevokedError(TrustError):
+    """A key was revoked by the site root of this side."""
+
+    code = "LG-2007"
+    advice = (
+        "Have it sealed again with another key; `lockgate root affected` lists what this one signed before."
+    )
+
+
 class RootExpiredError(TrustError):
     """A root is past its expiry."""
 
@@ -103,7 +113,11 @@ class Recipient(Document, frozen=True):
 
 
 class Root(Document, frozen=True):
-    """One version of a root: keys by id, how many persons each purpose needs, recipients."""
+    """One version of a root: keys by id, how many persons each purpose needs, recipients.
+
+    `revoked` stands in site roots alone: ids of supply keys that this site no longer believes,
+    whatever the supply root says. It is left out of the document while there is none.
+    """
 
     format: str
     kind: RootKind
@@ -115,6 +129,12 @@ class Root(Document, frozen=True):
     thresholds: dict[Purpose, int]
     recipients: dict[Digest, Recipient] = msgspec.field(default_factory=dict)
     policy: Policy | None = None
+    revoked: tuple[Digest, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def revoked_keys(self) -> frozenset[str]:
+        """Return the ids of supply keys that the site root revokes on this side."""
+        return frozenset() if isinstance(self.revoked, msgspec.UnsetType) else frozenset(self.revoked)
 
     def held(self, keyid: str, purpose: Purpose, at: datetime) -> HeldKey:
         """Return the key when the root lists it for this purpose and it has not expired.

@@ -96,12 +96,20 @@ def load_site_root(envelope: bytes, pin: str, lane: str, at: datetime | None) ->
     return root
 
 
-def rotate_site_root(old: Root, envelope: bytes, at: datetime) -> Root:
+def rotate_site_root(old: Root, envelope: bytes, at: datetime | None) -> Root:
     """Return a newer site root when holders of the old and of the new one signed it.
+
+    The old one's holders count although their keys or their root have expired, or a site that was
+    late could never again have a root (TUF specification, 5.3: intermediate roots may be expired).
+
+    Args:
+        old: The root before it.
+        envelope: The newer one.
+        at: The moment that the new holders' keys are judged by; None where the chain is only read.
 
     Raises:
         RootFileError: Not a site root of a format this version reads.
-        RootChainError: Not the next version, or another lane.
+        RootChainError: Not the next version, another lane, or another assurance.
         ThresholdError, SignatureError, UnknownKeyError: Either threshold is not met.
 
     """
@@ -110,13 +118,63 @@ def rotate_site_root(old: Root, envelope: bytes, at: datetime) -> Root:
     if new.version != old.version + 1 or new.lane != old.lane:
         what = f"Site root {new.version} of {new.lane!r} does not follow {old.version} of {old.lane!r}."
         raise RootChainError(what)
-    for root in (old, new):
-        listed = {k: s for k, s in opened.signatures.items() if k in root.keys}
+    _demand_same_assurance(old, new)
+    for root, moment in ((old, _BEFORE_EXPIRY), (new, at or _BEFORE_EXPIRY)):
+        listed = {k: s for k, s in opened.signatures.items() if _signs_site(root, k)}
         part = Opened(opened.payload, opened.payload_type, listed)
-        verify(part, root, Purpose.SITE_ROOT, at, SITE_ROOT_TYPE)
-    if any(k not in old.keys and k not in new.keys for k in opened.signatures):
+        verify(part, root, Purpose.SITE_ROOT, moment, SITE_ROOT_TYPE)
+    if any(not _signs_site(old, k) and not _signs_site(new, k) for k in opened.signatures):
         raise RootChainError("The new site root bears a signature of a key that neither root lists.")
     return new
+
+
+def _signs_site(root: Root, keyid: str) -> bool:
+    return keyid in root.keys and root.keys[keyid].purpose is Purpose.SITE_ROOT
+
+
+def _demand_same_assurance(old: Root, new: Root) -> None:
+    if new.assurance != old.assurance:
+        what = f"The {new.kind} root {new.version} has the assurance {new.assurance!r}, not {old.assurance!r}"
+        advice = "A rotation does not make a lane a production lane: its keys were made otherwise."
+        raise RootChainError(what, advice=advice)
+
+
+def load_site_chain(envelopes: Sequence[bytes], pin: str, lane: str) -> list[Root]:
+    """Return the site roots of a side, from the pinned one to the newest; expiry is not judged.
+
+    Raises:
+        PinMismatchError, WrongLaneError, EnvelopeError, SignatureError, ThresholdError: The first
+            one is not the pinned root.
+        RootChainError: One does not follow the one before it.
+
+    """
+    if len(envelopes) > CHAIN_LIMIT:
+        what = f"There are {len(envelopes)} site roots; at most {CHAIN_LIMIT} are read."
+        raise RootChainError(what)
+    chain = [load_site_root(envelopes[0], pin, lane, None)]
+    for envelope in envelopes[1:]:
+        chain.append(rotate_site_root(chain[-1], envelope, None))
+    return chain
+
+
+def load_newest_site_root(envelopes: Sequence[bytes], pin: str, lane: str, at: datetime | None) -> Root:
+    """Return the newest of a chain of site roots whose first one is pinned.
+
+    Args:
+        envelopes: The pinned root and those that followed it, oldest first.
+        pin: Digest of the first one.
+        lane: The lane of this side.
+        at: The moment that the newest one's expiry is judged by, or None.
+
+    Raises:
+        RootExpiredError: The newest one is past its expiry.
+        LockgateError: See `load_site_chain`.
+
+    """
+    newest = load_site_chain(envelopes, pin, lane)[-1]
+    if at is not None:
+        newest.demand_current(at)
+    return newest
 
 
 def make_supply_root(root: Root, signers: Sequence[Signer]) -> bytes:
@@ -303,6 +361,7 @@ def advance_supply_root(trusted: bytes, newer: Sequence[bytes]) -> list[tuple[by
         if following.lane != root.lane:
             what = f"Supply root {following.version} is for lane {following.lane!r}."
             raise WrongLaneError(what)
+        _demand_same_assurance(root, following)
         _demand_signatures(candidate, current, root)
         _demand_signatures(candidate, candidate, following)
         _demand_known_signatures(candidate, [current, candidate])
@@ -317,6 +376,8 @@ __all__ = [
     "advance_supply_root",
     "countersign_site_root",
     "countersign_supply_root",
+    "load_newest_site_root",
+    "load_site_chain",
     "load_site_root",
     "load_supply_root",
     "make_supply_root",
