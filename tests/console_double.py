@@ -11,6 +11,7 @@ from lockgate.console.ports import (
     ConsoleData,
     CrossingDetail,
     CrossingRow,
+    Ending,
     KindRow,
     Overview,
     ServiceRow,
@@ -140,6 +141,9 @@ class Fixed(ConsoleData):
     @property
     def assurance(self) -> str:
         return "demo"
+
+    def endings(self) -> tuple[Ending, ...]:
+        return (Ending("site", "approver", "ap-1", "ab" * 8, 86_400.0),)
 
     def overview(self) -> Overview:
         if isinstance(self._overview, Exception):

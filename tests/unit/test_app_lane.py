@@ -17,7 +17,7 @@ from lockgate.app.trust import (
     supply_root,
 )
 from lockgate.core.errors import InputError
-from lockgate.core.roots import KeyExpiredError, Purpose
+from lockgate.core.roots import RootExpiredError, Purpose
 from lockgate.trust.errors import KeyFileError, PinMismatchError, RootChainError, RootFileError
 from lockgate.trust.roots import make_supply_root
 
@@ -67,7 +67,7 @@ def test_every_purpose_has_its_own_keys_and_no_side_holds_the_others(lane: NewLa
 
 def test_keys_and_passphrases_are_readable_by_their_owner_alone(lane: NewLane) -> None:
     secrets = [p for p in lane.low.parent.rglob("*") if p.suffix in {".pem", ".pass"}]
-    assert len(secrets) == 2 * (3 + 5 + 3 + 3 + 2 + 3 + 1)
+    assert len(secrets) == 2 * (3 + 5 + 3 + 3 + 2 + 3 + 3 + 1)
     assert {oct(p.stat().st_mode & 0o777) for p in secrets} == {"0o600"}
     assert {oct(p.parent.stat().st_mode & 0o777) for p in secrets} == {"0o700"}
     assert len({p.read_bytes() for p in secrets}) == len(secrets)
@@ -168,7 +168,7 @@ def test_keys_that_are_missing_or_do_not_open_are_named(own: NewLane) -> None:
 
 def test_a_year_later_the_root_still_serves_and_no_longer_admits(lane: NewLane) -> None:
     later = NOW + timedelta(days=366)
-    with pytest.raises(KeyExpiredError):
+    with pytest.raises(RootExpiredError):
         site_root(side(lane), later)
     assert site_root(side(lane), None).version == 1
 

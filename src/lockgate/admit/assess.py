@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from lockgate.admit.errors import DeniedError, NoSuchCrossingError, VerdictsAlteredError, WrongStateError
+from lockgate.admit.errors import (
+    DeniedError,
+    NoSuchCrossingError,
+    SignerDistrustedError,
+    VerdictsAlteredError,
+    WrongStateError,
+)
 from lockgate.admit.model import CHANNELS, CROSSINGS, DENIED, ChannelPointer, Crossing, Verdicts, crossing_key
 from lockgate.admit.parts import GateParts
 from lockgate.core.artifact import Artifact, Lock
@@ -122,6 +128,19 @@ class Assessor:
             raise VerdictsAlteredError(what)
         demand_complete(self.lock(crossing), verdicts)
         return verdicts
+
+    def demand_believed(self, crossing: Crossing) -> None:
+        """Demand that whoever signed a crossing is still believed; what entered before stays.
+
+        Raises:
+            SignerDistrustedError: A key that signed it was revoked or dropped since.
+
+        """
+        if bad := sorted(self._p.distrusted(crossing.sequence)):
+            what = (
+                f"Crossing {crossing.sequence} was signed by the key {bad[0][:16]}…, which no longer counts."
+            )
+            raise SignerDistrustedError(what, keyid=bad[0])
 
     def _denied(self, artifact: Artifact) -> list[Held]:
         with self._p.records.transaction() as tx:

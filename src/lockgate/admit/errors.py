@@ -57,3 +57,10 @@ class PredecessorError(PolicyError):
 
     code = "LG-3804"
     advice = "Somebody published meanwhile. Ask again with `lockgate gate request`."
+
+
+class SignerDistrustedError(TrustError):
+    """A crossing waits that a key signed which was revoked or dropped since."""
+
+    code = "LG-2803"
+    advice = "Reject it, and have the low side collect and seal again with keys that count."

@@ -16,9 +16,18 @@ if TYPE_CHECKING:
     from lockgate.trust.keys import Signer
 
 
+def nobody(sequence: int) -> frozenset[str]:
+    """Distrust no signer of a crossing: where there is no ledger of who signed."""
+    del sequence
+    return frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class GateParts:
-    """Everything that the gate is joined from."""
+    """Everything that the gate is joined from.
+
+    `distrusted` gives the ids of a crossing's signers that are no longer believed.
+    """
 
     records: "Records"
     blobs: "BlobStore"
@@ -31,6 +40,7 @@ class GateParts:
     entropy: "Entropy"
     write_channel: Callable[[str, bytes], None]
     mark_ledger: "Callable[[Transaction, int, CrossingState], None]"
+    distrusted: Callable[[int], frozenset[str]] = nobody
 
     @property
     def policy(self) -> Policy:

@@ -154,6 +154,7 @@ class Publisher:
             raise StatementChangedError(what)
         if statement.verdicts_sha256 != crossing.verdicts_sha256:
             raise StatementChangedError("The crossing was inspected again after the request.")
+        self._assessor.demand_believed(crossing)
         self._assessor.assess(crossing)
 
     def _demand_published_before(self, statement: Statement) -> None:

@@ -120,6 +120,7 @@ class Gate(Assessor):
         """
         self._p.site.demand_current(self._p.clock())
         crossing = self._open_crossing(sequence)
+        self.demand_believed(crossing)
         assessment = self.assess(crossing)
         if assessment.held and not partial:
             first = assessment.held[0]

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lockgate.app.settings import Side, load_settings
-from lockgate.app.trust import site_root, supply_root, utc_now
+from lockgate.app.standing import WARN_DAYS, expiries
+from lockgate.app.trust import demand_newest, site_root, supply_root, utc_now
 from lockgate.core.errors import LockgateError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from lockgate.core.roots import Root
 
-State = Literal["ok", "missing", "absent"]
+State = Literal["ok", "missing", "absent", "soon"]
 OLDEST = (3, 11)
 FREE_BYTES = 2 << 30
 PROBE_SECONDS = 20
@@ -26,7 +27,10 @@ PROBE_SECONDS = 20
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One thing that was looked at; `absent` is no fault, but something is not offered without it."""
+    """One thing that was looked at.
+
+    `absent` is no fault, but something is not offered without it; `soon` works today and ends soon.
+    """
 
     name: str
     state: State
@@ -68,6 +72,28 @@ def _disk(folder: Path) -> Point:
     return Point("Free space", "ok" if free >= FREE_BYTES else "missing", f"{free / 2**30:.1f} GiB")
 
 
+def _state(days: int) -> State:
+    return "missing" if days < 0 else "soon" if days < WARN_DAYS else "ok"
+
+
+def _keys(side: Side) -> list[Point]:
+    """Return a point for each key that has ended or ends soon, or one that says that none does."""
+    now = utc_now()
+    keys = [each for each in expiries(side, now) if each.what != "root"]
+    ending = [each for each in keys if each.days_left(now) < WARN_DAYS]
+    if not ending:
+        first = min((each.days_left(now) for each in keys), default=0)
+        return [Point("Keys", "ok", f"{len(keys)} keys, the first ends in {first} days")]
+    return [
+        Point(
+            f"Key for {each.what}",
+            _state(each.days_left(now)),
+            f"{each.person}, {each.identifier[:16]}, {each.root} root: {each.days_left(now)} days left",
+        )
+        for each in ending
+    ]
+
+
 def _side(home: Path | None) -> list[Point]:
     try:
         side: Side = load_settings(home)
@@ -76,7 +102,7 @@ def _side(home: Path | None) -> list[Point]:
         return [Point("Configuration", "missing", error.what)]
     checks: dict[str, Callable[[], Root]] = {
         "Supply root": lambda: supply_root(side)[1],
-        "Site root": lambda: site_root(side, utc_now()),
+        "Site root": lambda: demand_newest(side, site_root(side, None)),
     }
     for name, check in checks.items():
         try:
@@ -86,7 +112,9 @@ def _side(home: Path | None) -> list[Point]:
             continue
         left = (root.expires - utc_now()).days
         detail = f"version {root.version}, {root.assurance}, {left} days left"
-        points.append(Point(name, "ok" if left > 0 else "missing", detail))
+        points.append(Point(name, _state(left), detail))
+    if all(point.state != "missing" for point in points):
+        points += _keys(side)
     points.append(_disk(side.home.root))
     return points
 

@@ -13,6 +13,7 @@ from lockgate.app.holds import demand_usable
 from lockgate.app.keys import key_place
 from lockgate.app.serving import channel_file
 from lockgate.app.settings import Side
+from lockgate.app.standing import distrusted_signers
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, demand_newest, signer_from, site_root, utc_now
 from lockgate.approve import combine, read_statement
@@ -114,6 +115,7 @@ def open_gate(side: Side) -> Gate:
             entropy=secrets.token_bytes,
             write_channel=lambda channel, envelope: write_channel(side, channel, envelope),
             mark_ledger=mark,
+            distrusted=lambda sequence: distrusted_signers(side, sequence),
         )
     )
     gate.recover()

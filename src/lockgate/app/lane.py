@@ -114,7 +114,8 @@ def _site(lane: str, now: datetime, people: Path, high: Path) -> bytes:
     operator = [new_signer(purpose, "operator") for purpose in (Purpose.OPERATOR, Purpose.APPROVER)]
     machines = [new_signer(purpose, f"gate-{purpose}") for purpose in HIGH_PURPOSES]
     witness = new_signer(Purpose.WITNESS, "witness")
-    for person in (*holders, *approvers, *operator, witness):
+    releasers = [new_signer(Purpose.RELEASE, f"releaser-{n + 1}") for n in range(HOLDERS)]
+    for person in (*holders, *approvers, *operator, *releasers, witness):
         _keep(person, people / person.person)
     for machine in machines:
         _keep(machine, high / "keys")
@@ -130,8 +131,8 @@ def _site(lane: str, now: datetime, people: Path, high: Path) -> bytes:
         version=1,
         assurance="demo",
         expires=now + YEAR,
-        keys=_listed([*holders, *approvers, *operator, *machines, witness], now + YEAR),
-        thresholds={Purpose.SITE_ROOT: THRESHOLD},
+        keys=_listed([*holders, *approvers, *operator, *machines, *releasers, witness], now + YEAR),
+        thresholds={Purpose.SITE_ROOT: THRESHOLD, Purpose.RELEASE: THRESHOLD},
         recipients=published,
         policy=Policy(opaque=tuple(OpaqueRule(detected=kind) for kind in OPAQUE_TYPES)),
     )

@@ -169,10 +169,11 @@ def _picture_lines(file: Path) -> list[str]:
         raise QrReaderError(what) from error
     try:
         with Image.open(file) as image:
-            codes = zxingcpp.read_barcodes(image)
+            found = zxingcpp.read_barcodes(image)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         what = f"{file} is no readable picture."
         raise QrPartsError(what) from error
+    codes = [code for code in found if code.format == zxingcpp.BarcodeFormat.QRCode]
     if not codes:
         what = f"{file} shows no QR code."
         raise QrPartsError(what)

@@ -39,7 +39,7 @@ def doctor(
 
     def render(out: Console) -> None:
         table = Table("What", "State", "Detail")
-        styles = {"ok": "green", "missing": "red", "absent": "yellow"}
+        styles = {"ok": "green", "missing": "red", "absent": "yellow", "soon": "yellow"}
         for point in points:
             state = f"[{styles[point.state]}]{point.state}[/]"
             table.add_row(point.name, state, escape(point.detail))

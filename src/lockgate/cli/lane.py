@@ -63,7 +63,7 @@ def join(
     Both sides read the words of both roots aloud; they must be the same. The side's own keys lie in
     `keys/` of its home, where `lockgate root card --key HOME/keys` made them.
 
-    Example: lockgate lane join --side high --supply supply.json --site site.json --home /srv/lockgate
+    Example: lockgate lane join --side high --supply supply.json --site site.json --home lane/high
     """
     from lockgate.app.install import demand_pins, join_lane
     from lockgate.app.qr_parts import read_document

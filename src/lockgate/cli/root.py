@@ -57,6 +57,35 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
     emit(as_json, value, render)
 
 
+@app.command("affected")
+def list_affected(
+    key: Annotated[str, typer.Argument(help="Id of a supply key, whole.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the crossings that a supply key signed, and what of them is served: what to look at again.
+
+    Example: lockgate root affected 3f21… --home lane/high
+    """
+    from dataclasses import asdict
+
+    from lockgate.app.settings import load_settings
+    from lockgate.app.standing import affected
+
+    found = affected(load_settings(home).require("high"), key)
+
+    def render(out: Console) -> None:
+        if not found:
+            out.print("No crossing on record was signed by this key")
+        for each in found:
+            where = f", served by {', '.join(each.channels)}" if each.channels else ""
+            out.print(f"[bold]Crossing {each.sequence}[/] ({each.state}{where})")
+            for purl in each.artifacts:
+                out.print(f"  {purl}", markup=False)
+
+    emit(as_json, [asdict(each) for each in found], render)
+
+
 @app.command()
 def install(
     document: ceremony.Document,

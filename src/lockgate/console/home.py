@@ -11,6 +11,7 @@ from lockgate.admit import Crossing, Verdicts
 from lockgate.app.console import HOSTS_VARIABLE, Readings
 from lockgate.app.serving import HOME_VARIABLE
 from lockgate.app.settings import load_settings
+from lockgate.app.standing import expiries
 from lockgate.app.trust import utc_now
 from lockgate.approve import VerifiedChannel
 from lockgate.console.pages import build_app
@@ -20,6 +21,7 @@ from lockgate.console.ports import (
     ConsoleData,
     CrossingDetail,
     CrossingRow,
+    Ending,
     KindRow,
     Overview,
     ServiceRow,
@@ -46,6 +48,14 @@ class HomeData(ConsoleData):
     def assurance(self) -> str:
         """Return the lane's assurance."""
         return self._readings.side.settings.lane.assurance
+
+    def endings(self) -> tuple[Ending, ...]:
+        """Return when both roots and their keys end, the earliest first."""
+        now = utc_now()
+        return tuple(
+            Ending(e.root, e.what, e.person, e.identifier[:16], (e.expires - now).total_seconds())
+            for e in expiries(self._readings.side, now)
+        )
 
     def overview(self) -> Overview:
         """Return the first page's content."""

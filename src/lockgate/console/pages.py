@@ -5,6 +5,8 @@ from http import HTTPStatus
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -27,6 +29,38 @@ _STYLES = ("base.css", "console.css")
 _log = structlog.get_logger("lockgate.console")
 
 
+class Endings(Collector):
+    """How long the roots and every key in them still live, asked for at each scrape."""
+
+    def __init__(self, data: ConsoleData) -> None:
+        """Ask this data."""
+        self._data = data
+
+    def describe(self) -> Iterable[Metric]:
+        """Return what there will be, without asking anybody."""
+        return [self._family()]
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the seconds left of each; none when the trust folder does not verify."""
+        family = self._family()
+        broken = 0.0
+        try:
+            for each in self._data.endings():
+                family.add_metric([each.root, each.what, each.person, each.identifier], each.seconds_left)
+        except LockgateError as error:
+            _log.error("roots do not verify", code=error.code)
+            broken = 1.0
+        yield family
+        yield GaugeMetricFamily("lockgate_trust_broken", "1 while the roots do not verify.", value=broken)
+
+    @staticmethod
+    def _family() -> GaugeMetricFamily:
+        text = "Seconds until a root, a key or a recipient ends; negative afterwards."
+        return GaugeMetricFamily(
+            "lockgate_trust_seconds_left", text, labels=["root", "what", "person", "key"]
+        )
+
+
 class Pages:
     """The console's endpoints over one source of data."""
 
@@ -37,6 +71,7 @@ class Pages:
         self.requests = Counter(
             "lockgate_console_requests", "Requests answered.", ["page", "status"], registry=self.registry
         )
+        self.registry.register(Endings(data))
         self._style = "\n".join(asset(name) for name in _STYLES)
         self._icon = asset("icon.svg")
 

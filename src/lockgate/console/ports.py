@@ -106,6 +106,17 @@ class Overview:
     services: tuple[ServiceRow, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """When a root, a key in it, or a recipient ends."""
+
+    root: str
+    what: str
+    person: str
+    identifier: str
+    seconds_left: float
+
+
 class ConsoleData(ABC):
     """Answers what the pages ask."""
 
@@ -122,6 +133,10 @@ class ConsoleData(ABC):
     @abstractmethod
     def overview(self) -> Overview:
         """Return the first page's content."""
+
+    @abstractmethod
+    def endings(self) -> tuple[Ending, ...]:
+        """Return when both roots and their keys end, the earliest first."""
 
     @abstractmethod
     def crossing(self, sequence: int) -> CrossingDetail | None:

@@ -53,6 +53,7 @@ NEEDED = {
 _TUF_PURPOSES = frozenset({Purpose.SUPPLY_ROOT, Purpose.TARGETS, Purpose.SNAPSHOT, Purpose.TIMESTAMP})
 
 
+_NOTES = frozenset({Purpose.LOG, Purpose.WITNESS})
 _Listed = TypeVar("_Listed", HeldKey, Recipient)
 
 
@@ -214,6 +215,11 @@ def _demand_card(root: Root, card: KeyCard) -> None:
         raise CeremonyError(what)
     if card.purpose is not None and card.purpose not in purposes_of(root.kind):
         what = f"A {root.kind} root lists no keys for {card.purpose}."
+        raise CeremonyError(what)
+    if card.purpose in _NOTES and card.key is not None and card.key.keytype != "ed25519":
+        what = (
+            f"The key of {card.person} for {card.purpose} is {card.key.keytype}; notes are signed by Ed25519."
+        )
         raise CeremonyError(what)
     if card.recipient is not None and root.kind is not RootKind.SITE:
         raise CeremonyError("Recipients stand in the site root.")

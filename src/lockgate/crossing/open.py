@@ -16,13 +16,14 @@ from lockgate.core.wire import whole_second
 from lockgate.crossing.contents import lock_targets
 from lockgate.crossing.errors import CrossingStateError, NoSpaceError, ShardIndexDamagedError
 from lockgate.crossing.folder import CrateFolder
-from lockgate.crossing.format import CRATE_FILE, MANIFEST_LIMIT, SHARDS_FILE, Manifest
+from lockgate.crossing.format import CRATE_FILE, MANIFEST_LIMIT, ROOTS_FOLDER, SHARDS_FILE, Manifest
 from lockgate.crossing.payload import LOCK, PayloadReader
 from lockgate.crossing.ports import Cipher, Held, Ledger, Recorded, SupplyRoots
 from lockgate.crossing.quarantine import Authority, judge_documents, quarantine
 from lockgate.crossing.seal import SPARE, alone, free_bytes
 from lockgate.crossing.shards import VolumeShards, index_size, read_index
 from lockgate.crossing.staging import Staging
+from lockgate.crossing.standing import demand_believed, demand_believed_roots, dsse_signers
 from lockgate.crossing.verify import (
     SupplyChain,
     authenticate,
@@ -113,6 +114,7 @@ class _Authentic:
     key: RecipientKey
     recorded: datetime
     state: CrossingState
+    signers: frozenset[str]
 
 
 class Opener:
@@ -159,6 +161,10 @@ class Opener:
         recorded = p.ledger.recorded(known[0]) if known else None
         moment = recorded.recorded if recorded else now
         manifest = authenticate(envelope, chain.root, moment)
+        revoked = p.site.revoked_keys
+        demand_believed_roots({root.version: data for data, root in chain.fresh}, revoked, ROOTS_FOLDER)
+        signers = dsse_signers(envelope)
+        demand_believed(signers, revoked, CRATE_FILE)
         demand_form(manifest, p.lane, folder.name)
         demand_files(manifest, roots, names)
         key = choose_key(manifest, p.site, p.keys, moment)
@@ -169,11 +175,11 @@ class Opener:
                 p.roots.add(root.version, data)
             entry = Recorded(sequence=manifest.sequence, crate_sha256=digest, recorded=now)
             p.ledger.record(entries, entry, min(manifest.created, now))
-            return _Authentic(manifest, digest, chain, key, now, CrossingState.RECORDED)
+            return _Authentic(manifest, digest, chain, key, now, CrossingState.RECORDED, signers)
         state = ledger[manifest.sequence].state
         if state is CrossingState.RECORDED:
             demand_window(moment, p.policy, now, manifest.sequence)
-        return _Authentic(manifest, digest, chain, key, moment, state)
+        return _Authentic(manifest, digest, chain, key, moment, state, signers)
 
     def _open(
         self, folder: CrateFolder, names: frozenset[str], authentic: _Authentic, progress: Progress
@@ -231,13 +237,25 @@ class Opener:
 
     def _authority(self, authentic: _Authentic) -> Authority:
         chain = authentic.chain
-        return Authority(self._p.lane, chain.data, chain.root, self._p.ledger.tuf(), authentic.recorded)
+        return Authority(
+            self._p.lane,
+            chain.data,
+            chain.root,
+            self._p.ledger.tuf(),
+            authentic.recorded,
+            self._p.site.revoked_keys,
+        )
 
     def _quarantine(self, authentic: _Authentic, staging: Staging, progress: Progress) -> Received:
         manifest = authentic.manifest
         with PayloadReader(staging.readers(), manifest.plaintext_size) as payload:
             done = quarantine(payload, self._p.quarantine, self._authority(authentic), progress)
-        held = Held(sequence=manifest.sequence, crate_sha256=authentic.crate_sha256, meta=done.meta)
+        held = Held(
+            sequence=manifest.sequence,
+            crate_sha256=authentic.crate_sha256,
+            meta=done.meta,
+            signers=tuple(sorted(authentic.signers | done.signers)),
+        )
         self._p.ledger.quarantined(held, done.tuf)
         return Received(manifest, authentic.crate_sha256, done.lock, done.meta[LOCK], done.targets)
 

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from lockgate.core.artifact import Digest
 from lockgate.core.receipt import Receipt
 from lockgate.core.sequence import LedgerEntry
@@ -126,11 +128,21 @@ class Recorded(Document, frozen=True):
 
 
 class Held(Document, frozen=True):
-    """What opening a crate left in quarantine: the digests of the files below ``meta/``."""
+    """What opening a crate left in quarantine: the digests of the files below ``meta/``.
+
+    `signers` are the ids of the supply keys that signed the crate, its documents and its update
+    metadata, so that what a key signed is found when it turns out to be somebody else's.
+    """
 
     sequence: int
     crate_sha256: Digest
     meta: dict[str, Digest]
+    signers: tuple[Digest, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def signed_by(self) -> frozenset[str]:
+        """Return the ids of the keys that signed, as far as they are on record."""
+        return frozenset() if isinstance(self.signers, msgspec.UnsetType) else frozenset(self.signers)
 
 
 class Ledger(ABC):

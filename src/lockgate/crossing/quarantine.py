@@ -14,6 +14,7 @@ from lockgate.core.wire import decode
 from lockgate.crossing.contents import check_collection, lock_targets
 from lockgate.crossing.errors import PayloadError, TargetMismatchError, TargetSetError
 from lockgate.crossing.payload import LOCK, LOCK_ATTESTATION, META, SBOM, TUF, Entry, PayloadReader
+from lockgate.crossing.standing import demand_believed, dsse_signers, metadata_signers
 from lockgate.store import BlobStore
 from lockgate.store.errors import BlobMismatchError, BlobTooLargeError, StoreIoError
 from lockgate.store.ports import DiscardingBlobs
@@ -29,22 +30,27 @@ TUF_LIMIT = 4 * META_LIMIT
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """What content is judged by: supply root, metadata trusted before, the moment, the lane."""
+    """What content is judged by: supply root, metadata trusted before, the moment, the lane.
+
+    `revoked` are the supply keys that the site root revokes.
+    """
 
     lane: str
     root_bytes: bytes
     root: Root
     trusted: Mapping[str, bytes]
     at: datetime
+    revoked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """What quarantining a payload gave: all targets, the lock, and the metadata to promote."""
+    """What quarantining a payload gave: all targets, the lock, the metadata to promote, who signed."""
 
     targets: dict[str, Target]
     lock: Lock
     tuf: dict[str, bytes]
+    signers: frozenset[str]
 
     @property
     def meta(self) -> dict[str, str]:
@@ -85,6 +91,8 @@ def _quarantine(
     files = _update_metadata(payload, [entry for entry in entries if entry.kind == "tuf"])
     settled = settle(authority.root_bytes, files, authority.trusted, authority.at)
     targets = settled.targets
+    signers = metadata_signers(settled.files.values())
+    demand_believed(metadata_signers(files.values()), authority.revoked, TUF)
     rest = [entry for entry in entries if entry.kind != "tuf"]
     if {entry.path: Target(entry.size, entry.sha256) for entry in rest} != targets:
         raise TargetSetError("The payload brings other files than the update metadata names.")
@@ -96,7 +104,8 @@ def _quarantine(
         raise TargetSetError("The lock names other files than the update metadata.", path=LOCK)
     _put(payload, rest[len(documents) :], blobs, progress, fresh)
     progress.finish()
-    return Quarantined(targets, lock, settled.files)
+    signers |= dsse_signers(blobs.read(targets[LOCK_ATTESTATION].sha256, limit=META_LIMIT))
+    return Quarantined(targets, lock, settled.files, signers)
 
 
 def _update_metadata(payload: PayloadReader, entries: Sequence[Entry]) -> dict[str, bytes]:
@@ -155,6 +164,7 @@ def judge_documents(blobs: BlobStore, targets: Mapping[str, Target], authority: 
     meta = {path: target.sha256 for path, target in targets.items() if path.startswith(META)}
     attestation = blobs.read(meta[LOCK_ATTESTATION], limit=META_LIMIT)
     try:
+        demand_believed(dsse_signers(attestation), authority.revoked, LOCK_ATTESTATION)
         check_collection(attestation, meta, authority.root, authority.at)
         lock = decode(Lock, blobs.read(meta[LOCK], limit=META_LIMIT), limit=META_LIMIT, name="lock")
     except LockgateError as error:

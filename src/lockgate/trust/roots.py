@@ -119,17 +119,19 @@ def rotate_site_root(old: Root, envelope: bytes, at: datetime | None) -> Root:
         what = f"Site root {new.version} of {new.lane!r} does not follow {old.version} of {old.lane!r}."
         raise RootChainError(what)
     _demand_same_assurance(old, new)
-    for root, moment in ((old, _BEFORE_EXPIRY), (new, at or _BEFORE_EXPIRY)):
-        listed = {k: s for k, s in opened.signatures.items() if _signs_site(root, k)}
+    judged = ((old, _BEFORE_EXPIRY), (new, at or _BEFORE_EXPIRY))
+    for root, moment in judged:
+        listed = {k: s for k, s in opened.signatures.items() if _signs_site(k, root, moment)}
         part = Opened(opened.payload, opened.payload_type, listed)
         verify(part, root, Purpose.SITE_ROOT, moment, SITE_ROOT_TYPE)
-    if any(not _signs_site(old, k) and not _signs_site(new, k) for k in opened.signatures):
+    if not all(any(_signs_site(k, *each) for each in judged) for k in opened.signatures):
         raise RootChainError("The new site root bears a signature of a key that neither root lists.")
     return new
 
 
-def _signs_site(root: Root, keyid: str) -> bool:
-    return keyid in root.keys and root.keys[keyid].purpose is Purpose.SITE_ROOT
+def _signs_site(keyid: str, root: Root, moment: datetime) -> bool:
+    held = root.keys.get(keyid)
+    return held is not None and held.purpose is Purpose.SITE_ROOT and moment < held.expires
 
 
 def _demand_same_assurance(old: Root, new: Root) -> None:

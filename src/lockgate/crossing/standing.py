@@ -1,0 +1,41 @@
+"""Which supply keys signed a crossing, and whether this site still believes them."""
+
+import json
+from collections.abc import Iterable, Mapping
+
+from lockgate.core.roots import KeyRevokedError
+from lockgate.trust.dsse import open_envelope
+
+
+def dsse_signers(envelope: bytes) -> frozenset[str]:
+    """Return the ids of the keys whose signatures an envelope bears; none is verified here."""
+    return frozenset(open_envelope(envelope).signatures)
+
+
+def metadata_signers(files: Iterable[bytes]) -> frozenset[str]:
+    """Return the ids of the keys whose signatures update metadata bears, after it was verified.
+
+    Every signature counts, whichever ones the threshold needed: metadata that a revoked key signed
+    as well was in the hands of whoever has that key.
+    """
+    return frozenset(
+        str(signature["keyid"]) for data in files for signature in json.loads(data)["signatures"]
+    )
+
+
+def demand_believed(signers: Iterable[str], revoked: frozenset[str], file: str) -> None:
+    """Demand that none of the keys that signed is revoked.
+
+    Raises:
+        KeyRevokedError: One is.
+
+    """
+    if bad := sorted(revoked.intersection(signers)):
+        what = f"{file} is signed by the key {bad[0][:16]}…, which this site revoked."
+        raise KeyRevokedError(what, keyid=bad[0], file=file)
+
+
+def demand_believed_roots(fresh: Mapping[int, bytes], revoked: frozenset[str], name: str) -> None:
+    """Demand that no new supply root was signed by a revoked holder; see `demand_believed`."""
+    for version, data in fresh.items():
+        demand_believed(metadata_signers([data]), revoked, f"{name}/{version}.root.json")
