@@ -17,7 +17,7 @@ from lockgate.app.trust import (
     supply_root,
 )
 from lockgate.core.errors import InputError
-from lockgate.core.roots import RootExpiredError, Purpose
+from lockgate.core.roots import Purpose, RootExpiredError
 from lockgate.trust.errors import KeyFileError, PinMismatchError, RootChainError, RootFileError
 from lockgate.trust.roots import make_supply_root
 
