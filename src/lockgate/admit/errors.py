@@ -64,3 +64,13 @@ class SignerDistrustedError(TrustError):
 
     code = "LG-2803"
     advice = "Reject it, and have the low side collect and seal again with keys that count."
+
+
+class CustodyBrokenError(PolicyError):
+    """The policy demands an unbroken chain of hand-overs, and there is none."""
+
+    code = "LG-3850"
+    advice = (
+        "`lockgate custody show` draws it. Record the missing hand-overs, or reject the crossing and "
+        "send it again; only two approvers can change the policy."
+    )

@@ -8,7 +8,7 @@ from lockgate.core.policy import Policy
 from lockgate.core.roots import Root
 
 if TYPE_CHECKING:
-    from lockgate.admit.ports import PageMaker
+    from lockgate.admit.ports import CustodyReader, PageMaker
     from lockgate.audit import AuditLog
     from lockgate.core.ports import Clock, Entropy
     from lockgate.core.sequence import CrossingState
@@ -41,6 +41,7 @@ class GateParts:
     write_channel: Callable[[str, bytes], None]
     mark_ledger: "Callable[[Transaction, int, CrossingState], None]"
     distrusted: Callable[[int], frozenset[str]] = nobody
+    custody: "CustodyReader | None" = None
 
     @property
     def policy(self) -> Policy:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockgate.admit.model import Crossing
 from lockgate.core.artifact import Artifact, ArtifactFile
+from lockgate.core.custody import CustodyReport
 from lockgate.core.snapshot import Admitted
 from lockgate.core.verdict import Verdict
 
@@ -42,3 +44,11 @@ class FileInspector(ABC):
     @abstractmethod
     def inspect(self, items: Sequence[ToInspect]) -> list[Verdict]:
         """Return one verdict for each item, in order. Never raises for what a file contains."""
+
+
+class CustodyReader(ABC):
+    """Knows the way that a crossing's package came."""
+
+    @abstractmethod
+    def report(self, crossing: Crossing) -> CustodyReport | None:
+        """Return what approvers are shown; None where there is neither a chain nor a rule for one."""

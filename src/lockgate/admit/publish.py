@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lockgate.admit.assess import Assessor
+from lockgate.admit.custody import custody_digest, demand_custody
 from lockgate.admit.errors import HeldBackError, PredecessorError, SnapshotDerivationError
 from lockgate.admit.model import (
     CHANNELS,
@@ -155,6 +156,9 @@ class Publisher:
         if statement.verdicts_sha256 != crossing.verdicts_sha256:
             raise StatementChangedError("The crossing was inspected again after the request.")
         self._assessor.demand_believed(crossing)
+        if statement.custody_sha256 != custody_digest(self._p, crossing):
+            raise StatementChangedError("What is known of the crate's way changed after the request.")
+        demand_custody(self._p, crossing)
         self._assessor.assess(crossing)
 
     def _demand_published_before(self, statement: Statement) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lockgate.admit.assess import Assessor, demand_complete
+from lockgate.admit.custody import custody_digest, custody_report, demand_custody
 from lockgate.admit.errors import (
     HeldBackError,
     NothingToAdmitError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lockgate.admit.ports import FileInspector
+    from lockgate.core.custody import CustodyReport
     from lockgate.trust.keys import Signer
 
 
@@ -131,6 +133,7 @@ class Gate(Assessor):
         if not assessment.admitted:
             what = f"Nothing of crossing {sequence} may be admitted."
             raise NothingToAdmitError(what)
+        demand_custody(self._p, crossing)
         with self._recorded("request", crossing=sequence, channel=channel, requester=requester.person):
             fresh = assessment.fresh(crossing)
             snapshot = self._snapshots.make(self._p.site.lane, self.served(channel), fresh, self._p.clock())
@@ -162,6 +165,10 @@ class Gate(Assessor):
                 Operation.ROLLBACK, crossing, channel, requester, pointer.previous_sha256
             )
             return self._ask(statement, None, requester)
+
+    def custody(self, sequence: int) -> "CustodyReport | None":
+        """Return what is known of a crossing's way, or None where nothing is and nothing is demanded."""
+        return custody_report(self._p, self.crossing(sequence))
 
     def execute(self, envelope: bytes) -> Statement:
         """Do what enough approvers signed: publish, reject or roll back, all or nothing.
@@ -197,7 +204,7 @@ class Gate(Assessor):
             verdicts_sha256=crossing.verdicts_sha256 or NOTHING,
             waivers=(),
             policy_sha256=digest_of(self._p.policy),
-            custody_sha256=NOTHING,
+            custody_sha256=NOTHING if operation is Operation.ROLLBACK else custody_digest(self._p, crossing),
             channel=channel,
             channel_version=pointer.version + 1 if pointer else 1,
             previous_sha256=pointer.snapshot_sha256 if pointer else NOTHING,

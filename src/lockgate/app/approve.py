@@ -8,17 +8,36 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockgate.app.files import read_named, write_named
+from lockgate.app.files import NamedFileError, read_named, write_named
 from lockgate.app.keys import KeyPlace
 from lockgate.app.trust import signer_from, utc_now
 from lockgate.approve import approve, read_statement
 from lockgate.audit import Seen, named_checkpoint, read_evidence, watch
 from lockgate.audit.evidence import EVIDENCE_LIMIT
+from lockgate.core.custody import CustodyReport
+from lockgate.core.digests import sha256
+from lockgate.core.errors import InputError
 from lockgate.core.roots import Purpose
+from lockgate.core.statement import NOTHING, Statement
+from lockgate.core.wire import decode
 from lockgate.trust.roots import load_newest_site_root
 
 EVIDENCE_SUFFIX = ".log.json"
 """What the log shows beside a request is named like the request, with this ending."""
+
+
+CUSTODY_SUFFIX = ".custody.json"
+"""The report of the crate's way beside a request is named like the request, with this ending."""
+
+REPORT_LIMIT = 1 << 22
+"""Longest report of a crate's way that is read, in bytes."""
+
+
+class CustodyUnshownError(InputError):
+    """A statement binds a report of the crate's way that is not there or is another one."""
+
+    code = "LG-1f50"
+    advice = "Fetch the file that the gate wrote beside the request, or name it with --custody."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +63,31 @@ def default_state(pin: str) -> Path:
 def evidence_beside(request: Path) -> Path:
     """Return where the evidence for a request lies."""
     return request.with_suffix(EVIDENCE_SUFFIX)
+
+
+def custody_beside(request: Path) -> Path:
+    """Return where the report of the crate's way lies."""
+    return request.with_suffix(CUSTODY_SUFFIX)
+
+
+def shown_custody(statement: Statement, file: Path) -> CustodyReport | None:
+    """Return the report that a statement binds, which approvers must see; None where it binds none.
+
+    Raises:
+        CustodyUnshownError: It is not there, or not the one that the statement binds.
+
+    """
+    if statement.custody_sha256 == NOTHING:
+        return None
+    try:
+        data = read_named(file, limit=REPORT_LIMIT)
+    except NamedFileError as error:
+        what = f"The report of the crate's way is missing: {error.what}"
+        raise CustodyUnshownError(what) from error
+    if sha256(data) != statement.custody_sha256:
+        what = f"{file} is not the report of the crate's way that the statement binds."
+        raise CustodyUnshownError(what)
+    return decode(CustodyReport, data, limit=REPORT_LIMIT, name="custody report")
 
 
 @dataclass(frozen=True, slots=True)

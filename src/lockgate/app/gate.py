@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ToInspect
-from lockgate.app.approve import evidence_beside
+from lockgate.app.approve import custody_beside, evidence_beside
 from lockgate.app.audit import named_size, write_evidence
+from lockgate.app.custody import RecordedCustody
 from lockgate.app.files import read_named, write_named
 from lockgate.app.holds import demand_usable
 from lockgate.app.keys import key_place
@@ -20,8 +21,9 @@ from lockgate.approve import combine, read_statement
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.core.snapshot import Admitted
-from lockgate.core.statement import Statement
+from lockgate.core.statement import NOTHING, Statement
 from lockgate.core.verdict import Verdict
+from lockgate.core.wire import encode
 from lockgate.crossing.ledger import mark
 from lockgate.inspect import InspectItem, Limits, inspect_files
 from lockgate.inspect.sandbox import BubblewrapSandbox
@@ -116,6 +118,7 @@ def open_gate(side: Side) -> Gate:
             write_channel=lambda channel, envelope: write_channel(side, channel, envelope),
             mark_ledger=mark,
             distrusted=lambda sequence: distrusted_signers(side, sequence),
+            custody=RecordedCustody(side),
         )
     )
     gate.recover()
@@ -130,9 +133,15 @@ def operator_key(side: Side, folder: Path) -> Signer:
 
 
 def write_request(side: Side, name: str, envelope: bytes, out: Path | None) -> Path:
-    """Write a request where the approvers take it from, what the log shows beside it; return the file."""
+    """Write a request where the approvers take it from; return the file.
+
+    Beside it lie what the log shows, and the report of the crate's way where the statement binds one.
+    """
     target = out or side.home.pending / f"{name}.json"
     write_evidence(side, evidence_beside(target), [named_size(envelope)])
+    statement = read_statement(envelope)
+    if statement.custody_sha256 != NOTHING:
+        write_named(custody_beside(target), encode(open_gate(side).custody(statement.crossing)))
     write_named(target, envelope)
     return target
 

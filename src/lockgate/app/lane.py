@@ -89,8 +89,9 @@ def _listed(signers: list[Signer], expires: datetime) -> dict[str, HeldKey]:
 def _supply(lane: str, now: datetime, people: Path, low: Path) -> bytes:
     holders = [new_signer(Purpose.SUPPLY_ROOT, f"supply-holder-{n + 1}") for n in range(HOLDERS)]
     workers = [new_signer(purpose, f"low-{purpose}") for purpose in LOW_PURPOSES]
-    for holder in holders:
-        _keep(holder, people / holder.person)
+    clerk = new_signer(Purpose.CUSTODIAN, "clerk-low")
+    for person in (*holders, clerk):
+        _keep(person, people / person.person)
     for worker in workers:
         _keep(worker, low / "keys")
     root = Root(
@@ -100,7 +101,7 @@ def _supply(lane: str, now: datetime, people: Path, low: Path) -> bytes:
         version=1,
         assurance="demo",
         expires=now + YEAR,
-        keys=_listed([*holders, *workers], now + YEAR),
+        keys=_listed([*holders, *workers, clerk], now + YEAR),
         thresholds={Purpose.SUPPLY_ROOT: THRESHOLD},
     )
     return make_supply_root(root, holders[:THRESHOLD])
@@ -114,8 +115,9 @@ def _site(lane: str, now: datetime, people: Path, high: Path) -> bytes:
     operator = [new_signer(purpose, "operator") for purpose in (Purpose.OPERATOR, Purpose.APPROVER)]
     machines = [new_signer(purpose, f"gate-{purpose}") for purpose in HIGH_PURPOSES]
     witness = new_signer(Purpose.WITNESS, "witness")
+    clerk = new_signer(Purpose.CUSTODIAN, "clerk-high")
     releasers = [new_signer(Purpose.RELEASE, f"releaser-{n + 1}") for n in range(HOLDERS)]
-    for person in (*holders, *approvers, *operator, *releasers, witness):
+    for person in (*holders, *approvers, *operator, *releasers, witness, clerk):
         _keep(person, people / person.person)
     for machine in machines:
         _keep(machine, high / "keys")
@@ -131,7 +133,7 @@ def _site(lane: str, now: datetime, people: Path, high: Path) -> bytes:
         version=1,
         assurance="demo",
         expires=now + YEAR,
-        keys=_listed([*holders, *approvers, *operator, *machines, *releasers, witness], now + YEAR),
+        keys=_listed([*holders, *approvers, *operator, *machines, *releasers, witness, clerk], now + YEAR),
         thresholds={Purpose.SITE_ROOT: THRESHOLD, Purpose.RELEASE: THRESHOLD},
         recipients=published,
         policy=Policy(opaque=tuple(OpaqueRule(detected=kind) for kind in OPAQUE_TYPES)),

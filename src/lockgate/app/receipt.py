@@ -4,6 +4,7 @@ An operator asks, approvers sign on their own machines, the gate lets out only w
 low side needs nothing but its pinned site root.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lockgate.admit.model import HISTORY, ChannelPointer
@@ -27,7 +28,7 @@ from lockgate.crossing.ports import Sent
 from lockgate.crossing.receipts import TEXT_LIMIT, judge_receipt, pack_receipt, read_text, sign_receipt
 from lockgate.trust.dsse import open_envelope, sign, verify
 from lockgate.trust.errors import WrongLaneError
-from lockgate.trust.roots import load_site_root, site_root_lane
+from lockgate.trust.roots import load_newest_site_root, site_root_lane
 
 REQUEST_FORMAT = "lockgate-receipt-request/1"
 REQUEST_TYPE = "application/vnd.lockgate.receipt-request+json"
@@ -173,9 +174,9 @@ def _hex(text: str) -> bytes:
         return b""
 
 
-def device_site(root: bytes, pin: str) -> Root:
-    """Return the pinned site root on an approver's machine."""
-    return load_site_root(root, pin, site_root_lane(root), utc_now())
+def device_site(roots: Sequence[bytes], pin: str) -> Root:
+    """Return the newest site root on an approver's machine, from the pinned one on."""
+    return load_newest_site_root(roots, pin, site_root_lane(roots[0]), utc_now())
 
 
 def approve_receipt(envelope: bytes, key: KeyPlace, site: Root) -> tuple[str, bytes]:

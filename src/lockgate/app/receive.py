@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lockgate.admit import Crossing
+from lockgate.app.custody import keep_manifest
 from lockgate.app.gate import open_gate
 from lockgate.app.holds import demand_open
 from lockgate.app.settings import Side
@@ -52,6 +53,7 @@ def receive_crate(side: Side, crate: Path, progress: Progress) -> tuple[Received
     log.outcome(intent, "waiting" if isinstance(received, Waiting) else "done", crate=received.crate_sha256)
     if isinstance(received, Waiting):
         return received, None
+    keep_manifest(side, crate, received.crate_sha256)
     manifest = received.manifest
     gate = open_gate(side)
     crossing = gate.quarantined(

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lockgate.cli.custody_draw import draw_findings
 from lockgate.cli.shared import JsonOption, emit
 
 app = typer.Typer(help="Show and sign a statement with an approver's key.")
@@ -35,6 +36,9 @@ def approve(
     log: Annotated[
         Path | None, typer.Option(help="What the log shows of itself (default: beside the request).")
     ] = None,
+    custody: Annotated[
+        Path | None, typer.Option(help="The report of the crate's way (default: beside the request).")
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(help="Folder that remembers the last checkpoint seen (default: XDG state)."),
@@ -56,25 +60,36 @@ def approve(
     """
     import msgspec
 
-    from lockgate.app.approve import Device, evidence_beside, sign_as_approver
+    from lockgate.app.approve import (
+        Device,
+        custody_beside,
+        evidence_beside,
+        shown_custody,
+        sign_as_approver,
+    )
     from lockgate.app.files import read_named
     from lockgate.app.keys import key_place
     from lockgate.approve import read_statement
 
     request = read_named(statement)
-    said = msgspec.to_builtins(read_statement(request))
+    read = read_statement(request)
+    said = msgspec.to_builtins(read)
+    way = shown_custody(read, custody or custody_beside(statement))
     if not as_json:
         table = Table("What is signed", "", title_justify="left")
         for name, value in said.items():
             table.add_row(name, str(value))
         Console().print(table)
+        if way is not None:
+            draw_findings(Console(), way.findings)
     if not yes and not typer.confirm("Sign exactly this?"):
         raise typer.Exit(1)
     place = key_place(key, token_pin_file, ask_pin if sys.stdin.isatty() else None)
     target = out or statement.with_suffix(f".{place.name}.json")
     device = Device(tuple(read_named(file) for file in site_root), pin, state)
     done = sign_as_approver(request, log or evidence_beside(statement), place, device, target)
-    value = {"signed": target, "person": done.person, "log_seen": done.seen}
+    findings = msgspec.to_builtins(way.findings) if way is not None else []
+    value = {"signed": target, "person": done.person, "log_seen": done.seen, "custody": findings}
 
     def render(console: Console) -> None:
         console.print(f"{done.person} signed: {target}")

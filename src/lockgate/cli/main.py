@@ -17,6 +17,7 @@ COMMANDS = {
     "root": ("lockgate.cli.root", "Make, sign, rotate and show the two roots; revoke keys."),
     "collect": ("lockgate.cli.collect", "Resolve and fetch what a manifest names (low side)."),
     "seal": ("lockgate.cli.seal", "Seal what was collected into a crate (low side)."),
+    "custody": ("lockgate.cli.custody", "Sign hand-overs of a crate's package, check and show its way."),
     "receive": ("lockgate.cli.receive", "Verify a crate and move its contents to quarantine (high side)."),
     "gate": ("lockgate.cli.gate", "Inspect, request, publish, reject, roll back (high side)."),
     "approve": ("lockgate.cli.approve", "Show and sign a statement with an approver's key."),

@@ -73,7 +73,9 @@ def sign(
     key: Annotated[
         str, typer.Option(help="Folder with approver.pem and approver.pass, or a pkcs11: address.")
     ],
-    site_root: Annotated[Path, typer.Option(help="The site root (trust/site.dsse.json).")],
+    site_root: Annotated[
+        list[Path], typer.Option(help="The site root (trust/site.dsse.json); repeat it for later versions.")
+    ],
     pin: Annotated[str, typer.Option(help="The site root's pin, from your own notes.")],
     out: Annotated[Path, typer.Option(help="Where your approval goes.")],
     token_pin_file: Annotated[Path | None, typer.Option(help="File with the token's PIN.")] = None,
@@ -90,7 +92,7 @@ def sign(
     from lockgate.app.receipt import approve_receipt, device_site, read_request
     from lockgate.cli.approve import ask_pin
 
-    envelope, site = read_named(request), device_site(read_named(site_root), pin)
+    envelope, site = read_named(request), device_site([read_named(file) for file in site_root], pin)
     asked, receipt = read_request(envelope, site)
     if not as_json:
         Console().print(_table(receipt))

@@ -34,6 +34,7 @@ SUPPLY_PURPOSES = (
     Purpose.TARGETS,
     Purpose.SNAPSHOT,
     Purpose.TIMESTAMP,
+    Purpose.CUSTODIAN,
 )
 SITE_PURPOSES = (
     Purpose.SITE_ROOT,
@@ -43,9 +44,10 @@ SITE_PURPOSES = (
     Purpose.LOG,
     Purpose.WITNESS,
     Purpose.RELEASE,
+    Purpose.CUSTODIAN,
 )
 NEEDED = {
-    RootKind.SUPPLY: SUPPLY_PURPOSES,
+    RootKind.SUPPLY: SUPPLY_PURPOSES[:-1],  # hand-overs are the site's to demand
     RootKind.SITE: (Purpose.SITE_ROOT, Purpose.APPROVER, Purpose.INSPECTOR, Purpose.OPERATOR, Purpose.LOG),
 }
 """Purposes without which a root cannot do its work."""

@@ -24,6 +24,18 @@ class OpaqueRule(Document, frozen=True):
     approvers: Annotated[int, msgspec.Meta(ge=2, le=16)] = 2
 
 
+class CustodyRule(Document, frozen=True):
+    """What a site demands of the way of a crate's package.
+
+    `required` demands an unbroken chain for admission; `maximum_seconds` is how long one person may
+    have the package; `custodians`, where it names anybody, names everybody who may have it or sign.
+    """
+
+    required: bool = True
+    maximum_seconds: Annotated[int, msgspec.Meta(ge=60, le=400 * 86400)] = 86400
+    custodians: tuple[str, ...] = ()
+
+
 class Policy(Document, frozen=True):
     """The rules of one site. It is part of the signed site root."""
 
@@ -37,6 +49,12 @@ class Policy(Document, frozen=True):
     maximum_severity: Severity = Severity.LOW
     opaque: tuple[OpaqueRule, ...] = ()
     labels: tuple[str, ...] = ("public", "internal")
+    custody: CustodyRule | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def custody_rule(self) -> CustodyRule | None:
+        """Return the rule for custody, or None where the policy has none."""
+        return None if isinstance(self.custody, msgspec.UnsetType) else self.custody
 
 
 class Held(Document, frozen=True):

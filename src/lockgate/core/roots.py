@@ -33,6 +33,7 @@ class Purpose(StrEnum):
     LOG = "log"
     WITNESS = "witness"
     RELEASE = "lockgate-release"
+    CUSTODIAN = "custodian"
 
 
 class RootKind(StrEnum):

@@ -164,6 +164,34 @@ class ReceiptConflictError(TrustError):
     advice = "Two histories exist. Hold the lane and compare both ledgers by telephone before sealing again."
 
 
+class CustodyChainError(TrustError):
+    """A chain of hand-overs does not hold together."""
+
+    code = "LG-2750"
+    advice = "Stop and call: somebody altered, reordered or cut the chain. Ask each clerk for their copy."
+
+
+class CustodyPlaceError(TrustError):
+    """A hand-over is of another lane, crossing or crate."""
+
+    code = "LG-2751"
+    advice = "Stop and call: this is the chain of another package, or media were swapped."
+
+
+class NotTheClerkError(TrustError):
+    """A hand-over is not signed by the clerk that it names, or by somebody without a part in it."""
+
+    code = "LG-2752"
+    advice = "Stop and call: the clerk who says it signs it, and nobody else but giver and receiver."
+
+
+class CustodyForkError(TrustError):
+    """Two chains tell the way of one crate."""
+
+    code = "LG-2753"
+    advice = "Stop and call: keep both chains and ask each clerk which one they signed."
+
+
 class CrateExpiredError(PolicyError):
     """A crate arrived after its expiry."""
 
@@ -227,11 +255,25 @@ class SubliminalSignatureError(PolicyError):
     advice = "Approve receipts with an Ed25519 key, or with a P-256 key in a file (RFC 6979)."
 
 
+class CustodyOlderError(PolicyError):
+    """A chain is no longer than the one on record."""
+
+    code = "LG-3750"
+    advice = "Nothing changed. `lockgate custody show` draws the chain that is on record."
+
+
 class CrateLimitError(LimitError):
     """A crate is over a bound."""
 
     code = "LG-4701"
     advice = "Seal less at once or in larger volumes; if the crate is honest, raise the named limit."
+
+
+class ChainFullError(LimitError):
+    """A chain of hand-overs has no room for one more."""
+
+    code = "LG-4750"
+    advice = "Reject the crossing and send it again on a shorter way (bound: custody_steps)."
 
 
 class NoSpaceError(HostError):
