@@ -232,6 +232,13 @@ def test_the_low_side_cannot_speak_for_a_clerk_of_the_site() -> None:
     assert [f.kind for f in broken(found)] == [FindingKind.UNFINISHED]
 
 
+def test_a_clerk_of_the_low_side_whom_the_site_revoked() -> None:
+    package = Package().whole()
+    site = msgspec.structs.replace(KNOWN.site, revoked=(ANNA.keyid,))
+    with pytest.raises(UnknownKeyError, match="revokes"):
+        verify_chain(package.chain, replace(KNOWN, site=site), 7, CRATE)
+
+
 def test_persons_that_the_policy_does_not_name() -> None:
     rule = CustodyRule(maximum_seconds=4 * 3600, custodians=("anna", "ben", "cara", "courier-1"))
     assert shown(Package().whole(), rule) == ["custodian 3", "custodian 4"]
