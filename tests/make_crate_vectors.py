@@ -1,14 +1,17 @@
-"""Writes `docs/formats/vectors/`: a crate, what opens it, and what has to come out.
+"""Writes `docs/formats/vectors/`: crates, what opens them, and what has to come out.
 
-Run it when the format changes, from the repository's root: `python tests/make_crate_vectors.py`.
-The keys are made for the vectors and protect nothing.
+Run it when the format changes, from the repository's root: `python tests/make_crate_vectors.py NAME`,
+where NAME is one of `SETS`. The keys are made for the vectors and protect nothing.
 """
 
 import json
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -24,20 +27,44 @@ FILES = {
 }
 
 
-def main() -> int:
-    """Write the folder anew."""
+@dataclass(frozen=True)
+class Vectors:
+    """One folder of vectors: how its crate is sealed, and which of its files got lost on the way."""
+
+    folder: Path
+    changes: dict[str, Any]
+    lost: tuple[str, ...] = ()
+
+
+SETS = {
+    "plain": Vectors(TARGET, {"volume_bytes": 5000}),
+    "parity": Vectors(
+        TARGET / "parity",
+        {"volume_bytes": 4096, "parity": Fraction(1, 2)},
+        ("vol-0002.lgv", "par-0001.lgv"),
+    ),
+}
+
+
+def main(name: str) -> int:
+    """Write one folder anew; its subfolders stay."""
+    chosen = SETS[name]
     lane = Lane(name="vectors")
+    chosen.folder.mkdir(exist_ok=True)
+    for old in chosen.folder.glob("crate-*"):
+        shutil.rmtree(old)
     with tempfile.TemporaryDirectory() as folder:
-        crate = lane.seal(Path(folder) / "outbox", FILES, volume_bytes=5000)
+        crate = lane.seal(Path(folder) / "outbox", FILES, **chosen.changes)
+        for lost in chosen.lost:
+            (crate.path / lost).unlink()
         received = lane.opener(Path(folder) / "staging").receive(crate.path)
         if not isinstance(received, Received):
             return 1
-        shutil.rmtree(TARGET, ignore_errors=True)
-        shutil.copytree(crate.path, TARGET / crate.path.name)
+        shutil.copytree(crate.path, chosen.folder / crate.path.name)
     pem = lane.gate.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (TARGET / "recipient.pem").write_bytes(pem)
-    (TARGET / "1.root.json").write_bytes(lane.supply)
-    (TARGET / "site.json").write_bytes(encode(lane.site))
+    (chosen.folder / "recipient.pem").write_bytes(pem)
+    (chosen.folder / "1.root.json").write_bytes(lane.supply)
+    (chosen.folder / "site.json").write_bytes(encode(lane.site))
     expected = {
         "lane": lane.name,
         "now": stamp(NOW),
@@ -46,9 +73,9 @@ def main() -> int:
         "manifest": json.loads(encode(crate.manifest)),
         "targets": {path: target.sha256 for path, target in sorted(received.targets.items())},
     }
-    (TARGET / "expected.json").write_text(json.dumps(expected, indent=1, sort_keys=True) + "\n")
+    (chosen.folder / "expected.json").write_text(json.dumps(expected, indent=1, sort_keys=True) + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

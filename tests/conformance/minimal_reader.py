@@ -74,25 +74,141 @@ def opened_manifest(envelope: bytes, root: dict[str, Any]) -> dict[str, Any]:
         public.verify(unbase64(signature["sig"]), message)
     manifest: dict[str, Any] = parsed(payload, "manifest")
     demand(manifest["format"] == FORMAT and manifest["kind"] == "full", "another format")
-    demand(manifest["parity"] is None and manifest["sealer"]["keyid"] in ids, "another sealer")
+    demand(manifest["sealer"]["keyid"] in ids, "another sealer")
     return manifest
 
 
 def shard_digests(data: bytes, manifest: dict[str, Any]) -> list[tuple[int, list[bytes]]]:
-    """Read shards.idx: header length and digests of each volume."""
+    """Read shards.idx: header length and digests of each volume, then of each parity volume."""
     demand(digest(data) == manifest["shards_sha256"], "shards.idx was altered")
     demand(data[:8] == b"LGIDX1\r\n", "another index")
     (count,) = struct.unpack_from(">I", data, 8)
-    demand(count == len(manifest["volumes"]), "other volumes")
+    expected = [(b"VOL1", n, v["records"] + 1) for n, v in enumerate(manifest["volumes"], 1)]
+    parity = manifest["parity"] or {"groups": [], "volumes": []}
+    for group, volumes in grouped(manifest):
+        longest = max(manifest["volumes"][n]["records"] for n in volumes) + 1
+        first = len(expected) - len(manifest["volumes"]) + 1
+        expected += [(b"PAR1", first + n, longest) for n in range(group["parity"])]
+    demand(count == len(expected) == len(manifest["volumes"]) + len(parity["volumes"]), "other volumes")
     at, found = 12, []
-    for number, volume in enumerate(manifest["volumes"], 1):
+    for section in expected:
         kind, listed, header, shards = struct.unpack_from(">4sIII", data, at)
-        demand((kind, listed, shards) == (b"VOL1", number, volume["records"] + 1), "another section")
+        demand((kind, listed, shards) == section, "another section")
         at += 16
         found.append((header, [data[at + 32 * n : at + 32 * n + 32] for n in range(shards)]))
         at += 32 * shards
     demand(at == len(data), "the index goes on")
     return found
+
+
+def grouped(manifest: dict[str, Any]) -> list[tuple[dict[str, int], range]]:
+    """Each group of the parity with the places of its volumes."""
+    found, first = [], 0
+    for group in (manifest["parity"] or {"groups": []})["groups"]:
+        found.append((group, range(first, first + group["volumes"])))
+        first += group["volumes"]
+    demand(not found or first == len(manifest["volumes"]), "other groups")
+    return found
+
+
+def times(a: int, b: int) -> int:
+    """Multiply in GF(2^8)."""
+    made = 0
+    while b:
+        made ^= a if b & 1 else 0
+        a, b = (a << 1) ^ (0x11D if a & 0x80 else 0), b >> 1
+    return made
+
+
+def inverse(a: int) -> int:
+    """What gives 1 when it is multiplied by `a`."""
+    return next(b for b in range(1, 256) if times(a, b) == 1)
+
+
+def added(shards: list[bytes], factors: list[int]) -> bytes:
+    """The sum of shards, padded with zeros, each multiplied by its factor."""
+    longest, total = max(map(len, shards)), 0
+    for shard, factor in zip(shards, factors, strict=True):
+        scaled = shard.translate(bytes(times(factor, b) for b in range(256)))
+        total ^= int.from_bytes(scaled.ljust(longest, b"\0"), "big")
+    return total.to_bytes(longest, "big")
+
+
+def solved(matrix: list[list[int]], values: list[bytes]) -> list[bytes]:
+    """Solve a square system by Gauss and Jordan; the unknowns are shards."""
+    rows = [(list(row), value) for row, value in zip(matrix, values, strict=True)]
+    for place in range(len(rows)):
+        pivot = next(n for n in range(place, len(rows)) if rows[n][0][place])
+        rows[place], rows[pivot] = rows[pivot], rows[place]
+        scale = inverse(rows[place][0][place])
+        row, value = [times(scale, c) for c in rows[place][0]], added([rows[place][1]], [scale])
+        rows[place] = row, value
+        for other in (n for n in range(len(rows)) if n != place and rows[n][0][place]):
+            factor = rows[other][0][place]
+            rows[other] = (
+                [c ^ times(factor, d) for c, d in zip(rows[other][0], row, strict=True)],
+                added([rows[other][1], value], [1, factor]),
+            )
+    return [value for _, value in rows]
+
+
+def cut(data: bytes, header: int, shards: int) -> list[bytes]:
+    """Cut a volume into its shards; what is missing is empty."""
+    size = MIB + 16
+    return [data[:header]] + [data[header + n * size : header + (n + 1) * size] for n in range(shards - 1)]
+
+
+def rebuilt_volumes(
+    folder: Path, manifest: dict[str, Any], index: list[tuple[int, list[bytes]]]
+) -> list[bytes]:
+    """Every volume, with what is missing or damaged rebuilt from parity."""
+    entries = manifest["volumes"] + (manifest["parity"] or {"volumes": []})["volumes"]
+    paths = [folder / entry["name"] for entry in entries]
+    data = [p.read_bytes()[: e["size"]] if p.exists() else b"" for p, e in zip(paths, entries, strict=True)]
+    shards = [cut(d, header, len(digests)) for d, (header, digests) in zip(data, index, strict=True)]
+    first = len(manifest["volumes"])
+    for group, volumes in grouped(manifest):
+        parity = range(first, first + group["parity"])
+        first += group["parity"]
+        for stripe in range(max(len(index[n][1]) for n in volumes)):
+            rebuild_stripe(
+                stripe, volumes=volumes, parity=parity, shards=shards, index=index, entries=entries
+            )
+    return [b"".join(shards[n]) for n in range(len(manifest["volumes"]))]
+
+
+def rebuild_stripe(
+    stripe: int,
+    *,
+    volumes: range,
+    parity: range,
+    shards: list[list[bytes]],
+    index: list[tuple[int, list[bytes]]],
+    entries: list[dict[str, Any]],
+) -> None:
+    """Put what was lost of a stripe in its place; what stays lost is refused later, by its digest."""
+
+    def good(n: int) -> bool:
+        return hashlib.sha256(shards[n][stripe]).digest() == index[n][1][stripe]
+
+    there = [n for n in volumes if stripe < len(index[n][1])]
+    lost = [n for n in there if not good(n)]
+    spare = [n for n in parity if good(n)][: len(lost)]
+    if not lost or len(spare) < len(lost):
+        return
+    known = [n for n in there if n not in lost]
+
+    def factor(p: int, d: int) -> int:
+        return inverse((len(volumes) + p - parity[0]) ^ (d - volumes[0]))
+
+    values = [
+        added([shards[p][stripe], *(shards[n][stripe] for n in known)], [1, *(factor(p, n) for n in known)])
+        for p in spare
+    ]
+    for n, shard in zip(lost, solved([[factor(p, n) for n in lost] for p in spare], values), strict=True):
+        header = index[n][0]
+        rest = entries[n]["size"] - header - (stripe - 1) * (MIB + 16)
+        shards[n][stripe] = shard[: header if stripe == 0 else min(MIB + 16, rest)]
 
 
 def volume_key(header: dict[str, Any], manifest: dict[str, Any], key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -173,11 +289,11 @@ def read_crate(folder: Path, root: bytes, key: ec.EllipticCurvePrivateKey) -> di
     roots = {p.name.split(".")[0]: digest(p.read_bytes()) for p in (folder / "roots").iterdir()}
     demand(roots == manifest["roots"], "other roots")
     shards = shard_digests((folder / "shards.idx").read_bytes(), manifest)
-    names = [f"vol-{n:04d}.lgv" for n in range(1, len(shards) + 1)]
+    names = [f"vol-{n:04d}.lgv" for n in range(1, len(manifest["volumes"]) + 1)]
     demand([v["name"] for v in manifest["volumes"]] == names, "other volumes")
     plain = [
-        volume_plaintext((folder / name).read_bytes(), number, shards[number - 1], manifest, key)
-        for number, name in enumerate(names, 1)
+        volume_plaintext(data, number, shards[number - 1], manifest, key)
+        for number, data in enumerate(rebuilt_volumes(folder, manifest, shards), 1)
     ]
     files = payload_files(b"".join(plain))
     tops = {"tuf/timestamp.json", "tuf/snapshot.json"}

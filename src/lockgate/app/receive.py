@@ -50,9 +50,11 @@ def receive_crate(side: Side, crate: Path, progress: Progress) -> tuple[Received
     except LockgateError as error:
         log.outcome(intent, "refused", code=error.code, error=error.what)
         raise
-    log.outcome(intent, "waiting" if isinstance(received, Waiting) else "done", crate=received.crate_sha256)
     if isinstance(received, Waiting):
+        log.outcome(intent, "waiting", crate=received.crate_sha256)
         return received, None
+    repaired = sorted({part.file for part in received.repaired})
+    log.outcome(intent, "done", crate=received.crate_sha256, **({"repaired": repaired} if repaired else {}))
     keep_manifest(side, crate, received.crate_sha256)
     manifest = received.manifest
     gate = open_gate(side)

@@ -1,5 +1,6 @@
 """Sealing on the low side: what was collected becomes a crate for the site's recipients."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from lockgate.app.collect import current_lock
@@ -12,11 +13,25 @@ from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.crossing.contents import SealRequest
 from lockgate.crossing.ledger import RecordSealLedger
+from lockgate.crossing.parity import parse_share
 from lockgate.crossing.seal import Plan, SealedCrate, Sealer, SealerParts
 from lockgate.trust.tuf import TufSigners
 
 
-def _sealer(side: Side) -> Sealer:
+@dataclass(frozen=True, slots=True)
+class SealChoices:
+    """What one sealing does otherwise than the settings say; None leaves a setting as it is.
+
+    `parity` is a share as text (``10%``).
+    """
+
+    parity: str | None = None
+
+
+AS_SET = SealChoices()
+
+
+def _sealer(side: Side, choices: SealChoices = AS_SET) -> Sealer:
     supply = supply_root(side)[1]
     keys = {p: signer_from(side.home.keys, p, supply) for p in Purpose if holds_key(side.home.keys, p)}
     return Sealer(
@@ -32,6 +47,7 @@ def _sealer(side: Side) -> Sealer:
             volume_bytes=side.settings.seal.volume_bytes,
             valid=timedelta(days=side.settings.seal.expires_days),
             clock=utc_now,
+            parity=parse_share(choices.parity or side.settings.seal.parity),
         )
     )
 
@@ -41,18 +57,18 @@ def _request(side: Side) -> SealRequest:
     return SealRequest(lock=collected.lock, lock_attestation=collected.attestation, sbom=collected.sbom)
 
 
-def plan_crate(side: Side) -> Plan:
+def plan_crate(side: Side, choices: SealChoices = AS_SET) -> Plan:
     """Return what sealing would write; nothing is written."""
-    return _sealer(side).plan(_request(side))
+    return _sealer(side, choices).plan(_request(side))
 
 
-def seal_crate(side: Side, progress: Progress) -> SealedCrate:
+def seal_crate(side: Side, progress: Progress, choices: SealChoices = AS_SET) -> SealedCrate:
     """Seal the current lock into the outbox, recorded before and after."""
     log = audit_log(side)
     intent = log.intent("seal")
     try:
         side.home.outbox.mkdir(parents=True, exist_ok=True)
-        crate = _sealer(side).seal(_request(side), progress)
+        crate = _sealer(side, choices).seal(_request(side), progress)
     except LockgateError as error:
         log.outcome(intent, "refused", code=error.code, error=error.what)
         raise

@@ -133,6 +133,11 @@ class SealSection(_Section):
     volume_bytes: int = Field(
         default=4 * 2**30 - 1, ge=2 * 2**20, description="Largest volume in bytes; FAT32 takes 4 GiB - 1."
     )
+    parity: str = Field(
+        default="0%",
+        pattern=r"^(100|[0-9]{1,2})(\.[0-9]{1,2})?%$",
+        description="Parity volumes, as a share of the volumes, from which lost or damaged ones are rebuilt.",
+    )
     expires_days: int = Field(
         default=45, ge=1, le=400, description="Days until a crate may no longer be admitted."
     )

@@ -1,5 +1,6 @@
 """Buffers that are used again: fresh memory for every record would cost more than sealing it."""
 
+import os
 from collections import deque
 
 
@@ -43,3 +44,9 @@ class Buffers:
     def take_back(self, buffer: bytearray) -> None:
         """Keep a buffer for the next loan."""
         self._free.append(buffer)
+
+
+def write_all(handle: int, view: memoryview) -> None:
+    """Write every byte of a buffer to a descriptor."""
+    while view:
+        view = view[os.write(handle, view) :]

@@ -24,6 +24,13 @@ class VolumeSizeError(InputError):
     advice = "Set seal.volume_bytes to the size of the medium; at least 4096 bytes."
 
 
+class ParityRequestError(InputError):
+    """The share of parity that was asked for cannot be made."""
+
+    code = "LG-1720"
+    advice = "Name the parity as a percentage of the volumes: more than 0% and at most 100%."
+
+
 class CrateGrammarError(TrustError):
     """The crate's folder holds something that the format does not name."""
 
@@ -155,6 +162,23 @@ class SourceChangedError(TrustError):
 
     code = "LG-2713"
     advice = "The store of the low side was altered. Collect again; the unfinished crate was discarded."
+
+
+class TooDamagedError(TrustError):
+    """More of a crate is missing or damaged than its parity can rebuild."""
+
+    code = "LG-2720"
+    advice = "Copy the named files again, best from another medium; what arrived undamaged is used again."
+
+
+class RebuiltWrongError(TrustError):
+    """What parity rebuilds does not hash to what the sealer signed."""
+
+    code = "LG-2721"
+    advice = (
+        "Copy the crate to a disk and try there: the medium may read differently each time. "
+        "If it repeats, the sealer's parity is wrong: ask for the crossing again."
+    )
 
 
 class ReceiptConflictError(TrustError):

@@ -5,12 +5,13 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from lockgate.core.errors import LockgateError
 from lockgate.crossing.errors import CrateGrammarError, CrateIoError, NotACrateError
 from lockgate.crossing.format import (
     CRATE_FILE,
+    PARITY_NAME,
     ROOT_NAME,
     ROOTS_FOLDER,
     SHARDS_FILE,
@@ -42,6 +43,19 @@ def reading(file: str) -> Iterator[None]:
     except OSError as error:
         what = f"{file} cannot be read: {error.strerror}."
         raise CrateIoError(what, file=file) from error
+
+
+class SealedFile(Protocol):
+    """A volume that is read shard by shard: from a medium, or rebuilt in part from parity."""
+
+    name: str
+    size: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes from an offset; fewer only at the end of the file."""
+
+    def fill(self, target: memoryview, offset: int) -> bool:
+        """Fill a buffer with the bytes from an offset; tell whether there were enough."""
 
 
 class CrateFile:
@@ -129,8 +143,12 @@ class CrateFolder:
         known = {CRATE_FILE, SHARDS_FILE, ROOTS_FOLDER}
         found = _listing(
             self._handle,
-            lambda name: name in known or VOLUME_NAME.fullmatch(name) is not None,
-            VOLUMES_LIMIT + len(known),
+            lambda name: (
+                name in known
+                or VOLUME_NAME.fullmatch(name) is not None
+                or PARITY_NAME.fullmatch(name) is not None
+            ),
+            2 * VOLUMES_LIMIT + len(known),
             "",
         )
         for needed in sorted(known - found):

@@ -43,6 +43,9 @@ MANIFEST_LIMIT = 8 * 1024 * 1024
 HEADER_LIMIT = 64 * 1024
 """Longest volume header that is read, in bytes."""
 
+PARITY_SCHEME = "rs-gf256-cauchy"
+"""Reed-Solomon over GF(2^8) with a Cauchy matrix (docs/formats/crate-v1.md, "Parity")."""
+
 RECIPIENTS_LIMIT = 64
 """Most recipients of one crate."""
 
@@ -55,6 +58,7 @@ Number = Annotated[int, msgspec.Meta(ge=1, le=10**6 - 1)]
 _FOLDER = re.compile(r"crate-([0-9]{6})-([0-9a-f]{6})")
 ROOT_NAME = re.compile(r"([1-9][0-9]{0,6})\.root\.json")
 VOLUME_NAME = re.compile(r"vol-[0-9]{4}\.lgv")
+PARITY_NAME = re.compile(r"par-[0-9]{4}\.lgv")
 
 
 class CrateRecipient(Document, frozen=True):
@@ -81,12 +85,34 @@ class VolumeEntry(Document, frozen=True):
     commitment: Digest
 
 
+class ParityGroup(Document, frozen=True):
+    """How many volumes, following those of the group before, share how many parity volumes."""
+
+    volumes: Annotated[int, msgspec.Meta(ge=1, le=254)]
+    parity: Annotated[int, msgspec.Meta(ge=1, le=254)]
+
+
+class ParityEntry(Document, frozen=True):
+    """One parity volume as crate.json lists it. `size` counts the whole file in bytes."""
+
+    name: str
+    size: Size
+
+
+class Parity(Document, frozen=True):
+    """From what lost volumes are rebuilt: the code, its groups, and the files of all groups in order."""
+
+    scheme: str
+    groups: tuple[ParityGroup, ...]
+    volumes: tuple[ParityEntry, ...]
+
+
 class Manifest(Document, frozen=True):
     """The signed content of crate.json.
 
     `void` maps skipped numbers (decimal text) to the digests of their crates; `roots` maps the
-    versions in roots/ to the SHA-256 of the files. Version 1 as written here has no parity, and
-    `base_sha256` is zeros because every crossing is full.
+    versions in roots/ to the SHA-256 of the files. `base_sha256` is zeros because every crossing is
+    full. `parity` is None in crates without parity volumes.
     """
 
     format: str
@@ -104,7 +130,7 @@ class Manifest(Document, frozen=True):
     shards_sha256: Digest
     created: Moment
     expires: Moment
-    parity: None = None
+    parity: Parity | None = None
 
     @property
     def plaintext_size(self) -> int:
@@ -204,6 +230,11 @@ def header_block(header: VolumeHeader) -> bytes:
 def volume_name(number: int) -> str:
     """Return the file name of a volume, counted from 1."""
     return f"vol-{number:04d}.lgv"
+
+
+def parity_name(number: int) -> str:
+    """Return the file name of a parity volume, counted from 1 over all groups."""
+    return f"par-{number:04d}.lgv"
 
 
 def folder_name(sequence: int, crate: str) -> str:

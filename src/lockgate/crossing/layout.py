@@ -1,8 +1,10 @@
 """How a payload is cut into volumes, decided before a byte is written."""
 
 import base64
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from lockgate.crossing.errors import CrateLimitError, VolumeSizeError
 from lockgate.crossing.format import (
@@ -20,6 +22,14 @@ from lockgate.crossing.format import (
 
 VOLUME_MINIMUM = 4096
 """Smallest volume size that a crate may be cut into, in bytes."""
+
+NO_PARITY = Fraction(0)
+
+GROUP_VOLUMES = 100
+"""Most volumes that share parity: more would make it slow to compute."""
+
+LOSSES = 4
+"""Parity volumes that are aimed at: content is cut into smaller volumes until it has as many."""
 
 WRAPPED_SIZE = 65 + 32 + 16
 """Length of a wrapped volume key: P-256 point, key, tag (RFC 9180, section 7.1)."""
@@ -71,8 +81,20 @@ def capacity(sealed: int) -> int:
     return whole * RECORD_SIZE + max(0, rest - TAG_SIZE)
 
 
+def _share_bound(payload: int, share: Fraction) -> int:
+    """Return the plaintext that a volume may hold so that there are enough of them; at least a record."""
+    wanted = min(GROUP_VOLUMES, math.ceil(LOSSES / share))
+    return max(1, -(-payload // (wanted * RECORD_SIZE))) * RECORD_SIZE
+
+
 def layout(
-    payload: int, volume_bytes: int, lane: str, crate: str, recipients: Sequence[str]
+    payload: int,
+    volume_bytes: int,
+    lane: str,
+    crate: str,
+    recipients: Sequence[str],
+    *,
+    share: Fraction = NO_PARITY,
 ) -> tuple[PlannedVolume, ...]:
     """Return the volumes that a payload is cut into; each but the last is as full as it can be.
 
@@ -82,6 +104,8 @@ def layout(
         lane: Name of the lane.
         crate: Id of the crate.
         recipients: Ids of the recipients.
+        share: Parity volumes per volume. A parity volume is as long as its longest volume, so that
+            content which would fill a few large volumes is cut into more and smaller ones.
 
     Raises:
         VolumeSizeError: A volume of that size has no room for content.
@@ -90,10 +114,13 @@ def layout(
     """
     volumes: list[PlannedVolume] = []
     left = payload
+    # With the widest header, no parity volume gets longer than the medium takes.
+    widest = header_size(lane, crate, VOLUMES_LIMIT, recipients)
     while left:
         number = len(volumes) + 1
         header = header_size(lane, crate, number, recipients)
-        room = capacity(volume_bytes - header)
+        room = capacity(volume_bytes - (widest if share else header))
+        room = min(room, _share_bound(payload, share)) if share else room
         if volume_bytes < VOLUME_MINIMUM or room < 1:
             what = f"A volume of {volume_bytes} bytes has no room for content."
             raise VolumeSizeError(what, header=header)

@@ -1,7 +1,7 @@
 """Opening: authenticate, record, decrypt into staging, then re-hash every file into quarantine."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,11 +17,14 @@ from lockgate.crossing.contents import lock_targets
 from lockgate.crossing.errors import CrossingStateError, NoSpaceError, ShardIndexDamagedError
 from lockgate.crossing.folder import CrateFolder
 from lockgate.crossing.format import CRATE_FILE, MANIFEST_LIMIT, ROOTS_FOLDER, SHARDS_FILE, Manifest
+from lockgate.crossing.parity import groups_of
 from lockgate.crossing.payload import LOCK, PayloadReader
 from lockgate.crossing.ports import Cipher, Held, Ledger, Recorded, SupplyRoots
 from lockgate.crossing.quarantine import Authority, judge_documents, quarantine
+from lockgate.crossing.repair import Damage
+from lockgate.crossing.salvage import Salvage
 from lockgate.crossing.seal import SPARE, alone, free_bytes
-from lockgate.crossing.shards import VolumeShards, index_size, read_index
+from lockgate.crossing.shards import ShardedFile, index_size, read_index
 from lockgate.crossing.staging import Staging
 from lockgate.crossing.standing import demand_believed, demand_believed_roots, dsse_signers
 from lockgate.crossing.verify import (
@@ -85,7 +88,8 @@ class OpenerParts:
 class Received:
     """A crate whose whole content is in quarantine.
 
-    `targets` maps every path (those below ``meta/`` included) to length and digest.
+    `targets` maps every path (those below ``meta/`` included) to length and digest. `repaired` names
+    what this run rebuilt from parity.
     """
 
     manifest: Manifest
@@ -93,15 +97,21 @@ class Received:
     lock: Lock
     lock_sha256: str
     targets: Mapping[str, Target]
+    repaired: tuple[Damage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A crate that is recorded and whose volumes have not all arrived."""
+    """A crate that is recorded and whose volumes have not all arrived.
+
+    `missing` names the volumes that are not staged; those in `damaged` are there, and parity does
+    not suffice to rebuild them before more arrives.
+    """
 
     manifest: Manifest
     crate_sha256: str
     missing: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +198,11 @@ class Opener:
         manifest = authentic.manifest
         staging = self._staging(authentic)
         reused = staging.held()
-        self._stage(folder, names - reused, authentic, staging, progress)
-        missing = tuple(v.name for v in manifest.volumes if v.name not in names | reused)
+        salvage = self._stage(folder, names, authentic, staging, progress)
+        staged = staging.held()
+        missing = tuple(v.name for v in manifest.volumes if v.name not in staged)
         if missing:
-            return Waiting(manifest, authentic.crate_sha256, missing)
+            return Waiting(manifest, authentic.crate_sha256, missing, tuple(salvage.damaged))
         try:
             received = self._quarantine(authentic, staging, progress)
         except LockgateError:
@@ -200,10 +211,10 @@ class Opener:
             if not reused or not reused <= names:
                 raise
             staging.discard()
-            self._stage(folder, names, authentic, staging, progress)
+            salvage = self._stage(folder, names, authentic, staging, progress)
             received = self._quarantine(authentic, staging, progress)
         staging.discard()
-        return received
+        return replace(received, repaired=tuple(salvage.repaired))
 
     def _staging(self, authentic: _Authentic) -> Staging:
         name = f"{authentic.manifest.sequence:06d}-{authentic.crate_sha256[:16]}"
@@ -216,17 +227,26 @@ class Opener:
         authentic: _Authentic,
         staging: Staging,
         progress: Progress,
-    ) -> None:
+    ) -> Salvage:
+        """Stage every volume that is there, or can be rebuilt, and is not staged yet."""
         manifest = authentic.manifest
-        shards = _read_shards(folder, manifest)
-        wanted = [n for n, v in enumerate(manifest.volumes, 1) if v.name in names]
-        size = sum(manifest.volumes[n - 1].plaintext_size for n in wanted)
+        files = _read_shards(folder, manifest)
+
+        def opening(number: int) -> VolumeOpening:
+            shards = files[number - 1].shards
+            return VolumeOpening(manifest, number, shards, authentic.key, self._p.cipher)
+
+        held = staging.held()
+        size = sum(v.plaintext_size for v in manifest.volumes if v.name in names - held)
         self._demand_space(2 * size)
         progress.start("open", size)
-        for number in wanted:
-            opening = VolumeOpening(manifest, number, shards[number - 1], authentic.key, self._p.cipher)
-            staging.add(folder, opening, progress)
+        salvage = Salvage(folder, names, staging, opening, self._demand_space, progress)
+        first = 1
+        for group in groups_of(manifest, files):
+            salvage.stage(group, first)
+            first += len(group.volumes)
         progress.finish()
+        return salvage
 
     def _demand_space(self, size: int) -> None:
         """Demand room for the plaintext, once staged and once in quarantine."""
@@ -273,11 +293,11 @@ class Opener:
         return Received(authentic.manifest, authentic.crate_sha256, lock, held.meta[LOCK], targets)
 
 
-def _read_shards(folder: CrateFolder, manifest: Manifest) -> list[VolumeShards]:
-    size = index_size(manifest.volumes)
+def _read_shards(folder: CrateFolder, manifest: Manifest) -> list[ShardedFile]:
+    size = index_size(manifest.volumes, manifest.parity)
     with folder.open(SHARDS_FILE) as file:
         data = file.read(0, size) if file.size == size else b""
         if sha256(data) != manifest.shards_sha256:
             what = f"shards.idx was altered, or has {file.size} bytes and not {size}."
             raise ShardIndexDamagedError(what, file=SHARDS_FILE, offset=0, length=size)
-    return read_index(data, manifest.volumes)
+    return read_index(data, manifest.volumes, manifest.parity)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 from lockgate.core.digests import sha256
@@ -14,6 +15,7 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock, Entropy, Progress, Silent
 from lockgate.core.roots import Purpose, Recipient, Root
 from lockgate.core.wire import encode, whole_second
+from lockgate.crossing.buffers import write_all
 from lockgate.crossing.contents import SealRequest, check_collection, targets_of, tuf_contents, whole_contents
 from lockgate.crossing.errors import (
     CrateIoError,
@@ -39,12 +41,12 @@ from lockgate.crossing.format import (
     folder_name,
     root_name,
 )
-from lockgate.crossing.layout import PlannedVolume, layout
+from lockgate.crossing.layout import NO_PARITY, PlannedVolume, layout
+from lockgate.crossing.parity import PlannedParity, make_parity, plan_parity
 from lockgate.crossing.payload import Content, PayloadSource, payload_prefix
 from lockgate.crossing.pipeline import Stage
 from lockgate.crossing.ports import Cipher, SealLedger, Slot
-from lockgate.crossing.shards import VolumeShards, write_index
-from lockgate.crossing.staging import write_all
+from lockgate.crossing.shards import ShardedFile, VolumeShards, write_index
 from lockgate.crossing.volumes import CrateKeys, Shard, aes_gcm, plaintext_records, sealed_shards
 from lockgate.store import BlobStore
 from lockgate.store.blobs import sync_folder
@@ -100,6 +102,7 @@ class SealerParts:
         tuf: Keys of the update roles.
         outbox: Where crates appear.
         volume_bytes: Largest volume in bytes.
+        parity: Parity volumes per volume.
         valid: How long the crate may be admitted: cadence and grace.
         clock: The present moment.
         entropy: Randomness for keys, nonces and ids.
@@ -122,6 +125,7 @@ class SealerParts:
     entropy: Entropy = os.urandom
     cipher: Cipher = aes_gcm
     free: Callable[[Path], int] = free_bytes
+    parity: Fraction = NO_PARITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +137,23 @@ class Plan:
     content: int
     payload: int
     volumes: tuple[PlannedVolume, ...]
+    parity: tuple[PlannedParity, ...] = ()
 
     @property
     def sealed(self) -> int:
         """Return the length of all volumes together."""
         return sum(volume.size for volume in self.volumes)
+
+    @property
+    def parity_bytes(self) -> int:
+        """Return the length of all parity volumes together."""
+        return sum(one.size * one.group.parity for one in self.parity)
+
+    @property
+    def index_bytes(self) -> int:
+        """Return about how long the shard index will be."""
+        shards = sum(volume.records + 1 for volume in self.volumes)
+        return 32 * shards * (1 + bool(self.parity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,12 +298,13 @@ class Sealer:
         prefix = payload_prefix([content.entry for content in contents])
         content = sum(c.entry.size for c in contents)
         crate = p.entropy(16).hex()
-        volumes = layout(len(prefix) + content, p.volume_bytes, p.lane, crate, tuple(recipients))
-        plan = Plan(slot.sequence, len(contents), content, len(prefix) + content, volumes)
+        payload = len(prefix) + content
+        volumes = layout(payload, p.volume_bytes, p.lane, crate, tuple(recipients), share=p.parity)
+        plan = Plan(slot.sequence, len(contents), content, payload, volumes, plan_parity(volumes, p.parity))
         return _Prepared(slot, crate, created, expires, recipients, prefix, contents, tuf, plan)
 
     def _demand_space(self, plan: Plan) -> None:
-        need = plan.sealed + 32 * sum(v.records + 1 for v in plan.volumes) + SPARE
+        need = plan.sealed + plan.parity_bytes + plan.index_bytes + SPARE
         free = self._p.free(self._p.outbox)
         if free < need:
             what = f"The crate needs {need} bytes and {free} are free."
@@ -300,7 +317,12 @@ class Sealer:
             _write_file(partial / ROOTS_FOLDER / root_name(version), root)
         sync_folder(partial / ROOTS_FOLDER)
         written = self._write_volumes(partial, prepared, progress)
-        index = write_index([shards for _, shards in written])
+        files = [ShardedFile(entry.name, entry.size, shards) for entry, shards in written]
+        planned = prepared.plan.parity
+        if planned:
+            progress.start("parity", prepared.plan.sealed)
+        parity, parity_shards = make_parity(partial, files, planned, progress)
+        index = write_index([shards for _, shards in written], parity_shards)
         _write_file(partial / SHARDS_FILE, index)
         sealer = self._p.signers[0]
         return Manifest(
@@ -321,6 +343,7 @@ class Sealer:
             shards_sha256=sha256(index),
             created=prepared.created,
             expires=prepared.expires,
+            parity=parity,
         )
 
     def _write_volumes(

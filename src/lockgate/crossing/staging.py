@@ -3,19 +3,25 @@
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from lockgate.core.ports import Progress
+from lockgate.crossing.buffers import write_all
 from lockgate.crossing.errors import CrateIoError
-from lockgate.crossing.folder import CrateFolder
+from lockgate.crossing.folder import SealedFile
 from lockgate.crossing.format import VolumeEntry
 from lockgate.crossing.pipeline import Stage
+from lockgate.crossing.repair import Overlay
 from lockgate.crossing.volumes import VolumeOpening
 from lockgate.store.blobs import sync_folder
 
 PARTIAL = ".partial"
+
+OpenFile = Callable[[str], AbstractContextManager[SealedFile]]
+"""Opens a sealed volume by its name."""
 
 
 class Staging:
@@ -37,8 +43,13 @@ class Staging:
         path = self._folder / volume.name
         return path.is_file() and not path.is_symlink() and path.stat().st_size == volume.plaintext_size
 
-    def add(self, folder: CrateFolder, opening: VolumeOpening, progress: Progress) -> None:
+    def add(self, source: OpenFile, opening: VolumeOpening, progress: Progress) -> None:
         """Decrypt one volume of a crate into staging; durable on return.
+
+        Args:
+            source: Opens the sealed volume by its name.
+            opening: What is known of the volume, and the key.
+            progress: Told about the bytes.
 
         Raises:
             TrustError: See `VolumeOpening.plaintext`; nothing of the volume stays.
@@ -51,7 +62,7 @@ class Staging:
             self._folder.mkdir(exist_ok=True)
             try:
                 with (
-                    folder.open(opening.entry.name) as file,
+                    source(opening.entry.name) as file,
                     Stage(opening.plaintext(file)) as records,
                     unfinished.open("wb", buffering=0) as target,
                 ):
@@ -67,6 +78,10 @@ class Staging:
         except OSError as error:
             what = f"The plaintext of {opening.entry.name} cannot be written: {error.strerror}."
             raise CrateIoError(what, file=str(final)) from error
+
+    def overlay(self) -> Overlay:
+        """Return a place beside the plaintext for what is rebuilt of sealed volumes."""
+        return Overlay(self._folder)
 
     def readers(self) -> list[Callable[[], BinaryIO]]:
         """Return a way to open each staged volume, in order."""
@@ -84,9 +99,3 @@ class Staging:
         """Remove everything that is staged for the crate."""
         if self._folder.exists():
             shutil.rmtree(self._folder)
-
-
-def write_all(handle: int, view: memoryview) -> None:
-    """Write every byte of a buffer to a descriptor."""
-    while view:
-        view = view[os.write(handle, view) :]

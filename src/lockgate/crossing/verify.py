@@ -9,6 +9,7 @@ from lockgate.core.policy import Policy
 from lockgate.core.roots import Purpose, Root
 from lockgate.core.sequence import CrossingState, LedgerEntry, judge
 from lockgate.core.wire import decode
+from lockgate.crossing.erasure import SHARDS_LIMIT
 from lockgate.crossing.errors import (
     BaseMissingError,
     ClockHeldError,
@@ -31,6 +32,7 @@ from lockgate.crossing.format import (
     FULL,
     MANIFEST_LIMIT,
     NOTHING,
+    PARITY_SCHEME,
     RECIPIENTS_LIMIT,
     RECORDS_LIMIT,
     ROOTS_FOLDER,
@@ -39,6 +41,8 @@ from lockgate.crossing.format import (
     VOID_LIMIT,
     VOLUMES_LIMIT,
     Manifest,
+    Parity,
+    parity_name,
     record_count,
     root_name,
     volume_name,
@@ -147,6 +151,7 @@ def demand_files(manifest: Manifest, roots: Mapping[str, bytes], names: frozense
 
     """
     known = {CRATE_FILE, SHARDS_FILE, ROOTS_FOLDER, *(volume.name for volume in manifest.volumes)}
+    known |= {volume.name for volume in manifest.parity.volumes} if manifest.parity else set()
     if foreign := sorted(names - known):
         what = f"{foreign[0]} is not among the volumes that crate.json lists."
         raise CrateGrammarError(what, file=foreign[0])
@@ -188,6 +193,23 @@ def _volume_fault(manifest: Manifest) -> str:
             or volume.size <= least
         ):
             return f"The sizes or the name of volume {number} contradict one another."
+    return "" if manifest.parity is None else _parity_fault(manifest, manifest.parity)
+
+
+def _parity_fault(manifest: Manifest, parity: Parity) -> str:
+    if parity.scheme != PARITY_SCHEME:
+        return f"This version reads parity of the scheme {PARITY_SCHEME}, not {parity.scheme[:80]!r}."
+    if any(group.volumes + group.parity > SHARDS_LIMIT for group in parity.groups):
+        return f"A group of volumes and parity has more than {SHARDS_LIMIT} files."
+    if sum(group.volumes for group in parity.groups) != len(manifest.volumes):
+        return "The groups of the parity count other volumes than there are."
+    names = [parity_name(number) for number in range(1, len(parity.volumes) + 1)]
+    if (
+        [entry.name for entry in parity.volumes] != names
+        or sum(group.parity for group in parity.groups) != len(names)
+        or len(names) > VOLUMES_LIMIT
+    ):
+        return "The names or the number of the parity volumes contradict the groups."
     return ""
 
 

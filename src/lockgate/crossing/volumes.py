@@ -23,7 +23,7 @@ from lockgate.crossing.errors import (
     VolumeExtendedError,
     VolumeTruncatedError,
 )
-from lockgate.crossing.folder import CrateFile
+from lockgate.crossing.folder import SealedFile
 from lockgate.crossing.format import (
     BULK_SUITE,
     CRATE_FORMAT,
@@ -165,7 +165,7 @@ class VolumeOpening:
         """Return the volume's place."""
         return Binding(self.manifest.lane, self.manifest.crate, self.number)
 
-    def plaintext(self, file: CrateFile) -> Iterator[Loan]:
+    def plaintext(self, file: SealedFile) -> Iterator[Loan]:
         """Yield the plaintext of the records, each after its hash and its tag were checked.
 
         Raises:
@@ -195,7 +195,7 @@ class VolumeOpening:
     def _offset(self, number: int) -> int:
         return self.shards.header_size + number * (RECORD_SIZE + TAG_SIZE)
 
-    def _demand_length(self, file: CrateFile) -> None:
+    def _demand_length(self, file: SealedFile) -> None:
         expected = self.entry.size
         if file.size < expected:
             what = f"{file.name} ends {expected - file.size} bytes early."
@@ -204,7 +204,7 @@ class VolumeOpening:
             what = f"{file.name} has {file.size - expected} bytes that nobody sealed."
             raise VolumeExtendedError(what, file=file.name, offset=expected, length=file.size - expected)
 
-    def _sealed_records(self, file: CrateFile) -> Iterator[Loan]:
+    def _sealed_records(self, file: SealedFile) -> Iterator[Loan]:
         """Yield the sealed records, each after its hash was checked."""
         with Stage(self._read_records(file)) as read:
             for number, data in enumerate(read):
@@ -212,7 +212,7 @@ class VolumeOpening:
                     raise self._damaged(file, number, len(data.view))
                 yield data
 
-    def _read_records(self, file: CrateFile) -> Iterator[Loan]:
+    def _read_records(self, file: SealedFile) -> Iterator[Loan]:
         buffers = Buffers(RECORD_SIZE + TAG_SIZE)
         for number in range(self.entry.records):
             length = record_length(self.entry.plaintext_size, number) + TAG_SIZE
@@ -221,11 +221,11 @@ class VolumeOpening:
                 raise self._damaged(file, number, length)
             yield data
 
-    def _damaged(self, file: CrateFile, number: int, length: int) -> RecordDamagedError:
+    def _damaged(self, file: SealedFile, number: int, length: int) -> RecordDamagedError:
         what = f"Record {number} of {file.name} was altered."
         return RecordDamagedError(what, file=file.name, offset=self._offset(number), length=length)
 
-    def _key(self, file: CrateFile) -> tuple[Aead, bytes]:
+    def _key(self, file: SealedFile) -> tuple[Aead, bytes]:
         block = file.read(0, self.shards.header_size)
         if hashlib.sha256(block).digest() != self.shards.digest(0):
             what = f"The header of {file.name} was altered."
