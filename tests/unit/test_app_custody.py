@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pypdfium2
 import pytest
+import zxingcpp
+from PIL import Image
 
 from corpora.commands import Commands, Ran
 from lockgate.app import custody
@@ -230,3 +233,31 @@ def test_who_packs_again_says_why(counters: Counters) -> None:
     assert said["handover"]["seals"] == ["B1"]
     checked = counters.run.json("custody", "check", counters.chain, *counters.high)
     assert [f["kind"] for f in checked["findings"]] == ["packed-again", "unfinished"]
+
+
+def test_each_side_draws_its_own_slip_from_the_verified_crate(counters: Counters, tmp_path: Path) -> None:
+    counters.begin()
+    counters.hand("courier-7")
+    config = counters.lane / "high/lockgate.toml"
+    for text in (config, counters.lane / "low/lockgate.toml"):
+        text.write_text(text.read_text() + '\n[custody]\ncall = "+49 30 555 0199"\n')
+    pictures = []
+    for side in ("low", "high"):
+        out = ("--out", tmp_path / f"{side}.pdf", "--png", tmp_path / f"{side}.png")
+        words = ("custody", "slip", counters.crates[0], "--chain", counters.chain, *out)
+        said = counters.run.json(*words, "--home", counters.lane / side)
+        pictures.append((tmp_path / f"{side}.png").read_bytes())
+    assert pictures[0] == pictures[1]
+    seen = zxingcpp.read_barcodes(Image.open(tmp_path / "low.png"))
+    assert [code.text for code in seen] == [f"LGC1:PLANT:1:{said['crate_sha256'].upper()}"]
+    assert counters.receive("courier-7", "--slip", seen[0].text).status == 0
+    text = pypdfium2.PdfDocument(tmp_path / "low.pdf")[0].get_textpage().get_text_bounded()
+    assert "STOP AND CALL +49 30 555 0199" in text
+    assert "courier-7" in text
+    other = ("custody", "slip", counters.crates[1], "--chain", counters.chain, "--out", tmp_path / "x.pdf")
+    assert counters.run.refused(*other, *counters.low)[1]["code"] == "LG-2751"
+    manifest = counters.crates[0] / "crate.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"sig":"A', b'"sig":"B').replace(b"=", b"A", 1))
+    altered = ("custody", "slip", counters.crates[0], "--out", tmp_path / "x.pdf", *counters.high)
+    assert counters.run.refused(*altered)[0] != 0
+    assert not (tmp_path / "x.pdf").exists()

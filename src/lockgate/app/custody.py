@@ -26,7 +26,7 @@ from lockgate.core.custody import (
     judge_chain,
     plain_marks,
 )
-from lockgate.core.digests import sha256, sha256_stream
+from lockgate.core.digests import sha256, sha256_stream, words
 from lockgate.core.errors import LockgateError, PolicyError, TrustError
 from lockgate.core.policy import Policy
 from lockgate.core.roots import Purpose
@@ -264,6 +264,38 @@ def demand_package(text: str, last: HandOver) -> None:
     if said not in {scanned, typed}:
         what = f"The slip says {text[:80]!r}; the chain is of crossing {last.crossing} on lane {last.lane!r}."
         raise CustodyPlaceError(what)
+
+
+def draw_slip(side: Side, crate: Crate, chain: Sequence[SignedHandOver]) -> bytes:
+    """Return the slip of a crate as PDF: facts of its verified ``crate.json``, hand-overs of a chain."""
+    from lockgate.crossing.slip import Slip, SlipLine, slip_pdf  # noqa: PLC0415  # drawing is heavy
+
+    manifest, last = crate.manifest, chain[-1].handover if chain else None
+    return slip_pdf(
+        Slip(
+            lane=side.lane,
+            crossing=manifest.sequence,
+            crate=manifest.folder,
+            code=short_code(manifest.sequence, crate.sha256),
+            scan=slip_code(side.lane, manifest.sequence, crate.sha256),
+            spoken=words(crate.sha256),
+            sha256=crate.sha256,
+            sealed=f"{manifest.created:%Y-%m-%d %H:%M} UTC",
+            expires=f"{manifest.expires:%Y-%m-%d}",
+            volumes=len(manifest.volumes),
+            seals=last.seals if last else (),
+            media=last.media if last else (),
+            call=side.settings.custody.call,
+            lines=tuple(
+                SlipLine(
+                    f"{this.at:%m-%d %H:%M}",
+                    f"packed by {this.giver}" if this.packed else this.giver,
+                    this.receiver,
+                )
+                for this in (signed.handover for signed in chain)
+            ),
+        )
+    )
 
 
 class RecordedCustody(CustodyReader):

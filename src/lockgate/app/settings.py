@@ -143,6 +143,14 @@ class SealSection(_Section):
     )
 
 
+class CustodySection(_Section):
+    """What a counter needs to know (both sides)."""
+
+    call: str = Field(
+        default="", max_length=40, description="Whom to call when a package is not right; stands on slips."
+    )
+
+
 class ServeSection(_Section):
     """Where the services of the high side listen."""
 
@@ -213,6 +221,7 @@ class Settings(BaseSettings):
     lane: LaneSection
     trust: TrustSection
     seal: SealSection = SealSection()
+    custody: CustodySection = CustodySection()
     serve: ServeSection = ServeSection()
     engine: EngineSection = EngineSection()
     knowledge: KnowledgeSection = KnowledgeSection()

@@ -292,3 +292,36 @@ def show(
         draw_chain(console, report.chain, report.findings)
 
     emit(as_json, msgspec.to_builtins(report), render)
+
+
+@app.command()
+def slip(
+    crate: Annotated[Path, typer.Argument(help="The crate's folder; its crate.json is verified.")],
+    out: Annotated[Path, typer.Option(help="Where the page goes (PDF).")],
+    png: Annotated[Path | None, typer.Option(help="Write a picture of it (PNG) as well.")] = None,
+    chain: Annotated[
+        Path | None, typer.Option(help="Its chain: fills in seals, media and hand-overs so far.")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw the slip that is printed and goes with the package. A slip on a medium is never opened.
+
+    Example: lockgate custody slip outbox/crate-000001-7f3a9c --chain crate-000001-7f3a9c.custody.json
+    --out slip.pdf --home lane/low
+    """
+    from lockgate.app.custody import check_chain, draw_slip, read_crate, short_code
+    from lockgate.app.files import read_named, write_named
+    from lockgate.app.settings import load_settings
+    from lockgate.crossing.slip import slip_png
+
+    side = load_settings(home)
+    verified = read_crate(side, crate)
+    signed = check_chain(side, read_named(chain), verified) if chain else ()
+    page = draw_slip(side, verified, signed)
+    write_named(out, page)
+    if png is not None:
+        write_named(png, slip_png(page))
+    code = short_code(verified.manifest.sequence, verified.sha256)
+    value = {"pdf": out, "png": png, "code": code, "crate_sha256": verified.sha256}
+    emit(as_json, value, lambda console: console.print(f"Slip {code}: {out}"))
