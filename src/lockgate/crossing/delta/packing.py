@@ -1,0 +1,132 @@
+"""Short packed byte strings: as they are, by zstd, or by LZMA; optionally after a dictionary.
+
+A packed string is: method (one byte), unpacked length (varint), data to the end.
+"""
+
+import lzma
+from typing import Final
+
+import zstandard
+
+from lockgate.crossing.delta.errors import PatchError
+from lockgate.crossing.delta.varints import Numbers, pack
+
+RAW: Final = 0
+ZSTD: Final = 1
+LZMA: Final = 2
+
+_WINDOW_LOG = 27
+"""zstd windows of 128 MiB: a segment and all that it may refer to."""
+
+_BEST = 19
+_FAST = 12
+_LONG = 8 << 20
+_LZMA_MOST = 16 << 20
+_LZMA_DICTIONARY = 1 << 24
+_LZMA_LEAST = 4096
+
+
+def _filters(dictionary: int) -> list[dict[str, int]]:
+    return [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": dictionary, "lc": 3, "lp": 0, "pb": 2}]
+
+
+_MINIMUM_WINDOW = 10
+
+
+def window_log(size: int) -> int:
+    """Return the zstd window (as a power of two) that reaches over so many bytes."""
+    return max(_MINIMUM_WINDOW, min(_WINDOW_LOG, size.bit_length()))
+
+
+def squeeze(data: bytes, dictionary: bytes = b"", level: int | None = None) -> bytes:
+    """Return a zstd frame of data, made after a dictionary of plain content (zstd's ``--patch-from``)."""
+    long = len(data) + len(dictionary) > _LONG
+    chosen = level or (_FAST if long and len(data) > _LONG else _BEST)
+    log = window_log(len(data) + len(dictionary))
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        chosen,
+        window_log=log,
+        enable_ldm=long,
+        write_content_size=True,
+        write_checksum=False,
+        write_dict_id=False,
+    )
+    prefix = _dictionary(dictionary)
+    return zstandard.ZstdCompressor(dict_data=prefix, compression_params=parameters).compress(data)
+
+
+def _dictionary(content: bytes) -> "zstandard.ZstdCompressionDict | None":
+    return (
+        zstandard.ZstdCompressionDict(content, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if content else None
+    )
+
+
+def unsqueeze(frame: bytes, size: int, dictionary: bytes = b"") -> bytes:
+    """Undo `squeeze`; the frame must give exactly `size` bytes.
+
+    Raises:
+        PatchError: It does not.
+
+    """
+    try:
+        if zstandard.frame_content_size(frame) != size:
+            raise PatchError("A compressed part of a patch has another length than it says.")
+        decompressor = zstandard.ZstdDecompressor(
+            dict_data=_dictionary(dictionary), max_window_size=1 << _WINDOW_LOG
+        )
+        data = decompressor.decompress(frame, max_output_size=size, allow_extra_data=False)
+    except (zstandard.ZstdError, ValueError) as error:
+        raise PatchError("A compressed part of a patch cannot be read.") from error
+    if len(data) != size:
+        raise PatchError("A compressed part of a patch has another length than it says.")
+    return data
+
+
+def packed(data: bytes, dictionary: bytes = b"") -> bytes:
+    """Return data packed by whichever method takes the fewest bytes."""
+    choices = [(RAW, data), (ZSTD, squeeze(data, dictionary))]
+    if len(data) <= _LZMA_MOST:
+        choices.append((LZMA, _lzma(data)))
+    method, best = min(choices, key=lambda choice: len(choice[1]))
+    return bytes([method]) + pack([len(data)]) + best
+
+
+def unpacked(data: bytes, limit: int, dictionary: bytes = b"") -> bytes:
+    """Undo `packed`.
+
+    Raises:
+        PatchError: Malformed.
+        PatchLimitError: It would be longer than `limit`.
+
+    """
+    numbers = Numbers(data[1:10])
+    size = numbers.next(limit, "packed_bytes")
+    body = data[1 + len(pack([size])) :]
+    if data[0] == ZSTD:
+        return unsqueeze(body, size, dictionary)
+    if data[0] == LZMA:
+        return _unlzma(body, size)
+    if data[0] != RAW or len(body) != size:
+        raise PatchError("A part of a patch is packed in no known way.")
+    return body
+
+
+def _lzma(data: bytes) -> bytes:
+    # A dictionary longer than the data only takes time and memory.
+    needed = max(_LZMA_LEAST, min(_LZMA_DICTIONARY, 1 << len(data).bit_length()))
+    return lzma.compress(data, format=lzma.FORMAT_RAW, filters=_filters(needed))
+
+
+def _unlzma(body: bytes, size: int) -> bytes:
+    try:
+        machine = lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=_filters(_LZMA_DICTIONARY))
+        data = machine.decompress(body, max_length=size)
+        while len(data) < size and not machine.eof and not machine.needs_input:
+            data += machine.decompress(b"", max_length=size - len(data))
+        # What is beyond may only be the end mark.
+        rest = b"" if machine.eof else machine.decompress(b"", max_length=1)
+    except lzma.LZMAError as error:
+        raise PatchError("A compressed part of a patch cannot be read.") from error
+    if len(data) != size or rest or not machine.eof or machine.unused_data:
+        raise PatchError("A compressed part of a patch has another length than it says.")
+    return data
