@@ -61,7 +61,7 @@ test-offline: env-dev ## The tests that need no registry, with the network remov
 test-all: lint system ## Everything, the long ones included
 	@scripts/run-tests ""
 
-bench: env-dev ## Benchmarks: ratios to a peer or a limit in the same run
+bench: env-dev system ## Benchmarks: ratios to a peer or a limit in the same run
 	@for each in bench/[a-z]*.py; do $(BIN)/python $$each $(BENCH); done
 
 fuzz: env-dev ## Search for inputs that break a parser (bounded)

@@ -85,10 +85,10 @@ def plaintext_records(source: PayloadSource, volumes: Sequence[PlannedVolume]) -
 
     """
     judge = PayloadJudge()
-    with Stage(_read_records(source, volumes)) as read:
-        for record, pieces in read:
-            judge.judge(pieces)
-            yield record
+    # Read and hashed in one thread: another hand-over would cost more than it would overlap.
+    for record, pieces in _read_records(source, volumes):
+        judge.judge(pieces)
+        yield record
     # Only now is the last file judged: its end lies behind the last record.
     judge.judge(source.finish())
 
