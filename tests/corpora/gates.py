@@ -76,6 +76,7 @@ class World:
         self.log = AuditLog(MemoryRecords(), "lockgate/test/high", lambda: self.now)
         self.marks: dict[int, str] = {}
         self.nonces = iter(range(1, 1000))
+        self.demand_open = lambda: None
 
     @property
     def gate(self) -> Gate:
@@ -92,6 +93,7 @@ class World:
                 entropy=lambda n: next(self.nonces).to_bytes(n, "big"),
                 write_channel=self.files.__setitem__,
                 mark_ledger=lambda tx, n, state: self.marks.__setitem__(n, state),
+                demand_open=self.demand_open,
             )
         )
 

@@ -17,6 +17,7 @@ from lockgate.core.sequence import (
 )
 from lockgate.crossing import Opener, Received, RecordSealLedger, SealedCrate, Waiting, mark
 from lockgate.crossing import errors as e
+from lockgate.crossing.ledger import RecordLedger
 from lockgate.store import MemoryRecords
 from lockgate.trust.errors import RootChainError
 from lockgate.trust.keys import Signer, new_signer
@@ -141,6 +142,14 @@ def test_volumes_that_come_after_the_window(
 def test_a_crate_from_the_future(lane: Lane, opener: Opener, crate: SealedCrate) -> None:
     lane.clock.now = NOW - timedelta(seconds=Policy().skew_seconds + 1)
     refused(opener, crate, e.FutureCrateError)
+
+
+def test_a_crate_dated_ahead_within_the_skew_does_not_raise_the_floor_past_the_clock(
+    lane: Lane, opener: Opener, crate: SealedCrate
+) -> None:
+    lane.clock.now = NOW - timedelta(seconds=Policy().skew_seconds)
+    assert isinstance(opener.receive(crate.path), Received)
+    assert RecordLedger(lane.high_records).floor() == lane.clock.now
 
 
 def test_a_clock_turned_back(lane: Lane, opener: Opener, crate: SealedCrate, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ class Disk:
                 entropy=self.entropy,
                 write_channel=lambda name, envelope: app_gate.write_channel(self.side, name, envelope),
                 mark_ledger=mark,
+                demand_open=lambda: None,
             )
         )
 

@@ -66,23 +66,25 @@ def test_nothing_lost_and_nothing_changed(high: HighSide) -> None:
 def test_everything_lost_comes_back_and_admission_is_held_until_somebody_knows_the_floor(
     high: HighSide,
 ) -> None:
+    high.arrive(2, "second")
+    files = high.ask_to_publish(2)
     high.backup()
     log_before = audit_log(high.side).checkpoint().size
     high.lose()
     done = high.restore()
-    assert (done.plan.lost, done.plan.anchored, done.plan.last_crossing) == (True, False, 1)
+    assert (done.plan.lost, done.plan.anchored, done.plan.last_crossing) == (True, False, 2)
     assert served(high) == ["first"], "serving does not wait for the floor"
     assert audit_log(high.side).verify().size >= log_before
 
     with pytest.raises(AdmissionHeldError, match="no floor"):
         receive_crate(high.side, high.folder / "crate", Silent())
-    high.arrive(2, "second")
-    files = high.ask_to_publish(2)
+    with pytest.raises(AdmissionHeldError, match="no floor"):
+        high.arrive(3, "third")
     with pytest.raises(AdmissionHeldError, match="no floor"):
         execute(high.side, files)
     assert served(high) == ["first"]
 
-    anchored = high.restore(Floor(last_crossing=2, last_crate=crate(2)))
+    anchored = high.restore(Floor(last_crossing=3, last_crate=crate(3)))
     assert (anchored.plan.lost, anchored.plan.anchored) == (True, True)
     assert not [key for key in high.records() if key[0] == HOLDS]
     with pytest.raises(AdmissionHeldError, match="older than a restore"):
@@ -184,7 +186,7 @@ def test_two_people_sign_exactly_this_restore(high: HighSide) -> None:
 def test_a_restores_approval_works_for_nothing_else(high: HighSide) -> None:
     high.backup()
     files = high.ask_to_restore()
-    with pytest.raises(StatementChangedError, match="lockgate restore"):
+    with pytest.raises(StatementChangedError, match="about the restore"):
         execute(high.side, files)
     high.arrive(2, "second")
     with pytest.raises(StatementChangedError, match="not about a restore"):

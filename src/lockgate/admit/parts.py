@@ -26,7 +26,8 @@ def nobody(sequence: int) -> frozenset[str]:
 class GateParts:
     """Everything that the gate is joined from.
 
-    `distrusted` gives the ids of a crossing's signers that are no longer believed.
+    `demand_open` refuses where admission is held; `distrusted` gives the ids of a crossing's signers
+    that are no longer believed.
     """
 
     records: "Records"
@@ -40,6 +41,7 @@ class GateParts:
     entropy: "Entropy"
     write_channel: Callable[[str, bytes], None]
     mark_ledger: "Callable[[Transaction, int, CrossingState], None]"
+    demand_open: Callable[[], None]
     distrusted: Callable[[int], frozenset[str]] = nobody
     custody: "CustodyReader | None" = None
 

@@ -24,7 +24,7 @@ from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.core.errors import LockgateError
 from lockgate.core.sequence import CrossingState
 from lockgate.core.snapshot import Snapshot
-from lockgate.core.statement import NOTHING, Operation, Statement
+from lockgate.core.statement import GATE_OPERATIONS, NOTHING, Operation, Statement
 from lockgate.core.wire import decode, digest_of, encode, whole_second
 
 if TYPE_CHECKING:
@@ -110,8 +110,9 @@ class Publisher:
         return True
 
     def _carry_out(self, statement: Statement, envelope: bytes) -> None:
-        if statement.operation is Operation.RESTORE:
-            raise StatementChangedError("A restore is carried out by `lockgate restore`, not by the gate.")
+        if statement.operation not in GATE_OPERATIONS:
+            what = f"The gate does not carry out a statement about the {statement.operation}."
+            raise StatementChangedError(what, advice="Give it to the command that asked for it.")
         if statement.policy_sha256 != digest_of(self._p.policy):
             raise StatementChangedError("The policy changed after the request.")
         crossing = self._assessor.crossing(statement.crossing)
@@ -122,6 +123,7 @@ class Publisher:
             return
         self._demand_predecessor(statement)
         if statement.operation is Operation.PUBLISH:
+            self._p.demand_open()
             self._p.site.demand_current(self._p.clock())
             self._demand_unchanged(statement, crossing)
         else:

@@ -64,6 +64,7 @@ class Gate(Assessor):
             received=whole_second(self._p.clock()),
             state=CrossingState.QUARANTINED,
         )
+        self._p.demand_open()
         with self._recorded("receive", crossing=sequence, crate=crate_sha256):
             try:
                 with self._p.records.transaction() as tx:
@@ -80,6 +81,7 @@ class Gate(Assessor):
         """Inspect every file of a crossing and sign the verdicts."""
         from lockgate.admit.ports import ToInspect  # noqa: PLC0415  # only types elsewhere
 
+        self._p.demand_open()
         crossing = self._open_crossing(sequence)
         lock = self.lock(crossing)
         items = [
@@ -120,6 +122,7 @@ class Gate(Assessor):
             NothingToAdmitError: Nothing may enter.
 
         """
+        self._p.demand_open()
         self._p.site.demand_current(self._p.clock())
         crossing = self._open_crossing(sequence)
         self.demand_believed(crossing)

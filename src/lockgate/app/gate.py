@@ -10,7 +10,7 @@ from lockgate.app.approve import custody_beside, evidence_beside
 from lockgate.app.audit import named_size, write_evidence
 from lockgate.app.custody import RecordedCustody
 from lockgate.app.files import read_named, write_named
-from lockgate.app.holds import demand_usable
+from lockgate.app.holds import demand_admission, demand_usable
 from lockgate.app.keys import key_place
 from lockgate.app.serving import channel_file
 from lockgate.app.settings import Side
@@ -119,6 +119,7 @@ def open_gate(side: Side) -> Gate:
             mark_ledger=mark,
             distrusted=lambda sequence: distrusted_signers(side, sequence),
             custody=RecordedCustody(side),
+            demand_open=lambda: demand_admission(side),
         )
     )
     gate.recover()

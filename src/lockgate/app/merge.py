@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from lockgate.admit.model import CHANNELS, CROSSINGS, DENIED, SPENT, ChannelPointer, Crossing
+from lockgate.app.holds import CLOCK
 from lockgate.app.trust import SITE_FLOOR, RootFloor
 from lockgate.core.errors import LockgateError, TrustError
 from lockgate.core.sequence import FINAL, CrossingState, LedgerEntry
@@ -71,6 +72,7 @@ _COMPARED: dict[str, Callable[[str, bytes, bytes], bytes]] = {
     CHANNELS: _newer_pointer,
     TIME: _later,
     SITE_FLOOR: _newer_root,
+    CLOCK: _later,
 }
 
 

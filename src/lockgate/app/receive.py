@@ -5,7 +5,7 @@ from pathlib import Path
 from lockgate.admit import Crossing
 from lockgate.app.custody import keep_manifest
 from lockgate.app.gate import open_gate
-from lockgate.app.holds import demand_open
+from lockgate.app.holds import demand_admission
 from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, recipient_key, site_root, utc_now
@@ -23,11 +23,11 @@ def receive_crate(side: Side, crate: Path, progress: Progress) -> tuple[Received
         What was received, and the crossing at the gate; None while volumes are missing.
 
     Raises:
-        AdmissionHeldError: Admission is held.
+        AdmissionHeldError, ClockNotBelievedError: Admission is held.
         LockgateError: Refused, with the step's own error; the log says so, nothing else changed.
 
     """
-    demand_open(records_of(side))
+    demand_admission(side)
     log = audit_log(side)
     intent = log.intent("open", crate=crate.name)
     staging = side.home.quarantine / "staging"

@@ -15,12 +15,10 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.policy import Policy
 from lockgate.core.roots import Root
 from lockgate.core.snapshot import SNAPSHOT_FORMAT, Snapshot
-from lockgate.core.statement import Operation, Statement
+from lockgate.core.statement import CHANNEL_OPERATIONS, Statement
 from lockgate.core.wire import decode
 from lockgate.store.ports import BlobStore
 from lockgate.trust.errors import EnvelopeError
-
-_SERVED = frozenset({Operation.PUBLISH, Operation.ROLLBACK})
 
 SNAPSHOT_LIMIT = 1 << 28
 """Longest snapshot document that is read, in bytes."""
@@ -101,7 +99,7 @@ class ChannelReader:
         need = (self._site.policy or Policy()).approvers
         # Expiry stops admission, never serving: signatures are judged at the time they were asked for.
         statement, approvers = judge(envelope, self._site, claimed.created, need=need)
-        if statement.channel != self._channel or statement.operation not in _SERVED:
+        if statement.channel != self._channel or statement.operation not in CHANNEL_OPERATIONS:
             what = f"The statement is about {statement.operation} on {statement.channel!r}."
             raise EnvelopeError(what)
         if statement.channel_version < self._floor():

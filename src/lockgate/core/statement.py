@@ -24,6 +24,14 @@ class Operation(StrEnum):
     REJECT = "reject"
     ROLLBACK = "rollback"
     RESTORE = "restore"
+    CLOCK = "clock"
+
+
+CHANNEL_OPERATIONS = frozenset({Operation.PUBLISH, Operation.ROLLBACK})
+"""What moves a channel; whoever serves accepts no other."""
+
+GATE_OPERATIONS = CHANNEL_OPERATIONS | {Operation.REJECT}
+"""What the gate itself carries out."""
 
 
 class OwnRequestError(PolicyError):
@@ -52,6 +60,8 @@ class Statement(Document, frozen=True):
 
     A restore names the backup's manifest in `snapshot_sha256`, the plan that says what was lost and
     what the floor is in `previous_sha256`, and the last crossing in `crossing` and `crate_sha256`.
+    What is about no crossing (`CLOCK`) says in `facts` what is agreed to; statements about a
+    crossing leave the field out.
     """
 
     format: str
@@ -72,6 +82,12 @@ class Statement(Document, frozen=True):
     nonce: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
     created: Moment
     expires: Moment
+    facts: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def subject(self) -> str:
+        """Return what the statement is about, in a few words."""
+        return f"for crossing {self.crossing}" if self.crossing else f"about the {self.operation}"
 
 
 NOTHING = "0" * 64
@@ -99,11 +115,11 @@ def approved_by(
     """
     if at >= statement.expires:
         when = f"{statement.expires:%Y-%m-%d %H:%M} UTC"
-        what = f"The statement for crossing {statement.crossing} expired on {when}."
+        what = f"The statement {statement.subject} expired on {when}."
         raise StatementExpiredError(what)
     skew = timedelta(seconds=site.policy.skew_seconds if site.policy else 0)
     if statement.created > at + skew:
-        what = f"The statement for crossing {statement.crossing} is dated in the future."
+        what = f"The statement {statement.subject} is dated in the future."
         raise StatementExpiredError(what, advice="Compare the clocks of the two machines.")
     people: set[str] = set()
     for keyid, valid in keyids.items():

@@ -241,7 +241,9 @@ class ClockHeldError(PolicyError):
     """This side's clock is behind a time that was already proved."""
 
     code = "LG-3704"
-    advice = "Set the clock right, then receive again. Serving goes on meanwhile."
+    advice = (
+        "Set the clock right, or have two approvers sign `lockgate clock accept`. Serving goes on meanwhile."
+    )
 
 
 class OvertakenError(PolicyError):

@@ -102,7 +102,7 @@ class RecordLedger(Ledger):
     def floor(self) -> datetime | None:
         """Return the newest moment that a verified signature proved."""
         with self._records.transaction() as tx:
-            return _floor(tx)
+            return read_floor(tx)
 
     def tuf(self) -> dict[str, bytes]:
         """Return the newest trusted update metadata by file name."""
@@ -115,9 +115,9 @@ class RecordLedger(Ledger):
             for entry in entries:
                 tx.insert(LEDGER, ledger_key(entry.sequence), encode(entry))
             tx.insert(RECORDED, ledger_key(recorded.sequence), encode(recorded))
-            known = _floor(tx)
+            known = read_floor(tx)
             if known is None or floor > known:
-                tx.put(TIME, _FLOOR, encode(_Moment(at=whole_second(floor))))
+                put_floor(tx, floor)
 
     def quarantined(self, held: Held, tuf: Mapping[str, bytes]) -> None:
         """Promote update metadata and the crossing's state, together."""
@@ -136,9 +136,15 @@ def _replace(tx: Transaction, collection: str, files: Mapping[str, bytes]) -> No
         tx.put(collection, name, data)
 
 
-def _floor(tx: Transaction) -> datetime | None:
+def read_floor(tx: Transaction) -> datetime | None:
+    """Return the newest moment that a verified signature proved."""
     value = tx.get(TIME, _FLOOR)
     return None if value is None else decode(_Moment, value).at
+
+
+def put_floor(tx: Transaction, at: datetime) -> None:
+    """Set the floor; whoever lowers it has two persons' signatures for that."""
+    tx.put(TIME, _FLOOR, encode(_Moment(at=whole_second(at))))
 
 
 class _SealState(StrEnum):

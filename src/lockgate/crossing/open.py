@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lockgate.core.artifact import Lock
+from lockgate.core.clock import raised
 from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
 from lockgate.core.policy import Policy
@@ -184,7 +185,7 @@ class Opener:
             for data, root in chain.fresh:
                 p.roots.add(root.version, data)
             entry = Recorded(sequence=manifest.sequence, crate_sha256=digest, recorded=now)
-            p.ledger.record(entries, entry, min(manifest.created, now))
+            p.ledger.record(entries, entry, raised(p.ledger.floor(), manifest.created, now))
             return _Authentic(manifest, digest, chain, key, now, CrossingState.RECORDED, signers)
         state = ledger[manifest.sequence].state
         if state is CrossingState.RECORDED:
