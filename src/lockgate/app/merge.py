@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from packaging.version import Version
 
 from lockgate.admit.model import CHANNELS, CROSSINGS, DENIED, SPENT, ChannelPointer, Crossing
 from lockgate.app.holds import CLOCK
 from lockgate.app.trust import SITE_FLOOR, RootFloor
 from lockgate.core.errors import LockgateError, TrustError
+from lockgate.core.release import RELEASES, Active
 from lockgate.core.sequence import FINAL, CrossingState, LedgerEntry
 from lockgate.core.wire import decode
 from lockgate.crossing.ledger import LEDGER, RECORDED, TIME, TUF
@@ -14,7 +18,7 @@ from lockgate.crossing.ledger import LEDGER, RECORDED, TIME, TUF
 Records = Mapping[tuple[str, str], bytes]
 """Records by collection and key."""
 
-PROTECTED = (LEDGER, RECORDED, TIME, SPENT, DENIED, CHANNELS, SITE_FLOOR)
+PROTECTED = (LEDGER, RECORDED, TIME, SPENT, DENIED, CHANNELS, SITE_FLOOR, RELEASES)
 """Collections that never go back: what admission is decided by."""
 
 _ORDER = (CrossingState.RECORDED, CrossingState.QUARANTINED, CrossingState.INSPECTED)
@@ -66,6 +70,14 @@ def _newer_root(_key: str, present: bytes, backup: bytes) -> bytes:
     return max(present, backup, key=lambda value: decode(RootFloor, value).version)
 
 
+def _newer_release(_key: str, present: bytes, backup: bytes) -> bytes:
+    def rank(value: bytes) -> tuple[Version, datetime]:
+        active = decode(Active, value)
+        return Version(active.highest), active.since
+
+    return max(present, backup, key=rank)
+
+
 _COMPARED: dict[str, Callable[[str, bytes, bytes], bytes]] = {
     LEDGER: _newer_entry,
     CROSSINGS: _newer_crossing,
@@ -73,6 +85,7 @@ _COMPARED: dict[str, Callable[[str, bytes, bytes], bytes]] = {
     TIME: _later,
     SITE_FLOOR: _newer_root,
     CLOCK: _later,
+    RELEASES: _newer_release,
 }
 
 

@@ -91,6 +91,11 @@ class Home:
         return self.root / "runtime"
 
     @property
+    def releases(self) -> Path:
+        """Return the place of slots, of the link to the active one, and of test crates."""
+        return self.root / "releases"
+
+    @property
     def run(self) -> Path:
         """Return the place of process ids, logs and state of running services."""
         return self.root / "run"

@@ -25,6 +25,8 @@ class Operation(StrEnum):
     ROLLBACK = "rollback"
     RESTORE = "restore"
     CLOCK = "clock"
+    ACTIVATE = "activate"
+    REVERT = "revert"
 
 
 CHANNEL_OPERATIONS = frozenset({Operation.PUBLISH, Operation.ROLLBACK})
@@ -58,6 +60,8 @@ class StatementExpiredError(PolicyError):
 class Statement(Document, frozen=True):
     """Exactly what is signed (design: crossing, "Approval"). Any change voids the approvals.
 
+    Activating a release of Lockgate, or going back to the one before, names the release in
+    `snapshot_sha256`, its trial in `verdicts_sha256`, and the active release in `previous_sha256`.
     A restore names the backup's manifest in `snapshot_sha256`, the plan that says what was lost and
     what the floor is in `previous_sha256`, and the last crossing in `crossing` and `crate_sha256`.
     What is about no crossing (`CLOCK`) says in `facts` what is agreed to; statements about a
