@@ -262,3 +262,36 @@ def test_wrong_parity_that_the_sealer_signed_is_told_from_damage(bench: Bench) -
     bench.whole()
     bench.volumes[0].unlink()
     refused(bench.opener(), bench.crate, RebuiltWrongError)
+
+
+def test_scattered_damage_over_all_files_is_found_byte_by_byte(bench: Bench) -> None:
+    """Every record of every file is bad, which no erasure code repairs; each is bad somewhere else."""
+    chance = random.Random(11)  # noqa: S311  # chooses what is damaged
+    files = bench.volumes + bench.parity
+    for path in files:
+        for _ in range(6):
+            spoil(path, chance.randrange(500, 17_000), chance.choice([1, 1, 40]))
+    spoil(bench.volumes[0], 100_000, 4096)
+    spoil(bench.volumes[1], 200_000, 4096)
+    spoil(bench.volumes[2], 201_000, 4096)  # overlaps: one column with two errors
+    spoil(bench.volumes[3], 20)
+    received = bench.whole()
+    assert {d.file for d in received.repaired} == {p.name for p in bench.volumes}
+
+
+def test_scattered_damage_beside_a_lost_volume(bench: Bench) -> None:
+    bench.volumes[5].unlink()
+    for number, path in enumerate(bench.volumes[:5] + bench.parity):
+        spoil(path, 1000 + number * 300, 50)
+    assert len(bench.whole().repaired) == 6
+    bench.volumes[4].unlink()
+    waiting = bench.receive()
+    assert isinstance(waiting, Waiting)
+    assert waiting.missing == tuple(p.name for p in bench.volumes)
+    assert waiting.damaged == tuple(p.name for p in bench.volumes[:4])
+
+
+def test_damage_that_coincides_everywhere_is_refused_in_bounded_time(bench: Bench) -> None:
+    for number, path in enumerate(bench.volumes):
+        spoil(path, 3000 + number, 9000)
+    refused(bench.opener(), bench.crate, TooDamagedError)

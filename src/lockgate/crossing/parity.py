@@ -10,12 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lockgate.core.ports import Progress
 from lockgate.crossing.buffers import Buffers, Loan, write_all
 from lockgate.crossing.erasure import SHARDS_LIMIT, code, rows_of
 from lockgate.crossing.errors import CrateIoError, ManifestError, ParityRequestError
+from lockgate.crossing.field import Bytes
 from lockgate.crossing.format import (
     PARITY_SCHEME,
     SHARDS_FILE,
@@ -28,8 +28,6 @@ from lockgate.crossing.format import (
 from lockgate.crossing.layout import GROUP_VOLUMES, PlannedVolume
 from lockgate.crossing.pipeline import Stage
 from lockgate.crossing.shards import ShardedFile, VolumeShards
-
-Bytes = NDArray[np.uint8]
 
 SLICE = 128 * 1024
 """Bytes of every shard that are worked on at once; bounds memory to 255 times as much, twice."""

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -14,9 +14,11 @@ import numpy as np
 from lockgate.core.ports import Progress, Silent
 from lockgate.crossing.erasure import code, rows_of
 from lockgate.crossing.errors import CrateIoError, RebuiltWrongError, TooDamagedError
+from lockgate.crossing.field import Bytes
 from lockgate.crossing.folder import CrateFile, CrateFolder, reading
 from lockgate.crossing.format import RECORD_SIZE, TAG_SIZE
-from lockgate.crossing.parity import Bytes, Group, slices
+from lockgate.crossing.parity import Group, slices
+from lockgate.crossing.scattered import Columns, Trials
 from lockgate.crossing.shards import ShardedFile
 
 READERS = 2
@@ -46,6 +48,11 @@ class Found:
     file: ShardedFile
     size: int | None
     bad: frozenset[int]
+
+    @property
+    def readable(self) -> bool:
+        """Tell whether there is something to read."""
+        return bool(self.size)
 
     @property
     def whole(self) -> bool:
@@ -136,13 +143,15 @@ class Rebuilder:
         self._group = group
         self._found = found
         self._progress = progress or Silent()
+        self._trials = Trials()
 
     def rebuild(self, names: frozenset[str], write: Write) -> Rebuilt:
         """Rebuild the bad shards of some files and hand them on.
 
         Args:
             names: The files that are wanted.
-            write: Gets the rebuilt bytes in slices; a slice is trusted only after `rebuild` returns.
+            write: Gets the rebuilt bytes in slices, to be trusted only where `rebuild` returns them as
+                done; nothing is written where a good shard lies.
 
         Raises:
             RebuiltWrongError: A rebuilt shard does not have its digest.
@@ -152,18 +161,20 @@ class Rebuilder:
         with ExitStack() as stack:
             sources: dict[int, CrateFile] = {}
             for place, found in enumerate(self._found):
-                if found.size is not None and len(found.bad) < len(found.file.shards):
+                if found.readable:
                     sources[place] = stack.enter_context(self._folder.open(found.file.name))
             for stripe in range(self._group.stripes):
                 bad = {n for n, f in enumerate(self._found) if stripe in f.bad}
                 wanted = sorted(n for n in bad if self._found[n].file.name in names)
                 if not wanted:
                     continue
-                solved = len(bad) <= len(self._group.parity)
-                if solved:
+                if len(bad) <= len(self._group.parity):
                     self._stripe(stripe, bad, wanted, sources, write)
+                    solved = set(wanted)
+                else:
+                    solved = self._columns(stripe, bad, wanted, sources, write)
                 for place in wanted:
-                    kept = rebuilt.done if solved else rebuilt.lost
+                    kept = rebuilt.done if place in solved else rebuilt.lost
                     kept.setdefault(self._found[place].file.name, set()).add(stripe)
         return rebuilt
 
@@ -198,6 +209,37 @@ class Rebuilder:
                 what = f"What parity rebuilds of {file.name} is not what was sealed."
                 start, size = spans[place]
                 raise RebuiltWrongError(what, file=file.name, offset=start, length=size)
+
+    def _columns(
+        self, stripe: int, bad: set[int], wanted: list[int], sources: Mapping[int, CrateFile], write: Write
+    ) -> set[int]:
+        """Repair a stripe with more bad shards than parity; return the places that came out right."""
+        volumes, parity = len(self._group.volumes), len(self._group.parity)
+        spans = [found.file.span(stripe) for found in self._found]
+        lost = sorted(n for n in bad if n not in sources)
+        columns = Columns((volumes, parity), lost, sorted(bad - set(lost)), self._trials)
+        states = [hashlib.sha256() for _ in wanted]
+        if not columns.within_reach():
+            return set()
+        for offset, length in slices(max(size for _, size in spans)):
+            rows = np.zeros((len(self._found), length), np.uint8)
+            for place, source in sources.items():
+                start, size = spans[place]
+                with suppress(CrateIoError):  # what cannot be read stays zero, and is among the suspects
+                    self._fill(rows[place], source, start + offset, size - offset)
+            if not columns.repair(rows):
+                return set()
+            for place, state in zip(wanted, states, strict=True):
+                start, size = spans[place]
+                view = rows[place].data[: max(0, size - offset)]
+                state.update(view)
+                write(self._found[place].file.name, start + offset, view)
+            self._progress.advance(rows.size)
+        return {
+            place
+            for place, state in zip(wanted, states, strict=True)
+            if state.digest() == self._found[place].file.shards.digest(stripe)
+        }
 
     @staticmethod
     def _fill(row: Bytes, source: CrateFile | None, offset: int, length: int) -> None:

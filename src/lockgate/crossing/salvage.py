@@ -123,7 +123,7 @@ class _Source:
     @contextmanager
     def open(self, name: str) -> Iterator[SealedFile]:
         """Open it."""
-        if self.found.size is None or len(self.found.bad) == len(self.found.file.shards):
+        if not self.found.readable:
             yield self.overlay.file(self.found, None)
             return
         with self.folder.open(name) as source:
