@@ -164,6 +164,13 @@ class SourceChangedError(TrustError):
     advice = "The store of the low side was altered. Collect again; the unfinished crate was discarded."
 
 
+class ParityMissingError(InputError):
+    """A damaged crate has no parity to repair it with."""
+
+    code = "LG-1721"
+    advice = "Copy the named volume again from another medium, or ask for the crossing again with parity."
+
+
 class TooDamagedError(TrustError):
     """More of a crate is missing or damaged than its parity can rebuild."""
 

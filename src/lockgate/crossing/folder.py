@@ -189,6 +189,16 @@ class CrateFolder:
             raise _foreign(name, "is not a regular file")
         return CrateFile(handle, name)
 
+    def open_to_repair(self, name: str) -> int:
+        """Return a descriptor that writes to a volume of the crate, which is made where it is missing.
+
+        Raises:
+            OSError: It cannot be written, or is a link.
+
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        return os.open(name, flags, 0o600, dir_fd=self._handle)
+
     def read(self, name: str, limit: int) -> bytes:
         """Return a whole small file.
 

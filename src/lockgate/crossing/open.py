@@ -231,7 +231,7 @@ class Opener:
     ) -> Salvage:
         """Stage every volume that is there, or can be rebuilt, and is not staged yet."""
         manifest = authentic.manifest
-        files = _read_shards(folder, manifest)
+        files = read_shards(folder, manifest)
 
         def opening(number: int) -> VolumeOpening:
             shards = files[number - 1].shards
@@ -294,7 +294,13 @@ class Opener:
         return Received(authentic.manifest, authentic.crate_sha256, lock, held.meta[LOCK], targets)
 
 
-def _read_shards(folder: CrateFolder, manifest: Manifest) -> list[ShardedFile]:
+def read_shards(folder: CrateFolder, manifest: Manifest) -> list[ShardedFile]:
+    """Return the files that shards.idx describes, after its digest was checked.
+
+    Raises:
+        ShardIndexDamagedError, ManifestError: It is damaged, or contradicts crate.json.
+
+    """
     size = index_size(manifest.volumes, manifest.parity)
     with folder.open(SHARDS_FILE) as file:
         data = file.read(0, size) if file.size == size else b""

@@ -267,6 +267,8 @@ class Overlay:
         for name, handle in self._handles.items():
             os.close(handle)
             self._path(name).unlink(missing_ok=True)
+        with suppress(OSError):  # others may use the folder, or it was never made
+            self._folder.rmdir()
 
     def _path(self, name: str) -> Path:
         return self._folder / (name + self.SUFFIX)

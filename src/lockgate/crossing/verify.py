@@ -138,6 +138,17 @@ def demand_form(manifest: Manifest, lane: str, folder: str) -> None:
         if manifest.lane != lane:
             what = f"The crate was sealed for lane {manifest.lane[:80]!r}, this side is on {lane!r}."
             raise WrongLaneError(what)
+    demand_consistent(manifest, folder)
+
+
+def demand_consistent(manifest: Manifest, folder: str) -> None:
+    """Demand what this version reads, consistent in itself, for whatever lane.
+
+    Raises:
+        ManifestError: It contradicts itself or asks for what this version does not read.
+
+    """
+    with naming(CRATE_FILE):
         if fault := _fault(manifest, folder):
             raise ManifestError(fault)
 
