@@ -37,7 +37,8 @@ A code is `LG-` and four hexadecimal digits: whose fault it is (the groups below
 
 Other exit statuses: 0 done, 1 a check found something or a command was left, 7 a crossing waits for
 volumes. `lockgate inspect` and `lockgate isolate check` end with 4 when what they looked at does not
-pass.
+pass. `lockgate advisories match` ends with 4 when a package is affected, and with 8 when none is
+and one is unknown to the database or the database is too old.
 
 This file is generated: `python docs/make_errors.py`.
 """
@@ -62,7 +63,8 @@ def _cell(text: str) -> str:
 
 
 def _row(kind: type[LockgateError]) -> str:
-    room = ROOMS[int(kind.code[4], 16)]
+    advisories = kind.__module__.startswith("lockgate.advisories")  # its codes lie among approve's
+    room = "advisories" if advisories else ROOMS[int(kind.code[4], 16)]
     summary = (inspect.getdoc(kind) or "").partition("\n\n")[0]
     return f"| `{kind.code}` | {room} | `{kind.__name__}` | {_cell(summary)} | {_cell(kind.advice)} |"
 

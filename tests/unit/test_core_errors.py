@@ -25,6 +25,7 @@ ROOMS = {
     "store": "2",
     "audit": "3",
     "approve": "4",
+    "advisories": "4",
     "collect": "5",
     "inspect": "6",
     "crossing": "7",

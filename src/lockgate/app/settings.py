@@ -86,6 +86,11 @@ class Home:
         return self.root / "knowledge"
 
     @property
+    def advisories(self) -> Path:
+        """Return the place of loaded vulnerability data."""
+        return self.root / "advisories"
+
+    @property
     def runtime(self) -> Path:
         """Return the place of installed engines."""
         return self.root / "runtime"
@@ -207,6 +212,14 @@ class StoreSection(_Section):
     )
 
 
+class AdvisoriesSection(_Section):
+    """Vulnerability data."""
+
+    age_days: int = Field(
+        default=14, ge=1, le=400, description="Age of the newest record from which data is too old."
+    )
+
+
 class LimitsSection(_Section):
     """Bounds on what untrusted input can make this side do."""
 
@@ -231,6 +244,7 @@ class Settings(BaseSettings):
     engine: EngineSection = EngineSection()
     knowledge: KnowledgeSection = KnowledgeSection()
     limits: LimitsSection = LimitsSection()
+    advisories: AdvisoriesSection = AdvisoriesSection()
     store: StoreSection = StoreSection()
 
     @classmethod

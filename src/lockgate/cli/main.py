@@ -34,6 +34,7 @@ COMMANDS = {
     "witness": ("lockgate.cli.witness", "Cosign checkpoints, on another host with its own key."),
     "tuf-client": ("lockgate.cli.tuf_client", "Read a repository of The Update Framework."),
     "inspect": ("lockgate.cli.inspect", "Inspect any file in the sandbox."),
+    "advisories": ("lockgate.cli.advisories", "Load vulnerability data and ask it about packages."),
     "isolate": ("lockgate.cli.isolate", "Make an isolated namespace and prove what leaves it."),
     "backup": ("lockgate.cli.backup", "Copy records, log, channels and trust, under a signed manifest."),
     "restore": ("lockgate.cli.restore", "Restore a backup, with two approvals; nothing goes back in time."),

@@ -1,0 +1,51 @@
+"""Vulnerability data: loaded from files, asked by package URL, never clean by ignorance.
+
+Data sets (OSV, KEV, EPSS) are immutable files named by their digest; one small list says which
+hold. An answer is affected, not affected, unknown to the database, or database too old.
+"""
+
+from lockgate.advisories.bill import purls_of
+from lockgate.advisories.limits import Limits
+from lockgate.advisories.match import AGE_SECONDS, Freshness, Matcher
+from lockgate.advisories.model import Found, Matched, Outcome, SetKind, Source
+from lockgate.advisories.ports import AdvisoryData
+from lockgate.advisories.service import (
+    Age,
+    Explained,
+    Loading,
+    Shown,
+    Wish,
+    ages,
+    explain,
+    load,
+    match_all,
+    show,
+    status_of,
+)
+from lockgate.advisories.shelf import Shelf
+
+__all__ = [
+    "AGE_SECONDS",
+    "AdvisoryData",
+    "Age",
+    "Explained",
+    "Found",
+    "Freshness",
+    "Limits",
+    "Loading",
+    "Matched",
+    "Matcher",
+    "Outcome",
+    "SetKind",
+    "Shelf",
+    "Shown",
+    "Source",
+    "Wish",
+    "ages",
+    "explain",
+    "load",
+    "match_all",
+    "purls_of",
+    "show",
+    "status_of",
+]
