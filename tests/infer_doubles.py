@@ -107,6 +107,7 @@ def loaded(sha256: str = WEIGHTS_SHA256) -> LoadedModel:
         loaded=NOW,
         engine="pkg:generic/double@1",
         engine_sha256="e" * 64,
+        engine_enforcement=Enforcement.PRIVATE,
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from lockgate.infer import Installation
 
 EXECUTABLE = "engine/bin/server"
+LIBRARY = "engine/bin/libwords.so"
 
 _SOURCE = r"""
 import json, os, signal, sys, time
@@ -31,7 +32,8 @@ if os.path.exists("ignore-term"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 words = open(options["--model"], "rb").read().decode().split()
 secret = open(options["--api-key-file"]).read().strip()
-json.dump({"argv": sys.argv, "env": dict(os.environ)}, open("started.json", "w"))
+library = open(os.path.join(os.path.dirname(sys.argv[0]), "libwords.so")).read()
+json.dump({"argv": sys.argv, "env": dict(os.environ), "library": library}, open("started.json", "w"))
 print("serving", flush=True)
 
 
@@ -79,5 +81,6 @@ def install(root: Path) -> Installation:
     program.parent.mkdir(parents=True)
     program.write_text(f"#!{sys.executable} -ISB\n{_SOURCE}")
     program.chmod(0o755)
-    digest = hashlib.sha256(program.read_bytes()).hexdigest()
-    return Installation(root, EXECUTABLE, {EXECUTABLE: digest}, "pkg:pypi/engine@1")
+    (root / LIBRARY).write_text("admitted")
+    files = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in (EXECUTABLE, LIBRARY)}
+    return Installation(root, EXECUTABLE, files, "pkg:pypi/engine@1")

@@ -2,10 +2,12 @@
 
 import asyncio
 import hashlib
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -27,6 +29,7 @@ from lockgate.infer import (
 )
 from lockgate.infer.errors import EngineFilesError, EngineRefusedError, ModelMismatchError
 from lockgate.infer.ports import EngineRequest, Message
+from lockgate.infer.process import EngineProcess
 
 pytestmark = [pytest.mark.online, pytest.mark.slow]
 
@@ -66,7 +69,15 @@ def engine(fetched: Path, run: Path, weights: Path | None = None) -> LlamaEngine
     )
 
 
-def test_real_model_is_served_from_sealed_memory_to_the_openai_client(fetched: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def own(fetched: Path, tmp_path: Path) -> Path:
+    """A copy of what was fetched, to be damaged."""
+    return Path(shutil.copytree(fetched, tmp_path / "own"))
+
+
+def test_real_model_is_served_from_sealed_memory_to_the_openai_client(own: Path, tmp_path: Path) -> None:
+    fetched = own
+
     async def run() -> None:
         entropy = Counting()
         secret, key = make_key(entropy)
@@ -114,8 +125,11 @@ def test_real_model_is_served_from_sealed_memory_to_the_openai_client(fetched: P
             maps = proc(llama.pid, "maps")
             assert "memfd:lockgate-model" in maps
             assert WEIGHTS not in maps
-            whole, streamed, cited = await asyncio.to_thread(talk, url)
             assert llama.loaded is not None
+            assert llama.loaded.engine_enforcement.value == "hashed, enforced (private read-only copy)"
+            for path in (fetched / WEIGHTS, *(fetched / "site" / PROGRAM).parent.iterdir()):
+                path.write_bytes(bytes(4096))  # overwritten after it was mapped
+            whole, streamed, cited = await asyncio.to_thread(talk, url)
             assert llama.loaded.enforcement.value == "hashed, enforced (sealed memfd)"
             long = EngineRequest([Message("user", "word " * 5000)], 8)
             with pytest.raises(EngineRefusedError, match="context"):
@@ -140,6 +154,28 @@ def test_swapped_model_is_refused_before_anything_runs(fetched: Path, tmp_path: 
         assert caught.value.where["found"] == hashlib.sha256(data).hexdigest()
         assert llama.pid is None
         assert not (tmp_path / "run").exists()
+
+    asyncio.run(run())
+
+
+def test_library_swapped_after_the_real_engine_was_hashed_is_refused(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        llama = engine(own, tmp_path / "run")
+        start, library = EngineProcess.start, Path(PROGRAM).with_name("libllama.so.0")
+
+        async def late(*arguments: Any, **named: Any) -> EngineProcess:
+            with (own / "site" / library).open("r+b") as file:
+                file.seek(-1, 2)
+                file.write(b"!")
+            return await start(*arguments, **named)
+
+        monkeypatch.setattr(EngineProcess, "start", late)
+        with pytest.raises(EngineFilesError) as caught:
+            await llama.start()
+        assert caught.value.where["file"] == str(library)
+        assert llama.pid is None
 
     asyncio.run(run())
 

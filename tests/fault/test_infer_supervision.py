@@ -24,7 +24,6 @@ from lockgate.infer import (
     LlamaEngine,
     Message,
     ModelFile,
-    launch,
 )
 from lockgate.infer.enginelog import EngineLog
 from lockgate.infer.errors import (
@@ -34,8 +33,9 @@ from lockgate.infer.errors import (
     EngineUnavailableError,
     ModelMismatchError,
 )
+from lockgate.infer.limits import COPY_LIMIT
 from lockgate.infer.ports import Enforcement
-from lockgate.infer.process import flags_of
+from lockgate.infer.process import Launch, flags_of
 
 WORDS = b"Hello there ."
 
@@ -314,10 +314,10 @@ def _gone(pid: int) -> bool:
     return not stat or ") Z " in stat
 
 
-def test_the_launcher_refuses_when_its_parent_is_gone() -> None:
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", launch.__file__, "1", "/bin/true"], capture_output=True, check=False
-    )
+def test_the_launcher_refuses_when_its_parent_is_gone(tmp_path: Path) -> None:
+    with Launch(install(tmp_path / "site"), 0) as start:
+        command = [part if part != str(os.getpid()) else "1" for part in start.command]
+        done = subprocess.run(command, capture_output=True, check=False, pass_fds=start.descriptors)
     assert done.returncode != 0
     assert b"parent" in done.stderr
 
@@ -325,10 +325,11 @@ def test_the_launcher_refuses_when_its_parent_is_gone() -> None:
 def test_help_that_never_ends_is_given_up(tmp_path: Path) -> None:
     installation = install(tmp_path / "site")
     (tmp_path / "hang-help").touch()
-    with pytest.raises(EngineStartError):
-        flags_of(installation.program, {"HOME": str(tmp_path)}, 0.3)
+    with Launch(installation, COPY_LIMIT) as start, pytest.raises(EngineStartError):
+        flags_of(start, {"HOME": str(tmp_path)}, 0.3)
     (tmp_path / "hang-help").unlink()
-    assert "--offline" in flags_of(installation.program, {"HOME": str(tmp_path)}, 20)
+    with Launch(installation, COPY_LIMIT) as start:
+        assert "--offline" in flags_of(start, {"HOME": str(tmp_path)}, 20)
 
 
 def test_log_is_put_aside_when_it_is_full(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from lockgate.infer.client import ChatClient
 from lockgate.infer.enginelog import EngineLog
 from lockgate.infer.errors import EngineProcessorError, EngineStartError, EngineUnavailableError
 from lockgate.infer.installation import Installation, verify
-from lockgate.infer.limits import SEAL_LIMIT, EngineLimits
+from lockgate.infer.limits import COPY_LIMIT, SEAL_LIMIT, EngineLimits
 from lockgate.infer.ports import (
     Engine,
     EngineHealth,
@@ -31,7 +31,7 @@ from lockgate.infer.ports import (
     ModelFile,
     Piece,
 )
-from lockgate.infer.process import EngineProcess, flags_of
+from lockgate.infer.process import EngineProcess, Launch, flags_of
 from lockgate.infer.sealed import LoadedFile, load
 
 LOOPBACK = "127.0.0.1"
@@ -58,6 +58,7 @@ class LlamaConfig:
         stop_seconds: How long it may take to end by itself.
         cache_mib: Most memory for its cache of prompts, in MiB.
         seal_limit: Largest model that is copied into sealed memory.
+        copy_limit: Longest engine that runs from a private copy of its files.
 
     """
 
@@ -73,6 +74,7 @@ class LlamaConfig:
     stop_seconds: float = 10.0
     cache_mib: int = 256
     seal_limit: int = SEAL_LIMIT
+    copy_limit: int = COPY_LIMIT
 
 
 class LlamaEngine(Engine):
@@ -170,27 +172,28 @@ class LlamaEngine(Engine):
 
     async def _launch(self) -> None:
         """Verify the program, hash the model, start the one with the other, wait until it serves."""
-        program = self._installation.program
         await asyncio.to_thread(verify, self._installation)
         file = await self._hashed()
-        flags = await asyncio.to_thread(flags_of, program, self._environment(), self._config.start_seconds)
+        flags = await asyncio.to_thread(self._flags)
         self._config.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         port, secret = _free_port(), secrets.token_hex(32)
         secret_fd = _in_memory(secret)
-        try:
-            self._process = process = await EngineProcess.start(
-                program,
-                self._arguments(file.path, port, f"/proc/self/fd/{secret_fd}", flags),
-                environment=self._environment(),
-                folder=self._config.run_folder,
-                descriptors=(file.fd, secret_fd),
-                log=self._log,
-            )
-        finally:
-            os.close(secret_fd)
-        client = ChatClient(f"http://{LOOPBACK}:{port}", _ALIAS, secret=secret, limits=self._limits)
-        self._client = client
-        await self._until_ready(process, client)
+        with self._start() as start:
+            try:
+                self._process = process = await EngineProcess.start(
+                    start,
+                    self._arguments(file.path, port, f"/proc/self/fd/{secret_fd}", flags),
+                    environment=self._environment(),
+                    folder=self._config.run_folder,
+                    descriptors=(file.fd, secret_fd),
+                    log=self._log,
+                )
+            finally:
+                os.close(secret_fd)
+            client = ChatClient(f"http://{LOOPBACK}:{port}", _ALIAS, secret=secret, limits=self._limits)
+            self._client = client
+            await self._until_ready(start, process, client)
+            engine_enforcement = start.enforcement()
         self._loaded = LoadedModel(
             sha256=file.sha256,
             size=file.size,
@@ -198,8 +201,16 @@ class LlamaEngine(Engine):
             loaded=whole_second(self._clock()),
             engine=self._installation.name,
             engine_sha256=self._installation.sha256,
+            engine_enforcement=engine_enforcement,
         )
         self._state, self._detail = EngineState.READY, ""
+
+    def _start(self) -> Launch:
+        return Launch(self._installation, self._config.copy_limit)
+
+    def _flags(self) -> frozenset[str]:
+        with self._start() as start:
+            return flags_of(start, self._environment(), self._config.start_seconds)
 
     async def _hashed(self) -> LoadedFile:
         """Return the model's descriptor; sealed memory keeps, anything else is hashed anew."""
@@ -246,10 +257,11 @@ class LlamaEngine(Engine):
         wanted.update({flag: value for flag, value in optional.items() if flag in flags})
         return [part for pair in wanted.items() for part in pair if part]
 
-    async def _until_ready(self, process: EngineProcess, client: ChatClient) -> None:
+    async def _until_ready(self, start: Launch, process: EngineProcess, client: ChatClient) -> None:
         """Poll the program's health until it serves.
 
         Raises:
+            EngineFilesError: A file of the program was changed after it had been compared.
             EngineStartError: It ended (`EngineProcessorError`: at an instruction that the processor does
                 not know), or did not serve in time.
 
@@ -259,6 +271,7 @@ class LlamaEngine(Engine):
         while not (await client.ready() and process.status is None):
             if await process.ended_within(_POLL_SECONDS):
                 await self._log.drained()
+                start.enforcement()
                 raise self._ended_early(process.status)
             if loop.time() >= until:
                 what = f"The engine did not serve within {self._config.start_seconds:g} seconds."

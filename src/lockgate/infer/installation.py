@@ -4,11 +4,13 @@ import base64
 import binascii
 import csv
 import io
+import os
+import stat
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from lockgate.core.artifact import safe_path
 from lockgate.core.digests import sha256_stream
@@ -140,11 +142,18 @@ def verify(installation: Installation) -> None:
         if path not in present:
             what = f"The engine's file {path} is missing."
             raise EngineFilesError(what, file=path)
-        with present[path].open("rb") as stream:
-            found, _ = sha256_stream(stream)
+        found = _hashed(present[path])
         if found != digest:
             what = f"The engine's file {path} is not the admitted one."
             raise EngineFilesError(what, file=path, admitted=digest, found=found)
+
+
+def _hashed(path: Path) -> str:
+    """Return the SHA-256 of a regular file, and nothing of a pipe or device, which must not block."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return ""
+        return sha256_stream(cast("BinaryIO", stream))[0]
 
 
 def _inside(path: str, folder: PurePosixPath) -> bool:

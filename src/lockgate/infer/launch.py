@@ -1,32 +1,144 @@
-"""Starts one program so that it cannot outlive its parent, gain rights, or dump its memory.
+"""Starts one program: the admitted one, that cannot outlive its parent, gain rights, or dump its memory.
 
-Run by path in an isolated interpreter (``python -I -S launch.py PARENT PROGRAM ARGUMENT…``), with
-the standard library alone; it replaces itself with the program.
+Run by path in an isolated interpreter, with the standard library alone::
+
+    python -I -S launch.py PARENT ORDER REPORT PROGRAM ARGUMENT…
+
+``ORDER`` and ``REPORT`` are inherited descriptors. The order (JSON) says which files make up the
+program: each is copied into memory that only this process and the program see, hashed on the way,
+and mounted over the place where it was installed (mount_namespaces(7), tmpfs(5)). Between the hash
+and the program's own reading there is then no file that anybody else could change. The report says
+what came of it: `PRIVATE`, `REFUSED` and a path, or nothing where the system has no such memory.
 """
 
 import ctypes
+import hashlib
+import json
 import os
 import resource
 import signal
+import stat
 import sys
+from pathlib import Path
+from typing import Any
+
+PRIVATE = "private"
+REFUSED = "refused"
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWUSER = 0x10000000
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_REC, _MS_PRIVATE = 1, 2, 4, 32, 1 << 14, 1 << 18
+_CHUNK = 1 << 20
+
+
+class _Refused(Exception):  # noqa: N818  # says which file, and is caught below
+    """A file is not the admitted one."""
+
+
+def _called(result: int) -> None:
+    """Demand that a call of the C library succeeded."""
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _mount(libc: Any, kind: bytes | None, place: Path, flags: int, options: str = "") -> None:
+    _called(libc.mount(kind, os.fsencode(place), kind, ctypes.c_ulong(flags), options.encode() or None))
+
+
+def _own_mounts(libc: Any) -> bool:
+    """Take a mount namespace of our own, with a user namespace where rights are missing; tell whether."""
+    user, group = os.geteuid(), os.getegid()
+    try:
+        _called(libc.unshare(_CLONE_NEWNS))
+    except OSError:
+        try:
+            _called(libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS))
+            Path("/proc/self/setgroups").write_text("deny", "ascii")
+            Path("/proc/self/uid_map").write_text(f"{user} {user} 1", "ascii")
+            Path("/proc/self/gid_map").write_text(f"{group} {group} 1", "ascii")
+        except OSError:
+            return False
+    return True
+
+
+def _copy(source: Path, target: Path) -> str:
+    """Copy a file and return the SHA-256 of the bytes that were written."""
+    state = hashlib.sha256()
+    handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not block
+    with os.fdopen(handle, "rb", buffering=0) as stream, target.open("xb", buffering=0) as copy:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return ""
+        while chunk := stream.read(_CHUNK):
+            state.update(chunk)
+            copy.write(chunk)
+        os.fchmod(copy.fileno(), os.fstat(handle).st_mode & 0o555)
+    return state.hexdigest()
+
+
+def _fill(order: dict[str, Any], installed: int, place: Path) -> None:
+    """Copy the admitted files below the mounted place; those of the program's folder must all be there."""
+    for path, digest in order["files"].items():
+        target = place / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            found = _copy(Path(f"/proc/self/fd/{installed}", path), target)
+        except FileNotFoundError:
+            found = ""
+        if found == digest:
+            continue
+        if path.startswith(order["folder"]):
+            raise _Refused(path)
+        target.unlink(missing_ok=True)
+
+
+def _private(libc: Any, order: dict[str, Any]) -> bool:
+    """Mount a private, read-only copy of the program's files over them; tell whether the system allows it.
+
+    Raises:
+        _Refused: A file is missing or changed.
+
+    """
+    place = Path(order["root"])
+    installed = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    if not order["limit"] or not _own_mounts(libc):
+        return False
+    flags = _MS_NOSUID | _MS_NODEV
+    options = f"mode=0755,size={order['limit']}"
+    try:
+        _mount(libc, None, Path("/"), _MS_REC | _MS_PRIVATE)
+        _mount(libc, b"tmpfs", place, flags, options)
+        _fill(order, installed, place)
+        _mount(libc, b"tmpfs", place, flags | _MS_REMOUNT | _MS_RDONLY, options)
+    except OSError:  # without the rights, or without the room
+        libc.umount2(os.fsencode(place), 2)
+        return False
+    return True
 
 
 def main(arguments: list[str]) -> None:
     """Prepare this process (prctl(2)) and become the program.
 
     Args:
-        arguments: The parent's process id, the program's path, and the program's arguments.
+        arguments: The parent's process id, the descriptors of order and report, the program's
+            path, and the program's arguments.
 
     """
-    parent, *command = arguments
+    parent, order, report, *command = arguments
     libc = ctypes.CDLL(None, use_errno=True)
+    with open(int(order), "rb") as stream:  # noqa: PTH123  # a descriptor
+        wanted = json.load(stream)
+    os.set_inheritable(int(report), False)  # the program must not write it  # noqa: FBT003
+    try:
+        if _private(libc, wanted):
+            os.write(int(report), PRIVATE.encode())
+    except _Refused as refused:
+        os.write(int(report), f"{REFUSED} {refused}".encode())
+        sys.exit(f"{refused} is not the admitted file")
     for option, value in ((_PR_SET_PDEATHSIG, signal.SIGKILL), (_PR_SET_NO_NEW_PRIVS, 1)):
-        if libc.prctl(option, int(value), 0, 0, 0) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+        _called(libc.prctl(option, int(value), 0, 0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if os.getppid() != int(parent):
         sys.exit("the parent is gone")

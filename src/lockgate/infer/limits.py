@@ -48,3 +48,7 @@ class GatewayLimits:
 
 SEAL_LIMIT = 8 * GIB
 """Largest model that is copied into sealed memory, in bytes; larger ones are hashed, not enforced."""
+
+COPY_LIMIT = 2 * GIB
+"""Longest engine, all files together in bytes, that runs from a private copy; longer ones are hashed, not
+enforced."""

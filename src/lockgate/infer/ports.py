@@ -20,6 +20,7 @@ class Enforcement(StrEnum):
     """What stands behind the digest of a loaded file."""
 
     SEALED = "hashed, enforced (sealed memfd)"
+    PRIVATE = "hashed, enforced (private read-only copy)"
     HASHED = "hashed, not enforced"
 
 
@@ -33,7 +34,8 @@ class Usage(Document, frozen=True):
 class LoadedModel(Document, frozen=True):
     """What an engine holds in memory, and what is known about it.
 
-    `engine` names the program, `engine_sha256` is the digest of its executable as admitted.
+    `engine` names the program, `engine_sha256` is the digest of its executable as admitted, and
+    `engine_enforcement` tells whether its files could have changed after they were hashed.
     """
 
     sha256: Digest
@@ -42,6 +44,7 @@ class LoadedModel(Document, frozen=True):
     loaded: datetime
     engine: str
     engine_sha256: Digest
+    engine_enforcement: Enforcement
 
 
 @dataclass(frozen=True, slots=True)

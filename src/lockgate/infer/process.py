@@ -8,11 +8,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Self
 
+from lockgate.core.wire import encode
 from lockgate.infer import launch
 from lockgate.infer.enginelog import EngineLog
-from lockgate.infer.errors import EngineStartError
+from lockgate.infer.errors import EngineFilesError, EngineStartError
+from lockgate.infer.installation import Installation
+from lockgate.infer.ports import Enforcement
 
 HELP_LIMIT = 1 << 20
 """Most of a program's help text that is read, in bytes."""
@@ -20,29 +24,92 @@ HELP_LIMIT = 1 << 20
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
 
 
-def _launcher(program: Path) -> list[str]:
-    return [sys.executable, "-I", "-S", str(Path(launch.__file__)), str(os.getpid()), str(program)]
+class Launch:
+    """One start of an installed program by `launch`: its order, and the report that comes back."""
+
+    def __init__(self, installation: Installation, copy_limit: int) -> None:
+        """Write the order.
+
+        Args:
+            installation: The program and the digests of its files.
+            copy_limit: Up to this length of all files together, in bytes, the program runs from a
+                private copy; 0: never.
+
+        """
+        folder = PurePosixPath(installation.executable).parent
+        order = {
+            "root": str(installation.root.resolve()),
+            "folder": "" if folder == PurePosixPath() else f"{folder}/",
+            "limit": copy_limit,
+            "files": dict(installation.files),
+        }
+        self._program = installation.program
+        self._order = _anonymous("lockgate-order", encode(order))
+        self._report = _anonymous("lockgate-report", b"")
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the descriptors."""
+        os.close(self._order)
+        os.close(self._report)
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """Return what the launcher inherits."""
+        return self._order, self._report
+
+    @property
+    def command(self) -> list[str]:
+        """Return the command line, up to the program's own arguments."""
+        script = [sys.executable, "-I", "-S", str(Path(launch.__file__)), str(os.getpid())]
+        return [*script, str(self._order), str(self._report), str(self._program)]
+
+    def enforcement(self) -> Enforcement:
+        """Return what stands behind the digests of the files that the program runs from.
+
+        Raises:
+            EngineFilesError: A file was changed after it had been compared.
+
+        """
+        word, _, file = os.pread(self._report, HELP_LIMIT, 0).decode().partition(" ")
+        if word == launch.REFUSED:
+            what = f"The engine's file {file} was changed after it had been compared."
+            raise EngineFilesError(what, file=file)
+        return Enforcement.PRIVATE if word == launch.PRIVATE else Enforcement.HASHED
 
 
-def flags_of(program: Path, environment: Mapping[str, str], seconds: float) -> frozenset[str]:
+def _anonymous(name: str, content: bytes) -> int:
+    handle = os.memfd_create(name, os.MFD_CLOEXEC)
+    with os.fdopen(handle, "wb", closefd=False) as stream:
+        stream.write(content)
+    os.lseek(handle, 0, os.SEEK_SET)
+    return handle
+
+
+def flags_of(start: Launch, environment: Mapping[str, str], seconds: float) -> frozenset[str]:
     """Return the options that a program names in its help text. Blocks.
 
     Raises:
+        EngineFilesError: A file of the program was changed.
         EngineStartError: It does not say so in time.
 
     """
-    command = [*_launcher(program), "--help"]
     output = os.memfd_create("lockgate-help", os.MFD_CLOEXEC)
     try:
         subprocess.run(  # noqa: S603  # the verified program
-            command,
+            [*start.command, "--help"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=dict(environment),
             timeout=seconds,
             check=False,
+            pass_fds=start.descriptors,
         )
+        start.enforcement()
         said = os.pread(output, HELP_LIMIT, 0)
     except (subprocess.TimeoutExpired, OSError) as error:
         what = f"The engine does not say which options it has: {type(error).__name__}."
@@ -64,7 +131,7 @@ class EngineProcess:
     @classmethod
     async def start(
         cls,
-        program: Path,
+        start: Launch,
         arguments: Sequence[str],
         *,
         environment: Mapping[str, str],
@@ -75,7 +142,7 @@ class EngineProcess:
         """Start a program in a session of its own.
 
         Args:
-            program: The executable.
+            start: The program's launch.
             arguments: What follows its name.
             environment: All of its environment.
             folder: Its working folder.
@@ -88,14 +155,14 @@ class EngineProcess:
         """
         try:
             process = await asyncio.create_subprocess_exec(
-                *_launcher(program),
+                *start.command,
                 *arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 env=dict(environment),
                 cwd=folder,
-                pass_fds=tuple(descriptors),
+                pass_fds=(*start.descriptors, *descriptors),
                 start_new_session=True,
             )
         except OSError as error:

@@ -169,6 +169,7 @@ class Record:
             "model": asked.model.purl,
             "model_sha256": asked.loaded.sha256,
             "enforcement": asked.loaded.enforcement.value,
+            "engine_enforcement": asked.loaded.engine_enforcement.value,
             "crossing": asked.model.crossing,
             "snapshot_sha256": asked.view.snapshot_sha256,
             "channel_version": asked.view.channel_version,
