@@ -5,6 +5,7 @@ hold. An answer is affected, not affected, unknown to the database, or database 
 """
 
 from lockgate.advisories.bill import purls_of
+from lockgate.advisories.exposure import Exposed, Open, Served, Totals, exposure, totals
 from lockgate.advisories.limits import Limits
 from lockgate.advisories.match import AGE_SECONDS, Freshness, Matcher
 from lockgate.advisories.model import Found, Matched, Outcome, SetKind, Source
@@ -16,6 +17,7 @@ from lockgate.advisories.service import (
     Shown,
     Wish,
     ages,
+    exit_status,
     explain,
     load,
     match_all,
@@ -23,29 +25,41 @@ from lockgate.advisories.service import (
     status_of,
 )
 from lockgate.advisories.shelf import Shelf
+from lockgate.advisories.wanted import Wanted, manifest_of, read_wanted, wanted_of
 
 __all__ = [
     "AGE_SECONDS",
     "AdvisoryData",
     "Age",
     "Explained",
+    "Exposed",
     "Found",
     "Freshness",
     "Limits",
     "Loading",
     "Matched",
     "Matcher",
+    "Open",
     "Outcome",
+    "Served",
     "SetKind",
     "Shelf",
     "Shown",
     "Source",
+    "Totals",
+    "Wanted",
     "Wish",
     "ages",
+    "exit_status",
     "explain",
+    "exposure",
     "load",
+    "manifest_of",
     "match_all",
     "purls_of",
+    "read_wanted",
     "show",
     "status_of",
+    "totals",
+    "wanted_of",
 ]

@@ -62,7 +62,8 @@ class Source(Document, frozen=True):
     """One loaded data set.
 
     `newest` is the latest moment that its own content names (never later than when it was loaded),
-    `sha256` that of the database made from it, `faults` why some records could not be read.
+    `sha256` that of the database made from it, `origin` that of the file that it was made from (empty
+    for a folder), `faults` why some records could not be read.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/+-]{0,127}\Z")]
@@ -74,6 +75,7 @@ class Source(Document, frozen=True):
     loaded: Moment
     missing: int = 0
     faults: tuple[str, ...] = ()
+    origin: str = ""
 
 
 class Outcome(StrEnum):

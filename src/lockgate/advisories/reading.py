@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 import msgspec
 
@@ -51,7 +51,7 @@ class _Kev(msgspec.Struct):
     vulnerabilities: list[_KevRow]
 
 
-def open_regular(path: Path) -> IO[bytes]:
+def open_regular(path: Path) -> BinaryIO:
     """Open a regular file; links, devices and pipes are none.
 
     Raises:
@@ -147,7 +147,7 @@ def _from_archive(path: Path, limits: Limits) -> Iterator[tuple[str, bytes]]:
             raise BadAdvisoryError(what, file=path) from error
 
 
-def _directory_bytes(stream: IO[bytes]) -> int:
+def _directory_bytes(stream: BinaryIO) -> int:
     """Return how long an archive's directory is, before all of it is read into memory.
 
     It is found by the very function that the reader uses, so that both speak of one directory.
@@ -192,7 +192,7 @@ def kev_catalogue(data: bytes, name: str) -> Catalogue:
 class _Bounded(io.RawIOBase):
     """A stream that ends with an error where it is longer than its bound."""
 
-    def __init__(self, inner: IO[bytes], limit: int, path: Path) -> None:
+    def __init__(self, inner: BinaryIO, limit: int, path: Path) -> None:
         """Read `inner`, at most `limit` bytes of it."""
         self._inner, self._left, self._path = inner, limit, path
         self._limit = limit
@@ -220,7 +220,7 @@ class Table:
     rows: Iterable[tuple[str, int]]
 
 
-def epss_table(stream: IO[bytes], path: Path, limits: Limits) -> Table:
+def epss_table(stream: BinaryIO, path: Path, limits: Limits) -> Table:
     """Return an EPSS table, plain or gzipped; rows are read as they are asked for.
 
     Raises:
@@ -230,7 +230,7 @@ def epss_table(stream: IO[bytes], path: Path, limits: Limits) -> Table:
     """
     packed = stream.read(2) == b"\x1f\x8b"
     stream.seek(0)
-    inner: IO[bytes] = gzip.GzipFile(fileobj=stream) if packed else stream  # type: ignore[assignment]
+    inner: BinaryIO = gzip.GzipFile(fileobj=stream) if packed else stream  # type: ignore[assignment]
     raw = io.BufferedReader(_Bounded(inner, limits.table_bytes, path))
     text = io.TextIOWrapper(raw, encoding="utf-8", newline="")
     try:

@@ -24,6 +24,7 @@ from lockgate.advisories.osv import parse_osv
 from lockgate.advisories.ports import AdvisoryData
 from lockgate.advisories.reading import epss_table, kev_catalogue, open_regular, osv_records, read_bounded
 from lockgate.advisories.shelf import Shelf
+from lockgate.core.digests import sha256_stream
 from lockgate.core.ports import Progress
 from lockgate.core.wire import whole_second
 
@@ -109,10 +110,18 @@ def load(shelf: Shelf, path: Path, wish: Wish, using: Loading) -> Source:
             loaded=whole_second(using.now),
             missing=len(seen.faults),
             faults=tuple(seen.faults[:_NAMED]),
+            origin=_origin(path),
         )
         shelf.switch([*(s for s in held if s.name != name), source])
     using.progress.finish()
     return source
+
+
+def _origin(path: Path) -> str:
+    if path.is_dir():
+        return ""
+    with open_regular(path) as stream:
+        return sha256_stream(stream)[0]
 
 
 def kind_of(path: Path) -> SetKind:
@@ -230,10 +239,15 @@ NOT_CLEAN = {Outcome.AFFECTED: 4, Outcome.UNKNOWN: 8, Outcome.TOO_OLD: 8}
 """Exit statuses: 4 something is affected, 8 nothing is known to be, and that is no clean answer."""
 
 
-def status_of(answers: Iterable[Matched]) -> int:
-    """Return the exit status of some answers: 0 only when each is `not affected`."""
-    present = {NOT_CLEAN.get(answer.outcome, 0) for answer in answers}
+def exit_status(outcomes: Iterable[Outcome]) -> int:
+    """Return the exit status of some outcomes: 0 only when there are some, each `not affected`."""
+    present = {NOT_CLEAN.get(outcome, 0) for outcome in outcomes}
     return 4 if 4 in present else max(present, default=8)  # noqa: PLR2004  # see NOT_CLEAN
+
+
+def status_of(answers: Iterable[Matched]) -> int:
+    """Return the exit status of some answers."""
+    return exit_status(answer.outcome for answer in answers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -25,10 +26,13 @@ from lockgate.advisories import (
     show,
 )
 from lockgate.app.files import read_named
-from lockgate.app.settings import load_settings
-from lockgate.app.trust import utc_now
-from lockgate.core.errors import InputError
+from lockgate.app.serving import channel_reader
+from lockgate.app.settings import Side, load_settings
+from lockgate.app.stores import blobs_of
+from lockgate.app.trust import audit_log, utc_now
+from lockgate.core.errors import InputError, LockgateError, PolicyError
 from lockgate.core.ports import Progress
+from lockgate.store import FileBlobs
 
 _DAY = 86_400
 _ANSWERS_LIMIT = 1 << 30
@@ -41,12 +45,20 @@ class AnswersError(InputError):
     advice = "Give what `lockgate advisories match --json` printed, or leave --since out."
 
 
+class NotAdmittedError(PolicyError):
+    """A high side was to load advisory data that no crossing brought."""
+
+    code = "LG-3f40"
+    advice = "Bring it as [[advisories]] of a manifest; load it by `lockgate advisories load --admitted`."
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where advisory data lies and how old it may be."""
+    """Where advisory data lies, how old it may be, and whose it is (outside a crossing: nobody's)."""
 
     shelf: Shelf
     age_seconds: int
+    side: Side | None = None
 
     def freshness(self) -> Freshness:
         """Return the limit of age at the present moment."""
@@ -72,12 +84,60 @@ def place(home: Path | None, data: Path | None, age_days: int | None) -> Place:
 
         return Place(Shelf(data), (age_days or AdvisoriesSection().age_days) * _DAY)
     side = load_settings(home)
-    return Place(Shelf(side.home.advisories), (age_days or side.settings.advisories.age_days) * _DAY)
+    return Place(Shelf(side.home.advisories), (age_days or side.settings.advisories.age_days) * _DAY, side)
 
 
 def load_paths(where: Place, paths: Sequence[Path], wish: Wish, progress: Progress) -> list[Source]:
-    """Load data sets one after the other; the first that is refused ends it, earlier ones hold."""
+    """Load data sets one after the other; the first that is refused ends it, earlier ones hold.
+
+    Raises:
+        NotAdmittedError: On a high side: what is loaded there comes out of an admitted snapshot.
+
+    """
+    if where.side is not None and where.side.settings.lane.side == "high":
+        raise NotAdmittedError("A high side loads advisory data only from its admitted snapshot.")
     return [load(where.shelf, path, wish, Loading(utc_now(), progress)) for path in paths]
+
+
+def load_admitted(where: Place, progress: Progress) -> list[Source]:
+    """Load the data sets of the served snapshot that do not hold yet, and return them.
+
+    Of several versions the one of the newest crossing counts. Its bytes are hashed while they are
+    copied out of the store, and only the copy is read.
+
+    Raises:
+        NothingPublishedError: The channel has no snapshot.
+        NotAdmittedError: Not a high side.
+        BadAdvisoryError, OlderDataError: One of them cannot be loaded; what held before goes on.
+
+    """
+    if where.side is None:
+        raise NotAdmittedError("Outside a crossing there is no admitted snapshot.")
+    side = where.side.require("high")
+    snapshot = channel_reader(side, "advisories").current().snapshot
+    oldest_first = sorted(snapshot.admitted, key=lambda a: a.crossing)
+    marked = [a for a in oldest_first if "advisories" in a.artifact.attributes]
+    newest = {a.artifact.attributes["advisories"]: a for a in marked}
+    held = {source.origin for source in where.shelf.sources()}
+    log, blobs, done = audit_log(side), blobs_of(side), []
+    for name, admitted in newest.items():
+        for file in admitted.artifact.files:
+            if file.sha256 in held:
+                continue
+            intent = log.intent("load-advisories", name=name, sha256=file.sha256)
+            with TemporaryDirectory(prefix="lockgate-advisories-") as folder:
+                copy = FileBlobs(Path(folder))
+                with blobs.open(file.sha256) as stream:
+                    copy.put_stream(stream, expected=file.sha256, limit=file.size)
+                try:
+                    using = Loading(utc_now(), progress)
+                    source = load(where.shelf, copy.path(file.sha256), Wish(name=name), using)
+                except LockgateError as error:
+                    log.outcome(intent, "refused", code=error.code)
+                    raise
+            log.outcome(intent, "done", data_set=source.sha256, records=source.records)
+            done.append(source)
+    return done
 
 
 def wanted(purls: Sequence[str], bills: Iterable[Path]) -> list[str]:

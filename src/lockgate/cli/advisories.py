@@ -33,7 +33,12 @@ AgeOption = Annotated[
 
 @app.command()
 def load(
-    paths: Annotated[list[Path], typer.Argument(help="OSV folder or all.zip, KEV JSON, EPSS CSV(.gz).")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="OSV folder or all.zip, KEV JSON, EPSS CSV(.gz).")
+    ] = None,
+    admitted: Annotated[
+        bool, typer.Option("--admitted", help="Load what the served snapshot brought (high side).")
+    ] = False,
     name: Annotated[str, typer.Option(help="Name of the data set (default: by its content).")] = "",
     incomplete: Annotated[
         bool, typer.Option("--incomplete", help="Take it though records cannot be read; none is clean then.")
@@ -45,16 +50,24 @@ def load(
 ) -> None:
     """Load data sets; each replaces the one of its name in one step, or nothing changes.
 
+    A high side loads only what its admitted snapshot holds: --admitted.
+
     Example: lockgate advisories load osv/PyPI/all.zip kev.json epss.csv.gz --data advisories
     """
     import msgspec
 
     from lockgate.advisories import Wish
-    from lockgate.app.advisories import load_paths, place
+    from lockgate.app.advisories import load_admitted, load_paths, place
 
+    if bool(paths) == admitted:
+        msg = "name what to load, or give --admitted"
+        raise typer.BadParameter(msg)
     where = place(home, data, None)
     with Bars(quiet=as_json, unit_bytes=False) as bars:
-        sources = load_paths(where, paths, Wish(name, incomplete, older), bars)
+        if admitted:
+            sources = load_admitted(where, bars)
+        else:
+            sources = load_paths(where, paths or [], Wish(name, incomplete, older), bars)
 
     def render(out: Console) -> None:
         for source in sources:

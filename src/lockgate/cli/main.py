@@ -35,6 +35,8 @@ COMMANDS = {
     "tuf-client": ("lockgate.cli.tuf_client", "Read a repository of The Update Framework."),
     "inspect": ("lockgate.cli.inspect", "Inspect any file in the sandbox."),
     "advisories": ("lockgate.cli.advisories", "Load vulnerability data and ask it about packages."),
+    "exposure": ("lockgate.cli.exposure", "Show how exposed what is served is, and since when."),
+    "low": ("lockgate.cli.low", "Turn what the high side wants into a manifest (low side)."),
     "isolate": ("lockgate.cli.isolate", "Make an isolated namespace and prove what leaves it."),
     "backup": ("lockgate.cli.backup", "Copy records, log, channels and trust, under a signed manifest."),
     "restore": ("lockgate.cli.restore", "Restore a backup, with two approvals; nothing goes back in time."),

@@ -100,6 +100,8 @@ class ModelSection(_Section, frozen=True):
     licence: Text
     files: Annotated[tuple[ModelFile, ...], msgspec.Meta(min_length=1, max_length=1000)]
     label: Label = "internal"
+    knowledge_cutoff: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?\Z")] | None = None
+    successor: ModelName | None = None
     find_links: tuple[Text, ...] = ()
 
 
@@ -128,6 +130,10 @@ class FileSection(_Section, frozen=True):
         _address(self.url)
 
 
+class AdvisoriesSection(FileSection, frozen=True):
+    """A data set of advisories (OSV all.zip, KEV JSON, EPSS CSV) that the high side loads once admitted."""
+
+
 class Manifest(_Section, frozen=True):
     """Everything that a manifest may say."""
 
@@ -135,6 +141,7 @@ class Manifest(_Section, frozen=True):
     model: tuple[ModelSection, ...] = ()
     documents: tuple[DocumentsSection, ...] = ()
     file: tuple[FileSection, ...] = ()
+    advisories: tuple[AdvisoriesSection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +174,14 @@ def parse_manifest(data: bytes, name: str = "manifest") -> Manifest:
     except LockgateError as error:
         what = f"{name}: {error.what}"
         raise ManifestError(what, advice=error.what_to_do) from error
-    if not (manifest.python or manifest.model or manifest.documents or manifest.file):
+    if manifest == Manifest():
         what = f"{name} asks for nothing."
-        raise ManifestError(what, advice="Add a [[python]], [[model]], [[documents]] or [[file]] table.")
+        raise ManifestError(
+            what, advice="Add a [[python]], [[model]], [[documents]], [[file]] or [[advisories]] table."
+        )
     _demand_single("model", [section.name for section in manifest.model])
     _demand_single("collection", [section.collection for section in manifest.documents])
-    _demand_single("file", [section.name for section in manifest.file])
+    _demand_single("file", [section.name for section in (*manifest.file, *manifest.advisories)])
     return manifest
 
 

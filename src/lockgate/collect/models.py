@@ -146,8 +146,14 @@ def _model(room: Room, section: ModelSection, sources: Sources) -> Artifact:
         licence=section.licence,
         label=section.label,
         origin=_origin(section.files, sources),
-        attributes={"format": section.format, "task": section.task},
+        attributes={"format": section.format, "task": section.task, **ages_of(section)},
     )
+
+
+def ages_of(section: ModelSection) -> dict[str, str]:
+    """Return what tells how old a model is, where the manifest says it."""
+    found = {"knowledge-cutoff": section.knowledge_cutoff, "successor": section.successor}
+    return {name: value for name, value in found.items() if value}
 
 
 def _origin(files: Iterable[ModelFile], sources: Sources) -> Origin | None:

@@ -108,7 +108,7 @@ def _gather(
 ) -> tuple[Artifact, ...]:
     """Collect what is quick to check first, so that a mistake shows before a long download."""
     content = loaded.content
-    found = [*documents(room, content.documents), *files(room, content.file)]
+    found = [*documents(room, content.documents), *files(room, (*content.file, *content.advisories))]
     requests = [
         (request, section.label)
         for section in content.python

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 from packageurl import PackageURL
 
 from lockgate.collect.errors import DigestMismatchError, ManifestError, SourceMissingError
-from lockgate.collect.manifest import FileSection
+from lockgate.collect.manifest import AdvisoriesSection, FileSection
 from lockgate.collect.room import Room
 from lockgate.collect.web import shown
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
@@ -78,4 +78,5 @@ def _file(room: Room, section: FileSection) -> Artifact:
         ),
         licence=section.licence,
         label=section.label,
+        attributes={"advisories": section.name} if isinstance(section, AdvisoriesSection) else {},
     )

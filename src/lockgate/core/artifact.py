@@ -102,7 +102,8 @@ class Artifact(Document, frozen=True):
 
     `attributes` carries what a kind needs: ``requires-python`` (python), ``collection`` and
     ``title`` (document), ``format`` and ``task`` (model: ``gguf`` or ``onnx``; ``chat`` or
-    ``embed``).
+    ``embed``), ``knowledge-cutoff`` and ``successor`` where they are known (model), ``advisories``
+    (file: the data set of vulnerability data that it is).
     """
 
     purl: str

@@ -1,11 +1,13 @@
 """See how the services are: health and metrics, asked over loopback, bounded."""
 
+from lockgate.watch.exposure import ExposureFigures, exposure_metrics
 from lockgate.watch.health import Condition, Health, Target, check, check_all, scrape
 from lockgate.watch.ports import Probe, Reply
 from lockgate.watch.probe import HttpProbe
 
 __all__ = [
     "Condition",
+    "ExposureFigures",
     "Health",
     "HttpProbe",
     "Probe",
@@ -13,5 +15,6 @@ __all__ = [
     "Target",
     "check",
     "check_all",
+    "exposure_metrics",
     "scrape",
 ]

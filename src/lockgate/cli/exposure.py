@@ -1,0 +1,105 @@
+"""``lockgate exposure``: how far behind what is served lies, and what is known against it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from lockgate.cli.shared import HomeOption, JsonOption, emit
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lockgate.advisories import Exposed
+    from lockgate.app.exposure import ExposureReport
+
+app = typer.Typer(help="Show how exposed what is served is, and since when.")
+
+STYLES = {
+    "affected": "bold red",
+    "not affected": "green",
+    "unknown to the database": "yellow",
+    "database too old": "yellow",
+}
+
+
+@app.command()
+def exposure(
+    wanted: Annotated[
+        Path | None, typer.Option(help="Also write what the next crossing should bring, to carry back.")
+    ] = None,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Print metrics in Prometheus' text form instead.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show each served artifact's release, admission, distance to the newest version and open advisories.
+
+    Ends as `lockgate advisories match` does: 0 only when each is not affected.
+
+    Example: lockgate exposure --home lane/high --wanted wanted.json
+    """
+    import sys
+
+    import msgspec
+
+    from lockgate.advisories import exit_status, wanted_of
+    from lockgate.app.advisories import place
+    from lockgate.app.exposure import metrics as in_text
+    from lockgate.app.exposure import report
+    from lockgate.app.files import write_named
+    from lockgate.app.settings import load_settings
+    from lockgate.core.wire import encode
+
+    side = load_settings(home).require("high")
+    found = report(side, place(home, None, None))
+    if wanted:
+        write_named(wanted, encode(wanted_of(side.lane, found.exposed)))
+    if metrics:
+        sys.stdout.write(in_text(found))
+        return
+    emit(as_json, msgspec.to_builtins(found), lambda out: _draw(out, found))
+    raise typer.Exit(exit_status(each.outcome for each in found.exposed))
+
+
+def _day(moment: "datetime | None") -> str:
+    return f"{moment:%Y-%m-%d}" if moment else "not known"
+
+
+def _count(days: int) -> str:
+    return str(days) if days >= 0 else "not known"
+
+
+def _draw(out: Console, found: "ExposureReport") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("artifact", "outcome", "released", "admitted", "newest", "days behind", "open", "fixed in")
+    for each in found.exposed:
+        table.add_row(*[cell if isinstance(cell, Text) else Text(cell) for cell in _cells(each, Text)])
+    out.print(table)
+    for each in found.exposed:
+        for one in each.open:
+            severity = one.found.severity or "severity not known"
+            kev = ", exploited" if one.found.kev else ""
+            epss = f", EPSS {one.found.epss_ppm / 10_000:.2f} %" if one.found.epss_ppm >= 0 else ""
+            days = f"known {_count(one.days_known)} days, exposed {_count(one.days_exposed)}"
+            line = f"  {each.purl}: {one.found.id} {severity}{kev}{epss}, {days}"
+            out.print(Text(f"{line}, fixed in {one.found.fixed or 'not known'}"))
+    for age in found.ages:
+        days = _count(age.seconds // 86_400 if age.seconds >= 0 else -1)
+        state = "too old" if age.stale else "fresh"
+        out.print(f"{age.source.name}: {days} days old, {state}")
+
+
+def _cells(each: "Exposed", text: Any) -> list[Any]:
+    state = text(each.outcome, style=STYLES[each.outcome])
+    behind = _count(each.days_behind)
+    open_ = str(len(each.open))
+    dates = [_day(each.released), _day(each.admitted)]
+    more = [f"cut-off {each.knowledge_cutoff}"] * bool(each.knowledge_cutoff)
+    more += [f"successor {each.successor}"] * bool(each.successor)
+    name = "\n".join([each.purl, *more])
+    return [name, state, *dates, each.newest or "not known", behind, open_, each.fixed or "-"]
