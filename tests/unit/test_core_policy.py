@@ -105,7 +105,7 @@ def test_the_worst_outcome_wins() -> None:
 
 
 def test_a_policy_cannot_ask_for_less_than_two_persons() -> None:
-    for field, value in (("approvers", 1), ("approval_seconds", 59), ("version", 0), ("approvers", 17)):
+    for field, value in (("approvers", 0), ("approval_seconds", 59), ("version", 0), ("approvers", 17)):
         changed = encode({**msgspec.to_builtins(Policy()), field: value})
         with pytest.raises(MalformedDocumentError):
             decode(Policy, changed)

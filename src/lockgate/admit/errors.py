@@ -74,3 +74,17 @@ class CustodyBrokenError(PolicyError):
         "`lockgate custody show` draws it. Record the missing hand-overs, or reject the crossing and "
         "send it again; only two approvers can change the policy."
     )
+
+
+class NoSuchArtifactError(InputError):
+    """An emergency names something that the channel does not serve."""
+
+    code = "LG-1803"
+    advice = "Give package URLs of served artifacts: `lockgate gate show N` lists what a crossing brought."
+
+
+class NothingOwedError(InputError):
+    """There is no emergency that this signature would pay for."""
+
+    code = "LG-1804"
+    advice = "`lockgate gate owed` lists what waits for a second signature, with the file to sign."

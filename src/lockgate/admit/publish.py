@@ -53,7 +53,7 @@ class Publisher:
             raise
         if statement.operation is not Operation.REJECT:
             try:
-                self._point(statement.channel)
+                self.point(statement.channel)
             except LockgateError as error:  # the record stands; `recover` completes it
                 self._p.audit.outcome(intent, "unfinished", code=error.code, error=error.what)
                 raise
@@ -73,10 +73,10 @@ class Publisher:
         with self._p.records.transaction() as tx:
             names = [name for name, _ in tx.scan(CHANNELS)]
         for name in names:
-            self._point(name)
+            self.point(name)
         return names
 
-    def _point(self, channel: str) -> None:
+    def point(self, channel: str) -> None:
         """Write a channel's file until it is what the record says, whoever publishes meanwhile.
 
         The record is read again after each writing: whoever writes last has seen the newest.
@@ -129,10 +129,10 @@ class Publisher:
         else:
             self._demand_published_before(statement)
         snapshot, data = self._snapshot(statement.snapshot_sha256)
-        self._judge_again(snapshot)
+        self.judge_again(snapshot)
         if statement.operation is Operation.PUBLISH:
             self._derive_again(statement, crossing, snapshot)
-        self._admit_bytes(snapshot, data)
+        self.admit_bytes(snapshot, data)
         pointer = ChannelPointer(
             version=statement.channel_version,
             snapshot_sha256=statement.snapshot_sha256,
@@ -175,7 +175,7 @@ class Publisher:
         data = held.read(digest)
         return decode(Snapshot, data, name="snapshot"), data
 
-    def _admit_bytes(self, snapshot: Snapshot, data: bytes) -> None:
+    def admit_bytes(self, snapshot: Snapshot, data: bytes) -> None:
         """Copy what the snapshot names into the store, hashing it again; nothing points there yet."""
         wanted = {f.sha256 for a in snapshot.admitted for f in a.artifact.files}
         wanted |= {page.sha256 for page in snapshot.generated}
@@ -186,7 +186,7 @@ class Publisher:
                     self._p.blobs.put_stream(stream, expected=each)
         self._p.blobs.put_bytes(data)
 
-    def _judge_again(self, snapshot: Snapshot) -> None:
+    def judge_again(self, snapshot: Snapshot) -> None:
         """Refuse a snapshot with an artifact that today's policy or the deny list holds back."""
         for sequence in sorted({a.crossing for a in snapshot.admitted}):
             crossing = self._assessor.crossing(sequence)
@@ -214,7 +214,7 @@ class Publisher:
     def _commit(self, statement: Statement, crossing: Crossing, pointer: ChannelPointer) -> None:
         done = msgspec.structs.replace(crossing, state=CrossingState.PUBLISHED, finished=pointer.published)
         with self._p.records.transaction() as tx:
-            self._spend(tx, statement)
+            spend(tx, statement)
             current = tx.get(CHANNELS, statement.channel)
             at = decode(ChannelPointer, current).version if current else 0
             if at + 1 != statement.channel_version:
@@ -233,7 +233,7 @@ class Publisher:
         )
         admitted_elsewhere = self._served_digests()
         with self._p.records.transaction() as tx:
-            self._spend(tx, statement)
+            spend(tx, statement)
             tx.swap(CROSSINGS, crossing_key(crossing.sequence), encode(crossing), encode(done))
             self._p.mark_ledger(tx, crossing.sequence, CrossingState.REJECTED)
             for file in (f for a in lock.artifacts for f in a.files):
@@ -246,8 +246,14 @@ class Publisher:
         snapshots = [decode(Snapshot, self._p.blobs.read(p.snapshot_sha256)) for p in pointers]
         return {f.sha256 for s in snapshots for a in s.admitted for f in a.artifact.files}
 
-    @staticmethod
-    def _spend(tx: "Transaction", statement: Statement) -> None:
-        if tx.get(SPENT, statement.nonce) is not None:
-            raise ApprovalSpentError("The approval was used before.")
-        tx.insert(SPENT, statement.nonce, digest_of(statement).encode())
+
+def spend(tx: "Transaction", statement: Statement) -> None:
+    """Use a statement up, in the transaction of its effect.
+
+    Raises:
+        ApprovalSpentError: It was used before.
+
+    """
+    if tx.get(SPENT, statement.nonce) is not None:
+        raise ApprovalSpentError("The approval was used before.")
+    tx.insert(SPENT, statement.nonce, digest_of(statement).encode())

@@ -8,6 +8,7 @@ import msgspec
 
 from lockgate.admit.assess import Assessor, demand_complete
 from lockgate.admit.custody import custody_digest, custody_report, demand_custody
+from lockgate.admit.emergency import Emergencies
 from lockgate.admit.errors import (
     HeldBackError,
     NothingToAdmitError,
@@ -20,9 +21,8 @@ from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.approve import request
 from lockgate.core.errors import LockgateError
 from lockgate.core.sequence import FINAL, CrossingState
-from lockgate.core.snapshot import Snapshot
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
-from lockgate.core.wire import decode, digest_of, encode, whole_second
+from lockgate.core.wire import digest_of, encode, whole_second
 from lockgate.store.errors import RecordExistsError
 from lockgate.trust.attest import INSPECTION, attest
 
@@ -42,6 +42,7 @@ class Gate(Assessor):
         super().__init__(parts)
         self._snapshots = SnapshotMaker(parts.quarantine, parts.blobs, parts.pages)
         self._publisher = Publisher(parts, self, self._snapshots)
+        self.emergencies = Emergencies(parts, self, self._snapshots, self._publisher)
 
     @contextmanager
     def _recorded(self, action: str, **facts: object) -> "Iterator[None]":
@@ -153,6 +154,8 @@ class Gate(Assessor):
     def request_rollback(self, channel: str, requester: "Signer") -> bytes:
         """Return the request to move a channel back to the snapshot before the present one.
 
+        Where one operator acted since, that undoes it: back to what two persons signed last.
+
         Raises:
             WrongStateError: There is no earlier snapshot.
 
@@ -161,12 +164,13 @@ class Gate(Assessor):
         if pointer is None or pointer.previous_sha256 == NOTHING:
             what = f"The channel {channel!r} has no earlier snapshot."
             raise WrongStateError(what, advice="`lockgate gate list` shows what was published.")
-        served = decode(Snapshot, self._p.blobs.read(pointer.snapshot_sha256), name="snapshot")
-        crossing = self.crossing(max(a.crossing for a in served.admitted))
+        standing = self.emergencies.standing(channel)
+        # After emergencies, back is what two persons signed last.
+        target = standing.signed.snapshot_sha256 if standing.chain else pointer.previous_sha256
+        known = [a.crossing for a in standing.snapshot.admitted]
+        crossing = self.crossing(max(known, default=standing.signed.crossing))
         with self._recorded("request-rollback", channel=channel, requester=requester.person):
-            statement = self._statement(
-                Operation.ROLLBACK, crossing, channel, requester, pointer.previous_sha256
-            )
+            statement = self._statement(Operation.ROLLBACK, crossing, channel, requester, target)
             return self._ask(statement, None, requester)
 
     def custody(self, sequence: int) -> "CustodyReport | None":

@@ -1,6 +1,6 @@
 """Building the snapshot that a publication would make, with every page that serves it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from lockgate.admit.ports import PageMaker
@@ -39,7 +39,14 @@ class SnapshotMaker:
         """Return the snapshot of what is served and what is new, and keep its bytes in quarantine."""
         kept = {_slot(a): a for a in served.admitted} if served else {}
         kept.update({_slot(a): a for a in fresh})
-        admitted = tuple(sorted(kept.values(), key=lambda a: a.artifact.purl))
+        return self._of(lane, kept.values(), now)
+
+    def subset(self, served: Snapshot, kept: Sequence[Admitted]) -> Snapshot:
+        """Return what is left of a snapshot, dated like it, and keep its bytes in quarantine."""
+        return self._of(served.lane, kept, served.created)
+
+    def _of(self, lane: str, entries: Iterable[Admitted], now: datetime) -> Snapshot:
+        admitted = tuple(sorted(entries, key=lambda a: a.artifact.purl))
         generated = []
         for page in self._pages.pages(admitted, self._read):
             self._quarantine.put_bytes(page.body)

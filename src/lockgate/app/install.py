@@ -11,7 +11,7 @@ from lockgate.app.lane import LaneExistsError
 from lockgate.app.qr_parts import read_document
 from lockgate.app.serving import channel_file
 from lockgate.app.settings import CONFIG_FILE, Side
-from lockgate.app.stores import records_of
+from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import (
     FLOOR_KEY,
     SITE_FLOOR,
@@ -25,10 +25,9 @@ from lockgate.app.trust import (
     supply_root,
     supply_root_versions,
 )
-from lockgate.approve import judge, read_statement
+from lockgate.approve import verify_channel
 from lockgate.core.ceremony import demand_sound
 from lockgate.core.errors import InputError, LockgateError, PolicyError
-from lockgate.core.policy import Policy
 from lockgate.core.roots import Root, RootKind
 from lockgate.core.wire import encode
 from lockgate.crossing.ledger import FileSupplyRoots
@@ -256,11 +255,11 @@ def _raise_floor(side: Side, version: int, pin: str) -> None:
 
 def _demand_serving(side: Side, new: Root) -> None:
     """Demand that the statements of all served channels still verify, or serving would stop."""
-    need = (new.policy or Policy()).approvers
+    blobs = blobs_of(side)
     for file in sorted(side.home.channels.glob(channel_file(side, "*").name)):
         envelope = file.read_bytes()
         try:
-            judge(envelope, new, read_statement(envelope).created, need=need)
+            verify_channel(envelope, new, blobs)
         except LockgateError as error:
             channel = file.name.split(".")[0]
             what = f"The channel {channel!r} would no longer be served: {error.what}"

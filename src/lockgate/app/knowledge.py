@@ -319,9 +319,7 @@ class SignedKnowledge(Knowledge):
 
     def search(self, question: str, labels: frozenset[str]) -> tuple[Span, ...]:
         """Return the best passages whose documents the channel still admits."""
-        admitted = {
-            file.sha256 for a in self._reader.current().snapshot.admitted for file in a.artifact.files
-        }
+        admitted = {file.sha256 for a in self._reader.current().usable for file in a.artifact.files}
         return tuple(s for s in self._base.retrieve(question, labels) if s.document_sha256 in admitted)
 
     def retrieve(self, question: str, labels: frozenset[str]) -> Evidence:

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from lockgate.app.settings import CONFIG_FILE
 from lockgate.core.digests import words
 from lockgate.core.errors import InputError
 from lockgate.core.policy import OpaqueRule, Policy
+from lockgate.core.profiles import PROFILES, demand_profile
 from lockgate.core.roots import ROOT_FORMAT, HeldKey, Purpose, Recipient, Root, RootKind
 from lockgate.core.wire import whole_second
 from lockgate.store.blobs import sync_folder
@@ -40,6 +43,13 @@ YEAR = timedelta(days=365)
 DEMO_VOLUME = 64 * 2**20
 OPAQUE_TYPES = ("elf", "gguf", "safetensors", "onnx")
 """Detected types that the demo's policy admits although nobody understands machine code or weights."""
+
+
+def demo_policy() -> Policy:
+    """Return the demo's policy: the small team's, with two approvers and rules for opaque content."""
+    rules = tuple(OpaqueRule(detected=kind) for kind in OPAQUE_TYPES)
+    defaults = PROFILES["small-team"].policy()
+    return msgspec.structs.replace(defaults, approvers=2, approval_seconds=7 * 86400, opaque=rules)
 
 
 class LaneExistsError(InputError):
@@ -136,8 +146,9 @@ def _site(lane: str, now: datetime, people: Path, high: Path) -> bytes:
         keys=_listed([*holders, *approvers, *operator, *machines, *releasers, witness, clerk], now + YEAR),
         thresholds={Purpose.SITE_ROOT: THRESHOLD, Purpose.RELEASE: THRESHOLD},
         recipients=published,
-        policy=Policy(opaque=tuple(OpaqueRule(detected=kind) for kind in OPAQUE_TYPES)),
+        policy=demo_policy(),
     )
+    demand_profile(root, now)
     return sign_site_root(root, holders[:THRESHOLD])
 
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -9,8 +10,9 @@ from lockgate.app.settings import Side, load_settings
 from lockgate.app.stores import blob_files, blobs_of
 from lockgate.app.trust import site_root, utc_now
 from lockgate.approve import ChannelReader, VerifiedChannel
+from lockgate.approve.verify import Pages
 from lockgate.core.artifact import Kind, Role
-from lockgate.core.snapshot import Admitted
+from lockgate.core.snapshot import Admitted, Generated
 from lockgate.infer.ports import AdmittedModel, ChannelModels, ModelFile, ModelSource
 
 CHANNEL = "stable"
@@ -24,26 +26,39 @@ def channel_file(side: Side, channel: str = CHANNEL) -> Path:
     return side.home.channels / f"{channel}.dsse.json"
 
 
-def channel_reader(side: Side, service: str, channel: str = CHANNEL) -> ChannelReader:
+def channel_reader(
+    side: Side, service: str, channel: str = CHANNEL, pages: Pages | None = None
+) -> ChannelReader:
     """Return what a service learns by what it may serve.
 
     Args:
         side: The high side.
         service: Names the service's own state file, which keeps the highest version it served.
         channel: The channel.
+        pages: Makes pages anew, for whoever serves them.
 
     """
     floor = side.home.run / f"{service}-{channel}.version"
     blobs = blobs_of(side)
-    return ChannelReader(site_root(side, None), channel, channel_file(side, channel), blobs, floor)
+    return ChannelReader(
+        site_root(side, None), channel, channel_file(side, channel), blobs, floor, pages=pages
+    )
 
 
 def mirror_app() -> Any:
     """Return the mirrors' application for the home that the environment names."""
-    from lockgate.mirror import SignedChannel, SignedView, build_app  # noqa: PLC0415  # servers alone need it
+    from lockgate.mirror import (  # noqa: PLC0415  # servers alone need it
+        SignedChannel,
+        SignedView,
+        build_app,
+        generate_pages,  # the same
+    )
+
+    def pages(admitted: Sequence[Admitted], read: Callable[[str], bytes]) -> Iterable[Generated]:
+        return [page.generated() for page in generate_pages(admitted, read)]
 
     side = load_settings(Path(os.environ[HOME_VARIABLE])).require("high")
-    verifier = SignedChannel(channel_reader(side, "mirror"), channel_file(side))
+    verifier = SignedChannel(channel_reader(side, "mirror", pages=pages), channel_file(side))
     return build_app(SignedView(verifier, time.monotonic), blob_files(side), utc_now)
 
 
@@ -60,11 +75,14 @@ def short_name(admitted: Admitted) -> str:
     return admitted.artifact.name.rpartition("/")[2]
 
 
-def models_of(verified: VerifiedChannel, task: str) -> list[Admitted]:
-    """Return the admitted models for a task (``chat`` or ``embed``), newest crossing first."""
+def models_of(verified: VerifiedChannel, task: str, *, loaded: bool = False) -> list[Admitted]:
+    """Return the admitted models for a task (``chat`` or ``embed``), newest crossing first.
+
+    With `loaded`, those too that are held: they go on where they are loaded, and are loaded nowhere.
+    """
     chosen = [
         a
-        for a in verified.snapshot.admitted
+        for a in (verified.usable if loaded else verified.snapshot.admitted)
         if a.artifact.kind is Kind.MODEL and a.artifact.attributes.get("task") == task
     ]
     return sorted(chosen, key=lambda a: (-a.crossing, a.artifact.purl))
@@ -90,7 +108,7 @@ class SignedModels(ModelSource):
             channel_version=verified.statement.channel_version,
             snapshot_sha256=verified.statement.snapshot_sha256,
             created=verified.statement.created,
-            models=tuple(_model(a) for a in models_of(verified, "chat")),
+            models=tuple(_model(a) for a in models_of(verified, "chat", loaded=True)),
         )
 
     def open(self, sha256: str) -> BinaryIO:

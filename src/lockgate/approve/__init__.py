@@ -2,5 +2,15 @@
 
 from lockgate.approve.channel import ChannelReader, VerifiedChannel
 from lockgate.approve.service import approve, combine, judge, read_statement, request
+from lockgate.approve.verify import verify_channel
 
-__all__ = ["ChannelReader", "VerifiedChannel", "approve", "combine", "judge", "read_statement", "request"]
+__all__ = [
+    "ChannelReader",
+    "VerifiedChannel",
+    "approve",
+    "combine",
+    "judge",
+    "read_statement",
+    "request",
+    "verify_channel",
+]

@@ -9,30 +9,36 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockgate.approve.errors import ChannelRollbackError, NothingPublishedError, SnapshotMismatchError
-from lockgate.approve.service import STATEMENT_LIMIT, judge, read_statement
-from lockgate.core.errors import LockgateError
-from lockgate.core.policy import Policy
+from lockgate.approve.errors import ChannelRollbackError, NothingPublishedError
+from lockgate.approve.service import STATEMENT_LIMIT
+from lockgate.approve.verify import Pages, verify_channel
 from lockgate.core.roots import Root
-from lockgate.core.snapshot import SNAPSHOT_FORMAT, Snapshot
-from lockgate.core.statement import CHANNEL_OPERATIONS, Statement
-from lockgate.core.wire import decode
+from lockgate.core.snapshot import Admitted, Snapshot
+from lockgate.core.statement import Statement
 from lockgate.store.ports import BlobStore
 from lockgate.trust.errors import EnvelopeError
-
-SNAPSHOT_LIMIT = 1 << 28
-"""Longest snapshot document that is read, in bytes."""
 
 _FLOOR_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedChannel:
-    """A channel whose statement bears the policy's signatures, with the snapshot it names."""
+    """A channel whose statement bears the policy's signatures, with the snapshot it names.
+
+    `held` may not be newly loaded and may go on where it is loaded; `owed` are the emergencies that
+    one operator signed and no second person yet.
+    """
 
     statement: Statement
     approvers: frozenset[str]
     snapshot: Snapshot
+    held: tuple[Admitted, ...] = ()
+    owed: tuple[Statement, ...] = ()
+
+    @property
+    def usable(self) -> tuple[Admitted, ...]:
+        """Return what may go on being used where it is loaded: what is served, and what is held."""
+        return (*self.snapshot.admitted, *self.held)
 
 
 class ChannelReader:
@@ -45,11 +51,19 @@ class ChannelReader:
         blobs: Holds the snapshot.
         floor: A small file of the serving process's own that keeps the highest version served,
             or None to keep it in memory only.
+        pages: Makes pages anew for whoever serves them; see `verify_channel`.
 
     """
 
     def __init__(
-        self, site: Root, channel: str, file: Path, blobs: BlobStore, floor: Path | None = None
+        self,
+        site: Root,
+        channel: str,
+        file: Path,
+        blobs: BlobStore,
+        floor: Path | None = None,
+        *,
+        pages: Pages | None = None,
     ) -> None:
         """Keep what is needed; nothing is read yet."""
         self._site = site
@@ -57,6 +71,7 @@ class ChannelReader:
         self._file = file
         self._blobs = blobs
         self._floor_file = floor
+        self._pages = pages
         self._seen: tuple[int, int, int] | None = None
         self._current: VerifiedChannel | None = None
 
@@ -95,11 +110,9 @@ class ChannelReader:
         return verified
 
     def _verify(self, envelope: bytes) -> VerifiedChannel:
-        claimed = read_statement(envelope)
-        need = (self._site.policy or Policy()).approvers
-        # Expiry stops admission, never serving: signatures are judged at the time they were asked for.
-        statement, approvers = judge(envelope, self._site, claimed.created, need=need)
-        if statement.channel != self._channel or statement.operation not in CHANNEL_OPERATIONS:
+        standing = verify_channel(envelope, self._site, self._blobs, self._pages)
+        statement = standing.statement
+        if statement.channel != self._channel:
             what = f"The statement is about {statement.operation} on {statement.channel!r}."
             raise EnvelopeError(what)
         if statement.channel_version < self._floor():
@@ -107,19 +120,7 @@ class ChannelReader:
                 f"Version {statement.channel_version} of {self._channel!r} is older than one served before."
             )
             raise ChannelRollbackError(what, floor=self._floor())
-        return VerifiedChannel(statement, approvers, self._snapshot(statement))
-
-    def _snapshot(self, statement: Statement) -> Snapshot:
-        try:
-            data = self._blobs.read(statement.snapshot_sha256, limit=SNAPSHOT_LIMIT)
-            snapshot = decode(Snapshot, data, limit=SNAPSHOT_LIMIT, name="snapshot")
-        except LockgateError as error:
-            what = f"The snapshot of {self._channel!r} cannot be read: {error.what}"
-            raise SnapshotMismatchError(what, digest=statement.snapshot_sha256) from error
-        if snapshot.lane != self._site.lane or snapshot.format != SNAPSHOT_FORMAT:
-            what = f"The snapshot is of lane {snapshot.lane!r} and format {snapshot.format!r}."
-            raise SnapshotMismatchError(what, digest=statement.snapshot_sha256)
-        return snapshot
+        return VerifiedChannel(statement, standing.approvers, standing.snapshot, standing.held, standing.owed)
 
     def _floor(self) -> int:
         held = self._current.statement.channel_version if self._current else 0

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lockgate.cli import emergency
 from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
 
 app = typer.Typer(no_args_is_help=True, help="Inspect, request, publish, reject, roll back (high side).")
@@ -16,6 +17,12 @@ Sequence = Annotated[int, typer.Argument(help="The crossing's number.")]
 Key = Annotated[Path, typer.Option(help="Folder with your operator.pem and operator.pass.")]
 Out = Annotated[Path | None, typer.Option(help="Where the request goes (default: pending/ of the home).")]
 Channel = Annotated[str, typer.Option(help="The channel.")]
+
+app.command()(emergency.hold)
+app.command()(emergency.withdraw)
+app.command("emergency-rollback")(emergency.emergency_rollback)
+app.command()(emergency.ratify)
+app.command()(emergency.owed)
 
 STYLES = {"clean": "green", "opaque": "cyan", "findings": "red", "incomplete": "yellow"}
 

@@ -29,6 +29,10 @@ COMMANDS = {
     "console": ("lockgate.cli.console", "Serve the web console."),
     "knowledge": ("lockgate.cli.knowledge", "Index admitted documents and search them."),
     "ask": ("lockgate.cli.ask", "Ask the gateway a question and show answer, sources and receipt."),
+    "policy": (
+        "lockgate.cli.policy",
+        "Show the site's policy; explain what profiles demand and cost.",
+    ),
     "clock": ("lockgate.cli.clock", "Show the clock's floor and holds; accept a clock with two approvals."),
     "audit": ("lockgate.cli.audit", "Verify the log, print checkpoints, make and check proofs."),
     "witness": ("lockgate.cli.witness", "Cosign checkpoints, on another host with its own key."),

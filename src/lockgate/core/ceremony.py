@@ -13,6 +13,7 @@ import msgspec
 
 from lockgate.core.errors import InputError
 from lockgate.core.policy import Policy
+from lockgate.core.profiles import demand_profile
 from lockgate.core.roots import ROOT_FORMAT, HeldKey, PublicKey, Purpose, Recipient, Root, RootKind
 from lockgate.core.wire import Document, whole_second
 
@@ -237,10 +238,13 @@ def demand_sound(root: Root, at: datetime) -> None:
 
     Raises:
         CeremonyError: Says what is missing.
+        ProfileError: A site root is less than its profile demands.
 
     """
     if fault := _fault(root, at):
         raise CeremonyError(fault)
+    if root.kind is RootKind.SITE:
+        demand_profile(root, at)
 
 
 def _fault(root: Root, at: datetime) -> str:

@@ -1,6 +1,7 @@
 """The admission policy: what may enter, who must agree, for how long. Data and one decision."""
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -36,12 +37,34 @@ class CustodyRule(Document, frozen=True):
     custodians: tuple[str, ...] = ()
 
 
+class Right(StrEnum):
+    """What one operator may do in an emergency."""
+
+    HOLD = "hold"
+    WITHDRAW = "withdraw"
+    ROLLBACK = "rollback"
+
+
+class EmergencyRule(Document, frozen=True):
+    """What one operator may do at once, and by when a second person has to sign.
+
+    `withdraw_limit` is how many artifacts may be withdrawn since two persons signed last.
+    """
+
+    rights: tuple[Right, ...]
+    owed_seconds: Annotated[int, msgspec.Meta(ge=60, le=30 * 86400)] = 86400
+    withdraw_limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 16
+
+
 class Policy(Document, frozen=True):
-    """The rules of one site. It is part of the signed site root."""
+    """The rules of one site. It is part of the signed site root.
+
+    `approvers` counts persons beside the requester; `core.profiles` says how few each profile allows.
+    """
 
     version: Annotated[int, msgspec.Meta(ge=1)] = 1
     profile: str = "small-team"
-    approvers: Annotated[int, msgspec.Meta(ge=2, le=16)] = 2
+    approvers: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
     approval_seconds: Annotated[int, msgspec.Meta(ge=60)] = 7 * 86400
     receive_seconds: Annotated[int, msgspec.Meta(ge=3600)] = 30 * 86400
     skew_seconds: Annotated[int, msgspec.Meta(ge=0)] = 86400
@@ -50,6 +73,18 @@ class Policy(Document, frozen=True):
     opaque: tuple[OpaqueRule, ...] = ()
     labels: tuple[str, ...] = ("public", "internal")
     custody: CustodyRule | msgspec.UnsetType = msgspec.UNSET
+    emergency: EmergencyRule | msgspec.UnsetType = msgspec.UNSET
+    witness_seconds: Annotated[int, msgspec.Meta(ge=60, le=400 * 86400)] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def emergency_rule(self) -> EmergencyRule | None:
+        """Return what one operator may do in an emergency, or None where it is nothing."""
+        return None if isinstance(self.emergency, msgspec.UnsetType) else self.emergency
+
+    @property
+    def witness_age(self) -> int | None:
+        """Return how old the newest cosignature may be for admission, in seconds; None: any, or none."""
+        return None if isinstance(self.witness_seconds, msgspec.UnsetType) else self.witness_seconds
 
     @property
     def custody_rule(self) -> CustodyRule | None:

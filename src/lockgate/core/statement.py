@@ -27,10 +27,16 @@ class Operation(StrEnum):
     CLOCK = "clock"
     ACTIVATE = "activate"
     REVERT = "revert"
+    HOLD = "hold"
+    WITHDRAW = "withdraw"
+    EMERGENCY_ROLLBACK = "emergency-rollback"
 
 
 CHANNEL_OPERATIONS = frozenset({Operation.PUBLISH, Operation.ROLLBACK})
-"""What moves a channel; whoever serves accepts no other."""
+"""What moves a channel by the signatures of several persons."""
+
+EMERGENCIES = frozenset({Operation.HOLD, Operation.WITHDRAW, Operation.EMERGENCY_ROLLBACK})
+"""What one operator may sign where the policy says so; its expiry is when the second signature is due."""
 
 GATE_OPERATIONS = CHANNEL_OPERATIONS | {Operation.REJECT}
 """What the gate itself carries out."""
@@ -64,7 +70,7 @@ class Statement(Document, frozen=True):
     `snapshot_sha256`, its trial in `verdicts_sha256`, and the active release in `previous_sha256`.
     A restore names the backup's manifest in `snapshot_sha256`, the plan that says what was lost and
     what the floor is in `previous_sha256`, and the last crossing in `crossing` and `crate_sha256`.
-    What is about no crossing (`CLOCK`) says in `facts` what is agreed to; statements about a
+    What is about no crossing (`CLOCK`, emergencies) says in `facts` what is agreed to; statements about a
     crossing leave the field out.
     """
 

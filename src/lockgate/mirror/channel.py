@@ -37,4 +37,4 @@ class SignedChannel(ChannelVerifier):
 
         """
         verified = self._reader.current()
-        return VerifiedChannel(statement=verified.statement, snapshot=verified.snapshot)
+        return VerifiedChannel(verified.statement, verified.snapshot, verified.owed)

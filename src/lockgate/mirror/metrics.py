@@ -39,6 +39,7 @@ class Metrics:
 
     def __init__(self, view: SignedView, clock: Clock) -> None:
         """Register every metric; those about the channel are read from the view."""
+        self.clock = clock
         self.registry = CollectorRegistry(auto_describe=True)
         self.requests = Counter(
             "lockgate_mirror_requests", "Requests answered.", ["protocol", "status"], registry=self.registry
@@ -73,9 +74,18 @@ class Metrics:
         def refused() -> float:
             return float(view.status.refused is not None)
 
+        def debt() -> float:
+            return float(view.status.debt(clock()))
+
+        def left() -> float:
+            owed = view.status.owed
+            return (owed[0].expires - clock()).total_seconds() if owed else float("nan")
+
         for name, text, call in (
             ("channel_version", "Version of the channel that is served; 0 when none is.", version),
             ("snapshot_age_seconds", "How long ago the served snapshot was made.", age),
+            ("second_signature", "0: none is owed; 1: one is due; 2: one is overdue.", debt),
+            ("second_signature_seconds", "Time left for the second signature; below 0: overdue.", left),
             ("channel_refused", "1 while the channel on disk does not verify.", refused),
         ):
             Gauge(f"lockgate_mirror_{name}", text, registry=self.registry).set_function(call)

@@ -12,10 +12,14 @@ from lockgate.core.statement import Statement
 
 @dataclass(frozen=True, slots=True)
 class VerifiedChannel:
-    """A channel statement that bears the policy's approver signatures, and the snapshot it names."""
+    """A channel statement that bears the policy's signatures, and the snapshot it names.
+
+    `owed` are the emergencies in effect that one operator signed and no second person yet.
+    """
 
     statement: Statement
     snapshot: Snapshot
+    owed: tuple[Statement, ...] = ()
 
 
 class ChannelVerifier(ABC):

@@ -85,6 +85,7 @@ class _OwnRoutes:
             "version": served.channel_version if served else None,
             "snapshot": served.snapshot_sha256 if served else None,
             "refused": refused.code if refused else None,
+            "second_signature": status.debt(self._site.metrics.clock()).name.lower(),
         }
         return JSONResponse(body, HTTPStatus.OK if served else HTTPStatus.SERVICE_UNAVAILABLE)
 

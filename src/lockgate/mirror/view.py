@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from datetime import datetime
 
+from lockgate.core.emergency import Debt, judge_debt
 from lockgate.core.errors import LockgateError
 from lockgate.core.statement import Operation, Statement
 from lockgate.core.wire import digest_of
@@ -19,10 +21,15 @@ _NEVER = object()
 
 @dataclass(frozen=True, slots=True)
 class ViewStatus:
-    """What the view serves, and what was wrong with the last channel that it refused."""
+    """What the view serves, what was wrong with the last channel that it refused, and what is owed."""
 
     statement: Statement | None
     refused: LockgateError | None
+    owed: tuple[Statement, ...] = ()
+
+    def debt(self, now: datetime) -> Debt:
+        """Return how urgent the second signature is under the oldest emergency that lacks it."""
+        return judge_debt(self.owed, now)
 
 
 class SignedView:
@@ -45,6 +52,7 @@ class SignedView:
         self._table: Table | None = None
         self._refused: LockgateError | None = None
         self._refused_at = 0.0
+        self._owed: tuple[Statement, ...] = ()
 
     @property
     def table(self) -> Table:
@@ -64,7 +72,7 @@ class SignedView:
     def status(self) -> ViewStatus:
         """Return what is served and what was refused."""
         table = self._table
-        return ViewStatus(statement=table.statement if table else None, refused=self._refused)
+        return ViewStatus(table.statement if table else None, self._refused, self._owed)
 
     def stale(self) -> bool:
         """Tell whether the channel may have changed since it was last read (one stat)."""
@@ -91,13 +99,13 @@ class SignedView:
             channel = self._verifier.current()
             self._check(channel)
             if self._table and channel.statement == self._table.statement:
-                self._refused = None
+                self._refused, self._owed = None, channel.owed
                 return False
             table = build_table(channel.statement, channel.snapshot)
         except LockgateError as error:
             self._refused, self._refused_at = error, self._elapsed()
             return False
-        self._table, self._refused = table, None
+        self._table, self._refused, self._owed = table, None, channel.owed
         return True
 
     def _check(self, channel: VerifiedChannel) -> None:

@@ -1,0 +1,101 @@
+"""``lockgate policy``: the site's policy and profile, and what each profile demands and gives up."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from lockgate.cli.shared import HomeOption, JsonOption, emit
+
+if TYPE_CHECKING:
+    from lockgate.core.profiles import Profile
+
+app = typer.Typer(no_args_is_help=True, help="Show the site's policy; explain what profiles demand and cost.")
+
+
+@app.command()
+def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show the site's policy, what it lacks of its profile, and what the profile gives up.
+
+    Example: lockgate policy show --home lane/high
+    """
+    import msgspec
+
+    from lockgate.app.profile import look
+    from lockgate.app.settings import load_settings
+
+    found = look(load_settings(home))
+    said = msgspec.to_builtins(found.policy)
+
+    def render(out: Console) -> None:
+        for name, value in said.items():
+            out.print(f"{name}: {value}")
+        for lack in found.lacks:
+            out.print(f"[bold red]lacks[/] {lack}")
+        for price in found.profile.gives_up:
+            out.print(f"[yellow]gives up[/] {price}")
+
+    value = {"policy": said, "lacks": found.lacks, "gives_up": found.profile.gives_up}
+    emit(as_json, value, render)
+
+
+def _demands(profile: "Profile") -> dict[str, Any]:
+    return {
+        "persons who ask or approve, at least": profile.persons,
+        "approvers beside who asks, at least": profile.approvers,
+        "life of an approval, at most (s)": profile.approval_seconds,
+        "one operator may, at most": ", ".join(sorted(profile.rights)) or "nothing",
+        "second signature within (s)": profile.owed_seconds,
+        "withdrawn by one operator, at most": profile.withdraw_limit,
+        "a witness": "demanded" if profile.witness else "not demanded",
+        "asking and approving": "by different people"
+        if profile.separate
+        else "one person may hold both keys",
+        "approvers in a rule for opaque content, at least": profile.opaque_approvers,
+    }
+
+
+@app.command()
+def explain(
+    profile: Annotated[str, typer.Argument(help="small-team, regulated or classified (default: all).")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write the profile's policy, for `lockgate root`.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what profiles demand and what each gives up; write one's policy to begin from.
+
+    Examples:
+      lockgate policy explain
+      lockgate policy explain regulated --out policy.json
+    """
+    import msgspec
+
+    from lockgate.app.files import write_named
+    from lockgate.app.profile import named
+    from lockgate.core.profiles import PROFILES
+    from lockgate.core.wire import encode
+
+    if out and not profile:
+        raise typer.BadParameter("Name the profile whose policy is to be written.")
+    chosen = [named(profile)] if profile else list(PROFILES.values())
+    if out:
+        write_named(out, encode(chosen[0].policy()))
+    value = [
+        {
+            "profile": each.name,
+            "demands": _demands(each),
+            "gives_up": each.gives_up,
+            "policy": msgspec.to_builtins(each.policy()),
+        }
+        for each in chosen
+    ]
+
+    def render(console: Console) -> None:
+        for each in chosen:
+            console.print(f"[bold]{each.name}[/]")
+            for name, demand in _demands(each).items():
+                console.print(f"  {name}: {demand}")
+            for price in each.gives_up:
+                console.print(f"  [yellow]gives up[/] {price}")
+
+    emit(as_json, value, render)
