@@ -96,6 +96,28 @@ def test_a_target_is_downloaded_once(repository: Repository, client: Client) -> 
     assert client.files() == [b"another", b"newer"]
 
 
+def test_many_versions_of_a_target_of_which_some_are_skipped(repository: Repository, client: Client) -> None:
+    repository.add_file("file.txt", b"version 0")
+    repository.publish_all("targets")
+    client.init()
+    assert client.download("file.txt") == 0
+    for number in range(1, 12):
+        honest = f"version {number}".encode()
+        repository.add_file("file.txt", honest)
+        repository.add_file(f"new-{number}", b"new %d" % number)
+        repository.publish_all("targets")
+        if number % 5:
+            continue
+        assert client.download("file.txt", f"new-{number}") == 0
+        assert honest in client.files()
+        # The repository serves other bytes under the same metadata, and bumps every version.
+        repository.files["file.txt"] = b"malicious"
+        repository.publish_all("targets")
+        client.download("file.txt")
+        assert b"malicious" not in client.files()
+        assert honest in client.files()
+
+
 def test_without_consistent_snapshots_nothing_is_prefixed(repository: Repository, client: Client) -> None:
     repository.root.consistent_snapshot = False
     repository.publish("root")

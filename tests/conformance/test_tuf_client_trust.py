@@ -97,6 +97,37 @@ def test_a_key_id_occurs_once_among_signatures_and_in_a_role(repository: Reposit
     assert "snapshot" not in client.roles()
 
 
+@pytest.mark.parametrize("spell", [str, str.upper])
+def test_one_key_under_several_ids_counts_once(
+    repository: Repository, ready: Client, spell: Callable[[str], str]
+) -> None:
+    signer = repository.keys["root"][0]
+    repository.publish("root")
+    root = json.loads(repository.published["root"][-1])["signed"]
+    (own,) = root["roles"]["snapshot"]["keyids"]
+    other = {**root["keys"][own], "keyval": {"public": spell(root["keys"][own]["keyval"]["public"])}}
+    root["keys"] |= {"a" * 64: other, "b" * 64: other}
+    root["roles"]["snapshot"] = {"keyids": [own, "a" * 64, "b" * 64], "threshold": 3}
+    text = signer.sign(canonical(root)).to_dict()
+    repository.published["root"][-1] = json.dumps({"signed": root, "signatures": [text]}).encode()
+    repository.publish("snapshot", "timestamp")
+    signed = json.loads(repository.published["snapshot"][-1])
+    sig = signed["signatures"][0]["sig"]
+    signed["signatures"] = [{"keyid": k, "sig": sig} for k in root["roles"]["snapshot"]["keyids"]]
+    repository.published["snapshot"][-1] = json.dumps(signed).encode()
+    assert ready.refresh() == 1
+    assert (ready.roles()["root"], ready.roles()["snapshot"]) == (2, 1)
+
+
+def test_a_threshold_above_the_number_of_keys_is_never_met(repository: Repository, ready: Client) -> None:
+    for _ in range(4):
+        repository.add_key("snapshot")
+    repository.root.roles["snapshot"].threshold = 6
+    repository.publish("root", "snapshot", "timestamp")
+    assert ready.refresh() == 1
+    assert (ready.roles()["root"], ready.roles()["snapshot"]) == (2, 1)
+
+
 @pytest.mark.parametrize(
     "make",
     [

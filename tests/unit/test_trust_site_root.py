@@ -173,3 +173,14 @@ def test_no_flipped_byte_of_a_rotation_is_accepted(site: Site) -> None:
         changed[at] ^= 1
         with pytest.raises(LockgateError):
             rotate_site_root(site.root(1), bytes(changed), NOW)
+
+
+def test_one_key_under_two_ids_makes_no_two_persons(site: Site) -> None:
+    """Every holder could have missed it: the second one would sign with the first one's key."""
+    root = site.root(1)
+    keyid = site.holders[0].keyid
+    twin = msgspec.structs.replace(root.keys[keyid], person="holder-9")
+    doubled = msgspec.structs.replace(root, keys={**root.keys, "a" * 64: twin})
+    envelope = sign(SITE_ROOT_TYPE, encode(doubled), [site.holders[0]])
+    with pytest.raises(RootFileError, match="under another id"):
+        load_site_root(envelope, site_root_pin(envelope), "test", NOW)

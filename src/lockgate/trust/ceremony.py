@@ -13,7 +13,7 @@ from tuf.api.serialization.json import JSONSerializer
 
 from lockgate.core.ceremony import CARD_TYPE, CeremonyError, Entry, KeyCard, holder_purpose
 from lockgate.core.errors import LockgateError
-from lockgate.core.roots import ROOT_FORMAT, HeldKey, Root, RootKind
+from lockgate.core.roots import HeldKey, Root, RootKind
 from lockgate.core.wire import decode, encode
 from lockgate.trust.dsse import add_signature, merge, open_envelope, sign
 from lockgate.trust.errors import EnvelopeError, RootFileError, SignatureError
@@ -23,6 +23,7 @@ from lockgate.trust.roots import (
     SITE_ROOT_TYPE,
     countersign_supply_root,
     make_supply_root,
+    read_site_root,
     read_supply_root,
     sign_site_root,
     site_root_pin,
@@ -103,11 +104,11 @@ def read_root(data: bytes) -> RootDocument:
 def _read_site(data: bytes, supply: RootFileError) -> RootDocument:
     try:
         opened = open_envelope(data, limit=ROOT_LIMIT)
-        root = decode(Root, opened.payload, limit=ROOT_LIMIT, name="site root")
+        root = read_site_root(opened)
     except LockgateError as error:
         what = f"The document is no root: {error.what} ({supply.what})"
         raise RootFileError(what) from error
-    if root.kind is not RootKind.SITE or root.format != ROOT_FORMAT or opened.payload_type != SITE_ROOT_TYPE:
+    if opened.payload_type != SITE_ROOT_TYPE:
         raise RootFileError("The document is not a root of a format this version reads.")
     return RootDocument(data, root, site_root_pin(data), frozenset(opened.signatures))
 

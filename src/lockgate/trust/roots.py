@@ -20,7 +20,7 @@ from lockgate.core.roots import ROOT_FORMAT, Purpose, Root, RootKind
 from lockgate.core.wire import decode, encode, whole_second
 from lockgate.trust.dsse import Opened, add_signature, open_envelope, sign, verify
 from lockgate.trust.errors import PinMismatchError, RootChainError, RootFileError, WrongLaneError
-from lockgate.trust.keys import Signer, tuf_key
+from lockgate.trust.keys import Signer, keyid_of, tuf_key
 
 SITE_ROOT_TYPE = "application/vnd.lockgate.root+json"
 ROOT_LIMIT = 512 * 1024
@@ -59,11 +59,26 @@ def site_root_lane(envelope: bytes) -> str:
     return decode(Root, open_envelope(envelope, limit=ROOT_LIMIT).payload, limit=ROOT_LIMIT).lane
 
 
-def _read_site_root(opened: Opened) -> Root:
+def read_site_root(opened: Opened) -> Root:
+    """Return the facts of a site root without judging its signatures.
+
+    Raises:
+        RootFileError: Not a site root of a format this version reads.
+
+    """
     root = decode(Root, opened.payload, limit=ROOT_LIMIT, name="site root")
     if root.kind is not RootKind.SITE or root.format != ROOT_FORMAT:
         raise RootFileError("The document is not a site root of a format this version reads.")
+    _demand_key_ids(root)
     return root
+
+
+def _demand_key_ids(root: Root) -> None:
+    """Demand that every key stands under its own id, so that one key cannot count as two persons."""
+    for keyid, held in root.keys.items():
+        if keyid_of(held.key) != keyid:
+            what = f"The {root.kind} root lists a key of {held.person} under another id than its own."
+            raise RootFileError(what, keyid=keyid)
 
 
 def load_site_root(envelope: bytes, pin: str, lane: str, at: datetime | None) -> Root:
@@ -86,7 +101,7 @@ def load_site_root(envelope: bytes, pin: str, lane: str, at: datetime | None) ->
     if site_root_pin(envelope) != pin:
         raise PinMismatchError("The site root is not the one that was pinned.", pin=pin)
     opened = open_envelope(envelope, limit=ROOT_LIMIT)
-    root = _read_site_root(opened)
+    root = read_site_root(opened)
     verify(opened, root, Purpose.SITE_ROOT, at or _BEFORE_EXPIRY, SITE_ROOT_TYPE)
     if at is not None:
         root.demand_current(at)
@@ -114,7 +129,7 @@ def rotate_site_root(old: Root, envelope: bytes, at: datetime | None) -> Root:
 
     """
     opened = open_envelope(envelope, limit=ROOT_LIMIT)
-    new = _read_site_root(opened)
+    new = read_site_root(opened)
     if new.version != old.version + 1 or new.lane != old.lane:
         what = f"Site root {new.version} of {new.lane!r} does not follow {old.version} of {old.lane!r}."
         raise RootChainError(what)
@@ -264,6 +279,7 @@ def read_supply_root(data: bytes) -> Root:
         raise RootFileError("The supply root lacks Lockgate's facts or has malformed ones.") from error
     if root.kind is not RootKind.SUPPLY or root.format != ROOT_FORMAT:
         raise RootFileError("The document is not a supply root of a format this version reads.")
+    _demand_key_ids(root)
     for name, purpose in _TUF_ROLES.items():
         listed = set(signed.roles[name].keyids)
         if listed != {k for k, h in root.keys.items() if h.purpose == purpose}:
@@ -383,6 +399,7 @@ __all__ = [
     "load_site_root",
     "load_supply_root",
     "make_supply_root",
+    "read_site_root",
     "read_supply_root",
     "rotate_site_root",
     "sign_site_root",

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from tuf.api.exceptions import DownloadError, RepositoryError, UnsignedMetadataError
-from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from tuf.api.exceptions import DownloadError, RepositoryError
+from tuf.api.metadata import Key, Metadata, MetaFile, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 
 from lockgate.trust.errors import UpdateMetadataError
 
 SEARCH_LIMIT = 32
 """Most roles that the search for one target reads."""
 
+_DER, _SPKI = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
 _S = TypeVar("_S", Root, Timestamp, Snapshot, Targets)
 _REFUSALS = (RepositoryError, DownloadError, ValueError, TypeError, KeyError, AttributeError)
 
@@ -304,14 +306,23 @@ def _read(data: bytes, kind: type[_S], role: str) -> Metadata[_S]:
 
 
 def _is_signed(delegator: Root | Targets, role: str, metadata: Metadata[Any]) -> bool:
+    """Tell whether enough keys signed. One key that is listed under several ids counts once."""
     try:
-        delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
-    except UnsignedMetadataError:
-        return False
+        result = delegator.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
+        signed = {_identity(key) for key in result.signed.values()}
     except _REFUSALS as error:
         what = f"The signatures of {role!r} cannot be judged: {error}."
         raise UpdateMetadataError(what, role=role) from error
-    return True
+    return len(signed) >= result.threshold
+
+
+def _identity(key: Key) -> tuple[str, str]:
+    """Return what makes two keys the same, however they are written: type and public half."""
+    public = str(key.keyval["public"])
+    try:
+        return key.keytype, load_pem_public_key(public.encode()).public_bytes(_DER, _SPKI).hex()
+    except ValueError:  # a bare hexadecimal key
+        return key.keytype, public.lower()
 
 
 def _demand_signed(delegator: Root | Targets, role: str, metadata: Metadata[Any]) -> None:
