@@ -159,7 +159,7 @@ def test_the_inspection_travels_as_evidence(lane: Lane, tmp_path: Path) -> None:
 def test_planning_reserves_nothing(lane: Lane, tmp_path: Path) -> None:
     plan = lane.sealer(tmp_path / "outbox").plan(lane.request(FILES))
     assert plan.sequence == 1
-    assert plan.files == 8 + 3 + len(FILES)  # update metadata, documents, files
+    assert plan.files == 8 + 4 + len(FILES)  # update metadata, documents, files
     assert lane.low_records._data == {}
     assert not (tmp_path / "outbox").exists()
 

@@ -32,6 +32,23 @@ class Verdicts(Document, frozen=True):
     verdicts: tuple[Verdict, ...]
 
 
+class Admission(Document, frozen=True):
+    """The predicate of an admission attestation: what two persons agreed to, for other tools to read."""
+
+    lane: str
+    crossing: int
+    crate_sha256: Digest
+    snapshot_sha256: Digest
+    statement_sha256: Digest
+    channel: str
+    channel_version: int
+    policy_sha256: Digest
+    verdicts_sha256: Digest
+    requester: str
+    approvers: tuple[str, ...]
+    admitted: Moment
+
+
 class ChannelPointer(Document, frozen=True):
     """Where a channel points: the snapshot, and the approved statement that put it there."""
 
@@ -47,6 +64,8 @@ CHANNELS = "channel"
 SPENT = "spent-nonce"
 DENIED = "denied"
 HISTORY = "channel-history"
+ADMISSIONS = "admission"
+"""Crossing → digest of the attestation of its admission."""
 
 
 def crossing_key(sequence: int) -> str:

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lockgate.admit.assess import Assessor
+from lockgate.admit.attestation import attest_admission
 from lockgate.admit.custody import custody_digest, demand_custody
 from lockgate.admit.errors import HeldBackError, PredecessorError, SnapshotDerivationError
 from lockgate.admit.model import (
+    ADMISSIONS,
     CHANNELS,
     CROSSINGS,
     DENIED,
@@ -47,7 +49,7 @@ class Publisher:
             now = self._p.clock()
             statement, approvers = judge(envelope, self._p.site, now, need=self._p.policy.approvers)
             if not self._already(statement, envelope):
-                self._carry_out(statement, envelope)
+                self._carry_out(statement, envelope, approvers)
         except LockgateError as error:
             self._p.audit.outcome(intent, "refused", code=error.code, error=error.what)
             raise
@@ -109,7 +111,7 @@ class Publisher:
             raise ApprovalSpentError("The approval was used before with other signatures.")
         return True
 
-    def _carry_out(self, statement: Statement, envelope: bytes) -> None:
+    def _carry_out(self, statement: Statement, envelope: bytes, approvers: frozenset[str]) -> None:
         if statement.operation not in GATE_OPERATIONS:
             what = f"The gate does not carry out a statement about the {statement.operation}."
             raise StatementChangedError(what, advice="Give it to the command that asked for it.")
@@ -140,7 +142,11 @@ class Publisher:
             previous_sha256=statement.previous_sha256,
             published=whole_second(self._p.clock()),
         )
-        self._commit(statement, crossing, pointer)
+        attested = ""
+        if statement.operation is Operation.PUBLISH:
+            envelope = attest_admission(statement, snapshot, pointer, approvers, self._p.inspector)
+            attested = self._p.blobs.put_bytes(envelope)
+        self._commit(statement, crossing, pointer, attested)
 
     def _demand_predecessor(self, statement: Statement) -> None:
         pointer = self._assessor.pointer(statement.channel)
@@ -211,7 +217,9 @@ class Publisher:
             what = f"The snapshot is not what crossing {crossing.sequence} adds to {statement.channel!r}."
             raise SnapshotDerivationError(what)
 
-    def _commit(self, statement: Statement, crossing: Crossing, pointer: ChannelPointer) -> None:
+    def _commit(
+        self, statement: Statement, crossing: Crossing, pointer: ChannelPointer, attestation: str
+    ) -> None:
         done = msgspec.structs.replace(crossing, state=CrossingState.PUBLISHED, finished=pointer.published)
         with self._p.records.transaction() as tx:
             spend(tx, statement)
@@ -224,6 +232,7 @@ class Publisher:
             if statement.operation is Operation.PUBLISH:
                 key = crossing_key(crossing.sequence)
                 tx.swap(CROSSINGS, key, encode(crossing), encode(done))
+                tx.put(ADMISSIONS, key, attestation.encode())
                 self._p.mark_ledger(tx, crossing.sequence, CrossingState.PUBLISHED)
 
     def _reject(self, statement: Statement, crossing: Crossing) -> None:

@@ -233,3 +233,26 @@ def publish(
         )
 
     emit(as_json, {**msgspec.to_builtins(statement), "sha256": digest_of(statement)}, render)
+
+
+@app.command()
+def attestations(
+    sequence: Sequence,
+    out: Annotated[Path, typer.Option(help="Folder for the attestations.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a crossing's attestations (in-toto in DSSE): collection, sealing, inspection, admission.
+
+    Example: lockgate gate attestations 1 --out evidence --home lane/high
+    """
+    from lockgate.app.evidence import write_attestations
+    from lockgate.app.settings import load_settings
+
+    found = write_attestations(load_settings(home).require("high"), sequence, out)
+
+    def render(out: Console) -> None:
+        for name, file in found.files.items():
+            out.print(f"{name}: {file}")
+
+    emit(as_json, {"crossing": sequence, "attestations": found.files}, render)

@@ -1,7 +1,7 @@
 """What a crate carries: the collection's documents, attested, and the files of the lock."""
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
@@ -9,7 +9,7 @@ from typing import BinaryIO
 from lockgate.core.artifact import Digest, Lock
 from lockgate.core.digests import sha256
 from lockgate.core.roots import Purpose, Root
-from lockgate.core.wire import Document, encode
+from lockgate.core.wire import Document, Moment, encode
 from lockgate.crossing.errors import SealRequestError, TargetSetError
 from lockgate.crossing.payload import (
     INSPECTION,
@@ -17,12 +17,14 @@ from lockgate.crossing.payload import (
     LOCK_ATTESTATION,
     META,
     SBOM,
+    SEALING,
     TUF,
     Content,
     Entry,
 )
 from lockgate.store import BlobStore
 from lockgate.trust.attest import COLLECTION, attest, check
+from lockgate.trust.attest import SEALING as ATTESTED_SEALING
 from lockgate.trust.keys import Signer
 from lockgate.trust.tuf import TUF_FILES, Target
 
@@ -84,6 +86,50 @@ def check_collection(envelope: bytes, meta: Mapping[str, str], supply: Root, at:
         raise TargetSetError(what, path=LOCK_ATTESTATION)
 
 
+class Sealing(Document, frozen=True):
+    """The predicate of a sealing attestation: which crate was sealed when."""
+
+    lane: str
+    sequence: int
+    crate: str
+    created: Moment
+
+
+def attest_sealing(contents: Iterable[Content], sealing: Sealing, sealers: Sequence[Signer]) -> Content:
+    """Return the sealers' signed attestation over everything that a crate brings beside it, as content.
+
+    crate.json vouches for the sealed bytes; this stays with the plain ones when the crate is gone.
+    """
+    subjects = {content.entry.path: content.entry.sha256 for content in contents}
+    return _in_memory(SEALING, "whole", attest(subjects, ATTESTED_SEALING, sealing, *sealers))
+
+
+def check_sealing(
+    envelope: bytes, targets: Mapping[str, Target], sealing: Sealing, supply: Root, at: datetime
+) -> None:
+    """Demand that the sealers attested exactly the files of a crate, for this crate.
+
+    Args:
+        envelope: The attestation.
+        targets: Everything that the update metadata names.
+        sealing: What crate.json says; its moment is the crate's.
+        supply: The root that names sealers.
+        at: The moment that key expiry is judged by.
+
+    Raises:
+        TargetSetError: It attests something else.
+        EnvelopeError, SignatureError, UnknownKeyError, KeyPurposeError, KeyExpiredError,
+            ThresholdError: Not signed by who has to.
+
+    """
+    statement = check(envelope, supply, Purpose.SEALER, ATTESTED_SEALING, at)
+    attested = {subject.name: subject.digest for subject in statement.subject}
+    expected = {path: {"sha256": t.sha256} for path, t in targets.items() if path != SEALING}
+    same = encode(statement.predicate) == encode(sealing)
+    if attested != expected or len(statement.subject) != len(expected) or not same:
+        raise TargetSetError("The sealer attested other files than the crate brings.", path=SEALING)
+
+
 def lock_targets(lock: Lock) -> dict[str, Target]:
     """Return the files of a lock as targets."""
     return {f.path: Target(f.size, f.sha256) for artifact in lock.artifacts for f in artifact.files}
@@ -130,6 +176,12 @@ def whole_contents(request: SealRequest, blobs: BlobStore) -> tuple[Content, ...
         *(_in_memory(path, "whole", data) for path, data in documents.items()),
         *(_in_store(path, target, blobs) for path, target in files.items()),
     )
+
+
+def with_sealing(contents: Sequence[Content], sealing: Content) -> tuple[Content, ...]:
+    """Return contents with the sealing attestation as the last document, before the files of the lock."""
+    documents = [content for content in contents if content.entry.path.startswith(META)]
+    return (*documents, sealing, *contents[len(documents) :])
 
 
 def tuf_contents(files: Mapping[str, bytes]) -> tuple[Content, ...]:

@@ -14,7 +14,7 @@ from lockgate.core.ports import Clock, Progress, Silent
 from lockgate.core.roots import Root
 from lockgate.core.sequence import CrossingState
 from lockgate.core.wire import whole_second
-from lockgate.crossing.contents import lock_targets
+from lockgate.crossing.contents import Sealing, lock_targets
 from lockgate.crossing.errors import CrossingStateError, NoSpaceError, ShardIndexDamagedError
 from lockgate.crossing.folder import CrateFolder
 from lockgate.crossing.format import CRATE_FILE, MANIFEST_LIMIT, ROOTS_FOLDER, SHARDS_FILE, Manifest
@@ -265,6 +265,12 @@ class Opener:
             self._p.ledger.tuf(),
             authentic.recorded,
             self._p.site.revoked_keys,
+            Sealing(
+                lane=self._p.lane,
+                sequence=authentic.manifest.sequence,
+                crate=authentic.manifest.crate,
+                created=authentic.manifest.created,
+            ),
         )
 
     def _quarantine(self, authentic: _Authentic, staging: Staging, progress: Progress) -> Received:

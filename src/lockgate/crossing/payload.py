@@ -34,6 +34,7 @@ LOCK = "meta/lock.json"
 LOCK_ATTESTATION = "meta/lock.dsse.json"
 SBOM = "meta/sbom.cdx.json"
 INSPECTION = "meta/inspection.dsse.json"
+SEALING = "meta/sealing.dsse.json"
 
 _LENGTH = struct.Struct(">Q")
 PREFIX = len(MAGIC) + _LENGTH.size

@@ -11,9 +11,9 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Root
 from lockgate.core.wire import decode
-from lockgate.crossing.contents import check_collection, lock_targets
+from lockgate.crossing.contents import Sealing, check_collection, check_sealing, lock_targets
 from lockgate.crossing.errors import PayloadError, TargetMismatchError, TargetSetError
-from lockgate.crossing.payload import LOCK, LOCK_ATTESTATION, META, SBOM, TUF, Entry, PayloadReader
+from lockgate.crossing.payload import LOCK, LOCK_ATTESTATION, META, SBOM, SEALING, TUF, Entry, PayloadReader
 from lockgate.crossing.standing import demand_believed, dsse_signers, metadata_signers
 from lockgate.store import BlobStore
 from lockgate.store.errors import BlobMismatchError, BlobTooLargeError, StoreIoError
@@ -32,7 +32,8 @@ TUF_LIMIT = 4 * META_LIMIT
 class Authority:
     """What content is judged by: supply root, metadata trusted before, the moment, the lane.
 
-    `revoked` are the supply keys that the site root revokes.
+    `revoked` are the supply keys that the site root revokes, `sealing` is what crate.json says of
+    itself.
     """
 
     lane: str
@@ -41,6 +42,7 @@ class Authority:
     trusted: Mapping[str, bytes]
     at: datetime
     revoked: frozenset[str] = frozenset()
+    sealing: Sealing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def _quarantine(
     progress.start("quarantine", sum(entry.size for entry in rest))
     _put(payload, documents, blobs, progress, fresh)
     lock = judge_documents(blobs, targets, authority)
+    _judge_sealing(blobs, targets, authority)
     if lock_targets(lock) != {path: t for path, t in targets.items() if not path.startswith(META)}:
         raise TargetSetError("The lock names other files than the update metadata.", path=LOCK)
     _put(payload, rest[len(documents) :], blobs, progress, fresh)
@@ -141,6 +144,17 @@ def _put(
         if not held:
             fresh.append(entry.sha256)
         progress.advance(entry.size)
+
+
+def _judge_sealing(blobs: BlobStore, targets: Mapping[str, Target], authority: Authority) -> None:
+    """Judge the sealing attestation, where the crate brings one: older writers did not."""
+    if SEALING in targets and authority.sealing is not None:
+        envelope = blobs.read(targets[SEALING].sha256, limit=META_LIMIT)
+        try:
+            check_sealing(envelope, targets, authority.sealing, authority.root, authority.at)
+        except LockgateError as error:
+            error.where.setdefault("path", SEALING)
+            raise
 
 
 def judge_documents(blobs: BlobStore, targets: Mapping[str, Target], authority: Authority) -> Lock:

@@ -16,7 +16,16 @@ from lockgate.core.ports import Clock, Entropy, Progress, Silent
 from lockgate.core.roots import Purpose, Recipient, Root
 from lockgate.core.wire import encode, whole_second
 from lockgate.crossing.buffers import write_all
-from lockgate.crossing.contents import SealRequest, check_collection, targets_of, tuf_contents, whole_contents
+from lockgate.crossing.contents import (
+    Sealing,
+    SealRequest,
+    attest_sealing,
+    check_collection,
+    targets_of,
+    tuf_contents,
+    whole_contents,
+    with_sealing,
+)
 from lockgate.crossing.errors import (
     CrateIoError,
     CrateLimitError,
@@ -293,11 +302,13 @@ class Sealer:
         meta = {path: target.sha256 for path, target in targets_of(targets).items()}
         check_collection(request.lock_attestation, meta, self._supply, created)
         expires = created + p.valid
+        crate = p.entropy(16).hex()
+        sealing = Sealing(lane=p.lane, sequence=slot.sequence, crate=crate, created=created)
+        targets = with_sealing(targets, attest_sealing(targets, sealing, p.signers))
         tuf = build(targets_of(targets), slot.sequence, p.tuf, expires, p.ledger.tuf())
         contents = tuf_contents(tuf) + targets
         prefix = payload_prefix([content.entry for content in contents])
         content = sum(c.entry.size for c in contents)
-        crate = p.entropy(16).hex()
         payload = len(prefix) + content
         volumes = layout(payload, p.volume_bytes, p.lane, crate, tuple(recipients), share=p.parity)
         plan = Plan(slot.sequence, len(contents), content, payload, volumes, plan_parity(volumes, p.parity))

@@ -16,6 +16,8 @@ INTOTO_TYPE = "application/vnd.in-toto+json"
 STATEMENT_V1 = "https://in-toto.io/Statement/v1"
 COLLECTION = "urn:lockgate:collection:v1"
 INSPECTION = "urn:lockgate:inspection:v1"
+SEALING = "urn:lockgate:sealing:v1"
+ADMISSION = "urn:lockgate:admission:v1"
 
 
 class Subject(Document, frozen=True):
@@ -34,15 +36,15 @@ class InTotoStatement(Document, frozen=True, rename={"type_": "_type", "predicat
     subject: tuple[Subject, ...]
 
 
-def attest(subjects: Mapping[str, str], predicate_type: str, predicate: Document, signer: Signer) -> bytes:
-    """Return a signed attestation over named SHA-256 digests."""
+def attest(subjects: Mapping[str, str], predicate_type: str, predicate: Document, *signers: Signer) -> bytes:
+    """Return an attestation over named SHA-256 digests, signed by each signer."""
     statement = InTotoStatement(
         type_=STATEMENT_V1,
         predicate_type=predicate_type,
         predicate=msgspec.to_builtins(predicate),
         subject=tuple(Subject(name=n, digest={"sha256": d}) for n, d in sorted(subjects.items())),
     )
-    return sign(INTOTO_TYPE, encode(statement), [signer])
+    return sign(INTOTO_TYPE, encode(statement), signers)
 
 
 def check(data: bytes, root: Root, purpose: Purpose, predicate_type: str, at: datetime) -> InTotoStatement:
