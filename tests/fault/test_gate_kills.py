@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from securesystemslib.signer import CryptoSigner
 
 from corpora.gates import START, OnePage, Scripted, World
 from corpora.processes import run_all
@@ -29,9 +31,15 @@ from lockgate.core.sequence import CrossingState, LedgerEntry
 from lockgate.core.wire import decode, encode
 from lockgate.crossing.ledger import LEDGER, ledger_key, mark
 from lockgate.store import FileBlobs, Records, Transaction, open_records
-from lockgate.trust.keys import new_signer
+from lockgate.trust.keys import Signer
 
 COLLECTIONS = ("crossing", "channel", "spent-nonce", "denied", "channel-history", LEDGER)
+
+
+NOBODYS = Signer(
+    Purpose.INSPECTOR, "nobody's", CryptoSigner(Ed25519PrivateKey.from_private_bytes(b"nobody's" * 4))
+)
+"""Signs the attestations of all runs alike, so that their blobs can be compared."""
 
 
 def side_of(folder: Path) -> Side:
@@ -49,7 +57,7 @@ class Disk:
         self.records = open_records(self.side.home.records_url)
         self.events = open_records(self.side.home.audit_url)
         self.blobs, self.quarantine = FileBlobs(self.side.home.blobs), FileBlobs(self.side.home.quarantine)
-        self.inspector = new_signer(Purpose.INSPECTOR, "nobody's")
+        self.inspector = NOBODYS
         self.entropy = entropy
 
     @property
