@@ -190,16 +190,16 @@ def differences(last: HandOver, giver: str, seen: Seen) -> list[str]:
     """Return in sentences what is not as the last hand-over says."""
     found = []
     if giver != last.receiver:
-        found.append(f"{last.receiver} should have the package, not {giver}.")
-    if seen.seals != last.seals:
-        found.append(f"The seals should be {_list(last.seals)}, not {_list(seen.seals)}.")
-    if seen.media is not None and seen.media != last.media:
-        found.append(f"The media should be {_list(last.media)}, not {_list(seen.media)}.")
-    return found
+        found.append(f"{giver} is not who has the package by the last hand-over.")
+    found += _differing("seal", seen.seals, last.seals)
+    return found if seen.media is None else found + _differing("medium", seen.media, last.media)
 
 
-def _list(marks: Sequence[str]) -> str:
-    return ", ".join(marks) or "none"
+def _differing(name: str, seen: Sequence[str], expected: Sequence[str]) -> list[str]:
+    """Name what is too much and count what is missing: what should be there is not read out."""
+    found = [f"{mark} is no {name} of this package." for mark in sorted(set(seen) - set(expected))]
+    missing = len(set(expected) - set(seen))
+    return [*found, f"Missing: {missing} of {len(expected)} ({name})."] if missing else found
 
 
 def _handover(

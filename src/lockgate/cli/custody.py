@@ -11,6 +11,7 @@ from rich.console import Console
 from lockgate.cli.shared import HomeOption, JsonOption, emit
 
 if TYPE_CHECKING:
+    from lockgate.app.counter import Desk
     from lockgate.app.custody import Seen
     from lockgate.app.keys import KeyPlace
 
@@ -325,3 +326,69 @@ def slip(
     code = short_code(verified.manifest.sequence, verified.sha256)
     value = {"pdf": out, "png": png, "code": code, "crate_sha256": verified.sha256}
     emit(as_json, value, lambda console: console.print(f"Slip {code}: {out}"))
+
+
+def _terminal(desk: "Desk", console: Console) -> bool:
+    """Ask for one package in the terminal and say one thing; tell whether it was signed."""
+    from rich.markup import escape
+
+    from lockgate.core.errors import LockgateError
+
+    try:
+        slip = typer.prompt("Scan the slip, or type its code")
+        package = desk.find(slip)
+        console.print(f"[bold]RIGHT PACKAGE[/] {package.code}")
+        count = len(package.last.seals)
+        seals = typer.prompt(
+            f"Numbers of the {count} seals, with spaces, or STOP", default="" if not count else None
+        )
+        if seals.strip().upper() == "STOP":
+            console.print(f"[bold reverse] STOP AND CALL [/] {escape(desk.call)}")
+            return False
+        other = typer.prompt("Who gets it from you" if desk.gives(package) else "Who gives it to you")
+        last = desk.sign(slip, seals, other).handover
+    except LockgateError as error:
+        console.print(f"[bold reverse] STOP AND CALL [/] {escape(desk.call)}")
+        console.print(f"{error.code} {escape(error.what)} Nothing was signed.")
+        return False
+    console.print(f"[bold reverse] DONE [/] seals match; {escape(last.giver)} → {escape(last.receiver)}")
+    return True
+
+
+@app.command()
+def counter(
+    chains: Annotated[Path, typer.Argument(help="Folder with the chains of packages that come and go here.")],
+    key: Key,
+    place: Place,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Show a page on this machine instead of asking.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page, on loopback.")] = 8735,
+    token_pin_file: PinFile = None,
+    home: HomeOption = None,
+) -> None:
+    """Work a counter: right package, seals match, done; or stop and call. Exit status 3 for stop.
+
+    The page is served on loopback by this process, which alone holds your key. It opens with the
+    number that this command prints.
+
+    Example: lockgate custody counter chains --key people/clerk-high --place "High counter" --home lane/high
+    """
+    import secrets
+
+    from lockgate.app.counter import Desk
+    from lockgate.app.settings import load_settings
+
+    desk = Desk(load_settings(home), chains, _key(key, token_pin_file), place)
+    console = Console(highlight=False)
+    if not serve:
+        if not _terminal(desk, console):
+            raise typer.Exit(3)
+        return
+    from lockgate.console.counter import serve_counter
+
+    number = f"{secrets.randbelow(10**8):08d}"
+    console.print(
+        f"Counter of {desk.person}: http://127.0.0.1:{port}/ opens with the number [bold]{number}[/]"
+    )
+    serve_counter(desk, number, secrets.token_urlsafe(32), port)
