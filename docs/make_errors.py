@@ -21,10 +21,8 @@ FAULTS = {
     "4": ("Limit", 5, "A bound was reached."),
     "5": ("Host", 6, "The machine: disk, network, a missing tool."),
 }
-ROOMS = (
-    *("core", "trust", "store", "audit", "approve", "collect", "inspect", "crossing"),
-    *("admit", "mirror", "infer", "knowledge", "watch", "isolate", "console", "app and cli"),
-)
+SHARED = {"app": "app and cli", "cli": "app and cli"}
+"""Rooms that share one digit and one name."""
 
 HEAD = """# Errors
 
@@ -63,8 +61,8 @@ def _cell(text: str) -> str:
 
 
 def _row(kind: type[LockgateError]) -> str:
-    advisories = kind.__module__.startswith("lockgate.advisories")  # its codes lie among approve's
-    room = "advisories" if advisories else ROOMS[int(kind.code[4], 16)]
+    folder = kind.__module__.split(".")[1]
+    room = SHARED.get(folder, folder)
     summary = (inspect.getdoc(kind) or "").partition("\n\n")[0]
     return f"| `{kind.code}` | {room} | `{kind.__name__}` | {_cell(summary)} | {_cell(kind.advice)} |"
 

@@ -10,6 +10,7 @@ from lockgate.app.serving import SignedModels, models_of, short_name
 from lockgate.app.settings import Side
 from lockgate.app.trust import audit_log, utc_now
 from lockgate.core.errors import InputError
+from lockgate.guard import GuardPolicy, Mode
 from lockgate.infer import (
     AdmittedModel,
     ApiKey,
@@ -103,6 +104,16 @@ def receipts_folder(side: Side) -> Path:
     return side.home.root / "receipts"
 
 
+def guard_policy(side: Side) -> GuardPolicy:
+    """Return what the guards of a side do."""
+    section = side.settings.guard
+    return GuardPolicy(
+        hosts=frozenset(host.lower() for host in section.hosts),
+        personal=Mode(section.personal),
+        system_prompt=Mode(section.system_prompt),
+    )
+
+
 def serve_gateway(side: Side, host: str, port: int) -> None:
     """Start the engine with the admitted model, then serve until a signal ends it."""
     source = SignedModels(side)
@@ -116,5 +127,6 @@ def serve_gateway(side: Side, host: str, port: int) -> None:
         receipts=FileReceipts(receipts_folder(side)),
         clock=utc_now,
         entropy=secrets.token_bytes,
+        guards=guard_policy(side),
     )
     run_gateway(GatewayConfig(host=host, port=port), parts)

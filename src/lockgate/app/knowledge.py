@@ -16,7 +16,8 @@ from lockgate.core.artifact import Digest, Kind, Role
 from lockgate.core.errors import InputError, LockgateError, TrustError
 from lockgate.core.roots import Purpose
 from lockgate.core.wire import Document, decode, encode, whole_second
-from lockgate.infer.ports import Citation, CitedSentence, Citer, Evidence, Knowledge, Message
+from lockgate.guard import Channel, GuardPolicy, InputGuard, Outcome
+from lockgate.infer.ports import Citation, CitedSentence, Citer, Evidence, GuardFinding, Knowledge, Message
 from lockgate.inspect import run_in_sandbox
 from lockgate.inspect.sandbox import BubblewrapSandbox
 from lockgate.knowledge import Citer as SentenceCiter
@@ -285,6 +286,7 @@ class SignedKnowledge(Knowledge):
         """Open the index under its signed digest and load the admitted embedder."""
         self._reader = channel_reader(side, "knowledge")
         self._facts = _recorded(side)
+        self._guard = InputGuard(GuardPolicy())
         blobs = _blobs(side)
         self._base = KnowledgeBase.open(
             _index_file(side),
@@ -319,15 +321,34 @@ class SignedKnowledge(Knowledge):
 
     def search(self, question: str, labels: frozenset[str]) -> tuple[Span, ...]:
         """Return the best passages whose documents the channel still admits."""
+        return self._looked_up(question, labels)[0]
+
+    def _looked_up(
+        self, question: str, labels: frozenset[str]
+    ) -> tuple[tuple[Span, ...], tuple[GuardFinding, ...]]:
+        """Return the passages that may be used, and what the guards met in those that may not."""
         admitted = {file.sha256 for a in self._reader.current().usable for file in a.artifact.files}
-        return tuple(s for s in self._base.retrieve(question, labels) if s.document_sha256 in admitted)
+        spans: list[Span] = []
+        blocked: list[GuardFinding] = []
+        for span in self._base.retrieve(question, labels):
+            if span.document_sha256 not in admitted:
+                continue
+            decision = self._guard.check(span.quote, Channel.RETRIEVED)
+            if decision.outcome is Outcome.BLOCK:
+                blocked += [
+                    GuardFinding(where=f"{span.document_sha256}:{span.start}", what=rule, action="left out")
+                    for rule in decision.rules
+                ]
+            else:
+                spans.append(span)
+        return tuple(spans), tuple(blocked)
 
     def retrieve(self, question: str, labels: frozenset[str]) -> Evidence:
         """Return what a holder of these labels may see about a question."""
-        spans = self.search(question, labels)
+        spans, blocked = self._looked_up(question, labels)
         support = self._base.support(question, spans)
         documents = tuple(dict.fromkeys(span.document_sha256 for span in spans))
-        return Evidence(supported=support.supported, documents=documents, handle=support)
+        return Evidence(supported=support.supported, documents=documents, handle=support, blocked=blocked)
 
     @staticmethod
     def _support(evidence: Evidence) -> Support:

@@ -189,6 +189,20 @@ class KnowledgeSection(_Section):
     embed_model: str = Field(default="", description="Name of the embedding model, as `org/name`.")
 
 
+class GuardSection(_Section):
+    """What the guards let pass (high side). No key turns one off: that takes two persons."""
+
+    hosts: tuple[str, ...] = Field(
+        (), description="Host names that answers may link to; one with a leading dot admits subdomains."
+    )
+    personal: Literal["log", "block"] = Field(
+        "log", description="Card numbers, IBANs and mail addresses in answers: counted, or removed."
+    )
+    system_prompt: Literal["log", "block"] = Field(
+        "log", description="Answers that repeat a system prompt word for word: counted, or stopped."
+    )
+
+
 class StoreSection(_Section):
     """Where records and blobs are kept. Secrets stand in files; relative ones lie below the home."""
 
@@ -243,6 +257,7 @@ class Settings(BaseSettings):
     serve: ServeSection = ServeSection()
     engine: EngineSection = EngineSection()
     knowledge: KnowledgeSection = KnowledgeSection()
+    guard: GuardSection = GuardSection()
     limits: LimitsSection = LimitsSection()
     advisories: AdvisoriesSection = AdvisoriesSection()
     store: StoreSection = StoreSection()

@@ -2,7 +2,7 @@
 
 A code is ``LG-`` and four hexadecimal digits: whose fault (1 input, 2 trust, 3 policy,
 4 limit, 5 host), the room (0 core, 1 trust, 2 store, 3 audit, 4 approve and advisories, 5 collect,
-6 inspect, 7 crossing, 8 admit, 9 mirror, a infer, b knowledge, c watch, d isolate,
+6 inspect, 7 crossing, 8 admit, 9 mirror, a infer and guard, b knowledge, c watch, d isolate,
 e console, f app and cli), and two digits of the room's own.
 """
 

@@ -5,15 +5,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from concurrent.futures import Executor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from aiohttp import web
 
 from lockgate.core.errors import LockgateError
 from lockgate.core.wire import encode
+from lockgate.guard.errors import PromptBlockedError
 from lockgate.infer.answers import Answer, PlainAnswer, Slots, grounded, in_thread
 from lockgate.infer.errors import BadRequestError, EngineUnavailableError, UnknownModelError
+from lockgate.infer.guarding import Admission, FilteredAnswer, Guards
 from lockgate.infer.limits import EngineLimits, GatewayLimits
 from lockgate.infer.metrics import GatewayMetrics
 from lockgate.infer.ports import (
@@ -22,9 +24,11 @@ from lockgate.infer.ports import (
     ChannelModels,
     Engine,
     EngineRequest,
+    GuardFinding,
     Knowledge,
     LoadedModel,
     ModelSource,
+    Usage,
 )
 from lockgate.infer.receipts import Asked, Grounds, ReceiptBook, Record, Status
 from lockgate.infer.requests import ChatRequest
@@ -60,9 +64,15 @@ class Talk:
     request: web.Request
     chat: ChatRequest
     target: Target
-    answer: Answer
+    answer: FilteredAnswer
     record: Record
     began: float
+    admitted: tuple[GuardFinding, ...]
+
+    @property
+    def guards(self) -> tuple[GuardFinding, ...]:
+        """Return what the guards met on both ways."""
+        return self.admitted + self.answer.findings
 
 
 class ChatDesk:
@@ -76,6 +86,7 @@ class ChatDesk:
         limits: Bounds on what callers may ask.
         engine_limits: Bounds on what engines may do.
         metrics: Where everything is counted.
+        guards: Look at requests and answers.
         executor: Threads for the knowledge bases.
 
     """
@@ -90,6 +101,7 @@ class ChatDesk:
         limits: GatewayLimits,
         engine_limits: EngineLimits,
         metrics: GatewayMetrics,
+        guards: Guards,
         executor: Executor,
     ) -> None:
         """Keep the parts."""
@@ -99,6 +111,7 @@ class ChatDesk:
         self._book = book
         self._limits = limits
         self._metrics = metrics
+        self._guards = guards
         self._executor = executor
         self._slots = {name: Slots(engine_limits) for name in engines}
 
@@ -115,13 +128,33 @@ class ChatDesk:
         began = asyncio.get_running_loop().time()
         target = self._resolve(chat.model, key)
         with self._metrics.in_flight.track_inprogress():
+            admission = self._guards.admit(chat.messages)
+            if admission.blocked is not None:
+                asked = Asked(key, target.view, target.model, target.loaded, chat.messages, None)
+                await self._refuse(asked, admission)
             async with target.slots.held():
                 answer, grounds = await self._answer(target, chat, key)
                 asked = Asked(key, target.view, target.model, target.loaded, chat.messages, grounds)
                 record = self._book.record(asked)
-                talk = Talk(request, chat, target, answer, record, began)
+                met = admission.findings + (grounds.blocked if grounds else ())
+                filtered = self._guards.filtered(answer, chat.messages)
+                talk = Talk(request, chat, target, filtered, record, began, met)
                 async with self._recorded(talk):
                     return await (self._streamed(talk) if chat.stream else self._whole(talk))
+
+    async def _refuse(self, asked: Asked, admission: Admission) -> NoReturn:
+        """Record a request that a guard stopped, so that it can be appealed, and refuse it.
+
+        Raises:
+            PromptBlockedError: Always; it names the receipt.
+
+        """
+        record = self._book.record(asked)
+        error = admission.blocked or PromptBlockedError("A guard stopped this request.")
+        await record.close(Status.BLOCKED, usage=Usage(), guards=admission.findings, reason=error.code)
+        self._metrics.answers.labels(asked.model.name, Status.BLOCKED.value).inc()
+        what = f"{error.what} Receipt {record.id}."
+        raise PromptBlockedError(what, **error.where, receipt=record.id)
 
     def _resolve(self, name: str, key: ApiKey) -> Target:
         base, _, collection = name.partition(_SEPARATOR)
@@ -162,7 +195,7 @@ class ChatDesk:
             options=chat.options,
             executor=self._executor,
         )
-        return answer, Grounds(knowledge.name, knowledge.index_sha256, evidence.documents)
+        return answer, Grounds(knowledge.name, knowledge.index_sha256, evidence.documents, evidence.blocked)
 
     @asynccontextmanager
     async def _recorded(self, talk: Talk) -> AsyncIterator[None]:
@@ -174,11 +207,11 @@ class ChatDesk:
             status = talk.answer.status
         except (asyncio.CancelledError, ClientGoneError):
             status = Status.CANCELLED
-            talk.record.close(status, usage=talk.answer.usage)
+            talk.record.close(status, usage=talk.answer.usage, guards=talk.guards)
             raise
         except Exception as error:
             reason = error.code if isinstance(error, LockgateError) else LockgateError.code
-            await talk.record.close(status, usage=talk.answer.usage, reason=reason)
+            await talk.record.close(status, usage=talk.answer.usage, guards=talk.guards, reason=reason)
             raise
         finally:
             self._count(talk, status)
@@ -207,7 +240,7 @@ class ChatDesk:
         else:
             code, said = LockgateError.code, INTERNAL_ERROR
             _logger.error("an answer broke off", exc_info=error)
-        talk.record.close(Status.FAILED, usage=talk.answer.usage, reason=code)
+        talk.record.close(Status.FAILED, usage=talk.answer.usage, guards=talk.guards, reason=code)
         await self._patiently(response.write(event(encode(said))))
 
     async def _send_all(
@@ -248,7 +281,7 @@ class ChatDesk:
 
     async def _close(self, talk: Talk) -> None:
         answer = talk.answer
-        await talk.record.close(answer.status, usage=answer.usage, cited=answer.citations)
+        await talk.record.close(answer.status, usage=answer.usage, cited=answer.citations, guards=talk.guards)
 
     async def _patiently(self, sending: Awaitable[Any]) -> None:
         """Send something, and give up on a caller that does not take it.

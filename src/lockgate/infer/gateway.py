@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import web
@@ -16,6 +16,7 @@ from aiohttp import web
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock, Entropy
 from lockgate.core.wire import encode
+from lockgate.guard import GuardPolicy
 from lockgate.infer.chat import ChatDesk, ClientGoneError
 from lockgate.infer.errors import (
     BadRequestError,
@@ -24,6 +25,7 @@ from lockgate.infer.errors import (
     TooManyRequestsError,
     UnknownModelError,
 )
+from lockgate.infer.guarding import Guards
 from lockgate.infer.keys import authenticate
 from lockgate.infer.limits import EngineLimits, GatewayLimits
 from lockgate.infer.metrics import CONTENT_TYPE, GatewayMetrics
@@ -70,6 +72,8 @@ class Parts:
         receipts: Where receipts are kept.
         clock: The present moment.
         entropy: Random bytes.
+        guards: What the guards do.
+        canaries: Words that must not leave in an answer.
 
     """
 
@@ -81,6 +85,8 @@ class Parts:
     receipts: ReceiptStore
     clock: Clock
     entropy: Entropy
+    guards: GuardPolicy = field(default_factory=GuardPolicy)
+    canaries: tuple[str, ...] = ()
 
 
 class Gateway:
@@ -110,6 +116,7 @@ class Gateway:
             limits=self._limits,
             engine_limits=engine_limits or EngineLimits(),
             metrics=self.metrics,
+            guards=Guards(parts.guards, parts.canaries, self.metrics),
             executor=self._knowledge_threads,
         )
 

@@ -43,6 +43,12 @@ class GatewayMetrics:
         self.engine_up = Gauge(
             "lockgate_gateway_engine_up", "1 when the engine serves.", ("model",), registry=self.registry
         )
+        self.guarded = Counter(
+            "lockgate_guard_hits",
+            "What guards met, by channel, rule and decision.",
+            ("channel", "rule", "decision"),
+            registry=self.registry,
+        )
         self.rejected = Counter(
             "lockgate_gateway_rejected", "Requests refused, by error code.", ("code",), registry=self.registry
         )

@@ -31,6 +31,15 @@ class Usage(Document, frozen=True):
     completion_tokens: Count = 0
 
 
+class GuardFinding(Document, frozen=True):
+    """What a guard met, without the text: where, which rule or kind, what was done, how often."""
+
+    where: str
+    what: str
+    action: str
+    count: Count = 1
+
+
 class LoadedModel(Document, frozen=True):
     """What an engine holds in memory, and what is known about it.
 
@@ -217,12 +226,14 @@ class CitedSentence:
 class Evidence:
     """What a knowledge base found for a question.
 
-    `handle` is the knowledge base's own and is handed back to it unread.
+    `handle` is the knowledge base's own and is handed back to it unread; `blocked` names what guards
+    met in passages that were left out.
     """
 
     supported: bool
     documents: tuple[str, ...]
     handle: object = None
+    blocked: tuple[GuardFinding, ...] = ()
 
 
 class Citer(ABC):

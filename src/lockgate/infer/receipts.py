@@ -28,6 +28,7 @@ from lockgate.infer.ports import (
     ChannelModels,
     Citation,
     Count,
+    GuardFinding,
     Ledger,
     LoadedModel,
     Message,
@@ -48,6 +49,7 @@ class Status(StrEnum):
 
     ANSWERED = "answered"
     ABSTAINED = "abstained"
+    BLOCKED = "blocked"
     CANCELLED = "cancelled"
     FAILED = "failed"
 
@@ -106,6 +108,7 @@ class Receipt(Document, frozen=True):
     snapshot_sha256: Digest
     model: ModelEvidence
     knowledge: KnowledgeEvidence | None
+    guards: tuple[GuardFinding, ...]
     prompt_hmac: Digest
     answer_hmac: Digest
     usage: Usage
@@ -121,11 +124,12 @@ class StoredReceipt(Document, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What a knowledge base contributed: its name, its index, and the documents it found."""
+    """What a knowledge base contributed: name, index, documents, and what guards left out of it."""
 
     name: str
     index_sha256: str
     retrieved: tuple[str, ...]
+    blocked: tuple[GuardFinding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,17 @@ class Asked:
     loaded: LoadedModel
     messages: Sequence[Message]
     grounds: Grounds | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an answer ended, as its receipt says."""
+
+    status: Status
+    reason: str
+    usage: Usage
+    cited: tuple[Citation, ...]
+    guards: tuple[GuardFinding, ...]
 
 
 class Record:
@@ -191,7 +206,13 @@ class Record:
         return await asyncio.shield(self._opening or self.begin())
 
     def close(
-        self, status: Status, *, usage: Usage, cited: Sequence[Citation] = (), reason: str = ""
+        self,
+        status: Status,
+        *,
+        usage: Usage,
+        cited: Sequence[Citation] = (),
+        guards: Sequence[GuardFinding] = (),
+        reason: str = "",
     ) -> asyncio.Future[StoredReceipt]:
         """Start writing the outcome and the receipt; a second call returns what the first one writes.
 
@@ -199,39 +220,37 @@ class Record:
         when it could not be written.
         """
         if self._closing is None:
-            self._closing = self._book.spawn(self._settle(status, usage, cited, reason))
+            self._closing = self._book.spawn(
+                self._settle(Outcome(status, reason, usage, tuple(cited), tuple(guards)))
+            )
         return asyncio.shield(self._closing)
 
-    async def _settle(
-        self, status: Status, usage: Usage, cited: Sequence[Citation], reason: str
-    ) -> StoredReceipt:
+    async def _settle(self, ended: Outcome) -> StoredReceipt:
         leaf = await self.opened()
         book = self._book
-        receipt = self._receipt(status, reason, usage, cited, leaf)
+        receipt = self._receipt(ended, leaf)
         facts = {
             "receipt": self.id,
             "receipt_sha256": digest_of(receipt),
-            "completion_tokens": usage.completion_tokens,
+            "completion_tokens": ended.usage.completion_tokens,
         }
 
         def write() -> StoredReceipt:
-            outcome = book.ledger.outcome(leaf, status.value, **facts)
+            outcome = book.ledger.outcome(leaf, ended.status.value, **facts)
             stored = StoredReceipt(receipt=receipt, outcome_leaf=outcome)
             book.store.put(self.id, encode(stored), self._key)
             return stored
 
         return await book.run(write)
 
-    def _receipt(
-        self, status: Status, reason: str, usage: Usage, cited: Sequence[Citation], leaf: int
-    ) -> Receipt:
+    def _receipt(self, ended: Outcome, leaf: int) -> Receipt:
         asked = self._asked
         model = asked.model
         return Receipt(
             format=RECEIPT_FORMAT,
             id=self.id,
-            status=status,
-            reason=reason,
+            status=ended.status,
+            reason=ended.reason,
             api_key=asked.key.id,
             requested=self._requested,
             finished=whole_second(self._book.clock()),
@@ -246,10 +265,11 @@ class Record:
                 crossing=model.crossing,
                 crate_sha256=model.crate_sha256,
             ),
-            knowledge=_knowledge(asked.grounds, cited),
+            knowledge=_knowledge(asked.grounds, ended.cited),
+            guards=ended.guards,
             prompt_hmac=self._prompt,
             answer_hmac=self._answer.hexdigest(),
-            usage=usage,
+            usage=ended.usage,
             intent_leaf=leaf,
         )
 

@@ -11,6 +11,7 @@ import msgspec
 
 from lockgate.core.errors import InputError, LimitError, LockgateError, PolicyError
 from lockgate.core.wire import encode
+from lockgate.guard.errors import PromptBlockedError
 from lockgate.infer import errors
 from lockgate.infer.ports import AdmittedModel, ChannelModels, Citation, Usage
 from lockgate.infer.sse import event
@@ -22,6 +23,7 @@ _STATUS: tuple[_Mapped, ...] = (
     (errors.BadApiKeyError, 401, "invalid_request_error", "invalid_api_key"),
     (errors.UnknownModelError, 404, "invalid_request_error", "model_not_found"),
     (errors.UnknownReceiptError, 404, "invalid_request_error", "receipt_not_found"),
+    (PromptBlockedError, 400, "invalid_request_error", "content_filter"),
     (errors.UnsupportedParameterError, 400, "invalid_request_error", "unsupported_parameter"),
     (errors.EngineRefusedError, 400, "invalid_request_error", "context_length_exceeded"),
     (errors.BodyTooLargeError, 413, "invalid_request_error", "body_too_large"),
