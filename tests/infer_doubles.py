@@ -474,6 +474,7 @@ async def site(
     limits: GatewayLimits | None = None,
     engine_limits: EngineLimits | None = None,
     engine: Engine | None = None,
+    canaries: tuple[str, ...] = (),
 ) -> AsyncIterator[Site]:
     """Start a fake engine and a gateway before it."""
     entropy = Counting()
@@ -491,6 +492,7 @@ async def site(
             receipts=receipts,
             clock=lambda: NOW,
             entropy=entropy,
+            canaries=canaries,
         )
         config = GatewayConfig(port=0, limits=limits or GatewayLimits(), engine_limits=bounds)
         async with serving(config, parts) as url, aiohttp.ClientSession(url) as session:

@@ -193,13 +193,14 @@ class GuardSection(_Section):
     """What the guards let pass (high side). No key turns one off: that takes two persons."""
 
     hosts: tuple[str, ...] = Field(
-        (), description="Host names that answers may link to; one with a leading dot admits subdomains."
+        default=(),
+        description="Host names that answers may link to; one with a leading dot admits subdomains.",
     )
     personal: Literal["log", "block"] = Field(
-        "log", description="Card numbers, IBANs and mail addresses in answers: counted, or removed."
+        default="log", description="Card numbers, IBANs and mail addresses in answers: counted, or removed."
     )
     system_prompt: Literal["log", "block"] = Field(
-        "log", description="Answers that repeat a system prompt word for word: counted, or stopped."
+        default="log", description="Answers that repeat a system prompt word for word: counted, or stopped."
     )
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lockgate.guard.canary import new_canary
     from lockgate.guard.egress import STOPPED, OutputFilter
-    from lockgate.guard.normalise import normalise
     from lockgate.guard.policy import Guard, GuardPolicy, Mode
     from lockgate.guard.rules import Channel
     from lockgate.guard.service import Decision, InputGuard, Outcome
@@ -25,7 +24,6 @@ _HOMES = {
     "Outcome": "service",
     "OutputFilter": "egress",
     "new_canary": "canary",
-    "normalise": "normalise",
 }
 
 __all__ = [
@@ -39,7 +37,6 @@ __all__ = [
     "Outcome",
     "OutputFilter",
     "new_canary",
-    "normalise",
 ]
 
 

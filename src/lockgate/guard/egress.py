@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from lockgate.guard.canary import HOLD, PREFIX, CanaryWatch
 from lockgate.guard.links import REMOVED, refused_host
-from lockgate.guard.normalise import visible
+from lockgate.guard.normalise import unfinished, visible
 from lockgate.guard.policy import Guard, GuardPolicy, Mode
 from lockgate.guard.repeat import RepeatWatch
 from lockgate.guard.secrets import PERSONAL, SECRETS, Pattern, found
@@ -60,26 +60,31 @@ class OutputFilter:
         self._start = 0
         self._said = ""  # of the word that is being written, what has left
         self._in_key = False
+        self._seen = ""  # the last character that people saw
+        self._flag = ""
         self.stopped = False
         self.hits: Counter[tuple[Guard, str]] = Counter()
 
     def feed(self, text: str) -> str:
         """Take more of the answer and return what may leave."""
+        return "" if self.stopped else self._take(self._without_invisible(text), last=False)
+
+    def finish(self) -> str:
+        """Return the rest of the answer."""
         if self.stopped:
             return ""
-        text = self._without_invisible(text)
+        rest, self._flag = visible(self._flag, self._seen)[0], ""
+        self._repeat.finish()
+        return self._take(rest, last=True)
+
+    def _take(self, text: str, *, last: bool) -> str:
         self._open += text
+        self._repeat.feed(text)
         if self._canary is not None:
             self._canary.feed(text)
             if self._canary.found and self._meets(Guard.CANARY, "canary", self._policy.canary):
                 return self._stop()
-        self._repeat.feed(text)
-        return self._release(self._certain(), last=False)
-
-    def finish(self) -> str:
-        """Return the rest of the answer."""
-        self._repeat.finish()
-        return "" if self.stopped else self._release(len(self._open), last=True)
+        return self._release(len(self._open) if last else self._certain(), last=last)
 
     def _meets(self, guard: Guard, what: str, mode: Mode) -> bool:
         """Count a hit; tell whether it is to be acted on."""
@@ -92,9 +97,14 @@ class OutputFilter:
         return STOPPED
 
     def _without_invisible(self, text: str) -> str:
-        if self._policy.invisible is Mode.OFF:
+        """Return what people see of more text; the end of a flag that is being written waits."""
+        text, self._flag = self._flag + text, ""
+        if self._policy.invisible is Mode.OFF or not text:
             return text
-        seen, taken = visible(text)
+        end = unfinished(text)
+        text, self._flag = text[:end], text[end:]
+        seen, taken = visible(text, self._seen)
+        self._seen = seen[-1:] or self._seen
         if taken:
             self.hits[Guard.INVISIBLE, "invisible"] += taken
         return seen if self._policy.invisible is Mode.BLOCK else text

@@ -28,6 +28,9 @@ INVISIBLE = re.compile(
 )
 """Characters without a shape of their own, joiners and selectors included."""
 
+_UNITS = re.compile(f"{_SUBDIVISION_FLAG.pattern}|[\\x00-\\x7f]+|.", re.DOTALL)
+_UNFINISHED = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{0,6}\\Z")
+
 _SPACES = re.compile(r"\s+")
 _WORD = re.compile(r"\w+")
 _SPELLED = re.compile(r"(?<!\w)\w(?:[ \t.\-_*|/]{1,3}\w){3,}(?!\w)")
@@ -78,43 +81,43 @@ def normalise(text: str) -> Normalised:
     return Normalised(_SPACES.sub(" ", plain).strip().lower(), hidden, invisible)
 
 
-def visible(text: str) -> tuple[str, int]:
+def visible(text: str, before: str = "") -> tuple[str, int]:
     """Return a text without the characters that carry nothing for people, and how many those were.
 
     Joiners and single selectors that shape emoji and scripts stay; so do the flags of UTS #51.
+
+    Args:
+        text: The text.
+        before: The character that stands before it.
+
     """
     if text.isascii():
         return text, 0
+    kept: list[str] = []
     taken = 0
-
-    def without(match: re.Match[str]) -> str:
-        nonlocal taken
-        char, before = match[0], text[match.start() - 1 : match.start()]
-        follows = text[match.end() : match.end() + 1]
-        if _shapes(char, before, follows):
-            return char
-        taken += 1
-        return ""
-
-    parts, last = [], 0
-    for flag in _SUBDIVISION_FLAG.finditer(text):
-        parts += [INVISIBLE.sub(without, text[last : flag.start()]), flag[0]]
-        last = flag.end()
-    if not last:
-        return INVISIBLE.sub(without, text), taken
-    rest = text[last:]
-    parts.append(INVISIBLE.sub("", rest))
-    taken += len(rest) - len(parts[-1])
-    return "".join(parts), taken
+    for part in _UNITS.findall(text):
+        previous = kept[-1][-1] if kept else before
+        if len(part) > 1 or not INVISIBLE.match(part) or _shapes(part, previous):
+            kept.append(part)
+        else:
+            taken += 1
+    return "".join(kept), taken
 
 
-def _shapes(char: str, before: str, follows: str) -> bool:
-    """Tell whether an invisible character shapes its neighbours: joiners and single selectors."""
-    if not before or (before.isascii() and not before.isdigit() and before not in "#*"):
+def unfinished(text: str) -> int:
+    """Return from where a text has to wait for more before `visible` can judge its end."""
+    match = _UNFINISHED.search(text)
+    return match.start() if match else len(text)
+
+
+def _shapes(char: str, before: str) -> bool:
+    """Tell whether an invisible character shapes what stands before it."""
+    if not before:
         return False
-    if char in "\u200c\u200d":
-        return bool(follows) and not follows.isascii()
-    return char in "\ufe0e\ufe0f" and not INVISIBLE.match(follows or " ")
+    if char in "\u200c\u200d":  # joiners, between letters of some scripts and in emoji
+        return before == "\ufe0f" or not (before.isascii() or INVISIBLE.match(before))
+    keycap = before in "0123456789#*"
+    return char in "\ufe0e\ufe0f" and (keycap or not (before.isascii() or INVISIBLE.match(before)))
 
 
 def _hidden(text: str) -> Iterator[str]:

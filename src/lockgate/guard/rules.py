@@ -86,12 +86,12 @@ _OWN = (
 )
 _DROPPED = (
     rf"(?:{_DETERMINED}{_EARLIER} (?:\w+ )?{_TOLD}"
-    rf"|{_DETERMINED}(?:system|safety|developer|hidden) (?:{_TOLD}|guardrails|rules)"
+    rf"|{_DETERMINED}(?:system|developer|hidden) (?:{_TOLD}|guardrails|rules)"
     rf"|{_ALL_OF}your (?:\w+ )?(?:{_OWN}|{_TOLD}))"
 )
 _DROP = r"(?:ignore|disregard|forget|override|bypass|discard|dismiss|neglect|abandon|skip|void|overrule)"
 _START = (
-    r"(?:^|[.!?:;\n)\]>*#-] ?|\b(?:please|now|and|then|but|so|first|instead|kindly|just|must"
+    r"(?:^|[.!?:;\n)\]>*#\"'“«`-] ?|\b(?:please|now|and|then|but|so|first|instead|kindly|just|must"
     r"|should|will|to) )"
 )
 _ASSISTANT = (
@@ -267,7 +267,7 @@ _TALKS_ABOUT = re.compile(
     r"(?:says?|said|wrote|asks?|asked|tells?|told|tried|trying|attempts?|called|titled|tricks?"
     r"|users? (?:who|can|may|might)))\b"
 )
-_BEFORE = 80
+_AROUND = 80
 
 
 def hits(plain: str, channel: Channel) -> Iterator[Hit]:
@@ -303,9 +303,9 @@ def hidden_hit(hidden: str) -> Hit | None:
 
 
 def _mentioned(plain: str, match: re.Match[str], quoted: list[tuple[int, int]]) -> bool:
-    """Tell whether a hit is spoken about rather than said: quoted, and the text talks about it."""
-    inside = any(start < match.end() and match.start() < end for start, end in quoted)
-    before = plain[max(0, match.start() - _BEFORE) : match.start() + 1]
-    return inside and bool(
-        _TALKS_ABOUT.search(before) or _TALKS_ABOUT.search(plain[match.end() : match.end() + _BEFORE])
-    )
+    """Tell whether a hit is spoken about rather than said: quoted, and the text around talks about it."""
+    for start, end in quoted:
+        if start < match.end() and match.start() < end:
+            around = f"{plain[max(0, start - _AROUND) : start]}\n{plain[end : end + _AROUND]}"
+            return _TALKS_ABOUT.search(around) is not None
+    return False
