@@ -32,6 +32,7 @@ ROOMS = {
     "admit": "8",
     "mirror": "9",
     "infer": "a",
+    "guard": "a",
     "knowledge": "b",
     "watch": "c",
     "isolate": "d",
