@@ -174,9 +174,13 @@ def test_every_explained_variable_works(home: Path, monkeypatch: pytest.MonkeyPa
     for entry in explanations():
         section, name = entry["key"].split(".")
         old = before[section][name]
-        new = {"side": "low", "assurance": "demo", "parity": "10%"}.get(
-            name, old + 1 if isinstance(old, int) else f"{old}x"
-        )
+        new = {
+            "side": "low",
+            "assurance": "demo",
+            "parity": "10%",
+            "personal": "block",
+            "system_prompt": "block",
+        }.get(name, old + 1 if isinstance(old, int) else f"{old}x")
         with monkeypatch.context() as patch:
             patch.setenv(entry["variable"], str(new))
             after = load_settings(home).settings.model_dump()

@@ -108,7 +108,7 @@ def guard_policy(side: Side) -> GuardPolicy:
     """Return what the guards of a side do."""
     section = side.settings.guard
     return GuardPolicy(
-        hosts=frozenset(host.lower() for host in section.hosts),
+        hosts=frozenset(section.hosts.lower().split()),
         personal=Mode(section.personal),
         system_prompt=Mode(section.system_prompt),
     )

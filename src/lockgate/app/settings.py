@@ -192,9 +192,9 @@ class KnowledgeSection(_Section):
 class GuardSection(_Section):
     """What the guards let pass (high side). No key turns one off: that takes two persons."""
 
-    hosts: tuple[str, ...] = Field(
-        default=(),
-        description="Host names that answers may link to; one with a leading dot admits subdomains.",
+    hosts: str = Field(
+        default="",
+        description="Hosts that answers may link to, with spaces between; a leading dot admits subdomains.",
     )
     personal: Literal["log", "block"] = Field(
         default="log", description="Card numbers, IBANs and mail addresses in answers: counted, or removed."
