@@ -40,6 +40,7 @@ class NoPackageError(StopAndCallError):
     """No chain at this counter is of the package whose slip was read."""
 
     code = "LG-2f51"
+    advice = "Stop and call the number on the slip: nobody handed this package over here."
 
 
 class ManyChainsError(InputError):
