@@ -18,6 +18,15 @@ from lockgate.console.ports import (
     Tally,
 )
 from lockgate.console.shell import Shell
+from lockgate.core.custody import (
+    CUSTODY_FORMAT,
+    REPORT_FORMAT,
+    CustodyReport,
+    FindingKind,
+    HandOver,
+    SignedHandOver,
+)
+from lockgate.core.custody import Finding as CustodyFinding
 from lockgate.core.policy import Held
 from lockgate.core.statement import Operation
 from lockgate.core.verdict import Finding, Outcome, Severity, Verdict
@@ -127,11 +136,58 @@ EMPTY = replace(
 )
 
 
+def handed(step: int, giver: str, receiver: str, *, seals: tuple[str, ...], note: str = "") -> SignedHandOver:
+    at = NOON - timedelta(hours=9 - 3 * step)
+    this = HandOver(
+        format=CUSTODY_FORMAT,
+        lane="harbour",
+        crossing=2,
+        crate_sha256=digest("crate 2"),
+        step=step,
+        previous_sha256="0" * 64,
+        giver=giver,
+        receiver=receiver,
+        clerk=giver if step < 2 else receiver,
+        at=at,
+        signed=at,
+        place="Low counter" if step < 2 else "High counter",
+        seals=seals,
+        media=("BD-0017",),
+        note=note,
+    )
+    return SignedHandOver(
+        handover=this, sha256=digest(str(step)), signers=(this.clerk,), site_signers=(this.clerk,)
+    )
+
+
+WAY = CustodyReport(
+    format=REPORT_FORMAT,
+    lane="harbour",
+    crossing=2,
+    crate_sha256=digest("crate 2"),
+    received=NOON,
+    chain=(
+        handed(0, "anna", "anna", seals=("A104311",)),
+        handed(1, "anna", "courier-7", seals=("A104311",)),
+        handed(2, "courier-7", "cara", seals=("A104312",), note="told to by the security officer"),
+    ),
+    findings=(
+        CustodyFinding(
+            kind=FindingKind.SEAL, step=2, what="The seals are not those of before: A104311 became A104312."
+        ),
+        CustodyFinding(
+            kind=FindingKind.DELAY, step=2, what="3 h 0 min passed before it; at most 1 h 0 min may."
+        ),
+    ),
+)
+
+
 class Fixed(ConsoleData):
     """Shows what it was given; an error in place of content is raised."""
 
     def __init__(self, overview: Overview | Exception = OVERVIEW, *details: CrossingDetail) -> None:
         self._overview = overview
+        self.ways = {2: WAY}
         self._details = {d.row.sequence: d for d in details or (DETAIL,)}
 
     @property
@@ -152,6 +208,9 @@ class Fixed(ConsoleData):
 
     def crossing(self, sequence: int) -> CrossingDetail | None:
         return self._details.get(sequence)
+
+    def custody(self, sequence: int) -> CustodyReport | None:
+        return self.ways.get(sequence)
 
 
 DETAIL = CrossingDetail(row=ROW, inspected=NOON + timedelta(minutes=5), verdicts=VERDICTS, held=HELD)

@@ -73,6 +73,11 @@ class Watched:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("requestfailed", lambda request: self.trouble.append(request.url))
 
+    def shoot(self, name: str) -> None:
+        """Keep a picture for people to look at, where the environment names a folder."""
+        if folder := os.environ.get("LOCKGATE_SHOTS"):
+            self.page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
     def wider_than_screen(self) -> int:
         script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         return int(self.page.evaluate(script))
@@ -101,6 +106,10 @@ def test_the_console_renders_without_a_complaint(
     follow(page, "opaque 1")
     assert page.get_by_role("table", name="1 file with the outcome opaque").is_visible()
     assert watched.wider_than_screen() == 0
+    follow(page, "how it came here")
+    assert page.get_by_role("heading", name="courier-7 gave it to cara").is_visible()
+    assert watched.wider_than_screen() == 0
+    watched.shoot(f"custody-{scheme}-{width}")
     assert watched.trouble == []
     assert watched.asked
     assert all(url.startswith(console) for url in watched.asked)

@@ -95,7 +95,7 @@ class Screen:
         self.page.on("console", lambda message: self.trouble.append(message.text))
         self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
-        self.shots = os.environ.get("COUNTER_SHOTS", "")
+        self.shots = os.environ.get("LOCKGATE_SHOTS", "")
         self.name = f"{scheme}-{width}"
         for attempt in range(200):
             try:

@@ -15,9 +15,11 @@ from PIL import Image
 
 from corpora.commands import Commands, Ran
 from lockgate.app import custody
+from lockgate.app.console import Readings
 from lockgate.app.lane import make_demo_lane
 from lockgate.app.settings import load_settings
 from lockgate.app.trust import signer_from, site_root
+from lockgate.console.home import HomeData
 from lockgate.core.policy import CustodyRule
 from lockgate.core.roots import Purpose
 from lockgate.trust.roots import sign_site_root, site_root_pin
@@ -114,6 +116,8 @@ def test_a_package_goes_the_whole_way(counters: Counters, tmp_path: Path) -> Non
     drawn = counters.run.run("custody", "show", 1, *counters.high).out
     assert re.search(r"clerk-low → courier-7 .*\n.*\n.*\n.*\n.*courier-7 → clerk-high", drawn)
     assert "an unbroken chain, nothing found" in drawn
+    page = HomeData(Readings(load_settings(counters.lane / "high"))).custody(1)
+    assert msgspec.json.decode(msgspec.json.encode(page)) == shown
     asked = counters.run.json(*counters.request())
     report = Path(asked["request"]).with_suffix(".custody.json")
     assert msgspec.json.decode(report.read_bytes())["chain"] == shown["chain"]

@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 from starlette.types import ASGIApp, Message
 
-from console_double import CARD, DETAIL, EMPTY, HELD, OVERVIEW, PICKLE, ROW, VERDICTS, Fixed, verdict
+from console_double import CARD, DETAIL, EMPTY, HELD, OVERVIEW, PICKLE, ROW, VERDICTS, WAY, Fixed, verdict
 from lockgate.admit.errors import VerdictsAlteredError
 from lockgate.console.pages import ROWS, build_app
 from lockgate.console.ports import ConsoleData, CrossingDetail, ServiceRow
 from lockgate.console.shell import POLICY, host_name
+from lockgate.core.custody import Finding as CustodyFinding
+from lockgate.core.custody import FindingKind
 from lockgate.core.verdict import Outcome
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
@@ -311,3 +314,49 @@ def test_a_crossing_that_waits_for_inspection_says_so() -> None:
     page = show("/crossings/2", data)
     assert "Not inspected yet." in page.plain
     assert "clean" not in page.text
+
+
+def test_the_way_of_a_package_is_a_timeline_with_what_it_shows() -> None:
+    answer = ask(build_app(Fixed()), "/crossings/2/custody")
+    assert answer.status == 200
+    for said in (
+        "Breaks the chain seal at hand-over 3",
+        "Note delay at hand-over 3",
+        "Packed by anna",
+        "anna gave it to courier-7",
+        "courier-7 gave it to cara",
+        "3 h 0 min",
+        "told to by the security officer",
+        "Received by the gate",
+    ):
+        assert said in answer.plain
+    assert answer.plain.index("Packed by anna") < answer.plain.index("courier-7 gave it to cara")
+    assert 'href="/crossings/2/custody"' in ask(build_app(Fixed()), "/crossings/2").text
+
+
+def test_a_way_without_findings_or_without_a_chain_says_so() -> None:
+    data = Fixed()
+    data.ways[2] = structs.replace(WAY, findings=())
+    assert (
+        "An unbroken chain: 3 hand-overs, nothing found" in ask(build_app(data), "/crossings/2/custody").plain
+    )
+    missing = CustodyFinding(kind=FindingKind.MISSING, step=-1, what="There is no chain of hand-overs.")
+    data.ways[2] = structs.replace(WAY, chain=(), findings=(missing,))
+    answer = ask(build_app(data), "/crossings/2/custody").plain
+    assert "Breaks the chain missing There is no chain" in answer
+    assert "An unbroken chain" not in answer
+    data.ways.clear()
+    assert "the policy demands none" in ask(build_app(data), "/crossings/2/custody").plain
+    assert ask(build_app(data), "/crossings/9/custody").status == 404
+
+
+def test_names_and_notes_of_a_chain_are_only_text() -> None:
+    data = Fixed()
+    first = WAY.chain[0]
+    this = structs.replace(first.handover, giver=HOSTILE, receiver=HOSTILE, place=HOSTILE, note=HOSTILE)
+    said = CustodyFinding(kind=FindingKind.GAP, step=0, what=HOSTILE)
+    data.ways[2] = structs.replace(WAY, chain=(structs.replace(first, handover=this),), findings=(said,))
+    answer = ask(build_app(data), "/crossings/2/custody")
+    assert "<script>" not in answer.text
+    assert "<img src=x" not in answer.text
+    assert answer.text.count("&lt;script&gt;") == 4

@@ -8,12 +8,14 @@ import msgspec
 
 from lockgate.admit import ChannelPointer, Crossing, Verdicts
 from lockgate.admit.model import CROSSINGS, HISTORY, crossing_key
+from lockgate.app.custody import RecordedCustody
 from lockgate.app.serving import CHANNEL, HOME_VARIABLE, channel_reader
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import site_root
 from lockgate.approve import VerifiedChannel, judge
 from lockgate.approve.service import STATEMENT_LIMIT, read_statement
+from lockgate.core.custody import CustodyReport
 from lockgate.core.errors import TrustError
 from lockgate.core.policy import Policy
 from lockgate.core.roots import Purpose
@@ -88,6 +90,10 @@ class Readings:
         if encode(signed.predicate) != encode(verdicts) or verdicts.crate_sha256 != crate_sha256:
             raise UnsignedVerdictsError("These verdicts are not those that the inspector signed.")
         return verdicts
+
+    def custody(self, crossing: Crossing) -> CustodyReport | None:
+        """Return how a crossing's package came, its hand-overs verified again."""
+        return RecordedCustody(self.side).report(crossing)
 
     def approvals(self) -> list[tuple[ChannelPointer, Statement, frozenset[str]]]:
         """Return the statements that took effect on the channel, newest first, signatures verified.

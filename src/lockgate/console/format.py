@@ -34,6 +34,18 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
+def lapse(seconds: float) -> str:
+    """Return the time between two hand-overs; a negative one says that it goes backwards."""
+    if seconds < 0:
+        return f"{lapse(-seconds)} backwards"
+    minutes = round(seconds / _MINUTE)
+    hours, minutes = divmod(minutes, int(_MINUTE))
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def count(number: int) -> str:
     """Return a number with thin spaces between thousands (ISO 80000-1, 7.3.1)."""
     return f"{number:,}".replace(",", "\u202f")

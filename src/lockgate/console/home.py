@@ -28,6 +28,7 @@ from lockgate.console.ports import (
     Tally,
 )
 from lockgate.console.shell import Shell
+from lockgate.core.custody import CustodyReport
 from lockgate.core.errors import LockgateError
 from lockgate.core.verdict import Outcome, Verdict
 
@@ -86,6 +87,11 @@ class HomeData(ConsoleData):
             verdicts=verdicts.verdicts if verdicts else (),
             held=crossing.held,
         )
+
+    def custody(self, sequence: int) -> CustodyReport | None:
+        """Return how a crossing's package came; None where nothing is on record and nothing demanded."""
+        crossing = self._readings.crossing(sequence)
+        return self._readings.custody(crossing) if crossing else None
 
     def _channel(self) -> tuple[ChannelCard | None, str]:
         try:

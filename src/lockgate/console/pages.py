@@ -18,6 +18,7 @@ from lockgate import __version__
 from lockgate.console.ports import ConsoleData, CrossingDetail
 from lockgate.console.shell import Shell
 from lockgate.console.templating import asset, environment
+from lockgate.core.custody import BREAKS
 from lockgate.core.errors import LockgateError
 from lockgate.core.verdict import Outcome
 
@@ -109,6 +110,15 @@ class Pages:
             pages=pages,
         )
 
+    async def custody(self, request: Request) -> Response:
+        """Answer how a crossing's package came: its hand-overs as a timeline, and what they show."""
+        sequence = int(request.path_params["sequence"])
+        detail = await run_in_threadpool(self._data.crossing, sequence)
+        if detail is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        report = await run_in_threadpool(self._data.custody, sequence)
+        return self._page("custody.html", d=detail, report=report, breaks=BREAKS)
+
     async def style(self, request: Request) -> Response:
         """Answer the style sheet."""
         del request
@@ -175,6 +185,7 @@ def build_app(data: ConsoleData, hosts: Iterable[str] = ()) -> Shell:
     routes = [
         Route("/", pages.overview, name="overview"),
         Route("/crossings/{sequence:int}", pages.crossing, name="crossing"),
+        Route("/crossings/{sequence:int}/custody", pages.custody, name="custody"),
         Route("/static/console.css", pages.style, name="style"),
         Route("/static/icon.svg", pages.icon, name="icon"),
         Route("/healthz", pages.health, name="health"),

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 
+from lockgate.core.custody import CustodyReport
 from lockgate.core.policy import Held
 from lockgate.core.statement import Operation
 from lockgate.core.verdict import Outcome, Verdict
@@ -141,3 +142,7 @@ class ConsoleData(ABC):
     @abstractmethod
     def crossing(self, sequence: int) -> CrossingDetail | None:
         """Return one crossing, or None when there is no such number."""
+
+    @abstractmethod
+    def custody(self, sequence: int) -> CustodyReport | None:
+        """Return how a crossing's package came; None where nothing is on record and nothing demanded."""

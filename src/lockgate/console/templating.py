@@ -22,6 +22,7 @@ def environment() -> Environment:
         size=fmt.size,
         duration=fmt.duration,
         count=fmt.count,
+        lapse=fmt.lapse,
         moment=fmt.moment,
         short=fmt.short,
         plural=fmt.plural,
