@@ -98,7 +98,18 @@ def test_a_crate_declared_void_never_comes_back() -> None:
         judge(held, 2, crate(2, "b"), crate(1), {})
 
 
-@pytest.mark.parametrize("foreign", [0, 1, 2, 4, 5, -1])
+def test_a_crossing_that_was_given_up_and_came_late_stays_what_it_became() -> None:
+    void = {2: crate(2), 3: crate(3), 4: crate(4)}
+    for state in CrossingState:
+        held = {1: entry(1), 2: entry(2, state)}
+        added = judge(held, 5, crate(5), crate(4), void)
+        assert [e.sequence for e in added] == [3, 4, 5]
+    with pytest.raises(EquivocationError) as refused:
+        judge(ledger(1, 2), 5, crate(5), crate(4), void | {2: crate(2, "b")})
+    assert refused.value.where == {"known": crate(2), "offered": crate(2, "b")}
+
+
+@pytest.mark.parametrize("foreign", [0, 4, 5, -1])
 def test_a_crate_may_declare_void_only_what_lies_between(foreign: int) -> None:
     void = {3: crate(3), foreign: crate(7)}
     with pytest.raises(BrokenChainError, match=f"declares crossing {foreign} void"):

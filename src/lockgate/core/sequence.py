@@ -103,10 +103,7 @@ def judge(
     if missing:
         what = f"Crossing {sequence} follows {last}, but {', '.join(map(str, missing[:8]))} did not arrive."
         raise SequenceGapError(what, missing=missing[0])
-    foreign = [n for n in void if not last < n < sequence]
-    if foreign:
-        what = f"The crate declares crossing {foreign[0]} void, which is not between {last} and {sequence}."
-        raise BrokenChainError(what)
+    _demand_void(ledger, last, sequence, void)
     before = void[sequence - 1] if sequence - 1 in void else (ledger[last].crate_sha256 if last else "0" * 64)
     if previous_sha256 != before:
         what = f"Crossing {sequence} does not continue the crate on record before it."
@@ -124,3 +121,21 @@ def judge(
         )
     )
     return tuple(entries)
+
+
+def _demand_void(
+    ledger: Mapping[int, LedgerEntry], last: int, sequence: int, void: Mapping[int, str]
+) -> None:
+    """Demand that what a crate declares void lies before it and is what is on record, where it is.
+
+    A crossing that the low side gave up as lost may have arrived in the meantime. It stays what it became:
+    refusing every later crate for it would lock the lane for ever.
+    """
+    for number, digest in void.items():
+        known = ledger.get(number)
+        if known is not None and known.crate_sha256 != digest:
+            what = f"The crate declares another crossing {number} void than the one on record."
+            raise EquivocationError(what, known=known.crate_sha256, offered=digest)
+        if known is None and not last < number < sequence:
+            what = f"The crate declares crossing {number} void, which is not between {last} and {sequence}."
+            raise BrokenChainError(what)
