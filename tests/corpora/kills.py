@@ -121,28 +121,22 @@ def killed_before(last: int, work: Callable[[], object]) -> list[str] | None:
     return found
 
 
-def killed_after(seconds: float, work: Callable[[], object]) -> bool:
-    """Do work in a child and kill it from outside after that time; tell whether it was still at it."""
+def killed_after(seconds: float | None, work: Callable[[], object]) -> float | None:
+    """Do work in a child and kill it from outside after that time (None: never).
 
-    def timed() -> float:
-        work()
-        return 0.0
-
-    child, read = forked(timed)
-    if not select.select([read], [], [], seconds)[0]:
-        os.kill(child, signal.SIGKILL)
-    return answer(child, read) is None
-
-
-def duration(work: Callable[[], object]) -> float:
-    """Return how long the work takes in a child, in seconds."""
+    Return how long the work took, in seconds, or None when the child was killed before it had ended.
+    """
 
     def timed() -> float:
         began = time.perf_counter()
         work()
         return time.perf_counter() - began
 
-    return float(answer(*forked(timed)))
+    child, read = forked(timed)
+    if seconds is not None and not select.select([read], [], [], seconds)[0]:
+        os.kill(child, signal.SIGKILL)
+    took: float | None = answer(child, read)
+    return took
 
 
 def fast_folder(fallback: Path) -> Path:
