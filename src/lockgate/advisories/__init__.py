@@ -25,12 +25,15 @@ from lockgate.advisories.service import (
     status_of,
 )
 from lockgate.advisories.shelf import Shelf
+from lockgate.advisories.vex import Claim, Claims, claims_of
 from lockgate.advisories.wanted import Wanted, manifest_of, read_wanted, wanted_of
 
 __all__ = [
     "AGE_SECONDS",
     "AdvisoryData",
     "Age",
+    "Claim",
+    "Claims",
     "Explained",
     "Exposed",
     "Found",
@@ -50,6 +53,7 @@ __all__ = [
     "Wanted",
     "Wish",
     "ages",
+    "claims_of",
     "exit_status",
     "explain",
     "exposure",

@@ -12,6 +12,7 @@ from lockgate.advisories.model import Found, Matched, Outcome
 from lockgate.advisories.names import Name, Question, question
 from lockgate.advisories.ports import AdvisoryData
 from lockgate.advisories.versions import UnreadableVersionError, key_of
+from lockgate.advisories.vex import CLOSED
 from lockgate.core.artifact import Artifact, Kind
 from lockgate.core.verdict import Severity
 from lockgate.core.wire import Document, Moment
@@ -116,7 +117,7 @@ def _exposed(
         newest=newest,
         days_behind=behind,
         fixed=answer.fixed,
-        open=tuple(_open(found, served.admitted, now) for found in answer.found),
+        open=tuple(_open(found, served.admitted, now) for found in answer.found if found.vex not in CLOSED),
         licence=artifact.licence,
         knowledge_cutoff=artifact.attributes.get("knowledge-cutoff", ""),
         successor=artifact.attributes.get("successor", ""),

@@ -37,6 +37,8 @@ class Limits:
     """Most packages of one question."""
     bill_bytes: int = 256 << 20
     """Longest bill of materials or VEX document, in bytes."""
+    claims: int = 200
+    """Most claims of one VEX document: approvers read each."""
     version_length: int = 200
     """Longest version text that is compared, in characters."""
     name_length: int = 512

@@ -28,6 +28,7 @@ from lockgate.advisories.model import (
 from lockgate.advisories.names import Name, Question, question
 from lockgate.advisories.ports import AdvisoryData, Row
 from lockgate.advisories.versions import Key, UnreadableVersionError, key_of
+from lockgate.advisories.vex import CLOSED, Claims
 from lockgate.core.verdict import Severity
 
 ENGINE = "lockgate-match/1"
@@ -157,9 +158,16 @@ class _Gathered:
 class Matcher:
     """Answers questions from advisory data. The data does not change while it is used."""
 
-    def __init__(self, data: AdvisoryData, freshness: Freshness, limits: Limits | None = None) -> None:
-        """Use opened data and a limit of age."""
+    def __init__(
+        self,
+        data: AdvisoryData,
+        freshness: Freshness,
+        limits: Limits | None = None,
+        claims: Claims | None = None,
+    ) -> None:
+        """Use opened data, a limit of age, and claims that two persons approved."""
         self._data = data
+        self._claims = claims or Claims(())
         self._limits = limits or Limits()
         osv = [source for source in data.sources if source.kind is SetKind.OSV]
         self._holes = {source.name for source in osv if source.missing}
@@ -218,15 +226,18 @@ class Matcher:
             covering = self._covered.get(name.ecosystem, ())
             state.update("".join(f"{s.name} {s.missing}\n" for s in covering).encode())
             state.update("".join(sorted(f"{r.source} {r.release} {r.basis}\n" for r in found)).encode())
+        state.update("\n".join(self._claims.about(asked)).encode())
         return state.hexdigest()[:32]
 
     def _answer(
         self, asked: Question, rows: list[tuple[Name, str, list[Row]]], basis: str, *, stale: bool
     ) -> Matched:
         gathered = self._gather(rows)
-        found = tuple(self._found(group, rows) for group in self._groups(gathered.hits))
+        found = tuple(self._claimed(self._found(g, rows), asked) for g in self._groups(gathered.hits))
+        closed = {name for f in found if f.vex in CLOSED for name in (f.id, *f.aliases)}
+        gathered.hits = [hit for hit in gathered.hits if hit[1].id not in closed]
         outcome, reason = self._judge(asked, rows, gathered, stale=stale)
-        fixed = self._fixed([hit[1] for hit in gathered.hits], rows) if found else ""
+        fixed = self._fixed([hit[1] for hit in gathered.hits], rows) if gathered.hits else ""
         return Matched(
             purl=asked.purl,
             outcome=outcome,
@@ -236,6 +247,9 @@ class Matcher:
             fixed=fixed,
             found=tuple(sorted(found, key=_rank)),
         )
+
+    def _claimed(self, found: Found, asked: Question) -> Found:
+        return msgspec.structs.replace(found, vex=self._claims.status(found, asked))
 
     def _gather(self, rows: Iterable[tuple[Name, str, Sequence[Row]]]) -> _Gathered:
         gathered = _Gathered([])

@@ -24,6 +24,7 @@ from lockgate.advisories.osv import parse_osv
 from lockgate.advisories.ports import AdvisoryData
 from lockgate.advisories.reading import epss_table, kev_catalogue, open_regular, osv_records, read_bounded
 from lockgate.advisories.shelf import Shelf
+from lockgate.advisories.vex import Claims
 from lockgate.core.digests import sha256_stream
 from lockgate.core.ports import Progress
 from lockgate.core.wire import whole_second
@@ -210,7 +211,9 @@ def match_all(
     purls: Iterable[str],
     freshness: Freshness,
     before: Mapping[str, Matched] | None = None,
+    *,
     limits: Limits | None = None,
+    claims: Claims | None = None,
 ) -> list[Matched]:
     """Return the answer for each package; one that cannot be asked about is unknown.
 
@@ -220,9 +223,10 @@ def match_all(
         freshness: The limit of age and the present moment.
         before: Earlier answers by package URL, taken over where what they rest on is unchanged.
         limits: The bounds.
+        claims: VEX claims that two persons approved.
 
     """
-    matcher = Matcher(data, freshness, limits)
+    matcher = Matcher(data, freshness, limits, claims)
     earlier = before or {}
     answers = []
     for purl in purls:
@@ -303,12 +307,12 @@ class Explained:
     looked: tuple[str, ...]
 
 
-def explain(data: AdvisoryData, purl: str, freshness: Freshness) -> Explained:
+def explain(data: AdvisoryData, purl: str, freshness: Freshness, claims: Claims | None = None) -> Explained:
     """Return an answer with the steps that led to it.
 
     Raises:
         BadPackageError: Not a package URL with a version.
 
     """
-    matcher = Matcher(data, freshness)
+    matcher = Matcher(data, freshness, None, claims)
     return Explained(matcher.match(purl), tuple(matcher.steps(purl)))

@@ -9,6 +9,7 @@ import msgspec
 
 from lockgate.advisories import (
     Age,
+    Claims,
     Explained,
     Freshness,
     Limits,
@@ -30,6 +31,7 @@ from lockgate.app.serving import channel_reader
 from lockgate.app.settings import Side, load_settings
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, utc_now
+from lockgate.app.vex import approved
 from lockgate.core.errors import InputError, LockgateError, PolicyError
 from lockgate.core.ports import Progress
 from lockgate.store import FileBlobs
@@ -59,6 +61,12 @@ class Place:
     shelf: Shelf
     age_seconds: int
     side: Side | None = None
+
+    def claims(self) -> Claims | None:
+        """Return the VEX claims that two persons of this high side approved, None outside of one."""
+        if self.side is None or self.side.settings.lane.side != "high":
+            return None
+        return Claims(approved(self.side).claims)
 
     def freshness(self) -> Freshness:
         """Return the limit of age at the present moment."""
@@ -176,7 +184,9 @@ def ask(where: Place, purls: Sequence[str], before: Mapping[str, Matched]) -> Re
     """
     data = where.shelf.open()
     try:
-        return Report(tuple(match_all(data, purls, where.freshness(), before)), data.sources)
+        return Report(
+            tuple(match_all(data, purls, where.freshness(), before, claims=where.claims())), data.sources
+        )
     finally:
         data.close()
 
@@ -199,7 +209,7 @@ def explained(where: Place, purl: str) -> Explained:
     """Return an answer with the steps that led to it."""
     data = where.shelf.open()
     try:
-        return explain(data, purl, where.freshness())
+        return explain(data, purl, where.freshness(), where.claims())
     finally:
         data.close()
 

@@ -55,7 +55,7 @@ def report(side: Side, where: Place) -> ExposureReport:
     data = where.shelf.open()
     try:
         freshness = where.freshness()
-        answers = match_all(data, [s.artifact.purl for s in served], freshness)
+        answers = match_all(data, [s.artifact.purl for s in served], freshness, claims=where.claims())
         exposed = exposure(data, served, answers, freshness.now)
         found = ages(data.sources, freshness)
     finally:

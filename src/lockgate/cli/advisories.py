@@ -133,6 +133,8 @@ def _draw(out: Console, answer: "Matched") -> None:
 def _line(found: "Found") -> str:
     score = f" {found.score_tenths / 10:.1f}" if found.score_tenths >= 0 else ""
     facts = [f"{found.id} {found.severity or 'severity not known'}{score}"]
+    if found.vex:
+        facts.append(f"{found.vex} by an approved statement")
     if found.kev:
         facts.append(f"exploited since {found.kev.added}")
     if found.epss_ppm >= 0:
@@ -235,3 +237,53 @@ def explain(
         _draw(out, found.answer)
 
     emit(as_json, {"answer": msgspec.to_builtins(found.answer), "looked": list(found.looked)}, render)
+
+
+@app.command()
+def vex(
+    document: Annotated[Path, typer.Argument(help="The VEX document: OpenVEX or CycloneDX.")],
+    signed: Annotated[
+        list[Path] | None, typer.Argument(help="Apply it: the request as each approver signed it.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Ask for it: folder with your operator.pem and operator.pass.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the request goes (default: pending/).")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Apply a VEX document: with --key ask for it, with the signed requests carry it out (high side).
+
+    Approvers read each claim in the request. A finding whose claim says not_affected or fixed counts
+    as closed; it stays visible with the claim.
+
+    Examples:
+      lockgate advisories vex vex.json --key people/operator --home lane/high
+      lockgate advisories vex vex.json approver-1.json approver-2.json --home lane/high
+    """
+    import msgspec
+
+    from lockgate.app.gate import operator_key, write_request
+    from lockgate.app.settings import load_settings
+    from lockgate.app.vex import apply, ask_to_apply
+    from lockgate.approve import read_statement
+
+    side = load_settings(home).require("high")
+    if bool(signed) == bool(key):
+        raise typer.BadParameter("Give --key to ask, or the signed requests to carry it out.")
+    if signed:
+        done = apply(side, document, signed)
+        who = ", ".join(sorted(done.approvers))
+        value = {"applied": True, "statement": msgspec.to_builtins(done.statement)}
+        emit(as_json, value, lambda c: c.print(f"The statements hold, as {who} signed"))
+        return
+    envelope = ask_to_apply(side, document, operator_key(side, key or Path()))
+    file = write_request(side, "vex", envelope, out)
+    statement = read_statement(envelope)
+
+    def render(console: Console) -> None:
+        console.print(f"Request to apply the statements: {file}")
+        for name, text in dict(statement.facts or {}).items():
+            console.print(escape(f"  {name}: {text}"))
+
+    emit(as_json, {"request": file, "statement": msgspec.to_builtins(statement)}, render)
