@@ -235,6 +235,14 @@ class AdvisoriesSection(_Section):
     )
 
 
+class CadenceSection(_Section):
+    """When crossings are planned."""
+
+    first: str = Field(default="", description="First planned day, as 2026-01-05; empty: no plan.")
+    every_days: int = Field(default=7, ge=1, le=400, description="Days from one planned day to the next.")
+    grace_days: int = Field(default=2, ge=0, le=400, description="Days after which a planned one is missed.")
+
+
 class LimitsSection(_Section):
     """Bounds on what untrusted input can make this side do."""
 
@@ -261,6 +269,7 @@ class Settings(BaseSettings):
     guard: GuardSection = GuardSection()
     limits: LimitsSection = LimitsSection()
     advisories: AdvisoriesSection = AdvisoriesSection()
+    cadence: CadenceSection = CadenceSection()
     store: StoreSection = StoreSection()
 
     @classmethod

@@ -1,5 +1,6 @@
 """See how the services are: health and metrics, asked over loopback, bounded."""
 
+from lockgate.watch.cadence import calendar
 from lockgate.watch.exposure import ExposureFigures, exposure_metrics
 from lockgate.watch.health import Condition, Health, Target, check, check_all, scrape
 from lockgate.watch.ports import Probe, Reply
@@ -13,6 +14,7 @@ __all__ = [
     "Probe",
     "Reply",
     "Target",
+    "calendar",
     "check",
     "check_all",
     "exposure_metrics",
