@@ -18,6 +18,7 @@ COMMANDS = {
     "collect": ("lockgate.cli.collect", "Resolve and fetch what a manifest names (low side)."),
     "seal": ("lockgate.cli.seal", "Seal what was collected into a crate (low side)."),
     "custody": ("lockgate.cli.custody", "Sign hand-overs of a crate's package, check and show its way."),
+    "media": ("lockgate.cli.media", "Write crates to media, read them, and keep track of media."),
     "repair": ("lockgate.cli.repair", "Check and repair a crate by its parity, without keys."),
     "receive": ("lockgate.cli.receive", "Verify a crate and move its contents to quarantine (high side)."),
     "gate": ("lockgate.cli.gate", "Inspect, request, publish, reject, roll back (high side)."),

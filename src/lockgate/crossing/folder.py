@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -56,6 +56,24 @@ class SealedFile(Protocol):
 
     def fill(self, target: memoryview, offset: int) -> bool:
         """Fill a buffer with the bytes from an offset; tell whether there were enough."""
+
+
+class CrateSource(Protocol):
+    """The folder of a crate that is only read: in a file system, or inside an image."""
+
+    name: str
+
+    def names(self) -> frozenset[str]:
+        """Return the names in the folder, all of them of the grammar."""
+
+    def roots(self, limit: int) -> dict[str, bytes]:
+        """Return the supply roots that the crate brings, by version, oldest first."""
+
+    def open(self, name: str) -> AbstractContextManager[SealedFile]:
+        """Open a regular file."""
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Return a whole small file."""
 
 
 class CrateFile:

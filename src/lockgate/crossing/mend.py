@@ -13,7 +13,7 @@ from lockgate.core.roots import Root
 from lockgate.core.wire import decode
 from lockgate.crossing.buffers import write_all
 from lockgate.crossing.errors import CrateIoError, ManifestError, ParityMissingError
-from lockgate.crossing.folder import CrateFile, CrateFolder, naming
+from lockgate.crossing.folder import CrateFolder, CrateSource, SealedFile, naming
 from lockgate.crossing.format import (
     CRATE_FILE,
     CRATE_TYPE,
@@ -84,11 +84,28 @@ class Mender:
             TrustError: crate.json, roots/ or shards.idx are damaged or forged, or something foreign is there.
 
         """
-        with self._opened(crate) as (folder, names, manifest, digest):
-            found = [
-                one for group in self._groups(folder, manifest) for one in self._scan(folder, names, group)
-            ]
+        with CrateFolder(crate) as folder:
+            return self.look(folder)
+
+    def look(self, folder: CrateSource) -> Condition:
+        """Do as `check` does with a crate that is open already, in a folder or an image."""
+        names, manifest, digest = self.read(folder)
+        found = [one for group in self.groups(folder, manifest) for one in self._scan(folder, names, group)]
         return Condition(manifest, digest, self._trust is not None, tuple(damages(found)))
+
+    def read(self, folder: CrateSource) -> tuple[frozenset[str], Manifest, str]:
+        """Return what is in a crate's folder, its manifest and the digest of its crate.json.
+
+        Raises:
+            TrustError: crate.json or roots/ are damaged or forged, or something foreign is there.
+
+        """
+        names = folder.names()
+        envelope = folder.read(CRATE_FILE, MANIFEST_LIMIT)
+        manifest = self._manifest(envelope)
+        demand_consistent(manifest, folder.name)
+        demand_files(manifest, folder.roots(ROOT_LIMIT), names)
+        return names, manifest, sha256(envelope)
 
     def repair(self, crate: Path, into: Path | None = None) -> Condition:
         """Repair a crate in its place, or write a whole copy of it into another folder.
@@ -109,24 +126,15 @@ class Mender:
             CrateIoError: A file cannot be written.
 
         """
-        with self._opened(crate) as (folder, names, manifest, digest):
+        with CrateFolder(crate) as folder:
+            names, manifest, digest = self.read(folder)
             target = None if into is None else self._target(folder, into, manifest)
             found: list[Found] = []
-            for group in self._groups(folder, manifest):
+            for group in self.groups(folder, manifest):
                 found += self._mend(folder, names, group, (target or crate).parent, target)
             if target is not None:
                 self._finish(folder, target)
         return Condition(manifest, digest, self._trust is not None, tuple(damages(found)))
-
-    @contextmanager
-    def _opened(self, crate: Path) -> Iterator[tuple[CrateFolder, frozenset[str], Manifest, str]]:
-        with CrateFolder(crate) as folder:
-            names = folder.names()
-            envelope = folder.read(CRATE_FILE, MANIFEST_LIMIT)
-            manifest = self._manifest(envelope)
-            demand_consistent(manifest, folder.name)
-            demand_files(manifest, folder.roots(ROOT_LIMIT), names)
-            yield folder, names, manifest, sha256(envelope)
 
     def _manifest(self, envelope: bytes) -> Manifest:
         if self._trust is not None:
@@ -138,10 +146,11 @@ class Mender:
             return decode(Manifest, opened.payload, limit=MANIFEST_LIMIT, name=CRATE_FILE)
 
     @staticmethod
-    def _groups(folder: CrateFolder, manifest: Manifest) -> list[Group]:
+    def groups(folder: CrateSource, manifest: Manifest) -> list[Group]:
+        """Return the groups of a crate, from its shards.idx."""
         return groups_of(manifest, read_shards(folder, manifest))
 
-    def _scan(self, folder: CrateFolder, names: frozenset[str], group: Group) -> list[Found]:
+    def _scan(self, folder: CrateSource, names: frozenset[str], group: Group) -> list[Found]:
         self._progress.start("scan", sum(file.size for file in group.files if file.name in names))
         found = Scanner(folder, names, self._progress).scan(group.files)
         self._progress.finish()
@@ -217,7 +226,7 @@ class Mender:
 
 
 @contextmanager
-def _source(folder: CrateFolder, found: Found) -> Iterator[CrateFile | None]:
+def _source(folder: CrateSource, found: Found) -> Iterator[SealedFile | None]:
     if not found.readable:
         yield None
         return

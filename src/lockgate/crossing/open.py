@@ -16,7 +16,7 @@ from lockgate.core.sequence import CrossingState
 from lockgate.core.wire import whole_second
 from lockgate.crossing.contents import Sealing, lock_targets
 from lockgate.crossing.errors import CrossingStateError, NoSpaceError, ShardIndexDamagedError
-from lockgate.crossing.folder import CrateFolder
+from lockgate.crossing.folder import CrateFolder, CrateSource
 from lockgate.crossing.format import CRATE_FILE, MANIFEST_LIMIT, ROOTS_FOLDER, SHARDS_FILE, Manifest
 from lockgate.crossing.parity import groups_of
 from lockgate.crossing.payload import LOCK, PayloadReader
@@ -300,7 +300,7 @@ class Opener:
         return Received(authentic.manifest, authentic.crate_sha256, lock, held.meta[LOCK], targets)
 
 
-def read_shards(folder: CrateFolder, manifest: Manifest) -> list[ShardedFile]:
+def read_shards(folder: CrateSource, manifest: Manifest) -> list[ShardedFile]:
     """Return the files that shards.idx describes, after its digest was checked.
 
     Raises:

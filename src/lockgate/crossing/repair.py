@@ -15,7 +15,7 @@ from lockgate.core.ports import Progress, Silent
 from lockgate.crossing.erasure import code, rows_of
 from lockgate.crossing.errors import CrateIoError, RebuiltWrongError, TooDamagedError
 from lockgate.crossing.field import Bytes
-from lockgate.crossing.folder import CrateFile, CrateFolder, reading
+from lockgate.crossing.folder import CrateSource, SealedFile, reading
 from lockgate.crossing.format import RECORD_SIZE, TAG_SIZE
 from lockgate.crossing.parity import Group, slices
 from lockgate.crossing.scattered import Columns, Trials
@@ -81,7 +81,7 @@ class Found:
 class Scanner:
     """Reads the files of a group from a crate's folder and judges every shard by its digest."""
 
-    def __init__(self, folder: CrateFolder, names: frozenset[str], progress: Progress | None = None) -> None:
+    def __init__(self, folder: CrateSource, names: frozenset[str], progress: Progress | None = None) -> None:
         """Use a folder of which `names` are there."""
         self._folder = folder
         self._names = names
@@ -110,7 +110,7 @@ class Scanner:
             bad = frozenset(shard for shard in shards if not self._good(source, file, shard, view))
             return Found(file, source.size, bad)
 
-    def _good(self, source: CrateFile, file: ShardedFile, shard: int, view: memoryview) -> bool:
+    def _good(self, source: SealedFile, file: ShardedFile, shard: int, view: memoryview) -> bool:
         offset, length = file.span(shard)
         self._progress.advance(length)
         try:
@@ -136,7 +136,7 @@ class Rebuilder:
     """Rebuilds the bad shards of one group, stripe by stripe, in bounded memory."""
 
     def __init__(
-        self, folder: CrateFolder, group: Group, found: Sequence[Found], progress: Progress | None = None
+        self, folder: CrateSource, group: Group, found: Sequence[Found], progress: Progress | None = None
     ) -> None:
         """Use what a scan found of the group's files."""
         self._folder = folder
@@ -159,7 +159,7 @@ class Rebuilder:
         """
         rebuilt = Rebuilt()
         with ExitStack() as stack:
-            sources: dict[int, CrateFile] = {}
+            sources: dict[int, SealedFile] = {}
             for place, found in enumerate(self._found):
                 if found.readable:
                     sources[place] = stack.enter_context(self._folder.open(found.file.name))
@@ -179,7 +179,7 @@ class Rebuilder:
         return rebuilt
 
     def _stripe(
-        self, stripe: int, bad: set[int], wanted: list[int], sources: Mapping[int, CrateFile], write: Write
+        self, stripe: int, bad: set[int], wanted: list[int], sources: Mapping[int, SealedFile], write: Write
     ) -> None:
         volumes = len(self._group.volumes)
         lost = sorted(n for n in bad if n < volumes)
@@ -211,7 +211,7 @@ class Rebuilder:
                 raise RebuiltWrongError(what, file=file.name, offset=start, length=size)
 
     def _columns(
-        self, stripe: int, bad: set[int], wanted: list[int], sources: Mapping[int, CrateFile], write: Write
+        self, stripe: int, bad: set[int], wanted: list[int], sources: Mapping[int, SealedFile], write: Write
     ) -> set[int]:
         """Repair a stripe with more bad shards than parity; return the places that came out right."""
         volumes, parity = len(self._group.volumes), len(self._group.parity)
@@ -242,7 +242,7 @@ class Rebuilder:
         }
 
     @staticmethod
-    def _fill(row: Bytes, source: CrateFile | None, offset: int, length: int) -> None:
+    def _fill(row: Bytes, source: SealedFile | None, offset: int, length: int) -> None:
         view = row.data[: max(0, length)]
         if view and source is not None:
             source.fill(view, offset)
@@ -293,15 +293,15 @@ class Overlay:
             what = f"The rebuilt part of {name} cannot be written: {error.strerror}."
             raise CrateIoError(what, file=str(self._path(name))) from error
 
-    def file(self, found: Found, source: CrateFile | None) -> "RebuiltFile":
+    def file(self, found: Found, source: SealedFile | None) -> "RebuiltFile":
         """Return a file as it was sealed: good shards from the medium, rebuilt ones from here."""
         return RebuiltFile(found, source, self._handles.get(found.file.name, -1))
 
 
 class RebuiltFile:
-    """Reads like a `CrateFile` of the length that was sealed."""
+    """Reads like a `SealedFile` of the length that was sealed."""
 
-    def __init__(self, found: Found, source: CrateFile | None, patch: int) -> None:
+    def __init__(self, found: Found, source: SealedFile | None, patch: int) -> None:
         """Join a file of the medium (None where it is missing) and the descriptor of what was rebuilt."""
         self.name = found.file.name
         self.size = found.file.size

@@ -1,0 +1,137 @@
+"""``lockgate media`` and ``lockgate repair`` on a real lane, as people type them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from corpora.commands import Commands
+from crossing_lane import tree
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a lane with a crate that has parity."""
+    folder = tmp_path_factory.mktemp("lane")
+    (folder / "documents").mkdir()
+    for number in range(6):
+        text = f"# Pump {number}\n\n" + "".join(f"{number * n * n:x} " for n in range(150_000))
+        (folder / "documents" / f"{number}.md").write_text(text)
+    (folder / "manifest.toml").write_text('[[documents]]\ncollection = "notes"\nfolder = "documents"\n')
+    lockgate, low = Commands().json, ("--home", folder / "lane/low")
+    lockgate("lane", "init", folder / "lane", "--name", "plant")
+    lockgate("collect", folder / "manifest.toml", "--offline", *low)
+    planned = lockgate("seal", "--plan", "--parity", "20%", *low)
+    sealed = lockgate("seal", "--parity", "20%", *low)
+    assert planned["parity_volumes"] == sealed["parity_volumes"] > 0
+    return folder / "lane"
+
+
+@pytest.fixture
+def lane(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "lane"))
+
+
+@pytest.fixture
+def crate(lane: Path) -> Path:
+    (found,) = (lane / "low/outbox").glob("crate-*")
+    return found
+
+
+@pytest.fixture
+def commands() -> Commands:
+    return Commands()
+
+
+def test_a_crate_goes_over_a_medium_into_quarantine(commands: Commands, lane: Path, crate: Path) -> None:
+    usb, high = lane / "usb", ("--home", lane / "high")
+    usb.mkdir()
+    plan = commands.json("media", "write", crate, "--to", usb, "--dry-run")
+    assert not list(usb.iterdir())
+    written = commands.json("media", "write", crate, "--to", usb)["media"][0]
+    assert written["verified"] is written["safe_to_unplug"] is True
+    assert written["bytes"] == plan["media"][0]["bytes"]
+    assert "Safe to unplug." in commands.run("media", "write", crate, "--to", usb).out
+    assert "whole; signatures not checked" in commands.run("media", "verify", usb).out
+    verified = commands.json("media", "verify", usb, *high)
+    assert verified["crates"][0]["signatures"] == "checked"
+    (usb / "holiday.jpg").write_bytes(b"x")
+    read = commands.json(
+        "media", "read", usb, "--serial", "USB-7", "--by", "A. Courier", "--marking", "internal", *high
+    )
+    assert read["not_read"] == ["holiday.jpg"]
+    assert (read["crates"][0]["missing"], read["crates"][0]["damages"]) == ([], [])
+    assert "nobody said what became of it" in commands.run("media", "list", *high).out
+    commands.json("media", "record", "--serial", "USB-7", "--done", "retained", "--by", "B. Clerk", *high)
+    (life,) = commands.json("media", "list", *high)
+    assert (life["serial"], life["marking"], life["open"]) == ("USB-7", "internal", False)
+    assert [e["done"] for e in life["events"]] == ["read", "retained"]
+    assert life["events"][0]["crates"] == [read["crates"][0]["crate_sha256"]]
+    assert commands.json("receive", read["crates"][0]["path"], *high)["state"] == "quarantined"
+    assert commands.json("audit", "verify", *high)["size"] > 4
+
+
+def test_a_damaged_crate_is_waited_for_repaired_and_reported(
+    commands: Commands, lane: Path, crate: Path
+) -> None:
+    before = tree(crate)
+    intake = lane / "intake"
+    intake.mkdir()
+    lost = crate / "vol-0002.lgv"
+    lost.unlink()
+    ran = commands.run("media", "read", crate, "--into", intake)
+    assert ran.status == 7
+    assert "waits for vol-0002.lgv" in ran.out
+    assert commands.run("media", "verify", intake).status == 7
+    checked = commands.run("repair", intake / crate.name, "--check", "--json")
+    assert checked.status == 7
+    assert [(d["file"], d["why"]) for d in checked.value["damages"]] == [("vol-0002.lgv", "missing")]
+    received = commands.json("receive", intake / crate.name, "--home", lane / "high")
+    assert [(d["file"], d["why"]) for d in received["repaired"]] == [("vol-0002.lgv", "missing")]
+    assert "is whole" in commands.run("repair", crate, "--into", lane / "repaired").out
+    assert tree(lane / "repaired" / crate.name) == before
+    commands.json("repair", crate, "--home", lane / "high")
+    assert tree(crate) == before
+    leaf = commands.run("audit", "verify", "--home", lane / "high")
+    assert leaf.status == 0
+
+
+def test_images_are_written_for_discs(commands: Commands, lane: Path, crate: Path) -> None:
+    discs, intake = lane / "discs", lane / "intake"
+    discs.mkdir()
+    intake.mkdir()
+    said = commands.json("media", "write", crate, "--image", discs, "--medium", "dvd", "--dry-run")
+    assert said["write_once"] is True
+    written = commands.json("media", "write", crate, "--image", discs, "--medium", "5000000")["media"]
+    assert len(written) > 1
+    ran = commands.run("media", "read", *(one["target"] for one in written), "--into", intake)
+    assert (ran.status, "is all here" in ran.out) == (0, True)
+    assert tree(intake / crate.name) == tree(crate)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("write", "CRATE"),
+        ("write", "CRATE", "--to", "x", "--image", "y"),
+        ("read", "CRATE"),
+        ("read", "CRATE", "--into", "x", "--serial", "S"),
+        ("record", "--serial", "S", "--done", "sold", "--by", "B"),
+    ],
+)
+def test_what_contradicts_itself_is_said(commands: Commands, crate: Path, words: tuple[str, ...]) -> None:
+    ran = commands.run("media", *(crate if word == "CRATE" else word for word in words))
+    assert ran.status == 2
+
+
+def test_a_medium_that_is_unknown_or_too_small_is_refused(
+    commands: Commands, lane: Path, crate: Path
+) -> None:
+    usb = lane / "usb"
+    usb.mkdir()
+    assert (
+        commands.refused("media", "write", crate, "--to", usb, "--medium", "zip100")[1]["code"] == "LG-1730"
+    )
+    error = commands.refused("media", "write", crate, "--to", usb, "--medium", "2500000")[1]
+    assert error["code"] == "LG-5730"
+    assert not list(usb.iterdir())
