@@ -1,16 +1,13 @@
 """The update of Lockgate itself: wheels that are really built, verified, tried, activated, reverted."""
 
 import base64
-import os
 import shutil
-import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from corpora.fatal import killed
 from corpora.releases import ReleaseLane, build_wheel
 from lockgate.app import activation, slots, update
 from lockgate.app.release import read_bundle, read_release
@@ -230,28 +227,6 @@ def test_what_changed_after_the_trial_voids_the_approvals(lane: ReleaseLane) -> 
     module.write_bytes(kept + b"# altered\n")
     assert lane.refused("activate", *lane.approve(asked))["code"] == "LG-2f14"
     assert program(lane, "--version").stdout == "lockgate 0.3.0\n"
-
-
-def killed(work: Callable[[], Any], place: tuple[Any, str], *, before: bool) -> None:
-    """Do something in a child that is killed when it comes to a function, before or after it."""
-    child = os.fork()
-    if child == 0:
-        owner, name = place
-        real = getattr(owner, name)
-
-        def fatal(*words: Any, **more: Any) -> None:
-            if not before:
-                real(*words, **more)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        setattr(owner, name, fatal)
-        try:
-            work()
-        finally:
-            os._exit(3)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), f"the child came past {place[1]}: {status}"
-    assert os.WTERMSIG(status) == signal.SIGKILL
 
 
 INSTALLING = [

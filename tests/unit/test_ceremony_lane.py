@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from corpora.ceremony import Ceremony
+from corpora.fatal import killed
+from lockgate.app import install
 from lockgate.app.keys import signing_key
 from lockgate.app.settings import load_settings
 from lockgate.app.trust import site_root, utc_now
@@ -250,3 +252,45 @@ def test_a_supply_root_that_a_crate_brings_ends_a_sealer(lane: Ceremony) -> None
     assert [(f["sequence"], f["state"]) for f in found] == [(1, "published")]
     listed = lane.commands.json("gate", "list", "--home", lane.high)
     assert [c["state"] for c in listed["crossings"]] == ["published", "published"]
+
+
+@pytest.mark.parametrize(
+    ("name", "before"), [("_durable", True), ("_durable", False), ("_raise_floor", False)]
+)
+def test_a_kill_while_a_root_is_installed_is_completed(lane: Ceremony, name: str, *, before: bool) -> None:
+    out = lane.folder / "table/site-2.json"
+    old = lane.root_file("site", 1)
+    lane.commands.json("root", "rotate", "--after", old, "--renew", "--out", out)
+    whole = lane.sign(out, "eli", "fay", after=old)
+    side = load_settings(lane.high)
+    looked = install.follow(side, [whole])
+    killed(lambda: install.install_root(side, looked, utc_now()), (install, name), before=before)
+    assert site_root(side, None).version == (1 if before else 2)
+    lane.install(whole, "high")
+    assert site_root(side, utc_now()).version == 2
+    lane.root_file("site", 2).unlink()
+    assert lane.commands.refused("gate", "list", "--home", lane.high)[1]["code"] == "LG-2f13"
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_kill_while_a_side_is_made_leaves_no_side(made: Ceremony, tmp_path: Path, step: int) -> None:
+    roots = [made.root_file(kind, 1).read_bytes() for kind in ("supply", "site")]
+    counter = iter(range(1, 9))
+    real = install._durable
+
+    def counted(target: Path, data: bytes) -> None:
+        if next(counter) == step:
+            install.fatal()
+        real(target, data)
+
+    def work() -> None:
+        install._durable = counted
+        install.join_lane(tmp_path / "side", "high", *roots, utc_now())
+
+    install.fatal = lambda: None
+    try:
+        killed(work, (install, "fatal"), before=True)
+    finally:
+        del install.fatal
+    assert not (tmp_path / "side/lockgate.toml").exists()
+    assert install.join_lane(tmp_path / "side", "high", *roots, utc_now()).site_pin == made.site_pin

@@ -47,6 +47,7 @@ COMMANDS = {
     "isolate": ("lockgate.cli.isolate", "Make an isolated namespace and prove what leaves it."),
     "backup": ("lockgate.cli.backup", "Copy records, log, channels and trust, under a signed manifest."),
     "restore": ("lockgate.cli.restore", "Restore a backup, with two approvals; nothing goes back in time."),
+    "agent": ("lockgate.cli.agent", "Keep a token's PIN in memory for your own commands."),
     "update": ("lockgate.cli.update", "Update Lockgate itself: try, activate, go back."),
     "config": ("lockgate.cli.config", "Show and explain the configuration."),
     "doctor": ("lockgate.cli.doctor", "Check what this machine has and lacks."),

@@ -1,5 +1,6 @@
 """``lockgate root``: what a side trusts, and the ceremonies that make and change it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,8 +27,14 @@ for _command in (
 
 
 @app.command()
-def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
+def show(
+    qr: Annotated[Path | None, typer.Option(help="Folder for QR pictures (PNG) of both pins.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show both roots: version, expiry, who holds which key, and the pins to compare aloud.
+
+    The other side compares the words, or scans the pins for `lane join --supply-pin --site-pin`.
 
     Example: lockgate root show --home lane/high
     """
@@ -44,6 +51,12 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
         {"pin": pin, "words": words(pin), **msgspec.to_builtins(r)}
         for r, pin in zip(roots, pins, strict=True)
     ]
+
+    if qr is not None:
+        from lockgate.app.qr import write_qr
+
+        for root, pin in zip(roots, pins, strict=True):
+            write_qr(pin, qr / f"{root.kind}-pin.png")
 
     def render(out: Console) -> None:
         for root, pin in zip(roots, pins, strict=True):

@@ -5,6 +5,8 @@ uses and nothing stays unlocked. What a token signs is verified against its own 
 it is handed on: a token whose objects do not belong together fails here and not on another machine.
 """
 
+import socket
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 PIN_LIMIT = 256
 """Longest PIN that is read, in bytes."""
 
+AGENT_SECONDS = 10.0
+"""Longest wait for an agent that keeps a PIN."""
+
 # OBJECT IDENTIFIERs and the curve name as tokens give them in CKA_EC_PARAMS (PKCS #11 v3.1, 6.3).
 _P256 = bytes.fromhex("06082a8648ce3d030107")
 _ED25519 = (bytes.fromhex("06032b6570"), b"\x13\x0cedwards25519")
@@ -44,8 +49,22 @@ _ONE_AT_A_TIME = threading.Lock()
 PublicHalf = ec.EllipticCurvePublicKey | Ed25519PublicKey
 
 
+def _read(file: Path) -> bytes:
+    """Return what a file holds, or what an agent says that listens at it."""
+    if not stat.S_ISSOCK(file.stat().st_mode):
+        with file.open("rb") as stream:
+            return stream.read(PIN_LIMIT + 1)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as agent:
+        agent.settimeout(AGENT_SECONDS)
+        agent.connect(str(file))
+        data = b""
+        while len(data) <= PIN_LIMIT and (part := agent.recv(PIN_LIMIT + 1 - len(data))):
+            data += part
+        return data
+
+
 def read_pin(file: Path) -> str:
-    """Return the PIN in a file that only its owner may read.
+    """Return the PIN in a file that only its owner may read, or of an agent that listens there.
 
     Raises:
         TokenError: Missing, empty, too long, or readable by others.
@@ -53,8 +72,7 @@ def read_pin(file: Path) -> str:
     """
     try:
         others = file.stat().st_mode & _OTHERS_MAY_READ
-        with file.open("rb") as stream:
-            data = stream.read(PIN_LIMIT + 1)
+        data = _read(file)
         pin = data.decode().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         what = f"The PIN file {file} cannot be read: {type(error).__name__}."
