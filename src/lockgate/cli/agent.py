@@ -7,7 +7,7 @@ import typer
 
 from lockgate.cli.shared import JsonOption, emit
 
-app = typer.Typer(help="Keep a token's PIN in memory for your own commands, for a while.")
+app = typer.Typer(help="Keep a token's PIN in memory for your own commands.")
 
 
 @app.command()
