@@ -32,6 +32,7 @@ from lockgate.crossing import (
     attest_collection,
 )
 from lockgate.crossing.format import CRATE_TYPE
+from lockgate.crossing.rebuilding import InsecureInProcessRebuilder
 from lockgate.store import BlobStore, MemoryBlobs, MemoryRecords
 from lockgate.trust import dsse
 from lockgate.trust.keys import RecipientKey, Signer, new_recipient_key, new_signer
@@ -42,6 +43,11 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 YEAR = timedelta(days=365)
 SBOM_BYTES = b'{"bomFormat":"CycloneDX"}'
 MIB = 1 << 20
+
+
+def chance_bytes(seed: int, size: int) -> bytes:
+    """Bytes without any structure."""
+    return filler(f"chance {seed}", size)
 
 
 def filler(seed: str, size: int) -> bytes:
@@ -167,6 +173,7 @@ class Lane:
             quarantine=self.quarantine,
             staging=staging,
             clock=self.clock,
+            rebuilder=InsecureInProcessRebuilder(),
         )
         return Opener(replace(parts, **changes))
 

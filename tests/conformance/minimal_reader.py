@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from minimal_patch import apply_patch
 
 MIB = 1 << 20
 FORMAT = "lockgate-crate/1"
@@ -73,7 +74,10 @@ def opened_manifest(envelope: bytes, root: dict[str, Any]) -> dict[str, Any]:
         public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key["keyval"]["public"]))
         public.verify(unbase64(signature["sig"]), message)
     manifest: dict[str, Any] = parsed(payload, "manifest")
-    demand(manifest["format"] == FORMAT and manifest["kind"] == "full", "another format")
+    demand(manifest["format"] == FORMAT and manifest["kind"] in {"full", "delta"}, "another format")
+    bases = manifest.get("bases", {})
+    demand((manifest["kind"] == "delta") == bool(bases), "bases of another kind")
+    demand(manifest["base_sha256"] == (digest(canonical(bases)) if bases else "0" * 64), "another base")
     demand(manifest["sealer"]["keyid"] in ids, "another sealer")
     return manifest
 
@@ -260,7 +264,17 @@ def volume_plaintext(
     return joined
 
 
-def payload_files(payload: bytes) -> dict[str, bytes]:
+def content(entry: dict[str, Any], body: bytes, held: dict[str, bytes]) -> bytes:
+    """Return the file of an entry."""
+    if entry["kind"] == "same":
+        return held[entry["sha256"]]
+    if entry["kind"] == "patch":
+        demand(digest(body) == entry["carried_sha256"], f"the patch of {entry['path']} was altered")
+        return apply_patch(body, held, entry["bases"])
+    return body
+
+
+def payload_files(payload: bytes, held: dict[str, bytes]) -> dict[str, bytes]:
     """Cut the payload into its files."""
     demand(payload[:8] == b"LGPAY1\r\n", "another payload")
     (length,) = struct.unpack_from(">Q", payload, 8)
@@ -268,20 +282,24 @@ def payload_files(payload: bytes) -> dict[str, bytes]:
     demand(index["format"] == "lockgate-payload/1", "another index")
     at, files = 16 + length, {}
     for entry in index["entries"]:
-        files[entry["path"]] = payload[at : at + entry["size"]]
-        at += entry["size"]
+        length = 0 if entry["kind"] == "same" else entry.get("carried", entry["size"])
+        files[entry["path"]] = content(entry, payload[at : at + length], held)
+        at += length
         demand(digest(files[entry["path"]]) == entry["sha256"], f"{entry['path']} was altered")
     demand(at == len(payload), "the payload goes on")
     return files
 
 
-def read_crate(folder: Path, root: bytes, key: ec.EllipticCurvePrivateKey) -> dict[str, bytes]:
+def read_crate(
+    folder: Path, root: bytes, key: ec.EllipticCurvePrivateKey, held: dict[str, bytes] | None = None
+) -> dict[str, bytes]:
     """Return every file of a crate by its path.
 
     Args:
         folder: The crate.
         root: The supply root that the caller trusts.
         key: The private key of a recipient.
+        held: Files of the crossings that a delta builds on, by digest.
 
     """
     manifest = opened_manifest((folder / "crate.json").read_bytes(), json.loads(root)["signed"])
@@ -295,7 +313,7 @@ def read_crate(folder: Path, root: bytes, key: ec.EllipticCurvePrivateKey) -> di
         volume_plaintext(data, number, shards[number - 1], manifest, key)
         for number, data in enumerate(rebuilt_volumes(folder, manifest, shards), 1)
     ]
-    files = payload_files(b"".join(plain))
+    files = payload_files(b"".join(plain), held or {})
     tops = {"tuf/timestamp.json", "tuf/snapshot.json"}
     roles = [
         json.loads(data)["signed"]

@@ -195,8 +195,8 @@ def test_a_root_that_the_old_holders_did_not_sign(lane: Lane, opener: Opener, tm
 def test_a_new_root_is_not_kept_when_its_crate_is_refused(lane: Lane, opener: Opener, tmp_path: Path) -> None:
     lane.low_roots.append(rotated(lane))
     crate = lane.seal(tmp_path / "outbox", FILES)
-    resign(lane, crate, base_sha256="5" * 64)
-    refused(opener, crate, e.BaseMissingError)
+    resign(lane, crate, created=NOW + timedelta(days=20))
+    refused(opener, crate, e.FutureCrateError)
     assert len(lane.high_roots.versions()) == 1
     assert nothing_recorded(lane)
 

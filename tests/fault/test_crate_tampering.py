@@ -18,7 +18,7 @@ from lockgate.core.roots import KeyExpiredError, KeyPurposeError, Purpose, Thres
 from lockgate.core.sequence import (
     CrossingState,
 )
-from lockgate.core.wire import encode
+from lockgate.core.wire import digest_of, encode
 from lockgate.crossing import (
     Opener,
     Received,
@@ -325,9 +325,35 @@ def test_an_index_that_contradicts_the_manifest(opener: Opener, lane: Lane, crat
     assert refused(opener, crate, e.ManifestError).where["file"] == "shards.idx"
 
 
-def test_a_base_that_nobody_holds(opener: Opener, lane: Lane, crate: SealedCrate) -> None:
-    resign(lane, crate, base_sha256="5" * 64)
-    refused(opener, crate, e.BaseMissingError)
+def test_a_base_that_nobody_holds(lane: Lane, opener: Opener, crate: SealedCrate, tmp_path: Path) -> None:
+    opener.receive(crate.path)
+    second = lane.seal(tmp_path / "o", FILES)
+    bases = {"1": "5" * 64}
+    resign(lane, second, kind="delta", bases=bases, base_sha256=digest_of(bases))
+    error = refused(opener, second, e.BaseMissingError)
+    assert error.where["crossing"] == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "delta"},
+        {"kind": "delta", "bases": {}},
+        {"base_sha256": "5" * 64},
+        {"kind": "full", "bases": {"1": "5" * 64}},
+        {"kind": "delta", "bases": {"01": "5" * 64}},
+        {"kind": "delta", "bases": {"2": "5" * 64}},
+        {"kind": "delta", "bases": {"1": "5" * 64}, "base_sha256": "6" * 64},
+    ],
+)
+def test_bases_that_contradict_the_crate(
+    lane: Lane, opener: Opener, crate: SealedCrate, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    opener.receive(crate.path)
+    second = lane.seal(tmp_path / "o", FILES)
+    digest = {"base_sha256": digest_of(changes["bases"])} if "bases" in changes else {}
+    resign(lane, second, **(digest | changes))
+    refused(opener, second, e.ManifestError)
 
 
 # --- what was collected ------------------------------------------------------------------------

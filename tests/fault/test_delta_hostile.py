@@ -22,7 +22,7 @@ from lockgate.crossing.delta.recipe import (
     SegmentKind,
     Source,
     Stream,
-    serialised,
+    head,
 )
 from lockgate.crossing.delta.varints import pack
 
@@ -31,7 +31,7 @@ BOMB = zlib.compress(b"\0" * (64 << 20), 9)[2:-4]
 
 
 def patch(recipe: Recipe, *data: bytes) -> MemoryFile:
-    return MemoryFile(b"".join(serialised(recipe, data)))
+    return MemoryFile(head(recipe) + b"".join(data))
 
 
 def run(file: MemoryFile, base: bytes = BASE) -> int:

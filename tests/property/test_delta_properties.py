@@ -23,8 +23,8 @@ from lockgate.crossing.delta.recipe import (
     SegmentKind,
     Source,
     Stream,
+    head,
     read_recipe,
-    serialised,
 )
 from lockgate.crossing.delta.seek import aligned
 from lockgate.crossing.delta.tokens import decode_tokens, encode_tokens
@@ -154,7 +154,7 @@ def small_patch() -> bytes:
         ),
         (Piece(PieceKind.COPY, 0, 300 - len(body), 7), Piece(PieceKind.RAW, 0, len(body))),
     )
-    return b"".join(serialised(recipe, [body]))
+    return head(recipe) + body
 
 
 @given(st.integers(0, 2000), st.integers(0, 255), st.integers(0, 30))

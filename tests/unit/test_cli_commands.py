@@ -307,6 +307,34 @@ def test_a_second_publication_and_a_rollback_by_commands(commands: Commands, lan
     assert commands.refused("receive", crate, *high)[0] == 3
 
 
+def test_a_second_crossing_is_a_delta_unless_said_otherwise(commands: Commands, lane: Path) -> None:
+    high, low = ("--home", lane / "high"), ("--home", lane / "low")
+    page = lane.parent / "documents/01-pump.md"
+    page.write_text("# Pump\n\nThe pump has three valves.\n" + "It is primed by hand.\n" * 300)
+    (lane.parent / "documents/02-same.md").write_text("# Same\n")
+    commands.json("collect", lane.parent / "manifest.toml", "--offline", *low)
+    commands.json("receive", commands.json("seal", *low)["path"], *high)
+    page.write_text(page.read_text().replace("three", "four"))
+    commands.json("collect", lane.parent / "manifest.toml", "--offline", *low)
+    kinds = {}
+    for choice in ((), ("--since", "1"), ("--full",)):
+        plan = commands.json("seal", "--plan", *choice, *low)
+        kinds[choice] = (
+            plan["kind"],
+            sorted(plan["bases"]),
+            [a["kind"] for a in plan["artifacts"] if a["path"].startswith("documents")],
+        )
+    assert kinds == {
+        (): ("delta", ["2"], ["patch", "same"]),
+        ("--since", "1"): ("delta", ["1"], ["patch", "whole"]),
+        ("--full",): ("full", [], ["whole", "whole"]),
+    }
+    assert commands.run("seal", "--full", "--since", "1", *low).status == 2
+    crate = commands.json("seal", *low)["path"]
+    assert commands.json("receive", crate, *high)["sequence"] == 3
+    assert commands.json("gate", "inspect", 3, *high)["outcomes"] == {"clean": 2}
+
+
 def test_an_error_of_python_is_one_sentence_and_a_traceback_only_with_debug(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:

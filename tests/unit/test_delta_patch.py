@@ -1,14 +1,15 @@
 """Patches give the very same bytes back, are short, and say what they could not do."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from delta_files import PAIRS, chance, code, foreign_deflate, tar, tgz
-from lockgate.crossing.delta.bounds import MemoryFile
-from lockgate.crossing.delta.choose import Choice, Chooser, PatchFile
+from lockgate.crossing.delta.bounds import MemoryFile, Readable, Spool
+from lockgate.crossing.delta.choose import Choice, Chooser
 from lockgate.crossing.delta.chunks import ChunkIndex
 from lockgate.crossing.delta.layout import Span, layout
 from lockgate.crossing.delta.matching import first_bytes, match
@@ -29,15 +30,20 @@ def old_file(data: bytes, name: str = "pkg-1.0") -> OldFile:
     return OldFile(name, hashlib.sha256(data).hexdigest(), MemoryFile(data))
 
 
-def rebuilt(parts: tuple[bytes, ...], *bases: bytes) -> bytes:
-    return b"".join(rebuild(PatchFile(parts), [MemoryFile(base) for base in bases]))
+def spool() -> Spool:
+    return Spool(os.memfd_create("spool"))
+
+
+def rebuilt(patch: Readable | None, *bases: bytes) -> bytes:
+    assert patch is not None
+    return b"".join(rebuild(patch, [MemoryFile(base) for base in bases]))
 
 
 def choose(pool: ThreadPoolExecutor, name: str, new: bytes, old: bytes | None, *held: bytes) -> Choice:
     index = ChunkIndex()
     for number, data in enumerate(held):
         index.add(old_file(data, f"held-{number}"))
-    chooser = Chooser(pool, lambda: index)
+    chooser = Chooser(pool, spool(), lambda: index)
     before = None if old is None else old_file(old)
     return chooser.choose(name, hashlib.sha256(new).hexdigest(), MemoryFile(new), before)
 
@@ -45,8 +51,8 @@ def choose(pool: ThreadPoolExecutor, name: str, new: bytes, old: bytes | None, *
 @pytest.mark.parametrize("case", PAIRS)
 def test_a_patch_of_members_gives_the_file_back_and_is_short(pool: ThreadPoolExecutor, case: str) -> None:
     name, old, new = PAIRS[case]
-    patch = Planner(pool).members(name, MemoryFile(new), old_file(old))
-    assert rebuilt(patch.parts, old) == new
+    patch = Planner(pool, spool()).members(name, MemoryFile(new), old_file(old))
+    assert rebuilt(patch.file, old) == new
     assert patch.kept == ()
     most = 3 if case in {"safetensors", "gguf"} else 12
     assert patch.size * most < len(new), f"{patch.size} of {len(new)} bytes"
@@ -78,8 +84,8 @@ def test_a_cut_file_is_still_patched_as_bytes(pool: ThreadPoolExecutor, cut: flo
     for case in ("wheel", "tgz", "deb in xz", "gguf", "safetensors"):
         name, old, new = PAIRS[case]
         part = new[: int(len(new) * cut)]
-        patch = Planner(pool).members(name, MemoryFile(part), old_file(old))
-        assert rebuilt(patch.parts, old) == part
+        patch = Planner(pool, spool()).members(name, MemoryFile(part), old_file(old))
+        assert rebuilt(patch.file, old) == part
 
 
 def test_renamed_members_are_matched() -> None:
@@ -106,8 +112,8 @@ def test_likeness_is_found_without_any_name() -> None:
 
 def test_tensors_are_written_as_planes_of_differences(pool: ThreadPoolExecutor) -> None:
     name, old, new = PAIRS["safetensors"]
-    patch = Planner(pool).members(name, MemoryFile(new), old_file(old))
-    recipe, _ = read_recipe(PatchFile(patch.parts))
+    patch = Planner(pool, spool()).members(name, MemoryFile(new), old_file(old))
+    recipe, _ = read_recipe(patch.file)
     assert {segment.kind for segment in recipe.streams[1].segments} == {SegmentKind.PLANES}
     assert patch.kind == "tensors"
 
@@ -125,8 +131,8 @@ def test_a_member_that_cannot_be_made_again_is_kept_alone_and_named(
     monkeypatch.setattr("lockgate.crossing.delta.recompress.TOKENS_LIMIT", 0)
     name, old, new = PAIRS["tgz of a foreign compressor"]
     choice = choose(pool, name, new, old)
-    patch = Planner(pool).members(name, MemoryFile(new), old_file(old))
-    assert rebuilt(patch.parts, old) == new
+    patch = Planner(pool, spool()).members(name, MemoryFile(new), old_file(old))
+    assert rebuilt(patch.file, old) == new
     assert patch.kept == ("pkg-1.1#1",)
     assert choice.size > len(new) // 2
 
@@ -134,14 +140,14 @@ def test_a_member_that_cannot_be_made_again_is_kept_alone_and_named(
 def test_what_is_not_like_anything_crosses_whole(pool: ThreadPoolExecutor) -> None:
     new = chance(1).randbytes(50_000)
     choice = choose(pool, "a.bin", new, chance(2).randbytes(50_000))
-    assert (choice.kind, choice.size, choice.parts) == ("whole", 50_000, ())
+    assert (choice.kind, choice.size, choice.patch) == ("whole", 50_000, None)
 
 
 def test_text_without_a_base_is_packed(pool: ThreadPoolExecutor) -> None:
     new = b"a line of text that repeats\n" * 3000
     choice = choose(pool, "a.md", new, None)
     assert choice.kind == "packed"
-    assert rebuilt(choice.parts) == new
+    assert rebuilt(choice.patch) == new
     assert choice.size < 200
 
 
@@ -152,7 +158,7 @@ def test_chunks_are_taken_from_any_file_that_is_held(pool: ThreadPoolExecutor) -
     choice = choose(pool, "bundle.bin", new, None, first, second)
     assert choice.kind == "chunks"
     bases = {hashlib.sha256(data).hexdigest(): data for data in (first, second)}
-    assert rebuilt(choice.parts, *(bases[sha] for sha in choice.bases)) == new
+    assert rebuilt(choice.patch, *(bases[sha] for sha in choice.bases)) == new
     assert choice.size < 200_000
 
 
@@ -174,15 +180,15 @@ def test_long_streams_are_patched_in_segments(
     monkeypatch.setattr("lockgate.crossing.delta.segments._SLACK", 30_000)
     for case in ("wheel", "tgz", "deb in xz", "safetensors"):
         name, old, new = PAIRS[case]
-        patch = Planner(pool).members(name, MemoryFile(new), old_file(old))
-        recipe, _ = read_recipe(PatchFile(patch.parts))
+        patch = Planner(pool, spool()).members(name, MemoryFile(new), old_file(old))
+        recipe, _ = read_recipe(patch.file)
         assert len(recipe.streams[1].segments) >= 2
         assert max(s.high - s.low for s in recipe.streams[1].segments) <= 150_000
-        assert rebuilt(patch.parts, old) == new
+        assert rebuilt(patch.file, old) == new
         assert patch.size * 3 < len(new)
 
 
 def test_an_empty_file_and_an_empty_base(pool: ThreadPoolExecutor) -> None:
     assert choose(pool, "a", b"", None).kind == "whole"
-    patch = Planner(pool).members("a", MemoryFile(tgz("1", 0)), old_file(b""))
-    assert rebuilt(patch.parts, b"") == tgz("1", 0)
+    patch = Planner(pool, spool()).members("a", MemoryFile(tgz("1", 0)), old_file(b""))
+    assert rebuilt(patch.file, b"") == tgz("1", 0)

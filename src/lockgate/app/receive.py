@@ -6,8 +6,9 @@ from lockgate.admit import Crossing
 from lockgate.app.custody import keep_manifest
 from lockgate.app.gate import open_gate
 from lockgate.app.holds import demand_admission
+from lockgate.app.rebuild import rebuilder
 from lockgate.app.settings import Side
-from lockgate.app.stores import records_of
+from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, recipient_key, site_root, utc_now
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress
@@ -43,6 +44,8 @@ def receive_crate(side: Side, crate: Path, progress: Progress) -> tuple[Received
             quarantine=FileBlobs(side.home.quarantine),
             staging=staging,
             clock=utc_now,
+            rebuilder=rebuilder(),
+            bases=(blobs_of(side),),
         )
     )
     try:

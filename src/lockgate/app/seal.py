@@ -14,7 +14,8 @@ from lockgate.core.roots import Purpose
 from lockgate.crossing.contents import SealRequest
 from lockgate.crossing.ledger import RecordSealLedger
 from lockgate.crossing.parity import parse_share
-from lockgate.crossing.seal import Plan, SealedCrate, Sealer, SealerParts
+from lockgate.crossing.seal import SealedCrate, Sealer, SealerParts
+from lockgate.crossing.sealplan import Plan
 from lockgate.trust.tuf import TufSigners
 
 
@@ -22,10 +23,13 @@ from lockgate.trust.tuf import TufSigners
 class SealChoices:
     """What one sealing does otherwise than the settings say; None leaves a setting as it is.
 
-    `parity` is a share as text (``10%``).
+    `parity` is a share as text (``10%``). A crate builds on everything that was sent before and is not
+    known to be lost or rejected; with `since` on crossings up to that number only, with `full` on none.
     """
 
     parity: str | None = None
+    full: bool = False
+    since: int | None = None
 
 
 AS_SET = SealChoices()
@@ -52,14 +56,20 @@ def _sealer(side: Side, choices: SealChoices = AS_SET) -> Sealer:
     )
 
 
-def _request(side: Side) -> SealRequest:
+def _request(side: Side, choices: SealChoices) -> SealRequest:
     collected = current_lock(side)
-    return SealRequest(lock=collected.lock, lock_attestation=collected.attestation, sbom=collected.sbom)
+    return SealRequest(
+        lock=collected.lock,
+        lock_attestation=collected.attestation,
+        sbom=collected.sbom,
+        delta=not choices.full,
+        since=choices.since,
+    )
 
 
-def plan_crate(side: Side, choices: SealChoices = AS_SET) -> Plan:
+def plan_crate(side: Side, choices: SealChoices = AS_SET, progress: Progress | None = None) -> Plan:
     """Return what sealing would write; nothing is written."""
-    return _sealer(side, choices).plan(_request(side))
+    return _sealer(side, choices).plan(_request(side, choices), progress)
 
 
 def seal_crate(side: Side, progress: Progress, choices: SealChoices = AS_SET) -> SealedCrate:
@@ -68,7 +78,7 @@ def seal_crate(side: Side, progress: Progress, choices: SealChoices = AS_SET) ->
     intent = log.intent("seal")
     try:
         side.home.outbox.mkdir(parents=True, exist_ok=True)
-        crate = _sealer(side, choices).seal(_request(side), progress)
+        crate = _sealer(side, choices).seal(_request(side, choices), progress)
     except LockgateError as error:
         log.outcome(intent, "refused", code=error.code, error=error.what)
         raise

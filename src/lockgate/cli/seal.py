@@ -1,12 +1,15 @@
 """``lockgate seal``: what was collected becomes a crate."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
+
+if TYPE_CHECKING:
+    from lockgate.crossing import Plan
 
 app = typer.Typer(help="Seal what was collected into a crate (low side).")
 
@@ -18,9 +21,21 @@ def seal(
     parity: Annotated[
         str | None, typer.Option("--parity", help="Share of parity volumes, as 10%; 0% for none.")
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Build on nothing that was sent before: every file crosses whole.")
+    ] = False,
+    since: Annotated[
+        int | None,
+        typer.Option(
+            "--since", min=1, help="Build only on crossings up to this number, the last that arrived."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Seal the current lock for the site's recipients, into the outbox.
+
+    Files that were sent before do not cross again, and new versions cross as patches against what was
+    sent, acknowledged or not. When a crossing got lost, --since names the last one that arrived.
 
     Every file is hashed again while it is sealed. An interrupted sealing leaves nothing behind.
     With parity, volumes that get lost or damaged on the way are rebuilt on arrival.
@@ -29,14 +44,19 @@ def seal(
       lockgate seal --plan --home lane/low
       lockgate seal --home lane/low
       lockgate seal --parity 10% --home lane/low
+      lockgate seal --since 41 --home lane/low
+      lockgate seal --full --home lane/low
     """
     from lockgate.app.seal import SealChoices, plan_crate, seal_crate
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("low")
-    choices = SealChoices(parity=parity)
+    if full and since is not None:
+        raise typer.BadParameter("--full builds on nothing, --since on crossings: name one of them")
+    choices = SealChoices(parity=parity, full=full, since=since)
     if plan:
-        planned = plan_crate(side, choices)
+        with Bars(quiet=as_json) as bars:
+            planned = plan_crate(side, choices, bars)
         volumes = [{"name": v.name, "size": v.size} for v in planned.volumes]
         value = {
             "sequence": planned.sequence,
@@ -45,9 +65,23 @@ def seal(
             "volumes": volumes,
             "parity_volumes": sum(one.group.parity for one in planned.parity),
             "parity_bytes": planned.parity_bytes,
+            "kind": "delta" if planned.bases else "full",
+            "bases": dict(planned.bases),
+            "artifacts": [
+                {
+                    "path": e.path,
+                    "kind": e.kind,
+                    "size": e.size,
+                    "bytes": e.carried,
+                    "why": e.why,
+                    "kept": list(e.kept),
+                }
+                for e in planned.entries
+            ],
         }
 
         def show(out: Console) -> None:
+            show_entries(out, planned)
             table = Table("Volume", "Size")
             for volume in planned.volumes:
                 table.add_row(volume.name, human(volume.size))
@@ -86,3 +120,14 @@ def seal(
         out.print(f"  crate.json {crate.crate_sha256}")
 
     emit(as_json, value, render)
+
+
+def show_entries(out: Console, planned: "Plan") -> None:
+    """Print how each file crosses, and what is built on."""
+    table = Table("File", "Crosses as", "Size", "Carried", "Why")
+    for entry in planned.entries:
+        table.add_row(entry.path, entry.kind, human(entry.size), human(entry.carried), entry.why)
+    out.print(table)
+    size, carried = sum(e.size for e in planned.entries), sum(e.carried for e in planned.entries)
+    based = f", building on crossings {', '.join(planned.bases)}" if planned.bases else ""
+    out.print(f"{human(carried)} for files of {human(size)}{based}")

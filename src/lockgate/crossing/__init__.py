@@ -19,7 +19,8 @@ from lockgate.crossing.receipts import (
     receipt_text,
     sign_receipt,
 )
-from lockgate.crossing.seal import Plan, SealedCrate, Sealer, SealerParts
+from lockgate.crossing.seal import SealedCrate, Sealer, SealerParts
+from lockgate.crossing.sealplan import Plan
 
 __all__ = [
     "INSPECTION",

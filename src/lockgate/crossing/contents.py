@@ -47,6 +47,8 @@ class SealRequest:
         sbom: The bill of materials (CycloneDX JSON).
         inspection: The low side's inspection attestation, carried as evidence.
         recipients: Ids of the site root's recipients; all that have not expired when left out.
+        delta: Whether files may build on what earlier crossings carried.
+        since: With `delta`, only crossings up to this number; all of them when left out.
 
     """
 
@@ -55,6 +57,8 @@ class SealRequest:
     sbom: bytes
     inspection: bytes | None = None
     recipients: tuple[str, ...] | None = None
+    delta: bool = False
+    since: int | None = None
 
 
 def attest_collection(lock: Lock, sbom: bytes, collector: Signer) -> bytes:
@@ -133,6 +137,11 @@ def check_sealing(
 def lock_targets(lock: Lock) -> dict[str, Target]:
     """Return the files of a lock as targets."""
     return {f.path: Target(f.size, f.sha256) for artifact in lock.artifacts for f in artifact.files}
+
+
+def sent_files(lock: Lock) -> dict[str, str]:
+    """Return the digests of a lock's files by their paths."""
+    return {path: target.sha256 for path, target in lock_targets(lock).items()}
 
 
 def _in_memory(path: str, kind: str, data: bytes) -> Content:

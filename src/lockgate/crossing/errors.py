@@ -238,10 +238,20 @@ class ReceiveWindowError(PolicyError):
 
 
 class BaseMissingError(PolicyError):
-    """A crate builds on a snapshot that is not held."""
+    """A crate builds on a crossing that this side does not hold."""
 
     code = "LG-3703"
-    advice = "Ask for a full crossing."
+    advice = (
+        "Bring the named crossing first, or ask for what builds only on earlier ones "
+        "(`lockgate seal --since N`) or on nothing (`lockgate seal --full`)."
+    )
+
+
+class BaseFileMissingError(PolicyError):
+    """A file that a patch builds on is in none of the crossings that the crate names."""
+
+    code = "LG-3760"
+    advice = "The file was removed here, or the sealer named the wrong crossing: ask for a full crossing."
 
 
 class ClockHeldError(PolicyError):
@@ -335,3 +345,10 @@ class ErasureLibraryError(HostError):
 
     code = "LG-5740"
     advice = "Install the Python package pyeclib, or the system's package libisal2."
+
+
+class SandboxMissingError(HostError):
+    """A delta crate cannot be rebuilt here."""
+
+    code = "LG-5760"
+    advice = "Install bubblewrap (`lockgate doctor` shows what is missing), or ask for a full crossing."

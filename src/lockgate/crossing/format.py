@@ -28,6 +28,7 @@ KEY_SIZE = 32
 BULK_SUITE = "AES-256-GCM"
 VOLUME_MAGIC = b"LGVOL1\r\n"
 FULL = "full"
+DELTA = "delta"
 NOTHING = "0" * 64
 """Stands where there is no digest to name (first crate, no base)."""
 
@@ -48,6 +49,9 @@ PARITY_SCHEME = "rs-gf256-cauchy"
 
 RECIPIENTS_LIMIT = 64
 """Most recipients of one crate."""
+
+CROSSING_BASES_LIMIT = 4096
+"""Most crossings that one crate may build on."""
 
 VOID_LIMIT = 4096
 """Most skipped numbers that one crate may declare void."""
@@ -111,8 +115,10 @@ class Manifest(Document, frozen=True):
     """The signed content of crate.json.
 
     `void` maps skipped numbers (decimal text) to the digests of their crates; `roots` maps the
-    versions in roots/ to the SHA-256 of the files. `base_sha256` is zeros because every crossing is
-    full. `parity` is None in crates without parity volumes.
+    versions in roots/ to the SHA-256 of the files. `parity` is None in crates without parity
+    volumes. A crate of the kind ``delta`` needs the contents of other crossings: `bases` maps their
+    numbers (decimal text) to the digests of their crates, and `base_sha256` is the digest of that map.
+    In a full crate `bases` is absent and `base_sha256` is zeros.
     """
 
     format: str
@@ -131,6 +137,13 @@ class Manifest(Document, frozen=True):
     created: Moment
     expires: Moment
     parity: Parity | None = None
+    bases: dict[str, Digest] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def needs(self) -> dict[int, str]:
+        """Return the crossings whose contents the crate builds on: number to digest of the crate."""
+        bases = {} if isinstance(self.bases, msgspec.UnsetType) else self.bases
+        return {int(number): digest for number, digest in bases.items()}
 
     @property
     def plaintext_size(self) -> int:

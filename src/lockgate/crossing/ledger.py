@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import structs
 
 from lockgate.core.artifact import Digest
+from lockgate.core.digests import checked
 from lockgate.core.receipt import Ending, Receipt
 from lockgate.core.sequence import FINAL, CrossingState, LedgerEntry
 from lockgate.core.wire import Document, decode, encode, whole_second
@@ -35,6 +36,7 @@ TUF = "ledger-tuf"
 TIME = "ledger-time"
 SEALED = "seal-ledger"
 SEALED_TUF = "seal-tuf"
+SEALED_CONTENTS = "seal-contents"
 LEARNT = "seal-receipt"
 _FLOOR = "floor"
 
@@ -184,7 +186,9 @@ class RecordSealLedger(SealLedger):
         with self._records.transaction() as tx:
             return dict(tx.scan(SEALED_TUF))
 
-    def finish(self, sequence: int, crate_sha256: str, tuf: Mapping[str, bytes]) -> None:
+    def finish(
+        self, sequence: int, crate_sha256: str, tuf: Mapping[str, bytes], contents: str | None = None
+    ) -> None:
         """Bind a reserved number to its crate, for ever, and keep its update metadata."""
         reserved = encode(_SealEntry(sequence=sequence, state=_SealState.RESERVED))
         entry = _SealEntry(sequence=sequence, state=_SealState.SEALED, crate_sha256=crate_sha256)
@@ -194,6 +198,13 @@ class RecordSealLedger(SealLedger):
                 raise CrossingStateError(what)
             tx.swap(SEALED, ledger_key(sequence), reserved, encode(entry))
             _replace(tx, SEALED_TUF, tuf)
+            if contents is not None:
+                tx.put(SEALED_CONTENTS, ledger_key(sequence), contents.encode())
+
+    def contents(self) -> dict[int, str]:
+        """Return the digest of the list of what each crossing carried, where one was kept."""
+        with self._records.transaction() as tx:
+            return {int(key): checked(value.decode()) for key, value in tx.scan(SEALED_CONTENTS)}
 
     def sealed(self, sequence: int) -> str | None:
         """Return the digest that a number is bound to, or None."""

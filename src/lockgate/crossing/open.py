@@ -12,16 +12,22 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.policy import Policy
 from lockgate.core.ports import Clock, Progress, Silent
 from lockgate.core.roots import Root
-from lockgate.core.sequence import CrossingState
+from lockgate.core.sequence import CrossingState, LedgerEntry
 from lockgate.core.wire import whole_second
 from lockgate.crossing.contents import Sealing, lock_targets
-from lockgate.crossing.errors import CrossingStateError, NoSpaceError, ShardIndexDamagedError
+from lockgate.crossing.errors import (
+    CrossingStateError,
+    NoSpaceError,
+    SandboxMissingError,
+    ShardIndexDamagedError,
+)
 from lockgate.crossing.folder import CrateFolder, CrateSource
 from lockgate.crossing.format import CRATE_FILE, MANIFEST_LIMIT, ROOTS_FOLDER, SHARDS_FILE, Manifest
 from lockgate.crossing.parity import groups_of
 from lockgate.crossing.payload import LOCK, PayloadReader
-from lockgate.crossing.ports import Cipher, Held, Ledger, Recorded, SupplyRoots
+from lockgate.crossing.ports import Cipher, Held, Ledger, Rebuilder, Recorded, SupplyRoots
 from lockgate.crossing.quarantine import Authority, judge_documents, quarantine
+from lockgate.crossing.rebuilding import DeltaReading, HeldBases, permitted_bases
 from lockgate.crossing.repair import Damage
 from lockgate.crossing.salvage import Salvage
 from lockgate.crossing.seal import SPARE, alone, free_bytes
@@ -32,6 +38,7 @@ from lockgate.crossing.verify import (
     SupplyChain,
     authenticate,
     choose_key,
+    demand_bases,
     demand_files,
     demand_form,
     demand_time,
@@ -40,7 +47,7 @@ from lockgate.crossing.verify import (
     next_entries,
 )
 from lockgate.crossing.volumes import VolumeOpening, aes_gcm
-from lockgate.store.ports import DiscardingBlobs
+from lockgate.store.ports import BlobStore, DiscardingBlobs
 from lockgate.trust.keys import RecipientKey
 from lockgate.trust.roots import ROOT_LIMIT
 from lockgate.trust.tuf import Target
@@ -60,6 +67,8 @@ class OpenerParts:
         ledger: The high side's ledger and trust state.
         keys: This side's recipient keys, newest first.
         quarantine: Where the content goes.
+        rebuilder: Rebuilds files of delta crates; without one those crates are refused.
+        bases: Further stores that hold files of earlier crossings, after quarantine.
         staging: A folder for plaintext volumes on the way.
         clock: The present moment.
         cipher: The bulk cipher; tests put an instrumented one here.
@@ -78,6 +87,8 @@ class OpenerParts:
     clock: Clock
     cipher: Cipher = aes_gcm
     free: Callable[[Path], int] = free_bytes
+    rebuilder: Rebuilder | None = None
+    bases: Sequence[BlobStore] = ()
 
     @property
     def policy(self) -> Policy:
@@ -180,6 +191,8 @@ class Opener:
         demand_files(manifest, roots, names)
         key = choose_key(manifest, p.site, p.keys, moment)
         entries = next_entries(ledger, manifest, digest)
+        if entries or ledger[manifest.sequence].state is CrossingState.RECORDED:
+            self._demand_bases(manifest, ledger)
         if entries:
             demand_time(manifest, p.policy, p.ledger.floor(), now)
             for data, root in chain.fresh:
@@ -191,6 +204,12 @@ class Opener:
         if state is CrossingState.RECORDED:
             demand_window(moment, p.policy, now, manifest.sequence)
         return _Authentic(manifest, digest, chain, key, moment, state, signers)
+
+    def _demand_bases(self, manifest: Manifest, ledger: Mapping[int, LedgerEntry]) -> None:
+        """Refuse a delta whose bases this side does not hold, before anything of it is recorded or staged."""
+        demand_bases(manifest, ledger)
+        if manifest.needs and self._p.rebuilder is None:
+            raise SandboxMissingError("This side has nothing that rebuilds files from patches.")
 
     def _open(
         self, folder: CrateFolder, names: frozenset[str], authentic: _Authentic, progress: Progress
@@ -273,10 +292,20 @@ class Opener:
             ),
         )
 
+    def _deltas(self, manifest: Manifest) -> DeltaReading | None:
+        if not manifest.needs or self._p.rebuilder is None:
+            return None
+        quarantine_store, needs = self._p.quarantine, manifest.needs
+        permitted = permitted_bases(self._p.ledger, quarantine_store, needs)
+        held = HeldBases((quarantine_store, *self._p.bases), permitted)
+        return DeltaReading(held, self._p.rebuilder, self._p.staging, self._demand_space)
+
     def _quarantine(self, authentic: _Authentic, staging: Staging, progress: Progress) -> Received:
         manifest = authentic.manifest
         with PayloadReader(staging.readers(), manifest.plaintext_size) as payload:
-            done = quarantine(payload, self._p.quarantine, self._authority(authentic), progress)
+            done = quarantine(
+                *(payload, self._p.quarantine, self._authority(authentic), progress, self._deltas(manifest))
+            )
         held = Held(
             sequence=manifest.sequence,
             crate_sha256=authentic.crate_sha256,

@@ -13,6 +13,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, Self
 
+import msgspec
+
 from lockgate.core.artifact import Digest, Size, safe_path
 from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
@@ -36,17 +38,47 @@ SBOM = "meta/sbom.cdx.json"
 INSPECTION = "meta/inspection.dsse.json"
 SEALING = "meta/sealing.dsse.json"
 
+DELTA_KINDS = frozenset({"same", "patch"})
+"""Kinds of entries that only a delta crate has."""
+
 _LENGTH = struct.Struct(">Q")
 PREFIX = len(MAGIC) + _LENGTH.size
 
 
 class Entry(Document, frozen=True):
-    """One file of the payload. `whole`: its content as it is; `tuf`: update metadata."""
+    """One file of the payload, with length and digest of the file itself.
+
+    `whole`: its content as it is; `tuf`: update metadata; `same`: nothing, the reader holds the file;
+    `patch`: a patch (see `delta`) of `carried` bytes with the digest `carried_sha256`, against the files
+    with the digests `bases`.
+    """
 
     path: str
-    kind: Literal["tuf", "whole"]
+    kind: Literal["tuf", "whole", "same", "patch"]
     size: Size
     sha256: Digest
+    carried: Size | msgspec.UnsetType = msgspec.UNSET
+    carried_sha256: Digest | msgspec.UnsetType = msgspec.UNSET
+    bases: tuple[Digest, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def builds_on(self) -> tuple[str, ...]:
+        """Return the digests of the files that a patch builds on."""
+        return () if isinstance(self.bases, msgspec.UnsetType) else self.bases
+
+    @property
+    def length(self) -> int:
+        """Return how many bytes of the payload are the entry's."""
+        if self.kind == "same":
+            return 0
+        return self.size if isinstance(self.carried, msgspec.UnsetType) else self.carried
+
+    @property
+    def body_sha256(self) -> str:
+        """Return the digest of the entry's bytes in the payload."""
+        if self.kind == "same":
+            return sha256(b"")
+        return self.sha256 if isinstance(self.carried_sha256, msgspec.UnsetType) else self.carried_sha256
 
 
 class PayloadIndex(Document, frozen=True):
@@ -99,7 +131,7 @@ class PayloadSource:
         for content in (Content(index, lambda: io.BytesIO(prefix)), *contents):
             entry = content.entry
             with content.open() as stream:
-                left = yield from self._copy(stream, entry.size)
+                left = yield from self._copy(stream, entry.length)
                 if left or stream.read(1):
                     raise _changed(entry)
             yield Piece(memoryview(b""), entry)
@@ -158,7 +190,7 @@ class PayloadJudge:
             self._state.update(piece.view)
             if piece.ended is None:
                 continue
-            if piece.ended.sha256 != self._state.hexdigest():
+            if piece.ended.body_sha256 != self._state.hexdigest():
                 raise _changed(piece.ended)
             self._state = hashlib.sha256()
 
@@ -249,7 +281,7 @@ class PayloadReader:
 
     def body(self, entry: Entry) -> "Body":
         """Return the content of the next entry as a stream of its own."""
-        return Body(self, entry.size)
+        return Body(self, entry.length)
 
 
 def _check(index: PayloadIndex, bodies: int) -> None:
@@ -262,7 +294,7 @@ def _check(index: PayloadIndex, bodies: int) -> None:
     ranks = [_rank(entry) for entry in entries]
     if ranks != sorted(ranks) or not _leads(paths[: ranks.count(0)]):
         raise PayloadError("Its entries are not in the order that the format says.")
-    if sum(entry.size for entry in entries) != bodies:
+    if sum(entry.length for entry in entries) != bodies:
         raise PayloadError("Its entries have other lengths than the payload.")
 
 
@@ -275,6 +307,10 @@ def _leads(paths: list[str]) -> bool:
 def _rank(entry: Entry) -> int:
     if (entry.kind == "tuf") != entry.path.startswith(TUF):
         what = f"{entry.path!r} is of the wrong kind."
+        raise PayloadError(what)
+    described = {value is not msgspec.UNSET for value in (entry.carried, entry.carried_sha256, entry.bases)}
+    if described != {entry.kind == "patch"} or (entry.kind in DELTA_KINDS and entry.path.startswith(META)):
+        what = f"{entry.path!r} is carried in no way that the format has."
         raise PayloadError(what)
     if entry.kind == "tuf":
         return 0

@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import msgspec
 
@@ -81,8 +83,12 @@ class SealLedger(ABC):
         """Return the update metadata of the newest crate by file name; nothing before the first."""
 
     @abstractmethod
-    def finish(self, sequence: int, crate_sha256: str, tuf: Mapping[str, bytes]) -> None:
+    def finish(
+        self, sequence: int, crate_sha256: str, tuf: Mapping[str, bytes], contents: str | None = None
+    ) -> None:
         """Bind a reserved number to its crate, for ever, and keep its update metadata.
+
+        `contents` is the digest of the list of what the crate carries, which later deltas build on.
 
         Raises:
             CrossingStateError: It is not reserved.
@@ -102,6 +108,10 @@ class SealLedger(ABC):
                 receipt says that it arrived.
 
         """
+
+    @abstractmethod
+    def contents(self) -> dict[int, str]:
+        """Return the digest of the list of what each crossing carried, where one was kept."""
 
     @abstractmethod
     def sent(self) -> dict[int, Sent]:
@@ -180,6 +190,24 @@ class Ledger(ABC):
     @abstractmethod
     def quarantined(self, held: Held, tuf: Mapping[str, bytes]) -> None:
         """Promote update metadata and the crossing's state, together."""
+
+
+class Rebuilder(ABC):
+    """Rebuilds a file from a patch: what it reads is hostile, so it runs where it can do no harm."""
+
+    @abstractmethod
+    def rebuild(self, patch: Path, bases: Mapping[str, Path], size: int) -> AbstractContextManager[BinaryIO]:
+        """Give a stream of the file that a patch describes; the caller hashes what comes out.
+
+        Args:
+            patch: The patch's file.
+            bases: The files that it builds on, by digest, in the patch's order; hashed by the caller.
+            size: Length of the file in bytes; the stream never gives more.
+
+        Raises:
+            PatchError, PatchLimitError: By reading the stream: the patch is refused.
+
+        """
 
 
 class SupplyRoots(ABC):

@@ -1,8 +1,8 @@
 """From staged plaintext to quarantine: update metadata first, then every file hashed as it is written."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO, cast
 
@@ -13,7 +13,18 @@ from lockgate.core.roots import Root
 from lockgate.core.wire import decode
 from lockgate.crossing.contents import Sealing, check_collection, check_sealing, lock_targets
 from lockgate.crossing.errors import PayloadError, TargetMismatchError, TargetSetError
-from lockgate.crossing.payload import LOCK, LOCK_ATTESTATION, META, SBOM, SEALING, TUF, Entry, PayloadReader
+from lockgate.crossing.payload import (
+    DELTA_KINDS,
+    LOCK,
+    LOCK_ATTESTATION,
+    META,
+    SBOM,
+    SEALING,
+    TUF,
+    Entry,
+    PayloadReader,
+)
+from lockgate.crossing.rebuilding import DeltaReading
 from lockgate.crossing.standing import demand_believed, dsse_signers, metadata_signers
 from lockgate.store import BlobStore
 from lockgate.store.errors import BlobMismatchError, BlobTooLargeError, StoreIoError
@@ -61,7 +72,11 @@ class Quarantined:
 
 
 def quarantine(
-    payload: PayloadReader, blobs: DiscardingBlobs, authority: Authority, progress: Progress
+    payload: PayloadReader,
+    blobs: DiscardingBlobs,
+    authority: Authority,
+    progress: Progress,
+    deltas: DeltaReading | None = None,
 ) -> Quarantined:
     """Write a payload's files to quarantine, each hashed against the verified metadata.
 
@@ -73,23 +88,51 @@ def quarantine(
         UpdateMetadataError: TUF refuses its metadata.
         TargetSetError: Payload, metadata, lock and attestation do not name the same files.
         TargetMismatchError: A file does not hash to what the metadata says.
+        BaseFileMissingError, PatchError, PatchLimitError: A delta cannot be rebuilt.
 
     """
-    fresh: list[str] = []
+    writer = _Writer(payload, blobs, progress, deltas)
     try:
-        return _quarantine(payload, blobs, authority, progress, fresh)
+        return _quarantine(writer, authority)
     except LockgateError:
-        for digest in fresh:
+        for digest in writer.fresh:
             with suppress(StoreIoError):  # what stays is not served, and must not hide the error
                 blobs.discard(digest)
         raise
 
 
-def _quarantine(
-    payload: PayloadReader, blobs: BlobStore, authority: Authority, progress: Progress, fresh: list[str]
-) -> Quarantined:
-    """See `quarantine`; `fresh` gets the digests that quarantine did not hold before."""
+@dataclass(slots=True)
+class _Writer:
+    """Writes entries to quarantine; `fresh` has the digests that it did not hold before."""
+
+    payload: PayloadReader
+    blobs: BlobStore
+    progress: Progress
+    deltas: DeltaReading | None
+    fresh: list[str] = field(default_factory=list)
+
+    def put(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            held = self.blobs.has(entry.sha256)
+            body = cast("BinaryIO", self.payload.body(entry))  # it has the methods that stores use
+            content = nullcontext(body) if self.deltas is None else self.deltas.content(entry, body)
+            try:
+                with content as stream:
+                    self.blobs.put_stream(stream, expected=entry.sha256, limit=entry.size)
+            except (BlobMismatchError, BlobTooLargeError) as error:
+                what = f"{entry.path} does not hash to what the signed metadata says."
+                raise TargetMismatchError(what, path=entry.path, sha256=entry.sha256) from error
+            if not held:
+                self.fresh.append(entry.sha256)
+            self.progress.advance(entry.size)
+
+
+def _quarantine(writer: _Writer, authority: Authority) -> Quarantined:
+    """See `quarantine`."""
+    payload, blobs, progress = writer.payload, writer.blobs, writer.progress
     entries = payload.index()
+    if writer.deltas is None and any(entry.kind in DELTA_KINDS for entry in entries):
+        raise PayloadError("A full crate brings files that build on others.")
     files = _update_metadata(payload, [entry for entry in entries if entry.kind == "tuf"])
     settled = settle(authority.root_bytes, files, authority.trusted, authority.at)
     targets = settled.targets
@@ -100,12 +143,14 @@ def _quarantine(
         raise TargetSetError("The payload brings other files than the update metadata names.")
     documents = [entry for entry in rest if entry.path.startswith(META)]
     progress.start("quarantine", sum(entry.size for entry in rest))
-    _put(payload, documents, blobs, progress, fresh)
+    writer.put(documents)
     lock = judge_documents(blobs, targets, authority)
     _judge_sealing(blobs, targets, authority)
     if lock_targets(lock) != {path: t for path, t in targets.items() if not path.startswith(META)}:
         raise TargetSetError("The lock names other files than the update metadata.", path=LOCK)
-    _put(payload, rest[len(documents) :], blobs, progress, fresh)
+    if writer.deltas is not None:
+        writer.deltas.demand_space(sum(e.size for e in rest if e.kind in DELTA_KINDS))
+    writer.put(rest[len(documents) :])
     progress.finish()
     signers |= dsse_signers(blobs.read(targets[LOCK_ATTESTATION].sha256, limit=META_LIMIT))
     return Quarantined(targets, lock, settled.files, signers)
@@ -124,26 +169,6 @@ def _small(payload: PayloadReader, entry: Entry) -> bytes:
         what = f"{entry.path} has {entry.size} bytes; at most {META_LIMIT} are read."
         raise PayloadError(what, path=entry.path)
     return payload.exactly(entry.size)
-
-
-def _put(
-    payload: PayloadReader,
-    entries: Sequence[Entry],
-    blobs: BlobStore,
-    progress: Progress,
-    fresh: list[str],
-) -> None:
-    for entry in entries:
-        held = blobs.has(entry.sha256)
-        stream = cast("BinaryIO", payload.body(entry))  # it has the methods that stores use
-        try:
-            blobs.put_stream(stream, expected=entry.sha256, limit=entry.size)
-        except (BlobMismatchError, BlobTooLargeError) as error:
-            what = f"{entry.path} does not hash to what the signed metadata says."
-            raise TargetMismatchError(what, path=entry.path, sha256=entry.sha256) from error
-        if not held:
-            fresh.append(entry.sha256)
-        progress.advance(entry.size)
 
 
 def _judge_sealing(blobs: BlobStore, targets: Mapping[str, Target], authority: Authority) -> None:

@@ -10,22 +10,28 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
+import msgspec
+
 from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock, Entropy, Progress, Silent
 from lockgate.core.roots import Purpose, Recipient, Root
-from lockgate.core.wire import encode, whole_second
+from lockgate.core.wire import digest_of, encode, whole_second
+from lockgate.crossing.bases import Contents
 from lockgate.crossing.buffers import write_all
 from lockgate.crossing.contents import (
     Sealing,
     SealRequest,
     attest_sealing,
     check_collection,
+    sent_files,
     targets_of,
     tuf_contents,
     whole_contents,
     with_sealing,
 )
+from lockgate.crossing.delta.bounds import Spool
+from lockgate.crossing.deltas import spooled
 from lockgate.crossing.errors import (
     CrateIoError,
     CrateLimitError,
@@ -38,6 +44,7 @@ from lockgate.crossing.format import (
     CRATE_FILE,
     CRATE_FORMAT,
     CRATE_TYPE,
+    DELTA,
     FULL,
     NOTHING,
     RECIPIENTS_LIMIT,
@@ -51,10 +58,11 @@ from lockgate.crossing.format import (
     root_name,
 )
 from lockgate.crossing.layout import NO_PARITY, PlannedVolume, layout
-from lockgate.crossing.parity import PlannedParity, make_parity, plan_parity
+from lockgate.crossing.parity import make_parity, plan_parity
 from lockgate.crossing.payload import Content, PayloadSource, payload_prefix
 from lockgate.crossing.pipeline import Stage
 from lockgate.crossing.ports import Cipher, SealLedger, Slot
+from lockgate.crossing.sealplan import Plan, planned_contents
 from lockgate.crossing.shards import ShardedFile, VolumeShards, write_index
 from lockgate.crossing.volumes import CrateKeys, Shard, aes_gcm, plaintext_records, sealed_shards
 from lockgate.store import BlobStore
@@ -138,34 +146,6 @@ class SealerParts:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a crate will be; sizes in bytes."""
-
-    sequence: int
-    files: int
-    content: int
-    payload: int
-    volumes: tuple[PlannedVolume, ...]
-    parity: tuple[PlannedParity, ...] = ()
-
-    @property
-    def sealed(self) -> int:
-        """Return the length of all volumes together."""
-        return sum(volume.size for volume in self.volumes)
-
-    @property
-    def parity_bytes(self) -> int:
-        """Return the length of all parity volumes together."""
-        return sum(one.size * one.group.parity for one in self.parity)
-
-    @property
-    def index_bytes(self) -> int:
-        """Return about how long the shard index will be."""
-        shards = sum(volume.records + 1 for volume in self.volumes)
-        return 32 * shards * (1 + bool(self.parity))
-
-
-@dataclass(frozen=True, slots=True)
 class SealedCrate:
     """A finished crate."""
 
@@ -195,9 +175,10 @@ class Sealer:
         self._p = parts
         self._supply = read_supply_root(parts.roots[-1])
 
-    def plan(self, request: SealRequest) -> Plan:
-        """Return what sealing would write, and write nothing."""
-        return self._prepare(request, self._p.ledger.peek()).plan
+    def plan(self, request: SealRequest, progress: Progress | None = None) -> Plan:
+        """Return what sealing would write; deltas are worked out, and nothing else is written."""
+        with spooled(self._p.outbox) as spool:
+            return self._prepare(request, self._p.ledger.peek(), spool, progress or Silent()).plan
 
     def seal(self, request: SealRequest, progress: Progress | None = None) -> SealedCrate:
         """Seal a crate into the outbox.
@@ -209,13 +190,14 @@ class Sealer:
             CrossingBusyError: Another process is sealing.
 
         """
-        with alone(self._p.outbox / BUSY_FILE):
+        told = progress or Silent()
+        with alone(self._p.outbox / BUSY_FILE), spooled(self._p.outbox) as spool:
             self._settle()
-            prepared = self._prepare(request, self._p.ledger.begin())
+            prepared = self._prepare(request, self._p.ledger.begin(), spool, told)
             self._demand_space(prepared.plan)
             partial = self._p.outbox / f"{PARTIAL}{folder_name(prepared.slot.sequence, prepared.crate)}"
             try:
-                manifest = self._write(partial, prepared, progress or Silent())
+                manifest = self._write(partial, prepared, told)
                 envelope = dsse.sign(CRATE_TYPE, encode(manifest), self._p.signers)
                 _write_file(partial / CRATE_FILE, envelope)
                 sync_folder(partial)
@@ -226,7 +208,9 @@ class Sealer:
             except LockgateError:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
-            self._p.ledger.finish(manifest.sequence, sha256(envelope), prepared.tuf)
+            listed = Contents(sequence=manifest.sequence, files=sent_files(request.lock))
+            contents = self._p.blobs.put_bytes(encode(listed))
+            self._p.ledger.finish(manifest.sequence, sha256(envelope), prepared.tuf, contents)
             return SealedCrate(self._publish(partial), sha256(envelope), manifest)
 
     def settle(self) -> list[Path]:
@@ -286,7 +270,7 @@ class Sealer:
         ):
             self._supply.held(signer.keyid, purpose, at)
 
-    def _prepare(self, request: SealRequest, slot: Slot) -> _Prepared:
+    def _prepare(self, request: SealRequest, slot: Slot, spool: Spool, told: Progress) -> _Prepared:
         p, created = self._p, whole_second(self._p.clock())
         for lane, what in (
             (request.lock.lane, "lock"),
@@ -306,12 +290,18 @@ class Sealer:
         sealing = Sealing(lane=p.lane, sequence=slot.sequence, crate=crate, created=created)
         targets = with_sealing(targets, attest_sealing(targets, sealing, p.signers))
         tuf = build(targets_of(targets), slot.sequence, p.tuf, expires, p.ledger.tuf())
-        contents = tuf_contents(tuf) + targets
+        planned = planned_contents(request, targets, p.blobs, p.ledger, spool, told)
+        contents = tuf_contents(tuf) + tuple(planned.contents)
         prefix = payload_prefix([content.entry for content in contents])
-        content = sum(c.entry.size for c in contents)
+        content = sum(c.entry.length for c in contents)
         payload = len(prefix) + content
         volumes = layout(payload, p.volume_bytes, p.lane, crate, tuple(recipients), share=p.parity)
-        plan = Plan(slot.sequence, len(contents), content, payload, volumes, plan_parity(volumes, p.parity))
+        bases = {str(number): p.ledger.sent()[number].crate_sha256 for number in sorted(planned.numbers)}
+        plan = Plan(
+            *(slot.sequence, len(contents), content, payload, volumes, plan_parity(volumes, p.parity)),
+            entries=tuple(planned.files),
+            bases=bases,
+        )
         return _Prepared(slot, crate, created, expires, recipients, prefix, contents, tuf, plan)
 
     def _demand_space(self, plan: Plan) -> None:
@@ -335,7 +325,7 @@ class Sealer:
         parity, parity_shards = make_parity(partial, files, planned, progress)
         index = write_index([shards for _, shards in written], parity_shards)
         _write_file(partial / SHARDS_FILE, index)
-        sealer = self._p.signers[0]
+        sealer, bases = self._p.signers[0], prepared.plan.bases
         return Manifest(
             format=CRATE_FORMAT,
             lane=self._p.lane,
@@ -343,8 +333,8 @@ class Sealer:
             crate=prepared.crate,
             previous_sha256=prepared.slot.previous_sha256,
             void=prepared.slot.void,
-            kind=FULL,
-            base_sha256=NOTHING,
+            kind=DELTA if bases else FULL,
+            base_sha256=digest_of(bases) if bases else NOTHING,
             recipients=tuple(
                 CrateRecipient(recipient=name, suite=r.suite) for name, r in prepared.recipients.items()
             ),
@@ -355,6 +345,7 @@ class Sealer:
             created=prepared.created,
             expires=prepared.expires,
             parity=parity,
+            bases=dict(bases) if bases else msgspec.UNSET,
         )
 
     def _write_volumes(

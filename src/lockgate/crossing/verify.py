@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
+
 from lockgate.core.digests import sha256
 from lockgate.core.policy import Policy
 from lockgate.core.roots import Purpose, Root
 from lockgate.core.sequence import CrossingState, LedgerEntry, judge
-from lockgate.core.wire import decode
+from lockgate.core.wire import decode, digest_of
 from lockgate.crossing.erasure import SHARDS_LIMIT
 from lockgate.crossing.errors import (
     BaseMissingError,
@@ -29,6 +31,8 @@ from lockgate.crossing.format import (
     CRATE_FILE,
     CRATE_FORMAT,
     CRATE_TYPE,
+    CROSSING_BASES_LIMIT,
+    DELTA,
     FULL,
     MANIFEST_LIMIT,
     NOTHING,
@@ -51,6 +55,9 @@ from lockgate.trust import dsse
 from lockgate.trust.errors import RootChainError, WrongLaneError
 from lockgate.trust.keys import RecipientKey
 from lockgate.trust.roots import advance_supply_root, load_supply_root, read_supply_root
+
+_DIGITS = 6
+"""Most digits of a crossing's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +182,8 @@ def demand_files(manifest: Manifest, roots: Mapping[str, bytes], names: frozense
 
 
 def _fault(manifest: Manifest, folder: str) -> str:
-    if manifest.format != CRATE_FORMAT or manifest.kind != FULL:
-        return f"This version reads full crates of {CRATE_FORMAT}, not {manifest.kind} {manifest.format}."
+    if manifest.format != CRATE_FORMAT or manifest.kind not in {FULL, DELTA}:
+        return f"This version reads {FULL} and {DELTA} crates of {CRATE_FORMAT}, not {manifest.kind[:80]!r}."
     if manifest.folder != folder:
         return f"The crate {manifest.folder} lies in a folder that is named {folder}."
     counts = (
@@ -191,7 +198,20 @@ def _fault(manifest: Manifest, folder: str) -> str:
         return "The recipients are not in order, or the crate expires before it was created."
     if any(not key.isdecimal() or str(int(key)) != key for key in manifest.void):
         return "A skipped number is not written as a plain decimal."
-    return _volume_fault(manifest)
+    return _bases_fault(manifest) or _volume_fault(manifest)
+
+
+def _bases_fault(manifest: Manifest) -> str:
+    if isinstance(manifest.bases, msgspec.UnsetType):
+        wrong = manifest.kind == DELTA or manifest.base_sha256 != NOTHING
+        return "A crate that names no crossing to build on is full and has no base." if wrong else ""
+    numbers = list(manifest.bases)
+    plain = all(n.isascii() and n.isdecimal() and str(int(n)) == n and len(n) <= _DIGITS for n in numbers)
+    if not plain or not numbers or len(numbers) > CROSSING_BASES_LIMIT or manifest.kind != DELTA:
+        return "The crossings to build on are not numbered plainly, are too many, or the crate is full."
+    if max(map(int, numbers)) >= manifest.sequence or manifest.base_sha256 != digest_of(manifest.bases):
+        return "The crate builds on a later crossing, or its base is not the digest of what it lists."
+    return ""
 
 
 def _volume_fault(manifest: Manifest) -> str:
@@ -254,7 +274,6 @@ def demand_time(manifest: Manifest, policy: Policy, floor: datetime | None, at: 
         ClockHeldError: The clock is behind what was proved.
         FutureCrateError: The crate is dated in the future.
         CrateExpiredError: Past its expiry.
-        BaseMissingError: It builds on a snapshot (no crossing of this version does).
 
     """
     skew = timedelta(seconds=policy.skew_seconds)
@@ -268,9 +287,31 @@ def demand_time(manifest: Manifest, policy: Policy, floor: datetime | None, at: 
         if at >= manifest.expires:
             what = f"Crossing {manifest.sequence} expired on {manifest.expires:%Y-%m-%d %H:%M} UTC."
             raise CrateExpiredError(what)
-        if manifest.base_sha256 != NOTHING:
-            what = f"Crossing {manifest.sequence} builds on a snapshot that is not held."
-            raise BaseMissingError(what, base=manifest.base_sha256)
+
+
+_HELD = frozenset({CrossingState.QUARANTINED, CrossingState.INSPECTED, CrossingState.PUBLISHED})
+
+
+def demand_bases(manifest: Manifest, ledger: Mapping[int, LedgerEntry]) -> None:
+    """Demand that this side holds every crossing that the crate builds on, and rejected none of them.
+
+    Raises:
+        BaseMissingError: One did not arrive, was not opened, was rejected, or is another crate.
+
+    """
+    with naming(CRATE_FILE):
+        for number, digest in sorted(manifest.needs.items()):
+            entry = ledger.get(number)
+            if entry is not None and entry.crate_sha256 == digest and entry.state in _HELD:
+                continue
+            if entry is None:
+                why = "did not arrive"
+            elif entry.crate_sha256 != digest:
+                why = "is on record with another digest"
+            else:
+                why = f"is {entry.state}"
+            what = f"Crossing {manifest.sequence} builds on crossing {number}, which {why}."
+            raise BaseMissingError(what, crossing=number, crate=digest)
 
 
 def demand_window(recorded: datetime, policy: Policy, at: datetime, sequence: int) -> None:

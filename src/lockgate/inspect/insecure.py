@@ -26,7 +26,8 @@ class InsecureInProcessSandbox(Sandbox):
         """Return the answer of a job; time and memory are not bounded."""
         descriptor = open_regular(job.file)
         try:
-            answer = call(job.entry, content(descriptor), job.args)
+            given = call(job.entry, content(descriptor), job.args)
+            answer = given if isinstance(given, bytes) else b"".join(given)
         except LockgateError:
             raise
         except Exception as error:

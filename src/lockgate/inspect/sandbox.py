@@ -40,6 +40,7 @@ DISTRIBUTIONS = {
     "mdurl": ("mdurl",),
     "pypdfium2": ("pypdfium2", "pypdfium2_cfg", "pypdfium2_raw"),
     "selectolax": ("selectolax",),
+    "zstandard": ("zstandard",),
 }
 """Distribution → packages that parsers import; no other third-party code is visible inside."""
 
@@ -129,27 +130,37 @@ class BubblewrapSandbox(Sandbox):
 
     def _run(self, job: Job, source: int, args: int) -> bytes:
         streams = _Streams(job.output_bytes)
+        with self.start(job, source, args) as child:
+            try:
+                self._drain(child, streams, self._monotonic() + job.wall_seconds)
+            finally:
+                child.kill()
+        return _answer(child.returncode, streams)
+
+    def start(self, job: Job, source: int, args: int, more: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
+        """Start a job's process.
+
+        Args:
+            job: What to run.
+            source: Descriptor of its file, which becomes its standard input.
+            args: Descriptor of a file with its arguments.
+            more: Further descriptors that it may read, under the same numbers.
+
+        """
         worker = [job.entry, str(args), str(job.cpu_seconds), str(job.memory_bytes)]
-        command = [*self._layout, *worker]
         try:
-            child = subprocess.Popen(  # noqa: S603  # our own command; nothing in it comes from the file
-                [self._bwrap, *command],
+            return subprocess.Popen(  # noqa: S603  # our own command; nothing in it comes from the file
+                [self._bwrap, *self._layout, *worker],
                 stdin=source,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=(args,),
+                pass_fds=(args, *more),
                 env={},
                 cwd="/",
             )
         except OSError as error:
             what = f"Bubblewrap cannot be started: {error}."
             raise SandboxUnavailableError(what) from error
-        with child:
-            try:
-                self._drain(child, streams, self._monotonic() + job.wall_seconds)
-            finally:
-                child.kill()
-        return _answer(child.returncode, streams)
 
     def _drain(self, child: "subprocess.Popen[bytes]", streams: _Streams, deadline: float) -> None:
         with selectors.DefaultSelector() as selector:

@@ -75,6 +75,22 @@ class MemoryFile:
 
 
 @dataclass(frozen=True, slots=True)
+class MappedFile:
+    """A file that is mapped into memory."""
+
+    view: memoryview
+
+    @property
+    def size(self) -> int:
+        """Return its length in bytes."""
+        return len(self.view)
+
+    def at(self, offset: int, length: int) -> bytes:
+        """Return bytes from a place on; fewer only at the end."""
+        return bytes(self.view[offset : offset + length])
+
+
+@dataclass(frozen=True, slots=True)
 class DescriptorFile:
     """An open file, read without moving its position and without mapping it into memory."""
 
@@ -93,6 +109,62 @@ class DescriptorFile:
             offset += len(part)
             length -= len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class Joined:
+    """Files one after the other as one file."""
+
+    def __init__(self, *files: Readable) -> None:
+        """Join files."""
+        self._starts: list[tuple[int, Readable]] = []
+        self.size = 0
+        for file in files:
+            self._starts.append((self.size, file))
+            self.size += file.size
+
+    def at(self, offset: int, length: int) -> bytes:
+        """Return bytes from a place on; fewer only at the end."""
+        found = []
+        for start, file in self._starts:
+            first, last = max(offset, start), min(offset + length, start + file.size)
+            if first < last:
+                found.append(file.at(first - start, last - first))
+        return found[0] if len(found) == 1 else b"".join(found)
+
+
+class Spool:
+    """A file without a name that patches are written to, so that they are on disk and not in memory."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Use a descriptor that is open for reading and writing; what it holds is written over."""
+        self._descriptor = descriptor
+        self.end = 0
+
+    def append(self, data: bytes) -> None:
+        """Write bytes at the end."""
+        view = memoryview(data)
+        while view:
+            count = os.pwrite(self._descriptor, view, self.end)
+            self.end += count
+            view = view[count:]
+
+    def since(self, start: int) -> "SpoolRange":
+        """Return what was written from a place on, up to the present end."""
+        return SpoolRange(self._descriptor, start, self.end - start)
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolRange:
+    """A range of a spool."""
+
+    descriptor: int
+    start: int
+    size: int
+
+    def at(self, offset: int, length: int) -> bytes:
+        """Return bytes from a place on; fewer only at the end."""
+        wanted = max(0, min(length, self.size - offset))
+        return DescriptorFile(self.descriptor).at(self.start + offset, wanted)
 
 
 def blocks(file: Readable, offset: int, length: int) -> Iterator[bytes]:

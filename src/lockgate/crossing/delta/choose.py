@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final
 
-from lockgate.crossing.delta.bounds import MIB, Readable
+from lockgate.crossing.delta.bounds import MIB, Readable, Spool
 from lockgate.crossing.delta.chunks import ChunkIndex
 from lockgate.crossing.delta.errors import PatchError, PatchLimitError
 from lockgate.crossing.delta.plan import OldFile, Patch, Planner
@@ -29,7 +29,7 @@ class Choice:
     Attributes:
         kind: ``patch``, ``tensors``, ``bytes``, ``chunks``, ``packed`` or ``whole``.
         size: Bytes that cross.
-        parts: The patch; nothing for ``whole``.
+        patch: The patch; None for ``whole``.
         bases: Digests of the files that it builds on, in the patch's order.
         kept: Members that are carried as they are, because their compressor cannot be run again.
         why: One sentence for the plan.
@@ -38,31 +38,10 @@ class Choice:
 
     kind: str
     size: int
-    parts: tuple[bytes, ...] = ()
+    patch: Readable | None = None
     bases: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     why: str = ""
-
-
-class PatchFile:
-    """The parts of a patch as one file."""
-
-    def __init__(self, parts: Sequence[bytes]) -> None:
-        """Use the parts."""
-        self._starts: list[tuple[int, bytes]] = []
-        self.size = 0
-        for part in parts:
-            self._starts.append((self.size, part))
-            self.size += len(part)
-
-    def at(self, offset: int, length: int) -> bytes:
-        """Return bytes from a place on; fewer only at the end."""
-        found = [
-            part[max(0, offset - start) : offset + length - start]
-            for start, part in self._starts
-            if start < offset + length and start + len(part) > offset
-        ]
-        return found[0] if len(found) == 1 else b"".join(found)
 
 
 def gives(patch: Readable, bases: Sequence[Readable], sha256: str) -> bool:
@@ -80,12 +59,17 @@ class Chooser:
     """Chooses among all ways for one file after the other."""
 
     def __init__(
-        self, pool: Executor, index: Callable[[], ChunkIndex], advance: Callable[[int], None] = lambda _: None
+        self,
+        pool: Executor,
+        spool: Spool,
+        index: Callable[[], ChunkIndex],
+        advance: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Use a pool; the index of chunks is asked for only when it is needed."""
+        """Use a pool and a spool for patches; the index of chunks is asked for only when it is needed."""
         self._pool = pool
+        self._spool = spool
         self._index = index
-        self._planner = Planner(pool, advance)
+        self._planner = Planner(pool, spool, advance)
 
     def choose(self, name: str, sha256: str, new: Readable, old: OldFile | None) -> Choice:
         """Return the way that takes the fewest bytes, checked by rebuilding.
@@ -102,9 +86,9 @@ class Chooser:
         for patch, olds in found:
             if patch.size >= new.size * _WORTH:
                 break
-            if gives(PatchFile(patch.parts), [o.file for o in olds], sha256):
+            if gives(patch.file, [o.file for o in olds], sha256):
                 return Choice(
-                    *(patch.kind, patch.size, patch.parts, tuple(o.sha256 for o in olds), patch.kept),
+                    *(patch.kind, patch.size, patch.file, tuple(o.sha256 for o in olds), patch.kept),
                     _why(patch, olds, new.size),
                 )
             refused = True
@@ -121,12 +105,12 @@ class Chooser:
             found.append((self._planner.plain(name, new, [old]), [old]))
         if old is None or min(patch.size for patch, _ in found) > new.size // 2:
             index = self._index()
-            chunks = index.patch(new, self._pool)
+            chunks = index.patch(new, self._pool, self._spool)
             if chunks is not None:
                 found.append((chunks, index.used(chunks)))
         if new.size <= _PACKED_MOST:
             packed = self._planner.plain(name, new, [])
-            found.append((Patch(packed.parts, "packed"), []))
+            found.append((Patch(packed.file, "packed"), []))
         return found
 
 

@@ -9,9 +9,9 @@ from typing import Final
 
 from pyfastcdc import FastCDC
 
-from lockgate.crossing.delta.bounds import BASES_LIMIT, MemoryFile, Readable
+from lockgate.crossing.delta.bounds import BASES_LIMIT, Joined, MemoryFile, Readable, Spool
 from lockgate.crossing.delta.plan import OldFile, Patch
-from lockgate.crossing.delta.recipe import Base, Piece, PieceKind, Recipe, Stream, read_recipe, serialised
+from lockgate.crossing.delta.recipe import Base, Piece, PieceKind, Recipe, Stream, head, read_recipe
 from lockgate.crossing.delta.segments import Part, write_stream
 
 AVERAGE: Final = 16 * 1024
@@ -59,7 +59,7 @@ class ChunkIndex:
         for digest, offset, _ in cut(old.file):
             self._places.setdefault(digest, _Place(number, offset))
 
-    def patch(self, new: Readable, pool: Executor) -> Patch | None:
+    def patch(self, new: Readable, pool: Executor, spool: Spool) -> Patch | None:
         """Return a patch that takes what it can from these files, or None where that is nothing."""
         found = [(self._places.get(digest), offset, length) for digest, offset, length in cut(new)]
         held = Counter[int]()
@@ -77,14 +77,15 @@ class ChunkIndex:
                 pieces.append(Piece(PieceKind.RAW, 1, length))
                 parts.append(_part(new, offset, length))
         files = [self._files[file] for file in used]
-        stream, data = write_stream(parts, (), [f.file for f in files], pool, lambda _: None)
+        start = spool.end
+        stream = write_stream(parts, (), [f.file for f in files], pool=pool, spool=spool, advance=_silent)
         bases = tuple(Base(f.sha256, f.file.size) for f in files)
         recipe = Recipe(new.size, bases, (Stream(), stream), tuple(pieces))
-        return Patch(tuple(serialised(recipe, data)), "chunks")
+        return Patch(Joined(MemoryFile(head(recipe)), spool.since(start)), "chunks")
 
     def used(self, patch: Patch) -> list[OldFile]:
         """Return the files that a patch of this index builds on."""
-        recipe, _ = read_recipe(MemoryFile(b"".join(patch.parts)))
+        recipe, _ = read_recipe(patch.file)
         named = {old.sha256: old for old in self._files}
         return [named[base.sha256] for base in recipe.bases]
 
@@ -101,3 +102,7 @@ def _copy(pieces: list[Piece], piece: Piece) -> None:
 
 def _part(new: Readable, offset: int, length: int) -> Part:
     return Part(length, lambda: iter([new.at(offset, length)]))
+
+
+def _silent(_count: int) -> None:
+    """Ignore progress."""

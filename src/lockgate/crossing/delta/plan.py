@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
-from lockgate.crossing.delta.bounds import MIB, Readable, blocks
+from lockgate.crossing.delta.bounds import MIB, Joined, MemoryFile, Readable, Spool, blocks
 from lockgate.crossing.delta.directory import relative_directory
 from lockgate.crossing.delta.errors import PatchError
 from lockgate.crossing.delta.layout import Span, layout
 from lockgate.crossing.delta.matching import first_bytes, match
-from lockgate.crossing.delta.recipe import Base, Codec, Piece, PieceKind, Recipe, Source, Stream, serialised
+from lockgate.crossing.delta.recipe import Base, Codec, Piece, PieceKind, Recipe, Source, head
 from lockgate.crossing.delta.recompress import members, reproduced, taken_apart
 from lockgate.crossing.delta.segments import Part, write_stream
 
@@ -35,28 +35,29 @@ class Patch:
     """A patch that was planned.
 
     Attributes:
-        parts: Its bytes.
+        file: Its bytes.
         kind: ``patch`` (members), ``tensors`` or ``bytes`` (no structure was used).
         kept: Members whose compressor cannot be run again; they are carried as they are.
 
     """
 
-    parts: tuple[bytes, ...]
+    file: Readable
     kind: str
     kept: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
         """Return its length in bytes."""
-        return sum(len(part) for part in self.parts)
+        return self.file.size
 
 
 class Planner:
     """Makes patches; the work of one file is spread over the threads of a pool."""
 
-    def __init__(self, pool: Executor, advance: Callable[[int], None] = lambda _: None) -> None:
-        """Use a pool of at least one thread."""
+    def __init__(self, pool: Executor, spool: Spool, advance: Callable[[int], None] = lambda _: None) -> None:
+        """Use a pool of at least one thread; patches are written to the spool."""
         self._pool = pool
+        self._spool = spool
         self._advance = advance
 
     def members(self, name: str, new: Readable, old: OldFile) -> Patch:
@@ -76,16 +77,16 @@ class Planner:
         return self._patch(new, list(old), "bytes", work)
 
     def _patch(self, new: Readable, old: list[OldFile], kind: str, work: "_Work") -> Patch:
-        files = [o.file for o in old]
-        heads = write_stream(work.around, work.around_sources, files, self._pool, self._advance)
-        inner = write_stream(work.inside, work.inside_sources, files, self._pool, self._advance)
-        recipe = Recipe(
-            new.size,
-            tuple(Base(o.sha256, o.file.size) for o in old),
-            (heads[0], inner[0]),
-            tuple(_merged(work.pieces)),
+        files, start = [o.file for o in old], self._spool.end
+        lists = ((work.around, work.around_sources), (work.inside, work.inside_sources))
+        streams = tuple(
+            write_stream(parts, more, files, pool=self._pool, spool=self._spool, advance=self._advance)
+            for parts, more in lists
         )
-        return Patch(tuple(serialised(recipe, (*heads[1], *inner[1]))), kind, tuple(work.kept))
+        bases = tuple(Base(o.sha256, o.file.size) for o in old)
+        recipe = Recipe(new.size, bases, streams, tuple(_merged(work.pieces)))
+        data = self._spool.since(start)
+        return Patch(Joined(MemoryFile(head(recipe)), data), kind, tuple(work.kept))
 
 
 def _merged(pieces: list[Piece]) -> Iterator[Piece]:
@@ -261,6 +262,3 @@ def _reading(span: Span) -> int:
 
 def _source(span: Span) -> Source:
     return Source(0, span.offset, span.length, span.codec, _reading(span), span.size)
-
-
-__all__ = ["OldFile", "Patch", "Planner", "Stream"]

@@ -165,10 +165,10 @@ def _piece_ends(copies: Sequence[Piece]) -> list[int]:
     return [0, *(p.offset + p.length for p in copies[:-1])][: len(copies)]
 
 
-def serialised(recipe: Recipe, data: Iterable[bytes]) -> list[bytes]:
-    """Return a patch: its head, and the data of all segments in order."""
+def head(recipe: Recipe) -> bytes:
+    """Return what a patch begins with; the data of all segments follow, in order."""
     block = packed(control(recipe))
-    return [MAGIC + len(block).to_bytes(4, "big") + block, *data]
+    return MAGIC + len(block).to_bytes(4, "big") + block
 
 
 def read_recipe(patch: Readable) -> tuple[Recipe, int]:

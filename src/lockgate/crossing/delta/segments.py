@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from lockgate.crossing.delta.align import write_aligned
-from lockgate.crossing.delta.bounds import MIB, Readable
+from lockgate.crossing.delta.bounds import MIB, Readable, Spool
 from lockgate.crossing.delta.packing import squeeze
 from lockgate.crossing.delta.planes import SUBTRACT, XOR, write_planes
 from lockgate.crossing.delta.rebuild import Reference
@@ -112,31 +112,34 @@ def write_stream(
     parts: Sequence[Part],
     more: Sequence[Source],
     bases: Sequence[Readable],
+    *,
     pool: Executor,
+    spool: Spool,
     advance: Callable[[int], None],
-) -> tuple[Stream, list[bytes]]:
-    """Return a stream and the data of its segments.
+) -> Stream:
+    """Write the data of a stream's segments to a spool and return the stream.
 
     Args:
         parts: What it carries, in order.
         more: Further sources that may be like something in it; used as far as the window reaches.
         bases: The files that sources lie in.
         pool: Runs work at the same time.
+        spool: Takes the data.
         advance: Told how many bytes of the stream are done.
 
     """
     sources, slices = _laid_out(parts, more)
     reference, flow = Reference(sources, bases), _Flow(parts)
-    segments, data = list[Segment](), list[bytes]()
+    segments = list[Segment]()
     for cut in slices:
         content, window = flow.take(cut.size), reference.window(cut.low, cut.high)
         kind, body = tensor(content, window, cut.width, pool) if cut.width else written(content, window, pool)
         alone = kind is SegmentKind.LITERAL
         low, high = (cut.low, cut.low) if alone else (cut.low, cut.high)
         segments.append(Segment(kind, cut.size, low, high, len(body)))
-        data.append(body)
+        spool.append(body)
         advance(cut.size)
-    return Stream(tuple(sources), tuple(segments)), data
+    return Stream(tuple(sources), tuple(segments))
 
 
 def _laid_out(parts: Sequence[Part], more: Sequence[Source]) -> tuple[list[Source], list[_Slice]]:

@@ -43,7 +43,7 @@ _FIXED_DISTANCES = [5] * 30
 class TokensError(PatchError):
     """A DEFLATE stream, or its tokens, cannot be taken apart or put together."""
 
-    code = "LG-2741"
+    code = "LG-2761"
     advice = "The fault is the sealer's. Nothing of the crossing was admitted; ask for a full crossing."
 
 
