@@ -36,6 +36,7 @@ RECENT = datetime.now(UTC) - timedelta(days=2)
 
 
 def python(version: str, uploaded: datetime | None, name: str = "demo") -> Artifact:
+    """Return an artifact of one wheel; its bytes are nobody's business here."""
     file = ArtifactFile(
         path=f"pypi/{name}/{name}-{version}.whl",
         role=Role.DISTRIBUTION,
@@ -188,6 +189,18 @@ def test_exposure_tells_and_its_list_becomes_a_manifest(
     with pytest.raises(SystemExit):
         main(["exposure", *home])
     assert "pkg:pypi/demo@1: A-1 severity not known, known" in capsys.readouterr().out
+
+
+def test_approvers_ask_what_is_known_against_a_waiting_crossing(
+    high: HighSide, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = ["--home", str(high.lane.high)]
+    run(capsys, "advisories", "load", "--admitted", *home)
+    high.arrive_with(2, python("1.5", None), python("2", None))
+    status, said = run(capsys, "advisories", "match", "--crossing", "2", *home)
+    assert (status, [a["outcome"] for a in said["answers"]]) == (4, ["affected", "not affected"])
+    status, said = run(capsys, "advisories", "match", "--crossing", "9", *home)
+    assert (status, said["code"]) == (2, "LG-1801")
 
 
 def test_metrics_count_by_severity_and_tell_the_age(

@@ -27,11 +27,13 @@ from lockgate.advisories import (
     show,
 )
 from lockgate.app.files import read_named
+from lockgate.app.gate import open_gate
 from lockgate.app.serving import channel_reader
 from lockgate.app.settings import Side, load_settings
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, utc_now
 from lockgate.app.vex import approved
+from lockgate.core.artifact import Kind
 from lockgate.core.errors import InputError, LockgateError, PolicyError
 from lockgate.core.ports import Progress
 from lockgate.store import FileBlobs
@@ -155,6 +157,25 @@ def wanted(purls: Sequence[str], bills: Iterable[Path]) -> list[str]:
     for bill in bills:
         found += purls_of(read_named(bill, limit=limits.bill_bytes), bill.name, limits)
     return list(dict.fromkeys(found))
+
+
+def of_crossing(where: Place, sequence: int) -> list[str]:
+    """Return the package URLs that a waiting crossing brings, documents left out.
+
+    The lock is hashed again; the approvers who ask this see what is known against what they admit.
+
+    Raises:
+        NotAdmittedError: Outside a crossing.
+        NoSuchCrossingError: The gate knows none with this number.
+
+    """
+    if where.side is None:
+        raise NotAdmittedError("Outside a crossing there is nothing that waits.")
+    gate = open_gate(where.side.require("high"))
+    lock = gate.lock(gate.crossing(sequence))
+    return [
+        a.purl for a in lock.artifacts if a.kind is not Kind.DOCUMENT and "advisories" not in a.attributes
+    ]
 
 
 def earlier(file: Path | None) -> Mapping[str, Matched]:

@@ -85,6 +85,7 @@ def match(
     sbom: Annotated[
         list[Path] | None, typer.Option(help="A bill of materials: CycloneDX or SPDX JSON (repeat).")
     ] = None,
+    crossing: Annotated[int | None, typer.Option(help="What this crossing at the gate brings.")] = None,
     since: Annotated[
         Path | None, typer.Option(help="Earlier answers (--json): only what changed is compared again.")
     ] = None,
@@ -103,13 +104,16 @@ def match(
     import msgspec
 
     from lockgate.advisories import status_of
-    from lockgate.app.advisories import ask, earlier, place, wanted
+    from lockgate.app.advisories import ask, earlier, of_crossing, place, wanted
 
+    where = place(home, data, age_days)
     purls = wanted(purl or [], sbom or [])
+    if crossing is not None:
+        purls += of_crossing(where, crossing)
     if not purls:
-        msg = "name packages with --purl or --sbom"
+        msg = "name packages with --purl, --sbom or --crossing"
         raise typer.BadParameter(msg)
-    report = ask(place(home, data, age_days), purls, earlier(since))
+    report = ask(where, purls, earlier(since))
 
     def render(out: Console) -> None:
         for answer in report.answers:
