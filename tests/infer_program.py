@@ -14,7 +14,7 @@ EXECUTABLE = "engine/bin/server"
 LIBRARY = "engine/bin/libwords.so"
 
 _SOURCE = r"""
-import json, os, signal, sys, time
+import json, os, signal, socketserver, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 if "--help" in sys.argv:
@@ -71,7 +71,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
 
 
-ThreadingHTTPServer((options["--host"], int(options["--port"])), Handler).serve_forever()
+class Server(ThreadingHTTPServer):
+    def server_bind(self):  # the library's own looks its address up
+        socketserver.TCPServer.server_bind(self)
+
+
+Server((options["--host"], int(options["--port"])), Handler).serve_forever()
 """
 
 

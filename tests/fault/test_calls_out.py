@@ -1,0 +1,254 @@
+"""Nothing calls out: every connect, send and look-up is traced while a part starts, works and stops.
+
+The tracer reports each call with an address, of all processes and threads; what is neither loopback nor a
+socket of this machine fails the test. A look-up shows twice: as a packet to a name server, and as the
+reading of its configuration. A program that does both on purpose shows that the tracer sees them.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from corpora.processes import SECONDS
+from corpora.servers import free_ports, until
+from corpora.wholelane import WholeLane
+
+TESTS = Path(__file__).parents[1]
+LOCKGATE = str(Path(sys.executable).parent / "lockgate")
+LOCAL = re.compile(
+    r'sa_family=AF_(?:UNIX|NETLINK|UNSPEC)|inet_addr\("127\.|inet_pton\(AF_INET6, "::1"|"::ffff:127\.'
+)
+TRACED = "connect,sendto,sendmsg,sendmmsg,openat"
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "LANG": "C.UTF-8",
+    "PYTHONPATH": os.pathsep.join((str(TESTS.parent / "src"), str(TESTS))),
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+class Trace:
+    """What a tracer saw."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.command = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", f"trace={TRACED}", "-o", str(log)]
+
+    def _lines(self) -> list[str]:
+        return self.log.read_text(errors="replace").splitlines()
+
+    def opened(self) -> int:
+        return sum("openat(" in line for line in self._lines())
+
+    def local(self) -> list[str]:
+        """Return the calls with an address of this machine."""
+        return [line for line in self._lines() if "sa_family" in line and LOCAL.search(line)]
+
+    def out(self) -> list[str]:
+        """Return the calls that leave this machine, and the look-ups."""
+        calls = [line for line in self._lines() if "sa_family" in line and not LOCAL.search(line)]
+        return calls + [line for line in self._lines() if "resolv.conf" in line]
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Trace:
+    assert shutil.which("strace"), "strace is one of scripts/system-packages"
+    return Trace(tmp_path / "calls.log")
+
+
+def python(trace: Trace, code: str, *arguments: object) -> None:
+    command = [*trace.command, sys.executable, "-c", code, *map(str, arguments)]
+    ran = subprocess.run(
+        command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=SECONDS
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert trace.opened() > 0, "the tracer saw nothing, so this test shows nothing"
+
+
+CALLING = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.connect_ex(("192.0.2.1", 9))
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    try:
+        s.sendto(b"x", ("192.0.2.2", 9))
+    except OSError:
+        pass
+try:
+    socket.getaddrinfo("lookup.invalid", 80)
+except OSError:
+    pass
+"""
+
+
+def test_the_tracer_sees_connections_packets_and_look_ups(trace: Trace) -> None:
+    python(trace, CALLING)
+    told = "\n".join(trace.out())
+    assert "192.0.2.1" in told
+    assert "192.0.2.2" in told
+    assert "resolv.conf" in told
+
+
+EVERY_MODULE = """
+import importlib, pkgutil, sys
+import lockgate
+names = [m.name for m in pkgutil.walk_packages(lockgate.__path__, "lockgate.")]
+rooms = {name.split(".")[1] for name in names}
+assert len(rooms) > 14, rooms
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+assert len(names) > 200
+"""
+
+
+def test_importing_every_module_of_every_room(trace: Trace) -> None:
+    python(trace, EVERY_MODULE)
+    assert trace.out() == []
+
+
+EVERY_HELP = """
+from lockgate.cli.main import COMMANDS, main
+for words in (["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)):
+    try:
+        main(words)
+    except SystemExit as end:
+        assert not end.code, words
+"""
+
+
+def test_help_of_every_command(trace: Trace) -> None:
+    python(trace, EVERY_HELP)
+    assert trace.out() == []
+
+
+# --- services, started and stopped -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lane(tmp_path_factory: pytest.TempPathFactory) -> WholeLane:
+    """A lane with something published, whose services listen where nobody else does."""
+    made = WholeLane.make(tmp_path_factory.mktemp("lane"))
+    mirror, gateway, console = free_ports(3)
+    with (made.high / "lockgate.toml").open("a") as settings:
+        settings.write(
+            f"\n[serve]\nmirror_port = {mirror}\ngateway_port = {gateway}\nconsole_port = {console}\n"
+        )
+    return made
+
+
+def port(lane: WholeLane, name: str) -> int:
+    settings = tomllib.loads((lane.high / "lockgate.toml").read_text())
+    return int(settings["serve"][f"{name}_port"])
+
+
+@contextmanager
+def traced(trace: Trace, command: list[str], probe: list[str]) -> Iterator[None]:
+    """Run a service under the tracer until it answers; afterwards end it as people do, and wait."""
+    log = trace.log.with_suffix(".out")
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*trace.command, *command], env=ENVIRONMENT, stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        until(lambda: subprocess.run(probe, capture_output=True, check=False).returncode == 0, process, log)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+
+
+def answers(number: int, path: str = "/healthz") -> list[str]:
+    return ["curl", "-sf", "-o", os.devnull, f"http://127.0.0.1:{number}{path}"]
+
+
+@pytest.mark.parametrize("name", ["mirror", "console"])
+def test_a_service_from_its_start_to_its_end(lane: WholeLane, trace: Trace, name: str) -> None:
+    command = [LOCKGATE, name, "serve", "--home", str(lane.high)]
+    with traced(trace, command, answers(port(lane, name))):
+        subprocess.run(answers(port(lane, name), "/"), check=False)
+    assert trace.opened() > 0
+    assert trace.out() == []
+
+
+def test_the_supervisor_with_its_services_from_up_to_down(lane: WholeLane, trace: Trace) -> None:
+    status = [LOCKGATE, "high", "status", "--home", str(lane.high)]
+    with traced(trace, [LOCKGATE, "high", "up", "--home", str(lane.high)], status):
+        subprocess.run([LOCKGATE, "high", "down", "--home", str(lane.high)], check=True, capture_output=True)
+    assert [c for c in trace.local() if "127.0.0.1" in c], "it asks its services for their health"
+    assert trace.out() == []
+
+
+def test_the_witness_from_its_start_to_its_end(lane: WholeLane, trace: Trace, tmp_path: Path) -> None:
+    (number,) = free_ports(1)
+    pin = tomllib.loads((lane.high / "lockgate.toml").read_text())["trust"]["site_pin"]
+    key = ["--key", str(lane.folder / "lane/people/witness"), "--state", str(tmp_path / "state")]
+    root = ["--site-root", str(lane.high / "trust/site.dsse.json"), "--pin", pin]
+    command = [LOCKGATE, "witness", "serve", *key, *root, "--port", str(number)]
+    probe = ["curl", "-s", "-o", os.devnull, f"http://127.0.0.1:{number}/"]
+    with traced(trace, command, probe):
+        pass
+    assert trace.opened() > 0
+    assert trace.out() == []
+
+
+GATEWAY = """
+import asyncio, hashlib, signal, sys
+from pathlib import Path
+from infer_doubles import NOW, Counting, HandbookKnowledge, MemoryLedger, MemorySource, make_key
+from infer_program import install
+from lockgate.infer import *
+folder = Path(sys.argv[1])
+(folder / "weights").write_bytes(b"Hello there .")
+weights = ModelFile("weights", hashlib.sha256(b"Hello there .").hexdigest(), 13)
+entropy = Counting()
+secret, key = make_key(entropy)
+model = AdmittedModel(name="m", purl="pkg:huggingface/a/b@" + "a" * 40, label="internal", licence="MIT",
+                      weights=weights, files=(weights,), crossing=1, crate_sha256="c" * 64)
+engine = LlamaEngine(model=weights, open_model=lambda: (folder / "weights").open("rb"),
+                     installation=install(folder / "site"), config=LlamaConfig(folder / "run"),
+                     limits=EngineLimits(), clock=lambda: NOW)
+parts = Parts(source=MemorySource(model), engines={"m": engine},
+              knowledge={"handbook": HandbookKnowledge()}, keys=MemoryKeys(key), ledger=MemoryLedger(),
+              receipts=MemoryReceipts(), clock=lambda: NOW, entropy=entropy)
+
+async def main():
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with serving(GatewayConfig(port=int(sys.argv[2])), parts):
+        (folder / "key").write_text(secret)
+        await stop.wait()
+
+asyncio.run(main())
+"""
+
+
+def test_the_gateway_with_its_engine_from_its_start_to_its_end(trace: Trace, tmp_path: Path) -> None:
+    """With the engine's double; `tests/e2e/test_demo_online.py` traces the real one."""
+    (number,) = free_ports(1)
+    (tmp_path / "run").mkdir()
+    probe = answers(number)
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}]})
+    with traced(trace, [sys.executable, "-c", GATEWAY, str(tmp_path), str(number)], probe):
+        secret = (tmp_path / "key").read_text()
+        asked = ["curl", "-sf", "-H", f"Authorization: Bearer {secret}", "-d", body]
+        asked += ["-H", "Content-Type: application/json", f"http://127.0.0.1:{number}/v1/chat/completions"]
+        said = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+        assert "Hello there ." in said
+    assert [c for c in trace.local() if "127.0.0.1" in c], "it asks its engine"
+    assert trace.out() == []
