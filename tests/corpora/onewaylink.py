@@ -6,6 +6,7 @@ why offload of segmentation is off; an outage is an element of a set that the ke
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -75,10 +76,11 @@ class OneWayLink:
 
         """
         self._commands = HostCommands()
+        self._user = os.geteuid() != 0
         self._holders: list[Holder] = []
         try:
-            self._holders.append(start_holder((), user=False, stay=False))
-            self._holders.append(start_holder((), user=False, stay=False))
+            self._holders.append(start_holder((), user=self._user, stay=False))
+            self._holders.append(start_holder(self._enter(0, "--user"), user=False, stay=False))
             self._furnish(mtu, loss_per_mille)
         except BaseException:
             self.close()
@@ -108,6 +110,11 @@ class OneWayLink:
         element = f"{{ {PORT} timeout {milliseconds}ms }}"
         self._run(1, "nft", "add", "element", "netdev", "diode", "outage", element)
 
+    def arrived(self) -> int:
+        """Return how many packets reached the receiver's device."""
+        statistics = json.loads(self._run(1, "ip", "-j", "-s", "link", "show", "dev", RECEIVER))
+        return int(statistics[0]["stats64"]["rx"]["packets"])
+
     def counts(self) -> LinkCounts:
         """Return the counters."""
         statistics = json.loads(self._run(1, "ip", "-j", "-s", "link", "show", "dev", RECEIVER))
@@ -121,8 +128,12 @@ class OneWayLink:
         rows = [row["counter"] for row in listed["nftables"] if "counter" in row]
         return {row["name"]: row["packets"] for row in rows}
 
-    def _enter(self, end: int) -> list[str]:
-        return [tool("nsenter"), "--target", str(self._holders[end].pid), "--net", "--"]
+    def _enter(self, end: int, which: str = "--net") -> list[str]:
+        users = ["--user", "--preserve-credentials"] if self._user else []
+        net = ["--net"] if which == "--net" else []
+        if not users + net:
+            return []
+        return [tool("nsenter"), "--target", str(self._holders[end].pid), *users, *net, "--"]
 
     def _run(self, end: int, *argv: str, stdin: bytes = b"") -> str:
         return self._commands.run([*self._enter(end), *argv], stdin=stdin)

@@ -10,6 +10,7 @@ PRELOADED = [
     "lockgate.audit",
     "lockgate.app.gate",
     "corpora.gates",
+    "corpora.diode_ends",
 ]
 SECONDS = 60
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "custody": ("lockgate.cli.custody", "Sign hand-overs of a crate's package, check and show its way."),
     "media": ("lockgate.cli.media", "Write crates to media, read them, and keep track of media."),
     "repair": ("lockgate.cli.repair", "Check and repair a crate by its parity, without keys."),
+    "diode": ("lockgate.cli.diode", "Send and receive crates over a one-way link."),
     "receive": ("lockgate.cli.receive", "Verify a crate and move its contents to quarantine (high side)."),
     "gate": ("lockgate.cli.gate", "Inspect, request, publish, reject, roll back (high side)."),
     "approve": ("lockgate.cli.approve", "Show and sign a statement with an approver's key."),

@@ -93,6 +93,10 @@ class CrateFile:
         """Close it."""
         os.close(self._handle)
 
+    def fileno(self) -> int:
+        """Return the descriptor, which is closed with this object."""
+        return self._handle
+
     def read(self, offset: int, length: int) -> bytes:
         """Return bytes from an offset; fewer only at the end of the file.
 

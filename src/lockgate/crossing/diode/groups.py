@@ -1,0 +1,202 @@
+"""Groups of blocks on the sender's side: read, encoded, and laid out in the order in which they are sent."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockgate.crossing.diode.table import Cut
+from lockgate.crossing.diode.wire import (
+    HEADER,
+    HEADER_SIZE,
+    MAGIC,
+    SESSION_SIZE,
+    TAG_SIZE,
+    Kind,
+    SessionKey,
+)
+from lockgate.crossing.erasure import code
+
+HEADERS = np.dtype(
+    [
+        ("magic", f"S{len(MAGIC)}"),
+        ("session", f"V{SESSION_SIZE}"),
+        ("number", ">u8"),
+        ("kind", "u1"),
+        ("shard", "u1"),
+        ("data", "u1"),
+        ("parity", "u1"),
+        ("stream", ">u4"),
+        ("block", ">u4"),
+        ("length", ">u8"),
+    ]
+)
+"""A header as numpy writes it, the same bytes as `wire.HEADER`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream to send: its number, its length in bytes, and where its bytes come from."""
+
+    number: int
+    size: int
+    handle: int
+    kind: Kind = Kind.DATA
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of a stream."""
+
+    stream: Stream
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Packets in the order in which they are sent, and the blocks that they carry."""
+
+    packets: memoryview
+    blocks: tuple[Block, ...]
+    buffer: bytearray
+
+
+@lru_cache(maxsize=8)
+def interleaved(sizes: tuple[int, ...]) -> tuple[NDArray[np.intp], ...]:
+    """Return, for blocks of these numbers of shards, the places of each block's shards.
+
+    The shards of every block are spread evenly over the whole group, so that a burst of losses takes
+    its share of each block and not all of one.
+    """
+    spread = np.concatenate([(np.arange(n) + 0.5) / n for n in sizes])
+    order = np.argsort(spread, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    ends = np.cumsum(sizes)
+    return tuple(place[end - n : end] for n, end in zip(sizes, ends, strict=True))
+
+
+def blocks_of(streams: Sequence[Stream], cut: Cut, first: int = 0) -> Iterator[Block]:
+    """Yield the blocks of streams in order, of the first stream from block `first` on."""
+    for stream in streams:
+        for number in range(first, cut.blocks(stream.size)):
+            yield Block(stream, number)
+        first = 0
+
+
+def gathered(blocks: Iterator[Block], cut: Cut, limit: int) -> Iterator[tuple[Block, ...]]:
+    """Yield blocks in groups whose packets have at most `limit` bytes, and never less than one block."""
+    group: list[Block] = []
+    used = 0
+    for block in blocks:
+        size = sum(cut.shape(block.stream.size, block.number)) * cut.packet
+        if group and used + size > limit:
+            yield tuple(group)
+            group, used = [], 0
+        group.append(block)
+        used += size
+    if group:
+        yield tuple(group)
+
+
+def _headers(packets: memoryview, step: int) -> NDArray[np.void]:
+    """Return the headers of packets of one length as an array over them."""
+    return np.ndarray((len(packets) // step,), HEADERS, packets, 0, (step,))
+
+
+class Numbers:
+    """The packet numbers of a session; none is given twice, since it is a part of the nonce."""
+
+    def __init__(self) -> None:
+        """Begin at 0."""
+        self.next = 0
+
+    def take(self, count: int) -> int:
+        """Return the first of `count` numbers that are nobody else's."""
+        first = self.next
+        self.next += count
+        return first
+
+
+class GroupMaker:
+    """Makes groups of packets."""
+
+    def __init__(self, cut: Cut, key: SessionKey, numbers: Numbers) -> None:
+        """Begin.
+
+        Args:
+            cut: How streams are cut.
+            key: The session's key.
+            numbers: The session's packet numbers.
+
+        """
+        self._cut = cut
+        self._key = key
+        self._numbers = numbers
+
+    def make(self, blocks: tuple[Block, ...], buffer: bytearray | None = None) -> Group:
+        """Read and encode the blocks of one group. Its packets are numbered and tagged by `seal`.
+
+        Args:
+            blocks: What the group carries.
+            buffer: Used when it is long enough, so that memory is not taken anew for each group.
+
+        Raises:
+            EOFError: A file is shorter than was announced.
+
+        """
+        shapes = [self._cut.shape(b.stream.size, b.number) for b in blocks]
+        places = interleaved(tuple(sum(shape) for shape in shapes))
+        count, step = sum(map(len, places)), self._cut.packet
+        if buffer is None or len(buffer) < count * step:
+            buffer = bytearray(count * step)
+        view = memoryview(buffer)[: count * step]
+        headers = _headers(view, step)
+        headers["magic"], headers["session"] = MAGIC, np.void(self._key.session)
+        start = np.frombuffer(view, np.uint8).ctypes.data
+        for block, (data, parity), place in zip(blocks, shapes, places, strict=True):
+            self._read(block, view, place[:data])
+            where = np.uint64(start + HEADER_SIZE) + place.astype(np.uint64) * np.uint64(step)
+            code(data, parity).encode(where[:data], where[data:], self._cut.shard)
+            stream = block.stream
+            values = (stream.kind, np.arange(data + parity), data, parity, stream.number, block.number)
+            for name, value in zip(
+                ("kind", "shard", "data", "parity", "stream", "block"), values, strict=True
+            ):
+                headers[name][place] = value
+            headers["length"][place] = stream.size
+        return Group(view, blocks, buffer)
+
+    def seal(self, packets: memoryview) -> None:
+        """Number and tag packets that are about to be sent, so that numbers follow that order."""
+        step, tag = self._cut.packet, self._key.tag
+        count = len(packets) // step
+        first = self._numbers.take(count)
+        _headers(packets, step)["number"] = np.arange(first, first + count, dtype=np.uint64)
+        for at in range(0, count * step, step):
+            tag(packets[at : at + step])
+
+    def note(self, kind: Kind, stream: int, length: int, payload: bytes) -> memoryview:
+        """Return a short packet of its own."""
+        packet = bytearray(HEADER_SIZE + len(payload) + TAG_SIZE)
+        number = self._numbers.take(1)
+        HEADER.pack_into(packet, 0, MAGIC, self._key.session, number, kind, 0, 1, 0, stream, 0, length)
+        packet[HEADER_SIZE:-TAG_SIZE] = payload
+        view = memoryview(packet)
+        self._key.tag(view)
+        return view
+
+    def _read(self, block: Block, view: memoryview, place: NDArray[np.intp]) -> None:
+        """Read a block's bytes from its file right into the packets; the end of the last shard is zeros."""
+        offset, length = self._cut.span(block.stream.size, block.number)
+        step, shard = self._cut.packet, self._cut.shard
+        starts = [p * step + HEADER_SIZE for p in place.tolist()]
+        last = starts[-1] + length - (len(starts) - 1) * shard
+        view[last : starts[-1] + shard] = bytes(starts[-1] + shard - last)
+        parts = [view[a : a + shard] for a in starts[:-1]] + [view[starts[-1] : last]]
+        if os.preadv(block.stream.handle, parts, offset) != length:
+            msg = f"stream {block.stream.number} is shorter than announced"
+            raise EOFError(msg)

@@ -1,0 +1,85 @@
+"""How fast packets leave, and what is hashed meanwhile."""
+
+import hashlib
+import os
+from collections.abc import Callable
+
+from lockgate.crossing.diode.groups import Stream
+from lockgate.crossing.diode.udp import Outlet
+
+LAG_SECONDS = 0.01
+"""How much of a delay the pacing catches up with; a longer one is not made good by a burst."""
+
+NAP_SECONDS = 0.0005
+"""Least time to sleep for."""
+
+
+class Pace:
+    """Sends no faster than the rate."""
+
+    def __init__(
+        self, outlet: Outlet, rate: int, now: Callable[[], float], sleep: Callable[[float], None]
+    ) -> None:
+        """Begin now.
+
+        Args:
+            outlet: Where packets go.
+            rate: Bytes of packets per second.
+            now: Seconds that only ever grow.
+            sleep: Waits for that many seconds.
+
+        """
+        self._outlet = outlet
+        self._rate = rate
+        self._now = now
+        self._sleep = sleep
+        self._due = now()
+        self.packet_bytes = 0
+
+    def send(self, packets: memoryview, seal: Callable[[memoryview], None] | None = None) -> None:
+        """Send bytes that are full packets, or one shorter packet; `seal` is given each part before."""
+        burst = self._outlet.burst
+        for at in range(0, len(packets), burst):
+            part = packets[at : at + burst]
+            if seal is not None:
+                seal(part)
+            self.wait()
+            self._outlet.send(part)
+            self._due += len(part) / self._rate
+            self.packet_bytes += len(part)
+
+    def wait(self, more: float = 0.0) -> None:
+        """Wait until the next packet may be sent, and for some seconds more."""
+        self._due += more
+        now = self._now()
+        if self._due - now > NAP_SECONDS:
+            self._sleep(self._due - now)
+        self._due = max(self._due, now - LAG_SECONDS)
+
+
+class Hashes:
+    """The SHA-256 of files, in the order of their blocks; a part that is not sent again is hashed too."""
+
+    def __init__(self) -> None:
+        """Begin at the first byte."""
+        self._state = hashlib.sha256()
+        self._at = 0
+
+    def upto(self, stream: Stream, end: int) -> None:
+        """Hash a file's bytes up to an offset."""
+        if self._at > end:
+            self._state, self._at = hashlib.sha256(), 0
+        while self._at < end:
+            data = os.pread(stream.handle, min(1 << 20, end - self._at), self._at)
+            if not data:
+                msg = f"stream {stream.number} is shorter than announced"
+                raise EOFError(msg)
+            self._state.update(data)
+            self._at += len(data)
+
+    def finish(self, stream: Stream) -> bytes:
+        """Return a file's digest and begin with the next file."""
+        self.upto(stream, stream.size)
+        digest = self._state.digest()
+        self._state, self._at = hashlib.sha256(), 0
+        return digest

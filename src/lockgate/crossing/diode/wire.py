@@ -1,0 +1,128 @@
+"""The packets of a diode: header, payload, tag (docs/formats/diode-v1.md).
+
+All numbers are big-endian. The tag is GMAC (NIST SP 800-38D: AES-256-GCM of nothing) over everything
+before it, under a key that belongs to the session; the nonce is a part of the header that never repeats
+in a session. The tag keeps noise and floods out. It proves no origin: both ends hold the same key, and
+what arrives is as untrusted as a crate on a medium.
+"""
+
+import enum
+import hmac
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from lockgate.core.ports import Entropy
+
+DIODE_FORMAT = "lockgate-diode/1"
+MAGIC = b"LGD1"
+KEY_SIZE = 32
+NAME_SIZE = 16
+PROOF_SIZE = 8
+SESSION_SIZE = NAME_SIZE + PROOF_SIZE
+TAG_SIZE = 16
+
+HEADER = struct.Struct(f">4s{SESSION_SIZE}sQBBBBIIQ")
+"""Magic, session, packet number, kind, shard, data shards, parity shards, stream, block, stream length."""
+
+HEADER_SIZE = HEADER.size
+NONCE = slice(4 + SESSION_SIZE, 4 + SESSION_SIZE + 12)
+"""The part of the header that is the nonce: packet number, kind, shard and the block's shape."""
+
+OVERHEAD = HEADER_SIZE + TAG_SIZE
+MAGIC_AND_SESSION = 4 + SESSION_SIZE
+
+IP_UDP = {4: 28, 6: 48}
+"""Bytes of IP and UDP headers of a packet, by version of IP."""
+
+TABLE_STREAM = 0
+NUMBERS_LIMIT = 1 << 62
+"""Most packets of a session."""
+
+
+class Kind(enum.IntEnum):
+    """What a packet is for."""
+
+    DATA = 1
+    TABLE = 2
+    DIGEST = 3
+    END = 4
+    FILLER = 5
+
+
+class Header(NamedTuple):
+    """A packet's header. `length` counts the whole stream in bytes, `shard` from 0 over data and parity."""
+
+    magic: bytes
+    session: bytes
+    number: int
+    kind: int
+    shard: int
+    data: int
+    parity: int
+    stream: int
+    block: int
+    length: int
+
+
+def read_header(packet: memoryview) -> Header:
+    """Return the header of a packet that is at least as long."""
+    return Header._make(HEADER.unpack_from(packet))
+
+
+def _derive(key: bytes, salt: bytes | None, use: str) -> bytes:
+    info = f"{DIODE_FORMAT} {use}".encode()
+    return HKDF(algorithm=SHA256(), length=KEY_SIZE, salt=salt, info=info).derive(key)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """The key of one session: makes and checks tags."""
+
+    session: bytes
+    _cipher: AESGCM
+
+    def tag(self, packet: memoryview) -> None:
+        """Write the tag into the last bytes of a packet."""
+        self._cipher.encrypt_into(packet[NONCE], b"", packet[:-TAG_SIZE], packet[-TAG_SIZE:])
+
+    def genuine(self, packet: memoryview) -> bool:
+        """Tell whether a packet has the right tag."""
+        try:
+            self._cipher.decrypt(packet[NONCE], packet[-TAG_SIZE:], packet[:-TAG_SIZE])
+        except InvalidTag:
+            return False
+        return True
+
+
+class DiodeKey:
+    """The key that both ends share."""
+
+    def __init__(self, key: bytes) -> None:
+        """Derive from the bytes of the key file."""
+        self._key = key
+        self._filter = _derive(key, None, "sessions")
+
+    def new_session(self, entropy: Entropy) -> SessionKey:
+        """Return the key of a session that was never before."""
+        name = entropy(NAME_SIZE)
+        return self._session(name + self._proof(name))
+
+    def session(self, session: bytes) -> SessionKey | None:
+        """Return the key of a session that a packet names, or None if nobody with the key named it.
+
+        Costs one HMAC for a forged name, so that a flood of new names stays cheap.
+        """
+        name, proof = session[:NAME_SIZE], session[NAME_SIZE:]
+        return self._session(session) if hmac.compare_digest(self._proof(name), proof) else None
+
+    def _proof(self, name: bytes) -> bytes:
+        return hmac.digest(self._filter, name, "sha256")[:PROOF_SIZE]
+
+    def _session(self, session: bytes) -> SessionKey:
+        return SessionKey(session, AESGCM(_derive(self._key, session[:NAME_SIZE], "shards")))

@@ -1,0 +1,106 @@
+"""The diode's bookkeeping compared with plain sets, and codecs compared with themselves."""
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockgate.crossing.diode.groups import HEADERS, interleaved
+from lockgate.crossing.diode.session import restore
+from lockgate.crossing.diode.spans import Spans
+from lockgate.crossing.diode.table import Cut
+from lockgate.crossing.diode.window import Window
+from lockgate.crossing.diode.wire import HEADER, NONCE
+from lockgate.crossing.erasure import code, rows_of
+
+RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 12)), max_size=40)
+
+
+@given(RANGES, st.integers(0, 70), st.integers(0, 9))
+def test_spans_know_just_what_a_set_of_bytes_knows(
+    ranges: list[tuple[int, int]], start: int, size: int
+) -> None:
+    spans, there = Spans(), set[int]()
+    for at, length in ranges:
+        assert spans.add(at, at + length)
+        there |= set(range(at, at + length))
+    assert spans.total == len(there)
+    if size:
+        assert spans.covers(start, start + size) == (set(range(start, start + size)) <= there)
+    prefix = next(n for n in range(100) if n not in there)
+    assert spans.prefix == prefix
+    listed = spans.as_list()
+    assert listed == sorted(listed)
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(listed))
+    assert Spans(listed).as_list() == listed
+
+
+@given(st.lists(st.integers(0, 200), max_size=200))
+def test_the_window_takes_no_number_twice_and_none_that_is_too_old(numbers: list[int]) -> None:
+    window, taken = Window(16), list[int]()
+    for number in numbers:
+        newest = max(taken, default=-1)
+        wanted = number not in taken and number > newest - 16
+        assert window.fresh(number) == wanted
+        if wanted:
+            window.note(number)
+            taken.append(number)
+    assert (window.count, window.newest) == (len(taken), max(taken, default=-1))
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
+def test_interleaving_gives_every_shard_its_place_and_spreads_each_block(sizes: list[int]) -> None:
+    places = interleaved(tuple(sizes))
+    assert sorted(np.concatenate(places).tolist()) == list(range(sum(sizes)))
+    for place in places:
+        assert place.tolist() == sorted(place.tolist())
+    # A burst takes no more of a block than its share, and one or two.
+    total = sum(sizes)
+    for burst in (1, total // 4, total // 2):
+        for start in range(0, total - burst, max(1, total // 7)):
+            for place, size in zip(places, sizes, strict=True):
+                hit = ((place >= start) & (place < start + burst)).sum()
+                assert hit <= burst * size / total + 2
+
+
+@given(st.integers(1, 10**6), st.integers(1, 500), st.integers(1, 60), st.integers(0, 40))
+def test_blocks_cover_a_stream_once(size: int, shard: int, data: int, parity: int) -> None:
+    cut = Cut(shard, data, parity)
+    spans = [cut.span(size, block) for block in range(min(cut.blocks(size), 50))]
+    assert spans[0][0] == 0
+    assert all(a + n == b for (a, n), (b, _) in itertools.pairwise(spans))
+    last = cut.blocks(size) - 1
+    assert sum(cut.span(size, last)) == size
+    count, more = cut.shape(size, last)
+    assert (count - 1) * shard < cut.span(size, last)[1] <= count * shard
+    assert more <= parity
+    assert count + more <= data + parity
+
+
+@given(st.data())
+def test_a_block_is_restored_from_any_of_enough_shards(draw: st.DataObject) -> None:
+    data, parity = draw.draw(st.integers(1, 30)), draw.draw(st.integers(0, 12))
+    shard = draw.draw(st.integers(1, 100))
+    buffer = bytearray(np.random.default_rng(draw.draw(st.integers(0, 9))).bytes((data + parity) * shard))
+    rows = np.frombuffer(buffer, np.uint8).reshape(data + parity, shard)
+    code(data, parity).encode(rows_of(rows)[:data], rows_of(rows)[data:], shard)
+    wanted = bytes(buffer[: data * shard])
+    there = bytearray(b"\1" * (data + parity))
+    for number in draw.draw(st.permutations(range(data + parity)))[:parity]:
+        there[number] = 0
+        buffer[number * shard : (number + 1) * shard] = b"\xee" * shard
+    restore(buffer, there, data, shard)
+    assert bytes(buffer[: data * shard]) == wanted
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 255), st.integers(0, 2**32 - 1))
+def test_both_ways_of_writing_a_header_give_the_same_bytes(number: int, shard: int, block: int) -> None:
+    session = bytes(range(24))
+    made = np.zeros(1, HEADERS)
+    values = (b"LGD1", np.void(session), number, 1, shard, 3, 4, 5, block, 2**63)
+    for name, value in zip(HEADERS.names or (), values, strict=True):
+        made[name] = value
+    packed = HEADER.pack(b"LGD1", session, number, 1, shard, 3, 4, 5, block, 2**63)
+    assert made.tobytes() == packed
+    assert packed[NONCE] == number.to_bytes(8, "big") + bytes([1, shard, 3, 4])
