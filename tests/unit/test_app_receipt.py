@@ -12,14 +12,21 @@ from PIL import Image
 from corpora.commands import Commands
 from corpora.homes import HighSide, crate
 from lockgate.app.gate import execute, open_gate
-from lockgate.app.receipt import REQUEST_FORMAT, REQUEST_TYPE, ReceiptRequest
+from lockgate.app.receipt import (
+    APPROVAL_FORMAT,
+    REQUEST_FORMAT,
+    REQUEST_TYPE,
+    ReceiptApproval,
+    ReceiptRequest,
+    read_request,
+)
 from lockgate.app.settings import load_settings
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, signer_from, site_root
 from lockgate.core.receipt import Ending, Receipt
 from lockgate.core.roots import Purpose
 from lockgate.core.wire import encode
-from lockgate.crossing import RecordSealLedger
+from lockgate.crossing import RecordSealLedger, sign_receipt
 from lockgate.trust.dsse import sign
 from lockgate.trust.keys import new_signer, save_signer
 
@@ -204,3 +211,19 @@ def test_forged_and_foreign_receipts_leave_the_ledger_as_it_was(there: Path, tmp
     theirs = Way(tmp_path / "other").whole(1)
     assert way.run.refused(*way.read(theirs))[1]["code"] == "LG-2002"
     assert way.standings() == ["unacknowledged"] * 3
+
+
+def test_the_requesters_own_approval_is_refused_at_the_gate_too(there: Path) -> None:
+    """The operator holds an approver's key as well, and signs without the command that would refuse."""
+    way, high = Way(there), load_settings(there / "lane/high")
+    way.make(1)
+    way.run.json(*way.sign(1, "approver-1"))
+    site = site_root(high, None)
+    own = signer_from(there / "lane/people/operator", Purpose.APPROVER, site)
+    body = read_request((there / "r1.json").read_bytes(), site)[1].body
+    forged = ReceiptApproval(
+        format=APPROVAL_FORMAT, body=body.hex(), keyid=own.keyid, signature=sign_receipt(body, own).hex()
+    )
+    (there / "r1.operator.json").write_bytes(encode(forged))
+    assert way.run.refused(*way.export(1, "approver-1", "operator"))[1]["code"] == "LG-3001"
+    assert not (there / "r1.txt").exists()
