@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from corpora.fatal import killed
@@ -123,6 +124,11 @@ def test_what_is_no_release_that_may_follow_is_refused(
     payload = encode(read_release(envelope)).replace(b'"size":', b'"size":1')
     old = base64.standard_b64encode(open_envelope(envelope).payload)
     documents[file.name] = envelope.replace(old, base64.standard_b64encode(payload))
+    # A decoy under the version of an honest release: it cannot stand in its way.
+    honest = read_release(read_bundle(lane.folder / "release-3")[1])
+    decoy = encode(msgspec.structs.replace(honest, created=honest.created.replace(year=2001)))
+    releaser = (lane.person("releaser-1"), Purpose.RELEASE)
+    documents["decoy-0.3.0.release.json"] = sign_with(lane, decoy, releaser)
     bundle = lane.folder / "bad"
     bundle.mkdir()
     rows = []
@@ -134,6 +140,7 @@ def test_what_is_no_release_that_may_follow_is_refused(
     found = {Path(r["file"]).name: r for r in lane.update("list")["releases"]}
     codes = {name: r["refused"][:7] or r["standing"] for name, r in found.items()}
     assert codes == {
+        "decoy-0.3.0.release.json": "LG-2005",
         "lockgate-0.0.9.release.json": "older",
         "lockgate-0.2.0.release.json": "newer",
         "lockgate-0.3.0.release.json": "newer",
@@ -145,9 +152,11 @@ def test_what_is_no_release_that_may_follow_is_refused(
         "lockgate-0.4.6.release.json": "LG-2014",  # its wheel did not come
     }
     wanted = {"0.0.9": "LG-2014", "9.9.9": "LG-2014"}
-    wanted |= {name[9:14]: code for name, code in codes.items() if code.startswith("LG-")}
+    odd = {name[9:14]: code for name, code in codes.items() if name.startswith("lockgate-0.4.")}
+    wanted |= odd
     assert {v: lane.refused("try", v)["code"] for v in wanted} == wanted
     assert not list((lane.releases / "slots").glob("*"))
+    assert update.find(load_settings(lane.high), "0.3.0")[2] == honest
 
 
 LEAKY = """import os as _os, socket as _socket

@@ -178,6 +178,8 @@ def _carry_out(side: Side, site: Root, statement: Statement) -> Active:
             raise StatementChangedError("The policy changed after the request.")
         if statement.previous_sha256 != active.release_sha256:
             raise StatementChangedError("Another release became active after the request.")
+        if statement.operation is Operation.ACTIVATE:
+            site.demand_current(utc_now())
         new = _next(side, active, statement, digest)
         with records.transaction() as tx:
             if (

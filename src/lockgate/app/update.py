@@ -92,7 +92,7 @@ def active_in(tx: Transaction) -> Active:
 def offered(side: Side) -> list[Offered]:
     """Return the releases in the channel's snapshot: admitted by two people like everything else."""
     channel = channel_reader(side, "update").current()
-    site, now, active = site_root(side, utc_now()), utc_now(), active_release(side)
+    site, now, active = site_root(side, None), utc_now(), active_release(side)
     found = []
     for admitted, file, envelope in _releases(side, channel):
         version, people, state, refused = "", frozenset[str](), "", ""
@@ -126,28 +126,41 @@ def _demand_brought(channel: VerifiedChannel, release: Release) -> None:
 
 
 def find(side: Side, version: str) -> tuple[Admitted, bytes, Release]:
-    """Return an offered release by its version, verified.
+    """Return an offered release by its version, verified; what does not verify cannot stand in its way.
 
     Raises:
-        ReleaseRefusedError: None, or several, or not signed by who has to.
+        ReleaseRefusedError: None, or several.
+        ThresholdError, SignatureError, …: What has this version is not signed by who has to.
 
     """
     channel = channel_reader(side, "update").current()
-    found = []
+    site, now = site_root(side, utc_now()), utc_now()
+    found: dict[str, tuple[Admitted, bytes, Release]] = {}
+    refusals: list[LockgateError] = []
     for admitted, _, envelope in _releases(side, channel):
+        if _version_of(envelope) != version:
+            continue
         try:
-            says = read_release(envelope).version
-        except LockgateError:
-            continue  # `update list` says why; it cannot be the one that is asked for
-        if says == version:
-            found.append((admitted, envelope))
-    if len({release_digest(envelope) for _, envelope in found}) != 1:
+            release, _ = judge_release(envelope, site, now)
+            _demand_brought(channel, release)
+        except LockgateError as error:
+            refusals.append(error)
+            continue
+        found[release_digest(envelope)] = (admitted, envelope, release)
+    if not found and refusals:
+        raise refusals[0]
+    if len(found) != 1:
         what = f"{len(found)} releases with the version {version[:64]} were admitted; it has to be one."
         raise ReleaseRefusedError(what, advice="`lockgate update list` shows what was admitted.")
-    admitted, envelope = found[0]
-    release, _ = judge_release(envelope, site_root(side, utc_now()), utc_now())
-    _demand_brought(channel, release)
-    return admitted, envelope, release
+    return next(iter(found.values()))
+
+
+def _version_of(envelope: bytes) -> str:
+    """Return the version that a document claims; `update list` says why one cannot be read."""
+    try:
+        return read_release(envelope).version
+    except LockgateError:
+        return ""
 
 
 def try_release(side: Side, version: str) -> Tried:
