@@ -18,7 +18,7 @@ from lockgate.core.custody import CustodyReport
 from lockgate.core.digests import sha256
 from lockgate.core.errors import InputError
 from lockgate.core.roots import Purpose
-from lockgate.core.statement import NOTHING, Statement
+from lockgate.core.statement import NOTHING, Operation, Statement
 from lockgate.core.wire import decode
 from lockgate.trust.roots import load_newest_site_root
 
@@ -28,6 +28,9 @@ EVIDENCE_SUFFIX = ".log.json"
 
 CUSTODY_SUFFIX = ".custody.json"
 """The report of the crate's way beside a request is named like the request, with this ending."""
+
+_BREAKS = frozenset({Operation.ANCHOR, Operation.RESTORE})
+"""What may be signed though the log does not continue what this machine saw: it is about that."""
 
 REPORT_LIMIT = 1 << 22
 """Longest report of a crate's way that is read, in bytes."""
@@ -96,12 +99,14 @@ class Device:
 
     `site_root` is the pinned site root and those that followed it, oldest first; `pin` the digest
     of the first from the approver's own notes; and `state` the folder of checkpoints that were seen
-    (None: `default_state`). The pin stays when the root is rotated, and so does the memory.
+    (None: `default_state`). `broken` signs a re-anchoring or a restore though the log lost what this
+    machine saw. The pin stays when the root is rotated, and so does the memory.
     """
 
     site_root: tuple[bytes, ...]
     pin: str
     state: Path | None = None
+    broken: bool = False
 
 
 def sign_as_approver(request: bytes, evidence: Path, key: KeyPlace, device: Device, target: Path) -> Signed:
@@ -133,6 +138,7 @@ def sign_as_approver(request: bytes, evidence: Path, key: KeyPlace, device: Devi
     signed = approve(request, signer, site, now)
     named = named_checkpoint(statement.log_checkpoint, f"lockgate/{site.lane}/high")
     shown = read_evidence(read_named(evidence, limit=EVIDENCE_LIMIT))
-    seen = watch(Seen(device.state or default_state(device.pin)), shown, named, site, now)
+    broken = device.broken and statement.operation in _BREAKS
+    seen = watch(Seen(device.state or default_state(device.pin)), shown, named, site, now, broken=broken)
     write_named(target, signed)
     return Signed(signer.person, seen)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ToInspect
+from lockgate.app.admission import demand_admission
 from lockgate.app.approve import custody_beside, evidence_beside
 from lockgate.app.audit import named_size, write_evidence
 from lockgate.app.custody import RecordedCustody
 from lockgate.app.files import read_named, write_named
-from lockgate.app.holds import demand_admission, demand_usable
+from lockgate.app.holds import demand_usable
 from lockgate.app.keys import key_place
 from lockgate.app.serving import channel_file
 from lockgate.app.settings import Side

@@ -1,14 +1,13 @@
 """Holds: reasons on record why nothing may be admitted. Serving goes on.
 
-Each admission asks `demand_admission`, which looks at the clock first. A hold stays on record until
-two persons sign what ends it, also where its reason went away by itself.
+`app.admission` asks before each step. A hold stays on record until two persons sign what ends it, also
+where its reason went away by itself.
 """
 
 from datetime import datetime
 
 from lockgate.app.settings import Side
-from lockgate.app.stores import records_of
-from lockgate.app.trust import audit_log, site_root, utc_now
+from lockgate.app.trust import audit_log
 from lockgate.core.clock import ClockState, trouble
 from lockgate.core.errors import PolicyError
 from lockgate.core.policy import Policy
@@ -20,11 +19,13 @@ from lockgate.store import Records, Transaction
 HOLDS = "hold"
 RESTORED = "restored"
 CLOCK = "clock"
+LOG = "log"
 LAST = "last"
 _ADMITTING = frozenset({"open", "receive", "inspect", "request", "execute"})
 
 _WAY_OUT = {
     CLOCK: "Set the clock right, then have two approvers sign `lockgate clock accept`.",
+    LOG: "Find out what the log lost, then have two approvers sign `lockgate audit anchor`.",
 }
 
 
@@ -86,7 +87,13 @@ def clock_state(side: Side, records: Records) -> ClockState:
     return ClockState(floor=floor, began=began)
 
 
-def _watch_clock(side: Side, records: Records, policy: Policy, now: datetime) -> None:
+def watch_clock(side: Side, records: Records, policy: Policy, now: datetime) -> None:
+    """Hold admission by a clock that is not believed, and note what a believed one says.
+
+    Raises:
+        ClockNotBelievedError: The clock is behind the floor, or jumped since the last run.
+
+    """
     state = clock_state(side, records)
     reason = trouble(now, state, policy)
     if reason:
@@ -100,22 +107,6 @@ def _watch_clock(side: Side, records: Records, policy: Policy, now: datetime) ->
         free = tx.get(HOLDS, CLOCK) is None
         if free and (state.last is None or now > state.last):
             tx.put(CLOCK, LAST, encode(LastRun(at=whole_second(now))))
-
-
-def demand_admission(side: Side) -> None:
-    """Demand that something may be admitted now.
-
-    Raises:
-        ClockNotBelievedError: The clock is behind the floor, or jumped since the last run.
-        AdmissionHeldError: Something else holds admission, or held it and two have not looked yet.
-
-    """
-    records = records_of(side)
-    try:
-        _watch_clock(side, records, site_root(side, None).policy or Policy(), utc_now())
-        demand_open(records)
-    finally:
-        records.close()
 
 
 def demand_open(records: Records) -> None:

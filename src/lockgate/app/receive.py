@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from lockgate.admit import Crossing
+from lockgate.app.admission import demand_admission
 from lockgate.app.custody import keep_manifest
 from lockgate.app.gate import open_gate
-from lockgate.app.holds import demand_admission
 from lockgate.app.rebuild import rebuilder
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of

@@ -14,8 +14,10 @@ import structlog
 from aiohttp import web
 
 from lockgate.app.audit import bring_back, witness_request
+from lockgate.app.holds import LOG, put_hold
 from lockgate.app.keys import KeyPlace
 from lockgate.app.settings import Side
+from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, signer_from, utc_now
 from lockgate.audit import Checkpoint, Seen, Witness, WitnessRequest, parse_request
 from lockgate.audit.errors import (
@@ -171,6 +173,10 @@ def submit(side: Side, address: str) -> tuple[Checkpoint, list[str]]:
         seen, size = int(said), audit_log(side).size()
         if seen > size:
             what = f"The witness says that it saw {seen} leaves of this log, which has {size}."
+            records = records_of(side)
+            with records.transaction() as tx:  # its word alone: there is no note to compare later
+                put_hold(tx, LOG, f"the log is not what a witness saw: {what}", utc_now())
+            records.close()
             raise TruncatedLogError(what, seen=seen, found=size)
         if seen != request.old:
             request = witness_request(side, seen)

@@ -85,7 +85,15 @@ def _advice(size: int) -> str:
     )
 
 
-def watch(seen: Seen, evidence: LogEvidence, named: Checkpoint, site: Root, at: datetime) -> int | None:
+def watch(
+    seen: Seen,
+    evidence: LogEvidence,
+    named: Checkpoint,
+    site: Root,
+    at: datetime,
+    *,
+    broken: bool = False,
+) -> int | None:
     """Demand that the log only grew since this device saw it last, and remember the checkpoint.
 
     Args:
@@ -94,6 +102,8 @@ def watch(seen: Seen, evidence: LogEvidence, named: Checkpoint, site: Root, at: 
         named: The checkpoint that the statement names.
         site: The pinned site root.
         at: The present moment; an expired log key is refused.
+        broken: Remember the checkpoint although the log contradicts the one seen last; the person
+            who signs knows that the log was lost.
 
     Returns:
         The size that was seen last, or None when this device sees the log for the first time.
@@ -111,6 +121,7 @@ def watch(seen: Seen, evidence: LogEvidence, named: Checkpoint, site: Root, at: 
     with seen.open(named.origin) as memory:
         last = memory.size if memory.known else None
         known = last is not None and memory.size <= now.size
-        memory.demand_continued(now, _path(evidence, memory.size, now.size) if known else [])
+        if not broken:
+            memory.demand_continued(now, _path(evidence, memory.size, now.size) if known else [])
         memory.keep(now)
     return last

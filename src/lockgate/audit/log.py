@@ -221,6 +221,11 @@ class AuditLog:
         with self._records.transaction() as tx:
             tx.put(WITNESSED, person, note.encode())
 
+    def forget_witnessed(self, person: str) -> None:
+        """Forget what a witness cosigned: two approvers agreed to go on from another log."""
+        with self._records.transaction() as tx:
+            tx.delete(WITNESSED, person)
+
     def witnessed(self) -> dict[str, str]:
         """Return the newest note that each witness cosigned, unverified."""
         with self._records.transaction() as tx:

@@ -47,6 +47,13 @@ def approve(
         Path | None,
         typer.Option(help="File with the token's PIN (default: the address's pin-source, else asked)."),
     ] = None,
+    log_broken: Annotated[
+        bool,
+        typer.Option(
+            "--log-broken",
+            help="Sign a re-anchoring or a restore though the log lost what this machine saw.",
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -86,7 +93,7 @@ def approve(
         raise typer.Exit(1)
     place = key_place(key, token_pin_file, ask_pin if sys.stdin.isatty() else None)
     target = out or statement.with_suffix(f".{place.name}.json")
-    device = Device(tuple(read_named(file) for file in site_root), pin, state)
+    device = Device(tuple(read_named(file) for file in site_root), pin, state, log_broken)
     done = sign_as_approver(request, log or evidence_beside(statement), place, device, target)
     findings = msgspec.to_builtins(way.findings) if way is not None else []
     value = {"signed": target, "person": done.person, "log_seen": done.seen, "custody": findings}

@@ -150,6 +150,56 @@ def evidence(
     )
 
 
+@app.command()
+def anchor(
+    signed: Annotated[
+        list[Path] | None, typer.Argument(help="Carry it out: the request as each approver signed it.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Ask for it: folder with your operator.pem and operator.pass.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the request goes (default: pending/).")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on from the log as it stands: with --key ask for it, with signed requests carry it out.
+
+    Admission is held when the log is behind what a witness saw, or when the policy demands a
+    cosignature and none is fresh. Find out first what was lost. Approvers whose machines saw more
+    of the log sign with `lockgate approve --log-broken`; witnesses begin again with --first.
+
+    Examples:
+      lockgate audit anchor --key people/operator --home lane/high
+      lockgate audit anchor approver-1.json approver-2.json --home lane/high
+    """
+    import msgspec
+
+    from lockgate.app.anchor import anchor_again, ask_to_anchor
+    from lockgate.app.gate import operator_key, write_request
+    from lockgate.app.settings import load_settings
+    from lockgate.approve import read_statement
+
+    side = load_settings(home).require("high")
+    if bool(signed) == bool(key):
+        raise typer.BadParameter("Give --key to ask, or the signed requests to carry it out.")
+    if signed:
+        done = anchor_again(side, signed)
+        value = {"anchored": True, "statement": msgspec.to_builtins(done.statement)}
+        who = ", ".join(sorted(done.approvers))
+        emit(as_json, value, lambda c: c.print(f"The log goes on from {done.facts['size']} leaves, by {who}"))
+        return
+    envelope = ask_to_anchor(side, operator_key(side, key or Path()))
+    file = write_request(side, "anchor", envelope, out)
+    statement = read_statement(envelope)
+
+    def render(console: "Console") -> None:
+        console.print(f"Request to anchor the log: {file}")
+        for name, said in dict(statement.facts or {}).items():
+            console.print(f"  {name}: {said}")
+
+    emit(as_json, {"request": file, "statement": msgspec.to_builtins(statement)}, render)
+
+
 def _tell_standing(as_json: bool, found: "Standing") -> None:
     seals = [
         {"witness": s.person, "size": s.checkpoint.size, "at": f"{s.moment:%Y-%m-%dT%H:%M:%SZ}"}

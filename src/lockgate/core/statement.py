@@ -25,6 +25,7 @@ class Operation(StrEnum):
     ROLLBACK = "rollback"
     RESTORE = "restore"
     CLOCK = "clock"
+    ANCHOR = "anchor"
     ACTIVATE = "activate"
     REVERT = "revert"
     VEX = "vex"
@@ -71,9 +72,8 @@ class Statement(Document, frozen=True):
     `snapshot_sha256`, its trial in `verdicts_sha256`, and the active release in `previous_sha256`.
     A restore names the backup's manifest in `snapshot_sha256`, the plan that says what was lost and
     what the floor is in `previous_sha256`, and the last crossing in `crossing` and `crate_sha256`.
-    What is about no crossing (`CLOCK`, `VEX`) says in `facts` what is agreed to; statements about a
-    What is about no crossing (`CLOCK`, emergencies) says in `facts` what is agreed to; statements about a
-    crossing leave the field out.
+    What is about no crossing (`CLOCK`, `ANCHOR`, `VEX`, emergencies) says in `facts` what is agreed
+    to; statements about a crossing leave the field out.
     """
 
     format: str
