@@ -5,18 +5,21 @@ without a proof that the log only grew since.
 """
 
 import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.app.files import NamedFileError, read_named, write_named
 from lockgate.app.keys import KeyPlace
+from lockgate.app.qr_parts import QrPartsError, read_documents, write_pictures
 from lockgate.app.trust import signer_from, utc_now
 from lockgate.approve import approve, read_statement
 from lockgate.audit import Seen, named_checkpoint, read_evidence, watch
 from lockgate.audit.evidence import EVIDENCE_LIMIT
 from lockgate.core.custody import CustodyReport
 from lockgate.core.digests import sha256
-from lockgate.core.errors import InputError
+from lockgate.core.errors import InputError, LockgateError
 from lockgate.core.roots import Purpose
 from lockgate.core.statement import NOTHING, Operation, Statement
 from lockgate.core.wire import decode
@@ -52,6 +55,58 @@ class Signed:
 
     person: str
     seen: int | None
+
+
+def unpack_pictures(pictures: Sequence[Path]) -> Path:
+    """Write what pictures carry as files beside the first of them; return the request's file.
+
+    A request comes with what the log shows, and where the statement binds one with the report of
+    the crate's way; which is which is told by what they are.
+
+    Raises:
+        QrPartsError: The pictures do not make whole documents, or not one request with what it needs.
+
+    """
+    target = pictures[0].with_name(f"{pictures[0].name.split('.')[0]}.json")
+    found: dict[Path, bytes] = {}
+    for document in read_documents(pictures):
+        place = _place(document, target)
+        if place in found:
+            raise QrPartsError("The pictures carry more than one request.")
+        found[place] = document
+    if target not in found:
+        raise QrPartsError("The pictures carry no request.")
+    for place, document in found.items():
+        write_named(place, document)
+    return target
+
+
+def _place(document: bytes, request: Path) -> Path:
+    """Return where a document of a request's pictures belongs."""
+    kinds: tuple[tuple[Callable[[bytes], object], Path], ...] = (
+        (read_statement, request),
+        (read_evidence, evidence_beside(request)),
+        (lambda data: decode(CustodyReport, data, limit=REPORT_LIMIT), custody_beside(request)),
+    )
+    for read, place in kinds:
+        with suppress(LockgateError):
+            read(document)
+            return place
+    raise QrPartsError("A picture's document is nothing that belongs to a request.")
+
+
+def request_pictures(request: Path) -> list[Path]:
+    """Write a request and what lies beside it as QR pictures; return them.
+
+    Raises:
+        NamedFileError: The request or its evidence is not there.
+        QrPartsLimitError: Too long for pictures.
+
+    """
+    read_statement(read_named(request))
+    files = [request, evidence_beside(request)]
+    files += [custody_beside(request)] if custody_beside(request).is_file() else []
+    return [picture for file in files for picture in write_pictures(read_named(file), file)]
 
 
 def default_state(pin: str) -> Path:

@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from lockgate.admit.model import SPENT
-from lockgate.app.files import read_named
 from lockgate.app.holds import demand_usable
+from lockgate.app.qr_parts import read_documents
 from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, site_root, utc_now
@@ -83,7 +83,7 @@ def decided(side: Side, operation: Operation, signed: Sequence[Path]) -> Decisio
     """
     site = site_root(side, None)
     policy = site.policy or Policy()
-    envelope = combine([read_named(file) for file in signed])
+    envelope = combine(read_documents(signed))
     statement, approvers = judge(envelope, site, utc_now(), need=policy.approvers)
     if statement.operation is not operation:
         what = f"The statement is {statement.subject}, not about the {operation}."

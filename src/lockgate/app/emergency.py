@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockgate.app.files import read_named
 from lockgate.app.gate import open_gate, operator_key, write_request
+from lockgate.app.qr_parts import read_documents
 from lockgate.app.settings import Side
 from lockgate.app.trust import utc_now
 from lockgate.approve import combine, read_statement
@@ -70,7 +70,7 @@ def act(
 
 def ratify(side: Side, signed: Sequence[Path]) -> Statement:
     """Put a second person's signature to the newest emergency; see `admit.Emergencies.ratify`."""
-    return open_gate(side).emergencies.ratify(combine([read_named(file) for file in signed]))
+    return open_gate(side).emergencies.ratify(combine(read_documents(signed)))
 
 
 def owed(side: Side) -> tuple[str, tuple[Statement, ...]]:

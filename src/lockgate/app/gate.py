@@ -10,9 +10,10 @@ from lockgate.app.admission import demand_admission
 from lockgate.app.approve import custody_beside, evidence_beside
 from lockgate.app.audit import named_size, write_evidence
 from lockgate.app.custody import RecordedCustody
-from lockgate.app.files import read_named, write_named
+from lockgate.app.files import write_named
 from lockgate.app.holds import demand_usable
 from lockgate.app.keys import key_place
+from lockgate.app.qr_parts import read_documents
 from lockgate.app.serving import channel_file
 from lockgate.app.settings import Side
 from lockgate.app.standing import distrusted_signers
@@ -150,6 +151,6 @@ def write_request(side: Side, name: str, envelope: bytes, out: Path | None) -> P
 
 def execute(side: Side, files: Sequence[Path]) -> Statement:
     """Carry out a statement that several approvers signed apart."""
-    envelope = combine([read_named(file) for file in files])
+    envelope = combine(read_documents(files))
     demand_usable(records_of(side), read_statement(envelope))
     return open_gate(side).execute(envelope)

@@ -160,6 +160,28 @@ def read_document(files: Sequence[Path]) -> bytes:
     return from_lines(lines)
 
 
+def read_documents(files: Sequence[Path]) -> list[bytes]:
+    """Return the documents of files, of pictures (PNG) and of lines; those of one document belong together.
+
+    Raises:
+        NamedFileError, TooLargeError: A file cannot be read.
+        QrPartsError: Pictures do not make whole documents.
+        QrReaderError: They are pictures, and nothing here reads them.
+
+    """
+    whole: list[bytes] = []
+    lines: dict[str, list[str]] = {}
+    for file in files:
+        data = read_named(file, limit=PICTURE_BYTES)
+        if not data.startswith((b"\x89PNG", b"LGQ1:")):
+            whole.append(data)
+            continue
+        picture = data.startswith(b"\x89PNG")
+        for line in _picture_lines(file) if picture else data.decode("ascii", "replace").split():
+            lines.setdefault(":".join(line.split(":")[:2]), []).append(line)
+    return whole + [from_lines(each) for each in lines.values()]
+
+
 def _picture_lines(file: Path) -> list[str]:
     try:
         import zxingcpp  # noqa: PLC0415  # optional, and only here

@@ -21,7 +21,10 @@ def ask_pin() -> str:
 
 @app.command()
 def approve(
-    statement: Annotated[Path, typer.Argument(help="The request, as `lockgate gate request` wrote it.")],
+    statements: Annotated[
+        list[Path],
+        typer.Argument(help="The request, as `lockgate gate request` wrote it, or all its QR pictures."),
+    ],
     key: Annotated[
         str, typer.Option(help="Folder with approver.pem and approver.pass, or a pkcs11: address (RFC 7512).")
     ],
@@ -54,6 +57,9 @@ def approve(
             help="Sign a re-anchoring or a restore though the log lost what this machine saw.",
         ),
     ] = False,
+    qr: Annotated[
+        bool, typer.Option("--qr", help="Write the signed statement as QR pictures (PNG) as well.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,6 +67,7 @@ def approve(
 
     Works on any machine that holds the key; nothing of the gate is needed. The machine remembers
     the last checkpoint of the log that it saw, and signs only with a proof that the log grew since.
+    A request may come as QR pictures (`lockgate gate pictures`), all of them named at once.
     A key may be in a token; its PIN comes from a file or is asked for, never from the command line.
 
     Example: lockgate approve request-000001.json --key people/approver-1 --site-root site.dsse.json --pin 3f…
@@ -73,11 +80,15 @@ def approve(
         evidence_beside,
         shown_custody,
         sign_as_approver,
+        unpack_pictures,
     )
     from lockgate.app.files import read_named
     from lockgate.app.keys import key_place
+    from lockgate.app.qr_parts import write_pictures
     from lockgate.approve import read_statement
 
+    pictures = len(statements) > 1 or statements[0].suffix == ".png"
+    statement = unpack_pictures(statements) if pictures else statements[0]
     request = read_named(statement)
     read = read_statement(request)
     said = msgspec.to_builtins(read)
@@ -95,8 +106,15 @@ def approve(
     target = out or statement.with_suffix(f".{place.name}.json")
     device = Device(tuple(read_named(file) for file in site_root), pin, state, log_broken)
     done = sign_as_approver(request, log or evidence_beside(statement), place, device, target)
+    shown = write_pictures(target.read_bytes(), target) if qr else []
     findings = msgspec.to_builtins(way.findings) if way is not None else []
-    value = {"signed": target, "person": done.person, "log_seen": done.seen, "custody": findings}
+    value = {
+        "signed": target,
+        "person": done.person,
+        "log_seen": done.seen,
+        "custody": findings,
+        "pictures": shown,
+    }
 
     def render(console: Console) -> None:
         console.print(f"{done.person} signed: {target}")

@@ -209,8 +209,25 @@ def rollback(
 
 
 @app.command()
+def pictures(
+    request: Annotated[Path, typer.Argument(help="Any request, as a command wrote it.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write a request, and what lies beside it, as QR pictures for an approver's own machine.
+
+    Example: lockgate gate pictures lane/high/pending/publish-000001.json
+    """
+    from lockgate.app.approve import request_pictures
+
+    made = request_pictures(request)
+    emit(as_json, {"pictures": made}, lambda c: c.print(f"{len(made)} pictures beside {request}"))
+
+
+@app.command()
 def publish(
-    signed: Annotated[list[Path], typer.Argument(help="The statement as each approver signed it.")],
+    signed: Annotated[
+        list[Path], typer.Argument(help="The statement as each approver signed it: files or QR pictures.")
+    ],
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
