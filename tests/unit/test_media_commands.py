@@ -135,3 +135,19 @@ def test_a_medium_that_is_unknown_or_too_small_is_refused(
     error = commands.refused("media", "write", crate, "--to", usb, "--medium", "2500000")[1]
     assert error["code"] == "LG-5730"
     assert not list(usb.iterdir())
+
+
+def test_a_crate_is_sealed_straight_onto_a_medium(commands: Commands, lane: Path) -> None:
+    usb, low = lane / "usb", ("--home", lane / "low")
+    usb.mkdir()
+    shutil.rmtree(lane / "low/outbox")
+    planned = commands.json("seal", "--plan", "--medium", "bd25", *low)
+    assert (planned["medium"], planned["media"]) == ("bd25", 1)
+    assert planned["write_seconds"] >= 1
+    assert "bd25 (write-once)" in commands.run("seal", "--plan", "--medium", "bd25", *low).out
+    ran = commands.run("seal", "--to", usb, "--medium", "2500000", *low)
+    assert (ran.status, "Safe to unplug." in ran.out) == (0, True)
+    (crate,) = usb.iterdir()
+    assert not list((lane / "low/outbox").glob("crate-*"))
+    assert max(p.stat().st_size for p in crate.glob("*.lgv")) <= 2_500_000
+    assert commands.run("media", "verify", usb, "--home", lane / "high").status == 0

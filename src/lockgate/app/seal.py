@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from lockgate.app.collect import current_lock
 from lockgate.app.keys import holds_key
@@ -13,8 +14,9 @@ from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.crossing.contents import SealRequest
 from lockgate.crossing.ledger import RecordSealLedger
+from lockgate.crossing.media import Medium, medium_named, pieces, read_back, write_seconds
 from lockgate.crossing.parity import parse_share
-from lockgate.crossing.seal import SealedCrate, Sealer, SealerParts
+from lockgate.crossing.seal import BUSY_FILE, SealedCrate, Sealer, SealerParts, alone
 from lockgate.crossing.sealplan import Plan
 from lockgate.trust.tuf import TufSigners
 
@@ -25,14 +27,21 @@ class SealChoices:
 
     `parity` is a share as text (``10%``). A crate builds on everything that was sent before and is not
     known to be lost or rejected; with `since` on crossings up to that number only, with `full` on none.
+    `medium` names one (``bd25``), whose size volumes get. `to` is a folder on a medium that the crate is
+    written to directly, instead of the outbox.
     """
 
     parity: str | None = None
     full: bool = False
     since: int | None = None
+    medium: str | None = None
+    to: Path | None = None
 
 
 AS_SET = SealChoices()
+
+REPEATED = 1024 * 1024
+"""Bytes that crate.json and roots/ are taken to have before they are written."""
 
 
 def _sealer(side: Side, choices: SealChoices = AS_SET) -> Sealer:
@@ -47,8 +56,12 @@ def _sealer(side: Side, choices: SealChoices = AS_SET) -> Sealer:
             site=site_root(side, utc_now()),
             signers=(keys[Purpose.SEALER],),
             tuf=TufSigners(keys[Purpose.TARGETS], keys[Purpose.SNAPSHOT], keys[Purpose.TIMESTAMP]),
-            outbox=side.home.outbox,
-            volume_bytes=side.settings.seal.volume_bytes,
+            outbox=choices.to or side.home.outbox,
+            volume_bytes=(
+                medium_named(choices.medium).volume_bytes
+                if choices.medium
+                else side.settings.seal.volume_bytes
+            ),
             valid=timedelta(days=side.settings.seal.expires_days),
             clock=utc_now,
             parity=parse_share(choices.parity or side.settings.seal.parity),
@@ -72,15 +85,55 @@ def plan_crate(side: Side, choices: SealChoices = AS_SET, progress: Progress | N
     return _sealer(side, choices).plan(_request(side, choices), progress)
 
 
+@dataclass(frozen=True, slots=True)
+class MediaNeed:
+    """How many pieces of a medium a planned crate needs, and about how long writing takes."""
+
+    medium: Medium
+    count: int
+    seconds: int
+
+
+def media_need(plan: Plan, medium: str) -> MediaNeed:
+    """Return what a planned crate needs of a medium, parity and what is repeated on each included.
+
+    Raises:
+        MediumUnknownError: No such medium.
+        MediumSpaceError: A volume is larger than it.
+
+    """
+    kind = medium_named(medium)
+    sizes = [volume.size for volume in plan.volumes]
+    sizes += [one.size for one in plan.parity for _ in range(one.group.parity)]
+    repeated = plan.index_bytes + REPEATED
+    return MediaNeed(kind, len(pieces(sizes, repeated, kind)), write_seconds(sum(sizes), kind))
+
+
+def _seal(side: Side, choices: SealChoices, progress: Progress) -> SealedCrate:
+    sealer, request = _sealer(side, choices), _request(side, choices)
+    if choices.to is None:
+        return sealer.seal(request, progress)
+    # One sealing at a time on a side, wherever it writes to.
+    with alone(side.home.outbox / BUSY_FILE):
+        crate = sealer.seal(request, progress)
+        (choices.to / BUSY_FILE).unlink(missing_ok=True)  # nothing but the crate travels
+        return crate
+
+
 def seal_crate(side: Side, progress: Progress, choices: SealChoices = AS_SET) -> SealedCrate:
-    """Seal the current lock into the outbox, recorded before and after."""
+    """Seal the current lock into the outbox, recorded before and after.
+
+    A crate that goes to a medium directly is read back from there before it counts as written.
+    """
     log = audit_log(side)
     intent = log.intent("seal")
     try:
         side.home.outbox.mkdir(parents=True, exist_ok=True)
-        crate = _sealer(side, choices).seal(_request(side, choices), progress)
+        crate = _seal(side, choices, progress)
     except LockgateError as error:
         log.outcome(intent, "refused", code=error.code, error=error.what)
         raise
     log.outcome(intent, "done", crossing=crate.manifest.sequence, crate=crate.crate_sha256)
+    if choices.to is not None:
+        read_back(crate.path, progress)
     return crate

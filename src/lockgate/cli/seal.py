@@ -1,5 +1,6 @@
 """``lockgate seal``: what was collected becomes a crate."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,6 +31,12 @@ def seal(
             "--since", min=1, help="Build only on crossings up to this number, the last that arrived."
         ),
     ] = None,
+    medium: Annotated[
+        str | None, typer.Option("--medium", help="Volumes for fat32, dvd, bd25, bd50, bd100, or bytes.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Write straight to a mounted medium, and read it back.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Seal the current lock for the site's recipients, into the outbox.
@@ -46,17 +53,20 @@ def seal(
       lockgate seal --parity 10% --home lane/low
       lockgate seal --since 41 --home lane/low
       lockgate seal --full --home lane/low
+      lockgate seal --plan --medium bd25 --home lane/low
+      lockgate seal --to /media/usb --home lane/low
     """
-    from lockgate.app.seal import SealChoices, plan_crate, seal_crate
+    from lockgate.app.seal import SealChoices, media_need, plan_crate, seal_crate
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("low")
     if full and since is not None:
         raise typer.BadParameter("--full builds on nothing, --since on crossings: name one of them")
-    choices = SealChoices(parity=parity, full=full, since=since)
+    choices = SealChoices(parity=parity, full=full, since=since, medium=medium, to=to)
     if plan:
         with Bars(quiet=as_json) as bars:
             planned = plan_crate(side, choices, bars)
+        need = media_need(planned, medium) if medium else None
         volumes = [{"name": v.name, "size": v.size} for v in planned.volumes]
         value = {
             "sequence": planned.sequence,
@@ -78,6 +88,9 @@ def seal(
                 }
                 for e in planned.entries
             ],
+            "medium": None if need is None else need.medium.name,
+            "media": None if need is None else need.count,
+            "write_seconds": None if need is None else need.seconds,
         }
 
         def show(out: Console) -> None:
@@ -92,6 +105,13 @@ def seal(
                 out.print(
                     f"  parity: {group.parity} for {group.volumes} volumes, {human(one.size * group.parity)};"
                     f" any {group.parity} of them may be lost"
+                )
+
+            if need is not None:
+                kept = "write-once" if need.medium.write_once else "rewritable"
+                minutes = -(-need.seconds // 60)
+                out.print(
+                    f"  {need.count} of {need.medium.name} ({kept}), about {minutes} min to write and read"
                 )
 
         emit(as_json, value, show)
@@ -118,6 +138,8 @@ def seal(
             f"  {len(manifest.volumes)} volumes{spare}, {human(size)}, expires {manifest.expires:%Y-%m-%d}"
         )
         out.print(f"  crate.json {crate.crate_sha256}")
+        if to is not None:
+            out.print("  Read back from the medium. Safe to unplug.")
 
     emit(as_json, value, render)
 

@@ -222,6 +222,32 @@ class MediaWriter:
         return past
 
 
+def read_back(crate: Path, progress: Progress | None = None) -> bool:
+    """Read a crate back that was sealed onto a medium directly, past the cache where that can be.
+
+    Returns:
+        Whether the cache was passed.
+
+    Raises:
+        ReadBackError: The medium gives back something else than was written.
+
+    """
+    told, past = progress or Silent(), True
+    with CrateFolder(crate) as folder:
+        _, manifest, _ = Mender().read(folder)
+        files = read_shards(folder, manifest)
+    told.start("read back", sum(file.size for file in files))
+    for file in files:
+        good, direct = _count_good(crate / file.name, file, told)
+        past = past and direct
+        if good < len(file.shards):
+            offset, length = file.span(good)
+            what = f"{file.name} reads back otherwise than it was written."
+            raise ReadBackError(what, file=str(crate / file.name), offset=offset, length=length)
+    told.finish()
+    return past
+
+
 def repeated_bytes(crate: Path, manifest: Manifest) -> int:
     """Return the bytes on a medium of what every medium repeats."""
     names = [CRATE_FILE, SHARDS_FILE, *(f"{ROOTS_FOLDER}/{root_name(v)}" for v in manifest.roots)]
