@@ -77,8 +77,9 @@ def receive(say: Callable[[dict[str, Any]], None], address: str, port: int, *res
         ) as receiver,
     ):
         say({"port": inlet.port})
+        before = processor_seconds()
         report = receiver.receive(progress)
-        facts = {"at": time.time(), "peak": receiver.peak_memory, "cpu": processor_seconds()}
+        facts = {"at": time.time(), "peak": receiver.peak_memory, "cpu": processor_seconds() - before}
         say(report.as_dict() | facts)
 
 
@@ -87,10 +88,10 @@ def send(
 ) -> None:
     """Send; say what was sent. Paths: crate and journal. The rest: names, progress."""
     only, progress = rest
-    began = time.time()
+    began, before = time.time(), processor_seconds()
     crate, journal = paths
     sent = Sender(SenderParts(DiodeKey(KEY), SendJournal(journal)), settings).send(crate, only, progress)
-    say(asdict(sent) | {"began": began, "cpu": processor_seconds()})
+    say(asdict(sent) | {"began": began, "cpu": processor_seconds() - before})
 
 
 def processor_seconds() -> float:
