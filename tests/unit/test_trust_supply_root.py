@@ -112,7 +112,7 @@ def test_what_is_no_compact_root_metadata_is_refused(supply: Supply, first: byte
         edited(first, lambda f: f["signed"]["lockgate"]["holders"].pop(supply.collector.keyid)),
         edited(first, lambda f: f["signed"]["lockgate"].update(kind="site")),
         edited(first, lambda f: f["signed"]["lockgate"].update(format="lockgate-root/2")),
-        edited(first, lambda f: f["signed"]["lockgate"].update(policy={"approvers": 1})),
+        edited(first, lambda f: f["signed"]["lockgate"].update(policy={"approvers": 0})),
         edited(first, lambda f: f["signed"]["lockgate"].update(lockgate=1.5)),
         edited(first, lambda f: f["signed"]["lockgate"].update(thresholds={"unheard": 2})),
         edited(first, lambda f: f["signed"].update(lockgate="text")),
