@@ -4,6 +4,7 @@ import json
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from minimal_reader import RefusedError, digest, read_crate
 
 from crossing_lane import SBOM_BYTES, Lane, filler, flipped
+from lockgate.core.policy import Policy
 from lockgate.core.roots import Root
 from lockgate.core.wire import decode, encode
 from lockgate.crossing import MemorySupplyRoots, Opener, OpenerParts, Received, RecordLedger
@@ -36,6 +38,17 @@ def test_the_second_reader_refuses_too(tmp_path: Path) -> None:
     crate = lane.seal(tmp_path / "outbox", FILES)
     for name in ("shards.idx", "vol-0001.lgv", "roots/1.root.json"):
         with flipped(crate.path / name, 50, 1), pytest.raises(RefusedError):
+            read_crate(crate.path, lane.supply, lane.gate.private)
+
+
+def test_a_second_reader_reads_cleartext() -> None:
+    with TemporaryDirectory() as folder:
+        lane = Lane(policy=Policy(cleartext=True))
+        lane.site = lane.site_root(lane.gate)
+        crate = lane.seal(Path(folder), FILES, cleartext=True)
+        files = read_crate(crate.path, lane.supply, lane.gate.private)
+        assert {path: files[path] for path in FILES} == FILES
+        with flipped(crate.path / "vol-0001.lgv", 5000, 1), pytest.raises(RefusedError):
             read_crate(crate.path, lane.supply, lane.gate.private)
 
 

@@ -28,7 +28,7 @@ class SealChoices:
     `parity` is a share as text (``10%``). A crate builds on everything that was sent before and is not
     known to be lost or rejected; with `since` on crossings up to that number only, with `full` on none.
     `medium` names one (``bd25``), whose size volumes get. `to` is a folder on a medium that the crate is
-    written to directly, instead of the outbox.
+    written to directly, instead of the outbox. A `cleartext` crate is signed and not sealed.
     """
 
     parity: str | None = None
@@ -36,6 +36,7 @@ class SealChoices:
     since: int | None = None
     medium: str | None = None
     to: Path | None = None
+    cleartext: bool = False
 
 
 AS_SET = SealChoices()
@@ -65,6 +66,7 @@ def _sealer(side: Side, choices: SealChoices = AS_SET) -> Sealer:
             valid=timedelta(days=side.settings.seal.expires_days),
             clock=utc_now,
             parity=parse_share(choices.parity or side.settings.seal.parity),
+            cleartext=choices.cleartext,
         )
     )
 

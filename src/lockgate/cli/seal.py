@@ -37,6 +37,9 @@ def seal(
     to: Annotated[
         Path | None, typer.Option("--to", help="Write straight to a mounted medium, and read it back.")
     ] = None,
+    cleartext: Annotated[
+        bool, typer.Option("--cleartext", help="Sign only: everybody can read it. The policy must permit it.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Seal the current lock for the site's recipients, into the outbox.
@@ -62,7 +65,7 @@ def seal(
     side = load_settings(home).require("low")
     if full and since is not None:
         raise typer.BadParameter("--full builds on nothing, --since on crossings: name one of them")
-    choices = SealChoices(parity=parity, full=full, since=since, medium=medium, to=to)
+    choices = SealChoices(parity=parity, full=full, since=since, medium=medium, to=to, cleartext=cleartext)
     if plan:
         with Bars(quiet=as_json) as bars:
             planned = plan_crate(side, choices, bars)
@@ -128,6 +131,7 @@ def seal(
         "bytes": size,
         "volumes": len(manifest.volumes),
         "parity_volumes": len(manifest.parity.volumes) if manifest.parity else 0,
+        "cleartext": manifest.open_to_all,
         "expires": manifest.expires,
     }
 
@@ -138,6 +142,8 @@ def seal(
             f"  {len(manifest.volumes)} volumes{spare}, {human(size)}, expires {manifest.expires:%Y-%m-%d}"
         )
         out.print(f"  crate.json {crate.crate_sha256}")
+        if manifest.open_to_all:
+            out.print("  [bold]Not sealed:[/] signed only, everybody can read it")
         if to is not None:
             out.print("  Read back from the medium. Safe to unplug.")
 

@@ -76,6 +76,13 @@ class Policy(Document, frozen=True):
     emergency: EmergencyRule | msgspec.UnsetType = msgspec.UNSET
     witness_seconds: Annotated[int, msgspec.Meta(ge=60, le=400 * 86400)] | msgspec.UnsetType = msgspec.UNSET
 
+    cleartext: bool | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def takes_cleartext(self) -> bool:
+        """Tell whether crates that are signed and not sealed may be received; they may not by default."""
+        return self.cleartext is True
+
     @property
     def emergency_rule(self) -> EmergencyRule | None:
         """Return what one operator may do in an emergency, or None where it is nothing."""

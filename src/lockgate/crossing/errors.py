@@ -230,6 +230,13 @@ class CrateExpiredError(PolicyError):
     advice = "Ask for the crossing again; what is published goes on being served."
 
 
+class CleartextRefusedError(PolicyError):
+    """A crate is signed and not sealed, and the policy demands sealing."""
+
+    code = "LG-3720"
+    advice = "Ask for a sealed crate. A site root can permit cleartext by its policy (two signatures)."
+
+
 class ReceiveWindowError(PolicyError):
     """Volumes arrived too long after their crate.json was recorded."""
 

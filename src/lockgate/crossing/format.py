@@ -26,6 +26,9 @@ TAG_SIZE = 16
 NONCE_PREFIX = 7
 KEY_SIZE = 32
 BULK_SUITE = "AES-256-GCM"
+CLEARTEXT_SUITE = "cleartext"
+"""Suite of volumes that are signed and not sealed: records are followed by zeros instead of a tag."""
+
 VOLUME_MAGIC = b"LGVOL1\r\n"
 FULL = "full"
 DELTA = "delta"
@@ -118,7 +121,8 @@ class Manifest(Document, frozen=True):
     versions in roots/ to the SHA-256 of the files. `parity` is None in crates without parity
     volumes. A crate of the kind ``delta`` needs the contents of other crossings: `bases` maps their
     numbers (decimal text) to the digests of their crates, and `base_sha256` is the digest of that map.
-    In a full crate `bases` is absent and `base_sha256` is zeros.
+    In a full crate `bases` is absent and `base_sha256` is zeros. `cleartext` is true in a crate that
+    is signed and not sealed, which has no recipients, and absent in others.
     """
 
     format: str
@@ -138,6 +142,12 @@ class Manifest(Document, frozen=True):
     expires: Moment
     parity: Parity | None = None
     bases: dict[str, Digest] | msgspec.UnsetType = msgspec.UNSET
+    cleartext: bool | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def open_to_all(self) -> bool:
+        """Tell whether everybody can read the crate: it is signed and not sealed."""
+        return self.cleartext is True
 
     @property
     def needs(self) -> dict[int, str]:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from lockgate.crossing.errors import CrateLimitError, VolumeSizeError
 from lockgate.crossing.format import (
     BULK_SUITE,
+    CLEARTEXT_SUITE,
     CRATE_FORMAT,
     RECORD_SIZE,
     RECORDS_LIMIT,
@@ -67,7 +68,7 @@ def header_size(lane: str, crate: str, number: int, recipients: Sequence[str]) -
         lane=lane,
         crate=crate,
         volume=number,
-        suite=BULK_SUITE,
+        suite=BULK_SUITE if recipients else CLEARTEXT_SUITE,
         record_size=RECORD_SIZE,
         nonce="0" * 14,
         keys=dict.fromkeys(recipients, filler),

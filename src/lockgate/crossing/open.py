@@ -133,7 +133,7 @@ class _Authentic:
     manifest: Manifest
     crate_sha256: str
     chain: SupplyChain
-    key: RecipientKey
+    key: RecipientKey | None
     recorded: datetime
     state: CrossingState
     signers: frozenset[str]

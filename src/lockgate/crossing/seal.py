@@ -14,6 +14,7 @@ import msgspec
 
 from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
+from lockgate.core.policy import Policy
 from lockgate.core.ports import Clock, Entropy, Progress, Silent
 from lockgate.core.roots import Purpose, Recipient, Root
 from lockgate.core.wire import digest_of, encode, whole_second
@@ -64,6 +65,7 @@ from lockgate.crossing.pipeline import Stage
 from lockgate.crossing.ports import Cipher, SealLedger, Slot
 from lockgate.crossing.sealplan import Plan, planned_contents
 from lockgate.crossing.shards import ShardedFile, VolumeShards, write_index
+from lockgate.crossing.verify import demand_cleartext
 from lockgate.crossing.volumes import CrateKeys, Shard, aes_gcm, plaintext_records, sealed_shards
 from lockgate.store import BlobStore
 from lockgate.store.blobs import sync_folder
@@ -120,6 +122,7 @@ class SealerParts:
         outbox: Where crates appear.
         volume_bytes: Largest volume in bytes.
         parity: Parity volumes per volume.
+        cleartext: Sign the crate and do not seal it, for sites whose scanners must see inside.
         valid: How long the crate may be admitted: cadence and grace.
         clock: The present moment.
         entropy: Randomness for keys, nonces and ids.
@@ -143,6 +146,7 @@ class SealerParts:
     cipher: Cipher = aes_gcm
     free: Callable[[Path], int] = free_bytes
     parity: Fraction = NO_PARITY
+    cleartext: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +246,9 @@ class Sealer:
         return final
 
     def _recipients(self, wanted: tuple[str, ...] | None, at: datetime) -> dict[str, Recipient]:
+        if self._p.cleartext:
+            demand_cleartext(self._p.site.policy or Policy())
+            return {}
         listed = {name: r for name, r in self._p.site.recipients.items() if at < r.expires}
         chosen = sorted(listed) if wanted is None else sorted(set(wanted))
         foreign = [name for name in chosen if name not in listed]
@@ -346,6 +353,7 @@ class Sealer:
             expires=prepared.expires,
             parity=parity,
             bases=dict(bases) if bases else msgspec.UNSET,
+            cleartext=True if self._p.cleartext else msgspec.UNSET,
         )
 
     def _write_volumes(

@@ -14,6 +14,7 @@ from lockgate.core.wire import decode, digest_of
 from lockgate.crossing.erasure import SHARDS_LIMIT
 from lockgate.crossing.errors import (
     BaseMissingError,
+    CleartextRefusedError,
     ClockHeldError,
     CrateExpiredError,
     CrateGrammarError,
@@ -188,7 +189,7 @@ def _fault(manifest: Manifest, folder: str) -> str:
         return f"The crate {manifest.folder} lies in a folder that is named {folder}."
     counts = (
         (len(manifest.volumes), VOLUMES_LIMIT),
-        (len(manifest.recipients), RECIPIENTS_LIMIT),
+        (len(manifest.recipients) + manifest.open_to_all, RECIPIENTS_LIMIT + manifest.open_to_all),
         (len(manifest.void) + 1, VOID_LIMIT + 1),
     )
     if not all(1 <= count <= limit for count, limit in counts):
@@ -198,7 +199,7 @@ def _fault(manifest: Manifest, folder: str) -> str:
         return "The recipients are not in order, or the crate expires before it was created."
     if any(not key.isdecimal() or str(int(key)) != key for key in manifest.void):
         return "A skipped number is not written as a plain decimal."
-    return _bases_fault(manifest) or _volume_fault(manifest)
+    return _cleartext_fault(manifest) or _bases_fault(manifest) or _volume_fault(manifest)
 
 
 def _bases_fault(manifest: Manifest) -> str:
@@ -211,6 +212,14 @@ def _bases_fault(manifest: Manifest) -> str:
         return "The crossings to build on are not numbered plainly, are too many, or the crate is full."
     if max(map(int, numbers)) >= manifest.sequence or manifest.base_sha256 != digest_of(manifest.bases):
         return "The crate builds on a later crossing, or its base is not the digest of what it lists."
+    return ""
+
+
+def _cleartext_fault(manifest: Manifest) -> str:
+    """Return what is wrong with a crate that is signed and not sealed: it has nothing that keys are for."""
+    keyed = bool(manifest.recipients) or any(volume.commitment != NOTHING for volume in manifest.volumes)
+    if manifest.cleartext is False or (manifest.open_to_all and keyed):
+        return "A crate in cleartext has recipients or keys, or one that is sealed says so twice."
     return ""
 
 
@@ -244,15 +253,35 @@ def _parity_fault(manifest: Manifest, parity: Parity) -> str:
     return ""
 
 
-def choose_key(manifest: Manifest, site: Root, keys: Sequence[RecipientKey], at: datetime) -> RecipientKey:
-    """Return this side's key that the crate is sealed to; every recipient must be a published one.
+def demand_cleartext(policy: Policy) -> None:
+    """Demand that a policy takes crates that are signed and not sealed.
 
     Raises:
+        CleartextRefusedError: It does not.
+
+    """
+    if not policy.takes_cleartext:
+        raise CleartextRefusedError("The crate is not sealed, and the site's policy demands that it is.")
+
+
+def choose_key(
+    manifest: Manifest, site: Root, keys: Sequence[RecipientKey], at: datetime
+) -> RecipientKey | None:
+    """Return this side's key that the crate is sealed to; every recipient must be a published one.
+
+    Returns:
+        The key, or None for a crate in cleartext where the site's policy takes one.
+
+    Raises:
+        CleartextRefusedError: The crate is not sealed, and the policy demands that it is.
         RecipientNotListedError: A recipient that the site root does not publish.
         NotARecipientError: None of our keys is among them.
 
     """
     with naming(CRATE_FILE):
+        if manifest.open_to_all:
+            demand_cleartext(site.policy or Policy())
+            return None
         for entry in manifest.recipients:
             listed = site.recipients.get(entry.recipient)
             if listed is None or listed.suite != entry.suite or at >= listed.expires:

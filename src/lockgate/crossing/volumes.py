@@ -26,10 +26,12 @@ from lockgate.crossing.errors import (
 from lockgate.crossing.folder import SealedFile
 from lockgate.crossing.format import (
     BULK_SUITE,
+    CLEARTEXT_SUITE,
     CRATE_FORMAT,
     HEADER_LIMIT,
     KEY_SIZE,
     NONCE_PREFIX,
+    NOTHING,
     RECORD_SIZE,
     TAG_SIZE,
     VOLUME_MAGIC,
@@ -53,6 +55,29 @@ from lockgate.trust.sealing import unwrap, wrap
 def aes_gcm(key: bytes) -> Aead:
     """Return AES-256-GCM under a key (NIST SP 800-38D)."""
     return AESGCM(key)
+
+
+class Cleartext:
+    """Stands where a cipher would in a crate that is not sealed: bytes as they are, then a tag of zeros."""
+
+    def encrypt_into(self, nonce: bytes, data: memoryview, associated_data: bytes, buf: memoryview) -> int:
+        """Copy the bytes."""
+        del nonce, associated_data
+        buf[: len(data)], buf[len(data) :] = data, bytes(TAG_SIZE)
+        return len(buf)
+
+    def decrypt_into(self, nonce: bytes, data: memoryview, associated_data: bytes, buf: memoryview) -> int:
+        """Copy the bytes back; `shards.idx` has vouched for them.
+
+        Raises:
+            InvalidTag: Something else than zeros follows them.
+
+        """
+        del nonce, associated_data
+        if data[-TAG_SIZE:] != bytes(TAG_SIZE):
+            raise InvalidTag
+        buf[:] = data[:-TAG_SIZE]
+        return len(buf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +135,15 @@ def sealed_shards(
     buffers = Buffers(max(RECORD_SIZE + TAG_SIZE, HEADER_LIMIT))
     for volume in volumes:
         binding = Binding(keys.lane, keys.crate, volume.number)
-        key, prefix = keys.entropy(KEY_SIZE), keys.entropy(NONCE_PREFIX)
+        sealed_to = bool(keys.recipients)
+        key = keys.entropy(KEY_SIZE) if sealed_to else b""
+        prefix = keys.entropy(NONCE_PREFIX) if sealed_to else bytes(NONCE_PREFIX)
         header = _header(binding, key, prefix, keys)
         block = buffers.lend(len(header))
         block.view[:] = header
-        yield Shard(block, hashlib.sha256(header).digest(), binding.commitment(key))
-        cipher, aad = keys.cipher(key), binding.aad
+        commitment = binding.commitment(key) if sealed_to else NOTHING
+        yield Shard(block, hashlib.sha256(header).digest(), commitment)
+        cipher, aad = keys.cipher(key) if sealed_to else Cleartext(), binding.aad
         for number in range(volume.records):
             record = next(records)
             sealed = buffers.lend(len(record.view) + TAG_SIZE)
@@ -137,7 +165,7 @@ def _header(binding: Binding, key: bytes, prefix: bytes, keys: CrateKeys) -> byt
         lane=binding.lane,
         crate=binding.crate,
         volume=binding.volume,
-        suite=BULK_SUITE,
+        suite=BULK_SUITE if keys.recipients else CLEARTEXT_SUITE,
         record_size=RECORD_SIZE,
         nonce=prefix.hex(),
         keys={name: base64.standard_b64encode(data).decode() for name, data in wrapped.items()},
@@ -152,7 +180,7 @@ class VolumeOpening:
     manifest: Manifest
     number: int
     shards: VolumeShards
-    key: RecipientKey
+    key: RecipientKey | None
     cipher: Cipher = aes_gcm
 
     @property
@@ -231,6 +259,8 @@ class VolumeOpening:
             what = f"The header of {file.name} was altered."
             raise HeaderDamagedError(what, file=file.name, offset=0, length=self.shards.header_size)
         header = self._header(block, file.name)
+        if self.key is None:  # a crate that is not sealed; whether it may be read was judged before
+            return Cleartext(), bytes.fromhex(header.nonce)
         suite = next(r.suite for r in self.manifest.recipients if r.recipient == self.key.recipient_id)
         info = self.binding.key_info(suite, self.key.recipient_id, self.manifest.sealer.keyid)
         key = unwrap(_unb64(header.keys[self.key.recipient_id], file.name), self.key, info)
@@ -255,9 +285,9 @@ class VolumeOpening:
             lane=self.manifest.lane,
             crate=self.manifest.crate,
             volume=self.number,
-            suite=BULK_SUITE,
+            suite=CLEARTEXT_SUITE if self.key is None else BULK_SUITE,
             record_size=RECORD_SIZE,
-            nonce=header.nonce,
+            nonce="00" * NONCE_PREFIX if self.key is None else header.nonce,
             keys=header.keys,
         )
         listed = {recipient.recipient for recipient in self.manifest.recipients}
