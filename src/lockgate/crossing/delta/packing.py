@@ -24,6 +24,7 @@ _LONG = 8 << 20
 _LZMA_MOST = 16 << 20
 _LZMA_DICTIONARY = 1 << 24
 _LZMA_LEAST = 4096
+_LZMA_WRITTEN = 1 << 22
 
 
 def _filters(dictionary: int) -> list[dict[str, int]]:
@@ -113,7 +114,7 @@ def unpacked(data: bytes, limit: int, dictionary: bytes = b"") -> bytes:
 
 def _lzma(data: bytes) -> bytes:
     # A dictionary longer than the data only takes time and memory.
-    needed = max(_LZMA_LEAST, min(_LZMA_DICTIONARY, 1 << len(data).bit_length()))
+    needed = max(_LZMA_LEAST, min(_LZMA_WRITTEN, 1 << len(data).bit_length()))
     return lzma.compress(data, format=lzma.FORMAT_RAW, filters=_filters(needed))
 
 

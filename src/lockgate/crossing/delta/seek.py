@@ -17,7 +17,7 @@ _WORDS: Final = 3
 _KEY: Final = _STRIDE * _WORDS
 """Bytes of an anchor; every common run of this length and a stride less one is found."""
 
-_CHUNK: Final = 1 << 22
+_CHUNK: Final = 1 << 20
 _TABLE_MOST: Final = 23
 _GAIN: Final = 12
 """Bytes that a new shift must explain beyond what the present one does: what switching costs."""
