@@ -1,5 +1,6 @@
 """Delta crates: what was sent before is built on, and what comes out is what a full crossing brings."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from delta_files import deb, safetensors, tgz, wheel
 from lockgate.core.sequence import CrossingState
 from lockgate.crossing import Received, RecordLedger, RecordSealLedger, SealedCrate, mark
 from lockgate.crossing.errors import BaseFileMissingError, BaseMissingError, SealRequestError
+from lockgate.crossing.needs import per_medium
 
 FIRST = {
     "python/pkg-1.0-py3-none-any.whl": wheel("1.0", 0),
@@ -75,6 +77,17 @@ def test_the_plan_says_how_and_why_each_file_crosses(lane: Lane, tmp_path: Path)
     assert all(file.why for file in plan.entries)
     sealed = seal(lane, tmp_path, SECOND)
     assert sealed.manifest.plaintext_size == plan.payload
+
+
+def test_the_plan_counts_pieces_of_each_medium(lane: Lane, tmp_path: Path) -> None:
+    plan = lane.sealer(tmp_path / "outbox").plan(lane.request(FIRST))
+    needs = {need.medium: need for need in per_medium(plan)}
+    assert {name: need.pieces for name, need in needs.items()} == dict.fromkeys(needs, 1)
+    assert needs["dvd"].size > plan.sealed
+    huge = replace(plan, volumes=plan.volumes[:1] * (60_000_000_000 // plan.volumes[0].size))
+    needs = {need.medium: need for need in per_medium(huge)}
+    assert [needs[name].pieces for name in ("dvd", "bd25", "bd50", "bd100")] == [13, 3, 2, 1]
+    assert needs["bd25"].seconds >= 2 * huge.sealed // 18_000_000
 
 
 def test_unacknowledged_crossings_are_built_on_and_given_up_ones_are_not(lane: Lane, tmp_path: Path) -> None:

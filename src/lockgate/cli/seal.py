@@ -11,6 +11,7 @@ from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
 
 if TYPE_CHECKING:
     from lockgate.crossing import Plan
+    from lockgate.crossing.needs import MediumNeed
 
 app = typer.Typer(help="Seal what was collected into a crate (low side).")
 
@@ -67,6 +68,8 @@ def seal(
         raise typer.BadParameter("--full builds on nothing, --since on crossings: name one of them")
     choices = SealChoices(parity=parity, full=full, since=since, medium=medium, to=to, cleartext=cleartext)
     if plan:
+        from lockgate.crossing.needs import per_medium
+
         with Bars(quiet=as_json) as bars:
             planned = plan_crate(side, choices, bars)
         need = media_need(planned, medium) if medium else None
@@ -79,6 +82,10 @@ def seal(
             "parity_volumes": sum(one.group.parity for one in planned.parity),
             "parity_bytes": planned.parity_bytes,
             "kind": "delta" if planned.bases else "full",
+            "per_medium": [
+                {"medium": m.medium, "pieces": m.pieces, "bytes": m.size, "seconds": m.seconds}
+                for m in per_medium(planned)
+            ],
             "bases": dict(planned.bases),
             "artifacts": [
                 {
@@ -151,7 +158,9 @@ def seal(
 
 
 def show_entries(out: Console, planned: "Plan") -> None:
-    """Print how each file crosses, and what is built on."""
+    """Print how each file crosses, what is built on, and how many media it takes."""
+    from lockgate.crossing.needs import per_medium
+
     table = Table("File", "Crosses as", "Size", "Carried", "Why")
     for entry in planned.entries:
         table.add_row(entry.path, entry.kind, human(entry.size), human(entry.carried), entry.why)
@@ -159,3 +168,8 @@ def show_entries(out: Console, planned: "Plan") -> None:
     size, carried = sum(e.size for e in planned.entries), sum(e.carried for e in planned.entries)
     based = f", building on crossings {', '.join(planned.bases)}" if planned.bases else ""
     out.print(f"{human(carried)} for files of {human(size)}{based}")
+    out.print("On media: " + "; ".join(map(_need, per_medium(planned))))
+
+
+def _need(need: "MediumNeed") -> str:
+    return f"{need.pieces} of {need.medium}, about {max(1, round(need.seconds / 60))} min with reading back"
