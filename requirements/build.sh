@@ -6,4 +6,4 @@ compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-
 compile pyproject.toml -o requirements/runtime.txt
 compile --group build -o requirements/build.txt
 compile pyproject.toml --extra clients -o requirements/demo.txt
-compile pyproject.toml --extra clients --extra hsm --group dev -o requirements/dev.txt
+compile pyproject.toml --extra clients --extra hsm --extra pictures --group dev -o requirements/dev.txt

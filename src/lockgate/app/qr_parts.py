@@ -51,7 +51,7 @@ class QrReaderError(HostError):
 
     code = "LG-5f12"
     advice = (
-        "Read them with any QR reader and give the lines as a text file, or install `zxing-cpp` and `pillow`."
+        "Read them with any QR reader and give the lines as a text file, or install `lockgate[pictures]`."
     )
 
 
