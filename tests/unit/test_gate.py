@@ -19,6 +19,7 @@ from lockgate.admit.model import CHANNELS, CROSSINGS, Verdicts, crossing_key
 from lockgate.approve import approve, combine, read_statement, request
 from lockgate.approve.errors import ApprovalSpentError, NotRequesterError, StatementChangedError
 from lockgate.core.errors import LockgateError, TrustError
+from lockgate.core.policy import OpaqueRule, Policy
 from lockgate.core.roots import KeyPurposeError, Purpose, RootExpiredError, UnknownKeyError
 from lockgate.core.sequence import CrossingState
 from lockgate.core.snapshot import Snapshot
@@ -103,6 +104,29 @@ def test_nobody_asks_in_anothers_name(world: World, asked: bytes) -> None:
     silent = sign(STATEMENT_TYPE, encode(statement), [world.key("ap-1"), world.key("ap-2")])
     with pytest.raises(NotRequesterError):
         world.gate.execute(silent)
+
+
+def test_a_rule_for_opaque_content_may_demand_more_persons(world: World) -> None:
+    rules = (OpaqueRule(detected="elf", approvers=3),)
+    world.site = msgspec.structs.replace(world.site, policy=Policy(opaque=rules))
+    world.arrive(1, "a", "b")
+    world.gate.inspect(1, Scripted(b=Outcome.OPAQUE))
+    asked = world.gate.request(1, "stable", world.people["operator"][Purpose.OPERATOR])
+    with pytest.raises(TooFewApproversError, match="opaque content in crossing 1 demand 3"):
+        world.gate.execute(world.signed(asked, "ap-1", "ap-2"))
+    assert world.gate.pointer("stable") is None
+    world.gate.execute(world.signed(asked, "ap-1", "ap-2", "ap-3"))
+    assert world.gate.served("stable") is not None
+
+
+def test_a_rule_for_opaque_content_demands_nothing_of_what_is_understood(world: World) -> None:
+    rules = (OpaqueRule(detected="elf", approvers=3),)
+    world.site = msgspec.structs.replace(world.site, policy=Policy(opaque=rules))
+    world.arrive(1, "a")
+    world.gate.inspect(1, Scripted())
+    asked = world.gate.request(1, "stable", world.people["operator"][Purpose.OPERATOR])
+    world.gate.execute(world.signed(asked, "ap-1", "ap-2"))
+    assert world.gate.served("stable") is not None
 
 
 def test_a_changed_statement_voids_the_approvals(world: World, asked: bytes) -> None:

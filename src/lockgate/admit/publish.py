@@ -24,9 +24,16 @@ from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.approve import judge
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.core.errors import LockgateError
+from lockgate.core.policy import approvers_for
 from lockgate.core.sequence import CrossingState
 from lockgate.core.snapshot import Snapshot
-from lockgate.core.statement import GATE_OPERATIONS, NOTHING, Operation, Statement
+from lockgate.core.statement import (
+    GATE_OPERATIONS,
+    NOTHING,
+    Operation,
+    Statement,
+    TooFewApproversError,
+)
 from lockgate.core.wire import decode, digest_of, encode, whole_second
 
 if TYPE_CHECKING:
@@ -128,6 +135,7 @@ class Publisher:
             self._p.demand_open()
             self._p.site.demand_current(self._p.clock())
             self._demand_unchanged(statement, crossing)
+            self._demand_enough(crossing, approvers)
         else:
             self._demand_published_before(statement)
         snapshot, data = self._snapshot(statement.snapshot_sha256)
@@ -168,6 +176,24 @@ class Publisher:
             raise StatementChangedError("What is known of the crate's way changed after the request.")
         demand_custody(self._p, crossing)
         self._assessor.assess(crossing)
+
+    def _demand_enough(self, crossing: Crossing, approvers: frozenset[str]) -> None:
+        """Demand the persons whom rules for opaque content name, for what of it would enter.
+
+        Raises:
+            TooFewApproversError: Fewer approved.
+
+        """
+        assessment = self._assessor.assess(crossing)
+        entering = {file.path for artifact in assessment.admitted for file in artifact.files}
+        mine = [verdict for verdict in assessment.verdicts.verdicts if verdict.path in entering]
+        need = approvers_for(self._p.policy, mine)
+        if len(approvers) < need:
+            what = (
+                f"{len(approvers)} persons approved; the rules for opaque content in crossing"
+                f" {crossing.sequence} demand {need}."
+            )
+            raise TooFewApproversError(what)
 
     def _demand_published_before(self, statement: Statement) -> None:
         with self._p.records.transaction() as tx:

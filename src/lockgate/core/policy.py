@@ -115,6 +115,15 @@ def _opaque(verdict: Verdict) -> set[str]:
     return set(verdict.opaque)
 
 
+def approvers_for(policy: Policy, verdicts: Iterable[Verdict]) -> int:
+    """Return how many persons must approve what these verdicts are about.
+
+    A rule for opaque content may demand more than the policy does for everything.
+    """
+    kinds = set().union(*(_opaque(verdict) for verdict in verdicts))
+    return max([policy.approvers, *(rule.approvers for rule in policy.opaque if rule.detected in kinds)])
+
+
 def judge(policy: Policy, purl: str, label: str, verdicts: Iterable[Verdict]) -> tuple[Held, ...]:
     """Return the reasons that hold an artifact back; none when the policy lets it through.
 
