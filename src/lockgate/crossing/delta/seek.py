@@ -25,7 +25,7 @@ _GAIN: Final = 12
 _REACH: Final = 1 << 15
 """Bytes between two shifts that are looked at from either end."""
 
-_RUNS_MOST: Final = 400_000
+_RUNS_MOST: Final = 150_000
 _FACTORS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))
 
 Run = tuple[int, int, int]
@@ -85,21 +85,22 @@ def runs(content: bytes, base: bytes) -> list[Run]:
     if min(len(content), len(base)) < _KEY:
         return []
     table, words, bits = _table(base)
-    found: list[Run] = []
+    rows: list[Array] = []
     for first in range(0, len(content), _CHUNK):
         place, shift = _anchors(content, first, table, words, bits)
         if not len(place):
             continue
         begins: Array = np.flatnonzero(np.concatenate(([True], shift[1:] != shift[:-1])))
         ends: Array = np.concatenate((begins[1:], [len(place)])) - 1
-        found += zip(
-            place[begins].tolist(), (place[ends] + _KEY).tolist(), shift[begins].tolist(), strict=True
-        )
-    least = _KEY
-    while len(found) > _RUNS_MOST:
-        least *= 2
-        found = [run for run in found if run[1] - run[0] >= least]
-    return found
+        rows.append(np.stack((place[begins], place[ends] + _KEY, shift[begins])))
+    if not rows:
+        return []
+    # As columns of numbers until few are left: a list of all of them would take hundreds of megabytes.
+    found, least = np.concatenate(rows, axis=1), _KEY
+    while found.shape[1] > _RUNS_MOST:
+        least += _STRIDE
+        found = found[:, found[1] - found[0] >= least]
+    return [(int(first), int(last), int(shift)) for first, last, shift in found.T]
 
 
 def _equal(content: Array, base: Array, first: int, last: int, shift: int) -> Array:
