@@ -16,6 +16,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from crossing_lane import NOW, Lane, filler
+from lockgate.core.policy import Policy
 from lockgate.core.wire import encode, stamp
 from lockgate.crossing import Received
 
@@ -43,6 +44,7 @@ SETS = {
         {"volume_bytes": 4096, "parity": Fraction(1, 2)},
         ("vol-0002.lgv", "par-0001.lgv"),
     ),
+    "cleartext": Vectors(TARGET / "cleartext", {"volume_bytes": 8000, "cleartext": True}),
 }
 
 
@@ -50,6 +52,9 @@ def main(name: str) -> int:
     """Write one folder anew; its subfolders stay."""
     chosen = SETS[name]
     lane = Lane(name="vectors")
+    if chosen.changes.get("cleartext"):
+        lane.policy = Policy(cleartext=True)
+        lane.site = lane.site_root(lane.gate)
     chosen.folder.mkdir(exist_ok=True)
     for old in chosen.folder.glob("crate-*"):
         shutil.rmtree(old)

@@ -21,7 +21,11 @@ from lockgate.trust.keys import RecipientKey
 
 FILES = {"files/big": filler("big", (1 << 20) + 9000), "documents/ä.md": "ä".encode(), "files/none": b""}
 VECTORS = Path(__file__).parents[2] / "docs" / "formats" / "vectors"
-FOLDERS = [pytest.param(VECTORS, id="plain"), pytest.param(VECTORS / "parity", id="parity")]
+FOLDERS = [
+    pytest.param(VECTORS, id="plain"),
+    pytest.param(VECTORS / "parity", id="parity"),
+    pytest.param(VECTORS / "cleartext", id="cleartext"),
+]
 
 
 @pytest.mark.parametrize("volume_bytes", [4096 * 5, 1 << 20, 1 << 23])
