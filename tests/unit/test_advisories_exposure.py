@@ -89,6 +89,11 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
     return int(ended.value.code or 0), json.loads(said.out or said.err)
 
 
+def main_text(*words: str) -> None:
+    with pytest.raises(SystemExit):
+        main(list(words))
+
+
 @pytest.fixture
 def high(tmp_path: Path) -> HighSide:
     """A high side that serves one old wheel, one model, and the advisories that a crossing brought."""
@@ -201,6 +206,28 @@ def test_approvers_ask_what_is_known_against_a_waiting_crossing(
     assert (status, [a["outcome"] for a in said["answers"]]) == (4, ["affected", "not affected"])
     status, said = run(capsys, "advisories", "match", "--crossing", "9", *home)
     assert (status, said["code"]) == (2, "LG-1801")
+
+
+def test_a_shown_crossing_tells_what_is_known_and_why_nothing_is(
+    high: HighSide, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = ["--home", str(high.lane.high)]
+    status, said = run(capsys, "gate", "show", "1", *home)
+    assert (status, said["advisories"]["code"], said["advisories"]["report"]["answers"]) == (0, "LG-1442", [])
+    main_text("gate", "show", "1", *home)
+    assert "not asked: No advisory data is loaded" in " ".join(capsys.readouterr().out.split())
+    run(capsys, "advisories", "load", "--admitted", *home)
+    _, said = run(capsys, "gate", "show", "1", *home)
+    (demo,) = said["advisories"]["report"]["answers"]
+    assert (demo["purl"], demo["outcome"], demo["fixed"]) == ("pkg:pypi/demo@1", "affected", "2")
+    assert [found["id"] for found in demo["found"]] == ["A-1"]
+    main_text("gate", "show", "1", *home)
+    assert "affected pkg:pypi/demo@1" in capsys.readouterr().out
+    (stored,) = (high.side.home.advisories / "sets").glob("*.sqlite")
+    stored.chmod(0o600)
+    stored.write_bytes(stored.read_bytes() + b"x")
+    _, said = run(capsys, "gate", "show", "1", *home)
+    assert (said["advisories"]["code"], said["advisories"]["report"]["answers"]) == ("LG-2440", [])
 
 
 def test_metrics_count_by_severity_and_tell_the_age(

@@ -33,7 +33,7 @@ from lockgate.app.settings import Side, load_settings
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, utc_now
 from lockgate.app.vex import approved
-from lockgate.core.artifact import Kind
+from lockgate.core.artifact import Kind, Lock
 from lockgate.core.errors import InputError, LockgateError, PolicyError
 from lockgate.core.ports import Progress
 from lockgate.store import FileBlobs
@@ -80,6 +80,14 @@ class Report(msgspec.Struct, frozen=True):
 
     answers: tuple[Matched, ...]
     sources: tuple[Source, ...] = ()
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What is known against a crossing; where nothing could be asked, `code` and `why` say so."""
+
+    report: Report = Report(())
+    code: str = ""
+    why: str = ""
 
 
 def place(home: Path | None, data: Path | None, age_days: int | None) -> Place:
@@ -172,10 +180,24 @@ def of_crossing(where: Place, sequence: int) -> list[str]:
     if where.side is None:
         raise NotAdmittedError("Outside a crossing there is nothing that waits.")
     gate = open_gate(where.side.require("high"))
-    lock = gate.lock(gate.crossing(sequence))
+    return _software(gate.lock(gate.crossing(sequence)))
+
+
+def _software(lock: Lock) -> list[str]:
     return [
         a.purl for a in lock.artifacts if a.kind is not Kind.DOCUMENT and "advisories" not in a.attributes
     ]
+
+
+def known_against(where: Place, lock: Lock) -> Known:
+    """Return what the loaded data says of each artifact in a lock, or why it says nothing.
+
+    Missing or altered data is no reason to show nothing of a crossing: it is named in its place.
+    """
+    try:
+        return Known(report=ask(where, _software(lock), {}))
+    except LockgateError as error:
+        return Known(code=error.code, why=error.what)
 
 
 def earlier(file: Path | None) -> Mapping[str, Matched]:

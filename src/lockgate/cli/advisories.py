@@ -117,13 +117,14 @@ def match(
 
     def render(out: Console) -> None:
         for answer in report.answers:
-            _draw(out, answer)
+            draw(out, answer)
 
     emit(as_json, msgspec.to_builtins(report), render)
     raise typer.Exit(status_of(report.answers))
 
 
-def _draw(out: Console, answer: "Matched") -> None:
+def draw(out: Console, answer: "Matched") -> None:
+    """Print the answer for one package, and each vulnerability that was found."""
     style = STYLES[answer.outcome]
     why = f": {answer.reason}" if answer.reason else ""
     late = " (old data)" if answer.stale else ""
@@ -238,7 +239,7 @@ def explain(
     def render(out: Console) -> None:
         for step in found.looked:
             out.print(escape(step))
-        _draw(out, found.answer)
+        draw(out, found.answer)
 
     emit(as_json, {"answer": msgspec.to_builtins(found.answer), "looked": list(found.looked)}, render)
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lockgate.cli import emergency
+from lockgate.cli.advisories import draw
 from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
 
 app = typer.Typer(no_args_is_help=True, help="Inspect, request, publish, reject, roll back (high side).")
@@ -65,19 +66,25 @@ def list_crossings(home: HomeOption = None, as_json: JsonOption = False) -> None
 
 @app.command()
 def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Show a crossing: verdicts, findings, what is held and what would resolve it.
+    """Show a crossing: verdicts, findings, known vulnerabilities, what is held and what would resolve it.
 
     Example: lockgate gate show 1 --home lane/high
     """
     import msgspec
 
+    from lockgate.app.advisories import known_against, place
     from lockgate.app.gate import open_gate
     from lockgate.app.settings import load_settings
 
     gate = open_gate(load_settings(home).require("high"))
     crossing = gate.crossing(sequence)
     verdicts = gate.verdicts(crossing).verdicts
-    value = {"crossing": msgspec.to_builtins(crossing), "verdicts": msgspec.to_builtins(verdicts)}
+    known = known_against(place(home, None, None), gate.lock(crossing))
+    value = {
+        "crossing": msgspec.to_builtins(crossing),
+        "verdicts": msgspec.to_builtins(verdicts),
+        "advisories": msgspec.to_builtins(known),
+    }
 
     def render(out: Console) -> None:
         table = Table("File", "Size", "Type", "Verdict", "Covered", "Findings")
@@ -88,6 +95,10 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
             verdict = f"[{STYLES[v.outcome]}]{v.outcome}[/]{kinds}"
             table.add_row(escape(v.path), human(v.size), v.detected, verdict, share, escape(notes))
         out.print(table)
+        if known.why:
+            out.print(f"[yellow]known vulnerabilities not asked[/]: {escape(known.why)} ({known.code})")
+        for answer in known.report.answers:
+            draw(out, answer)
         for held in crossing.held:
             out.print(f"[yellow]held[/] {escape(held.purl)} {escape(held.path)}\n  {escape(held.reason)}")
             out.print(f"  to resolve: {escape(held.resolve)}")
