@@ -17,7 +17,9 @@ from lockgate.core.errors import LockgateError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lockgate.core.ports import Progress
     from lockgate.core.roots import Root
+    from lockgate.inspect.selftest import Tried
 
 State = Literal["ok", "missing", "absent", "soon"]
 OLDEST = (3, 11)
@@ -131,3 +133,29 @@ def examine(home: Path | None) -> list[Point]:
         _runs("Package client (pip)", "absent", (sys.executable, "-m", "pip", "--version"), "cannot collect"),
     ]
     return points if home is None and "LOCKGATE_HOME" not in os.environ else [*points, *_side(home)]
+
+
+def try_sandbox(home: Path | None, progress: "Progress") -> "tuple[dict[str, str], list[Tried]]":
+    """Try to escape from the sandbox that inspection uses, in every way that is known.
+
+    Args:
+        home: Folder of a side whose files must stay out of reach, or nothing.
+        progress: Is told of each attempt.
+
+    Returns:
+        The layers of the sandbox, and each attempt with its result.
+
+    Raises:
+        SandboxUnavailableError: There is no sandbox here.
+
+    """
+    from lockgate.inspect.escapes import ATTEMPTS  # noqa: PLC0415  # loads ctypes
+    from lockgate.inspect.sandbox import BubblewrapSandbox  # noqa: PLC0415
+    from lockgate.inspect.selftest import try_to_escape  # noqa: PLC0415
+
+    sandbox = BubblewrapSandbox()
+    folder = None if home is None else load_settings(home).home.root
+    progress.start("Trying to escape", len(ATTEMPTS))
+    tried = try_to_escape(sandbox, home=folder, advance=lambda: progress.advance(1))
+    progress.finish()
+    return sandbox.describe(), tried

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit
 
 app = typer.Typer(help="Check what this machine has and lacks.")
 
@@ -19,11 +19,16 @@ def doctor(
     migrate: Annotated[
         bool, typer.Option("--migrate", help="Move the side's databases to this version's schema.")
     ] = False,
+    sandbox: Annotated[
+        bool,
+        typer.Option("--sandbox", help="Try to escape from the sandbox of inspection, in every known way."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check the machine and, with a home, the side. Exit status 1 when something needed is missing.
 
-    Before --migrate, make a backup and stop the services.
+    Before --migrate, make a backup and stop the services. With --sandbox: exit status 1 when an
+    attempt to escape succeeds or cannot be made.
 
     Example: lockgate doctor --home lane/high
     """
@@ -33,6 +38,9 @@ def doctor(
 
     if migrate:
         _migrate(home, as_json)
+        return
+    if sandbox:
+        _sandbox(home, as_json)
         return
 
     points = examine(home)
@@ -61,3 +69,26 @@ def _migrate(home: Path | None, as_json: bool) -> None:
             out.print(f"{name}: schema {new}, " + ("as before" if old == new else f"from {old or 'none'}"))
 
     emit(as_json, [{"database": name, "from": old, "to": new} for name, old, new in moved], render)
+
+
+def _sandbox(home: Path | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from lockgate.app.doctor import try_sandbox
+
+    with Bars(quiet=as_json, unit_bytes=False) as bars:
+        layers, tried = try_sandbox(home, bars)
+    held = all(each.result == "PASS" for each in tried)
+
+    def render(out: Console) -> None:
+        for each in tried:
+            style = "green" if each.result == "PASS" else "bold red"
+            said = escape(f"{each.title}: {each.inside} ({each.control})")
+            out.print(f"[{style}]{each.result}[/] {said}", soft_wrap=True)
+        out.print(
+            "The sandbox held." if held else "[bold red]The sandbox did not hold: inspect nothing here.[/]"
+        )
+
+    emit(as_json, {"held": held, "layers": layers, "attempts": [asdict(each) for each in tried]}, render)
+    if not held:
+        raise typer.Exit(1)

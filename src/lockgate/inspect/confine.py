@@ -3,8 +3,8 @@
 Three layers beside the namespaces that bubblewrap makes: resource limits; Landlock
 (landlock(7)): no write, no network, no signal to others; and a seccomp filter (seccomp(2)) that
 lets only the listed system calls pass, with no way to open a file for writing, to make a process,
-a socket or an io_uring. Landlock alone lets UDP through and AF_VSOCK is not bound by network
-namespaces: hence the filter.
+a thread (RLIMIT_NPROC does not bind root), a socket or an io_uring. Landlock alone lets UDP through
+and AF_VSOCK is not bound by network namespaces: hence the filter.
 """
 
 import ctypes
@@ -38,7 +38,6 @@ _KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _EPERM, _ENOSYS = 1, 38
 _X32 = 0x40000000
 _OPEN_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_CLONE_THREAD = 0x00010000
 _PROT_EXEC = 4
 
 # asm/unistd_64.h (x86-64) and asm-generic/unistd.h (AArch64).
@@ -71,7 +70,6 @@ class _Machine:
     audit: int
     calls: dict[str, int]
     openat: int
-    clone: int
     clone3: int
     fcntl: int
     ioctl: int
@@ -79,8 +77,8 @@ class _Machine:
 
 
 _MACHINES = {
-    "x86_64": _Machine(0xC000003E, _X86, openat=257, clone=56, clone3=435, fcntl=72, ioctl=16, prlimit=302),
-    "aarch64": _Machine(0xC00000B7, _ARM, openat=56, clone=220, clone3=435, fcntl=25, ioctl=29, prlimit=261),
+    "x86_64": _Machine(0xC000003E, _X86, openat=257, clone3=435, fcntl=72, ioctl=16, prlimit=302),
+    "aarch64": _Machine(0xC00000B7, _ARM, openat=56, clone3=435, fcntl=25, ioctl=29, prlimit=261),
 }
 _HARMLESS_FCNTL = (1, 3, 1030)
 """F_GETFD, F_GETFL, and F_DUPFD_CLOEXEC, by which mmap keeps its descriptor."""
@@ -186,7 +184,6 @@ def program() -> bytes:
     out = _op(_LOAD, 4) + _op(_JUMP_EQUAL, machine.audit, 1, 0) + _op(_RETURN, _KILL)
     out += _op(_LOAD, 0) + _op(_JUMP_ABOVE, _X32, 0, 1) + _op(_RETURN, _KILL)
     out += _only(machine.openat, _argument(2) + _op(_JUMP_SET, _OPEN_WRITES, 0, 1) + deny + allow)
-    out += _only(machine.clone, _argument(0) + _op(_JUMP_SET, _CLONE_THREAD, 1, 0) + deny + allow)
     out += _only(machine.clone3, missing)
     out += _only(machine.prlimit, _op(_LOAD, 16 + 8 * 2) + _op(_JUMP_EQUAL, 0, 1, 0) + deny + allow)
     for call, wanted in ((machine.fcntl, _HARMLESS_FCNTL), (machine.ioctl, _READING_IOCTL)):
