@@ -161,7 +161,11 @@ def _memory_of_host(args: Args) -> None:
     local = (ctypes.c_size_t * 2)(ctypes.addressof(got), args["length"])
     remote = (ctypes.c_size_t * 2)(args["address"], args["length"])
     number = _READ_MEMORY[platform.machine()]
-    _check(_libc.syscall(number, args["pid"], local, ctypes.c_ulong(1), remote, ctypes.c_ulong(1), 0))
+    _check(
+        _libc.syscall(
+            number, args["pid"], local, ctypes.c_ulong(1), remote, ctypes.c_ulong(1), ctypes.c_ulong(0)
+        )
+    )
 
 
 def _leave_open() -> None:
