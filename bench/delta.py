@@ -228,12 +228,14 @@ def peers(old: Path, new: Path, scratch: Path) -> dict[str, int | None]:
     level = "-19" if new.stat().st_size <= SLOW_ZSTD_MOST else "-12"
     commands = {
         "zstd": ("zstd", "-q", "-f", level, "--long=31", f"--patch-from={old}", str(new), "-o", str(out)),
+        # Without -D it unpacks gzip, and packs again by the gzip program: other bytes than the file's.
         "xdelta3": (
             "xdelta3",
             "-q",
             "-f",
             "-9",
             "-e",
+            "-D",
             "-B",
             str(1 << 31),
             "-s",
