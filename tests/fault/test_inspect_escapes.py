@@ -164,6 +164,18 @@ def test_nothing_is_inspected_without_bubblewrap(tmp_path, asked) -> None:
     assert "bwrap is not installed" in error
 
 
+def test_only_the_named_insecure_adapter_inspects_without_bubblewrap(tmp_path) -> None:
+    file = tmp_path / "lock_demo-1.0-py3-none-any.whl"
+    file.write_bytes(make.wheel())
+    command = [*LOCKGATE, "inspect", str(file), "--json"]
+    status, answer, error = _run([*command, "--insecure-in-process"], env={"PATH": str(tmp_path)})
+    assert (status, json.loads(answer)["sandbox"]) == (0, "none: INSECURE, in this process")
+    assert "insecure_sandbox" in error
+    status, answer, error = _run(command)
+    assert (status, json.loads(answer)["sandbox"]) == (0, "bubblewrap")
+    assert "insecure_sandbox" not in error
+
+
 def test_nothing_is_inspected_where_user_namespaces_are_forbidden(asked) -> None:
     def within(limit: int) -> list[str]:
         script = f'echo {limit} > /proc/sys/user/max_user_namespaces; exec "$@"'

@@ -10,8 +10,9 @@ from time import monotonic
 from lockgate.core.artifact import Kind
 from lockgate.core.digests import sha256_stream
 from lockgate.core.verdict import Outcome, Severity, Verdict
-from lockgate.inspect import InspectItem, Limits, inspect_file
+from lockgate.inspect import InspectItem, Limits, Sandbox, inspect_file
 from lockgate.inspect.errors import NotInspectableError
+from lockgate.inspect.insecure import InsecureInProcessSandbox
 from lockgate.inspect.sandbox import BubblewrapSandbox, open_regular
 
 _KINDS = {
@@ -28,11 +29,12 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """One file's verdict and how long it took, in seconds."""
+    """One file's verdict, how long it took, in seconds, and what isolated its parser."""
 
     path: Path
     verdict: Verdict
     seconds: float
+    sandbox: str
 
     @property
     def good(self) -> bool:
@@ -60,20 +62,24 @@ def files_below(paths: Sequence[Path]) -> list[Path]:
     return out
 
 
-def inspect_paths(files: Sequence[Path], kind: Kind | None = None, jobs: int = 0) -> Iterator[Inspected]:
+def inspect_paths(
+    files: Sequence[Path], kind: Kind | None = None, jobs: int = 0, *, insecure: bool = False
+) -> Iterator[Inspected]:
     """Yield the verdict of each file, in order.
 
     Args:
         files: Regular files.
         kind: What they are; told by the name's extension when left out.
         jobs: Processes at a time; 0 for one per processor.
+        insecure: Parse in this very process, without any isolation; never for hostile files.
 
     Raises:
         NotInspectableError: A file cannot be read.
         SandboxUnavailableError: Nothing can be parsed safely here.
 
     """
-    sandbox, limits = BubblewrapSandbox(), Limits()
+    sandbox: Sandbox = InsecureInProcessSandbox() if insecure else BubblewrapSandbox()
+    layers, limits = sandbox.describe()["sandbox"], Limits()
 
     def one(path: Path) -> Inspected:
         begun = monotonic()
@@ -86,7 +92,7 @@ def inspect_paths(files: Sequence[Path], kind: Kind | None = None, jobs: int = 0
             sha256=digest,
             size=size,
         )
-        return Inspected(path, inspect_file(item, sandbox, limits), monotonic() - begun)
+        return Inspected(path, inspect_file(item, sandbox, limits), monotonic() - begun, layers)
 
     with ThreadPoolExecutor(max_workers=jobs or os.cpu_count() or 1) as pool:
         yield from pool.map(one, files)

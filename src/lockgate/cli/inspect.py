@@ -26,6 +26,13 @@ def inspect(
     paths: Annotated[list[Path], typer.Argument(help="Files, or folders of files.")],
     kind: Annotated[Kind | None, typer.Option(help="What they are (default: by the extension).")] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Processes at a time; 0: one for each processor.")] = 0,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure-in-process",
+            help="Parse without any sandbox, in this process: never for files that may be hostile.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Inspect files, each in a sandboxed process of its own; with --json, one line for each.
@@ -37,7 +44,7 @@ def inspect(
     from lockgate.app.inspection import files_below, inspect_paths
 
     good = True
-    for result in inspect_paths(files_below(paths), kind, jobs):
+    for result in inspect_paths(files_below(paths), kind, jobs, insecure=insecure):
         good &= result.good
         if as_json:
             sys.stdout.write(json.dumps(_line(result), ensure_ascii=True) + "\n")
@@ -51,7 +58,8 @@ def _line(result: "Inspected") -> dict[str, Any]:
     import msgspec
 
     verdict: dict[str, Any] = msgspec.to_builtins(result.verdict)
-    return {**verdict, "path": str(result.path), "seconds": round(result.seconds, 3)}
+    seconds = round(result.seconds, 3)
+    return {**verdict, "path": str(result.path), "seconds": seconds, "sandbox": result.sandbox}
 
 
 def _show(result: "Inspected") -> None:

@@ -1,6 +1,7 @@
 """An adapter without any isolation, for tests of what runs inside. Never for hostile files."""
 
 import os
+import sys
 
 import structlog
 
@@ -16,7 +17,8 @@ class InsecureInProcessSandbox(Sandbox):
 
     def __init__(self) -> None:
         """Say loudly that there is no sandbox."""
-        structlog.get_logger().warning("insecure_sandbox", reason="files are parsed without isolation")
+        log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))  # the answer has standard output
+        log.warning("insecure_sandbox", reason="files are parsed without isolation")
 
     def describe(self) -> dict[str, str]:
         """Say that there is none."""
