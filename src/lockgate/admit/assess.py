@@ -1,5 +1,6 @@
 """What is on record and what the policy says of it: read, checked against signatures, judged."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lockgate.admit.errors import (
@@ -11,6 +12,7 @@ from lockgate.admit.errors import (
 )
 from lockgate.admit.model import CHANNELS, CROSSINGS, DENIED, ChannelPointer, Crossing, Verdicts, crossing_key
 from lockgate.admit.parts import GateParts
+from lockgate.core.advised import Advised, judge_advisories
 from lockgate.core.artifact import Artifact, Lock
 from lockgate.core.policy import Held, judge
 from lockgate.core.roots import Purpose
@@ -86,8 +88,13 @@ class Assessor:
         """Return the lock of a crossing, hashed again."""
         return decode(Lock, self._p.quarantine.read(crossing.lock_sha256), name="lock")
 
-    def assess(self, crossing: Crossing) -> Assessment:
+    def assess(self, crossing: Crossing, *, entering: bool = True) -> Assessment:
         """Apply the policy to a crossing's verdicts, after checking who signed them.
+
+        Args:
+            crossing: The crossing.
+            entering: Whether it is about to enter. What entered before is not held for advisories:
+                old data would else keep out the crossing that brings newer data or the fixed version.
 
         Raises:
             WrongStateError: Not inspected yet.
@@ -99,9 +106,11 @@ class Assessor:
         admitted: list[Artifact] = []
         held: list[Held] = []
         outcomes: dict[str, Outcome] = {}
-        for artifact in self.lock(crossing).artifacts:
+        artifacts = self.lock(crossing).artifacts
+        for artifact, advised in zip(artifacts, self._advised(artifacts, entering=entering), strict=True):
             mine = [by_path[file.path] for file in artifact.files]
             reasons = [*judge(self._p.policy, artifact.purl, artifact.label, mine), *self._denied(artifact)]
+            reasons += judge_advisories(self._p.policy, artifact.purl, advised)
             outcomes[artifact.purl] = worst(v.outcome for v in mine)
             held.extend(reasons)
             if not reasons:
@@ -141,6 +150,14 @@ class Assessor:
                 f"Crossing {crossing.sequence} was signed by the key {bad[0][:16]}…, which no longer counts."
             )
             raise SignerDistrustedError(what, keyid=bad[0])
+
+    def _advised(self, artifacts: Sequence[Artifact], *, entering: bool) -> Sequence[Advised]:
+        """Return what advisories say; nobody is asked where the policy has no rule for it."""
+        if not (entering and self._p.policy.asks_advisories):
+            return [Advised(applies=False)] * len(artifacts)
+        if self._p.advisories is None:
+            return [Advised(unasked="This gate reads no advisories.")] * len(artifacts)
+        return self._p.advisories.advised(artifacts)
 
     def _denied(self, artifact: Artifact) -> list[Held]:
         with self._p.records.transaction() as tx:

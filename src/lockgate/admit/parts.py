@@ -8,7 +8,7 @@ from lockgate.core.policy import Policy
 from lockgate.core.roots import Root
 
 if TYPE_CHECKING:
-    from lockgate.admit.ports import CustodyReader, PageMaker
+    from lockgate.admit.ports import AdvisoryReader, CustodyReader, PageMaker
     from lockgate.audit import AuditLog
     from lockgate.core.ports import Clock, Entropy
     from lockgate.core.sequence import CrossingState
@@ -44,6 +44,7 @@ class GateParts:
     demand_open: Callable[[], None]
     distrusted: Callable[[int], frozenset[str]] = nobody
     custody: "CustodyReader | None" = None
+    advisories: "AdvisoryReader | None" = None
 
     @property
     def policy(self) -> Policy:

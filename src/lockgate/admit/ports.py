@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.admit.model import Crossing
+from lockgate.core.advised import Advised
 from lockgate.core.artifact import Artifact, ArtifactFile
 from lockgate.core.custody import CustodyReport
 from lockgate.core.snapshot import Admitted
@@ -52,3 +53,11 @@ class CustodyReader(ABC):
     @abstractmethod
     def report(self, crossing: Crossing) -> CustodyReport | None:
         """Return what approvers are shown; None where there is neither a chain nor a rule for one."""
+
+
+class AdvisoryReader(ABC):
+    """Knows what advisories say of artifacts."""
+
+    @abstractmethod
+    def advised(self, artifacts: Sequence[Artifact]) -> Sequence[Advised]:
+        """Return what is known against each, in order. Never raises for data that cannot be used."""

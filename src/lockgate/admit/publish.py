@@ -139,7 +139,8 @@ class Publisher:
         else:
             self._demand_published_before(statement)
         snapshot, data = self._snapshot(statement.snapshot_sha256)
-        self.judge_again(snapshot)
+        publishing = statement.operation is Operation.PUBLISH
+        self.judge_again(snapshot, crossing.sequence if publishing else None)
         if statement.operation is Operation.PUBLISH:
             self._derive_again(statement, crossing, snapshot)
         self.admit_bytes(snapshot, data)
@@ -218,11 +219,15 @@ class Publisher:
                     self._p.blobs.put_stream(stream, expected=each)
         self._p.blobs.put_bytes(data)
 
-    def judge_again(self, snapshot: Snapshot) -> None:
-        """Refuse a snapshot with an artifact that today's policy or the deny list holds back."""
+    def judge_again(self, snapshot: Snapshot, entering: int | None = None) -> None:
+        """Refuse a snapshot with an artifact that today's policy or the deny list holds back.
+
+        Advisories hold only what comes with the crossing `entering`.
+        """
         for sequence in sorted({a.crossing for a in snapshot.admitted}):
             crossing = self._assessor.crossing(sequence)
-            allowed = {a.purl: a for a in self._assessor.assess(crossing).admitted}
+            assessment = self._assessor.assess(crossing, entering=sequence == entering)
+            allowed = {a.purl: a for a in assessment.admitted}
             for item in (a for a in snapshot.admitted if a.crossing == sequence):
                 if allowed.get(item.artifact.purl) != item.artifact:
                     what = f"{item.artifact.purl} may not be admitted under today's policy."

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ToInspect
 from lockgate.app.admission import demand_admission
+from lockgate.app.advised import RecordedAdvisories
 from lockgate.app.approve import custody_beside, evidence_beside
 from lockgate.app.audit import named_size, write_evidence
 from lockgate.app.custody import RecordedCustody
@@ -121,6 +122,7 @@ def open_gate(side: Side) -> Gate:
             mark_ledger=mark,
             distrusted=lambda sequence: distrusted_signers(side, sequence),
             custody=RecordedCustody(side),
+            advisories=RecordedAdvisories(side),
             demand_open=lambda: demand_admission(side),
         )
     )

@@ -77,11 +77,36 @@ class Policy(Document, frozen=True):
     witness_seconds: Annotated[int, msgspec.Meta(ge=60, le=400 * 86400)] | msgspec.UnsetType = msgspec.UNSET
 
     cleartext: bool | msgspec.UnsetType = msgspec.UNSET
+    maximum_advisory: Severity | msgspec.UnsetType = msgspec.UNSET
+    hold_exploited: bool | msgspec.UnsetType = msgspec.UNSET
+    advisory_age_seconds: Annotated[int, msgspec.Meta(ge=3600, le=400 * 86400)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
 
     @property
     def takes_cleartext(self) -> bool:
         """Tell whether crates that are signed and not sealed may be received; they may not by default."""
         return self.cleartext is True
+
+    @property
+    def advisory_bound(self) -> Severity | None:
+        """Return the worst known vulnerability that may enter, or None where none is held for it."""
+        return None if isinstance(self.maximum_advisory, msgspec.UnsetType) else self.maximum_advisory
+
+    @property
+    def holds_exploited(self) -> bool:
+        """Tell whether what is known to be exploited is held; it is not by default."""
+        return self.hold_exploited is True
+
+    @property
+    def advisory_age(self) -> int | None:
+        """Return how old advisory data may be for admission, in seconds; None: any, or none."""
+        return None if isinstance(self.advisory_age_seconds, msgspec.UnsetType) else self.advisory_age_seconds
+
+    @property
+    def asks_advisories(self) -> bool:
+        """Tell whether any rule of this policy needs advisory data."""
+        return self.advisory_bound is not None or self.holds_exploited or self.advisory_age is not None
 
     @property
     def emergency_rule(self) -> EmergencyRule | None:
