@@ -24,15 +24,21 @@ FAMILIES = ["inet", "inet6", "netlink", "packet", "vsock"]
 OPEN_A_WAY = """
 set -e
 mount --make-rprivate /
-mkdir "$2"; mount --bind "$1" "$2"
-top=$1; while [ "$(dirname "$top")" != / ]; do top=$(dirname "$top"); done
-if ! setpriv --reuid 65534 --regid 65534 --clear-groups test -x "$1"; then
-    mount -t tmpfs -o mode=755 none "$top"; mkdir -p "$1"; mount --bind "$2" "$1"
+kept=$1; shift
+see='test -r "$1" && test -r "$2" && test -r "$3"'
+if ! setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "$see" sh "$@"
+then
+    for n in 1 2 3; do eval "path=\\$$n"; mkdir -p "$kept/$n"; mount --bind "$path" "$kept/$n"; done
+    mount -t tmpfs -o mode=755 none /root
+    for n in 1 2 3; do
+        eval "path=\\$$n"
+        case "$path" in /root/*) mkdir -p "$path"; mount --bind "$kept/$n" "$path";; esac
+    done
 fi
-shift 2
+shift 3
 exec "$@"
 """
-"""Lets nobody reach an interpreter that lies in root's own folder, in this process's mounts only."""
+"""Lets nobody reach an interpreter and code that lie in root's own folder, in this process's mounts only."""
 
 
 def _doctor(*before: str, env: dict[str, str] | None = None) -> tuple[int, dict]:
@@ -61,8 +67,9 @@ def test_nobody_escapes() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody; then the test above is this one")
 def test_nobody_escapes_from_an_unprivileged_gate(tmp_path) -> None:
-    base = str(Path(sys.base_prefix).resolve())
-    way = ("unshare", "--mount", "sh", "-c", OPEN_A_WAY, "sh", base, str(tmp_path / "kept"))
+    needed = (Path(sys.base_prefix).resolve(), Path(sys.prefix), Path(lockgate.__file__).parents[1])
+    kept = str(tmp_path / "kept")
+    way = ("unshare", "--mount", "sh", "-c", OPEN_A_WAY, "sh", kept, *map(str, needed))
     tried = _all_refused(*_doctor(*way, *NOBODY, env={"PATH": os.environ["PATH"]}))
     assert tried["setuid"]["control"].startswith("impossible on this host anyway")
 
