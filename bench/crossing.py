@@ -31,6 +31,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import structlog
 from cryptography.hazmat.backends.openssl import backend
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -418,6 +419,7 @@ def main() -> None:
     parser.add_argument("--memory", type=Path, help="a folder on tmpfs (default: one of its own)")
     parser.add_argument("--disk", type=Path, default=Path.cwd(), help="a folder on a disk")
     options = parser.parse_args()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # the result has stdout
     size, rounds = (GIB // 2, 3) if options.quick else (4 * GIB, 3)
     if available() < 5 * size:  # content, crate, staging and quarantine lie in memory at once
         sys.exit(f"This needs {5 * size // MIB} MiB of free memory; try --quick.")
