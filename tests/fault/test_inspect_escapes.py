@@ -25,14 +25,15 @@ OPEN_A_WAY = """
 set -e
 mount --make-rprivate /
 kept=$1; shift
+home=$(getent passwd 0 | cut -d: -f6)
 see='test -r "$1" && test -r "$2" && test -r "$3"'
 if ! setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "$see" sh "$@"
 then
     for n in 1 2 3; do eval "path=\\$$n"; mkdir -p "$kept/$n"; mount --bind "$path" "$kept/$n"; done
-    mount -t tmpfs -o mode=755 none /root
+    mount -t tmpfs -o mode=755 none "$home"
     for n in 1 2 3; do
         eval "path=\\$$n"
-        case "$path" in /root/*) mkdir -p "$path"; mount --bind "$kept/$n" "$path";; esac
+        case "$path" in "$home"/*) mkdir -p "$path"; mount --bind "$kept/$n" "$path";; esac
     done
 fi
 shift 3
