@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from corpora.counters import CALL, new_lane, on_the_way
-from lockgate.app.custody import custodians_of
+from lockgate.app.crossing.custody import custodians_of
 from lockgate.app.settings import load_settings
 from lockgate.crossing.custody import verify_chain
 

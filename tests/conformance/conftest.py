@@ -16,7 +16,7 @@ def repository() -> Repository:
 @pytest.fixture
 def client(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     made = Client(repository, tmp_path)
-    monkeypatch.setattr("lockgate.app.tuf_client.http_fetcher", lambda: MemoryFetcher(repository))
+    monkeypatch.setattr("lockgate.app.check.tuf_client.http_fetcher", lambda: MemoryFetcher(repository))
     monkeypatch.setattr("lockgate.app.trust.utc_now", lambda: made.now[-1])
     return made
 

@@ -8,9 +8,9 @@ from obstore.store import MemoryStore
 
 from corpora.homes import HighSide, crate
 from corpora.servers import Postgres
-from lockgate.app import restore as restoring
 from lockgate.app import stores
-from lockgate.app.restore import Floor
+from lockgate.app.record import restore as restoring
+from lockgate.app.record.restore import Floor
 from lockgate.app.stores import audit_records_of, blobs_of
 from lockgate.app.trust import audit_log
 from lockgate.store import FileBlobs

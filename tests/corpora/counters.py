@@ -4,8 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from corpora.custody import Package
-from lockgate.app.custody import CHAIN_SUFFIX, clerk_key, custodians_of
-from lockgate.app.lane import NewLane, make_demo_lane
+from lockgate.app.crossing.custody import CHAIN_SUFFIX, clerk_key, custodians_of
+from lockgate.app.lane.lane import NewLane, make_demo_lane
 from lockgate.app.settings import load_settings
 from lockgate.app.trust import utc_now
 from lockgate.core.wire import whole_second

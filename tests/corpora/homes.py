@@ -7,10 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from corpora.gates import Scripted
-from lockgate.app.backup import OpenedBackup, make_backup
-from lockgate.app.gate import execute, open_gate, operator_key
-from lockgate.app.lane import NewLane, make_demo_lane
-from lockgate.app.restore import Floor, Restoration, ask, prepare, restore
+from lockgate.app.gate.gate import execute, open_gate, operator_key
+from lockgate.app.lane.lane import NewLane, make_demo_lane
+from lockgate.app.record.backup import OpenedBackup, make_backup
+from lockgate.app.record.restore import Floor, Restoration, ask, prepare, restore
 from lockgate.app.settings import Side, load_settings
 from lockgate.app.stores import records_of
 from lockgate.app.trust import signer_from, site_root, utc_now

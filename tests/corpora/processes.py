@@ -8,7 +8,7 @@ PRELOADED = [
     "lockgate.store.records",
     "lockgate.admit",
     "lockgate.audit",
-    "lockgate.app.gate",
+    "lockgate.app.gate.gate",
     "corpora.gates",
     "corpora.diode_ends",
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from corpora.commands import Commands, Ran
-from lockgate.app.gate import open_gate
+from lockgate.app.gate.gate import open_gate
 from lockgate.app.settings import load_settings
 from lockgate.app.trust import site_root
 from lockgate.approve import ChannelReader, VerifiedChannel

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crossing_lane import Lane
-from lockgate.app.rebuild import SandboxRebuilder
+from lockgate.app.crossing.rebuild import SandboxRebuilder
 from lockgate.crossing import Received
 from lockgate.inspect.sandbox import BubblewrapSandbox
 from lockgate.store import FileBlobs

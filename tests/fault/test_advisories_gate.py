@@ -15,8 +15,8 @@ from corpora.homes import HighSide
 from lockgate.admit import Gate
 from lockgate.admit.errors import HeldBackError
 from lockgate.admit.ports import AdvisoryReader
-from lockgate.app.advisories import load_admitted, place
-from lockgate.app.gate import execute, open_gate
+from lockgate.app.advice.advisories import load_admitted, place
+from lockgate.app.gate.gate import execute, open_gate
 from lockgate.cli.shared import Bars
 from lockgate.core.advised import Advised, OpenAdvisory
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role

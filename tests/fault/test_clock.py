@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 from corpora.clocks import TEN_YEARS, Clock
 from corpora.gates import Scripted
 from corpora.homes import HighSide
-from lockgate.app import holds as holding
-from lockgate.app.clock import accept, ask_to_accept, look
-from lockgate.app.gate import execute, open_gate
-from lockgate.app.holds import CLOCK, HOLDS, LAST, AdmissionHeldError, ClockNotBelievedError, clock_state
-from lockgate.app.receive import receive_crate
-from lockgate.app.serving import channel_reader
+from lockgate.app.crossing.receive import receive_crate
+from lockgate.app.gate import holds as holding
+from lockgate.app.gate.clock import accept, ask_to_accept, look
+from lockgate.app.gate.gate import execute, open_gate
+from lockgate.app.gate.holds import CLOCK, HOLDS, LAST, AdmissionHeldError, ClockNotBelievedError, clock_state
+from lockgate.app.high.serving import channel_reader
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError

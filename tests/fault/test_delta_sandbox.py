@@ -8,7 +8,7 @@ import pytest
 from test_delta_hostile import BASE, REFUSED
 
 from delta_files import PAIRS
-from lockgate.app.rebuild import SandboxRebuilder
+from lockgate.app.crossing.rebuild import SandboxRebuilder
 from lockgate.crossing.delta import MemoryFile, PatchError, PatchLimitError
 from lockgate.crossing.delta.bounds import Spool
 from lockgate.crossing.delta.plan import OldFile, Planner
@@ -81,8 +81,8 @@ def test_a_patch_against_another_base_than_the_crate_says_is_refused(
 def test_a_rebuilding_that_takes_too_long_is_ended(
     sandboxed: SandboxRebuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lockgate.app.rebuild.WALL_SECONDS", 0)
-    monkeypatch.setattr("lockgate.app.rebuild.BYTES_PER_SECOND", 1 << 40)
+    monkeypatch.setattr("lockgate.app.crossing.rebuild.WALL_SECONDS", 0)
+    monkeypatch.setattr("lockgate.app.crossing.rebuild.BYTES_PER_SECOND", 1 << 40)
     _, old, new = PAIRS["wheel"]
     with spooled(tmp_path) as spool:
         patch = planned("wheel", spool)
@@ -93,7 +93,7 @@ def test_a_rebuilding_that_takes_too_long_is_ended(
 def test_a_rebuilding_has_no_more_memory_than_its_bound(
     sandboxed: SandboxRebuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lockgate.app.rebuild.MEMORY_BYTES", 60 << 20)
+    monkeypatch.setattr("lockgate.app.crossing.rebuild.MEMORY_BYTES", 60 << 20)
     _, old, new = PAIRS["deb in xz"]
     with spooled(tmp_path) as spool:
         patch = planned("deb in xz", spool)

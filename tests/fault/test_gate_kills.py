@@ -22,7 +22,7 @@ from securesystemslib.signer import CryptoSigner
 from corpora.gates import START, OnePage, Scripted, World
 from corpora.processes import run_all
 from lockgate.admit import Gate, GateParts
-from lockgate.app import gate as app_gate
+from lockgate.app.gate import gate as app_gate
 from lockgate.app.settings import Home, LaneSection, Settings, Side, TrustSection
 from lockgate.approve import ChannelReader, VerifiedChannel
 from lockgate.audit import AuditLog

@@ -13,19 +13,19 @@ from corpora.clocks import Clock
 from corpora.gates import Scripted
 from corpora.homes import HighSide
 from lockgate.app import trust
-from lockgate.app import witness as app_witness
-from lockgate.app.anchor import anchor_again, ask_to_anchor
-from lockgate.app.approve import Device, evidence_beside, sign_as_approver
-from lockgate.app.audit import bring_back, witness_request
-from lockgate.app.clock import ask_to_accept
-from lockgate.app.gate import execute, open_gate, write_request
-from lockgate.app.holds import HOLDS, LOG, AdmissionHeldError
-from lockgate.app.logwatch import ANCHORS, LAST, Anchored, LogBehindError, LogUnwitnessedError
-from lockgate.app.receive import receive_crate
-from lockgate.app.serving import channel_reader
+from lockgate.app.crossing.receive import receive_crate
+from lockgate.app.gate.approve import Device, evidence_beside, sign_as_approver
+from lockgate.app.gate.clock import ask_to_accept
+from lockgate.app.gate.gate import execute, open_gate, write_request
+from lockgate.app.gate.holds import HOLDS, LOG, AdmissionHeldError
+from lockgate.app.high.serving import channel_reader
+from lockgate.app.record import witness as app_witness
+from lockgate.app.record.anchor import anchor_again, ask_to_anchor
+from lockgate.app.record.audit import bring_back, witness_request
+from lockgate.app.record.logwatch import ANCHORS, LAST, Anchored, LogBehindError, LogUnwitnessedError
+from lockgate.app.record.witness import cosign_text, open_witness
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, utc_now
-from lockgate.app.witness import cosign_text, open_witness
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.audit.errors import TruncatedLogError
 from lockgate.cli.main import app

@@ -10,8 +10,8 @@ import pytest
 
 from corpora.fatal import killed
 from corpora.releases import ReleaseLane, build_wheel
-from lockgate.app import activation, slots, update
-from lockgate.app.release import read_bundle, read_release
+from lockgate.app.release import activation, slots, update
+from lockgate.app.release.release import read_bundle, read_release
 from lockgate.app.settings import load_settings
 from lockgate.core.digests import sha256
 from lockgate.core.release import RELEASE_TYPE

@@ -12,9 +12,9 @@ from corpora.homes import HighSide
 from corpora.mirrorsite import ask as ask_mirror
 from crossing_lane import Lane, refused
 from lockgate.admit.model import CHANNELS, DENIED, HISTORY, SPENT, ChannelPointer
-from lockgate.app.gate import execute, open_gate
-from lockgate.app.install import follow, install_root
-from lockgate.app.serving import HOME_VARIABLE, SignedModels, channel_reader, mirror_app
+from lockgate.app.gate.gate import execute, open_gate
+from lockgate.app.high.serving import HOME_VARIABLE, SignedModels, channel_reader, mirror_app
+from lockgate.app.lane.install import follow, install_root
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import signer_from, site_root, supply_root, utc_now
 from lockgate.approve import combine, read_statement

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockgate.admit.model import CHANNELS, DENIED, SPENT, ChannelPointer
-from lockgate.app.merge import HistoriesDifferError, behind, merged
+from lockgate.app.record.merge import HistoriesDifferError, behind, merged
 from lockgate.core.sequence import FINAL, CrossingState, LedgerEntry
 from lockgate.core.wire import decode, encode
 from lockgate.crossing.ledger import LEDGER, TIME, TUF

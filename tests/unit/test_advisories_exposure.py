@@ -23,7 +23,7 @@ from lockgate.advisories import (
 )
 from lockgate.advisories.errors import BadPackageError
 from lockgate.advisories.wanted import WANTED_FORMAT
-from lockgate.app.gate import execute
+from lockgate.app.gate.gate import execute
 from lockgate.cli.main import main
 from lockgate.collect.manifest import parse_manifest
 from lockgate.collect.models import ages_of

@@ -10,9 +10,9 @@ from corpora.advisories import FRESH, osv, shelf_of
 from corpora.homes import HighSide
 from lockgate.advisories import Claims, Limits, Matched, Outcome, claims_of, match_all
 from lockgate.advisories.errors import AdvisoryLimitError, BadVexError
-from lockgate.app.advisories import ask as ask_packages
-from lockgate.app.advisories import place
-from lockgate.app.vex import apply, approved, ask_to_apply
+from lockgate.app.advice.advisories import ask as ask_packages
+from lockgate.app.advice.advisories import place
+from lockgate.app.advice.vex import apply, approved, ask_to_apply
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.cli.main import main
 from lockgate.core.errors import LockgateError

@@ -14,7 +14,7 @@ from PIL import Image
 from corpora.ceremony import Ceremony
 from corpora.commands import Commands
 from corpora.softhsm import PIN, SoftToken, soft_token
-from lockgate.app.agent import AgentFailedError, AgentPlaceError, open_agent, peer_of, serve_pin
+from lockgate.app.lane.agent import AgentFailedError, AgentPlaceError, open_agent, peer_of, serve_pin
 from lockgate.trust.errors import TokenError
 from lockgate.trust.keys_token import read_pin
 
@@ -104,7 +104,7 @@ def test_the_command_asks_for_the_pin_and_ends_with_its_time(
         return serve_pin(listening, pin, 0)
 
     monkeypatch.setattr("typer.prompt", prompt)
-    monkeypatch.setattr("lockgate.app.agent.serve_pin", serve)
+    monkeypatch.setattr("lockgate.app.lane.agent.serve_pin", serve)
     ran = Commands().run("agent", "--socket", place, "--minutes", 5)
     assert (ran.status, PIN in ran.out + ran.err) == (0, False)
     assert questions == [("PIN of the token", {"hide_input": True, "err": True})]

@@ -14,9 +14,9 @@ import zxingcpp
 from PIL import Image
 
 from corpora.commands import Commands, Ran
-from lockgate.app import custody
-from lockgate.app.console import Readings
-from lockgate.app.lane import make_demo_lane
+from lockgate.app.crossing import custody
+from lockgate.app.high.console import Readings
+from lockgate.app.lane.lane import make_demo_lane
 from lockgate.app.settings import load_settings
 from lockgate.app.trust import signer_from, site_root
 from lockgate.console.home import HomeData

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.app.lane import LaneExistsError, NewLane, make_demo_lane
+from lockgate.app.lane.lane import LaneExistsError, NewLane, make_demo_lane
 from lockgate.app.settings import Side, load_settings
 from lockgate.app.trust import (
     DemoRootError,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.ceremony import Ceremony
-from lockgate.app.qr_parts import (
+from lockgate.app.lane.qr_parts import (
     DOCUMENT_BYTES,
     QrPartsError,
     QrPartsLimitError,

@@ -11,8 +11,7 @@ from PIL import Image
 
 from corpora.commands import Commands
 from corpora.homes import HighSide, crate
-from lockgate.app.gate import execute, open_gate
-from lockgate.app.receipt import (
+from lockgate.app.crossing.receipt import (
     APPROVAL_FORMAT,
     REQUEST_FORMAT,
     REQUEST_TYPE,
@@ -20,6 +19,7 @@ from lockgate.app.receipt import (
     ReceiptRequest,
     read_request,
 )
+from lockgate.app.gate.gate import execute, open_gate
 from lockgate.app.settings import load_settings
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, signer_from, site_root

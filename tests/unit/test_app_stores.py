@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lockgate.app.lane import make_demo_lane
+from lockgate.app.lane.lane import make_demo_lane
 from lockgate.app.settings import SettingsError, Side, load_settings
 from lockgate.app.stores import blob_files, blobs_of, migrate_side, records_of
 from lockgate.cli.doctor import app

@@ -13,13 +13,11 @@ from aiohttp import web
 from PIL import Image
 
 from corpora.commands import Commands
-from lockgate.app.audit import bring_back, verify_log, witness_request
-from lockgate.app.gate import operator_key, write_request
-from lockgate.app.lane import NewLane, make_demo_lane
-from lockgate.app.qr import QR_BYTES, QrTooLongError, QrWriteError, write_qr
-from lockgate.app.settings import Side, load_settings
-from lockgate.app.trust import audit_log, site_root
-from lockgate.app.witness import (
+from lockgate.app.gate.gate import operator_key, write_request
+from lockgate.app.lane.lane import NewLane, make_demo_lane
+from lockgate.app.lane.qr import QR_BYTES, QrTooLongError, QrWriteError, write_qr
+from lockgate.app.record.audit import bring_back, verify_log, witness_request
+from lockgate.app.record.witness import (
     WitnessAddressError,
     WitnessRefusedError,
     WitnessUnreachableError,
@@ -28,6 +26,8 @@ from lockgate.app.witness import (
     open_witness,
     submit,
 )
+from lockgate.app.settings import Side, load_settings
+from lockgate.app.trust import audit_log, site_root
 from lockgate.approve import request
 from lockgate.audit import Witness
 from lockgate.audit.errors import CosignatureError, ForkedLogError, TruncatedLogError

@@ -7,9 +7,9 @@ import pytest
 from corpora.commands import Commands
 from corpora.gates import Scripted
 from corpora.homes import HighSide
-from lockgate.app.approve import request_pictures, unpack_pictures
-from lockgate.app.gate import open_gate, write_request
-from lockgate.app.qr_parts import QrPartsError
+from lockgate.app.gate.approve import request_pictures, unpack_pictures
+from lockgate.app.gate.gate import open_gate, write_request
+from lockgate.app.lane.qr_parts import QrPartsError
 from lockgate.approve import read_statement
 
 

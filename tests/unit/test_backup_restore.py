@@ -8,14 +8,20 @@ from typer.testing import CliRunner
 
 from corpora.homes import HighSide, crate
 from lockgate.admit.model import CHANNELS, SPENT
-from lockgate.app import restore as restoring
-from lockgate.app.backup import MANIFEST, BackupAlteredError, BackupFolderError, make_backup, open_backup
-from lockgate.app.gate import execute, open_gate
-from lockgate.app.holds import HOLDS, AdmissionHeldError
-from lockgate.app.merge import HistoriesDifferError
-from lockgate.app.receive import receive_crate
-from lockgate.app.restore import Floor, FloorError, ask, prepare, read_receipt, restore
-from lockgate.app.serving import channel_reader
+from lockgate.app.crossing.receive import receive_crate
+from lockgate.app.gate.gate import execute, open_gate
+from lockgate.app.gate.holds import HOLDS, AdmissionHeldError
+from lockgate.app.high.serving import channel_reader
+from lockgate.app.record import restore as restoring
+from lockgate.app.record.backup import (
+    MANIFEST,
+    BackupAlteredError,
+    BackupFolderError,
+    make_backup,
+    open_backup,
+)
+from lockgate.app.record.merge import HistoriesDifferError
+from lockgate.app.record.restore import Floor, FloorError, ask, prepare, read_receipt, restore
 from lockgate.app.trust import audit_log, signer_from, site_root
 from lockgate.approve.errors import StatementChangedError
 from lockgate.audit import sign_checkpoint

@@ -8,9 +8,12 @@ import pytest
 from prometheus_client import generate_latest
 
 from corpora.ceremony import Ceremony
-from lockgate.app import console, doctor, install, receive, standing
-from lockgate.app.console import Readings
-from lockgate.app.serving import channel_reader
+from lockgate.app.check import doctor
+from lockgate.app.crossing import receive
+from lockgate.app.high import console
+from lockgate.app.high.console import Readings
+from lockgate.app.high.serving import channel_reader
+from lockgate.app.lane import install, standing
 from lockgate.app.settings import load_settings
 from lockgate.app.trust import site_root
 from lockgate.console.home import HomeData
@@ -20,10 +23,10 @@ from lockgate.core.roots import RootExpiredError
 
 MODULES = (
     "lockgate.app.trust",
-    "lockgate.app.doctor",
-    "lockgate.app.receive",
-    "lockgate.app.gate",
-    "lockgate.app.approve",
+    "lockgate.app.check.doctor",
+    "lockgate.app.crossing.receive",
+    "lockgate.app.gate.gate",
+    "lockgate.app.gate.approve",
     "lockgate.console.home",
 )
 

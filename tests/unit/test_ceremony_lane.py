@@ -8,8 +8,8 @@ import pytest
 
 from corpora.ceremony import Ceremony
 from corpora.fatal import killed
-from lockgate.app import install
 from lockgate.app.keys import signing_key
+from lockgate.app.lane import install
 from lockgate.app.settings import load_settings
 from lockgate.app.trust import site_root, utc_now
 from lockgate.core.roots import Purpose

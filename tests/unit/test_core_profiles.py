@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from corpora.gates import START, Scripted, World
-from lockgate.app.lane import make_demo_lane
+from lockgate.app.lane.lane import make_demo_lane
 from lockgate.app.trust import utc_now
 from lockgate.approve import approve
 from lockgate.cli.main import app

@@ -11,10 +11,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from corpora.commands import Commands
 from corpora.counters import CALL, new_lane, on_the_way
 from corpora.custody import Package, envelope
-from lockgate.app.counter import CHAINS_LIMIT, Desk, ManyChainsError, NoPackageError
-from lockgate.app.custody import StopAndCallError, custodians_of
+from lockgate.app.crossing.counter import CHAINS_LIMIT, Desk, ManyChainsError, NoPackageError
+from lockgate.app.crossing.custody import StopAndCallError, custodians_of
 from lockgate.app.keys import signing_key
-from lockgate.app.lane import NewLane
+from lockgate.app.lane.lane import NewLane
 from lockgate.app.settings import load_settings
 from lockgate.console.counter import COOKIE, GUESSES_LIMIT, Counter
 from lockgate.core.custody import MarkError

@@ -13,7 +13,7 @@ import pytest
 from corpora.commands import Commands
 from corpora.diode import HERE, KEY, NAME, content, fake_crate, receiving, sender, transfer
 from crossing_lane import Lane
-from lockgate.app.lane import make_demo_lane
+from lockgate.app.lane.lane import make_demo_lane
 from lockgate.app.trust import utc_now
 from lockgate.crossing import Received
 from lockgate.crossing.diode import DiodeKey, Inlet, Outlet, SendSettings, make_key, read_key

@@ -9,7 +9,7 @@ import pytest
 
 from corpora.gates import Scripted, World
 from lockgate.admit import Gate
-from lockgate.app.gate import write_channel
+from lockgate.app.gate.gate import write_channel
 from lockgate.app.settings import Home, LaneSection, Settings, Side, TrustSection
 from lockgate.approve import read_statement
 from lockgate.core.sequence import CrossingState

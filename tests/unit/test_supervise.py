@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.app import supervise
-from lockgate.app.supervise import AlreadyUpError, Service, ServiceDownError, Supervisor
+from lockgate.app.high import supervise
+from lockgate.app.high.supervise import AlreadyUpError, Service, ServiceDownError, Supervisor
 
 
 def free_port() -> int:
@@ -56,7 +56,7 @@ def test_a_service_that_ends_says_why(tmp_path: Path) -> None:
 SCRIPT = """
     import os, sys
     from pathlib import Path
-    from lockgate.app.supervise import Service, Supervisor
+    from lockgate.app.high.supervise import Service, Supervisor
     port = sys.argv[2]
     boss = Supervisor(Path(sys.argv[1]), os.environ)
     boss.start(Service("a", (sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1"),

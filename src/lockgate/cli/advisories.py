@@ -57,7 +57,7 @@ def load(
     import msgspec
 
     from lockgate.advisories import Wish
-    from lockgate.app.advisories import load_admitted, load_paths, place
+    from lockgate.app.advice.advisories import load_admitted, load_paths, place
 
     if bool(paths) == admitted:
         msg = "name what to load, or give --admitted"
@@ -104,7 +104,7 @@ def match(
     import msgspec
 
     from lockgate.advisories import status_of
-    from lockgate.app.advisories import ask, earlier, of_crossing, place, wanted
+    from lockgate.app.advice.advisories import ask, earlier, of_crossing, place, wanted
 
     where = place(home, data, age_days)
     purls = wanted(purl or [], sbom or [])
@@ -164,7 +164,7 @@ def show(
     """
     import json
 
-    from lockgate.app.advisories import place, shown
+    from lockgate.app.advice.advisories import place, shown
 
     records = shown(place(home, data, None), identifier)
 
@@ -188,7 +188,7 @@ def status(
 
     Example: lockgate advisories status --data advisories
     """
-    from lockgate.app.advisories import loaded, place
+    from lockgate.app.advice.advisories import loaded, place
 
     held = loaded(place(home, data, age_days))
 
@@ -232,7 +232,7 @@ def explain(
     """
     import msgspec
 
-    from lockgate.app.advisories import explained, place
+    from lockgate.app.advice.advisories import explained, place
 
     found = explained(place(home, data, age_days), purl)
 
@@ -268,9 +268,9 @@ def vex(
     """
     import msgspec
 
-    from lockgate.app.gate import operator_key, write_request
+    from lockgate.app.advice.vex import apply, ask_to_apply
+    from lockgate.app.gate.gate import operator_key, write_request
     from lockgate.app.settings import load_settings
-    from lockgate.app.vex import apply, ask_to_apply
     from lockgate.approve import read_statement
 
     side = load_settings(home).require("high")

@@ -23,7 +23,7 @@ def agent(
 
     Example: lockgate agent --socket ~/.lockgate/pin --minutes 30
     """
-    from lockgate.app.agent import open_agent, serve_pin
+    from lockgate.app.lane.agent import open_agent, serve_pin
 
     listening = open_agent(socket)
     try:

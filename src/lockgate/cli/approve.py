@@ -74,7 +74,8 @@ def approve(
     """
     import msgspec
 
-    from lockgate.app.approve import (
+    from lockgate.app.files import read_named
+    from lockgate.app.gate.approve import (
         Device,
         custody_beside,
         evidence_beside,
@@ -82,9 +83,8 @@ def approve(
         sign_as_approver,
         unpack_pictures,
     )
-    from lockgate.app.files import read_named
     from lockgate.app.keys import key_place
-    from lockgate.app.qr_parts import write_pictures
+    from lockgate.app.lane.qr_parts import write_pictures
     from lockgate.approve import read_statement
 
     pictures = len(statements) > 1 or statements[0].suffix == ".png"

@@ -30,10 +30,10 @@ def ask(
     """
     import os
 
-    from lockgate.app.ask import GatewayRefusedError, default_model
-    from lockgate.app.ask import ask as put
     from lockgate.app.files import read_named
-    from lockgate.app.high import address
+    from lockgate.app.high.ask import GatewayRefusedError, default_model
+    from lockgate.app.high.ask import ask as put
+    from lockgate.app.high.high import address
     from lockgate.app.settings import load_settings
 
     key = os.environ.get("LOCKGATE_API_KEY", "")

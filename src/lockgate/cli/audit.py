@@ -25,7 +25,7 @@ def show(
 
     Example: lockgate audit show --home lane/high --last 50
     """
-    from lockgate.app.audit import newest
+    from lockgate.app.record.audit import newest
     from lockgate.app.settings import load_settings
 
     events = newest(load_settings(home), last)
@@ -51,7 +51,7 @@ def prove(
 
     Example: lockgate audit prove 42 --out proof.json --home lane/high
     """
-    from lockgate.app.audit import prove_leaf
+    from lockgate.app.record.audit import prove_leaf
     from lockgate.app.settings import load_settings
 
     proof = prove_leaf(load_settings(home), index, out)
@@ -73,9 +73,9 @@ def checkpoint(
 
     Example: lockgate audit checkpoint --out log.request --home lane/high
     """
-    from lockgate.app.audit import witness_request
     from lockgate.app.files import write_named
-    from lockgate.app.qr import write_qr
+    from lockgate.app.lane.qr import write_qr
+    from lockgate.app.record.audit import witness_request
     from lockgate.app.settings import load_settings
 
     request = witness_request(load_settings(home), since)
@@ -97,7 +97,7 @@ def witnessed(
 
     Example: lockgate audit witnessed log.cosigned --home lane/high
     """
-    from lockgate.app.audit import bring_back, read_note
+    from lockgate.app.record.audit import bring_back, read_note
     from lockgate.app.settings import load_settings
 
     found, people = bring_back(load_settings(home), read_note(file))
@@ -115,8 +115,8 @@ def submit_checkpoint(
 
     Example: lockgate audit submit http://127.0.0.1:8790 --home lane/high
     """
+    from lockgate.app.record.witness import submit
     from lockgate.app.settings import load_settings
-    from lockgate.app.witness import submit
 
     found, people = submit(load_settings(home), witness)
     value = {"size": found.size, "root": found.root.hex(), "witnesses": people}
@@ -137,8 +137,8 @@ def evidence(
 
     Example: lockgate audit evidence --since 42 --request publish-000001.json --out newer.log.json
     """
-    from lockgate.app.audit import named_size, write_evidence
     from lockgate.app.files import read_named
+    from lockgate.app.record.audit import named_size, write_evidence
     from lockgate.app.settings import load_settings
 
     sizes = ([] if since is None else [since]) + ([named_size(read_named(request))] if request else [])
@@ -174,8 +174,8 @@ def anchor(
     """
     import msgspec
 
-    from lockgate.app.anchor import anchor_again, ask_to_anchor
-    from lockgate.app.gate import operator_key, write_request
+    from lockgate.app.gate.gate import operator_key, write_request
+    from lockgate.app.record.anchor import anchor_again, ask_to_anchor
     from lockgate.app.settings import load_settings
     from lockgate.approve import read_statement
 
@@ -249,7 +249,7 @@ def verify(
       lockgate audit verify --against log.cosigned --home lane/high
       lockgate audit verify --proof proof.json --site-root site.dsse.json --pin 3f…
     """
-    from lockgate.app.audit import check_offline, verify_log
+    from lockgate.app.record.audit import check_offline, verify_log
     from lockgate.app.settings import load_settings
     from lockgate.app.trust import site_root_files
 

@@ -25,8 +25,8 @@ def backup(
     """
     import msgspec
 
-    from lockgate.app.backup import make_backup
-    from lockgate.app.gate import operator_key
+    from lockgate.app.gate.gate import operator_key
+    from lockgate.app.record.backup import make_backup
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")

@@ -25,7 +25,7 @@ def ics(
     """
     import sys
 
-    from lockgate.app.cadence import calendar_of
+    from lockgate.app.advice.cadence import calendar_of
     from lockgate.app.files import write_named
     from lockgate.app.settings import load_settings
 
@@ -42,7 +42,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     Example: lockgate cadence status --home lane/high
     """
-    from lockgate.app.cadence import plan_of
+    from lockgate.app.advice.cadence import plan_of
     from lockgate.app.settings import load_settings
 
     found = plan_of(load_settings(home).require("high")).standing

@@ -63,7 +63,7 @@ def card(
 
     Example: lockgate root card --purpose site-root --person alice --lane plant --key alice --out alice.card
     """
-    from lockgate.app.ceremony import RECIPIENT, make_card, write_document
+    from lockgate.app.lane.ceremony import RECIPIENT, make_card, write_document
     from lockgate.app.trust import utc_now
     from lockgate.core.ceremony import CeremonyError
     from lockgate.core.digests import words
@@ -132,7 +132,7 @@ def init(
     """
     from datetime import timedelta
 
-    from lockgate.app.ceremony import read_cards
+    from lockgate.app.lane.ceremony import read_cards
     from lockgate.app.trust import utc_now
     from lockgate.core.ceremony import Changes, first_root
 
@@ -170,7 +170,7 @@ def rotate(
 
     Example: lockgate root rotate --after site.json --drop 3f21 --card new.card --out site-2.json
     """
-    from lockgate.app.ceremony import read_cards
+    from lockgate.app.lane.ceremony import read_cards
     from lockgate.app.trust import utc_now
     from lockgate.core.ceremony import Changes
 
@@ -213,8 +213,8 @@ def revoke(
 
 
 def _before(after: list[Path] | None, kind: RootKind | None, home: Path | None) -> "RootDocument":
-    from lockgate.app.install import current_document
-    from lockgate.app.qr_parts import read_document
+    from lockgate.app.lane.install import current_document
+    from lockgate.app.lane.qr_parts import read_document
     from lockgate.app.settings import load_settings
     from lockgate.core.ceremony import CeremonyError
     from lockgate.trust.ceremony import read_root
@@ -253,7 +253,7 @@ def _next(
 
 
 def _finish_draft(root: Any, before: list["RootDocument"], out: Path, qr: bool, as_json: bool) -> None:
-    from lockgate.app.ceremony import write_document
+    from lockgate.app.lane.ceremony import write_document
     from lockgate.core.ceremony import differences
     from lockgate.core.digests import words
     from lockgate.trust.ceremony import draft, read_root
@@ -294,7 +294,7 @@ def sign(
 
     Example: lockgate root sign site-2.json --after site.json --key alice --out site-2.alice.json
     """
-    from lockgate.app.ceremony import look, sign_root, write_document
+    from lockgate.app.lane.ceremony import look, sign_root, write_document
     from lockgate.app.trust import utc_now
 
     looked = look(document, after or [])
@@ -321,8 +321,8 @@ def combine(
 
     Example: lockgate root combine site.alice.json --with site.bob.json --out site.json
     """
-    from lockgate.app.ceremony import look, write_document
-    from lockgate.app.qr_parts import read_document
+    from lockgate.app.lane.ceremony import look, write_document
+    from lockgate.app.lane.qr_parts import read_document
     from lockgate.trust.ceremony import gather, read_root
 
     parts = [read_root(read_document(document)), *(read_root(read_document([f])) for f in more or [])]
@@ -335,7 +335,7 @@ def inspect(document: Document, after: After = None, as_json: JsonOption = False
 
     Example: lockgate root inspect site-2.json --after site.json
     """
-    from lockgate.app.ceremony import look
+    from lockgate.app.lane.ceremony import look
 
     looked = look(document, after or [])
     if not as_json:

@@ -7,7 +7,7 @@ from rich.console import Console
 from lockgate.cli.shared import emit
 
 if TYPE_CHECKING:
-    from lockgate.app.ceremony import Looked, Written
+    from lockgate.app.lane.ceremony import Looked, Written
 
 
 def show_document(console: Console, looked: "Looked") -> None:

@@ -21,7 +21,7 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
     import msgspec
 
-    from lockgate.app.clock import look
+    from lockgate.app.gate.clock import look
     from lockgate.app.settings import load_settings
 
     view = look(load_settings(home).require("high"))
@@ -61,9 +61,9 @@ def accept(
     """
     import msgspec
 
-    from lockgate.app.clock import accept as carry_out
-    from lockgate.app.clock import ask_to_accept
-    from lockgate.app.gate import operator_key, write_request
+    from lockgate.app.gate.clock import accept as carry_out
+    from lockgate.app.gate.clock import ask_to_accept
+    from lockgate.app.gate.gate import operator_key, write_request
     from lockgate.app.settings import load_settings
     from lockgate.approve import read_statement
 

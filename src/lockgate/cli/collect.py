@@ -30,7 +30,7 @@ def collect(
 
     Example: lockgate collect demo/demo.toml --home lane/low
     """
-    from lockgate.app.collect import run_collect
+    from lockgate.app.crossing.collect import run_collect
     from lockgate.app.settings import load_settings
     from lockgate.collect import State
 

@@ -24,7 +24,7 @@ def serve(
 
     Example: lockgate console serve --home lane/high --port 8730
     """
-    from lockgate.app.console import serve_console
+    from lockgate.app.high.console import serve_console
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")

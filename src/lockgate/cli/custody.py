@@ -11,8 +11,8 @@ from rich.console import Console
 from lockgate.cli.shared import HomeOption, JsonOption, emit
 
 if TYPE_CHECKING:
-    from lockgate.app.counter import Desk
-    from lockgate.app.custody import Seen
+    from lockgate.app.crossing.counter import Desk
+    from lockgate.app.crossing.custody import Seen
     from lockgate.app.keys import KeyPlace
 
 app = typer.Typer(no_args_is_help=True, help="Sign hand-overs of a crate's package, check and show its way.")
@@ -61,7 +61,7 @@ def _seen(
     photos: list[Path] | None,
     note: str,
 ) -> "Seen":
-    from lockgate.app.custody import Seen, photo_digest
+    from lockgate.app.crossing.custody import Seen, photo_digest
     from lockgate.core.custody import plain_marks
 
     return Seen(
@@ -78,7 +78,7 @@ def _said(chain: bytes, file: Path, as_json: bool, home: Path | None) -> None:
     """Write a chain that grew, and print its last hand-over."""
     import msgspec
 
-    from lockgate.app.custody import check_chain
+    from lockgate.app.crossing.custody import check_chain
     from lockgate.app.files import write_named
     from lockgate.app.settings import load_settings
 
@@ -116,7 +116,7 @@ def begin(
     Example: lockgate custody begin outbox/crate-000001-7f3a9c --key people/clerk-low --place "Low counter"
     --medium BD-0017 --seal A104311 --home lane/low
     """
-    from lockgate.app import custody
+    from lockgate.app.crossing import custody
     from lockgate.app.settings import load_settings
 
     side = load_settings(home)
@@ -149,7 +149,7 @@ def hand(
     Example: lockgate custody hand crate-000001-7f3a9c.custody.json --to courier-7 --key people/clerk-low
     --place "Low counter" --seal A104311 --home lane/low
     """
-    from lockgate.app.custody import hand_over
+    from lockgate.app.crossing.custody import hand_over
     from lockgate.app.files import read_named
     from lockgate.app.settings import load_settings
 
@@ -187,7 +187,7 @@ def receive(
     Example: lockgate custody receive crate-000001-7f3a9c.custody.json --from courier-7
     --key people/clerk-high --place "High counter" --seal A104311 --home lane/high
     """
-    from lockgate.app.custody import check_chain, demand_package, hand_over, read_crate
+    from lockgate.app.crossing.custody import check_chain, demand_package, hand_over, read_crate
     from lockgate.app.files import read_named
     from lockgate.app.settings import load_settings
 
@@ -212,7 +212,7 @@ def sign(
 
     Example: lockgate custody sign crate-000001-7f3a9c.custody.json --key people/clerk-high --home lane/high
     """
-    from lockgate.app.custody import countersign
+    from lockgate.app.crossing.custody import countersign
     from lockgate.app.files import read_named
     from lockgate.app.settings import load_settings
 
@@ -233,7 +233,7 @@ def check(
     """
     import msgspec
 
-    from lockgate.app.custody import check_chain, findings_so_far, read_crate
+    from lockgate.app.crossing.custody import check_chain, findings_so_far, read_crate
     from lockgate.app.files import read_named
     from lockgate.app.settings import load_settings
     from lockgate.cli.custody_draw import draw_chain
@@ -257,7 +257,7 @@ def record(
 
     Example: lockgate custody record 1 crate-000001-7f3a9c.custody.json --home lane/high
     """
-    from lockgate.app.custody import record_chain
+    from lockgate.app.crossing.custody import record_chain
     from lockgate.app.files import read_named
     from lockgate.app.settings import load_settings
 
@@ -282,7 +282,7 @@ def show(
     """
     import msgspec
 
-    from lockgate.app.custody import report_of
+    from lockgate.app.crossing.custody import report_of
     from lockgate.app.settings import load_settings
     from lockgate.cli.custody_draw import draw_chain
 
@@ -311,7 +311,7 @@ def slip(
     Example: lockgate custody slip outbox/crate-000001-7f3a9c --chain crate-000001-7f3a9c.custody.json
     --out slip.pdf --home lane/low
     """
-    from lockgate.app.custody import check_chain, draw_slip, read_crate, short_code
+    from lockgate.app.crossing.custody import check_chain, draw_slip, read_crate, short_code
     from lockgate.app.files import read_named, write_named
     from lockgate.app.settings import load_settings
     from lockgate.crossing.slip import slip_png
@@ -376,7 +376,7 @@ def counter(
     """
     import secrets
 
-    from lockgate.app.counter import Desk
+    from lockgate.app.crossing.counter import Desk
     from lockgate.app.settings import load_settings
 
     desk = Desk(load_settings(home), chains, _key(key, token_pin_file), place)

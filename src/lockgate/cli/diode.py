@@ -70,7 +70,7 @@ def send(
       lockgate diode send outbox/crate-000001-7f3a9c --to 192.0.2.2 --key diode.key --mtu 9000
       lockgate diode send outbox/crate-000001-7f3a9c --to 192.0.2.2 --key diode.key --only vol-0003.lgv
     """
-    from lockgate.app.diode import send_crate
+    from lockgate.app.crossing.diode import send_crate
     from lockgate.app.settings import load_settings
     from lockgate.crossing.diode import SendSettings
 
@@ -123,7 +123,7 @@ def receive(
 
     Example: lockgate diode receive --key diode.key --home lane/high
     """
-    from lockgate.app.diode import diode_receiver
+    from lockgate.app.crossing.diode import diode_receiver
     from lockgate.app.settings import load_settings
     from lockgate.core.errors import LockgateError
     from lockgate.crossing.diode import ReceiveSettings

@@ -34,7 +34,7 @@ def doctor(
     """
     from dataclasses import asdict
 
-    from lockgate.app.doctor import examine
+    from lockgate.app.check.doctor import examine
 
     if migrate:
         _migrate(home, as_json)
@@ -74,7 +74,7 @@ def _migrate(home: Path | None, as_json: bool) -> None:
 def _sandbox(home: Path | None, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from lockgate.app.doctor import try_sandbox
+    from lockgate.app.check.doctor import try_sandbox
 
     with Bars(quiet=as_json, unit_bytes=False) as bars:
         layers, tried = try_sandbox(home, bars)

@@ -30,7 +30,7 @@ def _act(
 ) -> None:
     import msgspec
 
-    from lockgate.app.emergency import act
+    from lockgate.app.gate.emergency import act
     from lockgate.app.settings import load_settings
     from lockgate.core.statement import Operation
 
@@ -109,7 +109,7 @@ def ratify(
     """
     import msgspec
 
-    from lockgate.app.emergency import ratify as pay
+    from lockgate.app.gate.emergency import ratify as pay
     from lockgate.app.settings import load_settings
 
     statement = pay(load_settings(home).require("high"), signed)
@@ -124,7 +124,7 @@ def owed(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
     import msgspec
 
-    from lockgate.app.emergency import owed as debts
+    from lockgate.app.gate.emergency import owed as debts
     from lockgate.app.settings import load_settings
 
     state, found = debts(load_settings(home).require("high"))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lockgate.advisories import Exposed
-    from lockgate.app.exposure import ExposureReport
+    from lockgate.app.advice.exposure import ExposureReport
 
 app = typer.Typer(help="Show how exposed what is served is, and since when.")
 
@@ -46,9 +46,9 @@ def exposure(
     import msgspec
 
     from lockgate.advisories import exit_status, wanted_of
-    from lockgate.app.advisories import place
-    from lockgate.app.exposure import metrics as in_text
-    from lockgate.app.exposure import report
+    from lockgate.app.advice.advisories import place
+    from lockgate.app.advice.exposure import metrics as in_text
+    from lockgate.app.advice.exposure import report
     from lockgate.app.files import write_named
     from lockgate.app.settings import load_settings
     from lockgate.core.wire import encode

@@ -36,8 +36,8 @@ def list_crossings(home: HomeOption = None, as_json: JsonOption = False) -> None
     """
     import msgspec
 
-    from lockgate.app.gate import open_gate
-    from lockgate.app.serving import CHANNEL
+    from lockgate.app.gate.gate import open_gate
+    from lockgate.app.high.serving import CHANNEL
     from lockgate.app.settings import load_settings
 
     gate = open_gate(load_settings(home).require("high"))
@@ -72,8 +72,8 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
     """
     import msgspec
 
-    from lockgate.app.advisories import known_against, place
-    from lockgate.app.gate import open_gate
+    from lockgate.app.advice.advisories import known_against, place
+    from lockgate.app.gate.gate import open_gate
     from lockgate.app.settings import load_settings
 
     gate = open_gate(load_settings(home).require("high"))
@@ -121,7 +121,7 @@ def inspect(
 
     import msgspec
 
-    from lockgate.app.gate import SandboxedInspection, open_gate
+    from lockgate.app.gate.gate import SandboxedInspection, open_gate
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")
@@ -175,7 +175,7 @@ def request(
 
     Example: lockgate gate request 1 --key people/operator --home lane/high
     """
-    from lockgate.app.gate import open_gate, operator_key, write_request
+    from lockgate.app.gate.gate import open_gate, operator_key, write_request
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")
@@ -191,7 +191,7 @@ def reject(
 
     Example: lockgate gate reject 2 --key people/operator --home lane/high
     """
-    from lockgate.app.gate import open_gate, operator_key, write_request
+    from lockgate.app.gate.gate import open_gate, operator_key, write_request
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")
@@ -211,7 +211,7 @@ def rollback(
 
     Example: lockgate gate rollback --key people/operator --home lane/high
     """
-    from lockgate.app.gate import open_gate, operator_key, write_request
+    from lockgate.app.gate.gate import open_gate, operator_key, write_request
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")
@@ -228,7 +228,7 @@ def pictures(
 
     Example: lockgate gate pictures lane/high/pending/publish-000001.json
     """
-    from lockgate.app.approve import request_pictures
+    from lockgate.app.gate.approve import request_pictures
 
     made = request_pictures(request)
     emit(as_json, {"pictures": made}, lambda c: c.print(f"{len(made)} pictures beside {request}"))
@@ -248,7 +248,7 @@ def publish(
     """
     import msgspec
 
-    from lockgate.app.gate import execute
+    from lockgate.app.gate.gate import execute
     from lockgate.app.settings import load_settings
     from lockgate.core.wire import digest_of
 
@@ -274,7 +274,7 @@ def attestations(
 
     Example: lockgate gate attestations 1 --out evidence --home lane/high
     """
-    from lockgate.app.evidence import write_attestations
+    from lockgate.app.gate.evidence import write_attestations
     from lockgate.app.settings import load_settings
 
     found = write_attestations(load_settings(home).require("high"), sequence, out)

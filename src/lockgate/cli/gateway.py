@@ -23,7 +23,7 @@ def serve(
 
     Example: lockgate gateway serve --home lane/high --port 8720
     """
-    from lockgate.app.gateway import serve_gateway
+    from lockgate.app.high.gateway import serve_gateway
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")
@@ -41,7 +41,7 @@ def add_key(
 
     Example: lockgate gateway key add analysts --label internal --home lane/high
     """
-    from lockgate.app.gateway import add_api_key
+    from lockgate.app.high.gateway import add_api_key
     from lockgate.app.settings import load_settings
 
     secret = add_api_key(load_settings(home).require("high"), name, tuple(label or ["public", "internal"]))
@@ -56,7 +56,7 @@ def list_keys(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
     import msgspec
 
-    from lockgate.app.gateway import api_keys
+    from lockgate.app.high.gateway import api_keys
     from lockgate.app.settings import load_settings
 
     known = api_keys(load_settings(home).require("high"))
@@ -76,7 +76,7 @@ def remove_key(name: Annotated[str, typer.Argument(help="The key's name.")], hom
 
     Example: lockgate gateway key remove analysts --home lane/high
     """
-    from lockgate.app.gateway import remove_api_key
+    from lockgate.app.high.gateway import remove_api_key
     from lockgate.app.settings import load_settings
 
     remove_api_key(load_settings(home).require("high"), name)

@@ -22,7 +22,7 @@ def up(
 
     Example: lockgate high up --home lane/high --detach
     """
-    from lockgate.app.high import bring_up
+    from lockgate.app.high.high import bring_up
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")
@@ -35,8 +35,8 @@ def down(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     Example: lockgate high down --home lane/high
     """
+    from lockgate.app.high.supervise import down as stop
     from lockgate.app.settings import load_settings
-    from lockgate.app.supervise import down as stop
 
     stopped = stop(load_settings(home).require("high").home.run)
     emit(as_json, {"stopped": stopped}, lambda out: out.print("stopped" if stopped else "nothing ran"))
@@ -50,8 +50,8 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
     from dataclasses import asdict
 
+    from lockgate.app.high.supervise import status as services
     from lockgate.app.settings import load_settings
-    from lockgate.app.supervise import status as services
 
     found = services(load_settings(home).require("high").home.run)
 

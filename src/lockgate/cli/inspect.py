@@ -12,7 +12,7 @@ from lockgate.cli.shared import JsonOption, human, out
 from lockgate.core.artifact import Kind
 
 if TYPE_CHECKING:
-    from lockgate.app.inspection import Inspected
+    from lockgate.app.gate.inspection import Inspected
 
 app = typer.Typer(help="Inspect any file in the sandbox.")
 
@@ -41,7 +41,7 @@ def inspect(
 
     Example: lockgate inspect wheels/ model.gguf --json
     """
-    from lockgate.app.inspection import files_below, inspect_paths
+    from lockgate.app.gate.inspection import files_below, inspect_paths
 
     good = True
     for result in inspect_paths(files_below(paths), kind, jobs, insecure=insecure):

@@ -25,7 +25,7 @@ def check(
       lockgate isolate check
       lockgate isolate run --home lane/high -- lockgate isolate check
     """
-    from lockgate.app.isolation import check_here
+    from lockgate.app.check.isolation import check_here
     from lockgate.isolate.check import ALLOWED
 
     judgement = check_here(tuple(allow) if allow else ALLOWED)
@@ -74,7 +74,7 @@ def create(
 
     Example: lockgate isolate create --home lane/high
     """
-    from lockgate.app.isolation import create_network, network_status
+    from lockgate.app.check.isolation import create_network, network_status
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")
@@ -87,7 +87,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     Example: lockgate isolate status --home lane/high --json
     """
-    from lockgate.app.isolation import network_status, open_network
+    from lockgate.app.check.isolation import network_status, open_network
     from lockgate.app.settings import load_settings
 
     _show(as_json, network_status(open_network(load_settings(home).home)))
@@ -103,7 +103,7 @@ def control(
 
     Example: lockgate isolate control --home lane/high
     """
-    from lockgate.app.isolation import open_network
+    from lockgate.app.check.isolation import open_network
     from lockgate.app.settings import load_settings
 
     done = open_network(load_settings(home).home).positive_control(frames)
@@ -134,7 +134,7 @@ def run(
     """
     import os
 
-    from lockgate.app.isolation import open_network
+    from lockgate.app.check.isolation import open_network
     from lockgate.app.settings import load_settings
 
     argv = open_network(load_settings(home).home).command(command)
@@ -151,7 +151,7 @@ def destroy(
 
     Example: lockgate isolate destroy --home lane/high
     """
-    from lockgate.app.isolation import destroy_network
+    from lockgate.app.check.isolation import destroy_network
     from lockgate.app.settings import load_settings
 
     name = destroy_network(load_settings(home).home, force=force)

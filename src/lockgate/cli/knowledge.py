@@ -19,7 +19,7 @@ def index(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
     from dataclasses import asdict
 
-    from lockgate.app.knowledge import index_documents
+    from lockgate.app.high.knowledge import index_documents
     from lockgate.app.settings import load_settings
 
     done = index_documents(load_settings(home).require("high"))
@@ -39,7 +39,7 @@ def search(
     """
     from dataclasses import asdict
 
-    from lockgate.app.knowledge import SignedKnowledge
+    from lockgate.app.high.knowledge import SignedKnowledge
     from lockgate.app.settings import load_settings
 
     with SignedKnowledge(load_settings(home).require("high")) as base:

@@ -25,7 +25,7 @@ def init(
     """
     from datetime import UTC, datetime
 
-    from lockgate.app.lane import make_demo_lane
+    from lockgate.app.lane.lane import make_demo_lane
 
     lane = make_demo_lane(folder, name, datetime.now(UTC))
     value = {
@@ -65,8 +65,8 @@ def join(
 
     Example: lockgate lane join --side high --supply supply.json --site site.json --home lane/high
     """
-    from lockgate.app.install import demand_pins, join_lane
-    from lockgate.app.qr_parts import read_document
+    from lockgate.app.lane.install import demand_pins, join_lane
+    from lockgate.app.lane.qr_parts import read_document
     from lockgate.app.settings import default_home
     from lockgate.app.trust import utc_now
     from lockgate.core.ceremony import CeremonyError

@@ -58,7 +58,7 @@ def write(
       lockgate media write lane/low/outbox/crate-000001-7f3a9c --to /media/usb
       lockgate media write lane/low/outbox/crate-000001-7f3a9c --image discs --medium bd25 --dry-run
     """
-    from lockgate.app.media import plan_images, plan_media, write_images, write_media
+    from lockgate.app.crossing.media import plan_images, plan_media, write_images, write_media
 
     if bool(to) == (image is not None):
         raise typer.BadParameter("Name either --to or --image.")
@@ -138,7 +138,7 @@ def read(
       lockgate media read /media/usb --serial USB-0042 --by 'A. Courier' --home lane/high
       lockgate media read disc-1.iso disc-2.iso --into intake
     """
-    from lockgate.app.media import Label, read_media
+    from lockgate.app.crossing.media import Label, read_media
     from lockgate.app.settings import load_settings
 
     side = None if home is None else load_settings(home)
@@ -190,7 +190,7 @@ def verify(
 
     Example: lockgate media verify /media/usb
     """
-    from lockgate.app.media import verify_medium
+    from lockgate.app.crossing.media import verify_medium
     from lockgate.app.settings import load_settings
 
     side = None if home is None else load_settings(home)
@@ -239,7 +239,7 @@ def encrypt(
 
     Example: lockgate media encrypt /dev/sdX --key-file medium.pass
     """
-    from lockgate.app.media import encrypt_medium
+    from lockgate.app.crossing.media import encrypt_medium
 
     header, opened = encrypt_medium(device, key_file, erase=erase, name=name)
     value = {"device": device, "opened": opened, **asdict(header)}
@@ -267,7 +267,7 @@ def record(
 
     Example: lockgate media record --serial USB-0042 --done destroyed --by 'B. Clerk' --home lane/high
     """
-    from lockgate.app.media import Label, record_medium
+    from lockgate.app.crossing.media import Label, record_medium
     from lockgate.app.settings import load_settings
     from lockgate.crossing.media import Disposition
 
@@ -287,7 +287,7 @@ def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     Example: lockgate media list --home lane/high
     """
-    from lockgate.app.media import list_media
+    from lockgate.app.crossing.media import list_media
     from lockgate.app.settings import load_settings
 
     lives = list_media(load_settings(home))

@@ -24,7 +24,7 @@ def serve(
 
     Example: lockgate mirror serve --home lane/high --port 8710
     """
-    from lockgate.app.serving import serve_mirror
+    from lockgate.app.high.serving import serve_mirror
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")

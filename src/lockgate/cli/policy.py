@@ -22,7 +22,7 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
     import msgspec
 
-    from lockgate.app.profile import look
+    from lockgate.app.lane.profile import look
     from lockgate.app.settings import load_settings
 
     found = look(load_settings(home))
@@ -71,7 +71,7 @@ def explain(
     import msgspec
 
     from lockgate.app.files import write_named
-    from lockgate.app.profile import named
+    from lockgate.app.lane.profile import named
     from lockgate.core.profiles import PROFILES
     from lockgate.core.wire import encode
 

@@ -52,8 +52,8 @@ def make(
 
     Example: lockgate receipt make 1 --key people/operator --out receipt-1.json --home lane/high
     """
+    from lockgate.app.crossing.receipt import make_receipt
     from lockgate.app.files import write_named
-    from lockgate.app.receipt import make_receipt
     from lockgate.app.settings import load_settings
 
     receipt, request = make_receipt(load_settings(home).require("high"), sequence, key, show_log=show_log)
@@ -87,9 +87,9 @@ def sign(
     Example: lockgate receipt sign receipt-1.json --key people/approver-1 --site-root site.dsse.json
     --pin 3f… --out receipt-1.anna.json
     """
+    from lockgate.app.crossing.receipt import approve_receipt, device_site, read_request
     from lockgate.app.files import read_named, write_named
     from lockgate.app.keys import key_place
-    from lockgate.app.receipt import approve_receipt, device_site, read_request
     from lockgate.cli.approve import ask_pin
 
     envelope, site = read_named(request), device_site([read_named(file) for file in site_root], pin)
@@ -121,9 +121,9 @@ def export(
     Example: lockgate receipt export receipt-1.json receipt-1.anna.json receipt-1.ben.json
     --out receipt-1.txt --qr receipt-1.png --home lane/high
     """
+    from lockgate.app.crossing.receipt import export_receipt
     from lockgate.app.files import read_named, write_named
-    from lockgate.app.qr import write_qr
-    from lockgate.app.receipt import export_receipt
+    from lockgate.app.lane.qr import write_qr
     from lockgate.app.settings import load_settings
     from lockgate.crossing.receipts import receipt_text
 
@@ -156,7 +156,7 @@ def read(
       lockgate receipt read receipt-1.txt --home lane/low
       zbarimg --raw --quiet receipt-1.png | lockgate receipt read - --home lane/low
     """
-    from lockgate.app.receipt import read_receipt, receipt_file
+    from lockgate.app.crossing.receipt import read_receipt, receipt_file
     from lockgate.app.settings import load_settings
     from lockgate.crossing.receipts import TEXT_LIMIT
 
@@ -180,7 +180,7 @@ def list_sent(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
     import msgspec
 
-    from lockgate.app.receipt import sent_crossings
+    from lockgate.app.crossing.receipt import sent_crossings
     from lockgate.app.settings import load_settings
 
     sent = sent_crossings(load_settings(home).require("low"))

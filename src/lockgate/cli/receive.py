@@ -29,7 +29,7 @@ def receive(
 
     Example: lockgate receive inbox/crate-000001-7f3a9c --home lane/high
     """
-    from lockgate.app.receive import receive_crate
+    from lockgate.app.crossing.receive import receive_crate
     from lockgate.app.settings import load_settings
     from lockgate.crossing.open import Waiting
 

@@ -33,7 +33,7 @@ def repair(
       lockgate repair --check /media/usb/crate-000001-7f3a9c
       lockgate repair inbox/crate-000001-7f3a9c --into repaired
     """
-    from lockgate.app.repair import repair_crate
+    from lockgate.app.crossing.repair import repair_crate
     from lockgate.app.settings import load_settings
 
     side = None if home is None else load_settings(home)

@@ -9,7 +9,7 @@ from rich.console import Console
 from lockgate.cli.shared import HomeOption, JsonOption, emit
 
 if TYPE_CHECKING:
-    from lockgate.app.restore import Floor, Prepared, RestorePlan
+    from lockgate.app.record.restore import Floor, Prepared, RestorePlan
     from lockgate.app.settings import Side
 
 app = typer.Typer(help="Restore a backup, with two approvals; nothing goes back in time.")
@@ -40,7 +40,7 @@ def restore(
     Example: lockgate restore backup-1 --key people/operator --last-crossing 7 --last-crate 3f…
     """
     from lockgate.app.files import read_named
-    from lockgate.app.restore import Floor, prepare
+    from lockgate.app.record.restore import Floor, prepare
     from lockgate.app.settings import load_settings
     from lockgate.core.digests import checked
 
@@ -56,8 +56,8 @@ def restore(
 
 
 def _ask(side: "Side", prepared: "Prepared", key: Path, out: Path | None) -> Path:
-    from lockgate.app.gate import operator_key, write_request
-    from lockgate.app.restore import ask
+    from lockgate.app.gate.gate import operator_key, write_request
+    from lockgate.app.record.restore import ask
 
     return write_request(side, "restore", ask(side, prepared, operator_key(side, key)), out)
 
@@ -83,7 +83,7 @@ def _show(plan: "RestorePlan", request: Path | None, as_json: bool) -> None:
 def _carry_out(side: "Side", folder: Path, floor: "Floor", signed: list[Path], as_json: bool) -> None:
     import msgspec
 
-    from lockgate.app.restore import restore as carry_out
+    from lockgate.app.record.restore import restore as carry_out
 
     done = carry_out(side, folder, floor, signed)
 

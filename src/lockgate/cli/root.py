@@ -53,7 +53,7 @@ def show(
     ]
 
     if qr is not None:
-        from lockgate.app.qr import write_qr
+        from lockgate.app.lane.qr import write_qr
 
         for root, pin in zip(roots, pins, strict=True):
             write_qr(pin, qr / f"{root.kind}-pin.png")
@@ -82,8 +82,8 @@ def list_affected(
     """
     from dataclasses import asdict
 
+    from lockgate.app.lane.standing import affected
     from lockgate.app.settings import load_settings
-    from lockgate.app.standing import affected
 
     found = affected(load_settings(home).require("high"), key)
 
@@ -113,7 +113,7 @@ def install(
 
     Example: lockgate root install site-2.json --home lane/high
     """
-    from lockgate.app.install import follow, install_root
+    from lockgate.app.lane.install import follow, install_root
     from lockgate.app.settings import load_settings
     from lockgate.app.trust import utc_now
 

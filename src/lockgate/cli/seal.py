@@ -60,7 +60,7 @@ def seal(
       lockgate seal --plan --medium bd25 --home lane/low
       lockgate seal --to /media/usb --home lane/low
     """
-    from lockgate.app.seal import SealChoices, media_need, plan_crate, seal_crate
+    from lockgate.app.crossing.seal import SealChoices, media_need, plan_crate, seal_crate
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("low")

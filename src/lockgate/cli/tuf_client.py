@@ -57,8 +57,8 @@ def init(
 
     Example: lockgate tuf-client --metadata-dir trust init root.json
     """
+    from lockgate.app.check.tuf_client import init_client
     from lockgate.app.trust import utc_now
-    from lockgate.app.tuf_client import init_client
 
     folder = ctx.meta[_REPOSITORY][0]
     with _one_for_any_failure(ctx):
@@ -72,8 +72,8 @@ def refresh(ctx: typer.Context) -> None:
 
     Example: lockgate tuf-client --metadata-dir trust --metadata-url URL refresh
     """
+    from lockgate.app.check.tuf_client import Places, UpdateClient, http_fetcher
     from lockgate.app.trust import utc_now
-    from lockgate.app.tuf_client import Places, UpdateClient, http_fetcher
 
     folder, url, *_ = ctx.meta[_REPOSITORY]
     _demand(url, "--metadata-url")
@@ -89,8 +89,8 @@ def download(ctx: typer.Context) -> None:
     Example: lockgate tuf-client --metadata-dir trust --metadata-url URL --target-name a/b.txt
     --target-base-url URL --target-dir files download
     """
+    from lockgate.app.check.tuf_client import Places, UpdateClient, http_fetcher
     from lockgate.app.trust import utc_now
-    from lockgate.app.tuf_client import Places, UpdateClient, http_fetcher
 
     folder, url, names, target_url, target_folder = ctx.meta[_REPOSITORY]
     for value, option in (

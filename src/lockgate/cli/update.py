@@ -31,7 +31,7 @@ def make(
 
     Example: lockgate update make dist --out release
     """
-    from lockgate.app.release import make_release, read_release, release_digest, write_bundle
+    from lockgate.app.release.release import make_release, read_release, release_digest, write_bundle
     from lockgate.app.trust import utc_now
     from lockgate.core.digests import words
 
@@ -70,7 +70,7 @@ def sign(
     Example: lockgate update sign release --key people/releaser-1
     """
     from lockgate.app.keys import key_place
-    from lockgate.app.release import read_bundle, release_digest, sign_bundle
+    from lockgate.app.release.release import read_bundle, release_digest, sign_bundle
     from lockgate.core.digests import words
 
     signed = sign_bundle(folder, key_place(key, token_pin_file))
@@ -88,9 +88,9 @@ def list_releases(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
     import msgspec
 
-    from lockgate.app.activation import settle
+    from lockgate.app.release.activation import settle
+    from lockgate.app.release.update import active_release, offered
     from lockgate.app.settings import load_settings
-    from lockgate.app.update import active_release, offered
 
     side = load_settings(home).require("high")
     settle(side)
@@ -134,8 +134,8 @@ def try_version(version: Version, home: HomeOption = None, as_json: JsonOption =
     """
     import msgspec
 
+    from lockgate.app.release.update import try_release
     from lockgate.app.settings import load_settings
-    from lockgate.app.update import try_release
 
     side = load_settings(home).require("high")
     with Bars(quiet=as_json, unit_bytes=False) as bars:
@@ -162,8 +162,8 @@ def request(
 
     Example: lockgate update request 0.2.0 --key people/operator --home lane/high
     """
-    from lockgate.app.activation import request_activation
-    from lockgate.app.gate import operator_key, write_request
+    from lockgate.app.gate.gate import operator_key, write_request
+    from lockgate.app.release.activation import request_activation
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")
@@ -177,8 +177,8 @@ def rollback(key: Key, out: Out = None, home: HomeOption = None, as_json: JsonOp
 
     Example: lockgate update rollback --key people/operator --home lane/high
     """
-    from lockgate.app.activation import request_revert
-    from lockgate.app.gate import operator_key, write_request
+    from lockgate.app.gate.gate import operator_key, write_request
+    from lockgate.app.release.activation import request_revert
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")
@@ -208,7 +208,7 @@ def activate(
     """
     import msgspec
 
-    from lockgate.app.activation import activate as carry_out
+    from lockgate.app.release.activation import activate as carry_out
     from lockgate.app.settings import load_settings
 
     active = carry_out(load_settings(home).require("high"), signed)

@@ -39,11 +39,11 @@ def cosign_file(
     Example: lockgate witness cosign log.request --key people/witness --site-root site.dsse.json
     --pin 3f… --state witness-state --out log.cosigned
     """
-    from lockgate.app.audit import read_note
     from lockgate.app.files import read_named, write_named
     from lockgate.app.keys import key_place
-    from lockgate.app.qr import write_qr
-    from lockgate.app.witness import cosign_text, open_witness
+    from lockgate.app.lane.qr import write_qr
+    from lockgate.app.record.audit import read_note
+    from lockgate.app.record.witness import cosign_text, open_witness
 
     witness = open_witness(key_place(key), [read_named(file) for file in site_root], pin, state)
     request, note = cosign_text(witness, read_note(checkpoint), first=first)
@@ -73,7 +73,7 @@ def serve(
     """
     from lockgate.app.files import read_named
     from lockgate.app.keys import key_place
-    from lockgate.app.witness import open_witness, serve_witness
+    from lockgate.app.record.witness import open_witness, serve_witness
 
     serve_witness(
         open_witness(key_place(key), [read_named(file) for file in site_root], pin, state),

@@ -15,8 +15,8 @@ import structlog
 from aiohttp import web
 
 from lockgate import __version__
-from lockgate.app.counter import Desk, Package
-from lockgate.app.custody import StopAndCallError
+from lockgate.app.crossing.counter import Desk, Package
+from lockgate.app.crossing.custody import StopAndCallError
 from lockgate.console.shell import LOOPBACK, host_name
 from lockgate.console.templating import asset, environment
 from lockgate.core.errors import LockgateError

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from lockgate.admit import Crossing, Verdicts
-from lockgate.app.console import HOSTS_VARIABLE, Readings
-from lockgate.app.serving import HOME_VARIABLE
+from lockgate.app.high.console import HOSTS_VARIABLE, Readings
+from lockgate.app.high.serving import HOME_VARIABLE
+from lockgate.app.lane.standing import expiries
 from lockgate.app.settings import load_settings
-from lockgate.app.standing import expiries
 from lockgate.app.trust import utc_now
 from lockgate.approve import VerifiedChannel
 from lockgate.console.pages import build_app

@@ -1,0 +1,1 @@
+"""Vulnerability data joined to a side: what is known, how long, and what the next crossing should bring."""

@@ -1,0 +1,88 @@
+"""Joining the served snapshot to the advisories: exposure, its metrics, and what is wanted next."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockgate.admit.model import CROSSINGS, Crossing
+from lockgate.advisories import (
+    Age,
+    Exposed,
+    Served,
+    Totals,
+    ages,
+    exposure,
+    match_all,
+    totals,
+)
+from lockgate.app.advice.advisories import Place
+from lockgate.app.high.serving import channel_reader
+from lockgate.app.settings import Side
+from lockgate.app.stores import records_of
+from lockgate.core.artifact import Kind
+from lockgate.core.wire import decode
+from lockgate.watch import ExposureFigures, exposure_metrics
+
+_SOFTWARE = frozenset(Kind) - {Kind.DOCUMENT}
+"""Documents have no versions that advisories speak of."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureReport:
+    """The exposure of what is served, its counts, and the age of the data it rests on."""
+
+    channel_version: int
+    snapshot_sha256: str
+    exposed: list[Exposed]
+    totals: Totals
+    ages: list[Age]
+
+
+def report(side: Side, where: Place) -> ExposureReport:
+    """Return the exposure of the served snapshot, which is verified through its approvers' signatures.
+
+    Raises:
+        NothingPublishedError: Nothing is served.
+        NoAdvisoryDataError: No advisory data is loaded.
+
+    """
+    channel = channel_reader(side, "exposure").current()
+    days = _admitted(side)
+    served = [
+        Served(artifact=a.artifact, admitted=days.get(a.crossing))
+        for a in channel.snapshot.admitted
+        if a.artifact.kind in _SOFTWARE and "advisories" not in a.artifact.attributes
+    ]
+    data = where.shelf.open()
+    try:
+        freshness = where.freshness()
+        answers = match_all(data, [s.artifact.purl for s in served], freshness, claims=where.claims())
+        exposed = exposure(data, served, answers, freshness.now)
+        found = ages(data.sources, freshness)
+    finally:
+        data.close()
+    statement = channel.statement
+    return ExposureReport(
+        statement.channel_version, statement.snapshot_sha256, exposed, totals(exposed), found
+    )
+
+
+def _admitted(side: Side) -> dict[int, datetime | None]:
+    """Return when each crossing ended at the gate."""
+    records = records_of(side)
+    with records.transaction() as tx:
+        crossings = [decode(Crossing, value) for _, value in tx.scan(CROSSINGS)]
+    records.close()
+    return {crossing.sequence: crossing.finished for crossing in crossings}
+
+
+def metrics(found: ExposureReport) -> str:
+    """Return the counts and ages in Prometheus' text form."""
+    return exposure_metrics(
+        ExposureFigures(
+            severities=found.totals.severities,
+            outcomes=found.totals.outcomes,
+            exploited=found.totals.exploited,
+            ages={age.source.name: age.seconds for age in found.ages},
+            stale={age.source.name: age.stale for age in found.ages},
+        )
+    )

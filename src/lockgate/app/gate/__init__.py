@@ -1,0 +1,1 @@
+"""The gate joined to a side: what holds it, who decides, what is inspected, what is published."""

@@ -1,0 +1,158 @@
+"""Joining the gate: records, stores, log, keys, pages and inspection of the high side."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ToInspect
+from lockgate.app.crossing.custody import RecordedCustody
+from lockgate.app.files import write_named
+from lockgate.app.gate.admission import demand_admission
+from lockgate.app.gate.advised import RecordedAdvisories
+from lockgate.app.gate.approve import custody_beside, evidence_beside
+from lockgate.app.gate.holds import demand_usable
+from lockgate.app.high.serving import channel_file
+from lockgate.app.keys import key_place
+from lockgate.app.lane.qr_parts import read_documents
+from lockgate.app.lane.standing import distrusted_signers
+from lockgate.app.record.audit import named_size, write_evidence
+from lockgate.app.settings import Side
+from lockgate.app.stores import blobs_of, records_of
+from lockgate.app.trust import audit_log, demand_newest, signer_from, site_root, utc_now
+from lockgate.approve import combine, read_statement
+from lockgate.core.ports import Progress
+from lockgate.core.roots import Purpose
+from lockgate.core.snapshot import Admitted
+from lockgate.core.statement import NOTHING, Statement
+from lockgate.core.verdict import Verdict
+from lockgate.core.wire import encode
+from lockgate.crossing.ledger import mark
+from lockgate.inspect import InspectItem, Limits, inspect_files
+from lockgate.inspect.sandbox import BubblewrapSandbox
+from lockgate.mirror import generate_pages
+from lockgate.store import FileBlobs
+from lockgate.store.blobs import sync_folder
+from lockgate.store.errors import StoreIoError
+from lockgate.trust.keys import Signer
+
+
+class MirrorPages(PageMaker):
+    """The pages of all mirrors."""
+
+    def pages(self, admitted: Sequence[Admitted], read: Callable[[str], bytes]) -> Iterable[Page]:
+        """Yield the pages that the mirrors serve for a set of artifacts."""
+        for page in generate_pages(admitted, read):
+            yield Page(page.path, page.media_type, page.body)
+
+
+class SandboxedInspection(FileInspector):
+    """Inspects each file in a child process of its own, inside bubblewrap."""
+
+    def __init__(self, side: Side, progress: Progress, jobs: int | None = None) -> None:
+        """Use as many children at a time as there are processors."""
+        bounds = side.settings.limits
+        self._limits = Limits(
+            wall_seconds=bounds.inspect_seconds,
+            memory_bytes=bounds.inspect_memory_bytes,
+            member_bytes=bounds.inspect_member_bytes,
+            unpacked_bytes=bounds.inspect_unpacked_bytes,
+        )
+        self._progress = progress
+        self._jobs = jobs or os.cpu_count() or 1
+
+    def inspect(self, items: Sequence[ToInspect]) -> list[Verdict]:
+        """Return one verdict for each item, in order."""
+        todo = [
+            InspectItem(
+                path=item.file.path,
+                kind=item.artifact.kind,
+                file=item.on_disk,
+                sha256=item.file.sha256,
+                size=item.file.size,
+            )
+            for item in items
+        ]
+        return inspect_files(
+            todo, BubblewrapSandbox(), jobs=self._jobs, limits=self._limits, progress=self._progress
+        )
+
+
+def write_channel(side: Side, channel: str, envelope: bytes) -> None:
+    """Put a channel's signed statement in place, atomically and durably.
+
+    Raises:
+        StoreIoError: The disk refused; the file is as it was.
+
+    """
+    target = channel_file(side, channel)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_file() and target.read_bytes() == envelope:
+            return
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        with partial.open("wb") as file:
+            file.write(envelope)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        what = f"The file of channel {channel!r} could not be written: {error.strerror}."
+        raise StoreIoError(what, file=str(target)) from error
+
+
+def open_gate(side: Side) -> Gate:
+    """Return the gate of a high side, after completing what a crash may have left."""
+    # The gate itself judges expiry where it admits; that a newer root was here is judged at once.
+    site = demand_newest(side, site_root(side, None))
+    blobs, quarantine = blobs_of(side), FileBlobs(side.home.quarantine)
+    gate = Gate(
+        GateParts(
+            records=records_of(side),
+            blobs=blobs,
+            quarantine=quarantine,
+            audit=audit_log(side),
+            site=site,
+            inspector=signer_from(side.home.keys, Purpose.INSPECTOR, site),
+            pages=MirrorPages(),
+            clock=utc_now,
+            entropy=secrets.token_bytes,
+            write_channel=lambda channel, envelope: write_channel(side, channel, envelope),
+            mark_ledger=mark,
+            distrusted=lambda sequence: distrusted_signers(side, sequence),
+            custody=RecordedCustody(side),
+            advisories=RecordedAdvisories(side),
+            demand_open=lambda: demand_admission(side),
+        )
+    )
+    gate.recover()
+    blobs.sweep()
+    quarantine.sweep()
+    return gate
+
+
+def operator_key(side: Side, folder: Path) -> Signer:
+    """Return an operator's key: from their folder, or from a token that they name by its address."""
+    return signer_from(key_place(str(folder)), Purpose.OPERATOR, site_root(side, None))
+
+
+def write_request(side: Side, name: str, envelope: bytes, out: Path | None) -> Path:
+    """Write a request where the approvers take it from; return the file.
+
+    Beside it lie what the log shows, and the report of the crate's way where the statement binds one.
+    """
+    target = out or side.home.pending / f"{name}.json"
+    write_evidence(side, evidence_beside(target), [named_size(envelope)])
+    statement = read_statement(envelope)
+    if statement.custody_sha256 != NOTHING:
+        write_named(custody_beside(target), encode(open_gate(side).custody(statement.crossing)))
+    write_named(target, envelope)
+    return target
+
+
+def execute(side: Side, files: Sequence[Path]) -> Statement:
+    """Carry out a statement that several approvers signed apart."""
+    envelope = combine(read_documents(files))
+    demand_usable(records_of(side), read_statement(envelope))
+    return open_gate(side).execute(envelope)

@@ -1,0 +1,132 @@
+"""Joining the gateway: admitted models, the installed engine, knowledge, keys, log and receipts."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from lockgate.app.high.engine import installation
+from lockgate.app.high.serving import SignedModels, models_of, short_name
+from lockgate.app.settings import Side
+from lockgate.app.trust import audit_log, utc_now
+from lockgate.core.errors import InputError
+from lockgate.guard import GuardPolicy, Mode
+from lockgate.infer import (
+    AdmittedModel,
+    ApiKey,
+    EngineLimits,
+    FileKeys,
+    FileReceipts,
+    GatewayConfig,
+    Knowledge,
+    LlamaConfig,
+    LlamaEngine,
+    Parts,
+    new_key,
+    run_gateway,
+)
+
+
+class NoChatModelError(InputError):
+    """The channel has no chat model of the configured name."""
+
+    code = "LG-1f06"
+    advice = "Name an admitted model under [engine] chat_model in lockgate.toml: `lockgate gate show N`."
+
+
+def _keys(side: Side) -> FileKeys:
+    return FileKeys(side.home.trust / "api-keys.json")
+
+
+def add_api_key(side: Side, name: str, labels: tuple[str, ...]) -> str:
+    """Make an API key, recorded before and after; return its secret, which is kept nowhere."""
+    log = audit_log(side)
+    intent = log.intent("api-key-add", name=name, labels=list(labels))
+    secret, kept = new_key(name, labels, utc_now, secrets.token_bytes)
+    _keys(side).add(kept)
+    log.outcome(intent, "done", key=kept.id)
+    return secret
+
+
+def remove_api_key(side: Side, name: str) -> None:
+    """Take an API key off the record, recorded before and after."""
+    log = audit_log(side)
+    intent = log.intent("api-key-remove", name=name)
+    _keys(side).remove(name)
+    log.outcome(intent, "done")
+
+
+def api_keys(side: Side) -> tuple[ApiKey, ...]:
+    """Return every API key, without secrets."""
+    return _keys(side).all()
+
+
+def _chosen(side: Side, source: SignedModels) -> AdmittedModel:
+    wanted = side.settings.engine.chat_model
+    found = models_of(source.verified(), "chat")
+    matching = [short_name(a) for a in found if wanted in {"", a.artifact.name}]
+    model = source.current().named(matching[0]) if matching else None
+    if model is None:
+        what = f"The channel has no chat model {wanted!r}."
+        raise NoChatModelError(what)
+    return model
+
+
+def _engine(side: Side, source: SignedModels) -> tuple[str, LlamaEngine]:
+    model = _chosen(side, source)
+    settings = side.settings.engine
+    config = LlamaConfig(
+        run_folder=side.home.run / "engine",
+        context=settings.context_tokens,
+        threads=settings.threads or os.cpu_count() or 1,
+    )
+    return model.name, LlamaEngine(
+        model=model.weights,
+        open_model=lambda: source.open(model.weights.sha256),
+        installation=installation(side),
+        config=config,
+        limits=EngineLimits(),
+        clock=utc_now,
+    )
+
+
+def _knowledge(side: Side) -> Mapping[str, Knowledge]:
+    if not side.settings.knowledge.collection:
+        return {}
+    from lockgate.app.high.knowledge import SignedKnowledge  # noqa: PLC0415  # heavy, only with knowledge
+
+    base = SignedKnowledge(side)
+    return {base.name: base}
+
+
+def receipts_folder(side: Side) -> Path:
+    """Return where receipts are kept."""
+    return side.home.root / "receipts"
+
+
+def guard_policy(side: Side) -> GuardPolicy:
+    """Return what the guards of a side do."""
+    section = side.settings.guard
+    return GuardPolicy(
+        hosts=frozenset(section.hosts.lower().split()),
+        personal=Mode(section.personal),
+        system_prompt=Mode(section.system_prompt),
+    )
+
+
+def serve_gateway(side: Side, host: str, port: int) -> None:
+    """Start the engine with the admitted model, then serve until a signal ends it."""
+    source = SignedModels(side)
+    name, engine = _engine(side, source)
+    parts = Parts(
+        source=source,
+        engines={name: engine},
+        knowledge=_knowledge(side),
+        keys=_keys(side),
+        ledger=audit_log(side),
+        receipts=FileReceipts(receipts_folder(side)),
+        clock=utc_now,
+        entropy=secrets.token_bytes,
+        guards=guard_policy(side),
+    )
+    run_gateway(GatewayConfig(host=host, port=port), parts)

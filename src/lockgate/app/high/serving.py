@@ -1,0 +1,132 @@
+"""Joining the services of the high side: each reads the channel through its approvers' signatures."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lockgate.app.settings import Side, load_settings
+from lockgate.app.stores import blob_files, blobs_of
+from lockgate.app.trust import site_root, utc_now
+from lockgate.approve import ChannelReader, VerifiedChannel
+from lockgate.approve.verify import Pages
+from lockgate.core.artifact import Kind, Role
+from lockgate.core.snapshot import Admitted, Generated
+from lockgate.infer.ports import AdmittedModel, ChannelModels, ModelFile, ModelSource
+
+CHANNEL = "stable"
+"""The channel that the services of this version serve."""
+
+HOME_VARIABLE = "LOCKGATE_HOME"
+
+
+def channel_file(side: Side, channel: str = CHANNEL) -> Path:
+    """Return the file with a channel's signed statement."""
+    return side.home.channels / f"{channel}.dsse.json"
+
+
+def channel_reader(
+    side: Side, service: str, channel: str = CHANNEL, pages: Pages | None = None
+) -> ChannelReader:
+    """Return what a service learns by what it may serve.
+
+    Args:
+        side: The high side.
+        service: Names the service's own state file, which keeps the highest version it served.
+        channel: The channel.
+        pages: Makes pages anew, for whoever serves them.
+
+    """
+    floor = side.home.run / f"{service}-{channel}.version"
+    blobs = blobs_of(side)
+    return ChannelReader(
+        site_root(side, None), channel, channel_file(side, channel), blobs, floor, pages=pages
+    )
+
+
+def mirror_app() -> Any:
+    """Return the mirrors' application for the home that the environment names."""
+    from lockgate.mirror import (  # noqa: PLC0415  # servers alone need it
+        SignedChannel,
+        SignedView,
+        build_app,
+        generate_pages,  # the same
+    )
+
+    def pages(admitted: Sequence[Admitted], read: Callable[[str], bytes]) -> Iterable[Generated]:
+        return [page.generated() for page in generate_pages(admitted, read)]
+
+    side = load_settings(Path(os.environ[HOME_VARIABLE])).require("high")
+    verifier = SignedChannel(channel_reader(side, "mirror", pages=pages), channel_file(side))
+    return build_app(SignedView(verifier, time.monotonic), blob_files(side), utc_now)
+
+
+def serve_mirror(side: Side, host: str, port: int) -> None:
+    """Serve the mirrors until a signal ends it."""
+    from lockgate.mirror import serve  # noqa: PLC0415  # servers alone need it
+
+    os.environ[HOME_VARIABLE] = str(side.home.root)
+    serve("lockgate.app.high.serving:mirror_app", host, port)
+
+
+def short_name(admitted: Admitted) -> str:
+    """Return what callers call a model: the last part of its name."""
+    return admitted.artifact.name.rpartition("/")[2]
+
+
+def models_of(verified: VerifiedChannel, task: str, *, loaded: bool = False) -> list[Admitted]:
+    """Return the admitted models for a task (``chat`` or ``embed``), newest crossing first.
+
+    With `loaded`, those too that are held: they go on where they are loaded, and are loaded nowhere.
+    """
+    chosen = [
+        a
+        for a in (verified.usable if loaded else verified.snapshot.admitted)
+        if a.artifact.kind is Kind.MODEL and a.artifact.attributes.get("task") == task
+    ]
+    return sorted(chosen, key=lambda a: (-a.crossing, a.artifact.purl))
+
+
+class SignedModels(ModelSource):
+    """The chat models that the channel's approvers admitted."""
+
+    def __init__(self, side: Side) -> None:
+        """Read the channel with the gateway's own version floor."""
+        self._reader = channel_reader(side, "gateway")
+        self._blobs = blobs_of(side)
+
+    def verified(self) -> VerifiedChannel:
+        """Return the channel as verified last."""
+        return self._reader.current()
+
+    def current(self) -> ChannelModels:
+        """Return the models of the channel as verified last."""
+        verified = self._reader.current()
+        return ChannelModels(
+            channel=verified.statement.channel,
+            channel_version=verified.statement.channel_version,
+            snapshot_sha256=verified.statement.snapshot_sha256,
+            created=verified.statement.created,
+            models=tuple(_model(a) for a in models_of(verified, "chat", loaded=True)),
+        )
+
+    def open(self, sha256: str) -> BinaryIO:
+        """Open a model's file; what is read is hashed by the caller."""
+        return self._blobs.open(sha256)
+
+
+def _model(admitted: Admitted) -> AdmittedModel:
+    artifact = admitted.artifact
+    files = tuple(ModelFile(path=f.path, sha256=f.sha256, size=f.size) for f in artifact.files)
+    weights = next(f for f in artifact.files if f.role is Role.WEIGHTS)
+    return AdmittedModel(
+        name=short_name(admitted),
+        purl=artifact.purl,
+        label=artifact.label,
+        licence=artifact.licence,
+        weights=ModelFile(path=weights.path, sha256=weights.sha256, size=weights.size),
+        files=files,
+        crossing=admitted.crossing,
+        crate_sha256=admitted.crate_sha256,
+    )

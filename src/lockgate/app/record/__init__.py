@@ -1,0 +1,1 @@
+"""What a side remembers: its log, its witnesses, its backups."""

@@ -1,0 +1,1 @@
+"""Lockgate itself as a thing that crosses: made, tried in a slot, activated, taken back."""
