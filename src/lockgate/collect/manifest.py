@@ -27,25 +27,19 @@ from lockgate.collect.errors import (
     SourceMissingError,
 )
 from lockgate.collect.ports import Limits
+from lockgate.collect.section import Label, Name, Section, Text
 from lockgate.core.artifact import Digest, Role, safe_path
 from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
 
-Label = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
 ModelName = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}\Z")
 ]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 Python = Annotated[str, msgspec.Meta(pattern=r"^3\.[0-9]{1,2}\Z")]
 Platform = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]{1,64}\Z")]
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of the manifest's tables: a key that is not known is a mistake."""
-
-
-class PythonSection(_Section, frozen=True):
+class PythonSection(Section, frozen=True):
     """Python projects with everything that they depend on, as wheels.
 
     `python` and `platforms` default to the interpreter and platform that collect.
@@ -63,7 +57,7 @@ class PythonSection(_Section, frozen=True):
             _requirement(requirement)
 
 
-class ModelFile(_Section, frozen=True):
+class ModelFile(Section, frozen=True):
     """One file of a model: a member of a pinned wheel, or an address with its digest."""
 
     path: Text
@@ -91,7 +85,7 @@ class ModelFile(_Section, frozen=True):
             _address(self.url)
 
 
-class ModelSection(_Section, frozen=True):
+class ModelSection(Section, frozen=True):
     """One model under the name that clients load it by (``org/name``)."""
 
     name: ModelName
@@ -105,7 +99,7 @@ class ModelSection(_Section, frozen=True):
     find_links: tuple[Text, ...] = ()
 
 
-class DocumentsSection(_Section, frozen=True):
+class DocumentsSection(Section, frozen=True):
     """A folder of documents, one artifact for each."""
 
     collection: Name
@@ -115,7 +109,7 @@ class DocumentsSection(_Section, frozen=True):
     label: Label = "internal"
 
 
-class FileSection(_Section, frozen=True):
+class FileSection(Section, frozen=True):
     """A single file by path or address, pinned by its digest."""
 
     name: Name
@@ -134,7 +128,7 @@ class AdvisoriesSection(FileSection, frozen=True):
     """A data set of advisories (OSV all.zip, KEV JSON, EPSS CSV) that the high side loads once admitted."""
 
 
-class Manifest(_Section, frozen=True):
+class Manifest(Section, frozen=True):
     """Everything that a manifest may say."""
 
     python: tuple[PythonSection, ...] = ()
