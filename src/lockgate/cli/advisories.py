@@ -7,7 +7,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit
+from lockgate.cli.shared import (
+    AskKeyOption,
+    Bars,
+    HomeOption,
+    JsonOption,
+    RequestOutOption,
+    SignedArguments,
+    emit,
+)
 
 if TYPE_CHECKING:
     from lockgate.advisories import Age, Found, Matched
@@ -247,13 +255,9 @@ def explain(
 @app.command()
 def vex(
     document: Annotated[Path, typer.Argument(help="The VEX document: OpenVEX or CycloneDX.")],
-    signed: Annotated[
-        list[Path] | None, typer.Argument(help="Apply it: the request as each approver signed it.")
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option(help="Ask for it: folder with your operator.pem and operator.pass.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the request goes (default: pending/).")] = None,
+    signed: SignedArguments = None,
+    key: AskKeyOption = None,
+    out: RequestOutOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:

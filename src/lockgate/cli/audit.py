@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import AskKeyOption, HomeOption, JsonOption, RequestOutOption, SignedArguments, emit
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -152,13 +152,9 @@ def evidence(
 
 @app.command()
 def anchor(
-    signed: Annotated[
-        list[Path] | None, typer.Argument(help="Carry it out: the request as each approver signed it.")
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option(help="Ask for it: folder with your operator.pem and operator.pass.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the request goes (default: pending/).")] = None,
+    signed: SignedArguments = None,
+    key: AskKeyOption = None,
+    out: RequestOutOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -1,12 +1,11 @@
 """``lockgate clock``: how the clock stands, the request to believe it, and carrying it out."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import AskKeyOption, HomeOption, JsonOption, RequestOutOption, SignedArguments, emit
 
 app = typer.Typer(
     no_args_is_help=True, help="Show the clock's floor and holds; accept a clock with two approvals."
@@ -40,13 +39,9 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def accept(
-    signed: Annotated[
-        list[Path] | None, typer.Argument(help="Carry it out: the request as each approver signed it.")
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option(help="Ask for it: folder with your operator.pem and operator.pass.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the request goes (default: pending/).")] = None,
+    signed: SignedArguments = None,
+    key: AskKeyOption = None,
+    out: RequestOutOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -1,10 +1,8 @@
 """``lockgate console``: the web console."""
 
-from typing import Annotated
-
 import typer
 
-from lockgate.cli.shared import HomeOption
+from lockgate.cli.shared import HomeOption, HostOption, PortOption
 
 app = typer.Typer(no_args_is_help=True, help="Serve the web console.")
 
@@ -17,8 +15,8 @@ def _console() -> None:
 @app.command()
 def serve(
     home: HomeOption = None,
-    host: Annotated[str, typer.Option(help="Address to listen on (default: lockgate.toml).")] = "",
-    port: Annotated[int, typer.Option(help="Port to listen on (default: lockgate.toml).")] = 0,
+    host: HostOption = "",
+    port: PortOption = 0,
 ) -> None:
     """Serve the console until interrupted.
 

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import HomeOption, HostOption, JsonOption, PortOption, emit
 
 app = typer.Typer(no_args_is_help=True, help="Serve language models through the OpenAI API.")
 keys = typer.Typer(no_args_is_help=True, help="API keys: add, list, remove.")
@@ -16,8 +16,8 @@ app.add_typer(keys, name="key")
 @app.command()
 def serve(
     home: HomeOption = None,
-    host: Annotated[str, typer.Option(help="Address to listen on (default: lockgate.toml).")] = "",
-    port: Annotated[int, typer.Option(help="Port to listen on (default: lockgate.toml).")] = 0,
+    host: HostOption = "",
+    port: PortOption = 0,
 ) -> None:
     """Hash and load the admitted model, then serve until interrupted.
 

@@ -1,10 +1,8 @@
 """``lockgate mirror``: packages and models from the signed snapshot."""
 
-from typing import Annotated
-
 import typer
 
-from lockgate.cli.shared import HomeOption
+from lockgate.cli.shared import HomeOption, HostOption, PortOption
 
 app = typer.Typer(no_args_is_help=True, help="Serve packages and models from the signed snapshot.")
 
@@ -17,8 +15,8 @@ def _mirror() -> None:
 @app.command()
 def serve(
     home: HomeOption = None,
-    host: Annotated[str, typer.Option(help="Address to listen on (default: lockgate.toml).")] = "",
-    port: Annotated[int, typer.Option(help="Port to listen on (default: lockgate.toml).")] = 0,
+    host: HostOption = "",
+    port: PortOption = 0,
 ) -> None:
     """Serve PyPI, Hugging Face and plain files until interrupted.
 

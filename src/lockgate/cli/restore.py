@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import AskKeyOption, HomeOption, JsonOption, RequestOutOption, emit
 
 if TYPE_CHECKING:
     from lockgate.app.record.restore import Floor, Prepared, RestorePlan
@@ -18,16 +18,14 @@ app = typer.Typer(help="Restore a backup, with two approvals; nothing goes back 
 @app.command()
 def restore(
     folder: Annotated[Path, typer.Argument(help="The backup.")],
-    key: Annotated[
-        Path | None, typer.Option(help="Ask for it: folder with your operator.pem and operator.pass.")
-    ] = None,
+    key: AskKeyOption = None,
     signed: Annotated[
         list[Path] | None, typer.Option(help="Carry it out: the request as an approver signed it (repeat).")
     ] = None,
     last_crossing: Annotated[int, typer.Option(help="The last crossing that the low side knows.")] = 0,
     last_crate: Annotated[str, typer.Option(help="SHA-256 of that crossing's crate.json.")] = "",
     checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint that a witness holds.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the request goes (default: pending/).")] = None,
+    out: RequestOutOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:

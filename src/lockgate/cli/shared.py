@@ -22,6 +22,17 @@ HomeOption = Annotated[
     Path | None,
     typer.Option("--home", envvar="LOCKGATE_HOME", help="Folder of this side (holds lockgate.toml)."),
 ]
+HostOption = Annotated[str, typer.Option("--host", help="Address to listen on (default: lockgate.toml).")]
+PortOption = Annotated[int, typer.Option("--port", help="Port to listen on (default: lockgate.toml).")]
+SignedArguments = Annotated[
+    list[Path] | None, typer.Argument(help="Carry it out: the request as each approver signed it.")
+]
+AskKeyOption = Annotated[
+    Path | None, typer.Option("--key", help="Ask for it: folder with your operator.pem and operator.pass.")
+]
+RequestOutOption = Annotated[
+    Path | None, typer.Option("--out", help="Where the request goes (default: pending/).")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 out = Console(highlight=False)
