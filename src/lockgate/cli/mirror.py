@@ -18,7 +18,7 @@ def serve(
     host: HostOption = "",
     port: PortOption = 0,
 ) -> None:
-    """Serve PyPI, Hugging Face and plain files until interrupted.
+    """Serve PyPI, Hugging Face, container images and plain files until interrupted.
 
     Example: lockgate mirror serve --home lane/high --port 8710
     """

@@ -55,6 +55,8 @@ class Kind(StrEnum):
     MODEL = "model"
     DOCUMENT = "document"
     FILE = "file"
+    OCI = "oci"
+    OLLAMA = "ollama"
 
 
 class Role(StrEnum):
@@ -68,6 +70,8 @@ class Role(StrEnum):
     CONFIGURATION = "configuration"
     DOCUMENT = "document"
     LICENCE = "licence"
+    MANIFEST = "manifest"
+    BLOB = "blob"
     OTHER = "other"
 
 
@@ -103,7 +107,7 @@ class Artifact(Document, frozen=True):
     `attributes` carries what a kind needs: ``requires-python`` (python), ``collection`` and
     ``title`` (document), ``format`` and ``task`` (model: ``gguf`` or ``onnx``; ``chat`` or
     ``embed``), ``knowledge-cutoff`` and ``successor`` where they are known (model), ``advisories``
-    (file: the data set of vulnerability data that it is).
+    (file: the data set of vulnerability data that it is), ``tags`` (oci and ollama: with spaces between).
     """
 
     purl: str

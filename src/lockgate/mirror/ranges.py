@@ -25,12 +25,13 @@ class Unsatisfiable:
     """A well-formed range that lies outside the content: answered with 416."""
 
 
-def parse_range(header: str | None, size: int) -> Slice | Unsatisfiable | None:
+def parse_range(header: str | None, size: int, *, strict: bool = False) -> Slice | Unsatisfiable | None:
     """Return which part of the content a Range header asks for.
 
     Args:
         header: The header's value.
         size: Length of the content in bytes.
+        strict: Refuse a range that ends before it begins, which may also be passed over.
 
     Returns:
         The one range; `None` when the whole content is to be sent, which RFC 9110 allows for
@@ -46,7 +47,7 @@ def parse_range(header: str | None, size: int) -> Slice | Unsatisfiable | None:
         return Slice(size - length, size) if length else Unsatisfiable()
     start = int(first)
     if last and int(last) < start:
-        return None
+        return Unsatisfiable() if strict else None
     if start >= size:
         return Unsatisfiable()
     return Slice(start, min(int(last) + 1, size) if last else size)

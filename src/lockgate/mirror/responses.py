@@ -27,6 +27,7 @@ class BlobResponse(Response):
         headers: More headers for every status.
         media_type: Sent instead of the entry's own.
         announce_length: Whether HEAD says how long the content is.
+        strict_ranges: Whether a range that ends before it begins is refused.
 
     """
 
@@ -39,6 +40,7 @@ class BlobResponse(Response):
         headers: Mapping[str, str] | None = None,
         media_type: str | None = None,
         announce_length: bool = True,
+        strict_ranges: bool = False,
     ) -> None:
         """Keep what to send; nothing is opened yet."""
         self.status_code = HTTPStatus.OK
@@ -48,6 +50,7 @@ class BlobResponse(Response):
         self._entry = entry
         self._etag = f'"{etag or entry.sha256}"'
         self._announce_length = announce_length
+        self._strict_ranges = strict_ranges
         self._media_type = media_type or entry.media_type
         self._fixed = {
             "ETag": self._etag,
@@ -69,7 +72,7 @@ class BlobResponse(Response):
             return
         part = None
         if range_holds(asked.get("if-range"), self._etag):
-            part = parse_range(asked.get("range"), self._entry.size)
+            part = parse_range(asked.get("range"), self._entry.size, strict=self._strict_ranges)
         if isinstance(part, Unsatisfiable):
             extra = {"Content-Range": f"bytes */{self._entry.size}", "Content-Length": "0"}
             await self._head(send, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, extra)
@@ -116,10 +119,16 @@ class BlobResponse(Response):
         await send({"type": "http.response.start", "status": int(status), "headers": headers.raw})
 
 
-def problem(error: LockgateError, status: HTTPStatus) -> JSONResponse:
-    """Return an error's code and sentence; facts and paths stay in the log."""
+def problem(error: LockgateError, status: HTTPStatus, protocol: str = "") -> JSONResponse:
+    """Return an error's code and sentence; facts and paths stay in the log.
+
+    Clients of container registries read a list of errors (distribution spec, "Error Codes").
+    """
+    body: dict[str, object] = {"code": error.code, "error": error.what, "advice": error.what_to_do}
+    if protocol == "oci":
+        body["errors"] = [{"code": "UNAVAILABLE", "message": error.what, "detail": {"code": error.code}}]
     return JSONResponse(
-        {"code": error.code, "error": error.what, "advice": error.what_to_do},
+        body,
         status,
         {"X-Error-Code": error.code},
     )

@@ -20,6 +20,7 @@ from lockgate.mirror.metrics import Metrics, Misses
 from lockgate.mirror.ports import BlobFiles
 from lockgate.mirror.responses import BlobResponse
 from lockgate.mirror.serve_hub import HubRoutes
+from lockgate.mirror.serve_oci import OciRoutes
 from lockgate.mirror.serve_pypi import PypiRoutes
 from lockgate.mirror.shell import Shell
 from lockgate.mirror.site import Site, segments
@@ -47,7 +48,7 @@ def build_app(view: SignedView, files: BlobFiles, clock: Clock, *, hash_ahead: b
     blobs = VerifiedBlobs(files, refused)
     site = Site(view=view, blobs=blobs, metrics=metrics, misses=Misses())
     own = _OwnRoutes(site)
-    routes = [*own.routes(), *PypiRoutes(site).routes(), *HubRoutes(site).routes()]
+    routes = [*own.routes(), *PypiRoutes(site).routes(), *OciRoutes(site).routes(), *HubRoutes(site).routes()]
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Shell, metrics=metrics)],
@@ -132,6 +133,7 @@ async def _hash_large(site: Site) -> None:
         return
     entries = [*table.packages.values(), *table.files.values()]
     entries += [e for m in table.models.values() for r in m.revisions.values() for e in r.files.values()]
+    entries += [entry for image in table.images.by_name.values() for entry in image.blobs.values()]
     for entry in entries:
         if entry.size <= LARGE:
             continue

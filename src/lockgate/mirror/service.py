@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lockgate.core.snapshot import Admitted
-from lockgate.mirror import files, huggingface, pypi
+from lockgate.mirror import files, huggingface, oci, pypi
 from lockgate.mirror.errors import AmbiguousSnapshotError
 from lockgate.mirror.pages import Page, ReadBlob
 
@@ -24,7 +24,7 @@ def generate_pages(admitted: Sequence[Admitted], read: ReadBlob) -> tuple[Page, 
 
     """
     pages: dict[str, Page] = {}
-    for protocol in (pypi, huggingface, files):
+    for protocol in (pypi, huggingface, oci, files):
         for page in protocol.generate(admitted, read):
             if page.path in pages:
                 what = f"Two pages would be called {page.path!r}."

@@ -24,7 +24,16 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-_PROTOCOLS = {"simple": "pypi", "packages": "pypi", "files": "files", "healthz": "own", "metrics": "own"}
+_PROTOCOLS = {
+    "simple": "pypi",
+    "packages": "pypi",
+    "files": "files",
+    "healthz": "own",
+    "metrics": "own",
+    "v2": "oci",
+}
+_DECIDE_METHODS = frozenset({"oci"})
+"""Protocols that answer other methods than GET and HEAD themselves, in their own words."""
 
 
 class Shell:
@@ -41,8 +50,9 @@ class Shell:
             await self._app(scope, receive, send)
             return
         first = scope["path"].removeprefix("/").partition("/")[0]
-        reply = _Reply(send, self._metrics, _PROTOCOLS.get(first, "huggingface"))
-        early = _refusal(scope)
+        protocol = _PROTOCOLS.get(first, "huggingface")
+        reply = _Reply(send, self._metrics, protocol)
+        early = _refusal(scope, protocol)
         if early is not None:
             await early(scope, receive, reply)
             return
@@ -54,7 +64,7 @@ class Shell:
                 raise  # the connection breaks off: the client sees a short answer, never a false one
             nothing = isinstance(error, NothingPublishedError)
             status = HTTPStatus.SERVICE_UNAVAILABLE if nothing else HTTPStatus.INTERNAL_SERVER_ERROR
-            await problem(error, status)(scope, receive, reply)
+            await problem(error, status, protocol)(scope, receive, reply)
         except Exception:
             _log.exception("unexpected failure", path=scope["path"][:200])
             if reply.started:
@@ -84,9 +94,9 @@ class _Reply:
         await self._send(message)
 
 
-def _refusal(scope: Scope) -> Response | None:
+def _refusal(scope: Scope, protocol: str) -> Response | None:
     """Return the answer to what is never looked up, or `None` to go on."""
-    if scope["method"] not in {"GET", "HEAD"}:
+    if scope["method"] not in {"GET", "HEAD"} and protocol not in _DECIDE_METHODS:
         allow = {"Allow": "GET, HEAD"}
         return PlainTextResponse("This mirror is read only.\n", HTTPStatus.METHOD_NOT_ALLOWED, allow)
     if len(scope.get("raw_path") or scope["path"].encode()) > PATH_LIMIT:

@@ -11,6 +11,7 @@ from lockgate.core.statement import Statement
 from lockgate.mirror.errors import AmbiguousSnapshotError
 from lockgate.mirror.files import SUMS, served_files
 from lockgate.mirror.huggingface import revisions
+from lockgate.mirror.oci import Repository, aliases, repositories
 from lockgate.mirror.pages import BINARY_TYPE, JSON_TYPE, media_type_of
 from lockgate.mirror.pypi import METADATA_SUFFIX, PROVENANCE_SUFFIX, distributions
 
@@ -61,6 +62,35 @@ class ModelEntries:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageEntries:
+    """What is served for one repository of images, by hexadecimal SHA-256.
+
+    `tags` are sorted; `referrers` are by the subject's digest; `linked` as in `oci.Repository`.
+    """
+
+    name: str
+    listing: Entry
+    tags: Mapping[str, str]
+    manifests: Mapping[str, Entry]
+    blobs: Mapping[str, Entry]
+    referrers: Mapping[str, Entry]
+    linked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Every repository of images: by name, and by name without its host where that is one."""
+
+    by_name: Mapping[str, ImageEntries]
+    aliases: Mapping[str, str]
+
+    def find(self, name: str, host: str = "") -> ImageEntries | None:
+        """Return the repository that a name stands for, looked for below `host` first."""
+        found = self.by_name.get(f"{host}/{name}") if host else None
+        return found or self.by_name.get(name) or self.by_name.get(self.aliases.get(name, ""))
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Everything that one signed snapshot answers. A request looks at exactly one table."""
 
@@ -70,6 +100,7 @@ class Table:
     projects: Mapping[str, Simple]
     packages: Mapping[str, Entry]
     models: Mapping[str, ModelEntries]
+    images: Images
     files: Mapping[str, Entry]
 
 
@@ -92,6 +123,7 @@ def build_table(statement: Statement, snapshot: Snapshot) -> Table:
         projects=MappingProxyType(projects),
         packages=MappingProxyType(_packages(snapshot)),
         models=MappingProxyType(_models(snapshot, pages)),
+        images=_images(snapshot, pages),
         files=MappingProxyType(_files(snapshot, pages)),
     )
 
@@ -154,6 +186,41 @@ def _models(snapshot: Snapshot, pages: _Pages) -> dict[str, ModelEntries]:
             revisions=MappingProxyType(entries),
         )
     return models
+
+
+def _images(snapshot: Snapshot, pages: _Pages) -> Images:
+    referrers = _referrers(pages)
+    found: dict[str, ImageEntries] = {}
+    for name, repository in repositories(snapshot.admitted).items():
+        found[name] = ImageEntries(
+            name=name,
+            listing=pages.get(repository.page("tags")),
+            tags=MappingProxyType(dict(sorted(repository.tags.items()))),
+            manifests=MappingProxyType({s: _manifest(pages, repository, s) for s in repository.manifests}),
+            blobs=MappingProxyType({s: _entry(f, BINARY_TYPE) for s, f in repository.blobs.items()}),
+            referrers=MappingProxyType(referrers.get(name, {})),
+            linked=repository.linked,
+        )
+    return Images(MappingProxyType(found), MappingProxyType(aliases(found)))
+
+
+def _manifest(pages: _Pages, repository: Repository, sha256: str) -> Entry:
+    """Return a manifest's page, which has to be the manifest itself."""
+    page = pages.get(repository.page(f"manifests/{sha256}"))
+    if page.sha256 != sha256:
+        what = f"The snapshot's page of a manifest of {repository.name} has other bytes."
+        raise AmbiguousSnapshotError(what)
+    return page
+
+
+def _referrers(pages: _Pages) -> dict[str, dict[str, Entry]]:
+    """Return the lists of referrers by repository and subject."""
+    found: dict[str, dict[str, Entry]] = {}
+    for path, page in pages.by_path.items():
+        folder, between, digest = path.partition("/_referrers/")
+        if between and folder.startswith("oci/"):
+            found.setdefault(folder.removeprefix("oci/"), {})[digest] = page
+    return found
 
 
 def _files(snapshot: Snapshot, pages: _Pages) -> dict[str, Entry]:

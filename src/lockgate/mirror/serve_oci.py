@@ -1,0 +1,180 @@
+"""The protocol of container registries over HTTP, reading: manifests, blobs, tags, referrers.
+
+Sources: OCI distribution specification 1.1; containerd's ``?ns=``, by which it names the registry
+that it asks a mirror for. Ollama's client reads its models by the same addresses.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from lockgate.core.oci import INDEX, host_folder, is_digest, is_name, is_tag
+from lockgate.core.wire import encode
+from lockgate.mirror.oci import index_of
+from lockgate.mirror.responses import BlobResponse
+from lockgate.mirror.site import Site, segments
+from lockgate.mirror.tables import ImageEntries
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+PAGE_TAGS = 10_000
+"""Most tags in one answer; more follow under the address in its Link header."""
+
+VERSION = {"Docker-Distribution-API-Version": "registry/2.0"}
+_FOR_EVER = "public, max-age=31536000, immutable"
+
+
+class OciRoutes:
+    """Handlers of a registry that only reads."""
+
+    def __init__(self, site: Site) -> None:
+        """Serve from a site."""
+        self._site = site
+
+    def routes(self) -> list[Route]:
+        """Return the routes; every method comes here, so that each is refused in the registry's words."""
+        return [Route("/v2", self.base, methods=METHODS), Route("/v2/{rest:path}", self.v2, methods=METHODS)]
+
+    async def base(self, request: Request) -> Response:
+        """Say that this is a registry, whatever is published."""
+        del request
+        return JSONResponse({}, headers=VERSION)
+
+    async def v2(self, request: Request) -> Response:
+        """Answer what lies below ``/v2/``."""
+        parts = segments(request)[1:]
+        if parts in ([""], []):
+            return await self.base(request)
+        return await self.read(request, parts)
+
+    async def read(self, request: Request, parts: list[str]) -> Response:
+        """Answer a request about the snapshot."""
+        name, what, which = "/".join(parts[:-2]), "".join(parts[-2:-1]), parts[-1]
+        early = _refusal(request, name)
+        if early is not None:
+            return early
+        host = host_folder(request.query_params.get("ns", ""))
+        found = (await self._site.table()).images.find(name, host)
+        if what == "referrers":
+            return await self._referrers(request, found, which)
+        if found is None:
+            self._site.missed("oci", f"{host}/{name}" if host else name)
+            return unknown_name(name)
+        return self._within(request, found, what, which)
+
+    def _within(self, request: Request, found: ImageEntries, what: str, which: str) -> Response:
+        if what == "manifests":
+            return self._manifest(found, which)
+        if what == "blobs":
+            return self._blob(found, which)
+        if (what, which) == ("tags", "list"):
+            return self._tags(request, found)
+        return refuse("UNSUPPORTED", "A registry has no such address.", HTTPStatus.NOT_FOUND)
+
+    def _manifest(self, found: ImageEntries, reference: str) -> Response:
+        sha256 = found.tags.get(reference, reference.removeprefix("sha256:"))
+        entry = found.manifests.get(sha256) if is_tag(reference) or is_digest(reference) else None
+        if entry is None or (sha256 == reference):
+            self._site.missed("oci", f"{found.name}:{reference}")
+            return unknown_manifest(found.name, reference)
+        headers = {**VERSION, "Docker-Content-Digest": f"sha256:{sha256}"}
+        if is_digest(reference):
+            headers["Cache-Control"] = _FOR_EVER
+        return BlobResponse(self._site.blobs, entry, headers=headers, strict_ranges=True)
+
+    def _blob(self, found: ImageEntries, digest: str) -> Response:
+        if not is_digest(digest):
+            return bad_digest(digest)
+        entry = found.blobs.get(digest.removeprefix("sha256:"))
+        if entry is None:
+            return unknown_blob(digest)
+        headers = {**VERSION, "Docker-Content-Digest": digest, "Cache-Control": _FOR_EVER}
+        if found.linked:
+            headers["Location"] = f"/v2/{found.name}/blobs/{digest}"
+        return BlobResponse(self._site.blobs, entry, headers=headers, strict_ranges=True)
+
+    def _tags(self, request: Request, found: ImageEntries) -> Response:
+        if {"n", "last"}.isdisjoint(request.query_params) and len(found.tags) <= PAGE_TAGS:
+            return BlobResponse(self._site.blobs, found.listing, headers=VERSION)
+        return tag_page(request, found.name, list(found.tags))
+
+    async def _referrers(self, request: Request, found: ImageEntries | None, digest: str) -> Response:
+        if not is_digest(digest):
+            return bad_digest(digest)
+        page = found.referrers.get(digest) if found else None
+        entries: list[Mapping[str, Any]] = []
+        if page:
+            body = await self._site.blobs.read(page.sha256, page.size)
+            entries = msgspec.json.decode(body, type=dict[str, Any])["manifests"]
+        return referrers_page(request, entries)
+
+
+def _refusal(request: Request, name: str) -> Response | None:
+    """Return the answer to what is never looked up, or `None` to go on."""
+    if request.method not in {"GET", "HEAD"}:
+        return refuse("UNSUPPORTED", "This mirror is read only.", HTTPStatus.METHOD_NOT_ALLOWED)
+    if not is_name(name):
+        return refuse("NAME_INVALID", "This cannot be the name of a repository.", HTTPStatus.NOT_FOUND)
+    return None
+
+
+def tag_page(request: Request, name: str, tags: list[str]) -> Response:
+    """Return the part of sorted tags that a request asks for, and where the rest is."""
+    last = request.query_params.get("last")
+    wanted = request.query_params.get("n", str(PAGE_TAGS))
+    if not wanted.isascii() or not wanted.isdecimal():
+        return refuse("PAGINATION_NUMBER_INVALID", "`n` has to be a number.", HTTPStatus.BAD_REQUEST)
+    count = min(int(wanted[:9]), PAGE_TAGS)
+    rest = [tag for tag in tags if last is None or tag > last]
+    part = rest[:count]
+    headers = dict(VERSION)
+    if part and len(rest) > count:
+        headers["Link"] = f'</v2/{name}/tags/list?n={count}&last={quote(part[-1])}>; rel="next"'
+    return JSONResponse({"name": name, "tags": part}, headers=headers)
+
+
+def referrers_page(request: Request, entries: list[Mapping[str, Any]]) -> Response:
+    """Return an index of referrers, those of one artifact type where a request says so."""
+    headers = dict(VERSION)
+    wanted = request.query_params.get("artifactType")
+    if wanted:
+        entries = [entry for entry in entries if entry.get("artifactType") == wanted]
+        headers["OCI-Filters-Applied"] = "artifactType"
+    return Response(encode(index_of(entries)), headers=headers, media_type=INDEX)
+
+
+def refuse(code: str, message: str, status: HTTPStatus, detail: Mapping[str, str] | None = None) -> Response:
+    """Return an error as registries write it (distribution spec, "Error Codes")."""
+    headers = {**VERSION, "Allow": "GET, HEAD"} if status is HTTPStatus.METHOD_NOT_ALLOWED else VERSION
+    body = {"errors": [{"code": code, "message": message, "detail": dict(detail or {})}]}
+    return JSONResponse(body, status, headers)
+
+
+def unknown_name(name: str) -> Response:
+    """Return that there is no such repository."""
+    message = "Nothing of this name has been admitted."
+    return refuse("NAME_UNKNOWN", message, HTTPStatus.NOT_FOUND, {"name": name})
+
+
+def unknown_manifest(name: str, reference: str) -> Response:
+    """Return that a repository has no such tag or manifest."""
+    message = "This repository has no such tag or manifest."
+    detail = {"name": name, "reference": reference[:160]}
+    return refuse("MANIFEST_UNKNOWN", message, HTTPStatus.NOT_FOUND, detail)
+
+
+def unknown_blob(digest: str) -> Response:
+    """Return that a repository has no such blob."""
+    message = "This repository has no such blob."
+    return refuse("BLOB_UNKNOWN", message, HTTPStatus.NOT_FOUND, {"digest": digest})
+
+
+def bad_digest(digest: str) -> Response:
+    """Return that a text is no digest."""
+    message = "This is no digest of a kind that registries know."
+    return refuse("DIGEST_INVALID", message, HTTPStatus.BAD_REQUEST, {"digest": digest[:160]})
