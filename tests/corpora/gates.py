@@ -77,6 +77,7 @@ class World:
         self.marks: dict[int, str] = {}
         self.nonces = iter(range(1, 1000))
         self.demand_open = lambda: None
+        self.rules = None
 
     @property
     def gate(self) -> Gate:
@@ -94,6 +95,7 @@ class World:
                 write_channel=self.files.__setitem__,
                 mark_ledger=lambda tx, n, state: self.marks.__setitem__(n, state),
                 demand_open=self.demand_open,
+                rules=self.rules,
             )
         )
 

@@ -12,10 +12,11 @@ from lockgate.admit.errors import (
 )
 from lockgate.admit.model import CHANNELS, CROSSINGS, DENIED, ChannelPointer, Crossing, Verdicts, crossing_key
 from lockgate.admit.parts import GateParts
-from lockgate.core.advised import Advised, judge_advisories
+from lockgate.core.advised import Advised
 from lockgate.core.artifact import Artifact, Lock
-from lockgate.core.policy import Held, judge
+from lockgate.core.policy import Held
 from lockgate.core.roots import Purpose
+from lockgate.core.ruling import asks_advisories, rule_on
 from lockgate.core.snapshot import Admitted, Snapshot
 from lockgate.core.verdict import Outcome, Verdict, worst
 from lockgate.core.wire import decode, encode
@@ -30,6 +31,8 @@ class Assessment:
     held: tuple[Held, ...]
     verdicts: Verdicts
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    waived: tuple[str, ...] = ()
+    """The waivers that what may enter needs, as sentences."""
 
     def fresh(self, crossing: Crossing) -> tuple[Admitted, ...]:
         """Return what may enter as a snapshot lists it."""
@@ -95,10 +98,12 @@ class Assessor:
             crossing: The crossing.
             entering: Whether it is about to enter. What entered before is not held for advisories:
                 old data would else keep out the crossing that brings newer data or the fixed version.
+                Nor does an expired waiver take away what it let in.
 
         Raises:
             WrongStateError: Not inspected yet.
             VerdictsAlteredError: The verdicts are not those that the inspector signed.
+            LockgateError: Admission rules are in force and cannot be read.
 
         """
         verdicts = self.verdicts(crossing)
@@ -106,16 +111,20 @@ class Assessor:
         admitted: list[Artifact] = []
         held: list[Held] = []
         outcomes: dict[str, Outcome] = {}
+        waived: set[str] = set()
         artifacts = self.lock(crossing).artifacts
+        rules = self._p.admission_rules
+        now = self._p.clock() if entering else None
         for artifact, advised in zip(artifacts, self._advised(artifacts, entering=entering), strict=True):
             mine = [by_path[file.path] for file in artifact.files]
-            reasons = [*judge(self._p.policy, artifact.purl, artifact.label, mine), *self._denied(artifact)]
-            reasons += judge_advisories(self._p.policy, artifact.purl, advised)
+            ruling = rule_on(self._p.policy, rules, artifact, mine, advised=advised, now=now)
+            reasons = [*ruling.held, *self._denied(artifact)]
             outcomes[artifact.purl] = worst(v.outcome for v in mine)
             held.extend(reasons)
             if not reasons:
                 admitted.append(artifact)
-        return Assessment(tuple(admitted), tuple(held), verdicts, outcomes)
+                waived.update(ruling.waived)
+        return Assessment(tuple(admitted), tuple(held), verdicts, outcomes, tuple(sorted(waived)))
 
     def verdicts(self, crossing: Crossing) -> Verdicts:
         """Return a crossing's verdicts after checking the inspector's signature over them.
@@ -153,7 +162,8 @@ class Assessor:
 
     def _advised(self, artifacts: Sequence[Artifact], *, entering: bool) -> Sequence[Advised]:
         """Return what advisories say; nobody is asked where the policy has no rule for it."""
-        if not (entering and self._p.policy.asks_advisories):
+        rules = self._p.admission_rules
+        if not (entering and (self._p.policy.asks_advisories or asks_advisories(rules))):
             return [Advised(applies=False)] * len(artifacts)
         if self._p.advisories is None:
             return [Advised(unasked="This gate reads no advisories.")] * len(artifacts)

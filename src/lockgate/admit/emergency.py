@@ -93,7 +93,7 @@ class Emergencies:
             snapshot_sha256=digest_of(after),
             verdicts_sha256=NOTHING,
             waivers=(),
-            policy_sha256=digest_of(self._p.policy),
+            policy_sha256=self._p.policy_sha256,
             custody_sha256=NOTHING,
             channel=channel,
             channel_version=before.statement.channel_version + 1,

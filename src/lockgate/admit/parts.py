@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lockgate.core.errors import LockgateError
 from lockgate.core.policy import Policy
 from lockgate.core.roots import Root
+from lockgate.core.rules import ActiveRules, Rules, policy_digest
 
 if TYPE_CHECKING:
     from lockgate.admit.ports import AdvisoryReader, CustodyReader, PageMaker
@@ -27,7 +29,8 @@ class GateParts:
     """Everything that the gate is joined from.
 
     `demand_open` refuses where admission is held; `distrusted` gives the ids of a crossing's signers
-    that are no longer believed.
+    that are no longer believed; `rules` are the admission rules that two persons signed, and
+    `rules_lost` says why they cannot be read.
     """
 
     records: "Records"
@@ -45,8 +48,27 @@ class GateParts:
     distrusted: Callable[[int], frozenset[str]] = nobody
     custody: "CustodyReader | None" = None
     advisories: "AdvisoryReader | None" = None
+    rules: ActiveRules | None = None
+    rules_lost: LockgateError | None = None
 
     @property
     def policy(self) -> Policy:
         """Return the site's policy."""
         return self.site.policy or Policy()
+
+    @property
+    def admission_rules(self) -> Rules | None:
+        """Return the admission rules, or None where two persons never signed any.
+
+        Raises:
+            LockgateError: There are some, and they cannot be read: nothing can be judged.
+
+        """
+        if self.rules_lost is not None:
+            raise self.rules_lost
+        return self.rules.rules if self.rules else None
+
+    @property
+    def policy_sha256(self) -> str:
+        """Return the digest that statements bind the policy and its admission rules by."""
+        return policy_digest(self.policy, self.rules)

@@ -25,6 +25,7 @@ from lockgate.approve import judge
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.core.errors import LockgateError
 from lockgate.core.policy import approvers_for
+from lockgate.core.ruling import demand_roles, demanded_of
 from lockgate.core.sequence import CrossingState
 from lockgate.core.snapshot import Snapshot
 from lockgate.core.statement import (
@@ -122,7 +123,7 @@ class Publisher:
         if statement.operation not in GATE_OPERATIONS:
             what = f"The gate does not carry out a statement about the {statement.operation}."
             raise StatementChangedError(what, advice="Give it to the command that asked for it.")
-        if statement.policy_sha256 != digest_of(self._p.policy):
+        if statement.policy_sha256 != self._p.policy_sha256:
             raise StatementChangedError("The policy changed after the request.")
         crossing = self._assessor.crossing(statement.crossing)
         if statement.crate_sha256 != crossing.crate_sha256:
@@ -176,25 +177,31 @@ class Publisher:
         if statement.custody_sha256 != custody_digest(self._p, crossing):
             raise StatementChangedError("What is known of the crate's way changed after the request.")
         demand_custody(self._p, crossing)
-        self._assessor.assess(crossing)
+        if statement.waivers != self._assessor.assess(crossing).waived:
+            raise StatementChangedError("Other waivers are needed than the statement names.")
 
     def _demand_enough(self, crossing: Crossing, approvers: frozenset[str]) -> None:
-        """Demand the persons whom rules for opaque content name, for what of it would enter.
+        """Demand the persons whom rules name for what would enter: for opaque content, and by roles.
 
         Raises:
             TooFewApproversError: Fewer approved.
+            RoleMissingError: Nobody of a role did.
 
         """
         assessment = self._assessor.assess(crossing)
         entering = {file.path for artifact in assessment.admitted for file in artifact.files}
         mine = [verdict for verdict in assessment.verdicts.verdicts if verdict.path in entering]
-        need = approvers_for(self._p.policy, mine)
-        if len(approvers) < need:
+        opaque = approvers_for(self._p.policy, mine)
+        rules = self._p.admission_rules
+        need, roles = demanded_of(rules, assessment.admitted)
+        if len(approvers) < max(opaque, need):
+            which = "opaque content" if opaque >= need else "what enters"
             what = (
-                f"{len(approvers)} persons approved; the rules for opaque content in crossing"
-                f" {crossing.sequence} demand {need}."
+                f"{len(approvers)} persons approved; the rules for {which} in crossing"
+                f" {crossing.sequence} demand {max(opaque, need)}."
             )
             raise TooFewApproversError(what)
+        demand_roles(rules, roles, approvers)
 
     def _demand_published_before(self, statement: Statement) -> None:
         with self._p.records.transaction() as tx:

@@ -142,6 +142,7 @@ class Gate(Assessor):
             fresh = assessment.fresh(crossing)
             snapshot = self._snapshots.make(self._p.site.lane, self.served(channel), fresh, self._p.clock())
             statement = self._statement(Operation.PUBLISH, crossing, channel, requester, digest_of(snapshot))
+            statement = msgspec.structs.replace(statement, waivers=assessment.waived)
             return self._ask(statement, crossing, requester)
 
     def request_reject(self, sequence: int, requester: "Signer") -> bytes:
@@ -210,7 +211,7 @@ class Gate(Assessor):
             snapshot_sha256=snapshot,
             verdicts_sha256=crossing.verdicts_sha256 or NOTHING,
             waivers=(),
-            policy_sha256=digest_of(self._p.policy),
+            policy_sha256=self._p.policy_sha256,
             custody_sha256=NOTHING if operation is Operation.ROLLBACK else custody_digest(self._p, crossing),
             channel=channel,
             channel_version=pointer.version + 1 if pointer else 1,

@@ -1,8 +1,10 @@
 """Small files that the operator names: read up to a bound, written, or an error that names them."""
 
+import os
 from pathlib import Path
 
 from lockgate.core.errors import InputError, TooLargeError
+from lockgate.store.blobs import sync_folder
 
 NAMED_LIMIT = 1 << 20
 """Longest statement, root, proof or key file that is read, in bytes."""
@@ -45,6 +47,27 @@ def write_named(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+    except OSError as error:
+        what = f"{path} cannot be written: {error.strerror}."
+        raise NamedFileError(what) from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there as a whole or not at all, also after a power cut.
+
+    Raises:
+        NamedFileError: It cannot be written.
+
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         what = f"{path} cannot be written: {error.strerror}."
         raise NamedFileError(what) from error

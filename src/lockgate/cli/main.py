@@ -34,7 +34,7 @@ COMMANDS = {
     "ask": ("lockgate.cli.ask", "Ask the gateway a question and show answer, sources and receipt."),
     "policy": (
         "lockgate.cli.policy",
-        "Show the site's policy; explain what profiles demand and cost.",
+        "The site's policy and admission rules; what profiles demand.",
     ),
     "clock": ("lockgate.cli.clock", "Show the clock's floor and holds; accept a clock with two approvals."),
     "audit": ("lockgate.cli.audit", "Verify the log, print checkpoints, make and check proofs."),

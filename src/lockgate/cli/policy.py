@@ -5,27 +5,38 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from lockgate.cli import rules
 from lockgate.cli.shared import HomeOption, JsonOption, emit
 
 if TYPE_CHECKING:
     from lockgate.core.profiles import Profile
 
-app = typer.Typer(no_args_is_help=True, help="Show the site's policy; explain what profiles demand and cost.")
+app = typer.Typer(no_args_is_help=True, help="The site's policy and admission rules; what profiles demand.")
+
+app.command()(rules.check)
+app.command("test")(rules.try_out)
+app.command()(rules.propose)
+app.command()(rules.sign)
+app.command()(rules.activate)
 
 
 @app.command()
 def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Show the site's policy, what it lacks of its profile, and what the profile gives up.
+    """Show the site's policy, what it lacks of its profile and gives up, and the admission rules in force.
 
     Example: lockgate policy show --home lane/high
     """
     import msgspec
 
+    from lockgate.app.gate.rules import in_force
     from lockgate.app.lane.profile import look
     from lockgate.app.settings import load_settings
 
-    found = look(load_settings(home))
+    side = load_settings(home)
+    found = look(side)
+    rules = in_force(side) if side.settings.lane.side == "high" else None
     said = msgspec.to_builtins(found.policy)
 
     def render(out: Console) -> None:
@@ -35,8 +46,20 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
             out.print(f"[bold red]lacks[/] {lack}")
         for price in found.profile.gives_up:
             out.print(f"[yellow]gives up[/] {price}")
+        if rules is None:
+            out.print("Admission rules: none; the policy alone decides")
+            return
+        who = ", ".join(rules.approvers)
+        out.print(f"Admission rules, version {rules.active.rules.version}, signed by {who}:")
+        for sentence in rules.active.rules.sentences():
+            out.print(f"  {escape(sentence)}")
 
-    value = {"policy": said, "lacks": found.lacks, "gives_up": found.profile.gives_up}
+    value = {
+        "policy": said,
+        "lacks": found.lacks,
+        "gives_up": found.profile.gives_up,
+        "rules": msgspec.to_builtins(rules) if rules else None,
+    }
     emit(as_json, value, render)
 
 

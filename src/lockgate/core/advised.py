@@ -23,13 +23,15 @@ class Advised(Document, frozen=True):
 
     `applies` is false for what has no versions that advisories speak of; `unasked` says why nobody
     could be asked; `catalogue` tells whether a catalogue of exploited vulnerabilities is loaded;
-    `age_seconds` is the age of the oldest data set, -1 where one names no date.
+    `age_seconds` is the age of the oldest data set, -1 where one names no date; `unknown` says that
+    the data does not know the package.
     """
 
     applies: bool = True
     unasked: str = ""
     catalogue: bool = False
     age_seconds: int = -1
+    unknown: bool = False
     open: tuple[OpenAdvisory, ...] = ()
 
 

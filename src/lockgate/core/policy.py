@@ -1,6 +1,6 @@
 """The admission policy: what may enter, who must agree, for how long. Data and one decision."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Annotated
 
@@ -149,10 +149,13 @@ def approvers_for(policy: Policy, verdicts: Iterable[Verdict]) -> int:
     return max([policy.approvers, *(rule.approvers for rule in policy.opaque if rule.detected in kinds)])
 
 
-def judge(policy: Policy, purl: str, label: str, verdicts: Iterable[Verdict]) -> tuple[Held, ...]:
+def judge(
+    policy: Policy, purl: str, label: str, verdicts: Iterable[Verdict], lifted: Collection[str] = ()
+) -> tuple[Held, ...]:
     """Return the reasons that hold an artifact back; none when the policy lets it through.
 
-    Fails closed: an outcome or label that no rule admits is a reason.
+    Fails closed: an outcome or label that no rule admits is a reason. Findings whose codes are
+    `lifted` by a waiver hold nothing; what else speaks against their file still does.
     """
     held: list[Held] = []
     if label not in policy.labels:
@@ -163,7 +166,9 @@ def judge(policy: Policy, purl: str, label: str, verdicts: Iterable[Verdict]) ->
     admitted = {rule.detected for rule in policy.opaque}
     bound = _SEVERITIES.index(policy.maximum_severity)
     for verdict in verdicts:
-        above = [f for f in verdict.findings if _SEVERITIES.index(f.severity) > bound]
+        above = [
+            f for f in verdict.findings if _SEVERITIES.index(f.severity) > bound and f.code not in lifted
+        ]
         reason = resolve = ""
         if above:
             first = above[0]

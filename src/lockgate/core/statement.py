@@ -29,6 +29,7 @@ class Operation(StrEnum):
     ACTIVATE = "activate"
     REVERT = "revert"
     VEX = "vex"
+    POLICY = "policy"
     HOLD = "hold"
     WITHDRAW = "withdraw"
     EMERGENCY_ROLLBACK = "emergency-rollback"
@@ -72,7 +73,7 @@ class Statement(Document, frozen=True):
     `snapshot_sha256`, its trial in `verdicts_sha256`, and the active release in `previous_sha256`.
     A restore names the backup's manifest in `snapshot_sha256`, the plan that says what was lost and
     what the floor is in `previous_sha256`, and the last crossing in `crossing` and `crate_sha256`.
-    What is about no crossing (`CLOCK`, `ANCHOR`, `VEX`, emergencies) says in `facts` what is agreed
+    What is about no crossing (`CLOCK`, `ANCHOR`, `VEX`, `POLICY`, emergencies) says in `facts` what is agreed
     to; statements about a crossing leave the field out.
     """
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lockgate.admit.ports import AdvisoryReader
-from lockgate.advisories import Claims, Freshness, Matched, SetKind, Shelf, Source, ages, match_all
+from lockgate.advisories import Claims, Freshness, Matched, Outcome, SetKind, Shelf, Source, ages, match_all
 from lockgate.advisories.errors import DataSetAlteredError, NoAdvisoryDataError
 from lockgate.advisories.vex import CLOSED
 from lockgate.app.advice.vex import approved
@@ -83,6 +83,7 @@ def _facts(answer: Matched, age: int, *, catalogue: bool) -> Advised:
     return Advised(
         catalogue=catalogue,
         age_seconds=age,
+        unknown=answer.outcome is Outcome.UNKNOWN,
         open=tuple(
             OpenAdvisory(id=f.id, severity=f.severity, exploited=f.kev is not None, fixed=f.fixed)
             for f in answer.found

@@ -12,6 +12,7 @@ from lockgate.app.gate.admission import demand_admission
 from lockgate.app.gate.advised import RecordedAdvisories
 from lockgate.app.gate.approve import custody_beside, evidence_beside
 from lockgate.app.gate.holds import demand_usable
+from lockgate.app.gate.rules import in_force
 from lockgate.app.high.serving import channel_file
 from lockgate.app.keys import key_place
 from lockgate.app.lane.qr_parts import read_documents
@@ -21,6 +22,7 @@ from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, demand_newest, signer_from, site_root, utc_now
 from lockgate.approve import combine, read_statement
+from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.core.snapshot import Admitted
@@ -102,33 +104,47 @@ def write_channel(side: Side, channel: str, envelope: bytes) -> None:
         raise StoreIoError(what, file=str(target)) from error
 
 
-def open_gate(side: Side) -> Gate:
-    """Return the gate of a high side, after completing what a crash may have left."""
+def gate_parts(side: Side) -> GateParts:
+    """Return what the gate of a high side is joined from; nothing is written.
+
+    Where admission rules are gone that were in force, nothing can be judged; holding and withdrawing
+    go on.
+    """
     # The gate itself judges expiry where it admits; that a newer root was here is judged at once.
     site = demand_newest(side, site_root(side, None))
-    blobs, quarantine = blobs_of(side), FileBlobs(side.home.quarantine)
-    gate = Gate(
-        GateParts(
-            records=records_of(side),
-            blobs=blobs,
-            quarantine=quarantine,
-            audit=audit_log(side),
-            site=site,
-            inspector=signer_from(side.home.keys, Purpose.INSPECTOR, site),
-            pages=MirrorPages(),
-            clock=utc_now,
-            entropy=secrets.token_bytes,
-            write_channel=lambda channel, envelope: write_channel(side, channel, envelope),
-            mark_ledger=mark,
-            distrusted=lambda sequence: distrusted_signers(side, sequence),
-            custody=RecordedCustody(side),
-            advisories=RecordedAdvisories(side),
-            demand_open=lambda: demand_admission(side),
-        )
+    rules, lost = None, None
+    try:
+        rules = in_force(side)
+    except LockgateError as error:
+        lost = error
+    return GateParts(
+        records=records_of(side),
+        blobs=blobs_of(side),
+        quarantine=FileBlobs(side.home.quarantine),
+        audit=audit_log(side),
+        site=site,
+        inspector=signer_from(side.home.keys, Purpose.INSPECTOR, site),
+        pages=MirrorPages(),
+        clock=utc_now,
+        entropy=secrets.token_bytes,
+        write_channel=lambda channel, envelope: write_channel(side, channel, envelope),
+        mark_ledger=mark,
+        distrusted=lambda sequence: distrusted_signers(side, sequence),
+        custody=RecordedCustody(side),
+        advisories=RecordedAdvisories(side),
+        rules=rules.active if rules else None,
+        rules_lost=lost,
+        demand_open=lambda: demand_admission(side),
     )
+
+
+def open_gate(side: Side) -> Gate:
+    """Return the gate of a high side, after completing what a crash may have left."""
+    parts = gate_parts(side)
+    gate = Gate(parts)
     gate.recover()
-    blobs.sweep()
-    quarantine.sweep()
+    parts.blobs.sweep()
+    parts.quarantine.sweep()
     return gate
 
 

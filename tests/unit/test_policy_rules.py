@@ -1,0 +1,167 @@
+"""Admission rules on a high side: proposed, signed by two, in force; tried before, and no way back."""
+
+from pathlib import Path
+
+import pytest
+
+from corpora.commands import Commands
+from corpora.gates import Scripted
+from corpora.homes import HighSide
+from corpora.rulebook import put_in_force, rules_text, write_rules
+from lockgate.admit.errors import HeldBackError
+from lockgate.app.gate.gate import execute, open_gate
+from lockgate.app.gate.rules import activate, checked, in_force, propose
+from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
+from lockgate.core.rules import BadRulesError, RoleMissingError, policy_digest
+from lockgate.core.statement import TooFewApproversError
+from lockgate.core.verdict import Outcome
+
+MORE = '[[rule]]\nname = "all"\ninspectors = ["yara"]\n'
+
+
+@pytest.fixture
+def high(tmp_path: Path) -> HighSide:
+    return HighSide.new(tmp_path)
+
+
+def role(*people: str) -> str:
+    return f'[roles]\nsecurity = {list(people)}\n[[rule]]\nname = "all"\nroles = ["security"]\n'
+
+
+def test_rules_come_in_force_by_two_and_bind_what_approvers_sign(high: HighSide) -> None:
+    assert in_force(high.side) is None
+    put_in_force(high, MORE)
+    found = in_force(high.side)
+    assert found is not None
+    assert found.approvers == ("approver-1", "approver-2")
+    gate = open_gate(high.side)
+    assert gate._p.policy_sha256 == policy_digest(gate._p.policy, found.active)
+    high.arrive(1, "a")
+    gate = open_gate(high.side)
+    assert "yara read no file" in gate.inspect(1, Scripted()).held[0].reason
+    with pytest.raises(HeldBackError):
+        gate.request(1, "stable", high.operator)
+
+
+def test_one_person_or_a_used_approval_changes_nothing(high: HighSide) -> None:
+    file = write_rules(high.folder, MORE)
+    request = propose(high.side, file, high.operator)
+    with pytest.raises(TooFewApproversError):
+        activate(high.side, file, high.signed(request, "one", ["approver-1"]))
+    assert in_force(high.side) is None
+    signed = high.signed(request, "both")
+    activate(high.side, file, signed)
+    with pytest.raises(ApprovalSpentError):
+        activate(high.side, file, signed)
+
+
+def test_another_document_than_the_signed_one_is_refused(high: HighSide) -> None:
+    file = write_rules(high.folder, MORE)
+    signed = high.signed(propose(high.side, file, high.operator), "rules")
+    file.write_text(rules_text(""))
+    with pytest.raises(StatementChangedError):
+        activate(high.side, file, signed)
+    assert in_force(high.side) is None
+
+
+def test_versions_follow_one_another_and_never_come_back(high: HighSide) -> None:
+    first = put_in_force(high, MORE)
+    competing = write_rules(high.folder, "# another", 2)
+    late = high.signed(propose(high.side, competing, high.operator), "late")
+    competing.replace(high.folder / "late.toml")
+    put_in_force(high, "", 2)
+    for wrong in (first, write_rules(high.folder, "", 4)):
+        with pytest.raises(BadRulesError, match="the next one on this side is 3"):
+            checked(high.side, wrong)
+    with pytest.raises(BadRulesError):
+        activate(high.side, high.folder / "late.toml", late)
+    found = in_force(high.side)
+    assert found is not None
+    assert found.active.rules.version == 2
+
+
+def test_a_publication_asked_for_under_other_rules_is_void(high: HighSide) -> None:
+    high.arrive(1, "a")
+    signed = high.ask_to_publish(1)
+    put_in_force(high, "")
+    with pytest.raises(StatementChangedError, match="policy changed"):
+        execute(high.side, signed)
+    execute(high.side, high.ask_to_publish(1))
+    assert open_gate(high.side).served("stable") is not None
+
+
+def test_somebody_of_each_role_has_to_be_among_the_approvers(high: HighSide) -> None:
+    put_in_force(high, role("operator"))
+    high.arrive(1, "a")
+    with pytest.raises(RoleMissingError, match="'security'"):
+        execute(high.side, high.ask_to_publish(1))
+    put_in_force(high, role("approver-2"), 2)
+    execute(high.side, high.ask_to_publish(1))
+    assert open_gate(high.side).served("stable") is not None
+
+
+def test_the_number_of_approvers_is_that_of_the_rule(high: HighSide) -> None:
+    put_in_force(high, '[[rule]]\nname = "all"\napprovers = 3\n')
+    high.arrive(1, "a")
+    with pytest.raises(TooFewApproversError, match="what enters in crossing 1 demand 3"):
+        execute(high.side, high.ask_to_publish(1))
+
+
+def test_commands_from_the_document_to_the_rules_in_force(high: HighSide) -> None:
+    run, home = Commands(), ("--home", high.lane.high)
+    high.publish(1, "a")
+    high.arrive(2, "b")
+    open_gate(high.side).inspect(2, Scripted(b=Outcome.INCOMPLETE))
+    file = write_rules(high.folder, MORE + "approvers = 3\n")
+    assert run.json("policy", "check", file, *home)["sentences"] == ["rule all: inspectors=yara; approvers=3"]
+    tried = run.json("policy", "test", file, *home)
+    assert tried["artifacts"] == 2
+    assert [(c["purl"], c["where"], len(c["before"]), len(c["after"])) for c in tried["changes"]] == [
+        ("pkg:generic/a@1", "stable", 0, 1),
+        ("pkg:generic/b@1", "quarantine", 1, 2),
+    ]
+    assert in_force(high.side) is None
+    asked = run.json("policy", "propose", file, "--key", high.lane.people["operator"], *home)
+    pin = run.json("config", "show", *home)["trust"]["site_pin"]
+    signed = []
+    for person in ("approver-1", "approver-2"):
+        done = run.json(
+            "policy",
+            "sign",
+            asked["request"],
+            "--document",
+            file,
+            "--key",
+            high.lane.people[person],
+            "--site-root",
+            high.lane.high / "trust/site.dsse.json",
+            "--pin",
+            pin,
+            "--out",
+            high.folder / f"{person}.json",
+            "--state",
+            high.folder / person,
+            "--yes",
+        )
+        assert done["person"] == person
+        signed.append(done["signed"])
+    assert run.json("policy", "activate", file, *signed, *home) == {
+        "version": 1,
+        "approvers": ["approver-1", "approver-2"],
+    }
+    shown = run.json("policy", "show", *home)["rules"]
+    assert shown["active"]["rules"]["rule"][0]["inspectors"] == ["yara"]
+    assert (
+        run.json("policy", "test", write_rules(high.folder, MORE + "approvers = 3\n", 2), *home)["changes"]
+        == []
+    )
+
+
+def test_an_approver_signs_no_request_about_another_document(high: HighSide) -> None:
+    file = write_rules(high.folder, MORE)
+    run, home = Commands(), ("--home", high.lane.high)
+    asked = run.json("policy", "propose", file, "--key", high.lane.people["operator"], *home)
+    other = high.folder / "other.toml"
+    other.write_text(rules_text(""))
+    words = ("--document", other, "--key", high.lane.people["approver-1"], "--site-root", "x", "--pin", "y")
+    assert run.refused("policy", "sign", asked["request"], *words)[1]["code"] == StatementChangedError.code
