@@ -192,6 +192,11 @@ def test_the_supervisor_with_its_services_from_up_to_down(lane: WholeLane, trace
         subprocess.run([LOCKGATE, "high", "down", "--home", str(lane.high)], check=True, capture_output=True)
     assert [c for c in trace.local() if "127.0.0.1" in c], "it asks its services for their health"
     assert trace.out() == []
+    for name in ("mirror", "console"):  # standard output and standard error of a service are one file
+        lines = (lane.high / f"run/{name}.log").read_text().splitlines()
+        assert {"event", "level", "logger", "timestamp"} <= set.intersection(
+            *(set(json.loads(x)) for x in lines)
+        )
 
 
 def test_the_witness_from_its_start_to_its_end(lane: WholeLane, trace: Trace, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The supervisor with small real services."""
 
+import json
 import os
 import signal
 import socket
@@ -57,6 +58,8 @@ SCRIPT = """
     import os, sys
     from pathlib import Path
     from lockgate.app.high.supervise import Service, Supervisor
+    from lockgate.app.logs import configure_logs
+    configure_logs()
     port = sys.argv[2]
     boss = Supervisor(Path(sys.argv[1]), os.environ)
     boss.start(Service("a", (sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1"),
@@ -69,14 +72,15 @@ SCRIPT = """
 
 def test_what_ends_is_restarted_and_down_ends_all(tmp_path: Path) -> None:
     port = free_port()
-    boss = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SCRIPT), str(tmp_path), str(port)], stdout=subprocess.PIPE
-    )
+    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(tmp_path), str(port)]
+    log = tmp_path / "boss.log"
+    with log.open("wb") as err:
+        boss = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err)
     assert boss.stdout is not None
     assert boss.stdout.readline() == b"up\n"
     first = supervise.status(tmp_path)[0]
     os.kill(first.pid, signal.SIGKILL)
-    for _ in range(600):
+    for _ in range(2400):
         now = supervise.status(tmp_path)[0]
         if now.restarts == 1 and now.ready:
             break
@@ -86,3 +90,11 @@ def test_what_ends_is_restarted_and_down_ends_all(tmp_path: Path) -> None:
     assert boss.wait(30) == 0
     assert not supervise.process_alive(now.pid)
     boss.stdout.close()
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    told = [(e["event"], e.get("status"), e.get("restarts")) for e in events]
+    assert told == [
+        ("service starts", None, 0),
+        ("service ended", -signal.SIGKILL, None),
+        ("service starts", None, 1),
+        ("service stopped", -signal.SIGTERM, None),
+    ]

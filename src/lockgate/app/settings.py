@@ -243,6 +243,14 @@ class CadenceSection(_Section):
     grace_days: int = Field(default=2, ge=0, le=400, description="Days after which a planned one is missed.")
 
 
+class LogSection(_Section):
+    """What is logged. Lines go to standard error; those of services to their files below `run/`."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level of the services' logs; the variable holds for every command."
+    )
+
+
 class LimitsSection(_Section):
     """Bounds on what untrusted input can make this side do."""
 
@@ -268,6 +276,7 @@ class Settings(BaseSettings):
     knowledge: KnowledgeSection = KnowledgeSection()
     guard: GuardSection = GuardSection()
     limits: LimitsSection = LimitsSection()
+    log: LogSection = LogSection()
     advisories: AdvisoriesSection = AdvisoriesSection()
     cadence: CadenceSection = CadenceSection()
     store: StoreSection = StoreSection()

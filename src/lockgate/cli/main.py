@@ -1,6 +1,7 @@
 """The command ``lockgate``: groups are imported only when they are used, so that help is fast."""
 
 import importlib
+import os
 import sys
 from typing import Annotated, Any
 
@@ -104,11 +105,19 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
+    from lockgate.app.logs import configure_logs
+
     del version
+    configure_logs()
     ctx.obj = {"debug": debug}
 
 
 def _explain(error: LockgateError, as_json: bool) -> None:
+    if os.environ.get("LOCKGATE_SUPERVISED"):  # standard error is a log
+        from lockgate.app.logs import tell_end
+
+        tell_end(error)
+        return
     if as_json:
         import json
 

@@ -3,15 +3,13 @@
 import os
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 import msgspec
 
 from lockgate.admit import Crossing, Verdicts
 from lockgate.app.high.console import HOSTS_VARIABLE, Readings
-from lockgate.app.high.serving import HOME_VARIABLE
+from lockgate.app.high.serving import served_side
 from lockgate.app.lane.standing import expiries
-from lockgate.app.settings import load_settings
 from lockgate.app.trust import utc_now
 from lockgate.approve import VerifiedChannel
 from lockgate.console.pages import build_app
@@ -178,6 +176,6 @@ def kinds(verified: VerifiedChannel) -> tuple[KindRow, ...]:
 
 def console_app() -> Shell:
     """Return the console's application for the home that the environment names."""
-    side = load_settings(Path(os.environ[HOME_VARIABLE])).require("high")
+    side = served_side()
     hosts = msgspec.json.decode(os.environ.get(HOSTS_VARIABLE, "[]"), type=list[str])
     return build_app(HomeData(Readings(side)), hosts)

@@ -166,7 +166,8 @@ class InsecureInProcessRebuilder(Rebuilder):
 
     def __init__(self) -> None:
         """Say loudly that there is no sandbox."""
-        structlog.get_logger().warning("insecure_rebuilder", reason="patches are applied without isolation")
+        log = structlog.get_logger("lockgate.crossing")
+        log.warning("insecure_rebuilder", reason="patches are applied without isolation")
 
     @contextmanager
     def rebuild(self, patch: Path, bases: Mapping[str, Path], size: int) -> Iterator[BinaryIO]:

@@ -1,7 +1,6 @@
 """An adapter without any isolation, for tests of what runs inside. Never for hostile files."""
 
 import os
-import sys
 
 import structlog
 
@@ -17,7 +16,7 @@ class InsecureInProcessSandbox(Sandbox):
 
     def __init__(self) -> None:
         """Say loudly that there is no sandbox."""
-        log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))  # the answer has standard output
+        log = structlog.get_logger("lockgate.inspect")
         log.warning("insecure_sandbox", reason="files are parsed without isolation")
 
     def describe(self) -> dict[str, str]:

@@ -23,6 +23,14 @@ HEADER_SECONDS = 15
 STOP_SECONDS = 10
 """How long running downloads may go on after a stop was asked for."""
 
+_LOGGERS = ("_granian", "granian.access")
+_LOGGING = {
+    "handlers": {},
+    "formatters": {},
+    "loggers": {name: {"handlers": [], "propagate": True} for name in _LOGGERS},
+}
+"""The server's own lines go where everybody's go: it would write them to standard output."""
+
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -51,6 +59,7 @@ def serve(factory: str, host: str, port: int) -> None:
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
         workers_kill_timeout=STOP_SECONDS,
         log_access=False,
+        log_dictconfig=_LOGGING,
     )
     server.serve(target_loader=partial(_load, factory, os.getpid()), wrap_loader=False)
 

@@ -10,6 +10,7 @@ from lockgate.admit import ChannelPointer, Crossing, Verdicts
 from lockgate.admit.model import CROSSINGS, HISTORY, crossing_key
 from lockgate.app.crossing.custody import RecordedCustody
 from lockgate.app.high.serving import CHANNEL, HOME_VARIABLE, channel_reader
+from lockgate.app.logs import configure_logs
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import site_root
@@ -125,6 +126,7 @@ def serve_console(side: Side, host: str, port: int) -> None:
     """Serve the console until a signal ends it."""
     from lockgate.mirror import serve  # noqa: PLC0415  # the server is heavy
 
+    configure_logs(side.settings.log.level)
     os.environ[HOME_VARIABLE] = str(side.home.root)
     os.environ[HOSTS_VARIABLE] = msgspec.json.encode([host]).decode()
     serve("lockgate.console.home:console_app", host, port)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lockgate.app.high.engine import installation
 from lockgate.app.high.serving import SignedModels, models_of, short_name
+from lockgate.app.logs import configure_logs
 from lockgate.app.settings import Side
 from lockgate.app.trust import audit_log, utc_now
 from lockgate.core.errors import InputError
@@ -116,6 +117,7 @@ def guard_policy(side: Side) -> GuardPolicy:
 
 def serve_gateway(side: Side, host: str, port: int) -> None:
     """Start the engine with the admitted model, then serve until a signal ends it."""
+    configure_logs(side.settings.log.level)
     source = SignedModels(side)
     name, engine = _engine(side, source)
     parts = Parts(

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from lockgate.app.high import supervise
 from lockgate.app.high.supervise import Service, Supervisor, command
+from lockgate.app.logs import LEVEL_VARIABLE, SUPERVISED_VARIABLE, configure_logs
 from lockgate.app.settings import Side
 
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", LEVEL_VARIABLE)
 """What of the environment the services see; everything else stays outside."""
 
 QUIET = {
@@ -23,7 +24,7 @@ QUIET = {
 
 def _environment(side: Side) -> dict[str, str]:
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {**kept, **QUIET, "LOCKGATE_HOME": str(side.home.root)}
+    return {**kept, **QUIET, SUPERVISED_VARIABLE: "1", "LOCKGATE_HOME": str(side.home.root)}
 
 
 def address(side: Side, service: str) -> str:
@@ -60,6 +61,7 @@ def bring_up(side: Side, say: Callable[[str], None], *, detached: bool) -> None:
             _follow(read_end, say)
             return
         os.close(read_end)
+        os.environ[SUPERVISED_VARIABLE] = "1"
         with os.fdopen(write_end, "w", buffering=1) as pipe:
             _supervise(side, lambda text: print(text, file=pipe), lambda: pipe.write("ready\n"))
         return
@@ -82,6 +84,7 @@ def _follow(descriptor: int, say: Callable[[str], None]) -> None:
 
 
 def _supervise(side: Side, say: Callable[[str], None], ready: Callable[[], object]) -> None:
+    configure_logs(side.settings.log.level)
     supervisor = Supervisor(side.home.run, _environment(side))
     try:
         _start(side, supervisor, say)

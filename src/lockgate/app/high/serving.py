@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lockgate.app.logs import configure_logs
 from lockgate.app.settings import Side, load_settings
 from lockgate.app.stores import blob_files, blobs_of
 from lockgate.app.trust import site_root, utc_now
@@ -45,6 +46,13 @@ def channel_reader(
     )
 
 
+def served_side() -> Side:
+    """Return the side that a worker process serves, with the worker's logs where its parent's go."""
+    side = load_settings(Path(os.environ[HOME_VARIABLE])).require("high")
+    configure_logs(side.settings.log.level)
+    return side
+
+
 def mirror_app() -> Any:
     """Return the mirrors' application for the home that the environment names."""
     from lockgate.mirror import (  # noqa: PLC0415  # servers alone need it
@@ -57,7 +65,7 @@ def mirror_app() -> Any:
     def pages(admitted: Sequence[Admitted], read: Callable[[str], bytes]) -> Iterable[Generated]:
         return [page.generated() for page in generate_pages(admitted, read)]
 
-    side = load_settings(Path(os.environ[HOME_VARIABLE])).require("high")
+    side = served_side()
     verifier = SignedChannel(channel_reader(side, "mirror", pages=pages), channel_file(side))
     return build_app(SignedView(verifier, time.monotonic), blob_files(side), utc_now)
 
@@ -66,6 +74,7 @@ def serve_mirror(side: Side, host: str, port: int) -> None:
     """Serve the mirrors until a signal ends it."""
     from lockgate.mirror import serve  # noqa: PLC0415  # servers alone need it
 
+    configure_logs(side.settings.log.level)
     os.environ[HOME_VARIABLE] = str(side.home.root)
     serve("lockgate.app.high.serving:mirror_app", host, port)
 

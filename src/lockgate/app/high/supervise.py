@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import structlog
+
 from lockgate.core.errors import HostError, InputError
 
 STATE_FILE = "services.json"
@@ -21,6 +23,7 @@ STOP_SECONDS = 20.0
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 30.0
 POLL_SECONDS = 0.1
 PROBE_BYTES = 64 * 1024
+_log = structlog.get_logger("lockgate.supervisor")
 
 
 class ServiceDownError(HostError):
@@ -135,6 +138,7 @@ class Supervisor:
         self._processes[service.name] = process
         restarts = self._running[service.name].restarts + 1 if service.name in self._running else 0
         self._running[service.name] = Running(service.name, process.pid, service.health, restarts)
+        _log.info("service starts", service=service.name, pid=process.pid, restarts=restarts)
         self._write()
 
     def _write(self) -> None:
@@ -169,8 +173,9 @@ class Supervisor:
             if process.poll() is None or self._stopping:
                 continue
             if name not in self._due:
-                tries = self._running[name].restarts
-                self._due[name] = now + min(BACKOFF_MOST, BACKOFF_FIRST * 2**tries)
+                pause = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** self._running[name].restarts)
+                self._due[name] = now + pause
+                _log.error("service ended", service=name, status=process.returncode, pause_seconds=pause)
             elif now >= self._due[name]:
                 del self._due[name]
                 self._launch(self._services[name])
@@ -186,6 +191,7 @@ class Supervisor:
                 process.kill()
                 process.wait()
             self._running.pop(name, None)
+            _log.info("service stopped", service=name, status=process.returncode)
         (self._run / STATE_FILE).unlink(missing_ok=True)
 
 
@@ -215,12 +221,17 @@ def wait_for_end(pids: Sequence[int], seconds: float | None, also: Sequence[int]
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of a log that is not empty, cut to what fits a sentence."""
+    """Return the last line of a log that is not empty (of an event, its error), cut to fit a sentence."""
     try:
         lines = log.read_text(errors="replace").splitlines()
     except OSError:
         return "no log"
-    return next((line.strip()[-300:] for line in reversed(lines) if line.strip()), "the log is empty")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "the log is empty")
+    try:
+        event = json.loads(last)
+        return f"{event['code']}: {event['error']}"[:300]
+    except (ValueError, KeyError, TypeError):
+        return last[-300:]
 
 
 @dataclass(frozen=True, slots=True)
