@@ -1,6 +1,5 @@
 """Archives, packages and pickles with something in them that must be found."""
 
-import pickle
 import struct
 import tarfile
 import zipfile
@@ -86,18 +85,8 @@ ARCHIVES = [
     bad("a pickle without its protocol mark", "m.bin", make.evil_pickle(4)[2:], "pickle"),
     bad("a pickle in front of a text", "n.txt", make.evil_pickle(0) + b"\nplain words", "pickle"),
     bad("a pickle after a long line", "n.txt", b"S'" + b"a" * 9000 + b"'\n0" + make.evil_pickle(0), "pickle"),
-    bad("a pickle of plain data as a model", "m.pkl", pickle.dumps({"a": [1]}, 4), "pickle", "model"),
-    bad("NumPy data as a model", "m.pkl", make.numpy_pickle(), "pickle", "model"),
     bad("a pickle inside gzip", "m.pkl.gz", make.gzipped(make.evil_pickle()), "pickle"),
     bad("a pickle in a wheel", WHEEL, _wheel_with("lock_demo/m.pkl", make.evil_pickle()), "pickle", "python"),
-    bad(
-        "NumPy data in a wheel",
-        WHEEL,
-        _wheel_with("lock_demo/m.pkl", make.numpy_pickle()),
-        "pickle-numpy",
-        "python",
-    ),
-    bad("a torch archive", "m.pt", _TORCH, "torch-archive", "model"),
     bad("the pickle in a torch archive", "m.pt", _TORCH, "pickle", "model"),
     bad("an array of objects", "a.npy", make.npy("'|O'", "(1,)", make.evil_pickle()), "pickle"),
     # ZIP
@@ -118,7 +107,7 @@ ARCHIVES = [
     bad("names that differ in case", "a.zip", make.zipped({"a.txt": b"x", "A.txt": b"y"}), "zip-case"),
     bad("a second name in an extra field", "a.zip", _extra(0x7075), "zip-unicode-path"),
     bad("an unknown extra field", "a.zip", _extra(0x4242), "zip-extra-field"),
-    bad("a comment", "a.zip", make.zipped({"a.txt": b"x"}, comment=b"hello"), "zip-comment"),
+    bad("a comment", "a.zip", make.zipped({"a.txt": b"x"}, comment=b"hello\x00"), "zip-comment"),
     bad("a bomb", "a.zip", _bomb(), "zip-bomb"),
     bad("archives nested too deep", "a.zip", _nested(9), "over-limit"),
     bad(

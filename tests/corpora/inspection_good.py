@@ -73,6 +73,13 @@ COMMON = [
         detected="wheel",
     ),
     good(
+        "NumPy data in a wheel",
+        WHEEL,
+        make.wheel({"lock_demo/m.pkl": make.numpy_pickle()}),
+        "python",
+        outcome=_OPAQUE,
+    ),
+    good(
         "a wheel with weights",
         WHEEL,
         make.wheel({"lock_demo/m.gguf": make.gguf()}),

@@ -1,11 +1,14 @@
 """Inspecting files: order, digests, faults of the sandbox, and the command."""
 
 import json
+import os
+import pickle
 
 import pytest
 from typer.testing import CliRunner
 
 from corpora import inspection_content as make
+from corpora.inspection_pickles import torch_zip
 from lockgate.cli.inspect import app
 from lockgate.core.digests import sha256
 from lockgate.core.verdict import Outcome, Severity
@@ -127,8 +130,8 @@ def test_the_command_prints_one_line_for_each_file(tmp_path) -> None:
     done = CliRunner().invoke(app, [str(tmp_path), "--json"])
     first, second = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.exit_code == 0
-    assert (first["detected"], first["outcome"], first["covered"]) == ("markdown", "clean", 7)
-    assert (second["outcome"], second["opaque"]) == ("opaque", ["elf"])
+    assert (first["detected"], first["verdict"], first["covered"]) == ("markdown", "clean", 7)
+    assert (second["verdict"], second["opaque"]) == ("opaque", ["elf"])
     assert second["seconds"] > 0
 
 
@@ -150,3 +153,31 @@ def test_a_kind_can_be_given(tmp_path) -> None:
     (tmp_path / "a.html").write_bytes(b"<html><script>x()</script>")
     assert CliRunner().invoke(app, [str(tmp_path), "--kind", "document"]).exit_code == 4
     assert CliRunner().invoke(app, [str(tmp_path), "--kind", "python"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("profile", "verdict"),
+    [("auto", "opaque"), ("data", "opaque"), ("torch-state-dict", "opaque"), ("none", "findings")],
+)
+def test_a_profile_says_what_pickles_may_be_read_as(tmp_path, profile, verdict) -> None:
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps({"a": [1]}, 4))
+    done = CliRunner().invoke(app, [str(tmp_path), "--json", "--profile", profile])
+    assert json.loads(done.stdout)["verdict"] == verdict
+    assert done.exit_code == (0 if verdict == "opaque" else 4)
+
+
+def test_a_narrow_profile_refuses_what_a_wide_one_takes(tmp_path) -> None:
+    (tmp_path / "m.pt").write_bytes(torch_zip())
+    for profile, status in (("torch-state-dict", 0), ("numpy", 4), ("none", 4)):
+        assert CliRunner().invoke(app, [str(tmp_path), "--profile", profile]).exit_code == status
+
+
+def test_links_and_pipes_in_a_folder_get_a_verdict_and_are_not_opened(tmp_path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"text")
+    (tmp_path / "b").symlink_to(tmp_path / "a.txt")
+    os.mkfifo(tmp_path / "c")
+    done = CliRunner().invoke(app, [str(tmp_path), "--json"])
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["verdict"] for line in lines] == ["clean", "incomplete", "incomplete"]
+    assert [line["findings"][0]["code"] for line in lines[1:]] == ["unreadable", "unreadable"]
+    assert done.exit_code == 4

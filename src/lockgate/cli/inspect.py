@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from lockgate.cli.shared import JsonOption, human, out
 from lockgate.core.artifact import Kind
+from lockgate.core.pickles import PickleProfile
 
 if TYPE_CHECKING:
     from lockgate.app.gate.inspection import Inspected
@@ -25,6 +26,12 @@ NOT_GOOD = 4
 def inspect(
     paths: Annotated[list[Path], typer.Argument(help="Files, or folders of files.")],
     kind: Annotated[Kind | None, typer.Option(help="What they are (default: by the extension).")] = None,
+    profile: Annotated[
+        PickleProfile,
+        typer.Option(
+            help="What pickles may be read as; auto: whichever profile covers them, none: refuse all."
+        ),
+    ] = PickleProfile.AUTO,
     jobs: Annotated[int, typer.Option(min=0, help="Processes at a time; 0: one for each processor.")] = 0,
     insecure: Annotated[
         bool,
@@ -43,8 +50,8 @@ def inspect(
     """
     from lockgate.app.gate.inspection import files_below, inspect_paths
 
-    good = True
-    for result in inspect_paths(files_below(paths), kind, jobs, insecure=insecure):
+    good, files = True, files_below(paths)
+    for result in inspect_paths(files, kind, jobs, insecure=insecure, profile=profile):
         good &= result.good
         if as_json:
             sys.stdout.write(json.dumps(_line(result), ensure_ascii=True) + "\n")
@@ -57,7 +64,8 @@ def inspect(
 def _line(result: "Inspected") -> dict[str, Any]:
     import msgspec
 
-    verdict: dict[str, Any] = msgspec.to_builtins(result.verdict)
+    said: dict[str, Any] = msgspec.to_builtins(result.verdict)
+    verdict = {"verdict" if key == "outcome" else key: value for key, value in said.items()}
     seconds = round(result.seconds, 3)
     return {**verdict, "path": str(result.path), "seconds": seconds, "sandbox": result.sandbox}
 

@@ -2,10 +2,12 @@
 
 import re
 import struct
+import zlib
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 from lockgate.inspect.inspectors.onnx_fields import looks_like_onnx
-from lockgate.inspect.inspectors.pickle_machine import looks_like_pickle
+from lockgate.inspect.inspectors.pickle_machine import is_pickle, looks_like_pickle
 
 UNKNOWN = "unknown"
 EMPTY = "empty"
@@ -30,6 +32,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xfd7zXZ\x00", "xz"),
     (b"BZh", "bzip2"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x04\x22\x4d\x18", "lz4"),
     (b"Rar!\x1a\x07", "rar"),
     (b"\x89HDF\r\n\x1a\n", "hdf5"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole2"),
@@ -45,7 +48,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"SQLite format 3\x00", "sqlite"),
 )
 
-_MAY_BE_TEXT = frozenset({"pe", "bzip2", "riff", "gguf", "woff", "woff2", "gif", "fits", "rar", "pdf", "ar"})
+_MAY_BE_TEXT = frozenset(
+    {"pe", "zlib", "bzip2", "riff", "gguf", "woff", "woff2", "gif", "fits", "rar", "pdf", "ar"}
+)
 """Types whose magic a text could begin with; text without control characters is text."""
 
 _CLAIMS: dict[str, frozenset[str]] = {
@@ -66,6 +71,12 @@ _CLAIMS: dict[str, frozenset[str]] = {
     "tar": frozenset({"tar"}),
     "so": frozenset({"elf"}),
     "a": frozenset({"ar"}),
+    "pkl": frozenset({"pickle", "gzip", "zlib", "bzip2", "xz", "lzma", "lz4", "zstd", "torch-archive"}),
+    "pickle": frozenset({"pickle", "gzip", "zlib", "bzip2", "xz", "lzma", "lz4", "zstd"}),
+    "joblib": frozenset({"pickle", "gzip", "zlib", "bzip2", "xz", "lzma", "lz4"}),
+    "pt": frozenset({"pickle", "torch-archive", "tar"}),
+    "pt2": frozenset({"torch-archive"}),
+    "ckpt": frozenset({"pickle", "torch-archive", "hdf5", "tar"}),
     "docx": frozenset({"ooxml"}),
     "xlsx": frozenset({"ooxml"}),
     "pptx": frozenset({"ooxml"}),
@@ -90,6 +101,9 @@ _BY_NAME = {
     "markdown": "markdown",
 }
 
+_PICKLES = frozenset({"pkl", "pickle", "pck", "pcl", "joblib", "dill", "pt", "pth", "ckpt", "bin"})
+"""Extensions by which a file claims to be a pickle, so that one without calls counts as one too."""
+
 _HTML_START = re.compile(
     r"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
 )
@@ -103,6 +117,7 @@ _TAR_BLOCK = 512
 _TAR_MAGIC = slice(257, 262)
 _TAR_SUM = slice(148, 156)
 _PROTO = 0x80
+_ZLIB, _ZLIB_HEAD = 0x78, 8
 _LAST_PROTOCOL = 5
 _EOCD = struct.Struct("<4s4H2LH")
 _EOCD_SIGN = b"PK\x05\x06"
@@ -134,13 +149,14 @@ def detect(data: memoryview, name: str, text_bytes: int) -> str:
     if binary and binary not in _MAY_BE_TEXT:
         return binary
     text = _text(data, name, text_bytes)
-    if text and looks_like_pickle(data):
+    if text and (looks_like_pickle(data) or (extension(name) in _PICKLES and is_pickle(data))):
         return "pickle"
     if binary and (not text or binary in {"pdf", "ar"}):
         return binary
     if text:
         return text
-    return "pickle" if looks_like_pickle(data) else UNKNOWN
+    plain = extension(name) in _PICKLES and is_pickle(data)
+    return "pickle" if plain or looks_like_pickle(data) else UNKNOWN
 
 
 def mismatch(detected: str, name: str) -> bool:
@@ -170,11 +186,21 @@ def _binary(data: memoryview) -> str:
             return kind
     if len(head) > 1 and head[0] == _PROTO and head[1] <= _LAST_PROTOCOL:
         return "pickle"
+    if kind := _is_packed(head, data):
+        return kind
     if _is_safetensors(head, len(data)):
         return "safetensors"
-    if _is_tar(head):
-        return "tar"
-    return "onnx" if looks_like_onnx(data) else ""
+    return "tar" if _is_tar(head) else "onnx" if looks_like_onnx(data) else ""
+
+
+def _is_packed(head: bytes, data: memoryview) -> str:
+    """Return the kind of compression that has no magic of its own, if it is one."""
+    if len(head) > _ZLIB_HEAD and head[0] == _ZLIB and int.from_bytes(head[:2], "big") % 31 == 0:
+        with suppress(zlib.error):
+            zlib.decompressobj().decompress(data[: 1 << 16], 1)
+            return "zlib"
+    alone = head[:3] == b"\x5d\x00\x00" and head[12:14] in {b"\xff\x00", b"\x00\x00"}
+    return "lzma" if alone else ""
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:

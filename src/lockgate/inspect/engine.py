@@ -21,6 +21,7 @@ _WHERE = {
     "npy": "arrays:ArrayInspector",
     "zip": "zips:ZipInspector",
     "gzip": "gzips:GzipInspector",
+    **dict.fromkeys(("zlib", "bzip2", "xz", "lzma", "zstd", "lz4"), "compressed:CompressedInspector"),
     "tar": "tars:TarInspector",
     "elf": "native:ElfInspector",
     "ar": "native:ArchiveInspector",
@@ -108,7 +109,7 @@ def _claims(data: memoryview, tally: Tally, context: Context) -> None:
         tally.note("polyglot-pdf", Severity.HIGH, f"It is {tally.detected} and, for some readers, a PDF.", at)
 
 
-def inspect_bytes(data: memoryview, name: str, kind: str, limits: Limits) -> Part:
+def inspect_bytes(data: memoryview, name: str, kind: str, limits: Limits, profile: str = "auto") -> Part:
     """Inspect a whole file and return what the worker answers.
 
     Args:
@@ -116,9 +117,10 @@ def inspect_bytes(data: memoryview, name: str, kind: str, limits: Limits) -> Par
         name: The path that it claims.
         kind: The kind of its artifact.
         limits: All bounds.
+        profile: What pickles may be read as (`lockgate.inspect.inspectors.pickle_profiles.Profile`).
 
     """
-    context = Context(name, kind, limits, Budget(limits), inspect_content)
+    context = Context(name, kind, limits, Budget(limits), inspect_content, profile=profile)
     tally = inspect_content(data, context)
     for start, end in tally.gaps()[:3] if tally.complete else ():
         tally.unfinished("unclaimed", f"{end - start} bytes that no parser accounts for.", start)

@@ -40,6 +40,7 @@ class InspectItem(Document, frozen=True):
 
     `path` is the label in the lock, `file` where the bytes lie now. `kind` is the artifact's
     kind (`lockgate.core.artifact.Kind`) and decides how strict documents and models are read.
+    `profile` names what pickles may be read as; `auto` is whichever covers them.
     """
 
     path: str
@@ -47,6 +48,7 @@ class InspectItem(Document, frozen=True):
     file: Path
     sha256: Digest
     size: Size
+    profile: Name = "auto"
 
 
 class Part(Document, frozen=True):

@@ -133,7 +133,8 @@ def _bounded(entry: str, file: Path, args: bytes, size: int, limits: Limits) -> 
 
 
 def _job(item: InspectItem, limits: Limits) -> Job:
-    args = msgspec.json.encode(InspectArgs(name=item.path, kind=item.kind, limits=limits))
+    given = InspectArgs(name=item.path, kind=item.kind, limits=limits, profile=item.profile)
+    args = msgspec.json.encode(given)
     return _bounded(INSPECT, item.file, args, item.size, limits)
 
 

@@ -30,7 +30,7 @@ class Context:
     """Where a piece of content stands and what it may use.
 
     `name` is the path that its container gives it; `where` locates it for people; `package`
-    says that it lies inside a wheel.
+    says that it lies inside a package; `profile` is what pickles may be read as.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Context:
     where: str = ""
     depth: int = 0
     package: bool = False
+    profile: str = "auto"
 
     def member(self, name: str, *, package: bool = False) -> "Context":
         """Return the context of a member.

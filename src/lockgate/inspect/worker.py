@@ -33,12 +33,13 @@ class InspectArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     kind: str
     limits: Limits
+    profile: str = "auto"
 
 
 def inspect_entry(data: memoryview, args: bytes) -> bytes:
     """Inspect one file: the entry that `lockgate.inspect.service` runs."""
     given = msgspec.json.decode(args, type=InspectArgs)
-    return msgspec.json.encode(inspect_bytes(data, given.name, given.kind, given.limits))
+    return msgspec.json.encode(inspect_bytes(data, given.name, given.kind, given.limits, given.profile))
 
 
 def call(entry: str, data: memoryview, args: bytes) -> bytes | Iterator[bytes]:

@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from msgspec.structs import replace
+
 from lockgate.core.artifact import Kind
 from lockgate.core.digests import sha256_stream
 from lockgate.core.verdict import Outcome, Severity, Verdict
 from lockgate.inspect import InspectItem, Limits, Sandbox, inspect_file
+from lockgate.inspect.decide import unread
 from lockgate.inspect.errors import NotInspectableError
 from lockgate.inspect.insecure import InsecureInProcessSandbox
 from lockgate.inspect.sandbox import BubblewrapSandbox, open_regular
 
+_MODELS = "gguf onnx safetensors pt pth pt2 bin ckpt pkl pickle joblib h5 hdf5 keras nemo npy npz tflite mar"
+_DOCUMENTS = "md html htm pdf docx docm xlsx xlsm pptx pptm doc xls ppt rtf odt ods odp eml"
+_TABLES = "tokenizer.json vocab.json merges.txt vocab.txt tokenizer_config.json special_tokens_map.json"
 _KINDS = {
     ".whl": Kind.PYTHON,
-    ".gguf": Kind.MODEL,
-    ".onnx": Kind.MODEL,
-    ".safetensors": Kind.MODEL,
-    ".md": Kind.DOCUMENT,
-    ".html": Kind.DOCUMENT,
-    ".htm": Kind.DOCUMENT,
-    ".pdf": Kind.DOCUMENT,
+    **{f".{extension}": Kind.MODEL for extension in _MODELS.split()},
+    **{f".{extension}": Kind.DOCUMENT for extension in _DOCUMENTS.split()},
 }
 
 
@@ -43,8 +44,17 @@ class Inspected:
         return quiet and self.verdict.outcome in {Outcome.CLEAN, Outcome.OPAQUE}
 
 
+def kind_of(path: Path) -> Kind:
+    """Return the kind of artifact that a file's name promises."""
+    if path.name in _TABLES.split():
+        return Kind.MODEL
+    return _KINDS.get(path.suffix.lower(), Kind.FILE)
+
+
 def files_below(paths: Sequence[Path]) -> list[Path]:
-    """Return the files that paths name, folders walked in order of their names.
+    """Return what paths name, folders walked in order of their names.
+
+    Links, pipes and devices inside a folder are named too: they get a verdict, and are never opened.
 
     Raises:
         NotInspectableError: A path does not exist.
@@ -53,7 +63,7 @@ def files_below(paths: Sequence[Path]) -> list[Path]:
     out: list[Path] = []
     for path in paths:
         if path.is_dir():
-            out.extend(sorted(item for item in path.rglob("*") if item.is_file() and not item.is_symlink()))
+            out.extend(sorted(item for item in path.rglob("*") if item.is_symlink() or not item.is_dir()))
         elif path.exists():
             out.append(path)
         else:
@@ -63,7 +73,12 @@ def files_below(paths: Sequence[Path]) -> list[Path]:
 
 
 def inspect_paths(
-    files: Sequence[Path], kind: Kind | None = None, jobs: int = 0, *, insecure: bool = False
+    files: Sequence[Path],
+    kind: Kind | None = None,
+    jobs: int = 0,
+    *,
+    insecure: bool = False,
+    profile: str = "auto",
 ) -> Iterator[Inspected]:
     """Yield the verdict of each file, in order.
 
@@ -72,9 +87,9 @@ def inspect_paths(
         kind: What they are; told by the name's extension when left out.
         jobs: Processes at a time; 0 for one per processor.
         insecure: Parse in this very process, without any isolation; never for hostile files.
+        profile: What pickles may be read as.
 
     Raises:
-        NotInspectableError: A file cannot be read.
         SandboxUnavailableError: Nothing can be parsed safely here.
 
     """
@@ -83,15 +98,16 @@ def inspect_paths(
 
     def one(path: Path) -> Inspected:
         begun = monotonic()
-        with os.fdopen(open_regular(path), "rb") as stream:
-            digest, size = sha256_stream(stream)
-        item = InspectItem(
-            path=path.name,
-            kind=kind or _KINDS.get(path.suffix.lower(), Kind.FILE),
-            file=path,
-            sha256=digest,
-            size=size,
+        given = InspectItem(
+            path=path.name, kind=kind or kind_of(path), file=path, sha256="0" * 64, size=0, profile=profile
         )
+        try:
+            with os.fdopen(open_regular(path), "rb") as stream:
+                digest, size = sha256_stream(stream)
+        except (NotInspectableError, OSError) as error:
+            why = error.what if isinstance(error, NotInspectableError) else f"It cannot be read: {error}."
+            return Inspected(path, unread(given, "unreadable", why), monotonic() - begun, layers)
+        item = replace(given, sha256=digest, size=size)
         return Inspected(path, inspect_file(item, sandbox, limits), monotonic() - begun, layers)
 
     with ThreadPoolExecutor(max_workers=jobs or os.cpu_count() or 1) as pool:

@@ -2,12 +2,30 @@
 
 The opcodes are those of CPython's ``Lib/pickle.py``, protocols 0 to 5. The walk keeps a stack of
 what is known of each value, so that ``STACK_GLOBAL`` is resolved as the loader would, and marks
-what loaders disagree about (opcodes across FRAME bounds, protocol marks in the middle).
+what loaders disagree about (opcodes across FRAME bounds, protocol marks in the middle). Arrays that
+joblib writes into the middle of the stream are stepped over as joblib itself does.
 """
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any, Final
+
+from lockgate.inspect.inspectors.pickle_arrays import OBJECTS, WRAPPER, raw_array
+from lockgate.inspect.inspectors.pickle_values import (
+    ANY,
+    COUNTED,
+    FIXED,
+    FOREIGN,
+    INTEGERS,
+    LINES,
+    PLAIN,
+    PUSH_ANY,
+    STRINGS,
+    TEXTUAL,
+    Global,
+    Made,
+    Walk,
+)
 
 PROBE_STEPS = 1_000_000
 MOST_STEPS = 5_000_000
@@ -17,64 +35,25 @@ _PROTO_END = 2
 _FRAME_HEAD = 9
 _LINE_END = re.compile(rb"\n")
 _MARK: Final = object()
-_ANY: Final = object()
-_TUPLE: Final = object()
+_MOST_TEXTS = 200_000
+_MOST_KEYS = 64
+_MOST_NESTED = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Global:
-    """A name that loading would import."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        """Return module and name with a dot between."""
-        return f"{self.module}.{self.name}"
-
-
-@dataclass(slots=True)
-class Walk:
-    """What a walk saw: the globals, calls, how far it came, and why it ended early."""
-
-    globals: list[Global] = field(default_factory=list)
-    calls: int = 0
-    protocol: int = 0
-    end: int = 0
-    complete: bool = False
-    textual: bool = False
-    foreign: bool = False
-    """Persistent ids, extension codes or out-of-band buffers: resolved by code outside the stream."""
-    odd: bool = False
-    """What no writer makes and loaders disagree about: marks in the middle, broken frame bounds."""
-    endless: bool = False
-    trouble: str = ""
+_ENCODE = "_codecs.encode"
+_LATIN = frozenset({"latin1", "latin-1", "iso-8859-1"})
 
 
 class _StopWalkError(Exception):
     """The stream breaks off or is no pickle."""
 
 
-_FIXED = {
-    "K": 1, "M": 2, "J": 4, "G": 8, "q": 1, "r": 4, "h": 1, "j": 4,
-    "\x80": 1, "\x82": 1, "\x83": 2, "\x84": 4, "\x95": 8,
-}  # fmt: skip
-_COUNTED = {
-    "T": 4, "U": 1, "B": 4, "C": 1, "X": 4, "\x8a": 1, "\x8b": 4,
-    "\x8c": 1, "\x8d": 8, "\x8e": 8, "\x96": 8,
-}  # fmt: skip
-_LINES = {"F": 1, "I": 1, "L": 1, "S": 1, "V": 1, "P": 1, "c": 2, "i": 2, "g": 1, "p": 1}
-_TEXTUAL = frozenset("FILSVPigp")
-_FOREIGN = frozenset("PQ\x82\x83\x84\x97\x98")
-_PUSH_ANY = frozenset("NKMJGIFL]}\x88\x89\x8a\x8b\x8f\x96\x97BC\x8e\x82\x83\x84TSU")
-_POP_ONE = frozenset("0ab")
-_STRINGS = frozenset("X\x8c\x8dVSTU")
-
-
 class _Machine:
-    def __init__(self, data: memoryview, steps: int) -> None:
+    def __init__(self, data: memoryview, steps: int, at: int = 0, nested: int = 0) -> None:
         self.data = data
-        self.at = 0
+        self.begin = at
+        self.at = at
+        self.nested = nested
         self.steps = steps
         self.frame_end = 0
         self.stack: list[Any] = []
@@ -96,15 +75,16 @@ class _Machine:
 
     def step(self) -> bool:
         op = chr(self.data[self.at])
+        if self.frame_end and self.at >= self.frame_end:
+            self.frame_end = 0
         self.at += 1
-        if op in _TEXTUAL:
+        if op in TEXTUAL:
             self.walk.textual = True
-        if op in _FOREIGN:
+        if op in FOREIGN:
             self.walk.foreign = True
         argument = self.argument(op)
         if self.frame_end and self.at > self.frame_end and op != "\x95":
             self.walk.odd = True
-            self.frame_end = 0
         if op == ".":
             self.stack.pop()
             return False
@@ -112,11 +92,11 @@ class _Machine:
         return True
 
     def argument(self, op: str) -> bytes:
-        if op in _FIXED:
-            return self.take(_FIXED[op])
-        if op in _COUNTED:
-            return self.take(int.from_bytes(self.take(_COUNTED[op]), "little"))
-        return b"\n".join(self.line() for _ in range(_LINES.get(op, 0)))
+        if op in FIXED:
+            return self.take(FIXED[op])
+        if op in COUNTED:
+            return self.take(int.from_bytes(self.take(COUNTED[op]), "little"))
+        return b"\n".join(self.line() for _ in range(LINES.get(op, 0)))
 
     def take(self, count: int) -> bytes:
         end = self.at + count
@@ -134,14 +114,17 @@ class _Machine:
         return bytes(self.data[start : found.start()])
 
     def apply(self, op: str, argument: bytes) -> None:
-        if op in _STRINGS:
-            self.stack.append(self.text(op, argument))
-        elif op in _PUSH_ANY:
-            self.stack.append(_ANY)
-        elif op in _POP_ONE:
-            self.pop()
-            if op != "0":
-                self.peek()
+        if op in STRINGS:
+            text = self.text(op, argument)
+            self.stack.append(text)
+            if len(self.walk.texts) < _MOST_TEXTS:
+                self.walk.texts.append(text)
+        elif op in PUSH_ANY:
+            self.stack.append(ANY)
+        elif op in INTEGERS:
+            self.stack.append(int.from_bytes(argument, "little", signed=op in "J\x8a"))
+        elif op in PLAIN:
+            self.stack.append(PLAIN[op])
         elif (method := _APPLY.get(op)) is not None:
             method(self, argument)
         else:
@@ -187,6 +170,33 @@ class _Machine:
         self.walk.globals.append(found)
         self.stack.append(found)
 
+    def op_int(self, argument: bytes) -> None:
+        self.stack.append(bool(int(argument)) if argument in {b"00", b"01"} else int(argument))
+
+    def op_dict(self, _: bytes) -> None:
+        self.stack.append({})
+
+    def op_pop(self, _: bytes) -> None:
+        # A mark on top is popped as a mark: both of CPython's loaders do so.
+        self.stack.pop()
+
+    def op_pop_mark(self, _: bytes) -> None:
+        self.to_mark()
+
+    def op_read_only(self, _: bytes) -> None:
+        self.peek()
+
+    def op_append(self, _: bytes) -> None:
+        self.pop()
+        self.filled()
+
+    def filled(self) -> Any:
+        """Return what is filled or built; filling a class or function changes it for everybody."""
+        target = self.peek()
+        if isinstance(target, Global):
+            self.walk.odd = True
+        return target
+
     def op_frame(self, argument: bytes) -> None:
         inside = self.at - _FRAME_HEAD < self.frame_end
         self.frame_end = self.at + int.from_bytes(argument, "little")
@@ -195,7 +205,7 @@ class _Machine:
     def op_proto(self, argument: bytes) -> None:
         if argument[0] > _LAST_PROTOCOL:
             raise _StopWalkError("a protocol that does not exist")
-        self.walk.odd |= self.at != _PROTO_END
+        self.walk.odd |= self.at != self.begin + _PROTO_END
         self.walk.protocol = argument[0]
 
     def op_global(self, argument: bytes) -> None:
@@ -212,22 +222,63 @@ class _Machine:
         self.call(self.pop())
 
     def op_obj(self, _: bytes) -> None:
-        self.call(self.to_mark()[0])
+        what, *rest = self.to_mark()
+        self.call(what, tuple(rest))
 
     def op_reduce(self, _: bytes) -> None:
-        if self.pop() is not _TUPLE:
+        args = self.pop()
+        if not isinstance(args, tuple):
             raise _StopWalkError("arguments that are no tuple")
-        self.call(self.pop())
+        self.call(self.pop(), args)
 
     def op_newobj_ex(self, argument: bytes) -> None:
         self.pop()
         self.op_reduce(argument)
 
-    def call(self, what: Any) -> None:
-        if not isinstance(what, Global):
+    def call(self, what: Any, args: tuple[Any, ...] | None = None) -> None:
+        known = what if isinstance(what, Global) else None
+        if known is None:
             self.walk.foreign = True
+        elif str(known) == _ENCODE:
+            plain = args is not None and len(args) == 2 and args[1] in _LATIN  # noqa: PLR2004  # text, codec
+            self.walk.codecs |= not plain
         self.walk.calls += 1
-        self.stack.append(_ANY)
+        self.stack.append(Made(known, args))
+
+    def op_build(self, _: bytes) -> None:
+        state = self.pop()
+        target = self.filled()
+        if not isinstance(target, Made):
+            return
+        target.state = state
+        if target.what is not None and str(target.what) == WRAPPER:
+            self.array(state)
+
+    def array(self, state: Any) -> None:
+        """Step over the array that joblib wrote here, in raw bytes or as a pickle of its own."""
+        if self.frame_end > self.at:
+            raise _StopWalkError("an array inside a frame")
+        self.frame_end = 0
+        length = raw_array(state, self.data, self.at)
+        if length is None:
+            raise _StopWalkError("an array whose size cannot be told")
+        if length is not OBJECTS:
+            self.take_no_copy(length)
+            return
+        if self.nested >= _MOST_NESTED:
+            raise _StopWalkError("arrays of objects that are nested too deep")
+        inner = _Machine(self.data, self.steps, self.at, self.nested + 1)
+        inner.walk = self.walk
+        inner.run()
+        if not self.walk.complete:
+            raise _StopWalkError(self.walk.trouble or "an array of objects that breaks off")
+        self.walk.complete = False
+        self.at = inner.at
+
+    def take_no_copy(self, count: int) -> None:
+        if self.at + count > len(self.data):
+            raise _StopWalkError("an array runs past the end")
+        self.at += count
 
     def op_mark(self, _: bytes) -> None:
         self.stack.append(_MARK)
@@ -236,25 +287,43 @@ class _Machine:
         self.stack.append(self.peek())
 
     def op_tuple(self, _: bytes) -> None:
-        self.to_mark()
-        self.stack.append(_TUPLE)
+        self.stack.append(tuple(self.to_mark()))
 
     def op_collect(self, _: bytes) -> None:
         self.to_mark()
-        self.stack.append(_ANY)
+        self.stack.append(ANY)
+
+    def op_marked_dict(self, _: bytes) -> None:
+        items = self.to_mark()
+        self.stack.append({})
+        self.fill(self.stack[-1], items)
 
     def op_extend(self, _: bytes) -> None:
         self.to_mark()
-        self.peek()
+        self.filled()
+
+    def op_setitems(self, _: bytes) -> None:
+        items = self.to_mark()
+        self.fill(self.filled(), items)
 
     def op_setitem(self, _: bytes) -> None:
-        self.pop()
-        self.pop()
-        self.peek()
+        value = self.pop()
+        key = self.pop()
+        self.fill(self.filled(), [key, value])
+
+    def fill(self, target: Any, items: list[Any]) -> None:
+        if isinstance(target, dict):
+            for key, value in zip(items[::2], items[1::2], strict=False):
+                if isinstance(key, str) and len(target) < _MOST_KEYS:
+                    target[key] = value
+
+    def op_persid(self, argument: bytes) -> None:
+        self.walk.persistent.append(argument.decode("utf-8"))
+        self.stack.append(ANY)
 
     def op_binpersid(self, _: bytes) -> None:
-        self.pop()
-        self.stack.append(_ANY)
+        self.walk.persistent.append(self.pop())
+        self.stack.append(ANY)
 
     def op_put(self, argument: bytes) -> None:
         self.memo[int(argument)] = self.peek()
@@ -277,33 +346,37 @@ class _Machine:
         self.stack.append(self.memo[key])
 
     def op_tuples(self, count: int) -> None:
-        for _ in range(count):
-            self.pop()
-        self.stack.append(_TUPLE)
+        items = [self.pop() for _ in range(count)]
+        self.stack.append(tuple(reversed(items)))
 
 
-_APPLY: dict[str, Any] = {
+_APPLY: dict[str, Callable[[_Machine, bytes], None]] = {
     "(": _Machine.op_mark,
-    "1": _Machine.to_mark,
+    "0": _Machine.op_pop,
+    "1": _Machine.op_pop_mark,
     "2": _Machine.op_dup,
+    "a": _Machine.op_append,
+    "b": _Machine.op_build,
     "t": _Machine.op_tuple,
     "l": _Machine.op_collect,
-    "d": _Machine.op_collect,
+    "d": _Machine.op_marked_dict,
     "\x91": _Machine.op_collect,
     "e": _Machine.op_extend,
-    "u": _Machine.op_extend,
+    "u": _Machine.op_setitems,
     "\x90": _Machine.op_extend,
     "s": _Machine.op_setitem,
     "c": _Machine.op_global,
     "\x93": _Machine.op_stack_global,
     "i": _Machine.op_inst,
     "o": _Machine.op_obj,
+    "I": _Machine.op_int,
+    "}": _Machine.op_dict,
     "R": _Machine.op_reduce,
     "\x81": _Machine.op_reduce,
     "\x92": _Machine.op_newobj_ex,
-    "P": lambda m, _: m.stack.append(_ANY),
+    "P": _Machine.op_persid,
     "Q": _Machine.op_binpersid,
-    "\x98": lambda m, _: m.peek(),
+    "\x98": _Machine.op_read_only,
     "p": _Machine.op_put,
     "q": _Machine.op_binput,
     "r": _Machine.op_binput,
@@ -311,7 +384,7 @@ _APPLY: dict[str, Any] = {
     "g": _Machine.op_get,
     "h": _Machine.op_binget,
     "j": _Machine.op_binget,
-    ")": lambda m, _: m.stack.append(_TUPLE),
+    ")": lambda m, _: m.stack.append(()),
     "\x85": lambda m, _: m.op_tuples(1),
     "\x86": lambda m, _: m.op_tuples(2),
     "\x87": lambda m, _: m.op_tuples(3),
@@ -320,9 +393,9 @@ _APPLY: dict[str, Any] = {
 }
 
 
-def walk(data: memoryview, steps: int = MOST_STEPS) -> Walk:
-    """Walk the first pickle in the data, up to its STOP or to where it stops making sense."""
-    return _Machine(data, steps).run()
+def walk(data: memoryview, steps: int = MOST_STEPS, start: int = 0) -> Walk:
+    """Walk one pickle of at most `steps` opcodes, up to its STOP or to where it makes no sense."""
+    return _Machine(data, steps, start).run()
 
 
 def looks_like_pickle(data: memoryview) -> bool:
@@ -332,3 +405,8 @@ def looks_like_pickle(data: memoryview) -> bool:
     """
     seen = walk(data, PROBE_STEPS)
     return seen.endless or (seen.calls > 0 and bool(seen.globals or seen.foreign))
+
+
+def is_pickle(data: memoryview) -> bool:
+    """Return whether the data begins with a pickle that ends, whatever it does."""
+    return walk(data, PROBE_STEPS).complete

@@ -1,61 +1,125 @@
-"""Pickles: refused, except for those inside packages whose every import is on a short list.
+"""Pickles: walked opcode by opcode, and refused unless a profile holds every global they name.
 
-A pickle is a program. The list below holds the constructors that NumPy's own arrays and random
-generators need; a pickle in a package that names nothing else, uses no odd construction and ends
-where the file ends loads data and nothing more. As a model or as a file of its own a pickle is
-always refused.
+A pickle is a program. A profile (`pickle_profiles`) holds the constructors that one kind of data
+needs; a pickle that names nothing else, uses no odd construction and is followed by nothing but more
+of its kind loads data and nothing more. It is *opaque*: data that nobody has understood.
 """
 
+from dataclasses import dataclass, field
+
+from lockgate.core.pickles import PickleProfile as Profile
 from lockgate.core.verdict import Severity
-from lockgate.inspect.inspectors.pickle_machine import Walk, walk
+from lockgate.inspect.errors import OverLimitError
+from lockgate.inspect.inspectors.pickle_machine import walk
+from lockgate.inspect.inspectors.pickle_profiles import Allowed, candidates
+from lockgate.inspect.inspectors.pickle_values import Walk
+from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
 
-_ARRAY_MODULES = (
-    "numpy.core.multiarray",
-    "numpy._core.multiarray",
-    "numpy.core._internal",
-    "numpy._core._internal",
-)
-_RANDOM = "numpy.random._pickle"
-
-NUMPY_PROFILE = frozenset(
-    {f"{module}._reconstruct" for module in _ARRAY_MODULES}
-    | {"numpy.ndarray", "numpy.dtype", "builtins.range", "__builtin__.xrange"}
-    | {f"{_RANDOM}.{name}" for name in ("__generator_ctor", "__bit_generator_ctor", "__randomstate_ctor")}
-)
-"""Globals that a NumPy data pickle may name."""
-
 SHOWN = 6
+_MOST_PICKLES = 10_000
+_LEGACY_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
+"""What ``torch.save`` wrote first before it wrote ZIP archives, as a pickle of its own."""
+
+
+@dataclass(slots=True)
+class Stream:
+    """Some pickles that follow one another: what they did, and where the last one ends."""
+
+    walks: list[Walk] = field(default_factory=list)
+    end: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether each ended with its STOP."""
+        return bool(self.walks) and all(seen.complete for seen in self.walks)
 
 
 class PickleInspector(Inspector):
     """Walks the opcodes of protocols 0 to 5 without loading anything."""
 
     name = "pickle"
-    version = 1
+    version = 2
     detects = frozenset({"pickle"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
-        """Refuse the pickle, or claim it when the profile covers it wholly."""
-        seen = walk(data)
-        names = ", ".join(sorted({str(item) for item in seen.globals})[:SHOWN]) or "nothing by name"
-        ended = bytes(data[seen.end :]) in {b"", b"\n"}
-        if context.package and ended and within(seen):
-            tally.note(
-                "pickle-numpy", Severity.LOW, f"A pickle of NumPy data in a package; it imports {names}."
-            )
-            tally.claim_all()
+        """Refuse the pickle, or claim it when a profile covers it wholly."""
+        if bytes(data[: len(_LEGACY_MAGIC)]) == _LEGACY_MAGIC:
+            from lockgate.inspect.inspectors.torch_legacy import inspect_legacy  # noqa: PLC0415  # it needs this
+
+            inspect_legacy(data, tally, context)
             return
-        why = f"A pickle is a program that loading runs; this one imports {names}."
-        if seen.trouble:
-            why = f"{why} It breaks off: {seen.trouble}."
-        tally.note("pickle", Severity.CRITICAL, why)
+        stream = follow(data)
+        covered = judge(tally, stream, candidates(context.profile))
+        if covered is None:
+            return
+        tally.claim(0, stream.end)
+        if stream.end < len(data):
+            rest = len(data) - stream.end
+            tally.note("pickle-tail", Severity.MEDIUM, f"{rest} bytes follow the last pickle.", stream.end)
+
+
+def follow(data: memoryview) -> Stream:
+    """Walk the pickles that lie one behind the other from the first byte on."""
+    stream = Stream()
+    for _ in range(_MOST_PICKLES):
+        seen = walk(data, start=stream.end)
+        if not seen.complete and stream.walks and not seen.globals and not seen.foreign:
+            break  # what follows is no pickle: it stays unclaimed
+        stream.walks.append(seen)
+        stream.end = seen.end
+        if not seen.complete:
+            break
+        if bytes(data[stream.end :]) in {b"\n", b"\r\n"}:
+            stream.end = len(data)
+        if stream.end >= len(data):
+            break
+    else:
+        demand(_MOST_PICKLES + 1, _MOST_PICKLES, "pickles in one file")
+    return stream
+
+
+def judge(tally: Tally, stream: Stream, allowed: tuple[Allowed, ...]) -> Profile | None:
+    """Note what speaks against some pickles; return the profile that covers all of them, if any.
+
+    Raises:
+        OverLimitError: There are more opcodes than are followed.
+
+    """
+    names = ", ".join(sorted({str(item) for seen in stream.walks for item in seen.globals})[:SHOWN])
+    why = f"A pickle is a program that loading runs; this one imports {names or 'nothing by name'}."
+    fitting = [item for item in allowed if not any(item.refused(seen) for seen in stream.walks)]
+    persistent = any(seen.persistent for seen in stream.walks)
+    if persistent:
+        fitting = [item for item in fitting if item.persistent]
+    odd = _odd(stream)
+    broken = next((seen.trouble for seen in stream.walks if seen.trouble), "")
+    if not fitting or odd:
+        tail = f" It breaks off: {broken}." if broken else ""
+        tally.note("pickle", Severity.CRITICAL, f"{why}{f' {odd}' if odd else ''}{tail}")
         tally.complete = False
+        return None
+    if any(seen.endless for seen in stream.walks):
+        what = "It has more opcodes than are followed (limit pickle steps)."
+        raise OverLimitError(what, limit="pickle steps")
+    if broken:
+        tally.unfinished("pickle-broken", f"The pickle breaks off: {broken}.", stream.end)
+        return None
+    profile = fitting[0].profile
+    tally.opaque.add("pickle")
+    tally.note(
+        "pickle-profile", Severity.INFO, f"Within the profile {profile}; it imports {names or 'nothing'}."
+    )
+    return profile
 
 
-def within(seen: Walk) -> bool:
-    """Return whether a walk stayed inside the NumPy profile up to its STOP."""
-    named = {str(item) for item in seen.globals}
-    plain = not (seen.odd or seen.foreign or seen.textual)
-    return seen.complete and plain and named <= NUMPY_PROFILE
+def _odd(stream: Stream) -> str:
+    """Say what no writer of data makes, or nothing."""
+    if any(seen.odd for seen in stream.walks):
+        return "It is built so that loaders read it differently, or changes a class or function."
+    if any(seen.foreign for seen in stream.walks):
+        return "It calls what only code outside the stream can tell."
+    if any(seen.codecs for seen in stream.walks):
+        return "It calls a codec that pickle itself never writes."
+    return ""

@@ -29,9 +29,11 @@ _ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 _DESCRIPTOR = 0x0008
 _UTF8 = 0x0800
 _KNOWN_FLAGS = 0x0006 | _DESCRIPTOR | _UTF8
-_EXTRA_ZIP64, _EXTRA_NAME = 0x0001, 0x7075
-_KNOWN_EXTRA = frozenset({_EXTRA_ZIP64, 0x5455, 0x7875, 0x5855, 0x000A, 0xCAFE, 0xD935})
+_EXTRA_ZIP64, _EXTRA_NAME, _EXTRA_TORCH = 0x0001, 0x7075, 0x4246
+_KNOWN_EXTRA = frozenset({_EXTRA_ZIP64, 0x5455, 0x7875, 0x5855, 0x000A, 0xCAFE, 0xD935, _EXTRA_TORCH})
 _UNIX = 3
+_PLAIN_COMMENT = 80
+"""Longest comment that says no more than who made the archive, or the commit it was made from."""
 _NEWEST = 45
 """Version that is needed for 64-bit fields; whatever is above needs methods that are not read."""
 _DESCRIPTOR_FORMS = ("<4sLLL", "<LLL", "<4sLQQ", "<LQQ")
@@ -110,7 +112,10 @@ def entries(data: memoryview, tally: Tally, limits: Limits) -> list[Entry]:
 def _directory(data: memoryview, tally: Tally, end: int) -> tuple[int, int, int, int]:
     _, disk, first, here, count, size, start, comment = _END.unpack_from(data, end)
     if comment:
-        tally.note("zip-comment", Severity.LOW, f"The archive has a comment of {comment} bytes.", end)
+        said = bytes(data[end + _END.size :])
+        plain = comment <= _PLAIN_COMMENT and said.isascii() and said.decode("ascii").isprintable()
+        severity = Severity.INFO if plain else Severity.LOW
+        tally.note("zip-comment", severity, f"The archive has a comment of {comment} bytes.", end)
     locator = end - _LOCATOR.size
     if locator >= 0 and bytes(data[locator : locator + 4]) == _SIGN_LOCATOR:
         return _directory64(data, tally, locator, (here, count, size, start))
@@ -174,6 +179,8 @@ def _fields(tally: Tally, raw: bytes, at: int) -> dict[int, bytes]:
     if extra is None:
         what = "An extra field is malformed or stands twice."
         raise BrokenContentError(what, at=at)
+    if set(extra.get(_EXTRA_TORCH, b"")) - {ord("Z")}:
+        tally.note("zip-extra-field", Severity.LOW, "Torch's padding holds something else.", at)
     if _EXTRA_NAME in extra:
         tally.note("zip-unicode-path", Severity.HIGH, "A member has a second name in an extra field.", at)
     if unknown := set(extra) - _KNOWN_EXTRA - {_EXTRA_NAME}:

@@ -2,18 +2,17 @@
 
 import hashlib
 import stat
-import zlib
 from dataclasses import dataclass
 
 from lockgate.core.artifact import UnsafePathError, safe_path
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError, OverLimitError
-from lockgate.inspect.inspectors import wheels
-from lockgate.inspect.inspectors.zip_walk import DEFLATED, STORED, Entry, entries
+from lockgate.inspect.inspectors import torch_archives, wheels
+from lockgate.inspect.inspectors.unpacking import unpack
+from lockgate.inspect.inspectors.zip_walk import Entry, entries
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally, printable
 
-_ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 _UTF8 = 0x0800
 _SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
 
@@ -42,14 +41,15 @@ class ZipInspector(Inspector):
         names = [entry.name for entry in found]
         tally.detected = flavour(names)
         self._names(tally, found)
+        if tally.detected == "torch-archive":
+            torch_archives.check(data, tally, context, found)
+            return
         package = tally.detected == "wheel"
         unpacked: list[Unpacked] = []
         for entry in found:
             member = self._member(data, tally, context.member(entry.name, package=package), entry)
             if member:
                 unpacked.append(member)
-        if tally.detected == "torch-archive":
-            tally.note("torch-archive", Severity.HIGH, "A model saved as a pickle in a ZIP archive.")
         if package:
             tally.inspectors.add(f"wheel/{wheels.VERSION}")
             wheels.check(tally, context, {item.name: item for item in unpacked})
@@ -102,6 +102,8 @@ class ZipInspector(Inspector):
             return None
         if tally.absorb(context.inspect(content, context)):
             tally.claim(entry.data, entry.end)
+        if entry.folder and not entry.size:
+            return None
         keep = wheels.wants(entry.name)
         return Unpacked(
             entry.name, entry.size, hashlib.sha256(content).hexdigest(), bytes(content) if keep else b""
@@ -123,40 +125,6 @@ def flavour(names: list[str]) -> str:
         return "wheel"
     if "[Content_Types].xml" in names:
         return "ooxml"
-    if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
+    if torch_archives.root(names) is not None:
         return "torch-archive"
     return "npz" if names and all(name.endswith(".npy") for name in names) else "zip"
-
-
-def unpack(data: memoryview, entry: Entry, context: Context) -> memoryview:
-    """Return a member's content, checked against size and CRC-32.
-
-    Raises:
-        OverLimitError: It is over a bound, among them the ratio of a bomb.
-        BrokenContentError: It is encrypted, uses another method, or does not match its header.
-
-    """
-    if entry.flags & _ENCRYPTED or entry.method not in {STORED, DEFLATED}:
-        what = f"It is encrypted or packed by method {entry.method}, which is not read."
-        raise BrokenContentError(what)
-    limits = context.limits
-    if entry.size > limits.ratio_floor and entry.size > limits.ratio * max(1, entry.stored):
-        what = f"It unpacks to more than {limits.ratio} times its size (limit ratio)."
-        raise OverLimitError(what, limit="ratio")
-    context.budget.member(entry.size)
-    raw = data[entry.data : entry.end]
-    content = raw
-    if entry.method == DEFLATED:
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        try:
-            content = memoryview(inflater.decompress(raw, entry.size + 1))
-        except zlib.error as error:
-            what = "Its compressed data is broken."
-            raise BrokenContentError(what) from error
-        if not inflater.eof or inflater.unused_data or inflater.unconsumed_tail:
-            what = "Its compressed data does not end where the header says."
-            raise BrokenContentError(what)
-    if len(content) != entry.size or zlib.crc32(content) != entry.crc:
-        what = "It does not match the size or CRC-32 in its header."
-        raise BrokenContentError(what)
-    return content
