@@ -24,6 +24,12 @@ class Slots:
         self._limits = limits
         self._free = asyncio.Semaphore(limits.running)
         self._waiting = 0
+        self._running = 0
+
+    @property
+    def running(self) -> int:
+        """Return how many slots are held."""
+        return self._running
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
@@ -46,9 +52,11 @@ class Slots:
             raise QueueFullError(what, limit="engine.wait_seconds") from error
         finally:
             self._waiting -= 1
+        self._running += 1
         try:
             yield
         finally:
+            self._running -= 1
             self._free.release()
 
 

@@ -115,6 +115,10 @@ class ChatDesk:
         self._executor = executor
         self._slots = {name: Slots(engine_limits) for name in engines}
 
+    def running(self, name: str) -> int:
+        """Return how many answers an engine is making."""
+        return self._slots[name].running
+
     def listed(self, key: ApiKey) -> tuple[ChannelModels, list[tuple[str, AdmittedModel]]]:
         """Return the models that a key may ask for, each alone and with each knowledge base."""
         view = self._source.current()
@@ -133,6 +137,7 @@ class ChatDesk:
                 asked = Asked(key, target.view, target.model, target.loaded, chat.messages, None)
                 await self._refuse(asked, admission)
             async with target.slots.held():
+                target = self._resolve(chat.model, key)  # withdrawn, perhaps, while this one waited
                 answer, grounds = await self._answer(target, chat, key)
                 asked = Asked(key, target.view, target.model, target.loaded, chat.messages, grounds)
                 record = self._book.record(asked)

@@ -42,6 +42,7 @@ from lockgate.infer.ports import (
 from lockgate.infer.receipts import ReceiptBook
 from lockgate.infer.requests import parse
 from lockgate.infer.shapes import INTERNAL_ERROR, described, error_object, model, models
+from lockgate.infer.withdrawal import Withdrawals
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -119,6 +120,10 @@ class Gateway:
             guards=Guards(parts.guards, parts.canaries, self.metrics),
             executor=self._knowledge_threads,
         )
+
+    def withdrawals(self) -> Withdrawals:
+        """Return what stops engines whose model was withdrawn."""
+        return Withdrawals(self._parts.source, self._parts.engines, self._desk.running)
 
     def runner(self) -> web.AppRunner:
         """Return the runner that serves the application within the limits."""

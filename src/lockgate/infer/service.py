@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -58,8 +58,17 @@ async def serving(config: GatewayConfig, parts: "Parts") -> AsyncIterator[str]:
         except OSError as error:
             what = f"The gateway cannot listen on {config.host}:{config.port}: {error.strerror}."
             raise ListenError(what) from error
+        watch = asyncio.create_task(gateway.withdrawals().watch())
+        stack.push_async_callback(_ended, watch)
         port = runner.addresses[0][1]
         yield f"http://{config.host}:{port}"
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    """Cancel a task and wait until it has ended."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def serve_until(

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from lockgate.app.high.serving import channel_reader
+from lockgate.app.high.serving import NotLoadableError, channel_reader
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, signer_from, site_root, utc_now
@@ -143,23 +143,32 @@ def _record_file(side: Side) -> Path:
     return _index_file(side).with_suffix(".dsse.json")
 
 
-def _embedder(side: Side, verified: VerifiedChannel, blobs: BlobStore) -> OnnxEmbedder:
+def _embedding_model(side: Side, verified: VerifiedChannel) -> tuple[str, str, str]:
+    """Return package URL and the digests of weights and tokenizer of the model that may be loaded.
+
+    Raises:
+        NoKnowledgeError: The channel has none of the configured name.
+
+    """
     wanted = side.settings.knowledge.embed_model
     for admitted in sorted(verified.snapshot.admitted, key=lambda a: -a.crossing):
         artifact = admitted.artifact
         if artifact.kind is Kind.MODEL and artifact.name == wanted:
             parts = {file.role: file.sha256 for file in artifact.files}
             if {Role.WEIGHTS, Role.TOKENIZER} <= parts.keys():
-                model, tokenizer = parts[Role.WEIGHTS], parts[Role.TOKENIZER]
-                return OnnxEmbedder(
-                    artifact.purl,
-                    blobs.read(model, limit=MODEL_LIMIT),
-                    model,
-                    blobs.read(tokenizer, limit=MODEL_LIMIT),
-                    tokenizer,
-                )
+                return artifact.purl, parts[Role.WEIGHTS], parts[Role.TOKENIZER]
     what = f"The channel has no embedding model {wanted!r} with weights and tokenizer."
     raise NoKnowledgeError(what)
+
+
+def _embedder(purl: str, model: str, tokenizer: str, blobs: BlobStore) -> OnnxEmbedder:
+    weights = blobs.read(model, limit=MODEL_LIMIT)
+    return OnnxEmbedder(purl, weights, model, blobs.read(tokenizer, limit=MODEL_LIMIT), tokenizer)
+
+
+def _load_embedder(side: Side, verified: VerifiedChannel, blobs: BlobStore) -> OnnxEmbedder:
+    purl, model, tokenizer = _embedding_model(side, verified)
+    return _embedder(purl, model, tokenizer, blobs)
 
 
 def _recorded(side: Side) -> IndexFacts:
@@ -232,7 +241,7 @@ def index_documents(side: Side) -> Indexed:
             snapshot_sha256=snapshot,
             blobs=blobs,
             runner=SandboxRunner(),
-            embedder=_embedder(side, verified, blobs),
+            embedder=_load_embedder(side, verified, blobs),
             target=_index_file(side),
             earlier_sha256=earlier.manifest_sha256 if earlier else None,
         )
@@ -288,10 +297,12 @@ class SignedKnowledge(Knowledge):
         self._facts = _recorded(side)
         self._guard = InputGuard(GuardPolicy())
         blobs = _blobs(side)
+        self._model, model, tokenizer = _embedding_model(side, self._reader.current())
+        self._parts = frozenset((model, tokenizer))
         self._base = KnowledgeBase.open(
             _index_file(side),
             blobs,
-            _embedder(side, self._reader.current(), blobs),
+            _embedder(self._model, model, tokenizer, blobs),
             manifest_sha256=self._facts.manifest_sha256,
         )
 
@@ -326,8 +337,16 @@ class SignedKnowledge(Knowledge):
     def _looked_up(
         self, question: str, labels: frozenset[str]
     ) -> tuple[tuple[Span, ...], tuple[GuardFinding, ...]]:
-        """Return the passages that may be used, and what the guards met in those that may not."""
+        """Return the passages that may be used, and what the guards met in those that may not.
+
+        Raises:
+            NotLoadableError: The embedding model was withdrawn.
+
+        """
         admitted = {file.sha256 for a in self._reader.current().usable for file in a.artifact.files}
+        if not admitted.issuperset(self._parts):
+            what = f"The embedding model {self._model} is withdrawn."
+            raise NotLoadableError(what)
         spans: list[Span] = []
         blocked: list[GuardFinding] = []
         for span in self._base.retrieve(question, labels):

@@ -13,6 +13,7 @@ from lockgate.app.trust import site_root, utc_now
 from lockgate.approve import ChannelReader, VerifiedChannel
 from lockgate.approve.verify import Pages
 from lockgate.core.artifact import Kind, Role
+from lockgate.core.errors import PolicyError
 from lockgate.core.snapshot import Admitted, Generated
 from lockgate.infer.ports import AdmittedModel, ChannelModels, ModelFile, ModelSource
 
@@ -20,6 +21,13 @@ CHANNEL = "stable"
 """The channel that the services of this version serve."""
 
 HOME_VARIABLE = "LOCKGATE_HOME"
+
+
+class NotLoadableError(PolicyError):
+    """A model is withdrawn or held: nobody may load it anew."""
+
+    code = "LG-3f16"
+    advice = "`lockgate gate owed` shows who took it away and why. Choose another model, or two approve anew."
 
 
 def channel_file(side: Side, channel: str = CHANNEL) -> Path:
@@ -121,7 +129,15 @@ class SignedModels(ModelSource):
         )
 
     def open(self, sha256: str) -> BinaryIO:
-        """Open a model's file; what is read is hashed by the caller."""
+        """Open a model's file to load it anew; what is read is hashed by the caller.
+
+        Raises:
+            NotLoadableError: The channel has it no longer, or holds it.
+
+        """
+        if all(f.sha256 != sha256 for a in self.verified().snapshot.admitted for f in a.artifact.files):
+            what = f"The channel {CHANNEL!r} lets nobody load {sha256[:16]}… any more."
+            raise NotLoadableError(what)
         return self._blobs.open(sha256)
 
 
