@@ -85,9 +85,13 @@ def test_publication_asks_again_and_only_about_what_enters() -> None:
     gate = Gate(replace(world.gate._p, advisories=told))
     gate.inspect(1, Scripted())
     signed = world.signed(gate.request(1, "stable", world.operator), "ap-1", "ap-2")
-    told.said = Advised(unasked="Gone.")
-    with pytest.raises(HeldBackError):
-        gate.execute(signed)
+    bad = Advised(open=(OpenAdvisory(id="CVE-2026-1", severity=Severity.HIGH, exploited=False, fixed="2"),))
+    for said, reason in ((Advised(unasked="Gone."), "Gone"), (bad, "CVE-2026-1 is high; the policy allows")):
+        told.said = said
+        with pytest.raises(HeldBackError, match=reason) as refused:
+            gate.execute(signed)
+        assert refused.value.where["purl"] == "pkg:generic/a@1"
+    assert refused.value.what_to_do != HeldBackError.advice, "it says what resolves this advisory"
     assert gate.pointer("stable") is None
     told.said = Advised()
     gate.execute(signed)

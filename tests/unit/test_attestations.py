@@ -11,7 +11,7 @@ from lockgate.app.settings import load_settings
 from lockgate.app.trust import site_root, supply_root
 from lockgate.core.roots import KeyPurposeError, Purpose
 from lockgate.core.wire import digest_of
-from lockgate.crossing import Received, contents
+from lockgate.crossing import contents
 from lockgate.crossing import seal as sealing_room
 from lockgate.crossing.errors import TargetSetError
 from lockgate.trust.attest import ADMISSION, COLLECTION, INSPECTION, SEALING, check
@@ -91,11 +91,12 @@ def _facts(sealing) -> dict[str, object]:
     return {name: getattr(sealing, name) for name in sealing.__struct_fields__}
 
 
-def test_a_crate_of_an_older_writer_lacks_the_sealing_attestation(
+def test_a_crate_without_a_sealing_attestation_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lane = Lane()
     monkeypatch.setattr(sealing_room, "with_sealing", lambda parts, _sealing: tuple(parts))
-    received = lane.opener(tmp_path / "staging").receive(lane.seal(tmp_path / "out").path)
-    assert isinstance(received, Received)
-    assert "meta/sealing.dsse.json" not in received.targets
+    error = refused(lane.opener(tmp_path / "staging"), lane.seal(tmp_path / "out"), TargetSetError)
+    assert "brings no" in error.what
+    assert error.where["path"] == "meta/sealing.dsse.json"
+    assert list(lane.quarantine.digests()) == []

@@ -38,6 +38,9 @@ from lockgate.core.statement import (
 from lockgate.core.wire import decode, digest_of, encode, whole_second
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lockgate.core.policy import Held
     from lockgate.store.ports import Transaction
 
 
@@ -237,8 +240,7 @@ class Publisher:
             allowed = {a.purl: a for a in assessment.admitted}
             for item in (a for a in snapshot.admitted if a.crossing == sequence):
                 if allowed.get(item.artifact.purl) != item.artifact:
-                    what = f"{item.artifact.purl} may not be admitted under today's policy."
-                    raise HeldBackError(what, purl=item.artifact.purl)
+                    raise _held_back(item.artifact.purl, assessment.held)
 
     def _derive_again(self, statement: Statement, crossing: Crossing, signed: Snapshot) -> None:
         """Make the snapshot anew, every page included, and demand that it is the one that was signed.
@@ -292,6 +294,16 @@ class Publisher:
             pointers = [decode(ChannelPointer, value) for _, value in tx.scan(HISTORY)]
         snapshots = [decode(Snapshot, self._p.blobs.read(p.snapshot_sha256)) for p in pointers]
         return {f.sha256 for s in snapshots for a in s.admitted for f in a.artifact.files}
+
+
+def _held_back(purl: str, held: "Sequence[Held]") -> HeldBackError:
+    """Return the refusal of an artifact, with the first reason that holds it: an advisory by its name."""
+    reason = next((h for h in held if h.purl == purl), None)
+    if reason is None:
+        what = f"{purl} is not what was inspected."
+        return HeldBackError(what, purl=purl)
+    what = f"{purl} may not be admitted today: {reason.reason}"
+    return HeldBackError(what, advice=reason.resolve or None, purl=purl)
 
 
 def spend(tx: "Transaction", statement: Statement) -> None:

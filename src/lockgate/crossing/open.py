@@ -283,13 +283,13 @@ class Opener:
             chain.root,
             self._p.ledger.tuf(),
             authentic.recorded,
-            self._p.site.revoked_keys,
             Sealing(
                 lane=self._p.lane,
                 sequence=authentic.manifest.sequence,
                 crate=authentic.manifest.crate,
                 created=authentic.manifest.created,
             ),
+            self._p.site.revoked_keys,
         )
 
     def _deltas(self, manifest: Manifest) -> DeltaReading | None:

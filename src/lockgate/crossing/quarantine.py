@@ -52,8 +52,8 @@ class Authority:
     root: Root
     trusted: Mapping[str, bytes]
     at: datetime
+    sealing: Sealing
     revoked: frozenset[str] = frozenset()
-    sealing: Sealing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +172,23 @@ def _small(payload: PayloadReader, entry: Entry) -> bytes:
 
 
 def _judge_sealing(blobs: BlobStore, targets: Mapping[str, Target], authority: Authority) -> None:
-    """Judge the sealing attestation, where the crate brings one: older writers did not."""
-    if SEALING in targets and authority.sealing is not None:
-        envelope = blobs.read(targets[SEALING].sha256, limit=META_LIMIT)
-        try:
-            check_sealing(envelope, targets, authority.sealing, authority.root, authority.at)
-        except LockgateError as error:
-            error.where.setdefault("path", SEALING)
-            raise
+    """Demand the sealing attestation: without it, nothing would tell later who sealed these files.
+
+    Raises:
+        TargetSetError: It is missing, or attests something else.
+        EnvelopeError, SignatureError, …: The sealers of this crate did not sign it.
+
+    """
+    if SEALING not in targets:
+        what = f"The crate brings no {SEALING}."
+        raise TargetSetError(what, path=SEALING)
+    envelope = blobs.read(targets[SEALING].sha256, limit=META_LIMIT)
+    try:
+        demand_believed(dsse_signers(envelope), authority.revoked, SEALING)
+        check_sealing(envelope, targets, authority.sealing, authority.root, authority.at)
+    except LockgateError as error:
+        error.where.setdefault("path", SEALING)
+        raise
 
 
 def judge_documents(blobs: BlobStore, targets: Mapping[str, Target], authority: Authority) -> Lock:
