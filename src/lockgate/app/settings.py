@@ -81,6 +81,11 @@ class Home:
         return self.root / "channels"
 
     @property
+    def internal(self) -> Path:
+        """Return the place of what clients pushed into open namespaces."""
+        return self.root / "internal"
+
+    @property
     def knowledge(self) -> Path:
         """Return the place of indexes of documents."""
         return self.root / "knowledge"
@@ -168,6 +173,13 @@ class ServeSection(_Section):
     mirror_port: int = Field(default=8710, ge=1, le=65535, description="Package and model mirrors.")
     gateway_port: int = Field(default=8720, ge=1, le=65535, description="OpenAI-compatible gateway.")
     console_port: int = Field(default=8730, ge=1, le=65535, description="Console.")
+    open_namespaces: str = Field(
+        default="",
+        description="Image namespaces that clients may push to, with spaces between; empty: none.",
+    )
+    push_bytes: int = Field(
+        default=1 << 38, ge=1 << 20, description="Most bytes that open namespaces hold together."
+    )
 
 
 class EngineSection(_Section):

@@ -27,7 +27,7 @@ COMMANDS = {
     "approve": ("lockgate.cli.approve", "Show and sign a statement with an approver's key."),
     "receipt": ("lockgate.cli.receipt", "Tell the low side how a crossing ended, and read what it says."),
     "high": ("lockgate.cli.high", "Start, stop and watch the services of the high side."),
-    "mirror": ("lockgate.cli.mirror", "Serve packages and models from the signed snapshot."),
+    "mirror": ("lockgate.cli.mirror", "Serve packages, images and models from the signed snapshot."),
     "gateway": ("lockgate.cli.gateway", "Serve language models through the OpenAI API."),
     "console": ("lockgate.cli.console", "Serve the web console."),
     "knowledge": ("lockgate.cli.knowledge", "Index admitted documents and search them."),

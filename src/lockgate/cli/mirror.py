@@ -1,24 +1,30 @@
-"""``lockgate mirror``: packages and models from the signed snapshot."""
+"""``lockgate mirror``: packages, images and models from the signed snapshot."""
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lockgate.cli.shared import HomeOption, HostOption, PortOption
+from lockgate.cli.shared import HomeOption, JsonOption, emit
 
-app = typer.Typer(no_args_is_help=True, help="Serve packages and models from the signed snapshot.")
+if TYPE_CHECKING:
+    from rich.console import Console
 
-
-@app.callback()
-def _mirror() -> None:
-    """Keep `serve` a subcommand."""
+app = typer.Typer(no_args_is_help=True, help="Serve packages, images and models from the signed snapshot.")
 
 
 @app.command()
 def serve(
     home: HomeOption = None,
-    host: HostOption = "",
-    port: PortOption = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on (default: lockgate.toml).")] = "",
+    port: Annotated[int, typer.Option(help="Port to listen on (default: lockgate.toml).")] = 0,
+    open_namespace: Annotated[
+        list[str] | None,
+        typer.Option(help="Namespace of container images that clients may push to; may be repeated."),
+    ] = None,
 ) -> None:
     """Serve PyPI, Hugging Face, container images and plain files until interrupted.
+
+    What is pushed into an open namespace is internal and not admitted; no snapshot ever holds it.
 
     Example: lockgate mirror serve --home lane/high --port 8710
     """
@@ -26,4 +32,27 @@ def serve(
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")
-    serve_mirror(side, host or side.settings.serve.host, port or side.settings.serve.mirror_port)
+    address = host or side.settings.serve.host, port or side.settings.serve.mirror_port
+    serve_mirror(side, *address, open_namespace or ())
+
+
+@app.command()
+def pushed(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List what clients pushed into open namespaces, with its state.
+
+    Example: lockgate mirror pushed --home lane/high
+    """
+    from dataclasses import asdict
+
+    from lockgate.app.high.internal import list_pushed
+    from lockgate.app.settings import load_settings
+
+    found = list_pushed(load_settings(home).require("high"))
+
+    def show(console: "Console") -> None:
+        for each in found:
+            console.print(f"{each.name}  {', '.join(each.tags) or 'no tag'}  [yellow]{each.state}[/]")
+        if not found:
+            console.print("Nothing was pushed.")
+
+    emit(as_json, {"repositories": [asdict(each) for each in found]}, show)

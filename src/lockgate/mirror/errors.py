@@ -1,6 +1,6 @@
 """Errors of the mirror room."""
 
-from lockgate.core.errors import HostError, InputError, TrustError
+from lockgate.core.errors import HostError, InputError, LimitError, TrustError
 
 
 class LayoutError(InputError):
@@ -59,3 +59,47 @@ class CannotListenError(HostError):
 
     code = "LG-5903"
     advice = "Choose another port in lockgate.toml, or end what listens there."
+
+
+class UploadUnknownError(InputError):
+    """An upload session is not known, or not this repository's."""
+
+    code = "LG-1902"
+    advice = "Start the upload again; sessions end after an hour without bytes and with the server."
+
+
+class UploadOrderError(InputError):
+    """A part of an upload does not follow the part before it, or comes beside another."""
+
+    code = "LG-1903"
+    advice = "Ask for the state of the upload, and go on from there."
+
+
+class BadPushError(InputError):
+    """A pushed manifest, tag or name is none."""
+
+    code = "LG-1904"
+    advice = (
+        "Push with a client of container registries; names, tags and manifests follow OCI's specifications."
+    )
+
+
+class NotPushedError(InputError):
+    """Something that was never pushed is to be read or removed."""
+
+    code = "LG-1905"
+    advice = "`lockgate mirror pushed` lists what internal namespaces hold."
+
+
+class PushDigestError(TrustError):
+    """Pushed bytes do not hash to the digest that the client named."""
+
+    code = "LG-2905"
+    advice = "The bytes changed on the way, or the client named a wrong digest. Nothing was kept."
+
+
+class PushLimitError(LimitError):
+    """A push is over one of its bounds."""
+
+    code = "LG-4901"
+    advice = "Remove what is no longer needed from the internal namespace, or push less at once."

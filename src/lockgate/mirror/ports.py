@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lockgate.core.snapshot import Snapshot
 from lockgate.core.statement import Statement
@@ -49,3 +49,13 @@ class BlobFiles(Protocol):
 
     def path(self, digest: str) -> Path:
         """Return the path of a blob's file; a `LockgateError` where there is none."""
+
+
+class Journal(Protocol):
+    """The log: an intent before an effect is visible, an outcome after it."""
+
+    def intent(self, action: str, **facts: Any) -> int:
+        """Record that something is about to happen, and return the record's number."""
+
+    def outcome(self, intent: int, status: str, **facts: Any) -> int:
+        """Record how it ended."""

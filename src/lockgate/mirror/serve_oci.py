@@ -4,37 +4,42 @@ Sources: OCI distribution specification 1.1; containerd's ``?ns=``, by which it 
 that it asks a mirror for. Ollama's client reads its models by the same addresses.
 """
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lockgate.core.oci import INDEX, host_folder, is_digest, is_name, is_tag
-from lockgate.core.wire import encode
-from lockgate.mirror.oci import index_of
+from lockgate.core.oci import host_folder, is_digest, is_name, is_tag
+from lockgate.mirror.registry import (
+    PAGE_TAGS,
+    VERSION,
+    bad_digest,
+    referrers_page,
+    refuse,
+    tag_page,
+    unknown_blob,
+    unknown_manifest,
+    unknown_name,
+)
 from lockgate.mirror.responses import BlobResponse
+from lockgate.mirror.serve_push import OpenNamespaces
 from lockgate.mirror.site import Site, segments
 from lockgate.mirror.tables import ImageEntries
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-PAGE_TAGS = 10_000
-"""Most tags in one answer; more follow under the address in its Link header."""
-
-VERSION = {"Docker-Distribution-API-Version": "registry/2.0"}
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
 class OciRoutes:
-    """Handlers of a registry that only reads."""
+    """Handlers of a registry that only reads, but for the namespaces that are open."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, opened: OpenNamespaces | None = None) -> None:
         """Serve from a site."""
         self._site = site
+        self._opened = opened
 
     def routes(self) -> list[Route]:
         """Return the routes; every method comes here, so that each is refused in the registry's words."""
@@ -50,7 +55,8 @@ class OciRoutes:
         parts = segments(request)[1:]
         if parts in ([""], []):
             return await self.base(request)
-        return await self.read(request, parts)
+        answer = await self._opened.handle(request, parts) if self._opened else None
+        return answer or await self.read(request, parts)
 
     async def read(self, request: Request, parts: list[str]) -> Response:
         """Answer a request about the snapshot."""
@@ -107,7 +113,7 @@ class OciRoutes:
         if not is_digest(digest):
             return bad_digest(digest)
         page = found.referrers.get(digest) if found else None
-        entries: list[Mapping[str, Any]] = []
+        entries: list[dict[str, Any]] = []
         if page:
             body = await self._site.blobs.read(page.sha256, page.size)
             entries = msgspec.json.decode(body, type=dict[str, Any])["manifests"]
@@ -121,60 +127,3 @@ def _refusal(request: Request, name: str) -> Response | None:
     if not is_name(name):
         return refuse("NAME_INVALID", "This cannot be the name of a repository.", HTTPStatus.NOT_FOUND)
     return None
-
-
-def tag_page(request: Request, name: str, tags: list[str]) -> Response:
-    """Return the part of sorted tags that a request asks for, and where the rest is."""
-    last = request.query_params.get("last")
-    wanted = request.query_params.get("n", str(PAGE_TAGS))
-    if not wanted.isascii() or not wanted.isdecimal():
-        return refuse("PAGINATION_NUMBER_INVALID", "`n` has to be a number.", HTTPStatus.BAD_REQUEST)
-    count = min(int(wanted[:9]), PAGE_TAGS)
-    rest = [tag for tag in tags if last is None or tag > last]
-    part = rest[:count]
-    headers = dict(VERSION)
-    if part and len(rest) > count:
-        headers["Link"] = f'</v2/{name}/tags/list?n={count}&last={quote(part[-1])}>; rel="next"'
-    return JSONResponse({"name": name, "tags": part}, headers=headers)
-
-
-def referrers_page(request: Request, entries: list[Mapping[str, Any]]) -> Response:
-    """Return an index of referrers, those of one artifact type where a request says so."""
-    headers = dict(VERSION)
-    wanted = request.query_params.get("artifactType")
-    if wanted:
-        entries = [entry for entry in entries if entry.get("artifactType") == wanted]
-        headers["OCI-Filters-Applied"] = "artifactType"
-    return Response(encode(index_of(entries)), headers=headers, media_type=INDEX)
-
-
-def refuse(code: str, message: str, status: HTTPStatus, detail: Mapping[str, str] | None = None) -> Response:
-    """Return an error as registries write it (distribution spec, "Error Codes")."""
-    headers = {**VERSION, "Allow": "GET, HEAD"} if status is HTTPStatus.METHOD_NOT_ALLOWED else VERSION
-    body = {"errors": [{"code": code, "message": message, "detail": dict(detail or {})}]}
-    return JSONResponse(body, status, headers)
-
-
-def unknown_name(name: str) -> Response:
-    """Return that there is no such repository."""
-    message = "Nothing of this name has been admitted."
-    return refuse("NAME_UNKNOWN", message, HTTPStatus.NOT_FOUND, {"name": name})
-
-
-def unknown_manifest(name: str, reference: str) -> Response:
-    """Return that a repository has no such tag or manifest."""
-    message = "This repository has no such tag or manifest."
-    detail = {"name": name, "reference": reference[:160]}
-    return refuse("MANIFEST_UNKNOWN", message, HTTPStatus.NOT_FOUND, detail)
-
-
-def unknown_blob(digest: str) -> Response:
-    """Return that a repository has no such blob."""
-    message = "This repository has no such blob."
-    return refuse("BLOB_UNKNOWN", message, HTTPStatus.NOT_FOUND, {"digest": digest})
-
-
-def bad_digest(digest: str) -> Response:
-    """Return that a text is no digest."""
-    message = "This is no digest of a kind that registries know."
-    return refuse("DIGEST_INVALID", message, HTTPStatus.BAD_REQUEST, {"digest": digest[:160]})

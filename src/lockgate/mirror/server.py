@@ -21,6 +21,7 @@ from lockgate.mirror.ports import BlobFiles
 from lockgate.mirror.responses import BlobResponse
 from lockgate.mirror.serve_hub import HubRoutes
 from lockgate.mirror.serve_oci import OciRoutes
+from lockgate.mirror.serve_push import Internal, OpenNamespaces
 from lockgate.mirror.serve_pypi import PypiRoutes
 from lockgate.mirror.shell import Shell
 from lockgate.mirror.site import Site, segments
@@ -29,7 +30,14 @@ from lockgate.mirror.view import SignedView
 _log = structlog.get_logger("lockgate.mirror")
 
 
-def build_app(view: SignedView, files: BlobFiles, clock: Clock, *, hash_ahead: bool = True) -> Starlette:
+def build_app(
+    view: SignedView,
+    files: BlobFiles,
+    clock: Clock,
+    *,
+    hash_ahead: bool = True,
+    internal: Internal | None = None,
+) -> Starlette:
     """Return the application that serves a view.
 
     Args:
@@ -37,6 +45,7 @@ def build_app(view: SignedView, files: BlobFiles, clock: Clock, *, hash_ahead: b
         files: Where the blobs lie.
         clock: The present moment, for the snapshot's age.
         hash_ahead: Whether large blobs are hashed at the start, so that nobody waits for it.
+        internal: What was pushed, and the namespaces where clients may push.
 
     """
     metrics = Metrics(view, clock)
@@ -48,11 +57,17 @@ def build_app(view: SignedView, files: BlobFiles, clock: Clock, *, hash_ahead: b
     blobs = VerifiedBlobs(files, refused)
     site = Site(view=view, blobs=blobs, metrics=metrics, misses=Misses())
     own = _OwnRoutes(site)
-    routes = [*own.routes(), *PypiRoutes(site).routes(), *OciRoutes(site).routes(), *HubRoutes(site).routes()]
+    opened = internal.namespaces(refused) if internal else None
+    routes = [
+        *own.routes(),
+        *PypiRoutes(site).routes(),
+        *OciRoutes(site, opened).routes(),
+        *HubRoutes(site).routes(),
+    ]
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Shell, metrics=metrics)],
-        lifespan=_lifespan(site, hash_ahead=hash_ahead),
+        lifespan=_lifespan(site, opened, hash_ahead=hash_ahead),
     )
     app.router.redirect_slashes = False  # the catch-all route decides; redirects are the protocols' own
     app.state.site = site
@@ -109,7 +124,9 @@ class _OwnRoutes:
         return BlobResponse(self._site.blobs, entry)
 
 
-def _lifespan(site: Site, *, hash_ahead: bool) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    site: Site, opened: OpenNamespaces | None, *, hash_ahead: bool
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         del app
@@ -120,6 +137,8 @@ def _lifespan(site: Site, *, hash_ahead: bool) -> Callable[[Starlette], Abstract
             if ahead:
                 ahead.cancel()
             site.blobs.close()
+            if opened:
+                opened.close()
 
     return lifespan
 

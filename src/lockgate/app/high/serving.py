@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lockgate.app.high.internal import internal_of, open_namespaces
 from lockgate.app.logs import configure_logs
 from lockgate.app.settings import Side, load_settings
 from lockgate.app.stores import blob_files, blobs_of
@@ -21,6 +22,8 @@ CHANNEL = "stable"
 """The channel that the services of this version serve."""
 
 HOME_VARIABLE = "LOCKGATE_HOME"
+NAMESPACES_VARIABLE = "LOCKGATE_SERVE__OPEN_NAMESPACES"
+"""Overrides the setting in the server's worker, which reads the configuration anew."""
 
 
 class NotLoadableError(PolicyError):
@@ -75,15 +78,29 @@ def mirror_app() -> Any:
 
     side = served_side()
     verifier = SignedChannel(channel_reader(side, "mirror", pages=pages), channel_file(side))
-    return build_app(SignedView(verifier, time.monotonic), blob_files(side), utc_now)
+    view = SignedView(verifier, time.monotonic)
+    return build_app(view, blob_files(side), utc_now, internal=internal_of(side))
 
 
-def serve_mirror(side: Side, host: str, port: int) -> None:
-    """Serve the mirrors until a signal ends it."""
+def serve_mirror(side: Side, host: str, port: int, opened: Sequence[str] = ()) -> None:
+    """Serve the mirrors until a signal ends it.
+
+    Args:
+        side: The high side.
+        host: Address to listen on.
+        port: Port to listen on.
+        opened: Namespaces to open beside those of the settings.
+
+    Raises:
+        CannotListenError: The address is taken or not ours.
+        SettingsError: A namespace that is to be open cannot be one.
+
+    """
     from lockgate.mirror import serve  # noqa: PLC0415  # servers alone need it
 
     configure_logs(side.settings.log.level)
     os.environ[HOME_VARIABLE] = str(side.home.root)
+    os.environ[NAMESPACES_VARIABLE] = " ".join(open_namespaces(side, opened))
     serve("lockgate.app.high.serving:mirror_app", host, port)
 
 
