@@ -37,7 +37,20 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89HDF\r\n\x1a\n", "hdf5"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole2"),
     (b"MZ", "pe"),
-    (b"\xca\xfe\xba\xbe", "java-class-or-mach-o"),
+    (b"\xde\x12\x04\x95", "mo"),
+    (b"\x95\x04\x12\xde", "mo"),
+    (b"TZif", "tzif"),
+    (b"\x00\x00\x01\x00", "ico"),
+    (b"\x00\x00\x02\x00", "ico"),
+    (b"\x00\x01\x00\x00", "font"),
+    (b"OTTO", "font"),
+    (b"true\x00", "font"),
+    (b"ttcf", "font"),
+    (b"\xca\xfe\xba\xbe\x00\x00\x00\x01", "mach-o"),
+    (b"\xca\xfe\xba\xbe\x00\x00\x00\x02", "mach-o"),
+    (b"\xca\xfe\xba\xbe\x00\x00\x00\x03", "mach-o"),
+    (b"\xca\xfe\xba\xbe", "java-class"),
+    (b"\xce\xfa\xed\xfe", "mach-o"),
     (b"\xcf\xfa\xed\xfe", "mach-o"),
     (b"\xfe\xed\xfa\xcf", "mach-o"),
     (b"\x00asm", "wasm"),
@@ -49,7 +62,22 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 )
 
 _MAY_BE_TEXT = frozenset(
-    {"pe", "zlib", "bzip2", "riff", "gguf", "woff", "woff2", "gif", "fits", "rar", "pdf", "ar"}
+    {
+        "pe",
+        "font",
+        "tzif",
+        "zlib",
+        "bzip2",
+        "riff",
+        "gguf",
+        "woff",
+        "woff2",
+        "gif",
+        "fits",
+        "rar",
+        "pdf",
+        "ar",
+    }
 )
 """Types whose magic a text could begin with; text without control characters is text."""
 
@@ -188,6 +216,8 @@ def _binary(data: memoryview) -> str:
         return "pickle"
     if kind := _is_packed(head, data):
         return kind
+    if head[:2] in {b"\x64\x86", b"\x4c\x01", b"\x64\xaa"} and head[16:18] == b"\x00\x00":
+        return "coff"
     if _is_safetensors(head, len(data)):
         return "safetensors"
     return "tar" if _is_tar(head) else "onnx" if looks_like_onnx(data) else ""

@@ -20,6 +20,8 @@ _IHDR = struct.Struct(">2L5B")
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _FILTERS = 5
 _MOST_CHUNKS = 100_000
+_JPEG_FILL = 4
+"""Bytes of padding that writers leave behind a picture."""
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _FITS_BLOCK, _FITS_CARD = 2880, 80
@@ -115,7 +117,9 @@ class JpegInspector(Inspector):
             marker = data[at + 1]
             if marker == _EOI:
                 tally.claim(0, at + 2)
-                if at + 2 < len(data):
+                if at + 2 < len(data) <= at + 2 + _JPEG_FILL and set(data[at + 2 :]) <= {0, 0xD9, 10, 13}:
+                    tally.claim(at + 2, len(data))
+                elif at + 2 < len(data):
                     tally.note(
                         "jpeg-tail", Severity.HIGH, f"{len(data) - at - 2} bytes follow the picture.", at + 2
                     )

@@ -48,9 +48,13 @@ class ElfInspector(Inspector):
         self._segments(data, tally, head)
         self._sections(data, tally, head)
         for start, end in tally.gaps():
-            if any(data[start:end]):
-                tally.note("elf-gap", Severity.LOW, f"{end - start} bytes that no section owns.", start)
+            if any(data[start:end]) and end == len(data):
+                tally.note("elf-gap", Severity.LOW, f"{end - start} bytes follow the last section.", start)
                 tally.complete = False
+            elif any(data[start:end]):
+                # What patchelf leaves when it moves a table: nothing of it is ever loaded.
+                tally.note("elf-gap", Severity.INFO, f"{end - start} bytes that no section owns.", start)
+                tally.claim(start, end)
             else:
                 tally.claim(start, end)
 

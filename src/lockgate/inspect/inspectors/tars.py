@@ -141,7 +141,7 @@ def _link(tally: Tally, name: str, what: str, target: str, at: int) -> None:
             parts = parts[:-1]
         elif part not in {"", "."}:
             parts.append(part)
-    severity = Severity.HIGH if outside else Severity.LOW
+    severity = Severity.HIGH if outside else Severity.INFO
     tally.note("tar-link", severity, f"{name} is a {what} to {target!r}.", at)
 
 

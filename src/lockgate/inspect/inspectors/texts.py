@@ -31,7 +31,7 @@ _CODES = {
     "tags": ("text-tags", Severity.HIGH, "Unicode tag characters carry text that nobody sees"),
     "selectors": ("text-selectors", Severity.HIGH, "A run of variation selectors can carry hidden bytes"),
     "run": ("text-zero-width", Severity.HIGH, "A run of zero-width characters can carry hidden text"),
-    "invisible": ("text-invisible", Severity.LOW, "An invisible character"),
+    "invisible": ("text-invisible", Severity.INFO, "An invisible character"),
 }
 _SHOWN = 5
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-A-Za-z0-9_.]+)")
@@ -42,7 +42,10 @@ _COOKIE_LINES = 2
 _LINE_END = re.compile(rb"\r\n?|\n")
 _SYNTAX_ONLY = 0x0400
 """``ast.PyCF_ONLY_AST``."""
-_ENTITY = re.compile(r"<!ENTITY", re.IGNORECASE)
+_ENTITY = re.compile(
+    r"<!ENTITY\s+(?:%\s+)?\S+\s+(?:(?P<outside>SYSTEM|PUBLIC)|[\"'](?P<value>[^\"']*)[\"'])?", re.IGNORECASE
+)
+_CHARACTER = re.compile(r"&(?:#x?[0-9a-fA-F]+|amp|lt|gt|quot|apos);")
 
 
 def scan(tally: Tally, text: str, *, lenient: bool = False) -> None:
@@ -87,14 +90,26 @@ class TextInspector(Inspector):
         """Claim the text and note hidden characters."""
         demand(len(data), context.limits.text_bytes, "text_bytes")
         if tally.detected == "text-latin1":
-            severity = Severity.LOW if by_name(context.name) else Severity.INFO
+            severity = Severity.LOW if by_name(context.name) and not context.package else Severity.INFO
             tally.note("text-encoding", severity, "The text is not UTF-8; read as Latin-1.")
         else:
             text = bytes(data).decode("utf-8")
             scan(tally, text, lenient=context.kind == Kind.MODEL)
-            if tally.detected == "xml" and (found := _ENTITY.search(text)):
-                tally.note("xml-entity", Severity.MEDIUM, "The document declares entities.", found.start())
+            if tally.detected == "xml":
+                _entities(tally, text)
         tally.claim_all()
+
+
+def _entities(tally: Tally, text: str) -> None:
+    """Note entities: those that fetch, and those made of others, which multiply when they are read."""
+    for count, found in enumerate(_ENTITY.finditer(text)):
+        nested = "&" in _CHARACTER.sub("", found["value"] or "")
+        if found["outside"]:
+            tally.note("xml-entity", Severity.HIGH, "An entity fetches another resource.", found.start())
+        elif nested:
+            tally.note("xml-entity", Severity.MEDIUM, "An entity is made of others.", found.start())
+        elif not count:
+            tally.note("xml-entity", Severity.INFO, "The document declares entities.", found.start())
 
 
 class PythonInspector(Inspector):
@@ -123,7 +138,7 @@ class PythonInspector(Inspector):
                 compile(raw, "<member>", "exec", dont_inherit=True, flags=_SYNTAX_ONLY)
         except (SyntaxError, ValueError) as error:
             why = f"It is text, but no source that this Python parses: {getattr(error, 'msg', error)}."
-            tally.note("python-syntax", Severity.LOW, why)
+            tally.note("python-syntax", Severity.INFO, why)
         except (RecursionError, MemoryError):
             tally.unfinished("python-depth", "The source is nested too deep to parse.")
 

@@ -20,6 +20,21 @@ VERSION = 1
 _INFO = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
 _UNLISTED = (".dist-info/RECORD", ".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")
 _STARTUP = frozenset({"sitecustomize.py", "usercustomize.py"})
+_KNOWN_PTH = re.compile(
+    rb"import sys, ?types, ?os; ?has_mfs = sys\.version_info > \(3, 5\); ?"
+    rb"p = os\.path\.join\(sys\._getframe\(1\)\.f_locals\['sitedir'\], \*\((?:'\w+', ?)+(?:'\w+')?\)\); ?"
+    rb"importlib = has_mfs and __import__\('importlib\.util'\); ?"
+    rb"has_mfs and __import__\('importlib\.machinery'\); ?"
+    rb"m = has_mfs and sys\.modules\.setdefault\('[\w.]+', importlib\.util\.module_from_spec\("
+    rb"importlib\.machinery\.PathFinder\.find_spec\('[\w.]+', \[os\.path\.dirname\(p\)\]\)\)\); ?"
+    rb"m = m or sys\.modules\.setdefault\('[\w.]+', types\.ModuleType\('[\w.]+'\)\); ?"
+    rb"mp = \(m or \[\]\) and m\.__dict__\.setdefault\('__path__', ?\[\]\); ?"
+    rb"\(p not in mp\) and mp\.append\(p\)(?:; ?m and setattr\(sys\.modules\['[\w.]+'\], '\w+', m\))?"
+    rb"|import os; var = 'SETUPTOOLS_USE_DISTUTILS'; "
+    rb"enabled = os\.environ\.get\(var, '(?:local|stdlib)'\) == 'local'; "
+    rb"enabled and __import__\('_distutils_hack'\)(?:\.add_shim\(\))?;"
+)
+"""Lines that setuptools itself writes, of namespace packages and of its own shim, and no other."""
 _ROW = 3
 _SHOWN = 8
 _WHEEL_PARTS = 5
@@ -134,11 +149,20 @@ def _startup(tally: Tally, members: Mapping[str, _Member]) -> None:
         if len(parts) != 1 and not library:
             continue
         if parts[-1].endswith(".pth"):
-            runs = any(line.startswith((b"import ", b"import\t")) for line in member.text.splitlines())
-            why = "runs code" if runs else "adds folders"
-            tally.note("wheel-pth", Severity.HIGH, f"{name} {why} whenever Python starts.")
+            _pth(tally, name, member.text)
         elif parts[-1] in _STARTUP:
             tally.note("wheel-startup", Severity.HIGH, f"{name} runs whenever Python starts.")
+
+
+def _pth(tally: Tally, name: str, text: bytes) -> None:
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(b"#")]
+    runs = [line for line in lines if line.startswith((b"import ", b"import\t"))]
+    known = (
+        bool(runs) and len(runs) == len(lines) and all(_KNOWN_PTH.fullmatch(line.strip()) for line in runs)
+    )
+    why = "runs code" if runs else "adds folders"
+    severity = Severity.INFO if known else Severity.HIGH
+    tally.note("wheel-pth", severity, f"{name} {why} whenever Python starts.")
 
 
 def _entry_points(tally: Tally, text: bytes) -> None:
