@@ -7,13 +7,14 @@ from corpora.inspection_archives import ARCHIVES
 from corpora.inspection_bad import CONTENT
 from corpora.inspection_case import WHEEL, Case, inspected
 from corpora.inspection_good import COMMON
+from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
 from corpora.inspection_variants import VARIANTS_BAD, VARIANTS_GOOD, VARIANTS_UNREAD
 
 _STORED = make.zipped({"a.txt": b"innocent"}, method=zipfile.ZIP_STORED)
 
-GOOD = [*COMMON, *VARIANTS_GOOD, *PICKLES_GOOD]
-BAD = [*ARCHIVES, *CONTENT, *VARIANTS_BAD, *PICKLES_BAD]
+GOOD = [*COMMON, *VARIANTS_GOOD, *PICKLES_GOOD, *PACKAGES_GOOD]
+BAD = [*ARCHIVES, *CONTENT, *VARIANTS_BAD, *PICKLES_BAD, *PACKAGES_BAD]
 
 UNREAD = [
     *VARIANTS_UNREAD,

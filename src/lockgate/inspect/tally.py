@@ -30,7 +30,8 @@ class Context:
     """Where a piece of content stands and what it may use.
 
     `name` is the path that its container gives it; `where` locates it for people; `package`
-    says that it lies inside a package; `profile` is what pickles may be read as.
+    says that it lies inside a package; `role` what part of one it is (`deb-control`, `deb-script`,
+    `deb-data`, `oci-layer`); `profile` is what pickles may be read as.
     """
 
     name: str
@@ -42,8 +43,9 @@ class Context:
     depth: int = 0
     package: bool = False
     profile: str = "auto"
+    role: str = ""
 
-    def member(self, name: str, *, package: bool = False) -> "Context":
+    def member(self, name: str, *, package: bool = False, role: str | None = None) -> "Context":
         """Return the context of a member.
 
         Raises:
@@ -58,6 +60,7 @@ class Context:
             where=f"{self.where}{SEPARATOR}{label}" if self.where else label,
             depth=self.depth + 1,
             package=self.package or package,
+            role=self.role if role is None else role,
         )
 
 

@@ -133,7 +133,7 @@ class ArchiveInspector(Inspector):
         """Claim headers, symbol tables and wholly understood members."""
         tally.claim(0, _AR_MAGIC)
         at = _AR_MAGIC
-        names = b""
+        names, deb = b"", False
         while at < len(data):
             name, size = _ar_header(data, at)
             start, end = at + _AR_HEADER, at + _AR_HEADER + size
@@ -141,16 +141,23 @@ class ArchiveInspector(Inspector):
                 what = "A member ends past the archive."
                 raise BrokenContentError(what, at=at)
             stop = min(len(data), end + (end & 1))
+            if at == _AR_MAGIC and name.removesuffix("/") == "debian-binary":
+                deb, tally.detected = True, "deb"
             if name == "//":
                 names = bytes(data[start:end])
             if name in _AR_TABLES:
                 tally.claim(at, stop)
             else:
                 context.budget.member(size)
-                member = context.member(_long_name(name, names))
+                label = _long_name(name, names)
+                member = context.member(label, package=deb, role=_deb_role(label) if deb else None)
                 if tally.absorb(context.inspect(data[start:end], member)):
                     tally.claim(at, stop)
             at = stop
+
+
+def _deb_role(name: str) -> str:
+    return "deb-control" if name.startswith("control.") else "deb-data" if name.startswith("data.") else ""
 
 
 def _ar_header(data: memoryview, at: int) -> tuple[str, int]:

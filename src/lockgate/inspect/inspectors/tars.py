@@ -5,11 +5,12 @@ Formats: POSIX.1-2017 pax, "ustar Interchange Format" and "pax Extended Header";
 """
 
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lockgate.core.artifact import UnsafePathError, safe_path
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors import packages
 from lockgate.inspect.limits import Limits, demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
@@ -26,6 +27,28 @@ _PAX_BYTES = 1 << 20
 _SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
 
 
+_SYSTEMS = frozenset({"deb-data", "oci-layer"})
+"""Roles of archives that are unpacked at the root of a system."""
+_ROLES = {"deb-control": "deb-script"}
+_KNOWN_SETUID = frozenset({
+    "su", "sudo", "mount", "umount", "passwd", "chsh", "chfn", "newgrp", "gpasswd", "expiry", "chage",
+    "wall", "write", "unix_chkpwd", "ssh-agent", "ssh-keysign", "pkexec", "fusermount", "fusermount3",
+    "crontab", "bbsuid", "ping", "dbus-daemon-launch-helper", "polkit-agent-helper-1", "newuidmap",
+    "newgidmap", "ntfs-3g", "at", "sg", "mlocate", "locate", "plocate", "bwrap", "chrome-sandbox",
+    "chrome_sandbox", "dotlockfile", "mail-lock", "mail-unlock", "mail-touchlock", "exim4", "procmail",
+    "screen", "utempter", "pppd", "Xorg.wrap",
+})  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the members before have left behind."""
+
+    names: set[str] = field(default_factory=set)
+    links: set[str] = field(default_factory=set)
+    kept: dict[str, bytes] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class _Header:
     name: str
@@ -39,18 +62,19 @@ class TarInspector(Inspector):
     """Walks the headers, inspects each file, reports everything that is not a plain file."""
 
     name = "tar"
-    version = 1
+    version = 2
     detects = frozenset({"tar"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim headers, zero padding and the bytes of wholly understood members."""
         at = 0
         carried: dict[str, str] = {}
-        seen: set[str] = set()
+        seen = _Seen()
         while at < len(data):
             block = bytes(data[at : at + BLOCK])
             if len(block) == BLOCK and not any(block):
                 _tail(data, tally, at)
+                packages.check(tally, seen.kept)
                 return
             header = _header(block, at)
             size = int(carried.get("size", header.size))
@@ -94,17 +118,20 @@ class TarInspector(Inspector):
         tally: Tally,
         context: Context,
         header: _Header,
-        place: tuple[dict[str, str], set[str], int],
+        place: tuple[dict[str, str], "_Seen", int],
     ) -> None:
         carried, seen, at = place
         name = carried.get("path", header.name).removesuffix("/")
-        inner = context.member(name)
+        inner = context.member(name, role=_ROLES.get(context.role, context.role))
         _names(tally, name, seen, at, context.limits)
-        if header.mode & _SPECIAL_BITS:
-            tally.note("tar-setuid", Severity.HIGH, f"{name} has a set-id bit.", at)
+        if header.mode & _SPECIAL_BITS and header.kind != _FOLDER:
+            known = context.role in _SYSTEMS and name.rsplit("/", 1)[-1] in _KNOWN_SETUID
+            severity = Severity.INFO if known else Severity.HIGH
+            tally.note("tar-setuid", severity, f"{name} has a set-id bit.", at)
         if header.kind in _LINKS:
             target = carried.get("linkpath", header.link)
-            _link(tally, name, _LINKS[header.kind], target, at)
+            _link(tally, name, _LINKS[header.kind], target, (at, context.role in _SYSTEMS))
+            seen.links.add(_plain(name))
         elif header.kind in _DEVICES:
             tally.note("tar-device", Severity.HIGH, f"{name} is a {_DEVICES[header.kind]}.", at)
         elif header.kind not in _FILE | {_FOLDER}:
@@ -117,22 +144,41 @@ class TarInspector(Inspector):
             return
         if header.kind in _FILE:
             context.budget.member(len(content))
+            if packages.wants(_plain(name)) and len(content) <= packages.KEPT_BYTES:
+                seen.kept[_plain(name)] = bytes(content)
             if tally.absorb(context.inspect(content, inner)):
                 tally.claim(at + BLOCK, at + BLOCK + len(content))
 
 
-def _names(tally: Tally, name: str, seen: set[str], at: int, limits: Limits) -> None:
+def _plain(name: str) -> str:
+    return name.removeprefix("./")
+
+
+def _names(tally: Tally, name: str, seen: _Seen, at: int, limits: Limits) -> None:
     demand(len(name), limits.name_bytes, "name_bytes")
-    if name in seen:
+    plain = _plain(name)
+    if plain in seen.names:
         tally.note("tar-duplicate", Severity.HIGH, f"The member {name} stands twice.", at)
-    seen.add(name)
+    seen.names.add(plain)
+    if seen.links and any(plain.startswith(f"{link}/") for link in _parents(plain) & seen.links):
+        tally.note("tar-through-link", Severity.CRITICAL, f"{name} is written through a link.", at)
     try:
         safe_path(name.removeprefix("./") if name != "." else "dot")
     except UnsafePathError:
         tally.note("tar-slip", Severity.CRITICAL, f"The name {name!r} leads elsewhere.", at)
 
 
-def _link(tally: Tally, name: str, what: str, target: str, at: int) -> None:
+def _parents(name: str) -> set[str]:
+    parts = name.split("/")
+    return {"/".join(parts[:count]) for count in range(1, len(parts))}
+
+
+def _link(tally: Tally, name: str, what: str, target: str, place: tuple[int, bool]) -> None:
+    """Note a link; inside a system's own tree, a target from its root is an everyday thing."""
+    at, system = place
+    if system and target.startswith("/"):
+        target = "../" * name.removeprefix("./").count("/") + target.lstrip("/")
+        what, name = "symbolic link", _plain(name)
     parts = name.split("/")[:-1] if what == "symbolic link" else []
     outside = target.startswith("/") or "\\" in target or not target
     for part in target.split("/"):

@@ -10,9 +10,14 @@ import warnings
 
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
-from lockgate.inspect.detect import by_name
+from lockgate.inspect.detect import by_name, extension
 from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors import configs
+from lockgate.inspect.inspectors.chat_template import lint
+from lockgate.inspect.inspectors.code_signs import INSTALL_PYTHON, INSTALL_SHELL, PYTHON, SCRIPT, SHELL, look
+from lockgate.inspect.inspectors.python_import import at_import
 from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, depth, loads
+from lockgate.inspect.inspectors.yaml_signs import tags
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
@@ -33,6 +38,14 @@ _CODES = {
     "run": ("text-zero-width", Severity.HIGH, "A run of zero-width characters can carry hidden text"),
     "invisible": ("text-invisible", Severity.INFO, "An invisible character"),
 }
+_ESCAPE = re.compile("\x1b")
+_COLOUR = re.compile("\x1b\\[[0-9;]{0,20}m")
+_ASIDE = re.compile(
+    r"(?:^|/)(?:examples?|docs?|tests?|testing|bin|scripts?|tools?|benchmarks?|demos?)(?:/|\Z)"
+)
+"""Folders whose modules are programs of their own, which nobody imports."""
+_SHELLS = frozenset({"sh", "bash", "zsh", "ksh", "bat", "cmd", "ps1", "psm1", "command"})
+_SHEBANG = re.compile(r"#!\s*/(?:usr/)?(?:bin/)?(?:env\s+)?\S*(?:ba|da|z|k)?sh\b")
 _SHOWN = 5
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-A-Za-z0-9_.]+)")
 _PLAIN_CODECS = frozenset(
@@ -58,9 +71,9 @@ def scan(tally: Tally, text: str, *, lenient: bool = False) -> None:
 
     """
     if (escape := text.find("\x1b")) >= 0:
-        tally.note(
-            "text-escape", Severity.LOW, "An escape character steers the terminal that shows it.", escape
-        )
+        plain = all(_COLOUR.match(text, found.start()) for found in _ESCAPE.finditer(text))
+        severity = Severity.INFO if plain else Severity.LOW
+        tally.note("text-escape", severity, "An escape character steers the terminal that shows it.", escape)
     if text.isascii():
         return
     counts: dict[str, int] = {}
@@ -97,7 +110,26 @@ class TextInspector(Inspector):
             scan(tally, text, lenient=context.kind == Kind.MODEL)
             if tally.detected == "xml":
                 _entities(tally, text)
+            _signs(tally, text, context)
         tally.claim_all()
+
+
+def _signs(tally: Tally, text: str, context: Context) -> None:
+    """Look for signs of harm in scripts, told by their name, first line or role."""
+    kind = extension(context.name)
+    shell = kind in _SHELLS or _SHEBANG.match(text)
+    if context.role == "deb-script":
+        look(tally, text, SHELL + INSTALL_SHELL)
+        if shell:
+            tally.note("install-script", Severity.INFO, f"{context.name} runs as root at installation.")
+    elif shell:
+        look(tally, text, SHELL)
+    elif kind in {"js", "cjs", "mjs"}:
+        look(tally, text, SCRIPT)
+    elif kind in {"yaml", "yml"}:
+        tags(tally, text)
+    elif kind == "jinja":
+        lint(tally, context.name, text)
 
 
 def _entities(tally: Tally, text: str) -> None:
@@ -123,8 +155,11 @@ class PythonInspector(Inspector):
         """Claim the source and note odd encodings, hidden characters and syntax errors."""
         demand(len(data), context.limits.source_bytes, "source_bytes")
         raw = bytes(data)
-        scan(tally, raw.decode("utf-8"))
+        text = raw.decode("utf-8")
+        scan(tally, text)
         tally.claim_all()
+        installs = context.name.rsplit("/", 1)[-1] == "setup.py"
+        look(tally, text, PYTHON + INSTALL_PYTHON if installs else PYTHON)
         for line in _LINE_END.split(raw, _COOKIE_LINES)[:_COOKIE_LINES]:
             cookie = _COOKIE.match(line)
             codec = cookie[1].decode("ascii").lower() if cookie else "utf-8"
@@ -135,7 +170,9 @@ class PythonInspector(Inspector):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                compile(raw, "<member>", "exec", dont_inherit=True, flags=_SYNTAX_ONLY)
+                tree = compile(raw, "<member>", "exec", dont_inherit=True, flags=_SYNTAX_ONLY)
+            if context.depth and not _ASIDE.search(context.name) and context.role != "deb-data":
+                at_import(tally, tree)
         except (SyntaxError, ValueError) as error:
             why = f"It is text, but no source that this Python parses: {getattr(error, 'msg', error)}."
             tally.note("python-syntax", Severity.INFO, why)
@@ -158,7 +195,10 @@ class JsonInspector(Inspector):
         severity = Severity.LOW if context.package else Severity.MEDIUM
         tally.claim_all()
         try:
-            demand(depth(loads(text)), context.limits.json_depth, "json_depth")
+            value = loads(text)
+            demand(depth(value), context.limits.json_depth, "json_depth")
+            if configs.wants(context.name):
+                configs.check(tally, context.name, value)
         except DuplicateKeyError as error:
             tally.note("json-duplicate-key", severity, error.what)
         except BrokenContentError as error:

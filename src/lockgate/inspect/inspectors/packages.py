@@ -1,0 +1,143 @@
+"""What runs while a package is installed, in one view: source distributions, npm, NeMo, OCI.
+
+The walk over a tar archive hands over the few members that say so; a wheel has rules of its own
+(`wheels`), Debian packages mark their scripts by the archive that they lie in (`native`).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.code_signs import INSTALL_SCRIPT, INSTALL_SHELL, SHELL, look
+from lockgate.inspect.inspectors.yaml_signs import targets
+from lockgate.inspect.tally import Tally
+
+KEPT_BYTES = 4 << 20
+"""Longest member that the rules look into."""
+
+_HOOKS = ("preinstall", "install", "postinstall", "preprepare", "prepare", "postprepare", "prepublish")
+_LAST_RESORT = frozenset({"preinstall", "install", "postinstall"})
+COMMANDS = frozenset({
+    "node", "npm", "npx", "yarn", "pnpm", "python", "python3", "pip", "pip3", "sh", "bash", "zsh", "ls",
+    "cat", "cp", "mv", "rm", "cd", "sudo", "su", "git", "ssh", "scp", "curl", "wget", "docker", "kubectl",
+    "make", "gcc", "cc", "java", "go", "cargo", "apt", "apt-get", "dpkg", "rpm", "systemctl", "env",
+    "echo", "grep", "sed", "awk", "find", "tar", "vi", "vim", "nano", "gpg", "openssl", "terraform", "aws",
+    "gcloud", "az",
+})  # fmt: skip
+"""Commands that people type every day: a package that brings one of the name takes its place."""
+_EVERYDAY_INSTALL = re.compile(
+    r"(?:node-gyp(?:-build)?|prebuild-install|husky|patch-package|opencollective|node-pre-gyp|npm run|"
+    r"yarn|tsc"
+    r"|napi|cmake-js|electron-builder|lerna|ngcc|node \S+\.[cm]?js)\b"
+)
+_TRIED = re.compile(
+    r"""node -e ["']try ?\{ ?require\(["'](?:\./)?([\w./-]+)["']\);? ?\} ?catch ?\(\w+\) ?\{\}["']"""
+)
+"""A script that may be missing: the same as naming it."""
+_SCRIPT_FILE = re.compile(r"\bnode\s+(?:-r\s+\S+\s+)?(?:\./)?([\w./-]+?)(?:\.[cm]?js)?(?=\s|$|[;&|])")
+_INLINE = re.compile(r"\bnode\s+(?:-e|--eval|-p)\b|\bpython3?\s+-c\b|\bperl\s+-e\b|\bruby\s+-e\b|https?://")
+_ADDRESS = re.compile(r"^(?:https?|ftp|git\+http)://", re.IGNORECASE)
+_HOSTED = re.compile(
+    r"^(?:git\+)?https://(?:[\w.-]+\.)?(?:github\.com|gitlab\.com|bitbucket\.org)/", re.IGNORECASE
+)
+_PACKAGE = "package/package.json"
+_GYP_COMMAND = re.compile(r"<!@?\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
+
+
+def wants(name: str) -> bool:
+    """Return whether the rules look into a member of a tar archive."""
+    base = name.rsplit("/", 1)[-1]
+    return name.count("/") <= 4 and (  # noqa: PLR2004  # the top of a package
+        base in {"package.json", "binding.gyp", "PKG-INFO", "pyproject.toml", "setup.py", "setup.cfg"}
+        or base in {"model_config.yaml", "manifest.json", "index.json", "oci-layout"}
+        or base.endswith((".js", ".cjs", ".mjs"))
+    )
+
+
+def check(tally: Tally, kept: Mapping[str, bytes]) -> None:
+    """Note what the members of a tar archive say about its installation."""
+    if _PACKAGE in kept:
+        _npm(tally, kept, "package/")
+    for name, raw in kept.items():
+        base = name.rsplit("/", 1)[-1]
+        if base == "setup.py" and name.count("/") <= 1:
+            tally.note("install-script", Severity.INFO, f"{name} runs while the package is built.")
+        elif base == "pyproject.toml" and name.count("/") <= 1:
+            _backend(tally, name, raw.decode("utf-8", "replace"))
+        elif base == "model_config.yaml":
+            targets(tally, name, raw.decode("utf-8", "replace"))
+        elif base == "package.json" and name.count("/") == 1 and name != _PACKAGE:
+            _npm(tally, kept, name.removesuffix("package.json"))
+
+
+def _backend(tally: Tally, name: str, text: str) -> None:
+    backend = re.search(r"^\s*build-backend\s*=\s*[\"']([^\"']{1,100})[\"']", text, re.MULTILINE)
+    path = re.search(r"^\s*backend-path\s*=\s*\[([^\]]{0,200})\]", text, re.MULTILINE)
+    if backend:
+        where = " from the package itself" if path else ""
+        tally.note("install-script", Severity.INFO, f"{name}: {backend[1]} builds the package{where}.")
+
+
+def _npm(tally: Tally, kept: Mapping[str, bytes], base: str) -> None:
+    try:
+        said = json.loads(kept[f"{base}package.json"])
+    except (ValueError, RecursionError):
+        tally.note("npm-manifest", Severity.MEDIUM, f"{base}package.json cannot be read.")
+        return
+    if not isinstance(said, dict):
+        return
+    scripts = said.get("scripts")
+    for hook in _HOOKS:
+        command = scripts.get(hook) if isinstance(scripts, dict) else None
+        if isinstance(command, str) and command.strip():
+            _hook(tally, kept, base, hook, command)
+    gyp = kept.get(f"{base}binding.gyp")
+    if gyp is not None:
+        tally.note("install-script", Severity.INFO, "binding.gyp is built while the package is installed.")
+        for found in _GYP_COMMAND.finditer(gyp.decode("utf-8", "replace")):
+            look(tally, found[1], SHELL + INSTALL_SHELL, "binding.gyp: ")
+            if not re.match(r"\s*@?(?:node|pkg-config|python3?|which|uname|echo)\b", found[1]):
+                why = f"binding.gyp runs a command: {found[1][:80]}"
+                tally.note("npm-gyp-command", Severity.MEDIUM, why)
+    _commands(tally, said)
+    _dependencies(tally, said)
+
+
+def _hook(tally: Tally, kept: Mapping[str, bytes], base: str, hook: str, command: str) -> None:
+    tally.note("install-script", Severity.INFO, f"npm runs at {hook}: {command[:120]}")
+    if hook not in _LAST_RESORT:
+        return
+    command = _TRIED.sub(r"node \1", command)
+    look(tally, command, SHELL + INSTALL_SHELL, f"{hook}: ")
+    if _INLINE.search(command):
+        why = f"{hook} runs code that stands in the command: {command[:100]}"
+        tally.note("npm-inline-script", Severity.HIGH, why)
+    elif not _EVERYDAY_INSTALL.search(command) and re.search(
+        r"\b(?:sh|bash|cmd|chmod|\./|exec)\b|\.sh\b", command
+    ):
+        tally.note("npm-shell-script", Severity.MEDIUM, f"{hook} starts a shell: {command[:100]}")
+    for found in _SCRIPT_FILE.finditer(command):
+        for end in ("", ".js", ".cjs", ".mjs", "/index.js"):
+            raw = kept.get(f"{base}{found[1].removeprefix('./')}{end}")
+            if raw is not None:
+                text = raw.decode("utf-8", "replace")
+                look(tally, text, INSTALL_SCRIPT, f"{found[1]}, run at {hook}: ")
+
+
+def _commands(tally: Tally, said: dict[str, Any]) -> None:
+    brought = said.get("bin")
+    own = str(said.get("name", "")).rsplit("/", 1)[-1]
+    for name in sorted(brought) if isinstance(brought, dict) else ():
+        if name in COMMANDS and name != own:
+            tally.note("command-shadowed", Severity.HIGH, f"The package brings a command named {name}.")
+
+
+def _dependencies(tally: Tally, said: dict[str, Any]) -> None:
+    for section in ("dependencies", "optionalDependencies", "peerDependencies"):
+        wanted = said.get(section)
+        for name, source in wanted.items() if isinstance(wanted, dict) else ():
+            if isinstance(source, str) and _ADDRESS.match(source) and not _HOSTED.match(source):
+                why = f"{name[:60]} comes from an address, not from the registry: {source[:80]}"
+                tally.note("npm-address-dependency", Severity.HIGH, why)
