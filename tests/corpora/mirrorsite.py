@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
+from lockgate.core.npm import npm_purl
 from lockgate.core.snapshot import SNAPSHOT_FORMAT, Admitted, Snapshot
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
 from lockgate.core.wire import decode, digest_of, encode
@@ -141,6 +142,22 @@ class MirrorSite:
             crossing,
         )
 
+    def add_npm(self, package, *, crossing=1):
+        path = f"npm/{package.name}/{package.filename}"
+        return self.add(
+            Artifact(
+                purl=npm_purl(package.name, package.version),
+                kind=Kind.NPM,
+                name=package.name,
+                version=package.version,
+                files=(
+                    self.file(path, package.data, Role.DISTRIBUTION),
+                    self.file(f"{path}.json", encode(package.known), Role.CORE_METADATA),
+                ),
+            ),
+            crossing,
+        )
+
     def add_document(self, path, data, *, crossing=1):
         file = self.file(path, data, Role.DOCUMENT)
         purl = f"pkg:generic/{path.replace('/', '.')}@{file.sha256[:12]}"
@@ -201,7 +218,7 @@ class Answer:
     complete: bool = False
 
 
-def ask(app, path, method="GET", *, query="", leave_after=None, **headers):
+def ask(app, path, method="GET", *, query="", body=b"", leave_after=None, **headers):
     """Send one request to an application, without a server, and return the answer.
 
     Args:
@@ -209,13 +226,14 @@ def ask(app, path, method="GET", *, query="", leave_after=None, **headers):
         path: Raw path, percent-encoded.
         method: The method.
         query: Raw query string.
+        body: The request's body.
         leave_after: Leave as a client would after so many body bytes.
         headers: Request headers; underscores stand for dashes.
     """
-    return asyncio.run(asking(app, path, method, query=query, leave_after=leave_after, **headers))
+    return asyncio.run(asking(app, path, method, query=query, body=body, leave_after=leave_after, **headers))
 
 
-async def asking(app, path, method="GET", *, query="", leave_after=None, on_chunk=None, **headers):
+async def asking(app, path, method="GET", *, query="", body=b"", leave_after=None, on_chunk=None, **headers):
     """Send one request inside a running loop; see `ask`."""
     from urllib.parse import unquote
 
@@ -235,7 +253,7 @@ async def asking(app, path, method="GET", *, query="", leave_after=None, on_chun
         "client": ("client", 1),
         "state": {},
     }
-    requested = iter([{"type": "http.request", "body": b"", "more_body": False}])
+    requested = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive():
         for message in requested:

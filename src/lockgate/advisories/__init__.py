@@ -10,6 +10,7 @@ from lockgate.advisories.limits import Limits
 from lockgate.advisories.match import AGE_SECONDS, Freshness, Matcher
 from lockgate.advisories.model import Found, Matched, Outcome, SetKind, Source
 from lockgate.advisories.ports import AdvisoryData
+from lockgate.advisories.ranges import npm_range
 from lockgate.advisories.service import (
     Age,
     Explained,
@@ -60,6 +61,7 @@ __all__ = [
     "load",
     "manifest_of",
     "match_all",
+    "npm_range",
     "purls_of",
     "read_wanted",
     "show",

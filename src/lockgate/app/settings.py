@@ -171,6 +171,11 @@ class ServeSection(_Section):
 
     host: str = Field(default="127.0.0.1", description="Address that the services bind to.")
     mirror_port: int = Field(default=8710, ge=1, le=65535, description="Package and model mirrors.")
+    mirror_url: str = Field(
+        default="",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]{1,260})?$",
+        description="Address that clients reach the mirrors by; empty: as each of them asks.",
+    )
     gateway_port: int = Field(default=8720, ge=1, le=65535, description="OpenAI-compatible gateway.")
     console_port: int = Field(default=8730, ge=1, le=65535, description="Console.")
     open_namespaces: str = Field(

@@ -2,6 +2,7 @@
 
 from lockgate.collect.difference import Change, Difference, State, compare
 from lockgate.collect.manifest import Manifest, parse_manifest
+from lockgate.collect.npm import NpmClient, NpmCommand
 from lockgate.collect.pip import PipPackages
 from lockgate.collect.ports import Limits, Packages, Web
 from lockgate.collect.sbom import bill_of_materials
@@ -14,6 +15,8 @@ __all__ = [
     "Difference",
     "Limits",
     "Manifest",
+    "NpmClient",
+    "NpmCommand",
     "Packages",
     "PipPackages",
     "State",

@@ -52,6 +52,20 @@ class NotAWheelError(InputError):
     advice = "Only wheels are collected: building a source distribution would run its code here."
 
 
+class NotFromRegistryError(InputError):
+    """A dependency comes from git, a folder or an address, or its registry gives no SHA-512."""
+
+    code = "LG-1520"
+    advice = "Depend on a version that a registry offers; what lies elsewhere can cross as [[file]]."
+
+
+class LockfileError(InputError):
+    """A package.json or package-lock.json cannot be read."""
+
+    code = "LG-1521"
+    advice = "Make it anew with `npm install --package-lock-only --lockfile-version 3`."
+
+
 class DigestMismatchError(TrustError):
     """Fetched bytes do not hash to what the index, the report or the manifest says."""
 
@@ -66,6 +80,13 @@ class BadWheelError(TrustError):
 
     code = "LG-2502"
     advice = "Fetch it again; if it stays so, report it to the project and pin another version."
+
+
+class BadTarballError(TrustError):
+    """An npm archive is damaged, says two things at once, or is not the one that its name says."""
+
+    code = "LG-2520"
+    advice = "Fetch it again; if it stays so, report it to the registry and pin another version."
 
 
 class CollectLimitError(LimitError):

@@ -26,6 +26,7 @@ from lockgate.collect.errors import (
     ManifestError,
     SourceMissingError,
 )
+from lockgate.collect.npm.section import NpmSection
 from lockgate.collect.ports import Limits
 from lockgate.collect.section import Label, Name, Section, Text
 from lockgate.core.artifact import Digest, Role, safe_path
@@ -132,6 +133,7 @@ class Manifest(Section, frozen=True):
     """Everything that a manifest may say."""
 
     python: tuple[PythonSection, ...] = ()
+    npm: tuple[NpmSection, ...] = ()
     model: tuple[ModelSection, ...] = ()
     documents: tuple[DocumentsSection, ...] = ()
     file: tuple[FileSection, ...] = ()
@@ -171,7 +173,8 @@ def parse_manifest(data: bytes, name: str = "manifest") -> Manifest:
     if manifest == Manifest():
         what = f"{name} asks for nothing."
         raise ManifestError(
-            what, advice="Add a [[python]], [[model]], [[documents]], [[file]] or [[advisories]] table."
+            what,
+            advice="Add a [[python]], [[npm]], [[model]], [[documents]], [[file]] or [[advisories]] table.",
         )
     _demand_single("model", [section.name for section in manifest.model])
     _demand_single("collection", [section.collection for section in manifest.documents])

@@ -24,6 +24,8 @@ class Limits:
     log_bytes: int = 1 << 29
     client_seconds: int = 4 * 3600
     wheels: int = 20_000
+    members: int = 200_000
+    npm_packages: int = 50_000
 
 
 @dataclass(frozen=True, slots=True)

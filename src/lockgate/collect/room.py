@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lockgate.collect.npm.ports import NpmClient
 from lockgate.collect.ports import Limits, Packages, Web
 from lockgate.core.digests import sha256
 from lockgate.core.ports import Progress
@@ -26,6 +27,7 @@ class Room:
     progress: Progress
     limits: Limits
     free: Callable[[], int]
+    npm: NpmClient | None = None
     notes: list[str] = field(default_factory=list)
 
     def note(self, sentence: str) -> None:

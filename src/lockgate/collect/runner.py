@@ -46,13 +46,29 @@ _SIGNS: tuple[tuple[str, type[LockgateError]], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
+class Client:
+    """A package client: its name, what its downloads end in, and which error its words mean."""
+
+    name: str
+    suffix: str
+    blame: Callable[[str, int], LockgateError]
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the client."""
+    """One run of a client; pip where none is named. What it prints is kept in `output`, if at all."""
 
     command: list[str]
     environ: Mapping[str, str]
     work: Path
     seconds: float
+    client: Client | None = None
+    output: Path | None = None
+
+    @property
+    def tool(self) -> Client:
+        """Return the client."""
+        return self.client or PIP
 
 
 def run(job: Run, seen: Callable[[int], None]) -> None:
@@ -77,7 +93,7 @@ def run(job: Run, seen: Callable[[int], None]) -> None:
             _end(process)
     if status != 0:
         with words.open("rb") as stream:
-            raise blame(stream.read(WORDS_LIMIT).decode("utf-8", "replace"), status)
+            raise job.tool.blame(stream.read(WORDS_LIMIT).decode("utf-8", "replace"), status)
 
 
 def run_text(command: list[str], environ: Mapping[str, str], seconds: float = 60.0) -> str:
@@ -117,20 +133,24 @@ def blame(words: str, status: int) -> LockgateError:
     return kind(what)
 
 
+PIP = Client("pip", ".whl", blame)
+
+
 def _start(job: Run, folder: Path, sink: int) -> subprocess.Popen[bytes]:
     environ = {**job.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
     try:
-        return subprocess.Popen(  # noqa: S603  # our own interpreter; requirements stand in a file
-            job.command,
-            env=environ,
-            cwd=job.work,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=sink,
-            start_new_session=True,
-        )
+        with (job.output or Path(os.devnull)).open("wb") as out:
+            return subprocess.Popen(  # noqa: S603  # a client that the caller names; arguments are a list
+                job.command,
+                env=environ,
+                cwd=job.work,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=sink,
+                start_new_session=True,
+            )
     except OSError as error:
-        what = f"pip could not be started: {error.strerror}."
+        what = f"{job.tool.name} could not be started: {error.strerror}."
         raise InstallerError(what) from error
 
 
@@ -142,9 +162,9 @@ def _watch(process: subprocess.Popen[bytes], job: Run, seen: Callable[[int], Non
             return process.wait(timeout=WATCH_SECONDS)
         except subprocess.TimeoutExpired:
             if time.monotonic() > deadline:
-                what = f"pip took longer than {job.seconds:.0f} seconds."
+                what = f"{job.tool.name} took longer than {job.seconds:.0f} seconds."
                 raise CollectLimitError(what, limit="client_seconds") from None
-        if (size := _size(job.work / "tmp")) > highest:
+        if (size := _size(job.work / "tmp", job.tool.suffix)) > highest:
             seen(size - highest)
             highest = size
 
@@ -160,12 +180,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _size(folder: Path) -> int:
-    """Return the bytes of the wheels that lie below a folder; files may vanish meanwhile."""
+def _size(folder: Path, suffix: str) -> int:
+    """Return the bytes of the packages that lie below a folder; files may vanish meanwhile."""
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:
-            if name.endswith(".whl"):
+            if name.endswith(suffix):
                 try:
                     total += os.stat(os.path.join(root, name), follow_symlinks=False).st_size  # noqa: PTH116, PTH118  # hot
                 except FileNotFoundError:

@@ -16,6 +16,7 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:lockgate:bill-of-materials:v1")
 
 _TYPES = {
     Kind.PYTHON: "library",
+    Kind.NPM: "library",
     Kind.MODEL: "machine-learning-model",
     Kind.DOCUMENT: "data",
     Kind.FILE: "file",

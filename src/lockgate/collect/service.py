@@ -8,9 +8,11 @@ from pathlib import Path
 
 from lockgate.collect.difference import Difference, compare
 from lockgate.collect.documents import documents
-from lockgate.collect.errors import DiskFullError, DuplicateNameError, WorkFolderError
+from lockgate.collect.errors import DiskFullError, DuplicateNameError, InstallerError, WorkFolderError
 from lockgate.collect.manifest import LoadedManifest, load_manifest
 from lockgate.collect.models import models
+from lockgate.collect.npm.ports import NpmClient
+from lockgate.collect.npm.service import npm_packages
 from lockgate.collect.ports import Limits, Packages, Web
 from lockgate.collect.pypi import artifacts, fetch, resolve, section_requests
 from lockgate.collect.room import Room
@@ -49,6 +51,7 @@ def collect(
     progress: Progress,
     packages: Packages,
     web: Web,
+    npm: NpmClient | None = None,
     previous: Lock | None = None,
     offline: bool = False,
     limits: Limits | None = None,
@@ -69,6 +72,7 @@ def collect(
         progress: Told about long work.
         packages: The package client.
         web: Reads index pages and addresses of the manifest.
+        npm: The client of npm registries; needed where the manifest has npm packages.
         previous: The lock before, if there is one.
         offline: Use no package index, only local folders (`find_links`).
         limits: Bounds; the defaults when left out.
@@ -92,6 +96,7 @@ def collect(
             blobs=blobs,
             packages=packages,
             web=web,
+            npm=npm,
             progress=progress,
             limits=bounds,
             free=free or (lambda: shutil.disk_usage(work).free),
@@ -118,7 +123,16 @@ def _gather(
     found += models(room, content.model, previous, offline=offline)
     fetch(room, wheels)
     found += artifacts(room, wheels)
+    if content.npm:
+        found += npm_packages(room, _demand_npm(room), content.npm, previous)
     return tuple(sorted(found, key=lambda a: a.purl))
+
+
+def _demand_npm(room: Room) -> NpmClient:
+    if room.npm is None:
+        what = "The manifest has npm packages, and this collection has no client for them."
+        raise InstallerError(what, advice="Install npm, or collect where it is installed.")
+    return room.npm
 
 
 def _disk_error(error: Exception, work: Path) -> DiskFullError | WorkFolderError:

@@ -1,4 +1,4 @@
-"""Mirrors for PyPI, the Hugging Face Hub and plain files, served from a signed snapshot.
+"""Mirrors for PyPI, npm, the Hugging Face Hub and plain files, served from a signed snapshot.
 
 The gate takes `generate_pages`: the pages that approvers sign with the snapshot. The server
 takes `SignedView`, `build_app` and `serve`; the last two are loaded when they are first used,
@@ -19,7 +19,15 @@ from lockgate.mirror.errors import (
     WrongStatementError,
 )
 from lockgate.mirror.pages import Page, ReadBlob
-from lockgate.mirror.ports import BlobFiles, ChannelVerifier, VerifiedChannel
+from lockgate.mirror.ports import (
+    Advice,
+    Advisor,
+    Asked,
+    BlobFiles,
+    ChannelVerifier,
+    KnownAdvisory,
+    VerifiedChannel,
+)
 from lockgate.mirror.service import generate_pages
 from lockgate.mirror.view import SignedView, ViewStatus
 
@@ -28,10 +36,14 @@ if TYPE_CHECKING:
     from lockgate.mirror.server import build_app
 
 __all__ = [
+    "Advice",
+    "Advisor",
     "AmbiguousSnapshotError",
+    "Asked",
     "BlobFiles",
     "CannotListenError",
     "ChannelVerifier",
+    "KnownAdvisory",
     "LayoutError",
     "MissingBlobError",
     "NothingPublishedError",

@@ -10,6 +10,27 @@ class LayoutError(InputError):
     advice = "Collect the artifact again; the lock's paths and names follow docs/formats of its ecosystem."
 
 
+class AddressError(InputError):
+    """A request does not say by which name this mirror is reached."""
+
+    code = "LG-1920"
+    advice = "Send a Host header, or set serve.mirror_url in lockgate.toml."
+
+
+class QuestionError(InputError):
+    """A question about advisories is not what its protocol says."""
+
+    code = "LG-1921"
+    advice = "Send what `npm audit` sends: JSON with versions by package name."
+
+
+class QuestionLimitError(LimitError):
+    """A question about advisories is longer than its bound."""
+
+    code = "LG-4920"
+    advice = "Ask about fewer packages at a time."
+
+
 class TamperedBlobError(TrustError):
     """A blob's bytes are not what the signed snapshot says."""
 

@@ -26,7 +26,7 @@ _POINTER_VERSION = "https://git-lfs.github.com/spec/v1"
 
 _REVISION_DIGITS = 40
 _OTHER_ADDRESSES = frozenset(
-    {"api", "datasets", "files", "healthz", "metrics", "packages", "simple", "spaces", "v2"}
+    {"api", "datasets", "files", "healthz", "metrics", "npm", "packages", "simple", "spaces", "v2"}
 )
 _TASKS = {"chat": "text-generation", "embed": "feature-extraction"}
 

@@ -60,6 +60,14 @@ def choose(accept: str | None) -> str | None:
     return best[3] if best else None
 
 
+def prefers(accept: str, one: str, other: str) -> bool:
+    """Tell whether an Accept header names the first of two media types, and the other no more eagerly."""
+    if len(accept) > HEADER_LIMIT:
+        return False
+    quality = {r.kind: r.quality for r in reversed([_parse(part) for part in accept.split(",")])}
+    return quality.get(one, 0.0) > 0 and quality.get(one, 0.0) >= quality.get(other, 0.0)
+
+
 def _parse(part: str) -> _Range:
     kind, *parameters = (piece.strip() for piece in part.split(";"))
     quality = 1.0

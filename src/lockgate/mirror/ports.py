@@ -1,7 +1,7 @@
 """What the mirror needs of other rooms: a verified channel, and where blobs lie."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,6 +42,56 @@ class ChannelVerifier(ABC):
             LockgateError: There is none, or anything about it does not verify.
 
         """
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAdvisory:
+    """One vulnerability of a package, as a client of a registry is told it.
+
+    `ranges` is in npm's notation and names every version that is affected, `versions` are those that
+    were asked about; `score_tenths` is the CVSS base score times ten, -1 where there is none.
+    """
+
+    id: str
+    title: str
+    severity: str
+    ranges: str
+    fixed: str
+    versions: tuple[str, ...]
+    score_tenths: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What is known against some packages, by name, and sentences on what the data cannot say."""
+
+    found: Mapping[str, Sequence[KnownAdvisory]]
+    notices: tuple[str, ...] = ()
+
+
+class Advisor(ABC):
+    """Tells what the loaded advisories say; packages of which nothing is known against are left out."""
+
+    @abstractmethod
+    def npm(self, packages: Mapping[str, Sequence[str]]) -> Advice:
+        """Return what is known against versions of npm packages.
+
+        Raises:
+            LockgateError: Nobody can tell: no data is loaded, or none that speaks of npm.
+
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a mirror takes from outside of its snapshot.
+
+    `address` is this mirror's own, as its clients reach it (``https://mirror.example``); empty: the
+    one that each client asked.
+    """
+
+    advisor: Advisor | None = None
+    address: str = ""
 
 
 class BlobFiles(Protocol):

@@ -17,9 +17,10 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock
 from lockgate.mirror.blobs import LARGE, VerifiedBlobs
 from lockgate.mirror.metrics import Metrics, Misses
-from lockgate.mirror.ports import BlobFiles
+from lockgate.mirror.ports import Asked, BlobFiles
 from lockgate.mirror.responses import BlobResponse
 from lockgate.mirror.serve_hub import HubRoutes
+from lockgate.mirror.serve_npm import NpmRoutes
 from lockgate.mirror.serve_oci import OciRoutes
 from lockgate.mirror.serve_push import Internal, OpenNamespaces
 from lockgate.mirror.serve_pypi import PypiRoutes
@@ -37,6 +38,7 @@ def build_app(
     *,
     hash_ahead: bool = True,
     internal: Internal | None = None,
+    asked: Asked | None = None,
 ) -> Starlette:
     """Return the application that serves a view.
 
@@ -46,9 +48,11 @@ def build_app(
         clock: The present moment, for the snapshot's age.
         hash_ahead: Whether large blobs are hashed at the start, so that nobody waits for it.
         internal: What was pushed, and the namespaces where clients may push.
+        asked: What the mirrors take from outside of the snapshot: advisories, their own address.
 
     """
     metrics = Metrics(view, clock)
+    asked = asked or Asked()
 
     def refused(digest: str) -> None:
         metrics.refused_blobs.inc()
@@ -61,6 +65,7 @@ def build_app(
     routes = [
         *own.routes(),
         *PypiRoutes(site).routes(),
+        *NpmRoutes(site, asked).routes(),
         *OciRoutes(site, opened).routes(),
         *HubRoutes(site).routes(),
     ]
@@ -151,6 +156,7 @@ async def _hash_large(site: Site) -> None:
         _log.warning("nothing to serve yet", code=error.code, error=error.what)
         return
     entries = [*table.packages.values(), *table.files.values()]
+    entries += [e for p in table.npm.values() for e in p.archives.values()]
     entries += [e for m in table.models.values() for r in m.revisions.values() for e in r.files.values()]
     entries += [entry for image in table.images.by_name.values() for entry in image.blobs.values()]
     for entry in entries:

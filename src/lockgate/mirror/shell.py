@@ -27,6 +27,7 @@ _HEADERS = {
 _PROTOCOLS = {
     "simple": "pypi",
     "packages": "pypi",
+    "npm": "npm",
     "files": "files",
     "healthz": "own",
     "metrics": "own",
@@ -34,6 +35,8 @@ _PROTOCOLS = {
 }
 _DECIDE_METHODS = frozenset({"oci"})
 """Protocols that answer other methods than GET and HEAD themselves, in their own words."""
+_QUESTIONS = ("/npm/-/npm/v1/security/",)
+"""Where POST asks a question that is too long for an address; nothing is changed by it."""
 
 
 class Shell:
@@ -96,7 +99,8 @@ class _Reply:
 
 def _refusal(scope: Scope, protocol: str) -> Response | None:
     """Return the answer to what is never looked up, or `None` to go on."""
-    if scope["method"] not in {"GET", "HEAD"} and protocol not in _DECIDE_METHODS:
+    asks = scope["method"] == "POST" and scope["path"].startswith(_QUESTIONS)
+    if scope["method"] not in {"GET", "HEAD"} and not asks and protocol not in _DECIDE_METHODS:
         allow = {"Allow": "GET, HEAD"}
         return PlainTextResponse("This mirror is read only.\n", HTTPStatus.METHOD_NOT_ALLOWED, allow)
     if len(scope.get("raw_path") or scope["path"].encode()) > PATH_LIMIT:

@@ -11,6 +11,7 @@ from lockgate.core.statement import Statement
 from lockgate.mirror.errors import AmbiguousSnapshotError
 from lockgate.mirror.files import SUMS, served_files
 from lockgate.mirror.huggingface import revisions
+from lockgate.mirror.npm import SEARCH, releases
 from lockgate.mirror.oci import Repository, aliases, repositories
 from lockgate.mirror.pages import BINARY_TYPE, JSON_TYPE, media_type_of
 from lockgate.mirror.pypi import METADATA_SUFFIX, PROVENANCE_SUFFIX, distributions
@@ -91,6 +92,15 @@ class Images:
 
 
 @dataclass(frozen=True, slots=True)
+class NpmEntries:
+    """What is served for one npm package: both packuments, and the archives by file name."""
+
+    full: Entry
+    short: Entry
+    archives: Mapping[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Everything that one signed snapshot answers. A request looks at exactly one table."""
 
@@ -102,6 +112,8 @@ class Table:
     models: Mapping[str, ModelEntries]
     images: Images
     files: Mapping[str, Entry]
+    npm: Mapping[str, NpmEntries]
+    npm_search: Entry | None
 
 
 def build_table(statement: Statement, snapshot: Snapshot) -> Table:
@@ -125,6 +137,8 @@ def build_table(statement: Statement, snapshot: Snapshot) -> Table:
         models=MappingProxyType(_models(snapshot, pages)),
         images=_images(snapshot, pages),
         files=MappingProxyType(_files(snapshot, pages)),
+        npm=MappingProxyType(_npm(snapshot, pages)),
+        npm_search=pages.by_path.get(SEARCH),
     )
 
 
@@ -166,6 +180,19 @@ def _packages(snapshot: Snapshot) -> dict[str, Entry]:
             if d.provenance:
                 packages[address + PROVENANCE_SUFFIX] = _entry(d.provenance, JSON_TYPE)
     return packages
+
+
+def _npm(snapshot: Snapshot, pages: _Pages) -> dict[str, NpmEntries]:
+    return {
+        name: NpmEntries(
+            full=pages.get(f"npm/{name}/full.json"),
+            short=pages.get(f"npm/{name}/short.json"),
+            archives=MappingProxyType(
+                {r.filename: _entry(r.archive, BINARY_TYPE, immutable=True) for r in known}
+            ),
+        )
+        for name, known in releases(snapshot.admitted).items()
+    }
 
 
 def _models(snapshot: Snapshot, pages: _Pages) -> dict[str, ModelEntries]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, signer_from, supply_root, utc_now
-from lockgate.collect import Collected, PipPackages, UrlWeb, collect
+from lockgate.collect import Collected, NpmCommand, PipPackages, UrlWeb, collect
 from lockgate.core.artifact import Lock
 from lockgate.core.digests import sha256
 from lockgate.core.errors import InputError, LockgateError
@@ -59,6 +59,7 @@ def run_collect(side: Side, manifest: Path, progress: Progress, *, offline: bool
             progress=progress,
             packages=pip,
             web=UrlWeb(pip.web_settings()),
+            npm=NpmCommand(os.environ, offline=offline),
             previous=_previous(side),
             offline=offline,
         )

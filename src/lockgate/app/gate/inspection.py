@@ -22,6 +22,7 @@ _MODELS = "gguf onnx safetensors pt pth pt2 bin ckpt pkl pickle joblib h5 hdf5 k
 _DOCUMENTS = "md html htm pdf docx docm xlsx xlsm pptx pptm doc xls ppt rtf odt ods odp eml"
 _TABLES = "tokenizer.json vocab.json merges.txt vocab.txt tokenizer_config.json special_tokens_map.json"
 _KINDS = {
+    ".tgz": Kind.NPM,
     ".whl": Kind.PYTHON,
     **{f".{extension}": Kind.MODEL for extension in _MODELS.split()},
     **{f".{extension}": Kind.DOCUMENT for extension in _DOCUMENTS.split()},

@@ -66,7 +66,9 @@ def served_side() -> Side:
 
 def mirror_app() -> Any:
     """Return the mirrors' application for the home that the environment names."""
+    from lockgate.app.advice.registry import RecordedAdvisor  # noqa: PLC0415  # the same
     from lockgate.mirror import (  # noqa: PLC0415  # servers alone need it
+        Asked,
         SignedChannel,
         SignedView,
         build_app,
@@ -78,8 +80,9 @@ def mirror_app() -> Any:
 
     side = served_side()
     verifier = SignedChannel(channel_reader(side, "mirror", pages=pages), channel_file(side))
+    asked = Asked(advisor=RecordedAdvisor(side), address=side.settings.serve.mirror_url)
     view = SignedView(verifier, time.monotonic)
-    return build_app(view, blob_files(side), utc_now, internal=internal_of(side))
+    return build_app(view, blob_files(side), utc_now, internal=internal_of(side), asked=asked)
 
 
 def serve_mirror(side: Side, host: str, port: int, opened: Sequence[str] = ()) -> None:

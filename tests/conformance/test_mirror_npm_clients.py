@@ -1,0 +1,287 @@
+"""Unmodified npm, pnpm and yarn against the mirror, in a namespace that has no network but loopback."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from corpora.mirrorserver import PORT, Server
+from corpora.mirrorsite import MirrorSite
+from corpora.nodeclients import installed_clients
+from corpora.npmpackages import NpmPackage
+
+LEAF_1 = NpmPackage("leaf", "1.0.0", facts={"deprecated": "leaf 1 has a hole, use 2"})
+LEAF_2 = NpmPackage("leaf", "2.1.0", facts={"tags": ("latest",), "description": "A leaf of a tree"})
+LEAF_3 = NpmPackage("leaf", "3.0.0-rc.1", facts={"tags": ("next",)})
+SCOPED = NpmPackage(
+    "@garden/Tree.trunk",
+    "1.0.0",
+    {"dependencies": {"leaf": "^2"}, "bin": {"trunk": "cli.js"}},
+    files={"cli.js": b"#!/usr/bin/env node\nconsole.log('a trunk with ' + require('leaf'));\n"},
+    facts={"keywords": ("wood", "forestry"), "maintainers": ("ann <ann@example.org>",)},
+)
+OPTIONAL = NpmPackage("picky", "1.0.0", {"optionalDependencies": {"leaf": "^2", "not-for-us": "^1"}})
+BIG = NpmPackage("big", "1.0.0", files={"noise.bin": os.urandom(400_000)})
+
+
+def fill(site):
+    for package in (LEAF_1, LEAF_2, LEAF_3, SCOPED, OPTIONAL, BIG):
+        site.add_npm(package)
+    site.publish()
+    return site
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with Server(fill(MirrorSite(tmp_path_factory.mktemp("mirror")))) as running:
+        yield running
+
+
+class Node:
+    """A project folder in the server's namespace, and one client's way of being called."""
+
+    def __init__(self, server, folder, *command, port=PORT, **environment):
+        self.server, self.folder, self.command = server, folder, command
+        self.registry = f"http://127.0.0.1:{port}/npm/"
+        folder.mkdir()
+        self.environment = {
+            "HOME": str(folder),
+            "npm_config_registry": self.registry,
+            "npm_config_userconfig": str(folder / "none.npmrc"),
+            "npm_config_globalconfig": str(folder / "none-global.npmrc"),
+            "npm_config_cache": str(folder / "cache"),
+            "npm_config_update_notifier": "false",
+            "npm_config_fetch_retry_mintimeout": "10",
+            "npm_config_fetch_retry_maxtimeout": "100",
+            **environment,
+        }
+
+    def package(self, **depends):
+        names = {name.replace("__", "/"): wanted for name, wanted in depends.items()}
+        value = {"name": "project", "version": "1.0.0", "dependencies": names}
+        (self.folder / "package.json").write_text(json.dumps(value))
+        return self
+
+    def __call__(self, *arguments, check=True):
+        place = ("env", "-C", str(self.folder))
+        return self.server.run(*place, *self.command, *arguments, check=check, **self.environment)
+
+    def says(self, module):
+        """Return what a module exports, as the project's own code would see it."""
+        code = f"console.log(require({module!r}))"
+        return self.server.run("env", "-C", str(self.folder), "node", "-e", code).stdout.strip()
+
+
+@pytest.fixture
+def npm(server, tmp_path):
+    return Node(server, tmp_path / "project", "npm")
+
+
+TREE = {"@garden/Tree.trunk": "^1", "leaf": "^2"}
+
+
+def test_npm_installs_a_scoped_package_and_what_it_depends_on(npm):
+    npm.package(**TREE)("install", "--no-audit")
+    assert npm.says("leaf") == "leaf 2.1.0"
+    assert npm("exec", "--offline", "trunk").stdout.strip() == "a trunk with leaf 2.1.0"
+    lock = json.loads((npm.folder / "package-lock.json").read_text())["packages"]
+    assert lock["node_modules/leaf"]["integrity"] == LEAF_2.integrity
+    assert lock["node_modules/leaf"]["resolved"] == f"{npm.registry}leaf/-/leaf-2.1.0.tgz"
+
+
+def test_npm_ci_installs_from_the_lock_and_refuses_another_digest(npm, server, tmp_path):
+    npm.package(**TREE)("install", "--no-audit")
+    again = Node(server, tmp_path / "again", "npm")
+    for name in ("package.json", "package-lock.json"):
+        (again.folder / name).write_bytes((npm.folder / name).read_bytes())
+    again("ci", "--no-audit")
+    assert again.says("leaf") == "leaf 2.1.0"
+    lock = again.folder / "package-lock.json"
+    lock.write_text(lock.read_text().replace(LEAF_2.integrity, LEAF_1.integrity))
+    done = again("ci", "--no-audit", "--cache", str(tmp_path / "fresh"), check=False)
+    assert done.returncode != 0
+    assert "EINTEGRITY" in done.stderr
+
+
+def test_npm_is_told_of_deprecation_and_follows_tags(npm):
+    done = npm.package(leaf="1.0.0")("install", "--no-audit")
+    assert "leaf 1 has a hole, use 2" in done.stderr
+    npm("install", "--no-audit", "leaf@next")
+    assert npm.says("leaf") == "leaf 3.0.0-rc.1"
+    tags = npm("dist-tag", "ls", "leaf").stdout.split()
+    assert tags == ["latest:", "2.1.0", "next:", "3.0.0-rc.1"]
+
+
+def test_an_optional_package_that_did_not_cross_hinders_nobody(npm):
+    npm.package(picky="1")("install", "--no-audit")
+    assert npm.says("picky") == "picky 1.0.0"
+    assert npm.says("leaf") == "leaf 2.1.0"
+
+
+def test_npm_says_plainly_what_is_missing(npm, server):
+    before = server.metric("lockgate_mirror_misses_total")
+    done = npm.package(**{"@garden/absent": "1"})("install", check=False)
+    assert done.returncode != 0
+    assert "E404" in done.stderr
+    assert "No package called @garden/absent has been admitted." in done.stderr
+    assert server.metric("lockgate_mirror_misses_total") > before
+    done = npm.package(leaf="^9")("install", check=False)
+    assert "ETARGET" in done.stderr
+
+
+def test_npm_views_and_searches(npm):
+    seen = json.loads(npm("view", "leaf", "--json").stdout)
+    assert seen["versions"] == ["1.0.0", "2.1.0", "3.0.0-rc.1"]
+    assert seen["dist-tags"] == {"latest": "2.1.0", "next": "3.0.0-rc.1"}
+    assert seen["time"]["2.1.0"] == "2026-01-02T03:04:05.000Z"
+    assert seen["license"] == "MIT"
+    found = json.loads(npm("search", "FORESTRY", "--json").stdout)
+    assert [(f["name"], f["version"]) for f in found] == [("@garden/Tree.trunk", "1.0.0")]
+    assert json.loads(npm("search", "nothing-of-this", "--json").stdout) == []
+    assert "PONG" in npm("ping").stderr
+
+
+def test_npm_revalidates_and_fetches_nothing_again(npm, server):
+    npm.package(**TREE)("install", "--no-audit")
+    before, unchanged = sent(server), not_modified(server)
+    (npm.folder / "package-lock.json").unlink()
+    subprocess.run(["rm", "-r", str(npm.folder / "node_modules")], check=True)
+    npm("install", "--no-audit", "--prefer-online")
+    assert not_modified(server) - unchanged >= 2
+    assert sent(server) == before
+
+
+def sample(server, name):
+    lines = server.run("curl", "-sf", f"{server.url}/metrics").stdout.splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
+
+def sent(server):
+    return sample(server, 'lockgate_mirror_response_bytes_total{protocol="npm"}')
+
+
+def not_modified(server):
+    return sample(server, 'lockgate_mirror_requests_total{protocol="npm",status="304"}')
+
+
+@pytest.fixture
+def cutting(server):
+    """Return a proxy in the namespace that cuts the first answer for every archive."""
+    proxy = subprocess.Popen(
+        server.inside(
+            sys.executable,
+            str(Path(__file__).parents[1] / "corpora/cuttingproxy.py"),
+            "8711",
+            str(PORT),
+            ".tgz",
+        ),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert proxy.stdout.readline() == "ready\n"
+    yield proxy
+    proxy.kill()
+    proxy.communicate()
+
+
+def test_a_download_that_breaks_off_leaves_nothing_broken_behind(server, cutting, tmp_path):
+    """npm repeats no answer that breaks off in the middle: the same command is what goes on."""
+    npm = Node(server, tmp_path / "cut", "npm", port=8711).package(big="1")
+    done = npm("install", "--no-audit", check=False)
+    assert done.returncode != 0
+    assert "ECONNRESET" in done.stderr
+    assert cutting.stdout.readline() == "/npm/big/-/big-1.0.0.tgz\n"
+    assert not (npm.folder / "node_modules/big").exists()
+    npm("install", "--no-audit")
+    assert npm.says("big") == "big 1.0.0"
+    assert (npm.folder / "node_modules/big/noise.bin").read_bytes() == BIG.files["noise.bin"]
+    lock = json.loads((npm.folder / "package-lock.json").read_text())["packages"]
+    assert lock["node_modules/big"]["resolved"].startswith("http://127.0.0.1:8711/npm/")
+
+
+def test_a_new_snapshot_reaches_a_project_that_another_client_is_installing_from(tmp_path):
+    with Server(fill(MirrorSite(tmp_path / "own"))) as own:
+        first = Node(own, tmp_path / "first", "npm").package(big="1", **TREE)
+        second = Node(own, tmp_path / "second", "npm").package(late="1")
+        assert second("install", "--no-audit", check=False).returncode != 0
+        place = ("env", "-C", str(first.folder))
+        running = subprocess.Popen(
+            own.inside(*place, "npm", "install", "--no-audit"),
+            env={**own.environment(), **first.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        own.site.add_npm(NpmPackage("late", "1.0.0"), crossing=2)
+        own.site.publish()
+        second("install", "--no-audit", "--prefer-online")
+        assert second.says("late") == "late 1.0.0"
+        output, _ = running.communicate(timeout=120)
+        assert running.returncode == 0, output
+        assert first.says("leaf") == "leaf 2.1.0"
+        assert own.metric("lockgate_mirror_channel_version") == 2
+
+
+@pytest.fixture(scope="session")
+def clients():
+    return installed_clients()
+
+
+@pytest.fixture(params=["pnpm", "yarn1", "yarn4"])
+def other(request, server, tmp_path, clients):
+    """Return another client, configured as its own documentation says."""
+    script = {
+        "pnpm": "pnpm/bin/pnpm.cjs",
+        "yarn1": "yarn/bin/yarn.js",
+        "yarn4": "@yarnpkg/cli-dist/bin/yarn.js",
+    }[request.param]
+    node = Node(server, tmp_path / "project", "node", str(clients / script))
+    node.kind = request.param
+    if request.param == "yarn4":
+        (node.folder / ".yarnrc.yml").write_text(
+            f"npmRegistryServer: '{node.registry.rstrip('/')}'\nunsafeHttpWhitelist: ['127.0.0.1']\n"
+            f"nodeLinker: node-modules\nenableTelemetry: false\nenableGlobalCache: false\n"
+        )
+    return node
+
+
+@pytest.mark.online
+def test_other_clients_install_by_lock_and_say_what_is_missing(other, tmp_path):
+    # yarn 1 asks for optional packages by the archive's own package.json once it has a cache.
+    wanted = TREE if other.kind == "yarn1" else {"picky": "^1", **TREE}
+    other.package(**wanted)("install")
+    assert other.says("leaf") == "leaf 2.1.0"
+    assert "Tree.trunk 1.0.0" in other.says("@garden/Tree.trunk")
+    frozen = {"yarn4": "--immutable"}.get(other.kind, "--frozen-lockfile")
+    subprocess.run(["rm", "-r", str(other.folder / "node_modules")], check=True)
+    other("install", frozen)
+    assert other.says("leaf") == "leaf 2.1.0"
+    lock = {"pnpm": "pnpm-lock.yaml"}.get(other.kind, "yarn.lock")
+    assert "leaf" in (other.folder / lock).read_text()
+    done = other("add", "@garden/absent", check=False)
+    assert done.returncode != 0
+    words = done.stdout + done.stderr
+    assert "404" in words or "not found" in words.lower()
+    assert "@garden/absent" in words.replace("%2f", "/")
+
+
+@pytest.mark.online
+def test_other_clients_refuse_an_archive_that_was_altered(other):
+    other.package(leaf="^2")("install")
+    name = {"pnpm": "pnpm-lock.yaml"}.get(other.kind, "yarn.lock")
+    lock = other.folder / name
+    text = lock.read_text()
+    if other.kind == "yarn4":
+        sum_ = next(line.split("/")[-1] for line in text.splitlines() if "checksum:" in line)
+        lock.write_text(text.replace(sum_, "0" * len(sum_)))
+    else:
+        lock.write_text(text.replace(LEAF_2.integrity, LEAF_1.integrity))
+    for left in ("node_modules", ".yarn", "cache", ".cache", ".local"):
+        subprocess.run(["rm", "-rf", str(other.folder / left)], check=True)
+    frozen = {"yarn4": "--immutable"}.get(other.kind, "--frozen-lockfile")
+    done = other("install", frozen, check=False)
+    assert done.returncode != 0
+    words = (done.stdout + done.stderr).lower()
+    assert "integrity" in words or "checksum" in words
