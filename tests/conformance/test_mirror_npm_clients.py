@@ -4,14 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from corpora.advisories import archive, osv
 from corpora.mirrorserver import PORT, Server
 from corpora.mirrorsite import MirrorSite
 from corpora.nodeclients import installed_clients
 from corpora.npmpackages import NpmPackage
+from lockgate.advisories import Loading, Shelf, Wish, load
+from lockgate.core.ports import Silent
 
 LEAF_1 = NpmPackage("leaf", "1.0.0", facts={"deprecated": "leaf 1 has a hole, use 2"})
 LEAF_2 = NpmPackage("leaf", "2.1.0", facts={"tags": ("latest",), "description": "A leaf of a tree"})
@@ -36,7 +40,20 @@ def fill(site):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with Server(fill(MirrorSite(tmp_path_factory.mktemp("mirror")))) as running:
+    site = fill(MirrorSite(tmp_path_factory.mktemp("mirror")))
+    hole = osv(
+        "GHSA-1",
+        "leaf",
+        ("introduced", "0"),
+        ("fixed", "2.0.0"),
+        ecosystem="npm",
+        type="SEMVER",
+        summary="A hole in old leaves",
+        severity=[{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}],
+    )
+    data = archive(site.root / "osv.zip", [hole])
+    load(Shelf(site.root / "advisories"), data, Wish(), Loading(datetime.now(UTC), Silent()))
+    with Server(site) as running:
         yield running
 
 
@@ -167,6 +184,28 @@ def not_modified(server):
     return sample(server, 'lockgate_mirror_requests_total{protocol="npm",status="304"}')
 
 
+def test_npm_audits_against_the_loaded_advisories(npm):
+    done = npm.package(leaf="1.0.0")("install")
+    assert "1 critical severity vulnerability" in done.stdout
+    report = npm("audit", "--json", check=False)
+    assert report.returncode == 1
+    found = json.loads(report.stdout)["vulnerabilities"]["leaf"]
+    assert (found["severity"], found["via"][0]["range"]) == ("critical", "<2.0.0")
+    assert found["via"][0]["title"] == "A hole in old leaves"
+    assert found["fixAvailable"]["version"] == "2.1.0"
+    npm("install", "leaf@2")
+    assert "found 0 vulnerabilities" in npm("audit").stdout
+
+
+def test_without_advisories_an_audit_is_no_clean_one(tmp_path):
+    with Server(fill(MirrorSite(tmp_path / "bare"))) as bare:
+        npm = Node(bare, tmp_path / "project", "npm").package(leaf="^2")
+        npm("install")
+        done = npm("audit", check=False)
+        assert done.returncode != 0
+        assert "audit endpoint returned an error" in done.stderr
+
+
 @pytest.fixture
 def cutting(server):
     """Return a proxy in the namespace that cuts the first answer for every archive."""
@@ -265,6 +304,18 @@ def test_other_clients_install_by_lock_and_say_what_is_missing(other, tmp_path):
     words = done.stdout + done.stderr
     assert "404" in words or "not found" in words.lower()
     assert "@garden/absent" in words.replace("%2f", "/")
+
+
+@pytest.mark.online
+def test_other_clients_audit_against_the_loaded_advisories(other):
+    if other.kind == "yarn1":
+        pytest.skip("its audit asks one registry that is written into its code, whatever is configured")
+    other.package(leaf="1.0.0")("install")
+    words = ("npm", "audit", "--json") if other.kind == "yarn4" else ("audit", "--json")
+    done = other(*words, check=False)
+    assert done.returncode != 0
+    assert "A hole in old leaves" in done.stdout
+    assert "<2.0.0" in done.stdout
 
 
 @pytest.mark.online

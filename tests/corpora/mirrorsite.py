@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 
@@ -202,10 +203,20 @@ class MirrorSite:
 
 def app_from_environment():
     """Return the application for the home in LOCKGATE_HOME: what a server process loads."""
-    from lockgate.mirror import build_app
+    from lockgate.app.advice.registry import RecordedAdvisor
+    from lockgate.mirror import Asked, build_app
 
     site = MirrorSite(Path(os.environ["LOCKGATE_HOME"]))
-    return build_app(site.view(), site.blobs, lambda: datetime.now(UTC))
+    asked = Asked(advisor=RecordedAdvisor(side_with_advisories(site.root / "advisories")))
+    return build_app(site.view(), site.blobs, lambda: datetime.now(UTC), asked=asked)
+
+
+def side_with_advisories(folder, age_days=40_000):
+    """Return what `RecordedAdvisor` asks of a side: where its data lies and how old it may be."""
+    advisories = SimpleNamespace(age_days=age_days)
+    return SimpleNamespace(
+        home=SimpleNamespace(advisories=folder), settings=SimpleNamespace(advisories=advisories)
+    )
 
 
 @dataclass
