@@ -19,7 +19,11 @@ from lockgate.mirror import generate_pages
 from lockgate.store import FileBlobs
 
 PACKAGES = (
-    NpmPackage("leaf", "1.0.0", facts={"deprecated": "leaf 1 has a hole"}),
+    NpmPackage(
+        "leaf",
+        "1.0.0",
+        facts={"deprecated": "leaf 1 has a hole", "maintainers": ("ann <ann@example.org>",)},
+    ),
     NpmPackage("leaf", "2.1.0", facts={"tags": ("latest",), "maintainers": ("ann <ann@example.org>",)}),
     NpmPackage("a-b", "1.0.0"),
     NpmPackage("@a/b", "1.0.0", {"dependencies": {"leaf": "^2"}}),

@@ -181,6 +181,7 @@ def test_every_explained_variable_works(home: Path, monkeypatch: pytest.MonkeyPa
             "personal": "block",
             "system_prompt": "block",
             "level": "debug",
+            "mirror_url": "https://mirror.example",
         }.get(name, old + 1 if isinstance(old, int) else f"{old}x")
         with monkeypatch.context() as patch:
             patch.setenv(entry["variable"], str(new))

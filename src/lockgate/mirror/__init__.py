@@ -8,6 +8,7 @@ because the gate needs no web server.
 from typing import TYPE_CHECKING, Any
 
 from lockgate.mirror.channel import SignedChannel
+from lockgate.mirror.clients import ClientConfig, client_config, clients, shell_lines
 from lockgate.mirror.errors import (
     AmbiguousSnapshotError,
     CannotListenError,
@@ -18,6 +19,7 @@ from lockgate.mirror.errors import (
     TamperedBlobError,
     WrongStatementError,
 )
+from lockgate.mirror.lockfiles import LOCKFILE_LIMIT, Rewritten, rewrite
 from lockgate.mirror.pages import Page, ReadBlob
 from lockgate.mirror.ports import (
     Advice,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from lockgate.mirror.server import build_app
 
 __all__ = [
+    "LOCKFILE_LIMIT",
     "Advice",
     "Advisor",
     "AmbiguousSnapshotError",
@@ -43,6 +46,7 @@ __all__ = [
     "BlobFiles",
     "CannotListenError",
     "ChannelVerifier",
+    "ClientConfig",
     "KnownAdvisory",
     "LayoutError",
     "MissingBlobError",
@@ -50,6 +54,7 @@ __all__ = [
     "OlderChannelError",
     "Page",
     "ReadBlob",
+    "Rewritten",
     "SignedChannel",
     "SignedView",
     "TamperedBlobError",
@@ -57,8 +62,12 @@ __all__ = [
     "ViewStatus",
     "WrongStatementError",
     "build_app",
+    "client_config",
+    "clients",
     "generate_pages",
+    "rewrite",
     "serve",
+    "shell_lines",
 ]
 
 

@@ -24,6 +24,20 @@ class QuestionError(InputError):
     advice = "Send what `npm audit` sends: JSON with versions by package name."
 
 
+class UnknownClientError(InputError):
+    """No configuration is known for a client."""
+
+    code = "LG-1922"
+    advice = "`lockgate client-config --help` lists the clients."
+
+
+class LockfileKindError(InputError):
+    """A file is no lock file that pins hosts."""
+
+    code = "LG-1923"
+    advice = "Name a uv.lock, poetry.lock, package-lock.json, pnpm-lock.yaml, or a yarn.lock of yarn 1."
+
+
 class QuestionLimitError(LimitError):
     """A question about advisories is longer than its bound."""
 

@@ -85,6 +85,12 @@ def mirror_app() -> Any:
     return build_app(view, blob_files(side), utc_now, internal=internal_of(side), asked=asked)
 
 
+def mirror_url(side: Side) -> str:
+    """Return the address that clients reach the mirrors by."""
+    serve = side.settings.serve
+    return serve.mirror_url or f"http://{serve.host}:{serve.mirror_port}"
+
+
 def serve_mirror(side: Side, host: str, port: int, opened: Sequence[str] = ()) -> None:
     """Serve the mirrors until a signal ends it.
 

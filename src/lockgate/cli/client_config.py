@@ -1,0 +1,41 @@
+"""``lockgate client-config``: what a developer's tools have to know of the mirrors."""
+
+from typing import Annotated
+
+import typer
+
+from lockgate.cli.shared import HomeOption, JsonOption, emit
+
+app = typer.Typer(help="Print ready configuration for the clients of the mirrors.")
+
+
+@app.command()
+def client_config(
+    client: Annotated[
+        str,
+        typer.Argument(help="pip, uv, npm, yarn, pnpm, docker, podman, containerd or huggingface."),
+    ],
+    url: Annotated[
+        str, typer.Option("--url", help="The mirrors' address (default: as lockgate.toml says).")
+    ] = "",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the files and variables that make a client ask the mirrors of this high side, and nothing else.
+
+    Example: lockgate client-config npm --home lane/high
+    """
+    import sys
+
+    from lockgate.mirror import client_config as make
+    from lockgate.mirror import shell_lines
+
+    if not url:
+        from lockgate.app.high.serving import mirror_url
+        from lockgate.app.settings import load_settings
+
+        url = mirror_url(load_settings(home).require("high"))
+    found = make(client, url)
+    emit(as_json, found.as_dict(), lambda _: None)
+    if not as_json:
+        sys.stdout.write("\n".join(shell_lines(found)) + "\n")

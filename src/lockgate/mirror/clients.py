@@ -1,0 +1,205 @@
+"""Ready configuration for the clients of these mirrors: what stands in which file, and what it means.
+
+Sources: each client's own documentation of its configuration file. Texts name this mirror's address
+and no other; what a client would ask besides it is turned off where the client lets one.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from lockgate.mirror.errors import UnknownClientError
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """One file: where it usually stands, and its text."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """What one client needs: files, variables of the environment, and what a person should know."""
+
+    client: str
+    files: tuple[ConfigFile, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it as plain values, for ``--json``."""
+        return {
+            "client": self.client,
+            "files": [{"path": file.path, "text": file.text} for file in self.files],
+            "environment": dict(self.environment),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The mirror's address, taken apart."""
+
+    url: str
+    host: str
+    name: str
+    secure: bool
+
+    @classmethod
+    def of(cls, url: str) -> "Place":
+        """Return the parts of an address such as ``https://mirror.example:8710``."""
+        parts = urlsplit(url)
+        return cls(url.rstrip("/"), parts.netloc, parts.hostname or "", parts.scheme == "https")
+
+
+def client_config(client: str, url: str) -> ClientConfig:
+    """Return what a client needs to know of the mirrors at an address.
+
+    Raises:
+        UnknownClientError: There is no such client here.
+
+    """
+    if client not in _CLIENTS:
+        what = f"There is no configuration for {client[:40]!r}."
+        raise UnknownClientError(what, advice=f"Name one of: {', '.join(_CLIENTS)}.")
+    return _CLIENTS[client](Place.of(url))
+
+
+def clients() -> tuple[str, ...]:
+    """Return the clients that are known."""
+    return tuple(_CLIENTS)
+
+
+def _lines(*lines: str | None) -> str:
+    return "".join(f"{line}\n" for line in lines if line is not None)
+
+
+def _pip(place: Place) -> ClientConfig:
+    text = _lines(
+        "[global]",
+        f"index-url = {place.url}/simple/",
+        None if place.secure else f"trusted-host = {place.name}",
+        "disable-pip-version-check = true",
+    )
+    return ClientConfig("pip", (ConfigFile("~/.config/pip/pip.conf", text),))
+
+
+def _uv(place: Place) -> ClientConfig:
+    text = _lines(
+        'python-downloads = "never"',
+        "",
+        "[[index]]",
+        'name = "lockgate"',
+        f'url = "{place.url}/simple/"',
+        "default = true",
+    )
+    notes = ("A uv.lock that names other hosts is rewritten by `lockgate lockfile rewrite`.",)
+    return ClientConfig("uv", (ConfigFile("~/.config/uv/uv.toml", text),), notes=notes)
+
+
+def _npmrc(place: Place) -> ConfigFile:
+    text = _lines(
+        f"registry={place.url}/npm/", "replace-registry-host=always", "update-notifier=false", "fund=false"
+    )
+    return ConfigFile("~/.npmrc", text)
+
+
+def _npm(place: Place) -> ClientConfig:
+    return ClientConfig("npm", (_npmrc(place),))
+
+
+def _pnpm(place: Place) -> ClientConfig:
+    return ClientConfig("pnpm", (_npmrc(place),))
+
+
+def _yarn(place: Place) -> ClientConfig:
+    old = _lines(f'registry "{place.url}/npm/"', "disable-self-update-check true")
+    new = _lines(
+        f'npmRegistryServer: "{place.url}/npm"',
+        "enableTelemetry: false",
+        None if place.secure else f'unsafeHttpWhitelist: ["{place.name}"]',
+    )
+    notes = (
+        "yarn 1 reads .yarnrc, later versions read .yarnrc.yml.",
+        "A yarn.lock of yarn 1 that names other hosts is rewritten by `lockgate lockfile rewrite`.",
+        "`yarn audit` of yarn 1 asks a registry that is written into its code; use `npm audit`.",
+    )
+    return ClientConfig("yarn", (ConfigFile("~/.yarnrc", old), ConfigFile("~/.yarnrc.yml", new)), notes=notes)
+
+
+def _huggingface(place: Place) -> ClientConfig:
+    environment = (
+        ("HF_ENDPOINT", place.url),
+        ("HF_HUB_DISABLE_TELEMETRY", "1"),
+        ("HF_HUB_DISABLE_XET", "1"),
+    )
+    return ClientConfig("huggingface", environment=environment)
+
+
+def _docker(place: Place) -> ClientConfig:
+    insecure = [] if place.secure else [f'  "insecure-registries": ["{place.host}"],']
+    text = _lines("{", *insecure, f'  "registry-mirrors": ["{place.url}"]', "}")
+    notes = (
+        f"Pull any image by its full name: docker pull {place.host}/REGISTRY/REPOSITORY:TAG",
+        "Docker asks a mirror only for images of its default registry.",
+    )
+    return ClientConfig("docker", (ConfigFile("/etc/docker/daemon.json", text),), notes=notes)
+
+
+def _podman(place: Place) -> ClientConfig:
+    text = _lines(
+        f'unqualified-search-registries = ["{place.host}"]',
+        "",
+        "[[registry]]",
+        f'location = "{place.host}"',
+        f"insecure = {'false' if place.secure else 'true'}",
+    )
+    notes = (
+        f"Pull any image by its full name: podman pull {place.host}/REGISTRY/REPOSITORY:TAG",
+        (
+            f'For names as they are upstream, add [[registry]] with prefix = "REGISTRY" and location = '
+            f'"{place.host}/REGISTRY". skopeo and buildah read the same file.'
+        ),
+    )
+    return ClientConfig(
+        "podman", (ConfigFile("/etc/containers/registries.conf.d/lockgate.conf", text),), notes=notes
+    )
+
+
+def _containerd(place: Place) -> ClientConfig:
+    text = _lines(
+        f'server = "{place.url}"',
+        "",
+        f'[host."{place.url}"]',
+        '  capabilities = ["pull", "resolve"]',
+    )
+    notes = ("It stands for every registry; containerd's config_path has to name the folder above _default.",)
+    return ClientConfig(
+        "containerd", (ConfigFile("/etc/containerd/certs.d/_default/hosts.toml", text),), notes=notes
+    )
+
+
+_CLIENTS: dict[str, Callable[[Place], ClientConfig]] = {
+    "pip": _pip,
+    "uv": _uv,
+    "npm": _npm,
+    "yarn": _yarn,
+    "pnpm": _pnpm,
+    "docker": _docker,
+    "podman": _podman,
+    "containerd": _containerd,
+    "huggingface": _huggingface,
+}
+
+
+def shell_lines(config: ClientConfig) -> Iterator[str]:
+    """Yield what a person copies: each file under its path, then the variables."""
+    for file in config.files:
+        yield f"# {file.path}"
+        yield file.text
+    for name, value in config.environment:
+        yield f"export {name}={value}"
+    for note in config.notes:
+        yield f"# {note}"

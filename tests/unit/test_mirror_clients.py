@@ -1,0 +1,70 @@
+"""Ready configuration: every client's names this mirror, and only this mirror."""
+
+import configparser
+import json
+import re
+import tomllib
+
+import pytest
+
+from corpora.commands import Commands
+from lockgate.mirror import client_config, clients
+
+HERE = "http://mirror.example:8710"
+SAFE = "https://mirror.example"
+
+
+@pytest.mark.parametrize("url", [HERE, SAFE])
+@pytest.mark.parametrize("client", clients())
+def test_no_other_address_stands_in_any_of_them(client, url):
+    found = client_config(client, f"{url}/")
+    texts = [file.text for file in found.files] + [value for _, value in found.environment]
+    assert texts
+    addresses = [address for text in texts for address in re.findall(r"https?://[^\s\"',/]+", text)]
+    assert set(addresses) <= {url}
+    assert any("mirror.example" in text for text in texts)
+
+
+def test_the_forms_are_those_of_the_clients():
+    pip = configparser.ConfigParser()
+    pip.read_string(client_config("pip", HERE).files[0].text)
+    assert pip["global"]["index-url"] == f"{HERE}/simple/"
+    assert pip["global"]["trusted-host"] == "mirror.example"
+    assert "trusted-host" not in client_config("pip", SAFE).files[0].text
+    uv = tomllib.loads(client_config("uv", HERE).files[0].text)
+    assert uv["index"] == [{"name": "lockgate", "url": f"{HERE}/simple/", "default": True}]
+    docker = json.loads(client_config("docker", HERE).files[0].text)
+    assert docker == {"insecure-registries": ["mirror.example:8710"], "registry-mirrors": [HERE]}
+    assert json.loads(client_config("docker", SAFE).files[0].text) == {"registry-mirrors": [SAFE]}
+    podman = tomllib.loads(client_config("podman", SAFE).files[0].text)
+    assert podman["registry"] == [{"location": "mirror.example", "insecure": False}]
+    hosts = tomllib.loads(client_config("containerd", HERE).files[0].text)
+    assert hosts["host"][HERE]["capabilities"] == ["pull", "resolve"]
+    assert dict(client_config("huggingface", HERE).environment)["HF_ENDPOINT"] == HERE
+
+
+def test_the_command_prints_what_a_person_copies(tmp_path):
+    run = Commands().run
+    shown = run("client-config", "npm", "--url", HERE)
+    assert f"# ~/.npmrc\nregistry={HERE}/npm/\n" in shown.out
+    value = json.loads(run("client-config", "npm", "--url", HERE, "--json").out)
+    assert value["files"][0]["path"] == "~/.npmrc"
+    assert Commands().refused("client-config", "telnet", "--url", HERE)[1]["code"] == "LG-1922"
+
+
+def test_the_address_comes_from_the_high_sides_settings(tmp_path):
+    lockgate = Commands().json
+    lockgate("lane", "init", tmp_path / "lane", "--name", "plant")
+    high = tmp_path / "lane/high"
+    assert (
+        "http://127.0.0.1:8710/npm/" in lockgate("client-config", "npm", "--home", high)["files"][0]["text"]
+    )
+    settings = high / "lockgate.toml"
+    text = settings.read_text()
+    with_address = (
+        text.replace("[serve]\n", f'[serve]\nmirror_url = "{SAFE}"\n')
+        if "[serve]" in text
+        else f'{text}\n[serve]\nmirror_url = "{SAFE}"\n'
+    )
+    settings.write_text(with_address)
+    assert f"{SAFE}/npm/" in lockgate("client-config", "npm", "--home", high)["files"][0]["text"]
