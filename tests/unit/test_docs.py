@@ -1,6 +1,7 @@
 """The documents say what is there: links, commands, targets, tests, dependencies, error codes."""
 
 import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -230,6 +231,14 @@ def dependencies() -> dict[str, list[str]]:
     )
     groups["Building"], groups["Developing"] = (table["dependency-groups"][n] for n in ("build", "dev"))
     return {title: [re.split(r"[\[<>=~! ]", text)[0] for text in texts] for title, texts in groups.items()}
+
+
+def test_the_schema_of_manifests_is_current() -> None:
+    """Renew it: .venv/bin/lockgate manifest schema > docs/formats/manifest-v1.schema.json."""
+    from lockgate.collect import schema
+
+    text = (ROOT / "docs/formats/manifest-v1.schema.json").read_text(encoding="utf-8")
+    assert text == json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def test_every_dependency_has_its_line_with_its_licence() -> None:

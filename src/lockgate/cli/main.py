@@ -16,6 +16,7 @@ from lockgate.core.errors import LockgateError
 COMMANDS = {
     "lane": ("lockgate.cli.lane", "Make a lane: two homes, two roots, keys for roles and people."),
     "root": ("lockgate.cli.root", "Make, sign, rotate and show the two roots; revoke keys."),
+    "manifest": ("lockgate.cli.manifest", "Begin, check and explain a manifest (low side)."),
     "collect": ("lockgate.cli.collect", "Resolve and fetch what a manifest names (low side)."),
     "seal": ("lockgate.cli.seal", "Seal what was collected into a crate (low side)."),
     "custody": ("lockgate.cli.custody", "Sign hand-overs of a crate's package, check and show its way."),

@@ -1,6 +1,7 @@
 """Collecting on the low side: from a manifest to a lock, its bytes and its bill of materials."""
 
 from lockgate.collect.difference import Change, Difference, State, compare
+from lockgate.collect.guide import Explained, example, explain, schema
 from lockgate.collect.manifest import Manifest, parse_manifest
 from lockgate.collect.npm import NpmClient, NpmCommand
 from lockgate.collect.pip import PipPackages
@@ -13,6 +14,7 @@ __all__ = [
     "Change",
     "Collected",
     "Difference",
+    "Explained",
     "Limits",
     "Manifest",
     "NpmClient",
@@ -26,5 +28,8 @@ __all__ = [
     "bill_of_materials",
     "collect",
     "compare",
+    "example",
+    "explain",
     "parse_manifest",
+    "schema",
 ]

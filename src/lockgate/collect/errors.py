@@ -7,7 +7,7 @@ class ManifestError(InputError):
     """The manifest is malformed."""
 
     code = "LG-1501"
-    advice = "Correct the named key of the manifest; `lockgate collect --help` shows an example."
+    advice = "Correct the named key of the manifest; `lockgate manifest init` writes an example."
 
 
 class UnresolvableError(InputError):

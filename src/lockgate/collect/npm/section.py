@@ -1,7 +1,7 @@
 """The manifest's table for npm packages."""
 
 import re
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -31,6 +31,28 @@ class NpmSection(Section, frozen=True):
     platforms: tuple[Platform, ...] = ()
     development: bool = True
     label: Label = "internal"
+
+    EXAMPLE: ClassVar[str] = """
+packages = ["left-pad@^1", "@scope/name"]  # or package_json = "web/package.json"
+                                           # or lockfile = "web/package-lock.json"
+# platforms = ["linux-x64"]                # leaves optional packages for others out
+# development = false
+"""
+
+    def brings(self) -> str:
+        """Return what a collection takes from this table."""
+        what = ", ".join(self.packages)
+        if self.package_json is not None:
+            what = f"whatever meets {self.package_json}"
+        elif self.lockfile is not None:
+            what = f"exactly what {self.lockfile} names"
+        places = f" for {', '.join(self.platforms)}" if self.platforms else ""
+        without = "" if self.development else ", without development dependencies"
+        return f"npm packages{places} with everything they depend on{without}: {what}."
+
+    def wants_files(self) -> tuple[str, ...]:
+        """Return the project's file."""
+        return tuple(name for name in (self.package_json, self.lockfile) if name is not None)
 
     def __post_init__(self) -> None:
         """Demand exactly one source, and names of a registry only."""
