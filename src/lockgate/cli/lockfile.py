@@ -32,7 +32,7 @@ def rewrite(
 
     What comes from git or from an address of its own is named and left. Exit status 1 then.
 
-    Example: lockgate lockfile rewrite uv.lock --to http://mirror.internal:8710 --check
+    Example: lockgate lockfile rewrite uv.lock --to https://mirror.example --check
     """
     from lockgate.app.high.lockfiles import rewrite_file
 

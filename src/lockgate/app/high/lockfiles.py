@@ -16,7 +16,7 @@ class MirrorAddressError(InputError):
     """A mirror's address is none."""
 
     code = "LG-1f70"
-    advice = "Give scheme, host and port: http://mirror.internal:8710"
+    advice = "Give scheme, host and port, as in https://mirror.example."
 
 
 class LockfileTextError(InputError):
