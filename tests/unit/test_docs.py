@@ -264,6 +264,7 @@ STANDARDS = (
     "http://www.apache.org/licenses/",
     "http://cyclonedx.org/",
     "https://in-toto.io/",
+    "https://json-schema.org/",
     "https://keepachangelog.com/",
     "https://semver.org/",
     "https://git-lfs.github.com/spec/",

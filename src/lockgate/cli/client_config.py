@@ -6,7 +6,7 @@ import typer
 
 from lockgate.cli.shared import HomeOption, JsonOption, emit
 
-app = typer.Typer(help="Print ready configuration for the clients of the mirrors.")
+app = typer.Typer(help="Print configuration for the mirrors' clients.")
 
 
 @app.command()

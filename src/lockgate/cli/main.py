@@ -29,7 +29,10 @@ COMMANDS = {
     "receipt": ("lockgate.cli.receipt", "Tell the low side how a crossing ended, and read what it says."),
     "high": ("lockgate.cli.high", "Start, stop and watch the services of the high side."),
     "mirror": ("lockgate.cli.mirror", "Serve packages, images and models from the signed snapshot."),
-    "client-config": ("lockgate.cli.client_config", "Print ready configuration for the clients of the mirrors."),
+    "client-config": (
+        "lockgate.cli.client_config",
+        "Print configuration for the mirrors' clients.",
+    ),
     "lockfile": ("lockgate.cli.lockfile", "Rewrite lock files that name other hosts."),
     "gateway": ("lockgate.cli.gateway", "Serve language models through the OpenAI API."),
     "console": ("lockgate.cli.console", "Serve the web console."),
