@@ -6,6 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lockgate.crossing.delta.align import add, read_aligned, write_aligned
+from lockgate.crossing.delta.anchors import Sought
 from lockgate.crossing.delta.bounds import MemoryFile
 from lockgate.crossing.delta.codecs import decoded, encoded
 from lockgate.crossing.delta.directory import SIGNATURE, relative_directory, restore_directory
@@ -68,7 +69,7 @@ def test_content_is_found_in_its_base(base: bytes, cut: int, more: bytes, flip: 
     if changed:
         changed[flip % len(changed)] ^= 0x55
     new = bytes(changed)
-    assert read_aligned(write_aligned(*aligned(new, old), old), len(new), old) == new
+    assert read_aligned(write_aligned(*aligned(new, Sought(old)), old), len(new), old) == new
 
 
 @given(

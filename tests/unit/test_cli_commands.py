@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from corpora.commands import Commands
+from delta_files import foreign_tgz
 from lockgate.app.settings import SettingsError
 from lockgate.cli import main as cli_main
 from lockgate.core.digests import words
@@ -333,6 +334,26 @@ def test_a_second_crossing_is_a_delta_unless_said_otherwise(commands: Commands, 
     crate = commands.json("seal", *low)["path"]
     assert commands.json("receive", crate, *high)["sequence"] == 3
     assert commands.json("gate", "inspect", 3, *high)["outcomes"] == {"clean": 2}
+
+
+def test_the_plan_names_members_whose_compressor_cannot_be_run_again(
+    commands: Commands, lane: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lockgate.crossing.delta.recompress.TOKENS_LIMIT", 0)
+    high, low = ("--home", lane / "high"), ("--home", lane / "low")
+    with (lane.parent / "manifest.toml").open("a") as manifest:
+        manifest.write('include = ["**/*"]\n')
+    archive = lane.parent / "documents/02-logs.gz"
+    for changes in (0, 40):
+        archive.write_bytes(foreign_tgz("1.0", changes))
+        commands.json("collect", lane.parent / "manifest.toml", "--offline", *low)
+        if not changes:
+            commands.json("receive", commands.json("seal", *low)["path"], *high)
+    (planned,) = (a for a in commands.json("seal", "--plan", *low)["artifacts"] if a["path"].endswith(".gz"))
+    assert planned["kept"] == ["02-logs#1"]
+    assert planned["why"].endswith("1 member is not taken apart (its compressor is unknown here): 02-logs#1")
+    cells = [line.split("│") for line in commands.run("seal", "--plan", *low).out.splitlines()]
+    assert "02-logs#1" in "".join(row[-2].strip() for row in cells if len(row) > 2)
 
 
 def test_an_error_of_python_is_one_sentence_and_a_traceback_only_with_debug(

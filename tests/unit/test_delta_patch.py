@@ -1,5 +1,6 @@
 """Patches give the very same bytes back, are short, and say what they could not do."""
 
+import gzip
 import hashlib
 import os
 from collections.abc import Iterator
@@ -7,16 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from delta_files import PAIRS, chance, code, foreign_deflate, tar, tgz
+from delta_files import PAIRS, chance, code, foreign_deflate, foreign_tgz, tar, tgz
+from lockgate.crossing.delta.anchors import Sought
 from lockgate.crossing.delta.bounds import MemoryFile, Readable, Spool
 from lockgate.crossing.delta.choose import Choice, Chooser
 from lockgate.crossing.delta.chunks import ChunkIndex
+from lockgate.crossing.delta.codecs import deflate_parameter
 from lockgate.crossing.delta.layout import Span, layout
 from lockgate.crossing.delta.matching import first_bytes, match
 from lockgate.crossing.delta.plan import OldFile, Planner
+from lockgate.crossing.delta.proof import Proven
 from lockgate.crossing.delta.rebuild import rebuild
 from lockgate.crossing.delta.recipe import Codec, SegmentKind, read_recipe
-from lockgate.crossing.delta.recompress import members
+from lockgate.crossing.delta.recompress import members, reproduced, thoroughly
+from lockgate.crossing.delta.seek import aligned
 from lockgate.crossing.delta.tokens import decode_tokens, encode_tokens
 
 
@@ -137,6 +142,48 @@ def test_a_member_that_cannot_be_made_again_is_kept_alone_and_named(
     assert choice.size > len(new) // 2
 
 
+def test_a_setting_that_is_right_for_the_beginning_alone_is_found_out(pool: ThreadPoolExecutor) -> None:
+    def archive(seed: int) -> bytes:
+        # Noise is stored alike at every level; what follows is not.
+        words = chance(seed).choices([b"alpha ", b"alphabet ", b"beta ", b"betatron "], k=60_000)
+        return gzip.compress(chance("noise").randbytes(1_600_000) + b"".join(words), 9, mtime=0)
+
+    old, new = archive(1), archive(2)
+    span = next(span for span in layout(MemoryFile(new), "a.gz")[1] if span.name)
+    guessed, right = reproduced(MemoryFile(new), span), thoroughly(MemoryFile(new), span)
+    assert (guessed and guessed.parameter) == deflate_parameter(6, 8, 0)
+    assert (right and right.parameter) == deflate_parameter(9, 8, 0)
+    patch = Planner(pool, spool()).members("a.gz", MemoryFile(new), old_file(old, "a.gz"))
+    assert (patch.kept, patch.gives) == ((), hashlib.sha256(new).hexdigest())
+    assert patch.size < 120_000
+    assert rebuilt(patch.file, old) == new
+
+
+def test_the_right_one_of_several_copies_is_followed() -> None:
+    # Three copies lack other bytes each, and some alike: anchors are found in one and in another by turns.
+    whole = chance("copies").randbytes(200_000)
+    holes = [bytearray(whole) for _ in range(4)]
+    for number, copy in enumerate(holes[:3]):
+        for at in (*range(30 * number, len(copy), 90), *range(500, len(copy), 1000)):
+            copy[at : at + 20] = bytes(20)
+    base = b"".join(map(bytes, holes))
+    triples, differences, inserted = aligned(whole, Sought(base))
+    assert not inserted
+    assert not any(differences)
+    assert len(triples) < 30
+
+
+def test_a_member_that_only_moved_is_found_where_its_compressor_cannot_be_run_again(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lockgate.crossing.delta.recompress.TOKENS_LIMIT", 0)
+    old, new = foreign_tgz("1.0", 0), bytearray(foreign_tgz("1.0", 0))
+    new[-9] ^= 1  # in the last bytes of the stream: it cannot be inflated any more
+    choice = choose(pool, "pkg-1.1.tgz", bytes(new), old)
+    assert choice.size < 400
+    assert rebuilt(choice.patch, old) == bytes(new)
+
+
 def test_what_is_not_like_anything_crosses_whole(pool: ThreadPoolExecutor) -> None:
     new = chance(1).randbytes(50_000)
     choice = choose(pool, "a.bin", new, chance(2).randbytes(50_000))
@@ -167,6 +214,7 @@ def test_a_patch_that_does_not_give_the_file_back_is_not_chosen(
 ) -> None:
     name, old, new = PAIRS["tgz"]
     monkeypatch.setattr("lockgate.crossing.delta.choose.rebuild", lambda patch, bases: iter([b"other"]))
+    monkeypatch.setattr("lockgate.crossing.delta.plan.prove", lambda *_: Proven("0" * 64))
     choice = choose(pool, name, new, old)
     assert choice.kind == "whole"
     assert "very same" in choice.why

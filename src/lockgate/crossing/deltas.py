@@ -108,7 +108,7 @@ class DeltaPlanner:
         else:
             choice = self._choose(chooser, entry)
             if choice.patch is None:
-                _whole(planned, content, choice.why)
+                _whole(planned, content, choice.why, choice.kept)
             else:
                 self._patch(planned, entry, choice, choice.patch)
 
@@ -157,10 +157,10 @@ def _opened(patch: Readable) -> BinaryIO:
     return cast("BinaryIO", _Stream(patch))
 
 
-def _whole(planned: Planned, content: Content, why: str) -> None:
+def _whole(planned: Planned, content: Content, why: str, kept: tuple[str, ...] = ()) -> None:
     entry = content.entry
     planned.contents.append(content)
-    planned.files.append(PlannedFile(entry.path, "whole", entry.size, entry.size, why))
+    planned.files.append(PlannedFile(entry.path, "whole", entry.size, entry.size, why, kept))
 
 
 def whole_plan(targets: Sequence[Content], why: str) -> Planned:

@@ -148,6 +148,14 @@ class Spool:
             self.end += count
             view = view[count:]
 
+    def at(self, offset: int, length: int) -> bytes:
+        """Return bytes that were written; fewer only at the end."""
+        return DescriptorFile(self._descriptor).at(offset, min(length, self.end - offset))
+
+    def forget(self, start: int) -> None:
+        """Go back to a place: what was written from there on is written over."""
+        self.end = start
+
     def since(self, start: int) -> "SpoolRange":
         """Return what was written from a place on, up to the present end."""
         return SpoolRange(self._descriptor, start, self.end - start)

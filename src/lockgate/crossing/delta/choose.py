@@ -3,17 +3,23 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lockgate.crossing.delta.bounds import MIB, Readable, Spool
-from lockgate.crossing.delta.chunks import ChunkIndex
+from lockgate.crossing.delta.chunks import ChunkIndex, unlike
 from lockgate.crossing.delta.errors import PatchError, PatchLimitError
 from lockgate.crossing.delta.plan import OldFile, Patch, Planner
 from lockgate.crossing.delta.rebuild import rebuild
 
-_GOOD: Final = 0.30
-"""A patch of the members that is shorter than this part of the file is not compared with other ways."""
+_LITTLE: Final = 4096
+"""A patch of the members that is not longer than so many bytes is not compared with other ways."""
+
+_LIKELY: Final = 0.2
+"""A patch of plain bytes takes at least about this part of the bytes that the old file does not have."""
+
+_POOR: Final = 0.5
+"""A patch that is longer than this part of the file is compared with chunks of everything that is held."""
 
 _WORTH: Final = 0.98
 """A patch that is not shorter than this part of the file is not carried: the whole file is."""
@@ -31,7 +37,7 @@ class Choice:
         size: Bytes that cross.
         patch: The patch; None for ``whole``.
         bases: Digests of the files that it builds on, in the patch's order.
-        kept: Members that are carried as they are, because their compressor cannot be run again.
+        kept: Members that are not taken apart, because their compressor cannot be run again.
         why: One sentence for the plan.
 
     """
@@ -44,15 +50,15 @@ class Choice:
     why: str = ""
 
 
-def gives(patch: Readable, bases: Sequence[Readable], sha256: str) -> bool:
-    """Tell whether a patch rebuilds the file with a digest."""
+def gives(patch: Readable, bases: Sequence[Readable]) -> str:
+    """Return the digest of the file that a patch rebuilds, none where it rebuilds nothing."""
     state = hashlib.sha256()
     try:
         for data in rebuild(patch, bases):
             state.update(data)
     except (PatchError, PatchLimitError):
-        return False
-    return state.hexdigest() == sha256
+        return ""
+    return state.hexdigest()
 
 
 class Chooser:
@@ -63,13 +69,12 @@ class Chooser:
         pool: Executor,
         spool: Spool,
         index: Callable[[], ChunkIndex],
-        advance: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Use a pool and a spool for patches; the index of chunks is asked for only when it is needed."""
         self._pool = pool
         self._spool = spool
         self._index = index
-        self._planner = Planner(pool, spool, advance)
+        self._planner = Planner(pool, spool)
 
     def choose(self, name: str, sha256: str, new: Readable, old: OldFile | None) -> Choice:
         """Return the way that takes the fewest bytes, checked by rebuilding.
@@ -81,42 +86,50 @@ class Chooser:
             old: The file that it most likely is a version of.
 
         """
-        found = sorted(self._ways(name, new, old), key=lambda way: way[0].size)
+        ways = self._ways(name, new, old)
+        kept = next((patch.kept for patch, _ in ways if patch.kept), ())
+        found = sorted(ways, key=lambda way: way[0].size)
         refused = False
         for patch, olds in found:
             if patch.size >= new.size * _WORTH:
                 break
-            if gives(patch.file, [o.file for o in olds], sha256):
-                return Choice(
-                    *(patch.kind, patch.size, patch.file, tuple(o.sha256 for o in olds), patch.kept),
-                    _why(patch, olds, new.size),
-                )
+            if (patch.gives or gives(patch.file, [o.file for o in olds])) == sha256:
+                bases = tuple(o.sha256 for o in olds)
+                why = _why(patch, olds, new.size) + _named(kept)
+                return Choice(patch.kind, patch.size, patch.file, bases, kept, why)
             refused = True
         why = "no patch gave the very same bytes" if refused else "nothing like it is held"
-        return Choice("whole", new.size, why=why if not found or refused else "no patch is clearly shorter")
+        why = why if not found or refused else "no patch is clearly shorter"
+        return Choice("whole", new.size, kept=kept, why=why + _named(kept))
 
     def _ways(self, name: str, new: Readable, old: OldFile | None) -> list[tuple[Patch, list[OldFile]]]:
         found: list[tuple[Patch, list[OldFile]]] = []
+        least = new.size
         if old is not None:
-            first = self._planner.members(name, new, old)
-            found.append((first, [old]))
-            if first.size < new.size * _GOOD:
-                return found
-            found.append((self._planner.plain(name, new, [old]), [old]))
-        if old is None or min(patch.size for patch, _ in found) > new.size // 2:
+            found.append((self._planner.members(name, new, old), [old]))
+            least = found[0][0].size
+            if least > _LITTLE and least > _LIKELY * unlike(new, old.file):
+                found.append((self._planner.plain(name, new, [old]), [old]))
+                least = min(least, found[-1][0].size)
+        if least > new.size * _POOR:
             index = self._index()
             chunks = index.patch(new, self._pool, self._spool)
             if chunks is not None:
                 found.append((chunks, index.used(chunks)))
-        if new.size <= _PACKED_MOST:
-            packed = self._planner.plain(name, new, [])
-            found.append((Patch(packed.file, "packed"), []))
+            if new.size <= _PACKED_MOST:
+                packed = self._planner.plain(name, new, [])
+                found.append((replace(packed, kind="packed"), []))
         return found
 
 
 def _why(patch: Patch, olds: Sequence[OldFile], size: int) -> str:
     share = f"{100 * patch.size / size:.1f} % of the file"
-    kept = f"; {len(patch.kept)} members as they are, first {patch.kept[0]}" if patch.kept else ""
-    if not olds:
-        return f"compressed, {share}"
-    return f"against {olds[0].name}, {share}{kept}"
+    return f"against {olds[0].name}, {share}" if olds else f"compressed, {share}"
+
+
+def _named(kept: Sequence[str]) -> str:
+    """Return the words that name members whose compressor cannot be run again."""
+    if not kept:
+        return ""
+    count = "1 member is" if len(kept) == 1 else f"{len(kept)} members are"
+    return f"; {count} not taken apart (its compressor is unknown here): {kept[0]}"

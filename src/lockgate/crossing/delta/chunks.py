@@ -12,7 +12,7 @@ from pyfastcdc import FastCDC
 from lockgate.crossing.delta.bounds import BASES_LIMIT, Joined, MemoryFile, Readable, Spool
 from lockgate.crossing.delta.plan import OldFile, Patch
 from lockgate.crossing.delta.recipe import Base, Piece, PieceKind, Recipe, Stream, head, read_recipe
-from lockgate.crossing.delta.segments import Part, write_stream
+from lockgate.crossing.delta.segments import Part, StreamWriter
 
 AVERAGE: Final = 16 * 1024
 """Average length of a chunk in bytes; a quarter is the least, four times as much the most."""
@@ -30,6 +30,31 @@ class _Reader:
         data = self._file.at(self._at, count)
         self._at += len(data)
         return data
+
+
+_COUNTED: Final = 200_000
+"""Most chunks of a file, about, when it is only estimated how much of it is new."""
+
+_LEAST: Final = 1024
+_ALONE: Final = 48
+"""Bytes that a new chunk between old ones counts: mostly a few bytes of it are new."""
+
+
+def unlike(new: Readable, old: Readable) -> int:
+    """Return about how many bytes of a file the other does not have: a guess at a patch of plain bytes.
+
+    Members that are taken apart give shorter patches nearly always. Where they do not (old members whose
+    compressor cannot be run again, members that only moved), this tells without much work.
+    """
+    average = max(_LEAST, max(new.size, old.size) // _COUNTED)
+    held = {hash(bytes(chunk.data)) for chunk in FastCDC(average).cut_stream(_Reader(old))}
+    total = run = 0
+    for chunk in FastCDC(average).cut_stream(_Reader(new)):
+        if hash(bytes(chunk.data)) not in held:
+            run += chunk.length
+        elif run:
+            total, run = total + max(_ALONE, run - 2 * average), 0
+    return total + run
 
 
 def cut(file: Readable) -> Iterator[tuple[bytes, int, int]]:
@@ -78,7 +103,7 @@ class ChunkIndex:
                 parts.append(_part(new, offset, length))
         files = [self._files[file] for file in used]
         start = spool.end
-        stream = write_stream(parts, (), [f.file for f in files], pool=pool, spool=spool, advance=_silent)
+        stream = StreamWriter(parts).write([f.file for f in files], pool=pool, spool=spool)
         bases = tuple(Base(f.sha256, f.file.size) for f in files)
         recipe = Recipe(new.size, bases, (Stream(), stream), tuple(pieces))
         return Patch(Joined(MemoryFile(head(recipe)), spool.since(start)), "chunks")
@@ -102,7 +127,3 @@ def _copy(pieces: list[Piece], piece: Piece) -> None:
 
 def _part(new: Readable, offset: int, length: int) -> Part:
     return Part(length, lambda: iter([new.at(offset, length)]))
-
-
-def _silent(_count: int) -> None:
-    """Ignore progress."""

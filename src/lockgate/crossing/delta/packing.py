@@ -19,9 +19,21 @@ _WINDOW_LOG = 27
 """zstd windows of 128 MiB: a segment and all that it may refer to."""
 
 _BEST = 19
-_FAST = 12
+_BETTER = 17
+_LEVELS = ((1 << 20, _BEST), (24 << 20, 12))
+"""zstd's level for data, and for a dictionary, up to so many bytes; longer ones are worth _FAST."""
+
+_MUCH = 32 << 10
+"""Packed bytes from which longer data are packed once more, with more effort."""
+
+_FAST = 9
+_FEW = 64 << 10
+_SPARSE = 16
+_MIDDLING = 4 << 20
 _LONG = 8 << 20
-_LZMA_MOST = 16 << 20
+_LZMA_MOST = 2 << 20
+"""Longest data that LZMA is tried on: 4 MB take a second."""
+
 _LZMA_DICTIONARY = 1 << 24
 _LZMA_LEAST = 4096
 _LZMA_WRITTEN = 1 << 22
@@ -40,9 +52,16 @@ def window_log(size: int) -> int:
 
 
 def squeeze(data: bytes, dictionary: bytes = b"", level: int | None = None) -> bytes:
-    """Return a zstd frame of data, made after a dictionary of plain content (zstd's ``--patch-from``)."""
+    """Return a zstd frame of data, made after a dictionary of plain content (zstd's ``--patch-from``).
+
+    Args:
+        data: What is packed.
+        dictionary: Content that it may refer to.
+        level: zstd's level; by both lengths where none is given.
+
+    """
     long = len(data) + len(dictionary) > _LONG
-    chosen = level or (_FAST if long and len(data) > _LONG else _BEST)
+    chosen = level or _level(len(data), len(dictionary))
     log = window_log(len(data) + len(dictionary))
     parameters = zstandard.ZstdCompressionParameters.from_level(
         chosen,
@@ -54,6 +73,12 @@ def squeeze(data: bytes, dictionary: bytes = b"", level: int | None = None) -> b
     )
     prefix = _dictionary(dictionary)
     return zstandard.ZstdCompressor(dict_data=prefix, compression_params=parameters).compress(data)
+
+
+def _level(size: int, dictionary: int) -> int:
+    """Return the level that is worth its time: zstd indexes the dictionary before the first byte."""
+    found = [next((level for most, level in _LEVELS if n <= most), _FAST) for n in (size, dictionary)]
+    return min(found)
 
 
 def _dictionary(content: bytes) -> "zstandard.ZstdCompressionDict | None":
@@ -88,8 +113,24 @@ def packed(data: bytes, dictionary: bytes = b"") -> bytes:
     choices = [(RAW, data), (ZSTD, squeeze(data, dictionary))]
     if len(data) <= _LZMA_MOST:
         choices.append((LZMA, _lzma(data)))
+    elif not dictionary and len(choices[1][1]) > _MUCH:
+        choices.append((ZSTD, squeeze(data, dictionary, _BEST if len(data) <= _MIDDLING else _BETTER)))
+    return _shortest(choices, len(data))
+
+
+def packed_numbers(data: bytes) -> bytes:
+    """Return differences of a tensor packed: mostly noise, on which effort is lost (see docs/adr/0014)."""
+    if len(data) <= _FEW:
+        return packed(data)
+    choices = [(RAW, data), (ZSTD, squeeze(data, level=1))]
+    if len(choices[1][1]) < len(data) // _SPARSE:
+        choices.append((ZSTD, squeeze(data, level=_FAST)))
+    return _shortest(choices, len(data))
+
+
+def _shortest(choices: list[tuple[int, bytes]], size: int) -> bytes:
     method, best = min(choices, key=lambda choice: len(choice[1]))
-    return bytes([method]) + pack([len(data)]) + best
+    return bytes([method]) + pack([size]) + best
 
 
 def unpacked(data: bytes, limit: int, dictionary: bytes = b"") -> bytes:

@@ -1,24 +1,16 @@
 """Planning a patch: the new file's members against the old one's. Low side only."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from lockgate.crossing.delta.bounds import MIB, Joined, MemoryFile, Readable, Spool, blocks
-from lockgate.crossing.delta.directory import relative_directory
-from lockgate.crossing.delta.errors import PatchError
+from lockgate.crossing.delta.bounds import Joined, MemoryFile, Readable, Spool
 from lockgate.crossing.delta.layout import Span, layout
-from lockgate.crossing.delta.matching import first_bytes, match
-from lockgate.crossing.delta.recipe import Base, Codec, Piece, PieceKind, Recipe, Source, head
-from lockgate.crossing.delta.recompress import members, reproduced, taken_apart
-from lockgate.crossing.delta.segments import Part, write_stream
-
-_LEAST_COPY = 32
-"""Bytes that are worth a copying piece of their own."""
-
-_HEADS = 64
-"""Most pieces around old members that the first stream refers to one by one."""
+from lockgate.crossing.delta.proof import Feed, Proven, prove
+from lockgate.crossing.delta.recipe import Base, Recipe, Stream, head
+from lockgate.crossing.delta.recompress import thoroughly
+from lockgate.crossing.delta.segments import StreamWriter
+from lockgate.crossing.delta.sorting import Members, merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +30,14 @@ class Patch:
         file: Its bytes.
         kind: ``patch`` (members), ``tensors`` or ``bytes`` (no structure was used).
         kept: Members whose compressor cannot be run again; they are carried as they are.
+        gives: Digest of what it was seen to give; empty where it was not rebuilt yet.
 
     """
 
     file: Readable
     kind: str
     kept: tuple[str, ...] = ()
+    gives: str = ""
 
     @property
     def size(self) -> int:
@@ -54,211 +48,66 @@ class Patch:
 class Planner:
     """Makes patches; the work of one file is spread over the threads of a pool."""
 
-    def __init__(self, pool: Executor, spool: Spool, advance: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(self, pool: Executor, spool: Spool) -> None:
         """Use a pool of at least one thread; patches are written to the spool."""
         self._pool = pool
         self._spool = spool
-        self._advance = advance
 
     def members(self, name: str, new: Readable, old: OldFile) -> Patch:
-        """Return a patch of a file's members against those of an older version."""
+        """Return a patch of a file's members against those of an older version.
+
+        It is rebuilt while it is written. A member that does not come out is tried again with every
+        setting of its compressor, and carried as it is where there is none.
+        """
         kind, spans = layout(new, name)
         _, old_spans = layout(old.file, old.name)
-        work = _Work(new, old.file, spans, old_spans)
-        work.sort_out()
-        return self._patch(new, [old], "tensors" if kind in {"gguf", "safetensors"} else "patch", work)
+        known = dict[Span, Span | None]()
+        while True:
+            work = Members(new, old.file, spans, old_spans, known)
+            work.sort_out()
+            start = self._spool.end
+            patch, proven = self._proven(new, old, work)
+            if not proven.wrong:
+                found = "tensors" if kind in {"gguf", "safetensors"} else "patch"
+                return replace(patch, kind=found, gives=proven.sha256)
+            for span in (work.coded[number] for number in proven.wrong):
+                known[span] = None if span in known else thoroughly(new, span)
+            self._spool.forget(start)
 
     def plain(self, name: str, new: Readable, old: Sequence[OldFile]) -> Patch:
         """Return a patch of a file as plain bytes, against at most one other; without any it is packed."""
         whole = Span(0, new.size, size=new.size, name=name)
         before = [Span(0, o.file.size, size=o.file.size, name=name) for o in old]
-        work = _Work(new, old[0].file if old else new, [whole], before)
+        work = Members(new, old[0].file if old else new, [whole], before)
         work.sort_out()
-        return self._patch(new, list(old), "bytes", work)
+        start, files = self._spool.end, [o.file for o in old]
+        streams = [
+            StreamWriter(*stream).write(files, pool=self._pool, spool=self._spool) for stream in work.streams
+        ]
+        return self._patch(new, old, streams, work, start)
 
-    def _patch(self, new: Readable, old: list[OldFile], kind: str, work: "_Work") -> Patch:
-        files, start = [o.file for o in old], self._spool.end
-        lists = ((work.around, work.around_sources), (work.inside, work.inside_sources))
-        streams = tuple(
-            write_stream(parts, more, files, pool=self._pool, spool=self._spool, advance=self._advance)
-            for parts, more in lists
-        )
-        bases = tuple(Base(o.sha256, o.file.size) for o in old)
-        recipe = Recipe(new.size, bases, streams, tuple(_merged(work.pieces)))
-        data = self._spool.since(start)
-        return Patch(Joined(MemoryFile(head(recipe)), data), kind, tuple(work.kept))
-
-
-def _merged(pieces: list[Piece]) -> Iterator[Piece]:
-    """Yield the pieces with neighbours of the same kind made one."""
-    last: Piece | None = None
-    for piece in pieces:
-        if last is not None and _follows(last, piece):
-            last = replace(last, length=last.length + piece.length)
-            continue
-        if last is not None:
-            yield last
-        last = piece
-    if last is not None:
-        yield last
-
-
-def _follows(last: Piece, piece: Piece) -> bool:
-    if last.kind is not piece.kind or last.place != piece.place:
-        return False
-    if piece.kind is PieceKind.COPY:
-        return last.offset + last.length == piece.offset
-    return piece.kind is PieceKind.RAW
-
-
-def _digest(file: Readable, span: Span) -> bytes:
-    state = hashlib.blake2b(digest_size=16)
-    for block in blocks(file, span.offset, span.length):
-        state.update(block)
-    return state.digest()
-
-
-class _Work:
-    """Sorts the spans of a new file into copies, and parts of the two streams."""
-
-    def __init__(self, new: Readable, old: Readable, spans: list[Span], old_spans: list[Span]) -> None:
-        self.new, self.old = new, old
-        self.spans, self.old_spans = spans, old_spans
-        self.pieces: list[Piece] = []
-        self.around: list[Part] = []
-        self.inside: list[Part] = []
-        self.around_sources: list[Source] = []
-        self.inside_sources: list[Source] = []
-        self.kept: list[str] = []
-        self._hints: dict[Codec, int] = {}
-
-    def sort_out(self) -> None:
-        """Decide about every span."""
-        same = self._same()
-        changed = [span for span in self.spans if span.name and span not in same]
-        equal = set(same.values())
-        spare = [span for span in self.old_spans if span.name and span not in equal]
-        likeness = match(
-            changed,
-            spare,
-            lambda span: first_bytes(members(self.new, span)),
-            lambda span: first_bytes(members(self.old, span)),
-        )
-        for number, span in enumerate(self.spans):
-            if span in same:
-                self._copy(span, same[span].offset)
-            elif span.name:
-                self._member(span, likeness.get(span))
-            elif (place := self._beside(number, same)) is not None:
-                self._copy(span, place)
-            else:
-                self._between(span)
-        used = set(likeness.values())
-        self.inside_sources = [_source(span) for span in spare if span not in used]
-        self._refer_around()
-
-    def _same(self) -> dict[Span, Span]:
-        """Return the members that the old file has with the very same compressed bytes."""
-        lengths = {span.length for span in self.spans if span.name}
-        held = {
-            (span.length, _digest(self.old, span)): span
-            for span in self.old_spans
-            if span.name and span.length in lengths
-        }
-        found, possible = dict[Span, Span](), {length for length, _ in held}
-        for span in self.spans:
-            if span.name and span.length in possible and span.length >= _LEAST_COPY:
-                other = held.get((span.length, _digest(self.new, span)))
-                if other is not None:
-                    found[span] = other
-        return found
-
-    def _copy(self, span: Span, offset: int) -> None:
-        self.pieces.append(Piece(PieceKind.COPY, 0, span.length, offset))
-
-    def _beside(self, number: int, same: dict[Span, Span]) -> int | None:
-        """Return where the old file has what lies around a member, beside the same member."""
-        span = self.spans[number]
-        if span.directory or span.length > MIB:
-            return None
-        data = self.new.at(span.offset, span.length)
-        before = self.spans[number - 1] if number else None
-        after = self.spans[number + 1] if number + 1 < len(self.spans) else None
-        places = []
-        if before in same:
-            places.append(same[before].end)
-        if after in same:
-            places.append(same[after].offset - span.length)
-        for place in places:
-            if place >= 0 and self.old.at(place, span.length) == data:
-                return place
-        return None
-
-    def _between(self, span: Span) -> None:
-        data = self.new.at(span.offset, span.length)
-        kind = PieceKind.RAW
-        if span.directory:
+    def _proven(self, new: Readable, old: OldFile, work: Members) -> tuple[Patch, Proven]:
+        """Write a patch down and rebuild the file from what is written, at the same time."""
+        start, writers = self._spool.end, [StreamWriter(*stream) for stream in work.streams]
+        feeds = [Feed(writer.sources, self._spool) for writer in writers]
+        pieces = tuple(merged(work.pieces))
+        streams = []
+        with ThreadPoolExecutor(1, "proof") as side:
+            proven = side.submit(prove, new, pieces, [old.file], feeds)
             try:
-                data, kind = relative_directory(data), PieceKind.DIRECTORY
-            except PatchError:
-                kind = PieceKind.RAW
-        self.pieces.append(Piece(kind, 0, span.length))
-        self.around.append(Part(span.length, lambda: iter([data])))
+                for writer, feed in zip(writers, feeds, strict=True):
+                    stream = writer.write([old.file], pool=self._pool, spool=self._spool, done=feed.put)
+                    feed.end()
+                    streams.append(stream)
+            finally:
+                for feed in feeds:
+                    feed.end()
+        return self._patch(new, [old], streams, work, start), proven.result()
 
-    def _member(self, span: Span, like: Span | None) -> None:
-        made = span
-        if span.codec is not Codec.RAW:
-            found = reproduced(self.new, span, self._hints.get(span.codec))
-            if found is None:
-                self.kept.append(span.name)
-                made = Span(span.offset, span.length, size=span.length, name=span.name)
-            else:
-                made = found
-                if found.codec is span.codec:
-                    self._hints[span.codec] = found.parameter
-        source = self._source_for(made, like)
-        width = made.width if source and source.codec is Codec.RAW and source.size == made.size else 0
-        self.inside.append(Part(made.size, lambda: self._content(made), source, width))
-        kind = PieceKind.RAW if made.codec is Codec.RAW else PieceKind.CODED
-        self.pieces.append(
-            Piece(
-                kind,
-                1,
-                made.size,
-                0,
-                made.codec,
-                made.parameter,
-                made.length if kind is PieceKind.CODED else 0,
-            )
-        )
-
-    def _content(self, span: Span) -> Iterator[bytes]:
-        # A reproducible member is decoded the way it was found; its setting matters for encoding alone.
-        found = span if span.codec is Codec.TOKENS else replace(span, parameter=_reading(span))
-        return members(self.new, found)
-
-    def _source_for(self, made: Span, like: Span | None) -> Source | None:
-        """Return a likeness in the form that the member has: content, tokens, or compressed bytes."""
-        if like is None:
-            return None
-        if made.codec is Codec.TOKENS and like.codec is Codec.DEFLATE:
-            tokens = taken_apart(self.old, like)
-            return _source(tokens) if tokens else None
-        if made.codec is Codec.RAW and like.codec is not Codec.RAW and made.name in self.kept:
-            return _source(Span(like.offset, like.length, size=like.length, name=like.name))
-        return _source(like)
-
-    def _refer_around(self) -> None:
-        """Let the first stream refer to the old directory, and to what lies around old members if little."""
-        directory = [span for span in self.old_spans if span.directory]
-        heads = [span for span in self.old_spans if not span.name and not span.directory]
-        chosen = directory + (heads if len(heads) <= _HEADS else heads[-2:])
-        self.around_sources = [_source(span) for span in chosen]
-
-
-def _reading(span: Span) -> int:
-    return span.parameter if span.codec is Codec.LZMA2 else 0
-
-
-def _source(span: Span) -> Source:
-    return Source(0, span.offset, span.length, span.codec, _reading(span), span.size)
+    def _patch(
+        self, new: Readable, old: Sequence[OldFile], streams: Sequence[Stream], work: Members, start: int
+    ) -> Patch:
+        bases = tuple(Base(o.sha256, o.file.size) for o in old)
+        recipe = Recipe(new.size, bases, tuple(streams), tuple(merged(work.pieces)))
+        data = self._spool.since(start)
+        return Patch(Joined(MemoryFile(head(recipe)), data), "bytes", tuple(work.kept))

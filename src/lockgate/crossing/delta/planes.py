@@ -6,7 +6,7 @@ unsigned numbers (zigzag); others are exclusive-ored.
 """
 
 from lockgate.crossing.delta.errors import PatchError
-from lockgate.crossing.delta.packing import packed, unpacked
+from lockgate.crossing.delta.packing import packed_numbers, unpacked
 
 XOR = 0
 SUBTRACT = 1
@@ -36,7 +36,7 @@ def join(planes: bytes, width: int) -> bytes:
 
 def write_planes(differences: bytes, width: int, operation: int) -> bytes:
     """Return a segment's data from differences by element."""
-    return bytes([width - 1, operation]) + packed(split(differences, width))
+    return bytes([width - 1, operation]) + packed_numbers(split(differences, width))
 
 
 def read_planes(data: bytes, size: int, reference: bytes) -> bytes:

@@ -21,7 +21,6 @@ from lockgate.crossing.delta.recipe import (
     Segment,
     SegmentKind,
     Source,
-    Stream,
     read_recipe,
 )
 
@@ -67,12 +66,15 @@ def _decode(source: Source, bases: Sequence[Readable]) -> Iterator[bytes]:
 class Content:
     """A stream's content, segment by segment, read in the lengths that pieces ask for."""
 
-    def __init__(self, stream: Stream, bases: Sequence[Readable], patch: Readable, offset: int) -> None:
-        """Begin at the first segment, whose data lie at `offset` of the patch."""
-        self._segments = iter(stream.segments)
-        self._reference = Reference(stream.sources, bases)
-        self._patch = patch
-        self._offset = offset
+    def __init__(
+        self,
+        sources: Iterable[Source],
+        segments: Iterable[tuple[Segment, bytes]],
+        bases: Sequence[Readable],
+    ) -> None:
+        """Begin at the first of the segments, which come with their data."""
+        self._segments = iter(segments)
+        self._reference = Reference(sources, bases)
         self._held = memoryview(b"")
 
     def take(self, count: int) -> Iterator[bytes]:
@@ -91,14 +93,19 @@ class Content:
         return b"".join(self.take(demand(count, limit, name)))
 
     def _next(self) -> bytes:
-        segment = next(self._segments, None)
+        segment, data = next(self._segments, (None, b""))
         if segment is None:
             raise PatchError("A patch's pieces take more bytes than its segments give.")
-        data = self._patch.at(self._offset, segment.length)
-        self._offset += segment.length
         if len(data) != segment.length:
             raise PatchError("A patch ends before its control block says.")
         return read_segment(segment, data, self._reference.window(segment.low, segment.high))
+
+
+def with_data(segments: Iterable[Segment], patch: Readable, offset: int) -> Iterator[tuple[Segment, bytes]]:
+    """Yield segments with their data, which lie one after the other in a patch, from a place on."""
+    for segment in segments:
+        yield segment, patch.at(offset, segment.length)
+        offset += segment.length
 
 
 def read_segment(segment: Segment, data: bytes, reference: bytes) -> bytes:
@@ -136,7 +143,7 @@ def rebuild(patch: Readable, bases: Sequence[Readable]) -> Iterator[bytes]:
         raise PatchError("A patch builds on files of other lengths than were given.")
     contents = []
     for stream in recipe.streams:
-        contents.append(Content(stream, bases, patch, offset))
+        contents.append(Content(stream.sources, with_data(stream.segments, patch, offset), bases))
         offset += sum(segment.length for segment in stream.segments)
     yield from _pieces(recipe, bases, contents)
 
@@ -145,7 +152,7 @@ def _pieces(recipe: Recipe, bases: Sequence[Readable], contents: Sequence[Conten
     for piece in recipe.pieces:
         given = 0
         wanted = piece.coded if piece.kind is PieceKind.CODED else piece.length
-        for data in _piece(piece, bases, contents):
+        for data in piece_bytes(piece, bases, contents):
             given += len(data)
             if given > wanted:
                 break
@@ -154,7 +161,8 @@ def _pieces(recipe: Recipe, bases: Sequence[Readable], contents: Sequence[Conten
             raise PatchError("A piece of a patch has another length than it says.")
 
 
-def _piece(piece: Piece, bases: Sequence[Readable], contents: Sequence[Content]) -> Iterator[bytes]:
+def piece_bytes(piece: Piece, bases: Sequence[Readable], contents: Sequence[Content]) -> Iterator[bytes]:
+    """Return what a piece gives; the caller counts the bytes."""
     if piece.kind is PieceKind.COPY:
         return blocks(bases[piece.place], piece.offset, piece.length)
     content = contents[piece.place]

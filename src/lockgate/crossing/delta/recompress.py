@@ -5,14 +5,20 @@ from dataclasses import replace
 from typing import Final
 
 from lockgate.crossing.delta.bounds import MIB, TOKENS_LIMIT, Readable, blocks
-from lockgate.crossing.delta.codecs import decoded, deflate_parameter, encoded
+from lockgate.crossing.delta.codecs import decoded, deflate_parameter, encoder
 from lockgate.crossing.delta.errors import PatchError
 from lockgate.crossing.delta.layout import Span
 from lockgate.crossing.delta.recipe import Codec
 from lockgate.crossing.delta.tokens import decode_tokens, encode_tokens
 
-_PROBE = MIB // 2
-"""Bytes of content by which settings are told apart before one is tried on the whole member."""
+_PROBE: Final = MIB // 2
+"""Bytes of content by which settings are told apart."""
+
+_GLANCE: Final = 64 * 1024
+"""Bytes of content by which a setting is believed that was right for another member of the file."""
+
+_STEP: Final = 64 * 1024
+"""Bytes of content after which what a compressor gave is compared."""
 
 _TOKENS_GROWTH = 5
 """A literal of a DEFLATE stream takes at least a fifth of the four bytes of the longest token."""
@@ -28,6 +34,12 @@ _DEFLATE: Final = (
         if (setting := (level, memory, strategy)) not in _FIRST
     ),
 )
+TRIALS: Final = len(_DEFLATE)
+"""Settings that are tried at most."""
+
+FEW: Final = len(_FIRST)
+"""Settings that are tried where other members of the file were compressed by none."""
+
 _ZSTD_LEVELS: Final = (3, 19, 1, 10, 9, 6, 15, *(n for n in range(2, 23) if n not in {3, 6, 9, 10, 15, 19}))
 
 
@@ -47,75 +59,101 @@ def _settings(file: Readable, span: Span) -> tuple[int, ...]:
     return tuple(level | known | (64 if flags & 4 else 0) for level in _ZSTD_LEVELS)
 
 
-def _same(file: Readable, span: Span, parts: Iterable[bytes]) -> bool:
-    """Tell whether compressed parts are exactly the member's bytes, stopping at the first difference."""
-    at = 0
+def _agrees(file: Readable, span: Span, parts: Iterable[bytes], parameter: int) -> bool:
+    """Tell whether a setting compresses content to the member's bytes, ending at the first difference.
+
+    What a compressor gave before its end does not depend on what follows, so that the beginning of a
+    member is judged exactly by as much as has come out of the compressor.
+
+    Args:
+        file: Holds the member.
+        span: The member.
+        parts: Its content, or the beginning of it.
+        parameter: The setting.
+
+    """
+    machine = encoder(span.codec, parameter, span.size)
+    at = seen = 0
     for part in parts:
-        if file.at(span.offset + at, len(part)) != part:
-            return False
-        at += len(part)
-    return at == span.length
+        for first in range(0, len(part), _STEP):
+            made = machine.compress(part[first : first + _STEP])
+            if made and file.at(span.offset + at, len(made)) != made:
+                return False
+            at += len(made)
+        seen += len(part)
+    if seen < span.size:
+        return True
+    made = machine.flush()
+    return at + len(made) == span.length and file.at(span.offset + at, len(made)) == made
 
 
-def _begins(file: Readable, span: Span, content: bytes, parameter: int) -> bool:
-    """Tell whether the start of the content is compressed to the start of the member."""
-    whole = len(content) == span.size
-    made = b"".join(encoded(span.codec, parameter, span.size if whole else len(content), [content]))
-    # Without the content's end the last block of a probe is another one.
-    compared = span.length if whole else max(0, len(made) // 2 - 64)
-    return file.at(span.offset, compared) == made[:compared] and (not whole or len(made) == span.length)
+def reproduced(file: Readable, span: Span, hint: int | None = None, most: int = TRIALS) -> Span | None:
+    """Return a member's span with the setting that seems to compress it again, or None.
 
-
-def reproduced(file: Readable, span: Span, hint: int | None = None) -> Span | None:
-    """Return a member's span with the setting that compresses it again, or None.
+    Only the beginning of a longer member is looked at: whether the rest is the same, too, shows when
+    the file is rebuilt (`proof`); where it is not, `thoroughly` looks again.
 
     Args:
         file: Holds the member.
         span: The member.
         hint: A setting that was right for another member of the file.
+        most: Settings that are tried beside the hint.
 
     Returns:
         A span of the same codec with its setting, or one of the codec ``TOKENS``.
 
     """
     try:
-        found = _setting(file, span, hint)
+        head = _head(file, span)
+        if hint is not None and _agrees(file, span, [head[:_GLANCE]], hint):
+            return replace(span, parameter=hint)
+        found = _first(file, span, head, most)
     except PatchError:
         return None
-    if found is not None:
-        return replace(span, parameter=found)
+    return replace(span, parameter=found) if found is not None else taken_apart(file, span, check=False)
+
+
+def thoroughly(file: Readable, span: Span) -> Span | None:
+    """Return a member's span with the setting that compresses all of it again, or None."""
+    try:
+        head = _head(file, span)
+        for value in _settings(file, span):
+            if _agrees(file, span, [head], value) and _agrees(file, span, members(file, span), value):
+                return replace(span, parameter=value)
+    except PatchError:
+        return None
     return taken_apart(file, span)
 
 
-def _setting(file: Readable, span: Span, hint: int | None) -> int | None:
-    content, parts = b"", members(file, span)
-    for part in parts:
-        content += part
-        if len(content) >= _PROBE:
+def _head(file: Readable, span: Span) -> bytes:
+    head = b""
+    for part in members(file, span):
+        head += part
+        if len(head) >= _PROBE:
             break
-    tried = _settings(file, span)
-    order = tried if hint is None else (hint, *(value for value in tried if value != hint))
-    for value in order:
-        try:
-            if not _begins(file, span, content, value):
-                continue
-            if len(content) == span.size or _same(
-                file, span, encoded(span.codec, value, span.size, members(file, span))
-            ):
-                return value
-        except PatchError:
-            continue
-    return None
+    return head
 
 
-def taken_apart(file: Readable, span: Span) -> Span | None:
-    """Return a DEFLATE member as its tokens, or None where that does not give its bytes back."""
+def _first(file: Readable, span: Span, head: bytes, most: int) -> int | None:
+    settings = _settings(file, span)[:most]
+    return next((value for value in settings if _agrees(file, span, [head], value)), None)
+
+
+def taken_apart(file: Readable, span: Span, *, check: bool = True) -> Span | None:
+    """Return a DEFLATE member as its tokens, or None where that does not give its bytes back.
+
+    Args:
+        file: Holds the member.
+        span: The member.
+        check: Whether to put it together again; a member of the old file is only taken apart.
+
+    """
     if span.codec is not Codec.DEFLATE or span.length > TOKENS_LIMIT:
         return None
     data = file.at(span.offset, span.length)
     try:
         tokens = decode_tokens(data, _TOKENS_GROWTH * len(data) + MIB)
-        if encode_tokens(tokens) != data:
+        if check and encode_tokens(tokens) != data:
             return None
     except PatchError:
         return None

@@ -1,106 +1,116 @@
 """Finding where content lies in its base almost as it is. Planning only (low side).
 
-Anchors are runs of bytes that occur in both; a run's distance between both places is its *shift*.
-Content follows a shift until another explains clearly more bytes, then the border between both is put
+A run's distance between its places in content and base is its *shift*. Content follows a shift as long
+as most bytes are the same, without any search; only where it does not, anchors are sought (`anchors`).
+Then another shift is taken where it explains clearly more bytes, and the border between both is put
 where the fewest bytes differ.
 """
 
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from lockgate.crossing.delta.anchors import Array, Run, Sought
 
-_STRIDE: Final = 4
-_WORDS: Final = 3
-_KEY: Final = _STRIDE * _WORDS
-"""Bytes of an anchor; every common run of this length and a stride less one is found."""
+_BLOCK: Final = 256
+_MOSTLY: Final = _BLOCK * 7 // 8
+"""Bytes of a block that are the same where its shift is followed without looking for a better one."""
 
-_CHUNK: Final = 1 << 20
-_TABLE_MOST: Final = 23
+_NEAR: Final = 4096
+"""Bytes in which anchors are sought at first; twice as many each time that there are none."""
+
+_TRIED: Final = 6
+"""Shifts that are tried where several are found."""
+
+_FAR: Final = 1 << 20
 _GAIN: Final = 12
 """Bytes that a new shift must explain beyond what the present one does: what switching costs."""
 
-_REACH: Final = 1 << 15
+_REACH: Final = 1 << 20
 """Bytes between two shifts that are looked at from either end."""
 
 _RUNS_MOST: Final = 150_000
-_FACTORS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))
 
-Run = tuple[int, int, int]
-"""Begin and end in the content, and the shift to the base."""
-
-
-def _hashes(words: Array, bits: int) -> Array:
-    """Return the table places of every run of three words."""
-    count = len(words) - _WORDS + 1
-    mixed = np.zeros(count, np.uint64)
-    for place, factor in enumerate(_FACTORS):
-        mixed ^= words[place : place + count].astype(np.uint64) * factor
-        mixed ^= mixed >> np.uint64(29)
-    return (mixed * _FACTORS[0]) >> np.uint64(64 - bits)
+Start = tuple[int, int]
+"""A place in content, and the place in the base that it most likely is a version of."""
 
 
-def _words(data: bytes, offset: int) -> Array:
-    return np.frombuffer(data, "<u4", max(0, (len(data) - offset) // 4), offset)
+def runs(content: bytes, base: Sought, starts: Sequence[Start] = ()) -> list[Run]:
+    """Return runs of content with the same shift, in order of their places."""
+    array: Array = np.frombuffer(content, np.uint8)
+    begins = [(at, other - at) for at, other in starts if at < len(content)] or [(0, 0)]
+    if begins[0][0]:
+        begins.insert(0, (0, 0))
+    found, ends = list[Run](), [at for at, _ in begins[1:]]
+    for (first, shift), last in zip(begins, [*ends, len(content)], strict=True):
+        _follow(found, content, array, base, (first, last, shift))
+    least = 0
+    while len(found) > _RUNS_MOST:
+        least += 4
+        found = [run for run in found if run[1] - run[0] >= least]
+    return found
 
 
-def _table(base: bytes) -> tuple[Array, Array, int]:
-    words = _words(base, 0)
-    bits = max(10, min(_TABLE_MOST, len(words).bit_length() + 1))
-    table = np.full(1 << bits, -1, np.int32)
-    for first in reversed(range(0, max(1, len(words) - _WORDS + 1), _CHUNK // 4)):
-        part = words[first : first + _CHUNK // 4 + _WORDS - 1]
-        if len(part) >= _WORDS:
-            places = _hashes(part, bits)[::-1]  # where several fall together, the first one stays
-            table[places] = np.arange(first + len(places) - 1, first - 1, -1, dtype=np.int32)
-    return table, words, bits
+def _follow(found: list[Run], content: bytes, array: Array, base: Sought, run: Run) -> None:
+    """Append the runs of a range, beginning with a shift that is expected."""
+    place, last, shift = run
+    steady, step = shift, _NEAR
+    while place < last:
+        for likely in {shift: 0, steady: 0}:
+            end = _explained(array, base.array, place, last, likely)
+            if end > place:
+                found.append((place, end, likely))
+                place, shift, steady, step = end, likely, likely, _NEAR
+                break
+        else:
+            end = min(last, place + step)
+            some = base.runs(content, place, end)
+            if not some:
+                place, step = end, min(_FAR, 2 * step)
+                continue
+            best = _best(some, array, base.array, last)
+            found += [run for run in some if run[0] < best[0]]
+            found.append(best)
+            place, shift, step = min(last, best[1]), best[2], _NEAR
 
 
-def _anchors(data: bytes, first: int, table: Array, base: Array, bits: int) -> tuple[Array, Array]:
-    """Return the places of a chunk that have an anchor, in order, with their shifts."""
-    chunk = data[first : first + _CHUNK + _KEY - 1]
-    places, shifts = [], []
-    for offset in range(_STRIDE):
-        words = _words(chunk, offset)
-        if len(words) < _WORDS:
-            continue
-        found = table[_hashes(words, bits)].astype(np.int64)
-        good = found >= 0
-        for word in range(_WORDS):
-            good[good] = base[found[good] + word] == words[np.flatnonzero(good) + word]
-        at = np.flatnonzero(good)
-        places.append(at * _STRIDE + offset + first)
-        shifts.append(found[at] * _STRIDE - places[-1])
-    if not places:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    place, shift = np.concatenate(places), np.concatenate(shifts)
-    order = np.argsort(place, kind="stable")
-    return place[order], shift[order]
+def _best(some: Sequence[Run], content: Array, base: Array, last: int) -> Run:
+    """Return the run to go on from: of the commonest shifts the one that reaches farthest.
+
+    Where the base has the same content several times, anchors are found in one copy and in another by
+    turns; only following tells which of them is the one.
+    """
+    lengths, firsts = Counter[int](), dict[int, int]()
+    for first, end, shift in some:
+        lengths[shift] += end - first
+        firsts.setdefault(shift, first)
+    best = some[-1]
+    for shift, _ in lengths.most_common(_TRIED):
+        reached = _explained(content, base, firsts[shift], last, shift)
+        if reached > best[1]:
+            best = (firsts[shift], reached, shift)
+    return best
 
 
-def runs(content: bytes, base: bytes) -> list[Run]:
-    """Return runs of anchors with the same shift, in order of their places."""
-    if min(len(content), len(base)) < _KEY:
-        return []
-    table, words, bits = _table(base)
-    rows: list[Array] = []
-    for first in range(0, len(content), _CHUNK):
-        place, shift = _anchors(content, first, table, words, bits)
-        if not len(place):
-            continue
-        begins: Array = np.flatnonzero(np.concatenate(([True], shift[1:] != shift[:-1])))
-        ends: Array = np.concatenate((begins[1:], [len(place)])) - 1
-        rows.append(np.stack((place[begins], place[ends] + _KEY, shift[begins])))
-    if not rows:
-        return []
-    # As columns of numbers until few are left: a list of all of them would take hundreds of megabytes.
-    found, least = np.concatenate(rows, axis=1), _KEY
-    while found.shape[1] > _RUNS_MOST:
-        least += _STRIDE
-        found = found[:, found[1] - found[0] >= least]
-    return [(int(first), int(last), int(shift)) for first, last, shift in found.T]
+def _explained(content: Array, base: Array, first: int, last: int, shift: int) -> int:
+    """Return how far, block after block, most bytes are the same at a shift."""
+    if first + shift < 0:
+        return first
+    at, end, count = first, min(last, len(base) - shift), 16 * _BLOCK
+    while at < end:
+        same = content[at : min(end, at + count)] == base[at + shift : min(end, at + count) + shift]
+        whole = len(same) // _BLOCK
+        counts = np.count_nonzero(same[: whole * _BLOCK].reshape(whole, _BLOCK), axis=1)
+        worse = np.flatnonzero(counts < _MOSTLY)
+        if len(worse):
+            return at + int(worse[0]) * _BLOCK
+        rest = same[whole * _BLOCK :]
+        if np.count_nonzero(rest) * _BLOCK < len(rest) * _MOSTLY:
+            return at + whole * _BLOCK
+        at, count = at + len(same), min(_FAR, 4 * count)
+    return at
 
 
 def _equal(content: Array, base: Array, first: int, last: int, shift: int) -> Array:
@@ -126,18 +136,20 @@ def _chosen(found: list[Run], content: Array, base: Array) -> list[Run]:
                 if last - begin - explained < _GAIN:
                     continue
                 kept.append((begin, last, shift))
-            else:
+                continue
+            gap = _equal(content, base, kept[-1][1], begin, shift)
+            if 3 * np.count_nonzero(gap) >= len(gap):
                 kept[-1] = (kept[-1][0], last, shift)
-        else:
-            kept.append((begin, last, shift))
+                continue
+        kept.append((begin, last, shift))
     return kept
 
 
 def _forward(same: Array) -> int:
-    """Return how far a shift is worth following: the most of equal over differing bytes."""
+    """Return how far a shift is worth following: as long as a third of the bytes are equal."""
     if not len(same):
         return 0
-    score = np.cumsum(np.where(same, 1, -1))
+    score = np.cumsum(np.where(same, np.int32(2), np.int32(-1)))
     best = int(np.argmax(score))
     return best + 1 if score[best] > 0 else 0
 
@@ -158,10 +170,19 @@ def _border(content: Array, base: Array, before: Run, after: Run) -> tuple[int, 
     return cut, cut
 
 
-def aligned(content: bytes, base: bytes) -> tuple[list[tuple[int, int, int]], bytes, bytes]:
-    """Return control triples, differences and inserted bytes; see `align`."""
-    new, old = np.frombuffer(content, np.uint8), np.frombuffer(base, np.uint8)
-    kept = _chosen(runs(content, base), new, old)
+def aligned(
+    content: bytes, base: Sought, starts: Sequence[Start] = ()
+) -> tuple[list[tuple[int, int, int]], bytes, bytes]:
+    """Return control triples, differences and inserted bytes; see `align`.
+
+    Args:
+        content: What is to be written down.
+        base: What it is sought in.
+        starts: Places in content where something new begins, with those of its likeness in the base.
+
+    """
+    new, old = np.frombuffer(content, np.uint8), base.array
+    kept = _chosen(runs(content, base, starts), new, old)
     if not kept:
         return [(0, len(content), 0)], b"", content
     spans = _bordered(kept, new, old)

@@ -1,19 +1,23 @@
 """Writing content down as segments, each by whichever method takes the fewest bytes. Planning only."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
 
 from lockgate.crossing.delta.align import write_aligned
+from lockgate.crossing.delta.anchors import Sought
 from lockgate.crossing.delta.bounds import MIB, Readable, Spool
 from lockgate.crossing.delta.packing import squeeze
-from lockgate.crossing.delta.planes import SUBTRACT, XOR, write_planes
+from lockgate.crossing.delta.planes import SUBTRACT, XOR, split, write_planes
 from lockgate.crossing.delta.rebuild import Reference
 from lockgate.crossing.delta.recipe import Segment, SegmentKind, Source, Stream
-from lockgate.crossing.delta.seek import aligned
+from lockgate.crossing.delta.seek import Start, aligned
 
 SEGMENT: Final = 16 * MIB
 """Bytes of one segment that the planner makes."""
@@ -24,6 +28,12 @@ WINDOW: Final = 48 * MIB
 _SLACK: Final = 12 * MIB
 _TRIAL: Final = 64 * 1024
 _TRIAL_PARTS: Final = 8
+_AHEAD: Final = 2
+"""Segments that are written at the same time: each has its window and its tables in memory."""
+
+_LITTLE: Final = 512
+_SHARE: Final = 20
+"""An aligned segment shorter than this part of its content is not compared with Zstandard's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +56,45 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """A segment to be: bytes of the stream, the window of the reference, and the element's width."""
+    """A segment to be.
+
+    Attributes:
+        size: Bytes of the stream.
+        low: Where the window of the reference begins.
+        high: Where it ends.
+        width: Bytes of a tensor's element, else 0.
+        starts: Places in the segment where a part begins, with those of their sources in the reference.
+
+    """
 
     size: int
     low: int
     high: int
     width: int = 0
+    starts: tuple[Start, ...] = ()
 
 
 Written = tuple[SegmentKind, bytes]
 
 
-def written(content: bytes, reference: bytes, pool: Executor) -> Written:
-    """Return the shortest way to write content down; both methods run at the same time."""
+def written(content: bytes, base: Sought, starts: Sequence[Start] = ()) -> Written:
+    """Return the shortest way to write content down.
+
+    Args:
+        content: What is written.
+        base: The window of the reference.
+        starts: Places in content, with those of their likenesses in the window.
+
+    """
     choices: list[Written] = [(SegmentKind.LITERAL, content)]
-    if not reference and not _compresses(content):
-        return choices[0]
-    plain = pool.submit(squeeze, content, reference)
-    if reference:
-        triples, differences, inserted = aligned(content, reference)
-        choices.append((SegmentKind.ALIGNED, write_aligned(triples, differences, inserted, reference)))
-    choices.append((SegmentKind.ZSTD, plain.result()))
+    if not base.base:
+        if _compresses(content):
+            choices.append((SegmentKind.ZSTD, squeeze(content)))
+        return min(choices, key=lambda choice: len(choice[1]))
+    triples, differences, inserted = aligned(content, base, starts)
+    choices.append((SegmentKind.ALIGNED, write_aligned(triples, differences, inserted, base.base)))
+    if len(choices[1][1]) > max(_LITTLE, len(content) // _SHARE):
+        choices.append((SegmentKind.ZSTD, squeeze(content, base.base)))
     return min(choices, key=lambda choice: len(choice[1]))
 
 
@@ -77,20 +105,33 @@ def _compresses(content: bytes) -> bool:
     return len(squeeze(parts, level=1)) < len(parts) * 98 // 100
 
 
-def tensor(content: bytes, reference: bytes, width: int, pool: Executor) -> Written:
+def tensor(content: bytes, reference: bytes, width: int) -> Written:
     """Return the shortest way to write a tensor down against one of the same length."""
     new, old = np.frombuffer(content, np.uint8), np.frombuffer(reference, np.uint8)
-    choices = [pool.submit(write_planes, (new ^ old).tobytes(), width, XOR)]
+    ways: list[tuple[int, bytes]] = [(XOR, (new ^ old).tobytes())]
     if width in {2, 4} and len(content) % width == 0:
         kind, signed, bits = (np.uint16, np.int16, 15) if width == 2 else (np.uint32, np.int32, 31)  # noqa: PLR2004
         difference = (new.view(kind) - old.view(kind)).view(signed)
-        small = ((difference << 1) ^ (difference >> bits)).view(kind)
-        choices.append(pool.submit(write_planes, small.tobytes(), width, SUBTRACT))
-    found: list[Written] = [(SegmentKind.PLANES, choice.result()) for choice in choices]
-    found.append((SegmentKind.LITERAL, content))
-    if len(min(found, key=lambda choice: len(choice[1]))[1]) > len(content) * 3 // 4:
+        ways.append((SUBTRACT, ((difference << 1) ^ (difference >> bits)).view(kind).tobytes()))
+    operation, differences = min(ways, key=lambda way: _trial(split(_sample(way[1], width), width)))
+    found: list[Written] = [
+        (SegmentKind.PLANES, write_planes(differences, width, operation)),
+        (SegmentKind.LITERAL, content),
+    ]
+    if len(found[0][1]) > len(content) * 3 // 4:
         found.append((SegmentKind.ZSTD, squeeze(content, reference, level=3)))
     return min(found, key=lambda choice: len(choice[1]))
+
+
+def _sample(content: bytes, width: int) -> bytes:
+    """Return whole elements from several places of a tensor."""
+    step = max(1, len(content) // _TRIAL_PARTS // width) * width
+    count = max(1, _TRIAL // _TRIAL_PARTS // width) * width
+    return b"".join(content[at : at + count] for at in range(0, len(content), step))
+
+
+def _trial(content: bytes) -> int:
+    return len(squeeze(content, level=1))
 
 
 class _Flow:
@@ -108,38 +149,77 @@ class _Flow:
         return data
 
 
-def write_stream(
-    parts: Sequence[Part],
-    more: Sequence[Source],
-    bases: Sequence[Readable],
-    *,
-    pool: Executor,
-    spool: Spool,
-    advance: Callable[[int], None],
-) -> Stream:
-    """Write the data of a stream's segments to a spool and return the stream.
+class StreamWriter:
+    """Writes a stream down: its sources are known before the first segment is."""
 
-    Args:
-        parts: What it carries, in order.
-        more: Further sources that may be like something in it; used as far as the window reaches.
-        bases: The files that sources lie in.
-        pool: Runs work at the same time.
-        spool: Takes the data.
-        advance: Told how many bytes of the stream are done.
+    def __init__(self, parts: Sequence[Part], more: Sequence[Source] = ()) -> None:
+        """Lay a stream out.
 
-    """
-    sources, slices = _laid_out(parts, more)
-    reference, flow = Reference(sources, bases), _Flow(parts)
-    segments = list[Segment]()
+        Args:
+            parts: What it carries, in order.
+            more: Further sources that may be like something in it; used as far as the window reaches.
+
+        """
+        self._parts = parts
+        self.sources, self._slices = _laid_out(parts, more)
+
+    def write(
+        self,
+        bases: Sequence[Readable],
+        *,
+        pool: Executor,
+        spool: Spool,
+        done: Callable[[Segment, int], None] = lambda _segment, _offset: None,
+    ) -> Stream:
+        """Write the data of the segments to a spool and return the stream.
+
+        Args:
+            bases: The files that sources lie in.
+            pool: Runs work at the same time.
+            spool: Takes the data.
+            done: Given each segment when its data are in the spool, and where they lie.
+
+        """
+        segments = list[Segment]()
+        reference = Reference(self.sources, bases)
+        for segment, body in _in_order(pool, _tasks(self._parts, self._slices, reference)):
+            segments.append(segment)
+            offset = spool.end
+            spool.append(body)
+            done(segment, offset)
+        return Stream(tuple(self.sources), tuple(segments))
+
+
+_Task = Callable[[], tuple[Segment, bytes]]
+
+
+def _tasks(parts: Sequence[Part], slices: Sequence[_Slice], reference: Reference) -> Iterator[_Task]:
+    """Yield what writes each segment; content and windows are read one after the other."""
+    flow, last, sought = _Flow(parts), (0, 0), Sought(b"")
     for cut in slices:
-        content, window = flow.take(cut.size), reference.window(cut.low, cut.high)
-        kind, body = tensor(content, window, cut.width, pool) if cut.width else written(content, window, pool)
-        alone = kind is SegmentKind.LITERAL
-        low, high = (cut.low, cut.low) if alone else (cut.low, cut.high)
-        segments.append(Segment(kind, cut.size, low, high, len(body)))
-        spool.append(body)
-        advance(cut.size)
-    return Stream(tuple(sources), tuple(segments))
+        content = flow.take(cut.size)
+        if last != (cut.low, cut.high):
+            last, sought = (cut.low, cut.high), Sought(reference.window(cut.low, cut.high))
+        yield partial(_segment, cut, content, sought)
+
+
+def _segment(cut: _Slice, content: bytes, base: Sought) -> tuple[Segment, bytes]:
+    starts = [(at, other - cut.low) for at, other in cut.starts]
+    kind, body = tensor(content, base.base, cut.width) if cut.width else written(content, base, starts)
+    low, high = (cut.low, cut.low) if kind is SegmentKind.LITERAL else (cut.low, cut.high)
+    return Segment(kind, cut.size, low, high, len(body)), body
+
+
+def _in_order(pool: Executor, tasks: Iterator[_Task]) -> Iterator[tuple[Segment, bytes]]:
+    """Yield what tasks give, in their order, while a few are at work."""
+    waiting = deque[Future[tuple[Segment, bytes]]]()
+    for task in tasks:
+        waiting.append(pool.submit(task))
+        del task  # it holds the content of its segment
+        if len(waiting) >= _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _laid_out(parts: Sequence[Part], more: Sequence[Source]) -> tuple[list[Source], list[_Slice]]:
@@ -149,24 +229,40 @@ def _laid_out(parts: Sequence[Part], more: Sequence[Source]) -> tuple[list[Sourc
     if size > WINDOW or any(part.width for part in parts):
         ordered = [part.source for part in parts if part.source]
         return ordered, list(_moving(parts))
+    places = dict(zip(own, accumulate((source.size for source in own), initial=0), strict=False))
     for source in more:
-        if source not in own and size + source.size <= WINDOW:
+        if source not in places and size + source.size <= WINDOW:
             own.append(source)
             size += source.size
+    begins = list(_begins(parts, places))
     total = sum(part.size for part in parts)
-    cuts = range(0, total, SEGMENT)
-    return own, [_Slice(min(SEGMENT, total - at), 0, size) for at in cuts]
+    slices = []
+    for at in range(0, total, SEGMENT):
+        end = min(total, at + SEGMENT)
+        before = [(0, other + at - begin) for begin, other, last in begins if begin < at < last]
+        starts = [(begin - at, other) for begin, other, _ in begins if at <= begin < end]
+        slices.append(_Slice(end - at, 0, size, 0, (*before, *starts)))
+    return own, slices
+
+
+def _begins(parts: Sequence[Part], places: Mapping[Source, int]) -> Iterator[tuple[int, int, int]]:
+    """Yield where each part with a source begins, where that lies in the reference, and where it ends."""
+    at = 0
+    for part in parts:
+        if part.source:
+            yield at, places[part.source], at + part.size
+        at += part.size
 
 
 def _moving(parts: Sequence[Part]) -> Iterator[_Slice]:
     """Yield segments whose windows move over the reference with them, never back."""
     total, place, floor = sum(p.source.size for p in parts if p.source), 0, 0
-    gathered = first = 0
+    gathered, first, starts = 0, 0, list[Start]()
     for part in parts:
         size = part.source.size if part.source else 0
         if gathered and (gathered + part.size > SEGMENT or part.width or place + size - first > WINDOW):
-            yield _Slice(gathered, first, place)
-            floor, gathered, first = first, 0, place
+            yield _Slice(gathered, first, place, 0, tuple(starts))
+            floor, gathered, first, starts = first, 0, place, []
         if part.width:
             for at in range(0, part.size, SEGMENT):
                 count = min(SEGMENT, part.size - at)
@@ -178,10 +274,11 @@ def _moving(parts: Sequence[Part]) -> Iterator[_Slice]:
                 floor = cut.low
             first = place + size
         else:
+            starts += [(gathered, place)] if size else []
             gathered += part.size
         place += size
     if gathered:
-        yield _Slice(gathered, first, place)
+        yield _Slice(gathered, first, place, 0, tuple(starts))
 
 
 def _long(size: int, base: int, place: int, floor: int, total: int) -> Iterator[_Slice]:
@@ -191,5 +288,5 @@ def _long(size: int, base: int, place: int, floor: int, total: int) -> Iterator[
         middle = place + base * at // size
         low = max(floor, place, middle - _SLACK)
         high = min(total, place + base, max(low, middle + base * count // size + _SLACK), low + WINDOW)
-        yield _Slice(count, low, max(low, high))
+        yield _Slice(count, low, max(low, high), 0, ((0, max(low, middle)),))
         floor = low
