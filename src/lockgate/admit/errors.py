@@ -88,3 +88,10 @@ class NothingOwedError(InputError):
 
     code = "LG-1804"
     advice = "`lockgate gate owed` lists what waits for a second signature, with the file to sign."
+
+
+class CrossingHeldError(PolicyError):
+    """An operator holds a crossing that waits for publication."""
+
+    code = "LG-3805"
+    advice = "Find out why; then `lockgate gate release N`, which two approvers sign, or reject it."

@@ -8,6 +8,7 @@ from lockgate.admit.assess import Assessor
 from lockgate.admit.attestation import attest_admission
 from lockgate.admit.custody import custody_digest, demand_custody
 from lockgate.admit.errors import HeldBackError, PredecessorError, SnapshotDerivationError
+from lockgate.admit.hold import CrossingHolds, demand_free
 from lockgate.admit.model import (
     ADMISSIONS,
     CHANNELS,
@@ -29,6 +30,7 @@ from lockgate.core.ruling import demand_roles, demanded_of
 from lockgate.core.sequence import CrossingState
 from lockgate.core.snapshot import Snapshot
 from lockgate.core.statement import (
+    CROSSING_OPERATIONS,
     GATE_OPERATIONS,
     NOTHING,
     Operation,
@@ -64,7 +66,7 @@ class Publisher:
         except LockgateError as error:
             self._p.audit.outcome(intent, "refused", code=error.code, error=error.what)
             raise
-        if statement.operation is not Operation.REJECT:
+        if statement.operation not in CROSSING_OPERATIONS:
             try:
                 self.point(statement.channel)
             except LockgateError as error:  # the record stands; `recover` completes it
@@ -111,7 +113,7 @@ class Publisher:
             held = tx.get(CHANNELS, statement.channel) if statement.channel else None
         if spent is None:
             return False
-        if statement.operation is Operation.REJECT and spent == digest_of(statement).encode():
+        if statement.operation in CROSSING_OPERATIONS and spent == digest_of(statement).encode():
             return True
         same = held is not None and decode(ChannelPointer, held).version == statement.channel_version
         if not same or spent != digest_of(statement).encode():
@@ -134,10 +136,15 @@ class Publisher:
         if statement.operation is Operation.REJECT:
             self._reject(statement, crossing)
             return
+        if statement.operation is Operation.RELEASE:
+            self._release(statement)
+            return
         self._demand_predecessor(statement)
         if statement.operation is Operation.PUBLISH:
             self._p.demand_open()
             self._p.site.demand_current(self._p.clock())
+            with self._p.records.transaction() as tx:
+                demand_free(tx, crossing.sequence)
             self._demand_unchanged(statement, crossing)
             self._demand_enough(crossing, approvers)
         else:
@@ -270,6 +277,7 @@ class Publisher:
             tx.swap(CHANNELS, statement.channel, current, encode(pointer))
             tx.put(HISTORY, f"{statement.channel}:{statement.snapshot_sha256}", encode(pointer))
             if statement.operation is Operation.PUBLISH:
+                demand_free(tx, crossing.sequence)
                 key = crossing_key(crossing.sequence)
                 tx.swap(CROSSINGS, key, encode(crossing), encode(done))
                 tx.put(ADMISSIONS, key, attestation.encode())
@@ -288,6 +296,11 @@ class Publisher:
             for file in (f for a in lock.artifacts for f in a.files):
                 if file.sha256 not in admitted_elsewhere:
                     tx.put(DENIED, file.sha256, str(crossing.sequence).encode())
+
+    def _release(self, statement: Statement) -> None:
+        with self._p.records.transaction() as tx:
+            spend(tx, statement)
+            CrossingHolds.lift(tx, statement)
 
     def _served_digests(self) -> set[str]:
         with self._p.records.transaction() as tx:

@@ -14,6 +14,7 @@ from lockgate.admit.errors import (
     NothingToAdmitError,
     WrongStateError,
 )
+from lockgate.admit.hold import CrossingHolds, demand_free
 from lockgate.admit.model import CROSSINGS, Crossing, Verdicts, crossing_key
 from lockgate.admit.parts import GateParts
 from lockgate.admit.publish import Publisher
@@ -43,6 +44,7 @@ class Gate(Assessor):
         self._snapshots = SnapshotMaker(parts.quarantine, parts.blobs, parts.pages)
         self._publisher = Publisher(parts, self, self._snapshots)
         self.emergencies = Emergencies(parts, self, self._snapshots, self._publisher)
+        self.holds = CrossingHolds(parts)
 
     @contextmanager
     def _recorded(self, action: str, **facts: object) -> "Iterator[None]":
@@ -121,11 +123,14 @@ class Gate(Assessor):
         Raises:
             HeldBackError: Something is held and `partial` is not set.
             NothingToAdmitError: Nothing may enter.
+            CrossingHeldError: An operator holds the crossing.
 
         """
         self._p.demand_open()
         self._p.site.demand_current(self._p.clock())
         crossing = self._open_crossing(sequence)
+        with self._p.records.transaction() as tx:
+            demand_free(tx, sequence)
         self.demand_believed(crossing)
         assessment = self.assess(crossing)
         if assessment.held and not partial:
@@ -151,6 +156,13 @@ class Gate(Assessor):
         with self._recorded("request-reject", crossing=sequence, requester=requester.person):
             statement = self._statement(Operation.REJECT, crossing, "", requester, NOTHING)
             return self._ask(statement, crossing, requester)
+
+    def request_release(self, sequence: int, requester: "Signer") -> bytes:
+        """Return the request to let a crossing go on that an operator holds."""
+        crossing = self._open_crossing(sequence)
+        with self._recorded("request-release", crossing=sequence, requester=requester.person):
+            statement = self._statement(Operation.RELEASE, crossing, "", requester, NOTHING)
+            return self._ask(self.holds.about(crossing, statement), None, requester)
 
     def request_rollback(self, channel: str, requester: "Signer") -> bytes:
         """Return the request to move a channel back to the snapshot before the present one.
@@ -179,7 +191,7 @@ class Gate(Assessor):
         return custody_report(self._p, self.crossing(sequence))
 
     def execute(self, envelope: bytes) -> Statement:
-        """Do what enough approvers signed: publish, reject or roll back, all or nothing.
+        """Do what enough approvers signed: publish, reject, release or roll back, all or nothing.
 
         Doing it again after a crash completes it and changes nothing else.
         """

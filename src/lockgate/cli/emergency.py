@@ -60,8 +60,23 @@ def hold(
 ) -> None:
     """Let nobody load these artifacts anew, at once; where they are loaded they go on.
 
-    Example: lockgate gate hold pkg:pypi/one@1.2 --reason "odd behaviour" --key people/operator
+    A crossing that waits for publication is held whole: nobody publishes it until two approvers sign
+    `lockgate gate release`.
+
+    Examples:
+      lockgate gate hold pkg:pypi/one@1.2 --reason "odd behaviour" --key people/operator
+      lockgate gate hold crossing:7 --reason "asked the supplier" --key people/operator
     """
+    from lockgate.app.gate.emergency import hold_waiting
+    from lockgate.app.settings import load_settings
+
+    waiting = hold_waiting(load_settings(home).require("high"), names, reason, key)
+    if waiting is not None:
+        sequence, held = waiting
+        value = {"crossing": sequence, **held.facts}
+        said = f"Crossing {sequence} is held; two approvers release it: `lockgate gate release {sequence}`"
+        emit(as_json, value, lambda c: c.print(said))
+        return
     _act("hold", names, key, reason, channel, out, home, as_json)
 
 

@@ -41,8 +41,9 @@ def list_crossings(home: HomeOption = None, as_json: JsonOption = False) -> None
     from lockgate.app.settings import load_settings
 
     gate = open_gate(load_settings(home).require("high"))
-    crossings, pointer = gate.crossings(), gate.pointer(CHANNEL)
+    crossings, pointer, stopped = gate.crossings(), gate.pointer(CHANNEL), gate.holds.current()
     value = {
+        "held": {str(number): hold.facts for number, hold in stopped.items()},
         "crossings": [msgspec.to_builtins(c) for c in crossings],
         "channels": {CHANNEL: msgspec.to_builtins(pointer)} if pointer else {},
     }
@@ -59,6 +60,8 @@ def list_crossings(home: HomeOption = None, as_json: JsonOption = False) -> None
             if pointer
             else "nothing yet"
         )
+        for number, hold in stopped.items():
+            out.print(f"[yellow]held[/] crossing {number} by {escape(hold.operator)}: {escape(hold.reason)}")
         out.print(f"Channel [bold]{CHANNEL}[/]: {at}")
 
     emit(as_json, value, render)
@@ -200,6 +203,22 @@ def reject(
 
 
 @app.command()
+def release(
+    sequence: Sequence, key: Key, out: Out = None, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
+    """Ask to let a crossing go on that an operator holds; `lockgate gate publish` carries it out.
+
+    Example: lockgate gate release 2 --key people/operator --home lane/high
+    """
+    from lockgate.app.gate.gate import open_gate, operator_key, write_request
+    from lockgate.app.settings import load_settings
+
+    side = load_settings(home).require("high")
+    envelope = open_gate(side).request_release(sequence, operator_key(side, key))
+    _asked(as_json, envelope, write_request(side, f"release-{sequence:06d}", envelope, out))
+
+
+@app.command()
 def rollback(
     key: Key,
     channel: Channel = "stable",
@@ -242,7 +261,7 @@ def publish(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Carry out what the approvers signed (publish, reject or roll back), all or nothing.
+    """Carry out what the approvers signed (publish, reject, release or roll back), all or nothing.
 
     Example: lockgate gate publish approver-1.json approver-2.json --home lane/high
     """

@@ -30,6 +30,7 @@ class Operation(StrEnum):
     REVERT = "revert"
     VEX = "vex"
     POLICY = "policy"
+    RELEASE = "release"
     HOLD = "hold"
     WITHDRAW = "withdraw"
     EMERGENCY_ROLLBACK = "emergency-rollback"
@@ -41,7 +42,10 @@ CHANNEL_OPERATIONS = frozenset({Operation.PUBLISH, Operation.ROLLBACK})
 EMERGENCIES = frozenset({Operation.HOLD, Operation.WITHDRAW, Operation.EMERGENCY_ROLLBACK})
 """What one operator may sign where the policy says so; its expiry is when the second signature is due."""
 
-GATE_OPERATIONS = CHANNEL_OPERATIONS | {Operation.REJECT}
+CROSSING_OPERATIONS = frozenset({Operation.REJECT, Operation.RELEASE})
+"""What is about a crossing and moves no channel."""
+
+GATE_OPERATIONS = CHANNEL_OPERATIONS | CROSSING_OPERATIONS
 """What the gate itself carries out."""
 
 
@@ -74,7 +78,7 @@ class Statement(Document, frozen=True):
     A restore names the backup's manifest in `snapshot_sha256`, the plan that says what was lost and
     what the floor is in `previous_sha256`, and the last crossing in `crossing` and `crate_sha256`.
     What is about no crossing (`CLOCK`, `ANCHOR`, `VEX`, `POLICY`, emergencies) says in `facts` what is agreed
-    to; statements about a crossing leave the field out.
+    to, and so does `RELEASE` of what was held; other statements about a crossing leave the field out.
     """
 
     format: str

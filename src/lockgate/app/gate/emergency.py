@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from lockgate.admit.hold import CrossingHold
 from lockgate.app.gate.gate import open_gate, operator_key, write_request
 from lockgate.app.lane.qr_parts import read_documents
 from lockgate.app.settings import Side
@@ -10,6 +11,7 @@ from lockgate.app.trust import utc_now
 from lockgate.approve import combine, read_statement
 from lockgate.core.emergency import Standing, judge_debt
 from lockgate.core.errors import InputError
+from lockgate.core.sequence import FINAL
 from lockgate.core.statement import Operation, Statement
 
 EVERYTHING = "everything"
@@ -32,7 +34,11 @@ def _purls(names: Sequence[str], standing: Standing) -> frozenset[str]:
         if name == EVERYTHING:
             found |= {a.artifact.purl for a in standing.snapshot.admitted}
         elif name.startswith(_CROSSING) and number.isascii() and number.isdigit():
-            found |= {a.artifact.purl for a in known if a.crossing == int(number)}
+            brought = {a.artifact.purl for a in known if a.crossing == int(number)}
+            if not brought:
+                what = f"Nothing that is served came with crossing {number}."
+                raise EmergencyNameError(what)
+            found |= brought
         elif name.startswith("pkg:"):
             found.add(name)
         else:
@@ -41,6 +47,24 @@ def _purls(names: Sequence[str], standing: Standing) -> frozenset[str]:
     if names and not found:
         raise EmergencyNameError("Nothing that is served bears this name.")
     return frozenset(found)
+
+
+def hold_waiting(side: Side, names: Sequence[str], reason: str, key: Path) -> tuple[int, CrossingHold] | None:
+    """Hold a crossing that is named alone and waits for publication; None where none is.
+
+    Raises:
+        NoEmergencyRightError: The policy gives one operator no right to hold.
+        NoSuchCrossingError: There is no such crossing.
+
+    """
+    number = names[0].removeprefix(_CROSSING) if len(names) == 1 else ""
+    if not number.isascii() or not number.isdigit() or not names[0].startswith(_CROSSING):
+        return None
+    gate = open_gate(side)
+    crossing = gate.crossing(int(number))
+    if crossing.state in FINAL:
+        return None
+    return crossing.sequence, gate.holds.put(crossing, reason, operator_key(side, key))
 
 
 def act(
