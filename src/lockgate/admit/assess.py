@@ -18,6 +18,7 @@ from lockgate.core.policy import Held
 from lockgate.core.roots import Purpose
 from lockgate.core.ruling import asks_advisories, rule_on
 from lockgate.core.snapshot import Admitted, Snapshot
+from lockgate.core.station import Scans, judge_stations
 from lockgate.core.verdict import Outcome, Verdict, worst
 from lockgate.core.wire import decode, encode
 from lockgate.trust.attest import INSPECTION, check
@@ -99,6 +100,7 @@ class Assessor:
             entering: Whether it is about to enter. What entered before is not held for advisories:
                 old data would else keep out the crossing that brings newer data or the fixed version.
                 Nor does an expired waiver take away what it let in.
+                Nor is it held for a station's report: those expire.
 
         Raises:
             WrongStateError: Not inspected yet.
@@ -113,12 +115,13 @@ class Assessor:
         outcomes: dict[str, Outcome] = {}
         waived: set[str] = set()
         artifacts = self.lock(crossing).artifacts
-        rules = self._p.admission_rules
+        rules, scans = self._p.admission_rules, self.scans(crossing, artifacts)
         now = self._p.clock() if entering else None
         for artifact, advised in zip(artifacts, self._advised(artifacts, entering=entering), strict=True):
             mine = [by_path[file.path] for file in artifact.files]
             ruling = rule_on(self._p.policy, rules, artifact, mine, advised=advised, now=now)
             reasons = [*ruling.held, *self._denied(artifact)]
+            reasons += judge_stations(self._p.policy, artifact, mine, scans, now) if now else ()
             outcomes[artifact.purl] = worst(v.outcome for v in mine)
             held.extend(reasons)
             if not reasons:
@@ -159,6 +162,11 @@ class Assessor:
                 f"Crossing {crossing.sequence} was signed by the key {bad[0][:16]}…, which no longer counts."
             )
             raise SignerDistrustedError(what, keyid=bad[0])
+
+    def scans(self, crossing: Crossing, artifacts: Sequence[Artifact]) -> Scans:
+        """Return what scanners at transfer stations said of a crossing, as far as it is on record."""
+        stations = self._p.stations
+        return Scans.of(stations.reports(crossing, artifacts) if stations else ())
 
     def _advised(self, artifacts: Sequence[Artifact], *, entering: bool) -> Sequence[Advised]:
         """Return what advisories say; nobody is asked where the policy has no rule for it."""

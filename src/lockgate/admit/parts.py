@@ -10,7 +10,7 @@ from lockgate.core.roots import Root
 from lockgate.core.rules import ActiveRules, Rules, policy_digest
 
 if TYPE_CHECKING:
-    from lockgate.admit.ports import AdvisoryReader, CustodyReader, PageMaker
+    from lockgate.admit.ports import AdvisoryReader, CustodyReader, PageMaker, StationReader
     from lockgate.audit import AuditLog
     from lockgate.core.ports import Clock, Entropy
     from lockgate.core.sequence import CrossingState
@@ -48,6 +48,7 @@ class GateParts:
     distrusted: Callable[[int], frozenset[str]] = nobody
     custody: "CustodyReader | None" = None
     advisories: "AdvisoryReader | None" = None
+    stations: "StationReader | None" = None
     rules: ActiveRules | None = None
     rules_lost: LockgateError | None = None
 

@@ -10,6 +10,7 @@ from lockgate.core.advised import Advised
 from lockgate.core.artifact import Artifact, ArtifactFile
 from lockgate.core.custody import CustodyReport
 from lockgate.core.snapshot import Admitted
+from lockgate.core.station import SignedReport
 from lockgate.core.verdict import Verdict
 
 
@@ -53,6 +54,14 @@ class CustodyReader(ABC):
     @abstractmethod
     def report(self, crossing: Crossing) -> CustodyReport | None:
         """Return what approvers are shown; None where there is neither a chain nor a rule for one."""
+
+
+class StationReader(ABC):
+    """Knows what scanners at transfer stations said of a crossing."""
+
+    @abstractmethod
+    def reports(self, crossing: Crossing, artifacts: Sequence[Artifact]) -> Sequence[SignedReport]:
+        """Return the reports on record whose signatures hold and that are of this very crossing."""
 
 
 class AdvisoryReader(ABC):

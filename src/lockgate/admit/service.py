@@ -23,6 +23,7 @@ from lockgate.approve import request
 from lockgate.core.errors import LockgateError
 from lockgate.core.sequence import FINAL, CrossingState
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
+from lockgate.core.station import with_scans
 from lockgate.core.wire import digest_of, encode, whole_second
 from lockgate.store.errors import RecordExistsError
 from lockgate.trust.attest import INSPECTION, attest
@@ -97,7 +98,7 @@ class Gate(Assessor):
                 crossing=sequence,
                 crate_sha256=crossing.crate_sha256,
                 inspected=whole_second(self._p.clock()),
-                verdicts=tuple(inspector.inspect(items)),
+                verdicts=with_scans(inspector.inspect(items), self.scans(crossing, lock.artifacts)),
             )
             demand_complete(lock, verdicts)
             subjects = {v.path: v.sha256 for v in verdicts.verdicts}

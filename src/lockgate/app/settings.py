@@ -96,6 +96,11 @@ class Home:
         return self.root / "advisories"
 
     @property
+    def station(self) -> Path:
+        """Return the place of files that lie before a station's scanner."""
+        return self.root / "station"
+
+    @property
     def runtime(self) -> Path:
         """Return the place of installed engines."""
         return self.root / "runtime"
@@ -129,7 +134,9 @@ class LaneSection(_Section):
     """Which lane and which side."""
 
     name: str = Field(description="Name of the lane; both sides use the same.")
-    side: Literal["low", "high"] = Field(description="low (connected) or high (isolated).")
+    side: Literal["low", "high", "station"] = Field(
+        description="low (connected), high (isolated), or station (a transfer station between them)."
+    )
     assurance: Literal["demo", "production"] = Field(
         "production", description="Demo lanes say so everywhere."
     )
@@ -268,6 +275,58 @@ class LogSection(_Section):
     )
 
 
+class StationSection(_Section):
+    """Which scanner a transfer station shows crates to (station)."""
+
+    adapter: Literal["", "command", "folder", "icap"] = Field(
+        default="", description="How the scanner is spoken to: command, folder or icap."
+    )
+    scanner: str = Field(
+        default="",
+        pattern=r"^([a-z0-9][a-z0-9._-]{0,63})?$",
+        description="The scanner's name in reports and in the site's policy.",
+    )
+    version: str = Field(default="", description="Its version, where nothing prints it.")
+    version_command: str = Field(default="", description="Command that prints its version in the first line.")
+    database: str = Field(
+        default="", description="File or folder whose newest file dates the scanner's data."
+    )
+    seconds: int = Field(default=600, ge=1, le=86400, description="Time for one file.")
+    largest_bytes: int = Field(
+        default=100 << 20,
+        ge=1 << 10,
+        description="Longest file that the scanner reads whole; a longer one is never clean.",
+    )
+    report_days: int = Field(default=7, ge=1, le=90, description="Days that a report counts.")
+    command: str = Field(
+        default="", description="Command for one file, with `{file}` where its path goes; no shell is used."
+    )
+    clean_status: str = Field(default="0", description="Exit statuses that say that nothing was found.")
+    infected_status: str = Field(default="1", description="Exit statuses that say that something was found.")
+    found_pattern: str = Field(
+        default=r": (.{1,200}) FOUND$",
+        description="Where a line of output names what was found: a regular expression with one group.",
+    )
+    folder: str = Field(default="", description="The watched folder; `in/` in it is where files appear.")
+    folder_answer: Literal["move", "result"] = Field(
+        default="move",
+        description="move: to `clean/` or `infected/`; result: a file for each in `result/`, named like it.",
+    )
+    result_suffix: str = Field(
+        default=".txt", pattern=r"^[A-Za-z0-9._-]{0,32}$", description="Ending of a result file's name."
+    )
+    result_clean: str = Field(
+        default="CLEAN", min_length=1, description="What the first line of a clean result begins with."
+    )
+    result_infected: str = Field(
+        default="INFECTED", min_length=1, description="What the first line of another result begins with."
+    )
+    icap: str = Field(default="", description="Address of the service, as `icap://host:1344/service`.")
+    icap_method: Literal["respmod", "reqmod"] = Field(
+        default="respmod", description="Whether files go as downloads or as uploads."
+    )
+
+
 class LimitsSection(_Section):
     """Bounds on what untrusted input can make this side do."""
 
@@ -296,6 +355,7 @@ class Settings(BaseSettings):
     log: LogSection = LogSection()
     advisories: AdvisoriesSection = AdvisoriesSection()
     cadence: CadenceSection = CadenceSection()
+    station: StationSection = StationSection()
     store: StoreSection = StoreSection()
 
     @classmethod

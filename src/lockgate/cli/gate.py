@@ -76,17 +76,24 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
     import msgspec
 
     from lockgate.app.advice.advisories import known_against, place
+    from lockgate.app.crossing.station import kept_reports
     from lockgate.app.gate.gate import open_gate
     from lockgate.app.settings import load_settings
+    from lockgate.cli.station import draw_report
+    from lockgate.crossing.station import as_plain
 
-    gate = open_gate(load_settings(home).require("high"))
+    side = load_settings(home).require("high")
+    gate = open_gate(side)
     crossing = gate.crossing(sequence)
     verdicts = gate.verdicts(crossing).verdicts
     known = known_against(place(home, None, None), gate.lock(crossing))
+    kept = kept_reports(side, crossing, gate.lock(crossing).artifacts)
     value = {
         "crossing": msgspec.to_builtins(crossing),
         "verdicts": msgspec.to_builtins(verdicts),
         "advisories": msgspec.to_builtins(known),
+        "stations": [as_plain(signed) for signed in kept.reports],
+        "unproven": list(kept.unproven),
     }
 
     def render(out: Console) -> None:
@@ -98,6 +105,10 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
             verdict = f"[{STYLES[v.outcome]}]{v.outcome}[/]{kinds}"
             table.add_row(escape(v.path), human(v.size), v.detected, verdict, share, escape(notes))
         out.print(table)
+        for signed in kept.reports:
+            draw_report(out, signed)
+        for why in kept.unproven:
+            out.print(f"[yellow]not counted[/]: {escape(why)}")
         if known.why:
             out.print(f"[yellow]known vulnerabilities not asked[/]: {escape(known.why)} ({known.code})")
         for answer in known.report.answers:

@@ -49,7 +49,7 @@ def init(
 
 @app.command()
 def join(
-    side: Annotated[str, typer.Option(help="low or high.")],
+    side: Annotated[str, typer.Option(help="low, high or station.")],
     supply: Annotated[list[Path], typer.Option(help="Supply root 1 (repeat for its pictures).")],
     site: Annotated[list[Path], typer.Option(help="Site root 1 (repeat for its pictures).")],
     supply_pin: Annotated[str, typer.Option(help="Its digest, when you were told it another way.")] = "",
@@ -73,8 +73,8 @@ def join(
     from lockgate.core.digests import words
     from lockgate.trust.ceremony import read_root
 
-    if side not in {"low", "high"}:
-        raise CeremonyError("A side is low or high.")
+    if side not in {"low", "high", "station"}:
+        raise CeremonyError("A side is low, high or station.")
     roots = read_document(supply), read_document(site)
     documents = read_root(roots[0]), read_root(roots[1])
     demand_pins(*documents, (supply_pin, site_pin))

@@ -21,6 +21,10 @@ COMMANDS = {
     "seal": ("lockgate.cli.seal", "Seal what was collected into a crate (low side)."),
     "custody": ("lockgate.cli.custody", "Sign hand-overs of a crate's package, check and show its way."),
     "media": ("lockgate.cli.media", "Write crates to media, read them, and keep track of media."),
+    "station": (
+        "lockgate.cli.station",
+        "Show crates to a scanner that you are told to use, and sign what it says.",
+    ),
     "repair": ("lockgate.cli.repair", "Check and repair a crate by its parity, without keys."),
     "diode": ("lockgate.cli.diode", "Send and receive crates over a one-way link."),
     "receive": ("lockgate.cli.receive", "Verify a crate and move its contents to quarantine (high side)."),

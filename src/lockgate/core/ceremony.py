@@ -46,6 +46,7 @@ SITE_PURPOSES = (
     Purpose.WITNESS,
     Purpose.RELEASE,
     Purpose.CUSTODIAN,
+    Purpose.SCANNER,
 )
 NEEDED = {
     RootKind.SUPPLY: SUPPLY_PURPOSES[:-1],  # hand-overs are the site's to demand

@@ -37,6 +37,24 @@ class CustodyRule(Document, frozen=True):
     custodians: tuple[str, ...] = ()
 
 
+class StationRule(Document, frozen=True):
+    """What a site demands of transfer stations, where scanners look inside that it is told to use.
+
+    `required` demands a clean report for whatever enters; `scanners` names those of which each must
+    have reported (any one where it names none); `database_age` is how old, in seconds, a scanner's
+    data may be when it looks.
+    """
+
+    required: bool = True
+    scanners: Annotated[tuple[str, ...], msgspec.Meta(max_length=16)] = ()
+    database_age: Annotated[int, msgspec.Meta(ge=3600, le=400 * 86400)] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def database_seconds(self) -> int | None:
+        """Return how old a scanner's data may be, in seconds; None: any age, or none told."""
+        return None if isinstance(self.database_age, msgspec.UnsetType) else self.database_age
+
+
 class Right(StrEnum):
     """What one operator may do in an emergency."""
 
@@ -77,6 +95,7 @@ class Policy(Document, frozen=True):
     witness_seconds: Annotated[int, msgspec.Meta(ge=60, le=400 * 86400)] | msgspec.UnsetType = msgspec.UNSET
 
     cleartext: bool | msgspec.UnsetType = msgspec.UNSET
+    station: StationRule | msgspec.UnsetType = msgspec.UNSET
     maximum_advisory: Severity | msgspec.UnsetType = msgspec.UNSET
     hold_exploited: bool | msgspec.UnsetType = msgspec.UNSET
     advisory_age_seconds: Annotated[int, msgspec.Meta(ge=3600, le=400 * 86400)] | msgspec.UnsetType = (
@@ -87,6 +106,11 @@ class Policy(Document, frozen=True):
     def takes_cleartext(self) -> bool:
         """Tell whether crates that are signed and not sealed may be received; they may not by default."""
         return self.cleartext is True
+
+    @property
+    def station_rule(self) -> StationRule | None:
+        """Return the rule for transfer stations, or None where the policy has none."""
+        return None if isinstance(self.station, msgspec.UnsetType) else self.station
 
     @property
     def advisory_bound(self) -> Severity | None:

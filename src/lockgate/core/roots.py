@@ -34,6 +34,7 @@ class Purpose(StrEnum):
     WITNESS = "witness"
     RELEASE = "lockgate-release"
     CUSTODIAN = "custodian"
+    SCANNER = "scanner"
 
 
 class RootKind(StrEnum):

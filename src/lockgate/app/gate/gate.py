@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ToInspect
 from lockgate.app.crossing.custody import RecordedCustody
+from lockgate.app.crossing.station import RecordedStations
 from lockgate.app.files import write_named
 from lockgate.app.gate.admission import demand_admission
 from lockgate.app.gate.advised import RecordedAdvisories
@@ -132,6 +133,7 @@ def gate_parts(side: Side) -> GateParts:
         distrusted=lambda sequence: distrusted_signers(side, sequence),
         custody=RecordedCustody(side),
         advisories=RecordedAdvisories(side),
+        stations=RecordedStations(side),
         rules=rules.active if rules else None,
         rules_lost=lost,
         demand_open=lambda: demand_admission(side),

@@ -107,7 +107,7 @@ def join_lane(home: Path, side: str, supply: bytes, site: bytes, at: datetime) -
 
     Args:
         home: The folder of this side; it holds no side yet.
-        side: ``low`` or ``high``.
+        side: ``low``, ``high`` or ``station``.
         supply: Version 1 of the supply root, signed by its threshold.
         site: Version 1 of the site root, signed by its threshold.
         at: The present moment.
