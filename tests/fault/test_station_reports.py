@@ -20,7 +20,7 @@ from lockgate.core.roots import (
     Root,
     UnknownKeyError,
 )
-from lockgate.core.station import REPORT_FORMAT, FileScan, ScannerFacts, StationReport
+from lockgate.core.station import REPORT_FORMAT, FileScan, ScannerFacts, Scans, StationReport, judge_stations
 from lockgate.core.verdict import Outcome
 from lockgate.core.wire import encode
 from lockgate.crossing.station import (
@@ -122,6 +122,10 @@ def test_only_a_key_for_scanning_that_the_site_lists_signs_reports(world: Statio
     refused(sign_report(report, world.inspector), world.site, KeyPurposeError)
     refused(sign_report(report, world.key("ap-1")), world.site, KeyPurposeError)
     refused(sign_report(report, KEY), world.site, KeyExpiredError, world.site.expires)
+    late = world.site.expires + timedelta(days=1)
+    backdated = world.report(finished=late, expires=late + timedelta(days=1))
+    with pytest.raises(KeyExpiredError):
+        read_report(sign_report(backdated, KEY), world.site)
     stranger = add_signature(sign_report(report, KEY), new_signer(Purpose.SCANNER, "x"))
     refused(stranger, world.site, UnknownKeyError)
 
@@ -308,6 +312,20 @@ def test_a_gate_without_stations_admits_nothing_where_a_report_is_demanded() -> 
     world.gate.inspect(1, Scripted())
     with pytest.raises(HeldBackError, match="any scanner"):
         world.gate.request(1, "stable", world.operator)
+
+
+def test_a_report_does_only_for_files_that_it_speaks_of(world: Stations) -> None:
+    world.gate.inspect(1, Scripted())
+    crossing = world.gate.crossing(1)
+    artifact = world.gate.lock(crossing).artifacts[0]
+    report = world.report()
+    few = tuple(scan for scan in report.files if scan.path != artifact.files[0].path)
+    signed = read_report(sign_report(msgspec.structs.replace(report, files=few), KEY), world.site)
+    (verdict,) = [v for v in world.gate.verdicts(crossing).verdicts if v.path == artifact.files[0].path]
+    named = msgspec.structs.replace(verdict, inspectors=(signed.label,))
+    policy = world.site.policy
+    (held,) = judge_stations(policy, artifact, [named], Scans.of([signed]), START)
+    assert "does not speak of all its files" in held.reason
 
 
 def test_a_policy_without_a_rule_encodes_as_before() -> None:

@@ -506,12 +506,14 @@ def test_a_link_in_place_of_one_of_the_folders_is_refused(tmp_path: Path, name: 
 def test_a_file_is_clean_in_neither_place_while_it_is_copied_and_found_where_it_lies_in_both(
     tmp_path: Path,
 ) -> None:
+    looked = threading.Event()
+
     def copying(path: Path, data: bytes) -> None:
         target = path.parent.parent / ("infected" if finds(data) else "clean") / path.name
-        with target.open("wb") as file:
-            for at in range(0, len(data), 8):
-                file.write(data[at : at + 8])
-                file.flush()
+        target.write_bytes(data[:8])
+        looked.clear()
+        looked.wait(30)  # the station looks while half of it is there
+        target.write_bytes(data)
         path.unlink()
 
     def both(path: Path, data: bytes) -> None:
@@ -521,8 +523,13 @@ def test_a_file_is_clean_in_neither_place_while_it_is_copied_and_found_where_it_
             return
         mover(path, data)
 
+    def pause(_: float) -> None:
+        looked.set()
+        threading.Event().wait(0.005)
+
     with Watcher(tmp_path / "one", copying):
-        assert Desk(drop(tmp_path / "one")).outcomes(GOOD) == [("clean", "")]
+        scanner = DropScanner(Identity("own", "1"), tmp_path / "one", None, 30, pause=pause)
+        assert Desk(scanner).outcomes(GOOD) == [("clean", "")]
     with Watcher(tmp_path / "two", both):
         ((outcome, _),) = Desk(drop(tmp_path / "two")).outcomes(GOOD)
     assert outcome in {"findings", "incomplete"}

@@ -84,6 +84,7 @@ def test_what_the_scanner_finds_is_held_with_its_name_and_the_rest_may_enter(lan
     assert {h["path"] for h in seen["crossing"]["held"]} == {"documents/notes/01.md"}
 
 
+@pytest.mark.slow
 def test_findings_hold_even_where_the_policy_demands_no_report(tmp_path: Path) -> None:
     demanded = policy(StationRule(required=False))
     lane = StationLane(tmp_path / "lane", demanded=demanded).make()
@@ -151,6 +152,7 @@ def test_a_dry_run_opens_nothing(lane: StationLane) -> None:
     assert after == before
 
 
+@pytest.mark.slow
 def test_a_station_without_a_key_reads_only_crates_in_cleartext(tmp_path: Path) -> None:
     lane = StationLane(tmp_path / "lane", demanded=policy(cleartext=True)).make()
     for file in (lane.station / "keys").glob("recipient.*"):
