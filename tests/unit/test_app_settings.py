@@ -66,7 +66,10 @@ MISTAKES = {
     "no pin": (SMALL.replace('site_pin = "bb"', ""), "trust.site_pin: Field required"),
     "unknown section": (SMALL + "[sevre]\nhost = 'x'\n", "sevre: Extra inputs are not permitted"),
     "unknown key": (SMALL + "[serve]\nprot = 1\n", "serve.prot: Extra inputs are not permitted"),
-    "other side": (SMALL.replace('"high"', '"middle"'), "lane.side: Input should be 'low' or 'high'"),
+    "other side": (
+        SMALL.replace('"high"', '"middle"'),
+        "lane.side: Input should be 'low', 'high' or 'station'",
+    ),
     "bad port": (SMALL + "[serve]\nmirror_port = 70000\n", "serve.mirror_port: Input should be less than"),
     "text for a number": (
         SMALL + "[seal]\nvolume_bytes = 'big'\n",
@@ -181,6 +184,9 @@ def test_every_explained_variable_works(home: Path, monkeypatch: pytest.MonkeyPa
             "personal": "block",
             "system_prompt": "block",
             "level": "debug",
+            "adapter": "icap",
+            "folder_answer": "result",
+            "icap_method": "reqmod",
             "mirror_url": "https://mirror.example",
         }.get(name, old + 1 if isinstance(old, int) else f"{old}x")
         with monkeypatch.context() as patch:
