@@ -1,6 +1,7 @@
 """`lockgate mirror serve` on a home with nothing published, and a client that speaks HTTP to it."""
 
 import http.client
+import json
 import os
 import subprocess
 import sys
@@ -46,9 +47,24 @@ class Registry:
         finally:
             connection.close()
 
+    def push(self, repository, made, tag):
+        """Push an image with plain HTTP."""
+        for key, data in made.blobs.items():
+            location = self.ask("POST", f"/v2/{repository}/blobs/uploads/").headers["location"]
+            joined = f"{location}{'&' if '?' in location else '?'}digest={key}"
+            assert self.ask("PUT", joined, data, Content_Type="application/octet-stream").status == 201
+        for key, data in sorted(made.manifests.items(), key=lambda item: item[0] == made.root):
+            kind = json.loads(data)["mediaType"]
+            for reference in [key, *([tag] if key == made.root else [])]:
+                answer = self.ask("PUT", f"/v2/{repository}/manifests/{reference}", data, Content_Type=kind)
+                assert answer.status == 201, answer.body
+
     def ready(self):
+        return self.answers("/healthz")
+
+    def answers(self, path):
         try:
-            urllib.request.urlopen(f"{self.url}/healthz", timeout=2).close()  # noqa: S310 - loopback
+            urllib.request.urlopen(f"{self.url}{path}", timeout=2).close()  # noqa: S310 - loopback
         except urllib.error.HTTPError:
             return True  # it answers, and has nothing to serve
         except OSError:
@@ -77,6 +93,51 @@ def serving(home, *options):
     try:
         client = Registry(port)
         until(client.ready, process, log)
+        yield client
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def mirroring(site):
+    """Run a mirror over a `MirrorSite` on loopback until the block ends."""
+    (port,) = free_ports(1)
+    factory = "corpora.mirrorsite:app_from_environment"
+    code = f"from lockgate.mirror import serve; serve({factory!r}, '127.0.0.1', {port})"
+    paths = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "src")]
+    environment = {**os.environ, "LOCKGATE_HOME": str(site.root), "PYTHONPATH": os.pathsep.join(paths)}
+    log = site.root / "mirror.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=out, stderr=out, env=environment)
+    try:
+        client = Registry(port)
+        until(client.ready, process, log)
+        yield client
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def docker_registry(folder):
+    """Run Debian's docker-registry on loopback until the block ends."""
+    (port,) = free_ports(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "config.yml"
+    config.write_text(
+        f"version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {folder}/data}}\n"
+        f"  delete: {{enabled: true}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
+    )
+    log = folder / "registry.log"
+    environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", str(config)], stdout=out, stderr=out, env=environment
+        )
+    try:
+        client = Registry(port)
+        until(lambda: client.answers("/v2/"), process, log)
         yield client
     finally:
         process.terminate()

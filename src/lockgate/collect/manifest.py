@@ -27,6 +27,7 @@ from lockgate.collect.errors import (
     SourceMissingError,
 )
 from lockgate.collect.npm.section import NpmSection
+from lockgate.collect.oci.section import OciSection, OllamaSection
 from lockgate.collect.ports import Limits
 from lockgate.collect.section import Label, Name, Section, Text
 from lockgate.core.artifact import Digest, Role, safe_path
@@ -209,6 +210,8 @@ class Manifest(Section, frozen=True):
     documents: tuple[DocumentsSection, ...] = ()
     file: tuple[FileSection, ...] = ()
     advisories: tuple[AdvisoriesSection, ...] = ()
+    oci: tuple[OciSection, ...] = ()
+    ollama: tuple[OllamaSection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +247,13 @@ def parse_manifest(data: bytes, name: str = "manifest") -> Manifest:
     if manifest == Manifest():
         what = f"{name} asks for nothing."
         raise ManifestError(
-            what,
-            advice="Add a [[python]], [[npm]], [[model]], [[documents]], [[file]] or [[advisories]] table.",
+            what, advice="Add a table, such as [[python]], [[npm]], [[oci]], [[model]] or [[file]]."
         )
     _demand_single("model", [section.name for section in manifest.model])
     _demand_single("collection", [section.collection for section in manifest.documents])
     _demand_single("file", [section.name for section in (*manifest.file, *manifest.advisories)])
+    _demand_single("image", [section.name for section in manifest.oci])
+    _demand_single("model", [section.name for section in manifest.ollama])
     return manifest
 
 

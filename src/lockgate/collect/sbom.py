@@ -20,6 +20,8 @@ _TYPES = {
     Kind.MODEL: "machine-learning-model",
     Kind.DOCUMENT: "data",
     Kind.FILE: "file",
+    Kind.OCI: "container",
+    Kind.OLLAMA: "machine-learning-model",
 }
 _TASKS = {"chat": "text-generation", "embed": "feature-extraction"}
 

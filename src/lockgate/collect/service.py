@@ -13,6 +13,8 @@ from lockgate.collect.manifest import LoadedManifest, load_manifest
 from lockgate.collect.models import models
 from lockgate.collect.npm.ports import NpmClient
 from lockgate.collect.npm.service import npm_packages
+from lockgate.collect.oci import ImageCopier, WebRegistry
+from lockgate.collect.oci.service import Clients, Registries, images, ollama_models
 from lockgate.collect.ports import Limits, Packages, Web
 from lockgate.collect.pypi import artifacts, fetch, resolve, section_requests
 from lockgate.collect.room import Room
@@ -25,6 +27,11 @@ from lockgate.store import BlobStore
 from lockgate.store.errors import StoreIoError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def plain_registries(host: str, plain: bool) -> WebRegistry:  # noqa: FBT001  # the port's shape
+    """Return a registry that is reached with the machine's own certificates and proxy."""
+    return WebRegistry(host, plain=plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,8 @@ def collect(
     packages: Packages,
     web: Web,
     npm: NpmClient | None = None,
+    copier: ImageCopier | None = None,
+    registries: Registries = plain_registries,
     previous: Lock | None = None,
     offline: bool = False,
     limits: Limits | None = None,
@@ -73,6 +82,8 @@ def collect(
         packages: The package client.
         web: Reads index pages and addresses of the manifest.
         npm: The client of npm registries; needed where the manifest has npm packages.
+        copier: The client of container registries; needed where the manifest has images.
+        registries: Gives registries that are read directly.
         previous: The lock before, if there is one.
         offline: Use no package index, only local folders (`find_links`).
         limits: Bounds; the defaults when left out.
@@ -101,16 +112,17 @@ def collect(
             limits=bounds,
             free=free or (lambda: shutil.disk_usage(work).free),
         )
+        clients = Clients(copier, registries)
         found = _gather(room, loaded, previous, offline=offline)
+        found += images(room, clients, loaded.content.oci, previous, offline=offline)
+        found += ollama_models(room, clients, loaded.content.ollama, offline=offline)
     except (OSError, StoreIoError) as error:
         raise _disk_error(error, work) from error
-    lock = _lock(loaded, found, lane, clock, previous)
+    lock = _lock(loaded, tuple(sorted(found, key=lambda a: a.purl)), lane, clock, previous)
     return Collected(lock, bill_of_materials(lock), compare(previous, lock), tuple(room.notes))
 
 
-def _gather(
-    room: Room, loaded: LoadedManifest, previous: Lock | None, *, offline: bool
-) -> tuple[Artifact, ...]:
+def _gather(room: Room, loaded: LoadedManifest, previous: Lock | None, *, offline: bool) -> list[Artifact]:
     """Collect what is quick to check first, so that a mistake shows before a long download."""
     content = loaded.content
     found = [*documents(room, content.documents), *files(room, (*content.file, *content.advisories))]
@@ -125,7 +137,7 @@ def _gather(
     found += artifacts(room, wheels)
     if content.npm:
         found += npm_packages(room, _demand_npm(room), content.npm, previous)
-    return tuple(sorted(found, key=lambda a: a.purl))
+    return found
 
 
 def _demand_npm(room: Room) -> NpmClient:

@@ -8,6 +8,7 @@ from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, signer_from, supply_root, utc_now
 from lockgate.collect import Collected, NpmCommand, PipPackages, UrlWeb, collect
+from lockgate.collect.oci import Skopeo, WebRegistry
 from lockgate.core.artifact import Lock
 from lockgate.core.digests import sha256
 from lockgate.core.errors import InputError, LockgateError
@@ -60,6 +61,8 @@ def run_collect(side: Side, manifest: Path, progress: Progress, *, offline: bool
             packages=pip,
             web=UrlWeb(pip.web_settings()),
             npm=NpmCommand(os.environ, offline=offline),
+            copier=Skopeo(os.environ),
+            registries=lambda host, plain: WebRegistry(host, plain=plain, settings=pip.web_settings()),
             previous=_previous(side),
             offline=offline,
         )
