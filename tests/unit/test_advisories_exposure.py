@@ -255,9 +255,13 @@ def listed(*purls: str) -> Wanted:
 
 
 def test_a_list_from_the_other_side_becomes_nothing_but_requirements() -> None:
-    text = manifest_of(listed("pkg:pypi/demo@2.0%2Bcpu", "pkg:npm/lodash@4.17.21"))
-    assert tomllib.loads(text) == {"python": [{"requirements": ["demo>=2.0"]}]}
-    assert "#   pkg:npm/lodash@4.17.21" in text
+    text = manifest_of(listed("pkg:cargo/rand@0.8.5", "pkg:npm/lodash@4.17.21", "pkg:pypi/demo@2.0%2Bcpu"))
+    assert tomllib.loads(text) == {
+        "python": [{"requirements": ["demo>=2.0"]}],
+        "npm": [{"packages": ["lodash@>=4.17.21"]}],
+    }
+    assert parse_manifest(text.encode()).npm[0].packages == ("lodash@>=4.17.21",)
+    assert "#   pkg:cargo/rand@0.8.5" in text
     for bad in (
         "pkg:pypi/demo",
         "pkg:pypi/demo@2%22%5D",

@@ -10,7 +10,7 @@ import pytest
 from corpora.mirrorsite import COMMIT, MirrorSite, ask, asking
 from corpora.wheels import build_wheel
 from lockgate.mirror.blobs import CHUNK
-from lockgate.mirror.metrics import MISS_LENGTH, MISS_LIMIT, Misses
+from lockgate.mirror.misses import MISS_LENGTH, MISS_LIMIT, Misses
 from lockgate.mirror.pypi import SIMPLE_HTML, SIMPLE_JSON
 
 WHEEL = build_wheel("Tiny-Box", "1.0", padding=bytes(range(256)) * (CHUNK // 128))

@@ -27,7 +27,7 @@ from lockgate.advisories.service import (
 )
 from lockgate.advisories.shelf import Shelf
 from lockgate.advisories.vex import Claim, Claims, claims_of
-from lockgate.advisories.wanted import Wanted, manifest_of, read_wanted, wanted_of
+from lockgate.advisories.wanted import Wanted, manifest_of, manifest_of_requests, read_wanted, wanted_of
 
 __all__ = [
     "AGE_SECONDS",
@@ -60,6 +60,7 @@ __all__ = [
     "exposure",
     "load",
     "manifest_of",
+    "manifest_of_requests",
     "match_all",
     "npm_range",
     "purls_of",

@@ -5,7 +5,7 @@ requirement, and nothing else of it is written.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import msgspec
@@ -15,12 +15,14 @@ from lockgate.advisories.exposure import Exposed
 from lockgate.advisories.names import parse_purl
 from lockgate.advisories.versions import UnreadableVersionError, pypi
 from lockgate.core.errors import MalformedDocumentError
+from lockgate.core.npm import is_name, is_version
 from lockgate.core.wire import Document, decode
 
 WANTED_FORMAT = "lockgate-wanted/1"
 WANTED_LIMIT = 16 << 20
 """Longest list that is read, in bytes."""
 
+_SPOKEN = {"pypi": "Python project", "npm": "npm package"}
 _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 Purl = Annotated[str, msgspec.Meta(max_length=2048)]
 
@@ -58,38 +60,72 @@ def read_wanted(data: bytes) -> Wanted:
 
 
 def manifest_of(wanted: Wanted) -> str:
-    """Return the list as a fragment of a manifest.
+    """Return the list as a fragment of a manifest: each package in the named version or a later one.
 
-    Python projects become requirements; other packages stand in comments, to be added under the
-    tables of their own ecosystems.
+    Python projects and npm packages stand in tables; other packages stand in comments, to be added
+    under the tables of their own ecosystems.
 
     Raises:
         BadPackageError: An entry is no package URL with a version that its ecosystem has.
 
     """
-    requirements, others = [], []
-    for text in wanted.purls:
+    head = "What is open on the high side, in its first version without a known vulnerability."
+    return _fragment(head, wanted.purls, _at_least)
+
+
+def manifest_of_requests(purls: Iterable[str]) -> str:
+    """Return requested packages as a fragment of a manifest: in exactly the version that is asked for.
+
+    Raises:
+        BadPackageError: An entry is no package URL, or its version is none of its ecosystem.
+
+    """
+    return _fragment("What the high side asked for, as its approvers signed it.", purls, _exactly)
+
+
+def _fragment(head: str, purls: Iterable[str], spell: Callable[[str, str, str], str]) -> str:
+    listed: dict[str, list[str]] = {"pypi": [], "npm": []}
+    others: list[str] = []
+    for text in purls:
         purl = parse_purl(text)
-        if purl.type == "pypi":
-            requirements.append(_requirement(purl.name, purl.version or "", text))
+        if purl.type in listed:
+            full = f"{purl.namespace}/{purl.name}" if purl.namespace else purl.name
+            listed[purl.type].append(spell(purl.type, full, purl.version or ""))
         else:
             others.append(text)
-    lines = ["# What is open on the high side, in its first version without a known vulnerability."]
-    if requirements:
-        listed = "".join(f'    "{requirement}",\n' for requirement in sorted(requirements))
-        lines.append(f"\n[[python]]\nrequirements = [\n{listed}]")
+    lines = [f"# {head}"]
+    for kind, (table, key) in {"pypi": ("python", "requirements"), "npm": ("npm", "packages")}.items():
+        if listed[kind]:
+            entries = "".join(f'    "{entry}",\n' for entry in sorted(listed[kind]))
+            lines.append(f"\n[[{table}]]\n{key} = [\n{entries}]")
     if others:
         lines.append("\n# Other ecosystems:")
         lines += [f"#   {purl}" for purl in others]
     return "\n".join(lines) + "\n"
 
 
-def _requirement(name: str, version: str, text: str) -> str:
-    try:
-        pypi(version)
-    except UnreadableVersionError:
-        version = ""
-    if not version or '"' in version or not version.isprintable() or not _PROJECT.fullmatch(name):
-        what = f"{text[:120]!r} is no Python project with a version."
+def _at_least(kind: str, name: str, version: str) -> str:
+    _demand(kind, name, version)
+    return f"{name}>={version.partition('+')[0]}" if kind == "pypi" else f"{name}@>={version}"
+
+
+def _exactly(kind: str, name: str, version: str) -> str:
+    _demand(kind, name, version or "1.0.0")
+    if not version:
+        return name
+    return f"{name}=={version}" if kind == "pypi" else f"{name}@{version}"
+
+
+def _demand(kind: str, name: str, version: str) -> None:
+    """Demand a name and a version of an ecosystem: they are written where a client reads requirements."""
+    if kind == "npm":
+        good = is_name(name) and is_version(version)
+    else:
+        good = _PROJECT.fullmatch(name) is not None and version.isprintable() and '"' not in version
+        try:
+            pypi(version)
+        except UnreadableVersionError:
+            good = False
+    if not good:
+        what = f"{name[:80]!r} {version[:40]!r} is no {_SPOKEN[kind]} with a version."
         raise BadPackageError(what)
-    return f"{name}>={version.partition('+')[0]}"

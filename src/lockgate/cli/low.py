@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lockgate.cli.shared import JsonOption, emit
+from lockgate.cli.shared import HomeOption, JsonOption, emit
 
 app = typer.Typer(no_args_is_help=True, help="Turn what the high side wants into a manifest (low side).")
 
@@ -17,23 +17,41 @@ def _group() -> None:
 
 @app.command()
 def wanted(
-    file: Annotated[Path, typer.Argument(help="The list that `lockgate exposure --wanted` wrote.")],
+    file: Annotated[
+        Path, typer.Argument(help="From `lockgate exposure --wanted` or `lockgate request export`.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Where the fragment goes (default: printed).")] = None,
+    home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Turn the list of what the high side lacks into a fragment of a manifest.
 
-    Example: lockgate low wanted wanted.json --out wanted.toml
+    A list of requests (`lockgate request export`) is checked through this side's pinned site root, kept for
+    `lockgate request list`, and only what was not collected yet becomes part of the fragment.
+
+    Examples:
+      lockgate low wanted wanted.json --out wanted.toml
+      lockgate low wanted requests.json --out wanted.toml --home lane/low
     """
     import sys
 
-    from lockgate.advisories import manifest_of, read_wanted
+    from lockgate.advisories import manifest_of, manifest_of_requests, read_wanted
     from lockgate.app.files import read_named, write_named
+    from lockgate.app.settings import load_settings
+    from lockgate.app.wishes.low import is_signed_lists, take_lists
+    from lockgate.core.wish import WishState
 
-    found = read_wanted(read_named(file, limit=16 << 20))
-    text = manifest_of(found)
+    data = read_named(file, limit=16 << 20)
+    if is_signed_lists(data):
+        side = load_settings(home).require("low")
+        packages = take_lists(side, data)
+        lane, purls = side.lane, [one.purl for one in packages if one.state is WishState.APPROVED]
+        text = manifest_of_requests(purls)
+    else:
+        found = read_wanted(data)
+        lane, purls, text = found.lane, list(found.purls), manifest_of(found)
     if out:
         write_named(out, text.encode())
-    emit(as_json, {"lane": found.lane, "purls": list(found.purls), "manifest": text}, lambda _: None)
+    emit(as_json, {"lane": lane, "purls": purls, "manifest": text}, lambda _: None)
     if not out and not as_json:
         sys.stdout.write(text)

@@ -30,6 +30,7 @@ COMMANDS = {
     "receive": ("lockgate.cli.receive", "Verify a crate and move its contents to quarantine (high side)."),
     "gate": ("lockgate.cli.gate", "Inspect, request, publish, reject, roll back (high side)."),
     "approve": ("lockgate.cli.approve", "Show and sign a statement with an approver's key."),
+    "request": ("lockgate.cli.request", "Ask for what is missing, and follow it until it is there."),
     "receipt": ("lockgate.cli.receipt", "Tell the low side how a crossing ended, and read what it says."),
     "high": ("lockgate.cli.high", "Start, stop and watch the services of the high side."),
     "mirror": ("lockgate.cli.mirror", "Serve packages, images and models from the signed snapshot."),

@@ -29,6 +29,7 @@ class Operation(StrEnum):
     ACTIVATE = "activate"
     REVERT = "revert"
     VEX = "vex"
+    REQUESTS = "requests"
     POLICY = "policy"
     RELEASE = "release"
     HOLD = "hold"
@@ -77,8 +78,9 @@ class Statement(Document, frozen=True):
     `snapshot_sha256`, its trial in `verdicts_sha256`, and the active release in `previous_sha256`.
     A restore names the backup's manifest in `snapshot_sha256`, the plan that says what was lost and
     what the floor is in `previous_sha256`, and the last crossing in `crossing` and `crate_sha256`.
-    What is about no crossing (`CLOCK`, `ANCHOR`, `VEX`, `POLICY`, emergencies) says in `facts` what is agreed
-    to, and so does `RELEASE` of what was held; other statements about a crossing leave the field out.
+    What is about no crossing (`CLOCK`, `ANCHOR`, `VEX`, `REQUESTS`, `POLICY`, emergencies) says in `facts`
+    what is agreed to, and so does `RELEASE` of what was held; other statements about a crossing leave the
+    field out.
     """
 
     format: str

@@ -20,6 +20,7 @@ from lockgate.mirror.errors import (
     WrongStatementError,
 )
 from lockgate.mirror.lockfiles import LOCKFILE_LIMIT, Rewritten, rewrite
+from lockgate.mirror.misses import Miss, read_misses
 from lockgate.mirror.pages import Page, ReadBlob
 from lockgate.mirror.ports import (
     Advice,
@@ -49,6 +50,7 @@ __all__ = [
     "ClientConfig",
     "KnownAdvisory",
     "LayoutError",
+    "Miss",
     "MissingBlobError",
     "NothingPublishedError",
     "OlderChannelError",
@@ -65,6 +67,7 @@ __all__ = [
     "client_config",
     "clients",
     "generate_pages",
+    "read_misses",
     "rewrite",
     "serve",
     "shell_lines",

@@ -1,37 +1,11 @@
-"""What the mirror counts, and which absent things it was asked for."""
+"""What the mirror counts."""
 
-from collections import OrderedDict
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from lockgate.core.ports import Clock
 from lockgate.mirror.view import SignedView
-
-MISS_LIMIT = 1024
-"""How many different missed names are remembered; beyond it the one missed longest ago goes."""
-
-MISS_LENGTH = 200
-"""Longest name that is remembered, in characters."""
-
-
-class Misses:
-    """Names that somebody asked for and that are not in the snapshot, with how often."""
-
-    def __init__(self) -> None:
-        """Start with none."""
-        self._counts: OrderedDict[tuple[str, str], int] = OrderedDict()
-
-    def add(self, protocol: str, name: str) -> None:
-        """Note one miss."""
-        key = (protocol, name[:MISS_LENGTH])
-        self._counts[key] = self._counts.pop(key, 0) + 1
-        if len(self._counts) > MISS_LIMIT:
-            self._counts.popitem(last=False)
-
-    def counts(self) -> dict[tuple[str, str], int]:
-        """Return how often each (protocol, name) was missed, the latest last."""
-        return dict(self._counts)
 
 
 class Metrics:

@@ -87,11 +87,12 @@ class Asked:
     """What a mirror takes from outside of its snapshot.
 
     `address` is this mirror's own, as its clients reach it (``https://mirror.example``); empty: the
-    one that each client asked.
+    one that each client asked. `misses` is where names are kept that were asked for in vain.
     """
 
     advisor: Advisor | None = None
     address: str = ""
+    misses: Path | None = None
 
 
 class BlobFiles(Protocol):

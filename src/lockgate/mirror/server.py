@@ -16,7 +16,8 @@ from starlette.routing import Route
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock
 from lockgate.mirror.blobs import LARGE, VerifiedBlobs
-from lockgate.mirror.metrics import Metrics, Misses
+from lockgate.mirror.metrics import Metrics
+from lockgate.mirror.misses import Misses
 from lockgate.mirror.ports import Asked, BlobFiles
 from lockgate.mirror.responses import BlobResponse
 from lockgate.mirror.serve_hub import HubRoutes
@@ -27,6 +28,9 @@ from lockgate.mirror.serve_pypi import PypiRoutes
 from lockgate.mirror.shell import Shell
 from lockgate.mirror.site import Site, segments
 from lockgate.mirror.view import SignedView
+
+MISSES_SECONDS = 5.0
+"""How often missed names are written down, in seconds, when there are new ones."""
 
 _log = structlog.get_logger("lockgate.mirror")
 
@@ -59,7 +63,7 @@ def build_app(
         _log.error("blob refused", code="LG-2901", digest=digest)
 
     blobs = VerifiedBlobs(files, refused)
-    site = Site(view=view, blobs=blobs, metrics=metrics, misses=Misses())
+    site = Site(view=view, blobs=blobs, metrics=metrics, misses=Misses(asked.misses))
     own = _OwnRoutes(site)
     opened = internal.namespaces(refused) if internal else None
     routes = [
@@ -136,16 +140,33 @@ def _lifespan(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         del app
         ahead = asyncio.ensure_future(_hash_large(site)) if hash_ahead else None
+        keeping = asyncio.ensure_future(_keep_misses(site))
         try:
             yield
         finally:
             if ahead:
                 ahead.cancel()
+            keeping.cancel()
+            await _save_misses(site)
             site.blobs.close()
             if opened:
                 opened.close()
 
     return lifespan
+
+
+async def _keep_misses(site: Site) -> None:
+    """Write down from time to time what was asked for in vain."""
+    while True:
+        await asyncio.sleep(MISSES_SECONDS)
+        await _save_misses(site)
+
+
+async def _save_misses(site: Site) -> None:
+    try:
+        await asyncio.to_thread(site.misses.save)
+    except OSError as error:
+        _log.warning("missed names not kept", error=error.strerror)
 
 
 async def _hash_large(site: Site) -> None:

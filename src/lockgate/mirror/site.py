@@ -7,7 +7,8 @@ from urllib.parse import unquote
 from starlette.requests import Request
 
 from lockgate.mirror.blobs import VerifiedBlobs
-from lockgate.mirror.metrics import Metrics, Misses
+from lockgate.mirror.metrics import Metrics
+from lockgate.mirror.misses import Misses
 from lockgate.mirror.tables import Table
 from lockgate.mirror.view import SignedView
 

@@ -80,9 +80,16 @@ def mirror_app() -> Any:
 
     side = served_side()
     verifier = SignedChannel(channel_reader(side, "mirror", pages=pages), channel_file(side))
-    asked = Asked(advisor=RecordedAdvisor(side), address=side.settings.serve.mirror_url)
+    asked = Asked(
+        advisor=RecordedAdvisor(side), address=side.settings.serve.mirror_url, misses=misses_file(side)
+    )
     view = SignedView(verifier, time.monotonic)
     return build_app(view, blob_files(side), utc_now, internal=internal_of(side), asked=asked)
+
+
+def misses_file(side: Side) -> Path:
+    """Return where the mirrors keep what they were asked for in vain."""
+    return side.home.run / "misses.json"
 
 
 def mirror_url(side: Side) -> str:
