@@ -147,6 +147,45 @@ def test_what_nobody_offers_is_told_in_npms_words(server, tmp_path, wanted, code
     assert code in done.stderr
 
 
+def test_an_update_is_shown_before_it_is_fetched(tmp_path):
+    """The command itself, with a registry that moves on between two collections."""
+    from corpora.commands import Commands
+
+    site = MirrorSite(tmp_path / "upstream")
+    site.add_npm(NpmPackage("leaf", "1.0.0", facts={"maintainers": ("ann",)}))
+    site.publish()
+    Commands().json("lane", "init", tmp_path / "lane", "--name", "plant")
+    manifest = tmp_path / "m.toml"
+    manifest.write_text('[[npm]]\npackages = ["leaf"]\n')
+    with Server(site) as server:
+
+        def lockgate(*words):
+            settings = {"npm_config_registry": f"{server.url}/npm/", "PYTHONPATH": os.pathsep.join(sys.path)}
+            settings |= {"npm_config_cache": str(tmp_path / "cache"), "npm_config_prefer_online": "true"}
+            command = (sys.executable, "-m", "lockgate.cli.main", *map(str, words))
+            return json.loads(
+                server.run(*command, "--home", tmp_path / "lane/low", "--json", **settings).stdout
+            )
+
+        assert lockgate("collect", manifest)["artifacts"] == 1
+        assert lockgate("collect", manifest, "--update", "--dry-run") == {"foreseen": []}
+        later = NpmPackage(
+            "leaf", "1.1.0", {"scripts": {"install": "true"}}, facts={"maintainers": ("ann", "eve")}
+        )
+        site.add_npm(later, crossing=2)
+        site.publish()
+        archives = len(list((tmp_path / "lane/low/blobs").rglob("*")))
+        (found,) = lockgate("collect", manifest, "--update", "--dry-run")["foreseen"]
+        assert (found["before"], found["now"]) == (["1.0.0"], ["1.1.0"])
+        assert found["warnings"] == [
+            "new maintainer eve",
+            "runs a script at installation, for the first time",
+        ]
+        assert len(list((tmp_path / "lane/low/blobs").rglob("*"))) == archives
+        (change,) = lockgate("collect", manifest, "--update", "--yes", "--only", "npm")["changes"]
+        assert change["warnings"] == found["warnings"]
+
+
 @pytest.mark.online
 def test_real_packages_of_the_configured_registry(tmp_path):
     (tmp_path / "m.toml").write_text(

@@ -2,6 +2,7 @@
 
 from collect_doubles import make_artifact, make_lock
 from lockgate.collect import State, compare
+from lockgate.collect.difference import warnings
 from lockgate.core.artifact import Kind
 
 
@@ -43,3 +44,36 @@ def test_two_versions_side_by_side() -> None:
     lock = make_lock(make_artifact("a", "1", b"x"), make_artifact("a", "2", b"yy"))
     (change,) = compare(None, lock).changes
     assert (change.now, change.size) == (("1", "2"), 3)
+
+
+def attributes(**values: str) -> dict[str, str]:
+    return {key.replace("_", "-"): value for key, value in values.items()}
+
+
+def test_what_a_person_should_look_at_is_told() -> None:
+    before = [attributes(maintainers="ann <a@x>, bob <b@x>", signed="yes")]
+    now = [attributes(maintainers="ann <a@x>, eve <e@x>", install_script="yes", deprecated="use b")]
+    assert warnings(before, now) == (
+        "new maintainer eve <e@x>",
+        "maintainer bob <b@x> left",
+        "runs a script at installation, for the first time",
+        "no longer signed by its registry",
+        "deprecated: use b",
+    )
+    assert warnings(now, now) == ()
+
+
+def test_without_a_version_before_nobody_is_new() -> None:
+    now = [attributes(maintainers="ann <a@x>", install_script="yes", signed="yes")]
+    assert warnings([], now) == ("runs a script at installation, for the first time",)
+    assert warnings([attributes()], [attributes(maintainers="ann <a@x>")]) == ()
+
+
+def test_a_change_carries_its_warnings() -> None:
+    old = make_artifact("a", "1", b"x", attributes={"maintainers": "ann"})
+    new = make_artifact("a", "2", b"y", attributes={"maintainers": "eve"})
+    (change,) = compare(make_lock(old), make_lock(new)).changes
+    assert change.warnings == ("new maintainer eve", "maintainer ann left")
+    assert change.as_dict()["warnings"] == list(change.warnings)
+    (gone,) = compare(make_lock(old), make_lock()).changes
+    assert gone.warnings == ()

@@ -5,6 +5,7 @@ from lockgate.collect.guide import Explained, example, explain, schema
 from lockgate.collect.manifest import Manifest, parse_manifest
 from lockgate.collect.npm import NpmClient, NpmCommand
 from lockgate.collect.pip import PipPackages
+from lockgate.collect.plan import Foreseen, plan
 from lockgate.collect.ports import Limits, Packages, Web
 from lockgate.collect.sbom import bill_of_materials
 from lockgate.collect.service import Collected, collect
@@ -15,6 +16,7 @@ __all__ = [
     "Collected",
     "Difference",
     "Explained",
+    "Foreseen",
     "Limits",
     "Manifest",
     "NpmClient",
@@ -31,5 +33,6 @@ __all__ = [
     "example",
     "explain",
     "parse_manifest",
+    "plan",
     "schema",
 ]

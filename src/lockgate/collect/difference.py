@@ -1,10 +1,17 @@
 """What a lock brings, compared with the one before: a pure comparison, for a table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from lockgate.core.artifact import Artifact, Lock
+
+_TOLD = {
+    "deprecated": "deprecated:",
+    "yanked": "withdrawn:",
+    "manifest-differs": "registry and archive disagree about",
+}
+_SHOWN = 120
 
 
 class State(StrEnum):
@@ -21,7 +28,7 @@ class Change:
     """One name with its versions before and now.
 
     `size` is the length of its files now (before, when it is gone); `fresh` counts the bytes
-    whose digests the lock before does not list.
+    whose digests the lock before does not list; `warnings` are what a person should look at.
     """
 
     state: State
@@ -31,6 +38,7 @@ class Change:
     now: tuple[str, ...]
     size: int
     fresh: int
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """Return it as plain values, for ``--json``."""
@@ -42,6 +50,7 @@ class Change:
             "now": list(self.now),
             "size": self.size,
             "fresh": self.fresh,
+            "warnings": list(self.warnings),
         }
 
 
@@ -93,7 +102,34 @@ def _change(kind: str, name: str, old: list[Artifact], new: list[Artifact], held
         now=tuple(sorted(a.version for a in new)),
         size=sum(a.size for a in (new or old)),
         fresh=sum(fresh.values()),
+        warnings=warnings([a.attributes for a in old], [a.attributes for a in new]) if new else (),
     )
+
+
+def warnings(before: Iterable[Mapping[str, str]], now: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+    """Return what is new about a name, by the attributes of its artifacts.
+
+    Maintainers, signatures and scripts are compared with what was there; without a version before there
+    is nobody to compare with, and only what stands on its own is told.
+    """
+    old, new = list(before), list(now)
+    found = []
+    people, known = _people(new), _people(old)
+    if known and people:
+        found += [f"new maintainer {person}" for person in sorted(people - known)]
+        found += [f"maintainer {person} left" for person in sorted(known - people)]
+    if any(a.get("install-script") for a in new) and not any(a.get("install-script") for a in old):
+        found.append("runs a script at installation, for the first time")
+    if any(a.get("signed") for a in old) and not all(a.get("signed") for a in new):
+        found.append("no longer signed by its registry")
+    for name, sentence in _TOLD.items():
+        texts = {a[name] for a in new if a.get(name)} - {a[name] for a in old if a.get(name)}
+        found += [f"{sentence} {text[:_SHOWN]}" for text in sorted(texts)]
+    return tuple(found)
+
+
+def _people(attributes: Iterable[Mapping[str, str]]) -> set[str]:
+    return {person for a in attributes for person in a.get("maintainers", "").split(", ") if person}
 
 
 def _plain(artifacts: list[Artifact]) -> list[Artifact]:

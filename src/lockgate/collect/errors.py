@@ -66,6 +66,13 @@ class LockfileError(InputError):
     advice = "Make it anew with `npm install --package-lock-only --lockfile-version 3`."
 
 
+class OnlyError(InputError):
+    """A collection of some tables alone has nothing to collect, or nothing to add to."""
+
+    code = "LG-1522"
+    advice = "Name tables that stand in the manifest, and collect all of it once before."
+
+
 class DigestMismatchError(TrustError):
     """Fetched bytes do not hash to what the index, the report or the manifest says."""
 

@@ -2,14 +2,22 @@
 
 import errno
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import structs
 
 from lockgate.collect.difference import Difference, compare
 from lockgate.collect.documents import documents
-from lockgate.collect.errors import DiskFullError, DuplicateNameError, InstallerError, WorkFolderError
-from lockgate.collect.manifest import LoadedManifest, load_manifest
+from lockgate.collect.errors import (
+    DiskFullError,
+    DuplicateNameError,
+    InstallerError,
+    OnlyError,
+    WorkFolderError,
+)
+from lockgate.collect.manifest import LoadedManifest, Manifest, load_manifest
 from lockgate.collect.models import models
 from lockgate.collect.npm.ports import NpmClient
 from lockgate.collect.npm.service import npm_packages
@@ -20,11 +28,14 @@ from lockgate.collect.pypi import artifacts, fetch, resolve, section_requests
 from lockgate.collect.room import Room
 from lockgate.collect.sbom import bill_of_materials
 from lockgate.collect.sources import files
-from lockgate.core.artifact import LOCK_FORMAT, Artifact, Lock
+from lockgate.core.artifact import LOCK_FORMAT, Artifact, Kind, Lock
 from lockgate.core.ports import Clock, Progress
 from lockgate.core.wire import whole_second
 from lockgate.store import BlobStore
 from lockgate.store.errors import StoreIoError
+
+_KINDS = {"documents": str(Kind.DOCUMENT), "advisories": str(Kind.FILE)}
+"""What tables bring whose name is not the kind's own; tables of one kind are collected together."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -62,6 +73,7 @@ def collect(
     copier: ImageCopier | None = None,
     registries: Registries = plain_registries,
     previous: Lock | None = None,
+    only: Collection[str] = (),
     offline: bool = False,
     limits: Limits | None = None,
     free: Callable[[], int] | None = None,
@@ -85,6 +97,8 @@ def collect(
         copier: The client of container registries; needed where the manifest has images.
         registries: Gives registries that are read directly.
         previous: The lock before, if there is one.
+        only: Tables of the manifest to collect; what other tables brought is taken from `previous` as it is.
+            All of them when empty.
         offline: Use no package index, only local folders (`find_links`).
         limits: Bounds; the defaults when left out.
         free: Tells the free bytes in `work`; the disk's own number when left out.
@@ -113,13 +127,36 @@ def collect(
             free=free or (lambda: shutil.disk_usage(work).free),
         )
         clients = Clients(copier, registries)
-        found = _gather(room, loaded, previous, offline=offline)
-        found += images(room, clients, loaded.content.oci, previous, offline=offline)
-        found += ollama_models(room, clients, loaded.content.ollama, offline=offline)
+        chosen, kept = _chosen(loaded.content, only, previous)
+        found = _gather(room, replace(loaded, content=chosen), previous, offline=offline)
+        found += images(room, clients, chosen.oci, previous, offline=offline)
+        found += ollama_models(room, clients, chosen.ollama, offline=offline)
+        found += kept
     except (OSError, StoreIoError) as error:
         raise _disk_error(error, work) from error
     lock = _lock(loaded, tuple(sorted(found, key=lambda a: a.purl)), lane, clock, previous)
     return Collected(lock, bill_of_materials(lock), compare(previous, lock), tuple(room.notes))
+
+
+def _chosen(
+    content: Manifest, only: Collection[str], previous: Lock | None
+) -> tuple[Manifest, tuple[Artifact, ...]]:
+    """Return the tables to collect, and what the previous lock has of the others.
+
+    Raises:
+        OnlyError: There is no such table in the manifest, or no lock to take the others from.
+
+    """
+    if not only:
+        return content, ()
+    tables = Manifest.__struct_fields__
+    absent = [name for name in only if name not in tables or not getattr(content, name)]
+    if absent or previous is None:
+        what = f"The manifest has no table [[{absent[0][:40]}]]." if absent else "There is no lock to add to."
+        raise OnlyError(what)
+    kinds = {_KINDS.get(name, name) for name in only}
+    chosen = structs.replace(content, **{t: () for t in tables if _KINDS.get(t, t) not in kinds})
+    return chosen, tuple(a for a in previous.artifacts if str(a.kind) not in kinds)
 
 
 def _gather(room: Room, loaded: LoadedManifest, previous: Lock | None, *, offline: bool) -> list[Artifact]:
@@ -136,11 +173,17 @@ def _gather(room: Room, loaded: LoadedManifest, previous: Lock | None, *, offlin
     fetch(room, wheels)
     found += artifacts(room, wheels)
     if content.npm:
-        found += npm_packages(room, _demand_npm(room), content.npm, previous)
+        found += npm_packages(room, demand_npm(room), content.npm, previous)
     return found
 
 
-def _demand_npm(room: Room) -> NpmClient:
+def demand_npm(room: Room) -> NpmClient:
+    """Return the client of npm registries.
+
+    Raises:
+        InstallerError: There is none.
+
+    """
     if room.npm is None:
         what = "The manifest has npm packages, and this collection has no client for them."
         raise InstallerError(what, advice="Install npm, or collect where it is installed.")

@@ -1,13 +1,14 @@
 """Collecting on the low side: the lock, its bill of materials, and the collector's signature over both."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, signer_from, supply_root, utc_now
-from lockgate.collect import Collected, NpmCommand, PipPackages, UrlWeb, collect
+from lockgate.collect import Collected, Foreseen, NpmCommand, PipPackages, UrlWeb, collect, plan
 from lockgate.collect.oci import Skopeo, WebRegistry
 from lockgate.core.artifact import Lock
 from lockgate.core.digests import sha256
@@ -40,8 +41,39 @@ class CurrentLock:
     attestation: bytes
 
 
-def run_collect(side: Side, manifest: Path, progress: Progress, *, offline: bool, dry_run: bool) -> Collected:
+def run_plan(side: Side, manifest: Path, progress: Progress, *, offline: bool) -> tuple[Foreseen, ...]:
+    """Return what collecting a manifest would change; nothing is fetched that is kept.
+
+    Raises:
+        LockgateError: See `collect.plan`.
+
+    """
+    pip = PipPackages(os.environ)
+    return plan(
+        manifest,
+        blobs=blobs_of(side),
+        work=side.home.root / "work",
+        progress=progress,
+        packages=pip,
+        web=UrlWeb(pip.web_settings()),
+        npm=NpmCommand(os.environ, offline=offline),
+        previous=_previous(side),
+        offline=offline,
+    )
+
+
+def run_collect(
+    side: Side,
+    manifest: Path,
+    progress: Progress,
+    *,
+    offline: bool,
+    dry_run: bool,
+    only: Collection[str] = (),
+) -> Collected:
     """Collect what a manifest names; unless it is a dry run, make it the side's current lock.
+
+    With `only`, what other tables brought stays as the current lock has it.
 
     Raises:
         LockgateError: Nothing was changed; the log says what was refused.
@@ -64,6 +96,7 @@ def run_collect(side: Side, manifest: Path, progress: Progress, *, offline: bool
             copier=Skopeo(os.environ),
             registries=lambda host, plain: WebRegistry(host, plain=plain, settings=pip.web_settings()),
             previous=_previous(side),
+            only=only,
             offline=offline,
         )
         if not dry_run:

@@ -20,6 +20,7 @@ LINE = 2048
 """Longest text that is kept, in characters; longer ones are cut (or left out, where cutting would lie)."""
 
 ENTRIES = 5000
+_ATTRIBUTE = 300
 _SIGNATURES = 16
 _TAGS = 100
 _RUN = ("preinstall", "install", "postinstall")
@@ -85,6 +86,28 @@ def describe(one: Locked, shasum: str, packed: Packed, said: Mapping[str, Any]) 
         **own,
     )
     return Described(made, tuple(fact for fact in _COMPARED if own[fact] != other[fact]))
+
+
+def attributes_of(made: Described) -> dict[str, str]:
+    """Return what an artifact says of a version, for people and for the comparison with the next one."""
+    version = made.version
+    found = {
+        "summary": version.description[:_ATTRIBUTE],
+        "install-script": "yes" if version.install_script else "",
+        "deprecated": version.deprecated[:_ATTRIBUTE],
+        "maintainers": ", ".join(version.maintainers),
+        "manifest-differs": ", ".join(made.differs),
+        "signed": "yes" if version.signatures else "",
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def registry_says(key: tuple[str, str], said: Mapping[str, Any]) -> Described:
+    """Return a version as its registry describes it, before its archive was seen."""
+    name, version = key
+    own = {**said, "name": name, "version": version}
+    locked = Locked(name, version, f"sha512-{'A' * 86}==")
+    return describe(locked, "0" * 40, Packed(own, gyp=False, shrinkwrap=False, files=0, unpacked=0), said)
 
 
 def licence_of(package: Mapping[str, Any]) -> str:

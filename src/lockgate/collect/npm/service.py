@@ -18,7 +18,7 @@ from lockgate.collect.errors import (
     SourceMissingError,
     UnresolvableError,
 )
-from lockgate.collect.npm.facts import Described, describe
+from lockgate.collect.npm.facts import Described, attributes_of, describe, registry_says
 from lockgate.collect.npm.lockfile import for_platforms, read_lock, sha512_hex
 from lockgate.collect.npm.ports import Locked, NpmClient, Project
 from lockgate.collect.npm.section import NpmSection, split_spec
@@ -32,7 +32,6 @@ from lockgate.core.wire import decode, encode
 ASKERS = 4
 """How many packages the registry is asked about at a time."""
 
-_ATTRIBUTE = 300
 _BUFFER = 1 << 20
 
 
@@ -64,6 +63,27 @@ def npm_packages(
         CollectLimitError, DiskFullError, InstallerError, UnreachableError: A bound or the machine.
 
     """
+    wanted = _wanted(room, client, sections)
+    said = _ask(room, client, wanted.values())
+    held = _held(room, previous)
+    _fetch(room, client, [one for one in wanted.values() if one.locked.integrity not in held], said, held)
+    return [_artifact(room, one, said[key], held[one.locked.integrity]) for key, one in wanted.items()]
+
+
+def foreseen(
+    room: Room, client: NpmClient, sections: Iterable[NpmSection]
+) -> list[tuple[str, str, int, Mapping[str, str]]]:
+    """Return name, version, unpacked size and attributes of what the sections need, as registries say it.
+
+    Raises:
+        LockgateError: As `npm_packages`, but for what only archives can show.
+
+    """
+    said = _ask(room, client, _wanted(room, client, sections).values())
+    return [(*key, _unpacked(entry), attributes_of(registry_says(key, entry))) for key, entry in said.items()]
+
+
+def _wanted(room: Room, client: NpmClient, sections: Iterable[NpmSection]) -> dict[tuple[str, str], Wanted]:
     wanted: dict[tuple[str, str], Wanted] = {}
     for section in sections:
         for one in _resolve(room, client, section):
@@ -73,10 +93,7 @@ def npm_packages(
                     f"Two sections want {one.locked.name} {one.locked.version} under two labels or digests."
                 )
                 raise DuplicateNameError(what, labels=f"{before.label}, {one.label}")
-    said = _ask(room, client, wanted.values())
-    held = _held(room, previous)
-    _fetch(room, client, [one for one in wanted.values() if one.locked.integrity not in held], said, held)
-    return [_artifact(room, one, said[key], held[one.locked.integrity]) for key, one in wanted.items()]
+    return wanted
 
 
 def project_of(packages: Iterable[str]) -> bytes:
@@ -311,20 +328,8 @@ def _artifact(room: Room, one: Wanted, said: Mapping[str, Any], archive: str) ->
         files=files,
         licence=made.version.licence or "unknown",
         label=one.label,
-        attributes=_attributes(made),
+        attributes=attributes_of(made),
     )
-
-
-def _attributes(made: Described) -> dict[str, str]:
-    version = made.version
-    found = {
-        "summary": version.description[:_ATTRIBUTE],
-        "install-script": "yes" if version.install_script else "",
-        "deprecated": version.deprecated[:_ATTRIBUTE],
-        "maintainers": ", ".join(version.maintainers)[:_BUFFER],
-        "manifest-differs": ", ".join(made.differs),
-    }
-    return {key: value for key, value in found.items() if value}
 
 
 def _notes(room: Room, made: Described) -> None:

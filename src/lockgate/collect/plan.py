@@ -1,0 +1,122 @@
+"""What a collection would bring, told before anything large is fetched: versions, sizes, what is new.
+
+Only what registries resolve is looked up (Python projects, npm packages); documents, files and models are
+pinned by the manifest itself.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockgate.collect.difference import warnings
+from lockgate.collect.manifest import load_manifest
+from lockgate.collect.npm.ports import NpmClient
+from lockgate.collect.npm.service import foreseen
+from lockgate.collect.ports import Limits, Packages, Web
+from lockgate.collect.pypi import resolve, section_requests
+from lockgate.collect.room import Room
+from lockgate.collect.service import demand_npm
+from lockgate.core.artifact import Kind, Lock
+from lockgate.core.ports import Progress
+from lockgate.store import BlobStore
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """One name whose versions would change.
+
+    `size` counts the bytes that would be fetched as far as the source says (for npm: unpacked), 0 where it
+    says nothing; `warnings` are what a person should look at.
+    """
+
+    kind: str
+    name: str
+    before: tuple[str, ...]
+    now: tuple[str, ...]
+    size: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One version as its source describes it before it is fetched."""
+
+    kind: Kind
+    name: str
+    version: str
+    size: int
+    attributes: Mapping[str, str]
+
+
+def plan(
+    manifest: Path,
+    *,
+    blobs: BlobStore,
+    work: Path,
+    progress: Progress,
+    packages: Packages,
+    web: Web,
+    npm: NpmClient | None = None,
+    previous: Lock | None = None,
+    offline: bool = False,
+    limits: Limits | None = None,
+    free: Callable[[], int] | None = None,
+) -> tuple[Foreseen, ...]:
+    """Return what collecting a manifest would change against the previous lock; nothing is kept.
+
+    Raises:
+        LockgateError: As `collect`, but for what only fetched bytes can show.
+
+    """
+    bounds = limits or Limits()
+    loaded = load_manifest(manifest, bounds)
+    work.mkdir(parents=True, exist_ok=True)
+    room = Room(
+        folder=loaded.folder,
+        work=work,
+        blobs=blobs,
+        packages=packages,
+        web=web,
+        npm=npm,
+        progress=progress,
+        limits=bounds,
+        free=free or (lambda: shutil.disk_usage(work).free),
+    )
+    content = loaded.content
+    requests = [
+        (request, section.label)
+        for section in content.python
+        for request in section_requests(section, loaded.folder, offline=offline)
+    ]
+    seen = [
+        Seen(Kind.PYTHON, one.wheel.project, one.wheel.version, one.size, {})
+        for one in resolve(room, requests)
+    ]
+    if content.npm:
+        found = foreseen(room, demand_npm(room), content.npm)
+        seen += [Seen(Kind.NPM, name, version, size, facts) for name, version, size, facts in found]
+    return compare_seen(previous, seen, {Kind.PYTHON, Kind.NPM})
+
+
+def compare_seen(previous: Lock | None, seen: Iterable[Seen], kinds: set[Kind]) -> tuple[Foreseen, ...]:
+    """Return the names of some kinds whose versions or warnings differ from the previous lock."""
+    old: dict[tuple[Kind, str], dict[str, Mapping[str, str]]] = {}
+    for artifact in previous.artifacts if previous else ():
+        if artifact.kind in kinds:
+            old.setdefault((artifact.kind, artifact.name), {})[artifact.version] = artifact.attributes
+    new: dict[tuple[Kind, str], dict[str, Seen]] = {}
+    sizes: dict[tuple[Kind, str], int] = {}
+    for one in seen:
+        key = one.kind, one.name
+        new.setdefault(key, {})[one.version] = one
+        fresh = one.version not in old.get(key, {})
+        sizes[key] = sizes.get(key, 0) + (one.size if fresh else 0)
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        before, now = old.get(key, {}), new.get(key, {})
+        said = warnings(before.values(), [one.attributes for one in now.values()]) if now else ()
+        if before.keys() != now.keys() or said:
+            versions = tuple(sorted(before)), tuple(sorted(now))
+            found.append(Foreseen(str(key[0]), key[1], *versions, sizes.get(key, 0), said))
+    return tuple(found)

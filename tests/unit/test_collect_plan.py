@@ -1,0 +1,115 @@
+"""What a collection would bring, told before it is fetched; and collections of some tables alone."""
+
+import pytest
+
+from collect_doubles import NOW, make_wheel
+from corpora.npmpackages import NpmPackage
+from lockgate.collect import collect, plan
+from lockgate.collect.errors import InstallerError, OnlyError
+from lockgate.collect.memory import MemoryPackages, MemoryWeb
+from lockgate.collect.npm.memory import MemoryNpm
+from lockgate.core.ports import Silent
+from lockgate.store import FileBlobs
+
+OLD = NpmPackage("leaf", "1.0.0", {"maintainers": ["ann"]})
+NEW = NpmPackage("leaf", "2.0.0", {"maintainers": ["eve"], "scripts": {"install": "node x"}})
+MANIFEST = '[[npm]]\npackages = ["leaf"]\n[[python]]\nrequirements = ["thing"]\n'
+
+
+class Bench:
+    """A manifest and its sources, which the test moves on."""
+
+    def __init__(self, folder):
+        self.folder, self.file = folder, folder / "m.toml"
+        self.file.write_text(MANIFEST)
+        self.blobs = FileBlobs(folder / "blobs")
+        self.npm = MemoryNpm([OLD], unpacked=700)
+        self.packages = MemoryPackages(dict([make_wheel("thing", "1.0")]))
+
+    def given(self, **more):
+        return {
+            "blobs": self.blobs,
+            "work": self.folder / "work",
+            "progress": Silent(),
+            "packages": self.packages,
+            "web": MemoryWeb(),
+            "npm": self.npm,
+            **more,
+        }
+
+    def plan(self, previous=None, **more):
+        return plan(self.file, **self.given(previous=previous, **more))
+
+    def collect(self, previous=None, **more):
+        given = self.given(previous=previous, **more)
+        return collect(self.file, lane="test", clock=lambda: NOW, **given)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def test_everything_is_new_at_first_and_nothing_is_fetched(bench):
+    found = bench.plan()
+    assert [(f.kind, f.name, f.before, f.now) for f in found] == [
+        ("npm", "leaf", (), ("1.0.0",)),
+        ("python", "thing", (), ("1.0",)),
+    ]
+    assert found[0].size == 700
+    assert (bench.npm.fetched, bench.packages.downloaded) == ([], [])
+
+
+def test_what_is_held_is_not_told_and_what_moves_is_told_with_what_is_new_about_it(bench):
+    lock = bench.collect().lock
+    assert bench.plan(lock) == ()
+    bench.npm = MemoryNpm([NEW], unpacked=900)
+    (found,) = bench.plan(lock)
+    assert (found.before, found.now, found.size) == (("1.0.0",), ("2.0.0",), 900)
+    assert found.warnings == (
+        "new maintainer eve",
+        "maintainer ann left",
+        "runs a script at installation, for the first time",
+    )
+    assert bench.npm.fetched == []
+    change = next(c for c in bench.collect(lock).difference.changes if c.name == "leaf")
+    assert change.warnings == found.warnings
+
+
+def test_a_change_of_maintainers_alone_is_told(bench):
+    lock = bench.collect().lock
+    bench.npm = MemoryNpm([NpmPackage("leaf", "1.0.0", {"maintainers": ["ann", "eve"]})], unpacked=900)
+    (found,) = bench.plan(lock)
+    assert (found.size, found.warnings) == (0, ("new maintainer eve",))
+
+
+def test_what_goes_is_told(bench):
+    lock = bench.collect().lock
+    bench.file.write_text('[[npm]]\npackages = ["leaf"]\n')
+    (found,) = bench.plan(lock)
+    assert (found.name, found.now, found.warnings) == ("thing", (), ())
+
+
+def test_a_plan_needs_the_client(bench):
+    with pytest.raises(InstallerError):
+        bench.plan(npm=None)
+
+
+def test_one_table_alone_leaves_the_others_as_they_were(bench):
+    lock = bench.collect().lock
+    bench.npm = MemoryNpm([NEW])
+    bench.packages = MemoryPackages(dict([make_wheel("thing", "2.0")]))
+    moved = bench.collect(lock, only=["npm"]).lock
+    assert {a.name: a.version for a in moved.artifacts} == {"leaf": "2.0.0", "thing": "1.0"}
+    moved = bench.collect(moved, only=["python"]).lock
+    assert {a.name: a.version for a in moved.artifacts} == {"leaf": "2.0.0", "thing": "2.0"}
+    assert bench.collect(moved, only=["python", "npm"]).lock is moved
+
+
+def test_a_table_that_is_not_there_or_a_first_collection_cannot_stand_alone(bench):
+    with pytest.raises(OnlyError, match="no lock"):
+        bench.collect(only=["npm"])
+    lock = bench.collect().lock
+    for name in ("model", "nonsense", "__doc__"):
+        with pytest.raises(OnlyError, match="has no table"):
+            bench.collect(lock, only=[name])
