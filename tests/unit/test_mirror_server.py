@@ -238,7 +238,7 @@ def test_model_files_carry_the_hubs_headers(app):
         ("/org/m/resolve/main/absent.json", "EntryNotFound", COMMIT),
         ("/org/m/resolve/main/", "EntryNotFound", COMMIT),
         ("/org/m/resolve", "EntryNotFound", COMMIT),
-        ("/api/models/org/m/commits/main", "EntryNotFound", COMMIT),
+        ("/api/models/org/m/absent/main", "EntryNotFound", COMMIT),
     ],
 )
 def test_what_is_missing_on_the_hub_is_named(app, path, code, commit):

@@ -22,6 +22,8 @@ _TYPES = {
     Kind.FILE: "file",
     Kind.OCI: "container",
     Kind.OLLAMA: "machine-learning-model",
+    Kind.DATASET: "data",
+    Kind.SPACE: "application",
 }
 _TASKS = {"chat": "text-generation", "embed": "feature-extraction"}
 

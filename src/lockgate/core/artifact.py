@@ -58,6 +58,8 @@ class Kind(StrEnum):
     FILE = "file"
     OCI = "oci"
     OLLAMA = "ollama"
+    DATASET = "dataset"
+    SPACE = "space"
 
 
 class Role(StrEnum):

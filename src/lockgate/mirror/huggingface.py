@@ -1,4 +1,4 @@
-"""The Hugging Face Hub mirror's pages: model information, file trees and references.
+"""The Hugging Face Hub mirror's pages: information, file trees, references and commits.
 
 The shapes are those that `huggingface_hub` reads (its `ModelInfo`, `RepoFile`, `RepoFolder`
 and `GitRefs`). Object ids are computed as git does: a blob's and a tree's SHA-1 (git book,
@@ -25,15 +25,23 @@ LFS_FROM = 10 * 1024 * 1024
 _POINTER_VERSION = "https://git-lfs.github.com/spec/v1"
 
 _REVISION_DIGITS = 40
+_LONG_AGO = "1970-01-01T00:00:00Z"
 _OTHER_ADDRESSES = frozenset(
     {"api", "datasets", "files", "healthz", "metrics", "npm", "packages", "simple", "spaces", "v2"}
 )
+FOLDERS = {Kind.MODEL: "models", Kind.DATASET: "datasets", Kind.SPACE: "spaces"}
+"""The folder of a lock, and the part of the API, that each kind of repository has."""
+
 _TASKS = {"chat": "text-generation", "embed": "feature-extraction"}
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One revision of a model: its id, its commit, and its files by path inside the repository."""
+    """One revision of a repository: its commit, and its files by path inside the repository.
+
+    `model` is the id by which clients know it, with ``datasets/`` or ``spaces/`` before it where it
+    is no model.
+    """
 
     model: str
     commit: str
@@ -45,9 +53,21 @@ class Revision:
         """Return the folder of this revision's pages."""
         return f"hub/{self.model}/{self.commit}"
 
+    @property
+    def identity(self) -> str:
+        """Return the id of the repository among those of its kind."""
+        prefix = "" if self.artifact.kind is Kind.MODEL else f"{FOLDERS[self.artifact.kind]}/"
+        return self.model.removeprefix(prefix)
+
+    @property
+    def modified(self) -> str:
+        """Return when its newest file was uploaded, as far as that is known."""
+        uploads = [file.uploaded for file in self.files.values() if file.uploaded]
+        return stamp(max(uploads)) if uploads else _LONG_AGO
+
 
 def revisions(admitted: Iterable[Admitted]) -> dict[str, list[Revision]]:
-    """Return every model's revisions, oldest crossing first; the last one is `main`.
+    """Return every repository's revisions, oldest crossing first; the last one is `main`.
 
     Raises:
         LayoutError: A package URL or path is not that of a model.
@@ -55,7 +75,7 @@ def revisions(admitted: Iterable[Admitted]) -> dict[str, list[Revision]]:
 
     """
     models: dict[str, dict[str, Revision]] = {}
-    for entry in of_kind(admitted, Kind.MODEL):
+    for entry in of_kind(admitted, *FOLDERS):
         found = _revision(entry.artifact)
         before = models.setdefault(found.model, {}).pop(found.commit, found)
         if _contents(before) != _contents(found):
@@ -71,7 +91,7 @@ def is_large(file: ArtifactFile) -> bool:
 
 
 def generate(admitted: Sequence[Admitted], read: ReadBlob) -> Iterator[Page]:
-    """Yield each model's references, and each revision's information and full tree.
+    """Yield each repository's references, and each revision's information, full tree and commit.
 
     Args:
         admitted: What the snapshot admits; other kinds are passed over.
@@ -90,6 +110,7 @@ def generate(admitted: Sequence[Admitted], read: ReadBlob) -> Iterator[Page]:
             files = [_file_entry(path, file, read) for path, file in revision.files.items()]
             yield json_page(f"{revision.folder}/info.json", _information(revision, files))
             yield json_page(f"{revision.folder}/tree.json", _with_folders(files))
+            yield json_page(f"{revision.folder}/commits.json", [commit_of(revision)])
 
 
 def _revision(artifact: Artifact) -> Revision:
@@ -107,7 +128,9 @@ def _revision(artifact: Artifact) -> Revision:
     if model.count("/") > 1 or model.partition("/")[0] in _OTHER_ADDRESSES:
         what = f"A model cannot be called {model!r}: other pages have that address."
         raise LayoutError(what, purl=artifact.purl)
-    prefix = f"models/{model}/"
+    folder = FOLDERS[artifact.kind]
+    prefix = f"{folder}/{model}/"
+    model = model if artifact.kind is Kind.MODEL else f"{folder}/{model}"
     stray = next((file.path for file in artifact.files if not file.path.startswith(prefix)), None)
     if stray:
         what = f"The file {stray!r} does not lie in {prefix!r}."
@@ -164,28 +187,38 @@ def _tree_id(children: dict[str, tuple[str, str]]) -> str:
     return _git_id("tree", b"".join(rows))
 
 
+def commit_of(revision: Revision) -> dict[str, object]:
+    """Return the one commit that a mirror knows of a revision, as the Hub lists commits."""
+    return {
+        "id": revision.commit,
+        "title": "Admitted revision",
+        "message": "",
+        "authors": [],
+        "date": revision.modified,
+    }
+
+
 def _information(revision: Revision, files: list[dict[str, object]]) -> dict[str, object]:
     attributes = revision.artifact.attributes
     task = _TASKS.get(attributes.get("task", ""))
-    tags = [tag for tag in (attributes.get("format"), task) if tag]
-    owner = revision.model.partition("/")[0] if "/" in revision.model else None
+    owner = revision.identity.partition("/")[0] if "/" in revision.identity else None
     information: dict[str, object] = {
-        "id": revision.model,
-        "modelId": revision.model,
+        "id": revision.identity,
         "sha": revision.commit,
         "private": False,
         "gated": False,
         "disabled": False,
-        "tags": tags,
+        "tags": [tag for tag in (attributes.get("format"), task) if tag],
         "siblings": [_sibling(entry) for entry in files],
     }
+    if revision.artifact.kind is Kind.MODEL:
+        information["modelId"] = revision.identity
     if owner:
         information["author"] = owner
     if task:
         information["pipeline_tag"] = task
-    uploads = [file.uploaded for file in revision.files.values() if file.uploaded]
-    if uploads:
-        information["lastModified"] = stamp(max(uploads))
+    if revision.modified != _LONG_AGO:
+        information["lastModified"] = revision.modified
     return information
 
 

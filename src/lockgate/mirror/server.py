@@ -71,7 +71,7 @@ def build_app(
         *PypiRoutes(site).routes(),
         *NpmRoutes(site, asked).routes(),
         *OciRoutes(site, opened).routes(),
-        *HubRoutes(site).routes(),
+        *HubRoutes(site, asked.address).routes(),
     ]
     app = Starlette(
         routes=routes,

@@ -99,7 +99,10 @@ class _Reply:
 
 def _refusal(scope: Scope, protocol: str) -> Response | None:
     """Return the answer to what is never looked up, or `None` to go on."""
-    asks = scope["method"] == "POST" and scope["path"].startswith(_QUESTIONS)
+    asks = scope["method"] == "POST" and (
+        scope["path"].startswith(_QUESTIONS)
+        or (scope["path"].startswith("/api/") and "/paths-info/" in scope["path"])
+    )
     if scope["method"] not in {"GET", "HEAD"} and not asks and protocol not in _DECIDE_METHODS:
         allow = {"Allow": "GET, HEAD"}
         return PlainTextResponse("This mirror is read only.\n", HTTPStatus.METHOD_NOT_ALLOWED, allow)

@@ -40,11 +40,12 @@ class Simple:
 
 @dataclass(frozen=True, slots=True)
 class RevisionEntries:
-    """What is served for one revision of a model; files by path inside the repository."""
+    """What is served for one revision of a repository; files by path inside the repository."""
 
     commit: str
     information: Entry
     tree: Entry
+    commits: Entry
     files: Mapping[str, Entry]
 
 
@@ -203,6 +204,7 @@ def _models(snapshot: Snapshot, pages: _Pages) -> dict[str, ModelEntries]:
                 commit=revision.commit,
                 information=pages.get(f"{revision.folder}/info.json"),
                 tree=pages.get(f"{revision.folder}/tree.json"),
+                commits=pages.get(f"{revision.folder}/commits.json"),
                 files=MappingProxyType({p: _entry(f, BINARY_TYPE) for p, f in revision.files.items()}),
             )
             for revision in known
