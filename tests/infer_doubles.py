@@ -89,11 +89,8 @@ class MemoryLedger:
         self.events.append((kind, data))
         return len(self.events) - 1
 
-    def intent(self, action: str, **facts: Any) -> int:
-        return self._append("intent", action=action, facts=facts)
-
-    def outcome(self, intent: int, status: str, **facts: Any) -> int:
-        return self._append("outcome", intent=intent, status=status, facts=facts)
+    def append_all(self, events: Sequence[dict[str, Any]]) -> int:
+        return [self._append(**event) for event in events][0]
 
     def statuses(self) -> list[str]:
         return [data["status"] for kind, data in self.events if kind == "outcome"]

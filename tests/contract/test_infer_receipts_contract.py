@@ -1,7 +1,9 @@
 """Receipts: both stores keep the same promises, and the real audit log proves what they say."""
 
 import asyncio
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,15 +12,21 @@ from infer_doubles import NOW, Counting, MemorySource, admitted, loaded, make_ke
 from lockgate.audit import AuditLog
 from lockgate.core.errors import NotCanonicalError
 from lockgate.core.wire import digest_of
-from lockgate.infer import FileReceipts, MemoryReceipts, Message, ReceiptStore, Usage
+from lockgate.infer import FileReceipts, MemoryReceipts, Message, ReceiptStore, RecordReceipts, Usage
 from lockgate.infer.errors import UnknownReceiptError
 from lockgate.infer.receipts import Asked, ReceiptBook, Status
-from lockgate.store import MemoryRecords
+from lockgate.store import MemoryRecords, open_records
 
 
-@pytest.fixture(params=["memory", "files"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ReceiptStore:
-    return MemoryReceipts() if request.param == "memory" else FileReceipts(tmp_path / "receipts")
+@pytest.fixture(params=["memory", "files", "records"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ReceiptStore]:
+    if request.param == "memory":
+        yield MemoryReceipts()
+    elif request.param == "files":
+        yield FileReceipts(tmp_path / "receipts")
+    else:
+        with closing(open_records(f"sqlite:///{tmp_path / 'receipts.sqlite'}")) as records:
+            yield RecordReceipts(records)
 
 
 ID = "ab" * 16
@@ -41,6 +49,22 @@ def test_files_are_private_and_the_key_can_be_erased_alone(tmp_path: Path) -> No
     assert all(f.stat().st_mode & 0o777 == 0o600 for f in files)
     files[1].unlink()
     assert store.get(ID) == (b"{}", b"")
+
+
+def test_several_are_kept_together_or_not_at_all(store: ReceiptStore) -> None:
+    other = "cd" * 16
+    store.put_all([(ID, b"1", b"k"), (other, b"2", b"l")])
+    assert (store.get(ID), store.get(other)) == ((b"1", b"k"), (b"2", b"l"))
+    with pytest.raises(FileExistsError):
+        store.put_all([(ID, b"3", b"k")])
+    assert store.get(ID) == (b"1", b"k")
+
+
+def test_receipts_of_earlier_versions_are_found(tmp_path: Path) -> None:
+    older = FileReceipts(tmp_path)
+    older.put(ID, b"{}", b"key")
+    assert RecordReceipts(MemoryRecords(), older).get(ID) == (b"{}", b"key")
+    assert RecordReceipts(MemoryRecords()).get(ID) is None
 
 
 def asked(entropy: Counting) -> Asked:

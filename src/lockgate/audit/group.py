@@ -62,6 +62,22 @@ class GroupCommit:
             raise ticket.error
         return ticket.index or 0
 
+    def alone(self, group: Sequence[bytes]) -> int:
+        """Write events in one transaction of their own and return the index of the first.
+
+        Raises whatever `commit` raised.
+        """
+        with self._changed:
+            while self._busy:
+                self._changed.wait()
+            self._busy = True
+        try:
+            return self._commit(group)
+        finally:
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+
     def _lead(self, ticket: _Ticket) -> list[_Ticket]:
         """Wait until the ticket is settled (nothing to do) or take a group to commit."""
         with self._changed:

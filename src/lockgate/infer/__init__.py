@@ -28,7 +28,7 @@ from lockgate.infer.ports import (
     Usage,
 )
 from lockgate.infer.receipts import Receipt, StoredReceipt
-from lockgate.infer.receiptstore import FileReceipts, MemoryReceipts
+from lockgate.infer.receiptstore import FileReceipts, MemoryReceipts, RecordReceipts
 from lockgate.infer.service import GatewayConfig, run_gateway, serve_until, serving
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ __all__ = [
     "Piece",
     "Receipt",
     "ReceiptStore",
+    "RecordReceipts",
     "StoredReceipt",
     "Usage",
     "new_key",

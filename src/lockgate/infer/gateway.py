@@ -51,7 +51,6 @@ _ERROR = 400
 _TOO_MANY, _NO_METHOD = 429, 405
 _RUNNING = (EngineState.READY,)
 _KNOWLEDGE_THREADS = 2
-_LEDGER_THREADS = 32  # appends that wait at once share one durable transaction of the log
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -104,7 +103,7 @@ class Gateway:
         self._limits = limits or GatewayLimits()
         self.metrics = GatewayMetrics()
         self._running: dict[str, int] = {}
-        self._ledger_threads = ThreadPoolExecutor(_LEDGER_THREADS, "lockgate-ledger")
+        self._ledger_threads = ThreadPoolExecutor(1, "lockgate-ledger")
         self._knowledge_threads = ThreadPoolExecutor(_KNOWLEDGE_THREADS, "lockgate-knowledge")
         self._book = ReceiptBook(
             parts.ledger, parts.receipts, parts.clock, parts.entropy, executor=self._ledger_threads

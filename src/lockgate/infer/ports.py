@@ -275,13 +275,10 @@ class Knowledge(ABC):
 
 
 class Ledger(Protocol):
-    """The audit log (`lockgate.audit.AuditLog` is one). Its methods block until the record is durable."""
+    """The audit log (`lockgate.audit.AuditLog` is one). It blocks until the events are durable."""
 
-    def intent(self, action: str, **facts: Any) -> int:
-        """Record what is about to happen and return the leaf's index."""
-
-    def outcome(self, intent: int, status: str, **facts: Any) -> int:
-        """Record how it ended and return the leaf's index."""
+    def append_all(self, events: Sequence[dict[str, Any]]) -> int:
+        """Record events side by side, all or none, and return the index of the first one's leaf."""
 
 
 class ReceiptStore(ABC):
@@ -290,6 +287,11 @@ class ReceiptStore(ABC):
     @abstractmethod
     def put(self, receipt_id: str, data: bytes, key: bytes) -> None:
         """Keep a receipt and, apart from it, the key of its digests."""
+
+    def put_all(self, receipts: Sequence[tuple[str, bytes, bytes]]) -> None:
+        """Keep several receipts (id, receipt, key); durable on return."""
+        for receipt_id, data, key in receipts:
+            self.put(receipt_id, data, key)
 
     @abstractmethod
     def get(self, receipt_id: str) -> tuple[bytes, bytes] | None:

@@ -8,7 +8,7 @@ plain hashes of short texts can be guessed; the key is kept apart and given to t
 import asyncio
 import hmac
 import re
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +21,7 @@ from lockgate.core.artifact import Digest
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock, Entropy
 from lockgate.core.wire import Document, decode, digest_of, encode, whole_second
+from lockgate.infer.batches import Batches
 from lockgate.infer.errors import LedgerUnavailableError, UnknownReceiptError
 from lockgate.infer.ports import (
     AdmittedModel,
@@ -169,7 +170,7 @@ class Record:
         turns = [{"role": m.role, "content": m.text} for m in asked.messages]
         self._prompt = hmac.digest(self._key, encode(turns), "sha256").hex()
         self._opening: asyncio.Future[int] | None = None
-        self._closing: asyncio.Future[StoredReceipt] | None = None
+        self._closing: asyncio.Task[StoredReceipt] | None = None
 
     def add(self, text: str) -> None:
         """Take text that leaves into the answer's digest."""
@@ -192,8 +193,7 @@ class Record:
         }
         if asked.grounds:
             facts["knowledge_sha256"] = asked.grounds.index_sha256
-        book = self._book
-        self._opening = book.spawn(book.run(lambda: book.ledger.intent("answer", **facts)))
+        self._opening = self._book.open({"kind": "intent", "action": "answer", "facts": facts})
         return self._opening
 
     async def opened(self) -> int:
@@ -234,14 +234,8 @@ class Record:
             "receipt_sha256": digest_of(receipt),
             "completion_tokens": ended.usage.completion_tokens,
         }
-
-        def write() -> StoredReceipt:
-            outcome = book.ledger.outcome(leaf, ended.status.value, **facts)
-            stored = StoredReceipt(receipt=receipt, outcome_leaf=outcome)
-            book.store.put(self.id, encode(stored), self._key)
-            return stored
-
-        return await book.run(write)
+        event = {"kind": "outcome", "intent": leaf, "status": ended.status.value, "facts": facts}
+        return StoredReceipt(receipt=receipt, outcome_leaf=await book.end(event, receipt, self._key))
 
     def _receipt(self, ended: Outcome, leaf: int) -> Receipt:
         asked = self._asked
@@ -294,6 +288,28 @@ def _knowledge(grounds: Grounds | None, cited: Sequence[Citation]) -> KnowledgeE
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One event for the log and, with an outcome, the receipt that it binds."""
+
+    event: dict[str, Any]
+    receipt: Receipt | None = None
+    key: bytes = b""
+
+
+def _kept(leaf: int, line: _Line) -> tuple[str, bytes, bytes]:
+    """Return what the store keeps of a line: id, receipt with its leaf, key."""
+    if line.receipt is None:
+        raise TypeError(line)
+    stored = StoredReceipt(receipt=line.receipt, outcome_leaf=leaf)
+    return line.receipt.id, encode(stored), line.key
+
+
+def _unrecorded(error: Exception) -> LedgerUnavailableError:
+    _log.error("audit log or receipts failed", error=str(error))
+    return LedgerUnavailableError("The answer could not be recorded.")
+
+
 class ReceiptBook:
     """Opens records and finds receipts again.
 
@@ -302,7 +318,7 @@ class ReceiptBook:
         store: Where receipts are kept.
         clock: The present moment.
         entropy: Random bytes for ids and keys.
-        executor: Threads in which the log and the store are used; both stand several at once.
+        executor: A thread in which the log and the store are used.
 
     """
 
@@ -310,12 +326,39 @@ class ReceiptBook:
         self, ledger: Ledger, store: ReceiptStore, clock: Clock, entropy: Entropy, executor: Executor
     ) -> None:
         """Keep the parts."""
-        self.ledger = ledger
-        self.store = store
         self.clock = clock
         self.entropy = entropy
+        self._ledger = ledger
+        self._store = store
         self._executor = executor
+        self._lines: Batches[_Line, int] = Batches(self._write, executor)
         self._work: set[asyncio.Task[Any]] = set()
+
+    def open(self, event: dict[str, Any]) -> asyncio.Future[int]:
+        """Start writing an intent; the future is its leaf, once that is durable."""
+        return self._lines.submit(_Line(event))
+
+    def end(self, event: dict[str, Any], receipt: Receipt, key: bytes) -> asyncio.Future[int]:
+        """Start writing an outcome and its receipt; the future is the outcome's leaf."""
+        return self._lines.submit(_Line(event, receipt, key))
+
+    def _write(self, lines: Sequence["_Line"]) -> list[int | Exception]:
+        """Write events in one transaction of the log, then the receipts that they bind in one of the store.
+
+        Blocking; runs in the thread. A line whose receipt could not be kept ends with the error.
+        """
+        try:
+            first = self._ledger.append_all([line.event for line in lines])
+        except (LockgateError, OSError) as error:
+            return [_unrecorded(error)] * len(lines)
+        results: list[int | Exception] = list(range(first, first + len(lines)))
+        bound = [(leaf, line) for leaf, line in enumerate(lines, first) if line.receipt is not None]
+        try:
+            self._store.put_all([_kept(leaf, line) for leaf, line in bound])
+        except (LockgateError, OSError) as error:
+            for leaf, _ in bound:
+                results[leaf - first] = _unrecorded(error)
+        return results
 
     def spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Start work that ends even when nobody waits for it any more."""
@@ -334,24 +377,24 @@ class ReceiptBook:
         """Wait until everything that was started is written."""
         while self._work:
             await asyncio.wait(self._work)
+        await self._lines.settled()
 
     def record(self, asked: Asked) -> Record:
         """Return the record of a new answer."""
         return Record(self, asked)
 
-    async def run(self, call: Callable[[], _T]) -> _T:
-        """Run a blocking call of the log or the store in its thread.
+    async def _get(self, receipt_id: str) -> tuple[bytes, bytes] | None:
+        """Read from the store in the thread.
 
         Raises:
             LedgerUnavailableError: It failed.
 
         """
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+            return await loop.run_in_executor(self._executor, self._store.get, receipt_id)
         except (LockgateError, OSError) as error:
-            _log.error("audit log or receipts failed", error=str(error))
-            what = "The answer could not be recorded."
-            raise LedgerUnavailableError(what) from error
+            raise _unrecorded(error) from error
 
     async def find(self, receipt_id: str, key: ApiKey) -> dict[str, Any]:
         """Return a receipt, its leaves, and the key of its digests, for the key that asked.
@@ -360,7 +403,7 @@ class ReceiptBook:
             UnknownReceiptError: There is none by this id that belongs to the caller.
 
         """
-        found = await self.run(lambda: self.store.get(receipt_id)) if _ID.fullmatch(receipt_id) else None
+        found = await self._get(receipt_id) if _ID.fullmatch(receipt_id) else None
         stored = decode(StoredReceipt, found[0], limit=RECEIPT_LIMIT, name="The receipt") if found else None
         if found is None or stored is None or stored.receipt.api_key != key.id:
             what = f"There is no receipt {receipt_id[:40]!r} for this key."

@@ -1,9 +1,12 @@
 """Where receipts are kept."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lockgate.infer.keys import replace_file
 from lockgate.infer.ports import ReceiptStore
+from lockgate.store.errors import RecordExistsError
+from lockgate.store.ports import Records
 
 RECEIPT_LIMIT = 1 << 20
 """Largest receipt that is read, in bytes."""
@@ -58,3 +61,45 @@ class FileReceipts(ReceiptStore):
             return data, path.with_suffix(".key").read_bytes()
         except FileNotFoundError:
             return data, b""
+
+
+_RECEIPT, _KEY = "receipt", "receipt-key"
+
+
+class RecordReceipts(ReceiptStore):
+    """Receipts in a database of their own; many are made durable together.
+
+    Args:
+        records: The database. Receipts and the keys of their digests lie in two collections, so that a
+            key can be erased alone.
+        older: Where receipts of earlier versions lie; they are read only.
+
+    """
+
+    def __init__(self, records: Records, older: ReceiptStore | None = None) -> None:
+        """Keep the parts."""
+        self._records = records
+        self._older = older
+
+    def put(self, receipt_id: str, data: bytes, key: bytes) -> None:
+        """Keep a receipt."""
+        self.put_all([(receipt_id, data, key)])
+
+    def put_all(self, receipts: Sequence[tuple[str, bytes, bytes]]) -> None:
+        """Keep several receipts in one transaction."""
+        if not receipts:
+            return
+        try:
+            with self._records.transaction() as tx:
+                tx.insert_all((_KEY, receipt_id, key) for receipt_id, _, key in receipts)
+                tx.insert_all((_RECEIPT, receipt_id, data) for receipt_id, data, _ in receipts)
+        except RecordExistsError as error:
+            raise FileExistsError(receipts[0][0]) from error
+
+    def get(self, receipt_id: str) -> tuple[bytes, bytes] | None:
+        """Return a receipt and its key."""
+        with self._records.transaction() as tx:
+            data, key = tx.get(_RECEIPT, receipt_id), tx.get(_KEY, receipt_id)
+        if data is None:
+            return self._older.get(receipt_id) if self._older is not None else None
+        return data, key or b""

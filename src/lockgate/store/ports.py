@@ -3,7 +3,7 @@
 import hashlib
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
@@ -197,6 +197,16 @@ class Transaction(ABC):
             RecordExistsError: It is there.
 
         """
+
+    def insert_all(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+        """Write records (collection, key, value) that must not exist yet; many cost little more than one.
+
+        Raises:
+            RecordExistsError: One exists; the transaction is not to be committed.
+
+        """
+        for collection, key, value in rows:
+            self.insert(collection, key, value)
 
     @abstractmethod
     def swap(self, collection: str, key: str, old: bytes | None, new: bytes) -> None:

@@ -6,7 +6,7 @@ only the beginning is tried again.
 """
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,16 @@ class _SqlTransaction(Transaction):
         done = self._connection.execute(row.on_conflict_do_nothing().returning(records.c.collection))
         if done.first() is None:
             raise RecordExistsError("A record is there already.", collection=collection, key=key)
+
+    def insert_all(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
+        given = [{"collection": c, "key": k, "value": v} for c, k, v in rows]
+        for row in given:
+            checked_key(str(row["collection"]), str(row["key"]))
+        if not given:
+            return
+        done = self._connection.execute(self._insert(records).on_conflict_do_nothing(), given)
+        if done.rowcount != len(given):
+            raise RecordExistsError("One of several records is there already.")
 
     def swap(self, collection: str, key: str, old: bytes | None, new: bytes) -> None:
         if old is None:

@@ -3,7 +3,6 @@
 import os
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
 
 from lockgate.app.high.engine import installation
 from lockgate.app.high.serving import SignedModels, models_of, short_name
@@ -23,9 +22,12 @@ from lockgate.infer import (
     LlamaConfig,
     LlamaEngine,
     Parts,
+    ReceiptStore,
+    RecordReceipts,
     new_key,
     run_gateway,
 )
+from lockgate.store import open_records
 
 
 class NoChatModelError(InputError):
@@ -100,9 +102,10 @@ def _knowledge(side: Side) -> Mapping[str, Knowledge]:
     return {base.name: base}
 
 
-def receipts_folder(side: Side) -> Path:
-    """Return where receipts are kept."""
-    return side.home.root / "receipts"
+def receipts_of(side: Side) -> ReceiptStore:
+    """Return where receipts are kept; those of earlier versions lie in files."""
+    records = open_records(f"sqlite:///{side.home.root / 'receipts.sqlite'}")
+    return RecordReceipts(records, FileReceipts(side.home.root / "receipts"))
 
 
 def guard_policy(side: Side) -> GuardPolicy:
@@ -126,7 +129,7 @@ def serve_gateway(side: Side, host: str, port: int) -> None:
         knowledge=_knowledge(side),
         keys=_keys(side),
         ledger=audit_log(side),
-        receipts=FileReceipts(receipts_folder(side)),
+        receipts=receipts_of(side),
         clock=utc_now,
         entropy=secrets.token_bytes,
         guards=guard_policy(side),

@@ -1,0 +1,86 @@
+"""Work that shares its cost: what arrives while one batch is in a thread goes with the next one.
+
+Nothing waits for company. A lone item is taken at once; under load each hand-over to the thread, and each
+durable write in it, serves all that came meanwhile.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+BATCH_ITEMS = 256
+"""Most items of one batch."""
+
+
+class Batches(Generic[T, R]):
+    """Feeds a blocking function with batches.
+
+    Args:
+        work: Takes items and returns for each its result, or the error that it ended with. An error
+            that it raises is every item's.
+        executor: The thread for it.
+        most: Most items at a time.
+
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[T]], Sequence[R | Exception]],
+        executor: Executor,
+        most: int = BATCH_ITEMS,
+    ) -> None:
+        """Begin with nothing queued."""
+        self._work = work
+        self._executor = executor
+        self._most = most
+        self._queue: list[tuple[T, asyncio.Future[R]]] = []
+        self._runner: asyncio.Task[None] | None = None
+
+    def submit(self, item: T) -> asyncio.Future[R]:
+        """Queue an item; it is worked on whether or not somebody waits for the future."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[R] = loop.create_future()
+        future.add_done_callback(_looked_at)
+        self._queue.append((item, future))
+        if self._runner is None:
+            self._runner = loop.create_task(self._run())
+        return future
+
+    async def settled(self) -> None:
+        """Wait until everything that was queued is done."""
+        while self._runner is not None:
+            await asyncio.wait([self._runner])
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._queue:
+                batch, self._queue = self._queue[: self._most], self._queue[self._most :]
+                items = [item for item, _ in batch]
+                try:
+                    results = await loop.run_in_executor(self._executor, self._work, items)
+                except Exception as error:  # noqa: BLE001  # whoever waits raises it
+                    results = [error] * len(batch)
+                for (_, future), result in zip(batch, results, strict=True):
+                    _settle(future, result)
+        finally:
+            self._runner = None
+
+
+def _settle(future: asyncio.Future[R], result: R | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
+def _looked_at(future: asyncio.Future[R]) -> None:
+    """Take note of an error, so that one that nobody waits for is no warning."""
+    if not future.cancelled():
+        future.exception()
