@@ -90,7 +90,7 @@ class MemoryLedger:
         return len(self.events) - 1
 
     def append_all(self, events: Sequence[dict[str, Any]]) -> int:
-        return [self._append(**event) for event in events][0]
+        return min([self._append(**event) for event in events])
 
     def statuses(self) -> list[str]:
         return [data["status"] for kind, data in self.events if kind == "outcome"]

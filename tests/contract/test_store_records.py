@@ -71,6 +71,19 @@ def test_insert_wants_a_new_record(records: Records) -> None:
     assert all_of(records, "other") == [("k", b"3")]
 
 
+def test_many_are_inserted_together_or_not_at_all(records: Records) -> None:
+    with records.transaction() as tx:
+        tx.insert_all([])
+        tx.insert_all(("c", f"{at:03d}", str(at).encode()) for at in range(300))
+    assert [value for _, value in all_of(records, "c")] == [str(at).encode() for at in range(300)]
+    with pytest.raises(RecordExistsError), records.transaction() as tx:
+        tx.insert_all([("c", "new", b""), ("c", "007", b""), ("d", "new", b"")])
+    with pytest.raises(RecordKeyError), records.transaction() as tx:
+        tx.insert_all([("c", "new", b""), ("", "k", b"")])
+    assert len(all_of(records, "c")) == 300
+    assert all_of(records, "d") == []
+
+
 def test_swap_wants_the_value_that_was_read(records: Records) -> None:
     with records.transaction() as tx:
         tx.swap("c", "k", None, b"1")

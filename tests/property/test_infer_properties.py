@@ -5,7 +5,7 @@ import itertools
 import json
 import re
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infer_doubles import HANDBOOK, LiteralCiter
@@ -77,6 +77,7 @@ def test_marks_only_add_and_do_not_depend_on_the_cuts(words: list[str], places: 
 _BODIES = st.dictionaries(_NAMES, _JSON, max_size=5).map(lambda body: json.dumps(body).encode())
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine draws slowly
 @given(st.binary(max_size=200) | _BODIES)
 def test_any_body_is_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(LockgateError):

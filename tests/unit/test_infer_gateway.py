@@ -60,7 +60,7 @@ def test_stream_ends_with_provenance_usage_and_done() -> None:
                 chunks = events(await response.read())
             assert chunks[-1] == "[DONE]"
             assert text_of(chunks) == "Hello there."
-            assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": "Hello"}
+            assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"
             assert chunks[-2]["choices"] == []
             assert chunks[-2]["usage"]["total_tokens"] == 8
             assert chunks[-3]["choices"][0]["finish_reason"] == "stop"
@@ -362,8 +362,8 @@ HI = b'"messages":[{"role":"user","content":"Hi"}]'
         (b'{"model":"small","metadata":' + b"[" * 100_000, "invalid_request", None),
         (b'{"model":"small","messages":[]}', "invalid_request", "messages"),
         (b'{"model":"small","messages":[{"role":"robot","content":"Hi"}]}', "invalid_request", "messages"),
-        (b'{"model":"small",' + HI + b',"tools":[{}]}', "unsupported_parameter", "tools"),
-        (b'{"model":"small",' + HI + b',"n":2}', "unsupported_parameter", "n"),
+        (b'{"model":"small",' + HI + b',"audio":{}}', "unsupported_parameter", "audio"),
+        (b'{"model":"small",' + HI + b',"n":99}', "invalid_request", "n"),
         (b'{"model":"small",' + HI + b',"surprise":2}', "invalid_request", None),
         (b'{"model":"small",' + HI + b',"max_tokens":100000}', "invalid_request", "max_tokens"),
     ],

@@ -1,7 +1,9 @@
 """The log: every effect leaves an intent before it is visible and an outcome after."""
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
+
+import msgspec
 
 from lockgate.audit import merkle
 from lockgate.audit.check import hash_again
@@ -21,6 +23,7 @@ from lockgate.audit.rows import (
     put_size,
     read_leaf,
 )
+from lockgate.core.errors import MalformedDocumentError
 from lockgate.core.ports import Clock
 from lockgate.core.roots import PublicKey
 from lockgate.core.wire import Document, decode, encode, stamp
@@ -95,7 +98,7 @@ class AuditLog:
         if len(data) > EVENT_LIMIT:
             what = f"An event of {len(data)} bytes is longer than {EVENT_LIMIT}."
             raise EventTooLargeError(what, limit="event_bytes")
-        _event(data)
+        _whole_numbers.decode(data)
         return data
 
     def _commit(self, events: Sequence[bytes]) -> int:
@@ -264,6 +267,14 @@ class AuditLog:
 
         """
         return hash_again(self._records, sizes)
+
+
+def _refuse_fraction(text: str) -> NoReturn:
+    what = f"An event has {text[:40]}, a number with a fraction or an exponent, which could not be read."
+    raise MalformedDocumentError(what)
+
+
+_whole_numbers = msgspec.json.Decoder(float_hook=_refuse_fraction)
 
 
 def _event(data: bytes) -> dict[str, Any]:

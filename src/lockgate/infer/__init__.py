@@ -33,6 +33,7 @@ from lockgate.infer.service import GatewayConfig, run_gateway, serve_until, serv
 
 if TYPE_CHECKING:
     from lockgate.infer.engine_llama import LlamaConfig, LlamaEngine
+    from lockgate.infer.engine_remote import RemoteConfig, RemoteEngine, RemoteKind
     from lockgate.infer.gateway import Gateway, Parts
 
 _HEAVY = {
@@ -40,6 +41,9 @@ _HEAVY = {
     "LlamaConfig": "engine_llama",
     "LlamaEngine": "engine_llama",
     "Parts": "gateway",
+    "RemoteConfig": "engine_remote",
+    "RemoteEngine": "engine_remote",
+    "RemoteKind": "engine_remote",
 }
 
 
@@ -86,6 +90,9 @@ __all__ = [
     "Receipt",
     "ReceiptStore",
     "RecordReceipts",
+    "RemoteConfig",
+    "RemoteEngine",
+    "RemoteKind",
     "StoredReceipt",
     "Usage",
     "new_key",

@@ -2,14 +2,28 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import TypeVar
 
-from lockgate.infer.errors import QueueFullError
-from lockgate.infer.limits import EngineLimits
-from lockgate.infer.ports import Citation, Engine, EngineRequest, Evidence, Knowledge, Piece, Usage
+from lockgate.core.ports import Entropy
+from lockgate.infer.errors import EngineGarbageError, QueueFullError
+from lockgate.infer.forms.base import Delta
+from lockgate.infer.limits import ANSWER_CALLS, EngineLimits
+from lockgate.infer.ports import (
+    CallDelta,
+    Citation,
+    Engine,
+    EngineRequest,
+    Evidence,
+    GuardFinding,
+    Knowledge,
+    Piece,
+    ToolCall,
+    Usage,
+)
 from lockgate.infer.receipts import Status
 from lockgate.infer.weave import Weaver
 
@@ -19,10 +33,10 @@ _T = TypeVar("_T")
 class Slots:
     """Lets as many answers at an engine as it has room for, and a bounded queue wait in order."""
 
-    def __init__(self, limits: EngineLimits) -> None:
-        """Begin with every slot free."""
+    def __init__(self, limits: EngineLimits, instances: int = 1) -> None:
+        """Begin with every slot of that many programs free."""
         self._limits = limits
-        self._free = asyncio.Semaphore(limits.running)
+        self._free = asyncio.Semaphore(limits.running * instances)
         self._waiting = 0
         self._running = 0
 
@@ -43,6 +57,19 @@ class Slots:
         if self._free.locked() and self._waiting >= limits.waiting:
             what = f"{self._waiting} requests wait for the engine already."
             raise QueueFullError(what, limit="engine.waiting")
+        if not self._free.locked():
+            await self._free.acquire()
+        else:
+            await self._wait()
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+            self._free.release()
+
+    async def _wait(self) -> None:
+        limits = self._limits
         self._waiting += 1
         try:
             async with asyncio.timeout(limits.wait_seconds):
@@ -52,20 +79,14 @@ class Slots:
             raise QueueFullError(what, limit="engine.wait_seconds") from error
         finally:
             self._waiting -= 1
-        self._running += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
-            self._free.release()
 
 
 class Answer(ABC):
-    """One answer in the making. What it says of itself holds once its texts have ended."""
+    """One answer in the making. What it says of itself holds once its parts have ended."""
 
     def __init__(self) -> None:
         """Begin with nothing said."""
-        self.finish = "stop"
+        self.finishes: Sequence[str] = ("stop",)
         self.usage = Usage()
         self.status = Status.ANSWERED
 
@@ -74,33 +95,114 @@ class Answer(ABC):
         """Return what the answer cites."""
         return ()
 
+    @property
+    def findings(self) -> tuple[GuardFinding, ...]:
+        """Return what guards met in it."""
+        return ()
+
     @abstractmethod
-    def texts(self) -> AsyncGenerator[str, None]:
-        """Yield the answer's text as it may leave; closing the generator cancels the work."""
+    def deltas(self) -> AsyncGenerator[Delta, None]:
+        """Yield the answer's parts as they may leave; closing the generator cancels the work."""
 
     def _take(self, piece: Piece) -> str:
         if piece.finish is not None:
-            self.finish = piece.finish
+            self.finishes = (piece.finish,)
         if piece.usage is not None:
             self.usage = piece.usage
         return piece.text
 
 
+class CallBuilder:
+    """Puts tool calls together that arrive in parts.
+
+    Args:
+        entropy: Names calls that the engine gave no id.
+
+    """
+
+    def __init__(self, entropy: Entropy) -> None:
+        """Begin with none."""
+        self._entropy = entropy
+        self._open: dict[int, tuple[str, str, list[str]]] = {}
+
+    def take(self, parts: Sequence[CallDelta]) -> None:
+        """Take parts.
+
+        Raises:
+            EngineGarbageError: More calls than an answer may have.
+
+        """
+        for part in parts:
+            known, name, texts = self._open.get(part.index, ("", "", []))
+            if part.arguments:
+                texts.append(part.arguments)
+            self._open[part.index] = (known or part.id, name + part.name, texts)
+        if len(self._open) > ANSWER_CALLS:
+            what = f"The engine called more than {ANSWER_CALLS} tools in one answer."
+            raise EngineGarbageError(what, limit="answer_calls")
+
+    def finish(self) -> list[ToolCall]:
+        """Return the calls in their order."""
+        found = []
+        for _, (known, name, texts) in sorted(self._open.items()):
+            found.append(ToolCall(known or f"call_{self._entropy(12).hex()}", name, "".join(texts) or "{}"))
+        self._open.clear()
+        return found
+
+
 class PlainAnswer(Answer):
     """What the engine says, unaltered."""
 
-    def __init__(self, engine: Engine, request: EngineRequest) -> None:
+    def __init__(self, engine: Engine, request: EngineRequest, entropy: Entropy) -> None:
         """Keep what is asked of whom."""
         super().__init__()
         self._engine = engine
         self._request = request
+        self._calls = CallBuilder(entropy)
 
-    async def texts(self) -> AsyncGenerator[str, None]:
-        """Yield the engine's text."""
+    async def deltas(self) -> AsyncGenerator[Delta, None]:
+        """Yield the engine's text, then the tools that it wants to have called."""
         async with aclosing(self._engine.chat(self._request)) as pieces:
             async for piece in pieces:
-                if text := self._take(piece):
-                    yield text
+                text = self._take(piece)
+                if piece.calls:
+                    self._calls.take(piece.calls)
+                if text or piece.logprobs:
+                    yield Delta(text, logprobs=piece.logprobs)
+        calls = self._calls.finish()
+        if calls and self.finishes == ("stop",):
+            self.finishes = ("tool_calls",)
+        for call in calls:
+            yield Delta(call=call)
+
+
+class SeveralAnswers(Answer):
+    """Several answers to one question, one after the other: engines read the same prompt from their cache."""
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        """Keep the answers."""
+        super().__init__()
+        self._answers = answers
+
+    @property
+    def findings(self) -> tuple[GuardFinding, ...]:
+        """Return what guards met in all of them."""
+        return tuple(finding for answer in self._answers for finding in answer.findings)
+
+    async def deltas(self) -> AsyncGenerator[Delta, None]:
+        """Yield the parts of each, numbered."""
+        for at, answer in enumerate(self._answers):
+            try:
+                async with aclosing(answer.deltas()) as deltas:
+                    async for delta in deltas:
+                        yield replace(delta, choice=at)
+            finally:
+                before, spent = self.usage, answer.usage
+                self.usage = Usage(
+                    prompt_tokens=max(before.prompt_tokens, spent.prompt_tokens),
+                    completion_tokens=before.completion_tokens + spent.completion_tokens,
+                )
+        self.finishes = [answer.finishes[0] for answer in self._answers]
 
 
 class GroundedAnswer(Answer):
@@ -127,14 +229,14 @@ class GroundedAnswer(Answer):
         """Return what the answer cites."""
         return self._weaver.citations
 
-    async def texts(self) -> AsyncGenerator[str, None]:
+    async def deltas(self) -> AsyncGenerator[Delta, None]:
         """Yield the engine's text with marks behind its sentences."""
         async with aclosing(self._engine.chat(self._request)) as pieces:
             async for piece in pieces:
                 if (said := self._take(piece)) and (text := await self._woven(said)):
-                    yield text
+                    yield Delta(text)
         if text := await in_thread(self._executor, self._weaver.finish):
-            yield text
+            yield Delta(text)
 
     async def _woven(self, said: str) -> str:
         return await in_thread(self._executor, lambda: self._weaver.feed(said))
@@ -149,9 +251,10 @@ class Abstention(Answer):
         self._knowledge = knowledge
         self.status = Status.ABSTAINED
 
-    async def texts(self) -> AsyncGenerator[str, None]:
+    async def deltas(self) -> AsyncGenerator[Delta, None]:
         """Yield the one sentence."""
-        yield f"The knowledge base '{self._knowledge}' has nothing that supports an answer to this question."
+        said = f"The knowledge base '{self._knowledge}' has nothing that supports an answer to this question."
+        yield Delta(said)
 
 
 async def in_thread(executor: Executor, call: Callable[[], _T]) -> _T:
@@ -165,8 +268,7 @@ async def grounded(
     question: str,
     *,
     engine: Engine,
-    max_tokens: int,
-    options: dict[str, object],
+    asked: EngineRequest,
     executor: Executor,
 ) -> Answer:
     """Return the answer to a question over the evidence that was found for it.
@@ -177,5 +279,5 @@ async def grounded(
         return Abstention(knowledge.name)
     messages = await in_thread(executor, lambda: knowledge.messages(question, evidence))
     citer = await in_thread(executor, lambda: knowledge.citer(evidence))
-    request = EngineRequest(messages, max_tokens, {"temperature": 0, **options})
+    request = replace(asked, messages=messages, options={"temperature": 0, **asked.options})
     return GroundedAnswer(engine, request, Weaver(citer), executor)

@@ -1,7 +1,7 @@
 """Work that shares its cost: what arrives while one batch is in a thread goes with the next one.
 
-Nothing waits for company. A lone item is taken at once; under load each hand-over to the thread, and each
-durable write in it, serves all that came meanwhile.
+A lone item is taken at once. Where many come at a time there is a short pause between batches, and each
+hand-over to the thread, and each durable write in it, serves all that came meanwhile.
 """
 
 import asyncio
@@ -14,6 +14,9 @@ R = TypeVar("R")
 
 BATCH_ITEMS = 256
 """Most items of one batch."""
+
+PAUSE_SECONDS = 0.002
+"""How long the next batch lets items gather after one that had several."""
 
 
 class Batches(Generic[T, R]):
@@ -67,6 +70,8 @@ class Batches(Generic[T, R]):
                     results = [error] * len(batch)
                 for (_, future), result in zip(batch, results, strict=True):
                     _settle(future, result)
+                if len(batch) > 1:
+                    await asyncio.sleep(PAUSE_SECONDS)
         finally:
             self._runner = None
 

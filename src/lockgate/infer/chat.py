@@ -1,42 +1,35 @@
-"""``/v1/chat/completions``: from a checked request to a recorded answer."""
+"""Answers with text: from a checked request to a recorded answer, the same way for every form."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from concurrent.futures import Executor
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import structlog
 from aiohttp import web
 
 from lockgate.core.errors import LockgateError
+from lockgate.core.ports import Entropy
 from lockgate.core.wire import encode
 from lockgate.guard.errors import PromptBlockedError
-from lockgate.infer.answers import Answer, PlainAnswer, Slots, grounded, in_thread
-from lockgate.infer.errors import BadRequestError, EngineUnavailableError, UnknownModelError
-from lockgate.infer.guarding import Admission, FilteredAnswer, Guards
-from lockgate.infer.limits import EngineLimits, GatewayLimits
+from lockgate.infer.answers import Answer, PlainAnswer, SeveralAnswers, grounded, in_thread
+from lockgate.infer.errors import BadRequestError, UnsupportedParameterError
+from lockgate.infer.forms.base import Delta, Ended, Form, Head, Shape, gathered
+from lockgate.infer.guarding import Admission, Guards
+from lockgate.infer.limits import GatewayLimits
 from lockgate.infer.metrics import GatewayMetrics
-from lockgate.infer.ports import (
-    AdmittedModel,
-    ApiKey,
-    ChannelModels,
-    Engine,
-    EngineRequest,
-    GuardFinding,
-    Knowledge,
-    LoadedModel,
-    ModelSource,
-    Usage,
-)
+from lockgate.infer.ports import ApiKey, EngineRequest, GuardFinding, Usage
 from lockgate.infer.receipts import Asked, Grounds, ReceiptBook, Record, Status
 from lockgate.infer.requests import ChatRequest
-from lockgate.infer.shapes import INTERNAL_ERROR, Shape, described, provenance
-from lockgate.infer.sse import DONE, event
+from lockgate.infer.salts import Salts
+from lockgate.infer.shapes import INTERNAL_ERROR, described, provenance
+from lockgate.infer.targets import Target, Targets
 
 RECEIPT_HEADER = "X-Lockgate-Receipt"
-_SEPARATOR = "@"
+_SMALL = 16 * 1024
+"""Bytes that asyncio's transports buffer without asking writers to wait."""
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _logger = structlog.get_logger("lockgate.infer")
 
@@ -46,26 +39,24 @@ class ClientGoneError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What a model's name stands for at this moment."""
+class Question:
+    """A request that was checked: who asks what, in which form."""
 
-    view: ChannelModels
-    model: AdmittedModel
-    engine: Engine
-    loaded: LoadedModel
-    slots: Slots
-    knowledge: Knowledge | None
+    request: web.Request
+    key: ApiKey
+    chat: ChatRequest
+    form: Form
 
 
 @dataclass(frozen=True, slots=True)
 class Talk:
     """One request on its way: who asks what of whom, and the record of it."""
 
-    request: web.Request
-    chat: ChatRequest
+    question: Question
     target: Target
-    answer: FilteredAnswer
+    answer: Answer
     record: Record
+    shape: Shape
     began: float
     admitted: tuple[GuardFinding, ...]
 
@@ -76,17 +67,16 @@ class Talk:
 
 
 class ChatDesk:
-    """Resolves models, makes answers and renders them, each with its record.
+    """Makes answers and writes them, each with its record.
 
     Args:
-        source: The admitted models.
-        engines: The engine of each model, by the model's name.
-        knowledge: The knowledge bases, by name.
+        targets: Resolves models.
         book: Records answers.
         limits: Bounds on what callers may ask.
-        engine_limits: Bounds on what engines may do.
         metrics: Where everything is counted.
         guards: Look at requests and answers.
+        salts: Keep tenants apart in engines' caches.
+        entropy: Names tool calls.
         executor: Threads for the knowledge bases.
 
     """
@@ -94,58 +84,67 @@ class ChatDesk:
     def __init__(
         self,
         *,
-        source: ModelSource,
-        engines: Mapping[str, Engine],
-        knowledge: Mapping[str, Knowledge],
+        targets: Targets,
         book: ReceiptBook,
         limits: GatewayLimits,
-        engine_limits: EngineLimits,
         metrics: GatewayMetrics,
         guards: Guards,
+        salts: Salts,
+        entropy: Entropy,
         executor: Executor,
     ) -> None:
         """Keep the parts."""
-        self._source = source
-        self._engines = engines
-        self._knowledge = knowledge
+        self._targets = targets
         self._book = book
         self._limits = limits
         self._metrics = metrics
         self._guards = guards
+        self._salts = salts
+        self._entropy = entropy
         self._executor = executor
-        self._slots = {name: Slots(engine_limits) for name in engines}
 
-    def running(self, name: str) -> int:
-        """Return how many answers an engine is making."""
-        return self._slots[name].running
-
-    def listed(self, key: ApiKey) -> tuple[ChannelModels, list[tuple[str, AdmittedModel]]]:
-        """Return the models that a key may ask for, each alone and with each knowledge base."""
-        view = self._source.current()
-        mine = [m for m in view.models if m.name in self._engines and m.label in key.labels]
-        bases = sorted(self._knowledge)
-        names = [(name, model) for model in mine for name in _names(model.name, bases)]
-        return view, names
-
-    async def answer(self, request: web.Request, key: ApiKey, chat: ChatRequest) -> web.StreamResponse:
+    async def answer(self, question: Question) -> web.StreamResponse:
         """Answer a request, streamed or whole."""
         began = asyncio.get_running_loop().time()
-        target = self._resolve(chat.model, key)
+        chat, key = question.chat, question.key
+        target = self._targets.resolve(chat.model, key)
+        self._demand_abilities(chat, target)
         with self._metrics.in_flight.track_inprogress():
             admission = self._guards.admit(chat.messages)
+            asked = Asked(key, target.view, target.model, target.loaded, chat.messages, None, _tools(chat))
             if admission.blocked is not None:
-                asked = Asked(key, target.view, target.model, target.loaded, chat.messages, None)
                 await self._refuse(asked, admission)
             async with target.slots.held():
-                target = self._resolve(chat.model, key)  # withdrawn, perhaps, while this one waited
+                target = self._targets.resolve(chat.model, key)  # withdrawn, perhaps, while this one waited
                 answer, grounds = await self._answer(target, chat, key)
-                asked = Asked(key, target.view, target.model, target.loaded, chat.messages, grounds)
-                record = self._book.record(asked)
+                record = self._book.record(replace(asked, grounds=grounds))
                 met = admission.findings + (grounds.blocked if grounds else ())
-                filtered = self._guards.filtered(answer, chat.messages)
-                talk = Talk(request, chat, target, filtered, record, began, met)
+                head = Head(record.id, chat.model, self._book.clock(), chat)
+                shape = question.form.shape(head)
+                talk = Talk(question, target, answer, record, shape, began, met)
                 async with self._recorded(talk):
                     return await (self._streamed(talk) if chat.stream else self._whole(talk))
+
+    def _demand_abilities(self, chat: ChatRequest, target: Target) -> None:
+        """Refuse what would go round the guards or has no meaning over a knowledge base.
+
+        Raises:
+            UnsupportedParameterError: It is asked for.
+
+        """
+        options = chat.options
+        if options.get("top_logprobs") and self._guards.watches_canaries:
+            what = "Alternatives to tokens would spell what must not leave: top_logprobs must be 0."
+            raise UnsupportedParameterError(what, param="top_logprobs")
+        if target.knowledge is None:
+            return
+        for name in ("tools", "response_format", "logprobs"):
+            if name in options:
+                what = f"An answer from a knowledge base has no {name}."
+                raise UnsupportedParameterError(what, param=name)
+        if chat.choices > 1 or chat.raw:
+            what = "A knowledge base gives one answer to a conversation."
+            raise UnsupportedParameterError(what, param="prompt" if chat.raw else "n")
 
     async def _refuse(self, asked: Asked, admission: Admission) -> NoReturn:
         """Record a request that a guard stopped, so that it can be appealed, and refuse it.
@@ -161,30 +160,22 @@ class ChatDesk:
         what = f"{error.what} Receipt {record.id}."
         raise PromptBlockedError(what, **error.where, receipt=record.id)
 
-    def _resolve(self, name: str, key: ApiKey) -> Target:
-        base, _, collection = name.partition(_SEPARATOR)
-        view = self._source.current()
-        model = view.named(base)
-        engine = self._engines.get(base)
-        known = not collection or collection in self._knowledge
-        if model is None or engine is None or not known or model.label not in key.labels:
-            what = f"There is no model {name!r} for this key."
-            raise UnknownModelError(what, param="model")
-        loaded = engine.loaded
-        if loaded is None:
-            what = f"The engine of {base!r} has not loaded it."
-            raise EngineUnavailableError(what)
-        if loaded.sha256 != model.weights.sha256:
-            what = f"The channel has other weights for {base!r} than the engine holds."
-            raise EngineUnavailableError(what, advice="Restart the gateway to load the admitted weights.")
-        return Target(view, model, engine, loaded, self._slots[base], self._knowledge.get(collection))
-
     async def _answer(self, target: Target, chat: ChatRequest, key: ApiKey) -> tuple[Answer, Grounds | None]:
         """Return the answer to be made and, with a knowledge base, what that found."""
         knowledge = target.knowledge
+        asked = EngineRequest(
+            messages=() if chat.raw else chat.messages,
+            max_tokens=chat.max_tokens,
+            options=chat.options,
+            prompt=chat.question if chat.raw else None,
+            salt=self._salts.of(key.id),
+        )
         if knowledge is None:
-            asked = EngineRequest(chat.messages, chat.max_tokens, chat.options)
-            return PlainAnswer(target.engine, asked), None
+            answers = [
+                self._filtered(PlainAnswer(target.engine, _numbered(asked, at), self._entropy), chat)
+                for at in range(chat.choices)
+            ]
+            return (answers[0] if chat.choices == 1 else SeveralAnswers(answers)), None
         question = chat.question
         if not question.strip():
             what = "A knowledge base needs a question: the last user message is empty."
@@ -192,15 +183,13 @@ class ChatDesk:
         labels = frozenset(key.labels)
         evidence = await in_thread(self._executor, lambda: knowledge.retrieve(question, labels))
         answer = await grounded(
-            knowledge,
-            evidence,
-            question,
-            engine=target.engine,
-            max_tokens=chat.max_tokens,
-            options=chat.options,
-            executor=self._executor,
+            knowledge, evidence, question, engine=target.engine, asked=asked, executor=self._executor
         )
-        return answer, Grounds(knowledge.name, knowledge.index_sha256, evidence.documents, evidence.blocked)
+        grounds = Grounds(knowledge.name, knowledge.index_sha256, evidence.documents, evidence.blocked)
+        return self._filtered(answer, chat), grounds
+
+    def _filtered(self, answer: Answer, chat: ChatRequest) -> Answer:
+        return self._guards.filtered(answer, chat.messages, logprobs="logprobs" in chat.options)
 
     @asynccontextmanager
     async def _recorded(self, talk: Talk) -> AsyncIterator[None]:
@@ -223,62 +212,61 @@ class ChatDesk:
 
     async def _streamed(self, talk: Talk) -> web.StreamResponse:
         response = web.StreamResponse(headers={**_STREAM_HEADERS, RECEIPT_HEADER: talk.record.id})
-        response.content_type = "text/event-stream"
-        response.charset = "utf-8"
-        async with aclosing(talk.answer.texts()) as texts:
-            first = await self._first(talk, texts)
-            await self._patiently(response.prepare(talk.request))
+        response.content_type = talk.question.form.media
+        if response.content_type.startswith("text/"):
+            response.charset = "utf-8"
+        async with aclosing(talk.answer.deltas()) as deltas:
+            first = await self._first(talk, deltas)
+            await self._patiently(response.prepare(talk.question.request))
             try:
-                await self._send_all(talk, response, texts, first)
+                await self._send_all(talk, response, deltas, first)
             except ClientGoneError:
                 raise
             except Exception as error:  # noqa: BLE001  # a response that has begun cannot become another
                 await self._broken_off(talk, response, error)
-        await self._patiently(response.write_eof())
         return response
 
     async def _broken_off(self, talk: Talk, response: web.StreamResponse, error: Exception) -> None:
-        """End a stream with an error in place of the rest, and without ``[DONE]``."""
+        """End a stream with an error in place of the rest."""
         talk.answer.status = Status.FAILED
         if isinstance(error, LockgateError):
-            code, said = error.code, described(error)[1]
+            code, (status, said) = error.code, described(error)
         else:
-            code, said = LockgateError.code, INTERNAL_ERROR
+            code, status, said = LockgateError.code, 500, INTERNAL_ERROR
             _logger.error("an answer broke off", exc_info=error)
         talk.record.close(Status.FAILED, usage=talk.answer.usage, guards=talk.guards, reason=code)
-        await self._patiently(response.write(event(encode(said))))
+        await self._patiently(response.write_eof(talk.shape.broken(status, said)))
 
     async def _send_all(
-        self, talk: Talk, response: web.StreamResponse, texts: AsyncIterator[str], first: str
+        self, talk: Talk, response: web.StreamResponse, deltas: AsyncIterator[Delta], first: Delta
     ) -> None:
-        shape = self._shape(talk)
-        talk.record.add(first)
-        await self._patiently(response.write(shape.text(first, first=True)))
-        async for text in texts:
-            talk.record.add(text)
-            await self._patiently(response.write(shape.text(text, first=False)))
+        shape = talk.shape
+        _add(talk.record, first)
+        await self._send(talk, response, shape.begin() + shape.delta(first))
+        async for delta in deltas:
+            _add(talk.record, delta)
+            if data := shape.delta(delta):
+                await self._send(talk, response, data)
         await self._close(talk)
-        await self._patiently(response.write(shape.last(talk.answer.finish, self._provenance(talk))))
-        if talk.chat.include_usage:
-            await self._patiently(response.write(shape.usage(talk.answer.usage)))
-        await self._patiently(response.write(DONE))
+        await self._patiently(response.write_eof(shape.end(self._ended(talk))))
 
     async def _whole(self, talk: Talk) -> web.StreamResponse:
-        async with aclosing(talk.answer.texts()) as texts:
-            parts = [await self._first(talk, texts)]
-            parts += [text async for text in texts]
-        text = "".join(parts)
-        talk.record.add(text)
+        async with aclosing(talk.answer.deltas()) as deltas:
+            parts = [await self._first(talk, deltas)]
+            parts += [delta async for delta in deltas]
+        for part in parts:
+            _add(talk.record, part)
         await self._close(talk)
-        answer = talk.answer
-        body = self._shape(talk).whole(text, answer.finish, answer.usage, self._provenance(talk))
+        said = gathered(parts, talk.question.chat.choices)
         return web.Response(
-            body=body, content_type="application/json", headers={RECEIPT_HEADER: talk.record.id}
+            body=talk.shape.whole(said, self._ended(talk)),
+            content_type="application/json",
+            headers={RECEIPT_HEADER: talk.record.id},
         )
 
-    async def _first(self, talk: Talk, texts: AsyncGenerator[str, None]) -> str:
-        """Return the first text, and not before the intent is durable."""
-        first = await anext(texts, "")
+    async def _first(self, talk: Talk, deltas: AsyncGenerator[Delta, None]) -> Delta:
+        """Return the first part, and not before the intent is durable."""
+        first = await anext(deltas, Delta())
         await talk.record.opened()
         elapsed = asyncio.get_running_loop().time() - talk.began
         self._metrics.first_token.labels(talk.target.model.name).observe(elapsed)
@@ -301,13 +289,23 @@ class ChatDesk:
         except (TimeoutError, ConnectionError) as error:
             raise ClientGoneError from error
 
-    def _shape(self, talk: Talk) -> Shape:
-        return Shape(talk.record.id, int(self._book.clock().timestamp()), talk.chat.model)
+    async def _send(self, talk: Talk, response: web.StreamResponse, data: bytes) -> None:
+        """Send a part of a stream; see `_patiently`."""
+        transport = talk.question.request.transport
+        if transport is None or len(data) > _SMALL or transport.get_write_buffer_size():
+            await self._patiently(response.write(data))
+            return
+        try:
+            await response.write(data)  # the system took all so far: this cannot wait for the caller
+        except ConnectionError as error:
+            raise ClientGoneError from error
 
-    def _provenance(self, talk: Talk) -> dict[str, Any]:
+    def _ended(self, talk: Talk) -> Ended:
         knowledge = talk.target.knowledge
         name = knowledge.name if knowledge else None
-        return provenance(talk.record.id, talk.target.model.purl, name, talk.answer.citations)
+        lockgate = provenance(talk.record.id, talk.target.model.purl, name, talk.answer.citations)
+        seconds = asyncio.get_running_loop().time() - talk.began
+        return Ended(talk.answer.finishes, talk.answer.usage, lockgate, seconds)
 
     def _count(self, talk: Talk, status: Status) -> None:
         name, usage = talk.target.model.name, talk.answer.usage
@@ -316,5 +314,22 @@ class ChatDesk:
         self._metrics.tokens.labels(name, "completion").inc(usage.completion_tokens)
 
 
-def _names(model: str, bases: list[str]) -> list[str]:
-    return [model, *(f"{model}{_SEPARATOR}{base}" for base in bases)]
+def _add(record: Record, delta: Delta) -> None:
+    """Take what leaves into the answer's digest: text as it is, a tool call as canonical JSON."""
+    record.add(delta.text)
+    if (call := delta.call) is not None:
+        record.add(encode({"id": call.id, "name": call.name, "arguments": call.arguments}).decode())
+
+
+def _numbered(asked: EngineRequest, at: int) -> EngineRequest:
+    """Return the request for one of several answers: a seed that was given would make all alike."""
+    seed = asked.options.get("seed")
+    if at and isinstance(seed, int):
+        return replace(asked, options={**asked.options, "seed": seed + at})
+    return asked
+
+
+def _tools(chat: ChatRequest) -> bytes:
+    """Return the canonical bytes of what was asked beside the turns; nothing for plain chat."""
+    found = {name: chat.options[name] for name in ("tools", "response_format") if name in chat.options}
+    return encode(found) if found else b""

@@ -1,9 +1,9 @@
-"""Talks to an engine that speaks the OpenAI chat protocol with streams, and trusts none of it."""
+"""Carries requests to an engine and its answers back within every bound, and trusts none of it."""
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
@@ -17,30 +17,18 @@ from lockgate.infer.errors import (
     EngineUnavailableError,
 )
 from lockgate.infer.limits import EngineLimits
-from lockgate.infer.ports import Count, EngineRequest, Piece, Usage
-from lockgate.infer.sse import EventParser
+from lockgate.infer.ports import CallDelta, EngineRequest, Piece
+from lockgate.infer.sse import EventParser, LineParser
+from lockgate.infer.wire import Call, Reader, Wire
+from lockgate.infer.wire_openai import OpenAiWire
 
-_FINISHES = frozenset({"stop", "length", "content_filter"})
+_T = TypeVar("_T")
 _OK = 200
 _CLIENT_FAULTS = frozenset({400, 413, 422})
 _BUSY = frozenset({429, 503})
 _SAID = 300
 """Characters of an engine's own words that are passed on."""
-
-
-class _Delta(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-    index: int = 0
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: Count = 0
-    completion_tokens: Count = 0
+_LINES = "application/x-ndjson"
 
 
 class _Refusal(msgspec.Struct):
@@ -49,16 +37,9 @@ class _Refusal(msgspec.Struct):
 
 
 class _RefusalBody(msgspec.Struct):
-    error: _Refusal
+    error: _Refusal | str
 
 
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: _Usage | None = None
-    error: msgspec.Raw | None = None
-
-
-_chunks = msgspec.json.Decoder(_Chunk)
 _refusals = msgspec.json.Decoder(_RefusalBody)
 
 
@@ -70,13 +51,22 @@ class ChatClient:
         model: The name under which the engine serves its model.
         secret: What the engine wants as bearer token; empty for none.
         limits: Bounds on times and sizes.
+        wire: The kind of engine.
 
     """
 
-    def __init__(self, base_url: str, model: str, *, secret: str = "", limits: EngineLimits) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        *,
+        secret: str = "",
+        limits: EngineLimits,
+        wire: type[Wire] = OpenAiWire,
+    ) -> None:
         """Keep the address; nothing is connected yet."""
         self._base = base_url
-        self._model = model
+        self._wire = wire(model)
         self._secret = secret
         self._limits = limits
         self._session: aiohttp.ClientSession | None = None
@@ -100,45 +90,99 @@ class ChatClient:
             session, self._session = self._session, None
             await session.close()
 
+    @property
+    def wire(self) -> Wire:
+        """Return the kind of engine, as it is asked."""
+        return self._wire
+
     async def ready(self) -> bool:
-        """Tell whether the engine says that it takes requests (``/health`` answers 200)."""
+        """Tell whether the engine says that it takes requests (its health address answers 200)."""
         try:
             async with asyncio.timeout(self._limits.connect_seconds):
-                async with self._open().get("/health", allow_redirects=False) as response:
+                async with self._open().get(self._wire.health, allow_redirects=False) as response:
                     return response.status == _OK
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
 
     async def chat(self, request: EngineRequest) -> AsyncGenerator[Piece, None]:
         """Ask the engine and yield its answer; see `Engine.chat` for what it raises."""
-        body = {
-            **request.options,
-            "model": self._model,
-            "messages": [{"role": m.role, "content": m.text} for m in request.messages],
-            "max_tokens": request.max_tokens,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        finished = False
-        async with self._posted(msgspec.json.encode(body)) as response:
-            async for payload in self._events(response):
-                if payload == b"[DONE]":
-                    return
-                piece = _piece(payload)
-                finished = finished or piece.finish is not None
-                yield piece
+        limits = self._limits
+        finished, total = False, 0
+        reader = self._wire.reader(request)
+        parser = (LineParser if self._wire.streams == _LINES else EventParser)(limits.event_bytes)
+        async with self._posted(self._wire.chat(request), self._wire.streams) as response:
+            watch = _Silence(response.content, limits)
+            try:
+                while data := await watch.read():
+                    total += len(data)
+                    if total > limits.answer_bytes:
+                        what = f"The engine sent more than {limits.answer_bytes} bytes for one answer."
+                        raise AnswerTooLargeError(what)
+                    payloads = parser.feed(data)
+                    piece = _merged(reader, payloads) if payloads else None
+                    if piece is not None:
+                        watch.began = True
+                        finished = finished or piece.finish is not None
+                        yield piece
+                    if reader.done:
+                        return
+            finally:
+                watch.close()
         if not finished:
             what = "The engine ended in the middle of the answer."
             raise EngineBrokenOffError(what)
 
+    async def call(self, asked: tuple[Call, Callable[[bytes], _T]]) -> _T:
+        """Ask for something that comes whole, and return what its reader makes of it.
+
+        Raises:
+            EngineRefusedError, EngineUnavailableError, EngineTimeoutError, EngineGarbageError,
+            EngineBrokenOffError, AnswerTooLargeError: The engine failed.
+
+        """
+        call, read = asked
+        async with self._posted(call, "application/json") as response:
+            return read(await self._all(response))
+
+    async def get(self, path: str) -> bytes:
+        """Return what the engine says at an address of its own; see `call` for what it raises."""
+        try:
+            async with asyncio.timeout(self._limits.connect_seconds):
+                response = await self._open().get(path, allow_redirects=False)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            what = "The engine cannot be reached."
+            raise EngineUnavailableError(what, reason=type(error).__name__) from error
+        async with response:
+            if response.status != _OK:
+                await self._refuse(response)
+            return await self._all(response)
+
+    async def _all(self, response: aiohttp.ClientResponse) -> bytes:
+        """Return a whole body within its bounds of time and size."""
+        limit = self._limits.answer_bytes
+        try:
+            async with asyncio.timeout(self._limits.first_seconds):
+                data = await _at_most(response.content, limit + 1)
+        except TimeoutError as error:
+            what = "The engine took too long for its answer."
+            raise EngineTimeoutError(what) from error
+        except (aiohttp.ClientError, OSError) as error:
+            what = "The engine ended in the middle of the answer."
+            raise EngineBrokenOffError(what, reason=type(error).__name__) from error
+        if len(data) > limit:
+            what = f"The engine sent more than {limit} bytes for one answer."
+            raise AnswerTooLargeError(what)
+        return data
+
     @asynccontextmanager
-    async def _posted(self, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _posted(self, call: Call, accepted: str) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and hold its response; leaving early cuts the connection at once."""
-        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        headers = {"Content-Type": "application/json", "Accept": accepted}
+        body = msgspec.json.encode(call.body)
         try:
             async with asyncio.timeout(self._limits.first_seconds):
                 response = await self._open().post(
-                    "/v1/chat/completions", data=body, headers=headers, allow_redirects=False
+                    call.path, data=body, headers=headers, allow_redirects=False
                 )
         except TimeoutError as error:
             what = f"The engine did not answer within {self._limits.first_seconds:g} seconds."
@@ -149,41 +193,14 @@ class ChatClient:
         try:
             if response.status != _OK:
                 await self._refuse(response)
-            if response.content_type != "text/event-stream":
-                what = f"The engine answered with {response.content_type[:60]!r} in place of a stream."
+            if response.content_type != accepted:
+                what = f"The engine answered with {response.content_type[:60]!r}, not {accepted!r}."
                 raise EngineGarbageError(what)
             yield response
         finally:
             if not response.content.at_eof():
                 response.close()
             response.release()
-
-    async def _events(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        """Yield payloads as they arrive, within every bound of time and size."""
-        limits = self._limits
-        parser = EventParser(limits.event_bytes)
-        total = 0
-        silence = limits.first_seconds
-        until = time.monotonic() + limits.answer_seconds
-        while True:
-            try:
-                async with asyncio.timeout(max(0.0, min(silence, until - time.monotonic()))):
-                    data = await response.content.readany()
-            except TimeoutError as error:
-                what = "The engine went silent in the middle of the answer, or took too long for it."
-                raise EngineTimeoutError(what) from error
-            except (aiohttp.ClientError, OSError) as error:
-                what = "The engine ended in the middle of the answer."
-                raise EngineBrokenOffError(what, reason=type(error).__name__) from error
-            if not data:
-                return
-            total += len(data)
-            if total > limits.answer_bytes:
-                what = f"The engine sent more than {limits.answer_bytes} bytes for one answer."
-                raise AnswerTooLargeError(what)
-            for payload in parser.feed(data):
-                silence = limits.idle_seconds
-                yield payload
 
     async def _refuse(self, response: aiohttp.ClientResponse) -> None:
         """Turn an engine's error status into ours."""
@@ -195,7 +212,8 @@ class ChatClient:
             said = b""
         if status in _CLIENT_FAULTS:
             try:
-                refusal = _refusals.decode(said).error
+                told = _refusals.decode(said).error
+                refusal = _Refusal(message=told) if isinstance(told, str) else told
             except (msgspec.DecodeError, UnicodeDecodeError):
                 refusal = _Refusal(message="The engine refused the request.")
             message = "".join(c for c in refusal.message if c.isprintable())[:_SAID]
@@ -209,41 +227,95 @@ class ChatClient:
         raise EngineGarbageError(what, status=status)
 
 
+class _Silence:
+    """Reads a stream and ends a read that waits for too long, with one timer for the whole stream.
+
+    Args:
+        stream: An answer's body.
+        limits: Bounds on the silence before the first piece, between pieces, and on the whole.
+
+    """
+
+    def __init__(self, stream: aiohttp.StreamReader, limits: EngineLimits) -> None:
+        """Begin to count."""
+        self._stream = stream
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._end = self._loop.time() + limits.answer_seconds
+        self._until = self._end
+        self._reading = False
+        self._timer: asyncio.TimerHandle | None = None
+        self.began = False
+
+    async def read(self) -> bytes:
+        """Return what came; nothing at the end.
+
+        Raises:
+            EngineTimeoutError: Nothing came in time.
+            EngineBrokenOffError: The connection broke.
+
+        """
+        limits = self._limits
+        now = self._loop.time()
+        self._until = min(self._end, now + (limits.idle_seconds if self.began else limits.first_seconds))
+        if self._timer is None or self._timer.when() > self._until:
+            self.close()
+            self._timer = self._loop.call_at(self._until, self._look)
+        self._reading = True
+        try:
+            return await self._stream.readany()
+        except TimeoutError as error:
+            what = "The engine went silent in the middle of the answer, or took too long for it."
+            raise EngineTimeoutError(what) from error
+        except (aiohttp.ClientError, OSError) as error:
+            what = "The engine ended in the middle of the answer."
+            raise EngineBrokenOffError(what, reason=type(error).__name__) from error
+        finally:
+            self._reading = False
+
+    def _look(self) -> None:
+        """End the read that is due, or look again when the present one is."""
+        if self._loop.time() < self._until:
+            self._timer = self._loop.call_at(self._until, self._look)
+        elif self._reading:
+            self._timer = None
+            self._stream.set_exception(TimeoutError())
+        else:  # who reads is busy elsewhere: the next read sets the timer again
+            self._timer = None
+
+    def close(self) -> None:
+        """Stop counting."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _merged(reader: Reader, payloads: list[bytes]) -> Piece | None:
+    """Read payloads that came together and return what they hold as one piece.
+
+    Under load an engine's small parts pile up in the socket; they are worked on and sent on as one.
+    """
+    if len(payloads) == 1:
+        return reader.feed(payloads[0])
+    texts: list[str] = []
+    finish, usage = None, None
+    calls: list[CallDelta] = []
+    logprobs: list[Mapping[str, Any]] = []
+    for payload in payloads:
+        piece = reader.feed(payload)
+        if piece is not None:
+            texts.append(piece.text)
+            calls += piece.calls
+            logprobs += piece.logprobs
+            finish, usage = piece.finish or finish, piece.usage or usage
+        if reader.done:
+            break
+    return Piece("".join(texts), finish, usage, tuple(calls), tuple(logprobs))
+
+
 async def _at_most(stream: aiohttp.StreamReader, limit: int) -> bytes:
     """Return the rest of a stream, cut after `limit` bytes."""
     data = b""
     while len(data) < limit and (part := await stream.read(limit - len(data))):
         data += part
     return data
-
-
-def _piece(payload: bytes) -> Piece:
-    """Read one chunk of the protocol.
-
-    Raises:
-        EngineGarbageError: It is not one, or it reports an error.
-
-    """
-    try:
-        chunk = _chunks.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        what = "The engine sent something that is no chat chunk."
-        raise EngineGarbageError(what) from error
-    if chunk.error is not None:
-        what = "The engine reported an error in the middle of the answer."
-        raise EngineGarbageError(what)
-    said = chunk.usage
-    usage = (
-        Usage(prompt_tokens=said.prompt_tokens, completion_tokens=said.completion_tokens) if said else None
-    )
-    if not chunk.choices:
-        return Piece(usage=usage)
-    choice = chunk.choices[0]
-    if len(chunk.choices) > 1 or choice.index != 0:
-        what = "The engine sent several answers where one was asked for."
-        raise EngineGarbageError(what)
-    finish = choice.finish_reason
-    if finish is not None and finish not in _FINISHES:
-        finish = "stop"
-    text = choice.delta.content if choice.delta and choice.delta.content else ""
-    return Piece(text=text, finish=finish, usage=usage)

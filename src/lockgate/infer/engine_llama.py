@@ -6,8 +6,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +22,7 @@ from lockgate.infer.errors import EngineProcessorError, EngineStartError, Engine
 from lockgate.infer.installation import Installation, verify
 from lockgate.infer.limits import COPY_LIMIT, SEAL_LIMIT, EngineLimits
 from lockgate.infer.ports import (
+    Embedded,
     Engine,
     EngineHealth,
     EngineRequest,
@@ -30,6 +30,7 @@ from lockgate.infer.ports import (
     LoadedModel,
     ModelFile,
     Piece,
+    Ranked,
 )
 from lockgate.infer.process import EngineProcess, Launch, flags_of
 from lockgate.infer.sealed import LoadedFile, load
@@ -160,15 +161,30 @@ class LlamaEngine(Engine):
             state = EngineState.RESTARTING
         return EngineHealth(state, self._restarts, self._detail)
 
-    async def chat(self, request: EngineRequest) -> AsyncGenerator[Piece, None]:
+    def chat(self, request: EngineRequest) -> AsyncGenerator[Piece, None]:
         """Yield the answer; see `Engine.chat`."""
-        client = self._client
-        if self._state is not EngineState.READY or client is None:
+        return self._serving().chat(request)
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Return the vectors of texts."""
+        client = self._serving()
+        return await client.call(client.wire.embed(texts))
+
+    async def rerank(self, query: str, documents: Sequence[str]) -> Ranked:
+        """Return how well each document answers a query."""
+        client = self._serving()
+        return await client.call(client.wire.rerank(query, documents))
+
+    async def tokenize(self, text: str) -> tuple[int, ...]:
+        """Return the tokens of a text."""
+        client = self._serving()
+        return await client.call(client.wire.tokenize(text))
+
+    def _serving(self) -> ChatClient:
+        if self._state is not EngineState.READY or self._client is None:
             what = f"The engine is {self._state}."
             raise EngineUnavailableError(what)
-        async with aclosing(client.chat(request)) as pieces:
-            async for piece in pieces:
-                yield piece
+        return self._client
 
     async def _launch(self) -> None:
         """Verify the program, hash the model, start the one with the other, wait until it serves."""

@@ -1,6 +1,6 @@
 """What the gateway and its engines refuse or cannot do."""
 
-from lockgate.core.errors import HostError, InputError, LimitError, TrustError
+from lockgate.core.errors import HostError, InputError, LimitError, PolicyError, TrustError
 
 
 class BadRequestError(InputError):
@@ -46,6 +46,20 @@ class EngineRefusedError(InputError):
 
     code = "LG-1a06"
     advice = "Shorten the conversation or choose a model with a longer context."
+
+
+class NotServedError(InputError):
+    """The model's engine has no such ability."""
+
+    code = "LG-1a07"
+    advice = "Ask /v1/models for a model that can; the engine behind this one serves other things."
+
+
+class RemoteModelError(PolicyError):
+    """A server passes a model's requests on to another machine."""
+
+    code = "LG-3a10"
+    advice = "Remove the model from the server; a model that runs elsewhere is none of a closed network."
 
 
 class ModelMismatchError(TrustError):

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 import structlog
 from aiohttp import web
 
+from lockgate import __version__
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock, Entropy
 from lockgate.core.wire import encode
 from lockgate.guard import GuardPolicy
-from lockgate.infer.chat import ChatDesk, ClientGoneError
+from lockgate.infer.chat import ChatDesk, ClientGoneError, Question
 from lockgate.infer.errors import (
     BadRequestError,
     BodyTooLargeError,
@@ -25,10 +26,13 @@ from lockgate.infer.errors import (
     TooManyRequestsError,
     UnknownModelError,
 )
+from lockgate.infer.forms import FORMS, form_at
+from lockgate.infer.forms.ollama_models import ollama_show, ollama_tags
 from lockgate.infer.guarding import Guards
 from lockgate.infer.keys import authenticate
 from lockgate.infer.limits import EngineLimits, GatewayLimits
 from lockgate.infer.metrics import CONTENT_TYPE, GatewayMetrics
+from lockgate.infer.plain import PlainDesk
 from lockgate.infer.ports import (
     ApiKey,
     Engine,
@@ -40,8 +44,9 @@ from lockgate.infer.ports import (
     ReceiptStore,
 )
 from lockgate.infer.receipts import ReceiptBook
-from lockgate.infer.requests import parse
+from lockgate.infer.salts import Salts
 from lockgate.infer.shapes import INTERNAL_ERROR, described, error_object, model, models
+from lockgate.infer.targets import Targets
 from lockgate.infer.withdrawal import Withdrawals
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -51,6 +56,7 @@ _ERROR = 400
 _TOO_MANY, _NO_METHOD = 429, 405
 _RUNNING = (EngineState.READY,)
 _KNOWLEDGE_THREADS = 2
+_LEDGER_THREADS = 2  # one for the log, one for receipts
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -74,6 +80,7 @@ class Parts:
         entropy: Random bytes.
         guards: What the guards do.
         canaries: Words that must not leave in an answer.
+        salt_secret: Makes the salts of tenants' caches; empty for one that ends with this process.
 
     """
 
@@ -87,10 +94,11 @@ class Parts:
     entropy: Entropy
     guards: GuardPolicy = field(default_factory=GuardPolicy)
     canaries: tuple[str, ...] = ()
+    salt_secret: bytes = b""
 
 
 class Gateway:
-    """The OpenAI-compatible gateway as an aiohttp application."""
+    """The gateway as an aiohttp application."""
 
     def __init__(
         self,
@@ -103,33 +111,43 @@ class Gateway:
         self._limits = limits or GatewayLimits()
         self.metrics = GatewayMetrics()
         self._running: dict[str, int] = {}
-        self._ledger_threads = ThreadPoolExecutor(1, "lockgate-ledger")
+        self._ledger_threads = ThreadPoolExecutor(_LEDGER_THREADS, "lockgate-ledger")
         self._knowledge_threads = ThreadPoolExecutor(_KNOWLEDGE_THREADS, "lockgate-knowledge")
         self._book = ReceiptBook(
             parts.ledger, parts.receipts, parts.clock, parts.entropy, executor=self._ledger_threads
         )
+        targets = Targets(parts.source, parts.engines, parts.knowledge, engine_limits or EngineLimits())
+        self._targets = targets
         self._desk = ChatDesk(
-            source=parts.source,
-            engines=parts.engines,
-            knowledge=parts.knowledge,
+            targets=targets,
             book=self._book,
             limits=self._limits,
-            engine_limits=engine_limits or EngineLimits(),
             metrics=self.metrics,
             guards=Guards(parts.guards, parts.canaries, self.metrics),
+            salts=Salts(parts.salt_secret or parts.entropy(32), parts.clock),
+            entropy=parts.entropy,
             executor=self._knowledge_threads,
         )
+        self._plain = PlainDesk(targets=targets, book=self._book, limits=self._limits, metrics=self.metrics)
 
     def withdrawals(self) -> Withdrawals:
         """Return what stops engines whose model was withdrawn."""
-        return Withdrawals(self._parts.source, self._parts.engines, self._desk.running)
+        return Withdrawals(self._parts.source, self._parts.engines, self._targets.running)
 
     def runner(self) -> web.AppRunner:
         """Return the runner that serves the application within the limits."""
         app = web.Application(middlewares=[self._shielded])
         app.router.add_get("/v1/models", self._list)
         app.router.add_get("/v1/models/{name:.{1,300}}", self._show)
-        app.router.add_post("/v1/chat/completions", self._chat)
+        for path in FORMS:
+            app.router.add_post(path, self._chat)
+        app.router.add_post("/v1/embeddings", self._embed)
+        app.router.add_post("/v1/rerank", self._rerank)
+        app.router.add_post("/tokenize", self._tokenize)
+        app.router.add_post("/api/embed", self._ollama_embed)
+        app.router.add_get("/api/tags", self._ollama_tags)
+        app.router.add_post("/api/show", self._ollama_show)
+        app.router.add_get("/api/version", self._ollama_version)
         app.router.add_get("/v1/lockgate/receipts/{id}", self._receipt)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/metrics", self._metrics)
@@ -170,24 +188,26 @@ class Gateway:
         try:
             response = await handler(request)
         except LockgateError as error:
-            status, body = described(error)
+            status, said = described(error)
             self.metrics.rejected.labels(error.code).inc()
-            response = self._error(status, body)
+            response = self._error(request, status, said)
         except web.HTTPException as error:
             code = "method_not_allowed" if error.status == _NO_METHOD else "not_found"
             what = f"{request.method} {request.path[:200]} is not served here."
-            response = self._error(error.status, error_object(what, "invalid_request_error", code))
+            response = self._error(request, error.status, error_object(what, "invalid_request_error", code))
         except (ClientGoneError, asyncio.CancelledError):
             raise
         except Exception:
             _logger.exception("a request failed", path=request.path[:200])
-            response = self._error(500, INTERNAL_ERROR)
+            response = self._error(request, 500, INTERNAL_ERROR)
         if not response.prepared:
             response.headers.update(_HEADERS)
         return response
 
-    def _error(self, status: int, body: object) -> web.Response:
-        response = web.Response(status=status, body=encode(body), content_type="application/json")
+    def _error(self, request: web.Request, status: int, said: Mapping[str, object]) -> web.Response:
+        """Return an error in the shape of the API that was asked."""
+        body = form_at(request.path).error(status, said)
+        response = web.Response(status=status, body=body, content_type="application/json")
         if status in _RETRY:
             response.headers["Retry-After"] = str(self._limits.retry_after_seconds)
         if status == 401:  # noqa: PLR2004  # RFC 9110, 11.6.1
@@ -195,7 +215,14 @@ class Gateway:
         return response
 
     def _caller(self, request: web.Request) -> ApiKey:
-        return authenticate(request.headers.get("Authorization"), self._parts.keys)
+        """Return the key that a request proves to hold.
+
+        Anthropic's clients send it as ``x-api-key``, all others as a bearer token.
+        """
+        given = request.headers.get("Authorization")
+        if given is None and (secret := request.headers.get("x-api-key")):
+            given = f"Bearer {secret}"
+        return authenticate(given, self._parts.keys)
 
     @asynccontextmanager
     async def _admitted(self, key: ApiKey) -> AsyncIterator[None]:
@@ -223,6 +250,8 @@ class Gateway:
         if request.headers.get("Content-Encoding", "identity") != "identity":
             what = "Compressed bodies are not taken."
             raise BadRequestError(what)
+        if request.content.is_eof() and 0 < (request.content_length or 0) <= limits.body_bytes:
+            return request.content.read_nowait()  # it came with the head
         body = bytearray()
         try:
             async with asyncio.timeout(limits.body_seconds):
@@ -244,25 +273,56 @@ class Gateway:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         key = self._caller(request)
         async with self._admitted(key):
-            chat = parse(await self._body(request), self._limits)
-            return await self._desk.answer(request, key, chat)
+            form = FORMS[request.path]
+            chat = form.parse(await self._body(request), self._limits)
+            return await self._desk.answer(Question(request, key, chat, form))
+
+    async def _embed(self, request: web.Request) -> web.StreamResponse:
+        return await self._served(request, self._plain.embed)
+
+    async def _ollama_embed(self, request: web.Request) -> web.StreamResponse:
+        return await self._served(request, self._plain.ollama_embed)
+
+    async def _rerank(self, request: web.Request) -> web.StreamResponse:
+        return await self._served(request, self._plain.rerank)
+
+    async def _tokenize(self, request: web.Request) -> web.StreamResponse:
+        return await self._served(request, self._plain.tokenize)
+
+    async def _served(
+        self, request: web.Request, serve: Callable[[ApiKey, bytes], Awaitable[web.Response]]
+    ) -> web.StreamResponse:
+        key = self._caller(request)
+        async with self._admitted(key):
+            return await serve(key, await self._body(request))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
-        view, listed = self._desk.listed(self._caller(request))
-        return web.Response(body=encode(models(view, listed)), content_type="application/json")
+        view, listed = self._targets.listed(self._caller(request))
+        return _json(models(view, listed))
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
-        view, listed = self._desk.listed(self._caller(request))
+        view, listed = self._targets.listed(self._caller(request))
         name = request.match_info["name"]
         for known, entry in listed:
             if known == name:
-                return web.Response(body=encode(model(view, name, entry)), content_type="application/json")
+                return _json(model(view, name, entry))
         what = f"There is no model {name!r} for this key."
         raise UnknownModelError(what, param="model")
 
+    async def _ollama_tags(self, request: web.Request) -> web.StreamResponse:
+        return _json(ollama_tags(*self._targets.listed(self._caller(request))))
+
+    async def _ollama_show(self, request: web.Request) -> web.StreamResponse:
+        view, listed = self._targets.listed(self._caller(request))
+        return _json(ollama_show(view, listed, await self._body(request)))
+
+    async def _ollama_version(self, request: web.Request) -> web.StreamResponse:
+        self._caller(request)
+        return _json({"version": __version__})
+
     async def _receipt(self, request: web.Request) -> web.StreamResponse:
         found = await self._book.find(request.match_info["id"], self._caller(request))
-        return web.Response(body=encode(found), content_type="application/json")
+        return _json(found)
 
     async def _health(self, _: web.Request) -> web.StreamResponse:
         view = self._parts.source.current()
@@ -283,3 +343,7 @@ class Gateway:
             health = await engine.health()
             self.metrics.engine_up.labels(name).set(health.state in _RUNNING)
         return web.Response(body=self.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _json(body: object) -> web.Response:
+    return web.Response(body=encode(body), content_type="application/json")

@@ -1,17 +1,25 @@
 """The guards on a request's way: its texts before a model sees them, its answer before it leaves."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
-from lockgate.guard import Channel, Decision, GuardPolicy, InputGuard, Outcome, OutputFilter
+from lockgate.guard import Channel, Decision, GuardPolicy, InputGuard, Mode, Outcome, OutputFilter
 from lockgate.guard.errors import PromptBlockedError
 from lockgate.infer.answers import Answer
+from lockgate.infer.forms.base import Delta
 from lockgate.infer.metrics import GatewayMetrics
-from lockgate.infer.ports import Citation, GuardFinding, Message
+from lockgate.infer.ports import Citation, GuardFinding, Message, ToolCall
 
 FILTERED = "content_filter"
 """Why an answer ended that was stopped, in the API's own word."""
+
+
+_NOTHING = Delta()
+_CHANNELS = {"user": Channel.USER, "tool": Channel.TOOL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +48,15 @@ class Guards:
         self._input = InputGuard(policy)
 
     def admit(self, messages: Sequence[Message]) -> Admission:
-        """Check the turns that the user wrote, up to the first that a rule blocks."""
+        """Check the turns of the user and what tools answered, up to the first that a rule blocks."""
         found: list[GuardFinding] = []
         for message in messages:
-            if message.role != "user":
+            channel = _CHANNELS.get(message.role)
+            if channel is None or self._policy.rules.get(channel) is Mode.OFF:
                 continue
-            decision = self._input.check(message.text, Channel.USER)
-            self._count(decision, Channel.USER)
-            found += _findings(decision, Channel.USER)
+            decision = self._input.check(message.text, channel)
+            self._count(decision, channel)
+            found += _findings(decision, channel)
             if decision.outcome is Outcome.BLOCK:
                 first = decision.hits[0]
                 what = f"The guard {first.rule!r} stopped this request: {first.why}"
@@ -58,21 +67,34 @@ class Guards:
         for hit in decision.hits:
             self._metrics.guarded.labels(channel.value, hit.rule, decision.outcome.value).inc()
 
-    def filtered(self, answer: Answer, messages: Sequence[Message]) -> "FilteredAnswer":
-        """Return an answer whose text passes the output filter on its way."""
+    def filtered(
+        self, answer: Answer, messages: Sequence[Message], *, logprobs: bool = False
+    ) -> "FilteredAnswer":
+        """Return an answer whose text passes the output filter on its way, with its tokens if asked for."""
         system = "\n".join(message.text for message in messages if message.role == "system")
-        return FilteredAnswer(answer, OutputFilter(self._policy, self._canaries, system), self._metrics)
+        fresh = partial(OutputFilter, self._policy, self._canaries, system)
+        return FilteredAnswer(answer, fresh, self._metrics, logprobs=logprobs)
+
+    @property
+    def watches_canaries(self) -> bool:
+        """Tell whether answers are searched for canaries."""
+        return bool(self._canaries) and self._policy.canary is not Mode.OFF
 
 
 class FilteredAnswer(Answer):
     """An answer behind the output filter. What stops it ends the engine's work at once."""
 
-    def __init__(self, answer: Answer, through: OutputFilter, metrics: GatewayMetrics) -> None:
-        """Keep the answer and its filter."""
+    def __init__(
+        self, answer: Answer, fresh: Callable[[], OutputFilter], metrics: GatewayMetrics, *, logprobs: bool
+    ) -> None:
+        """Keep the answer and what makes filters."""
         super().__init__()
         self._inner = answer
-        self._filter = through
+        self._filter = fresh()
+        self._fresh = fresh
         self._metrics = metrics
+        self._hits: Counter[tuple[str, str]] = Counter()
+        self._held = HeldLogprobs() if logprobs else None
         self.status = answer.status
 
     @property
@@ -84,27 +106,87 @@ class FilteredAnswer(Answer):
     def findings(self) -> tuple[GuardFinding, ...]:
         """Return what the filter met."""
         action = "stopped" if self._filter.stopped else "met"
+        hits = self._hits + Counter({(g.value, what): n for (g, what), n in self._filter.hits.items()})
         return tuple(
             GuardFinding(where="answer", what=f"{guard}:{what}", action=action, count=count)
-            for (guard, what), count in sorted(self._filter.hits.items())
+            for (guard, what), count in sorted(hits.items())
         )
 
-    async def texts(self) -> AsyncGenerator[str, None]:
-        """Yield what may leave of the answer's text."""
-        async with aclosing(self._inner.texts()) as texts:
-            async for text in texts:
-                if passed := self._filter.feed(text):
-                    yield passed
+    async def deltas(self) -> AsyncGenerator[Delta, None]:
+        """Yield what may leave of the answer's text, and of the arguments of its tool calls."""
+        calls: list[ToolCall] = []
+        async with aclosing(self._inner.deltas()) as deltas:
+            async for delta in deltas:
+                if delta.call is not None:
+                    calls.append(delta.call)
+                    continue
+                passed = self._filter.feed(delta.text)
+                if passed or self._held is not None:
+                    yield self._passed(delta, passed)
                 if self._filter.stopped:
                     break
         if rest := self._filter.finish():
-            yield rest
+            yield self._passed(_NOTHING, rest)
         inner = self._inner
-        self.finish, self.usage, self.status = inner.finish, inner.usage, inner.status
+        self.finishes, self.usage, self.status = inner.finishes, inner.usage, inner.status
+        for call in calls:
+            if (checked := self._called(call)) is not None:
+                yield Delta(call=checked)
         if self._filter.stopped:
-            self.finish = FILTERED
-        for (guard, what), count in self._filter.hits.items():
-            self._metrics.guarded.labels("answer", f"{guard}:{what}", "hit").inc(count)
+            self.finishes = (FILTERED,)
+        for finding in self.findings:
+            self._metrics.guarded.labels("answer", finding.what, "hit").inc(finding.count)
+
+    def _passed(self, came: Delta, left: str) -> Delta:
+        if self._held is None:
+            return Delta(left)
+        return Delta(left, logprobs=self._held.passed(came.text, came.logprobs, left))
+
+    def _called(self, call: ToolCall) -> ToolCall | None:
+        """Return a tool call whose arguments passed a filter of their own; nothing once one was stopped."""
+        if self._filter.stopped:
+            return None
+        through = self._fresh()
+        passed = through.feed(call.arguments) + through.finish()
+        self._hits.update({(guard.value, what): n for (guard, what), n in through.hits.items()})
+        if through.stopped:
+            self._filter.stopped = True
+            return None
+        return replace(call, arguments=passed)
+
+
+class HeldLogprobs:
+    """Holds log probabilities back until their tokens have left; drops them once text was altered.
+
+    They spell the tokens: what the filter takes out of the text must not leave beside it.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing held."""
+        self._waiting: deque[tuple[int, Mapping[str, Any]]] = deque()
+        self._came = 0
+        self._left = 0
+        self._text = ""  # what came and has not left
+        self._altered = False
+
+    def passed(
+        self, text: str, logprobs: Sequence[Mapping[str, Any]], left: str
+    ) -> tuple[Mapping[str, Any], ...]:
+        """Take text with its tokens and the text that left; return the tokens that may leave with it."""
+        self._came += len(text)
+        self._text += text
+        self._waiting.extend((self._came, one) for one in logprobs)
+        if not self._text.startswith(left):
+            self._altered = True
+        self._text = self._text[len(left) :]
+        self._left += len(left)
+        if self._altered:
+            self._waiting.clear()
+            return ()
+        found = []
+        while self._waiting and self._waiting[0][0] <= self._left:
+            found.append(self._waiting.popleft()[1])
+        return tuple(found)
 
 
 def _findings(decision: Decision, channel: Channel) -> list[GuardFinding]:

@@ -38,6 +38,10 @@ class GatewayLimits:
     messages: int = 256
     parts: int = 256
     stops: int = 4
+    tools: int = 128
+    calls: int = 64
+    choices: int = 8
+    inputs: int = 512
     answer_tokens: int = 4096
     default_tokens: int = 1024
     per_key: int = 8
@@ -52,3 +56,6 @@ SEAL_LIMIT = 8 * GIB
 COPY_LIMIT = 2 * GIB
 """Longest engine, all files together in bytes, that runs from a private copy; longer ones are hashed, not
 enforced."""
+
+ANSWER_CALLS = 64
+"""Most tools that an engine may call in one answer."""

@@ -11,6 +11,7 @@ import msgspec
 
 from lockgate.core.artifact import Digest, Size
 from lockgate.core.wire import Document
+from lockgate.infer.errors import NotServedError
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 """A number of tokens, or the index of a leaf in the audit log."""
@@ -22,6 +23,7 @@ class Enforcement(StrEnum):
     SEALED = "hashed, enforced (sealed memfd)"
     PRIVATE = "hashed, enforced (private read-only copy)"
     HASHED = "hashed, not enforced"
+    DECLARED = "declared by the operator, not seen by the gateway"
 
 
 class Usage(Document, frozen=True):
@@ -57,29 +59,81 @@ class LoadedModel(Document, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model's wish to have a tool called; `arguments` is the JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation: the role and its text."""
+    """One turn of a conversation: the role and its text.
+
+    `calls` are the tool calls of an assistant's turn; `call_id` names the one that a turn of the role
+    ``tool`` answers.
+    """
 
     role: str
     text: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """What an engine is asked: the turns, the most tokens to make, and sampling options."""
+    """What an engine is asked: the turns, the most tokens to make, and options in the OpenAI API's names.
+
+    With a `prompt` that text is continued as it stands, without the model's chat template, and there are
+    no turns. `salt` separates prefix caches of tenants where an engine shares one.
+    """
 
     messages: Sequence[Message]
     max_tokens: int
     options: Mapping[str, object] = field(default_factory=dict)
+    prompt: str | None = None
+    salt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallDelta:
+    """A part of a tool call as it arrives: `index` tells calls apart, the texts are appended."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of an answer as it arrives. `finish` says why it ended, on the last one with text."""
+    """A part of an answer as it arrives. `finish` says why it ended, on the last one with text.
+
+    `logprobs` holds one object for each token of `text`, in the OpenAI API's shape.
+    """
 
     text: str = ""
     finish: str | None = None
     usage: Usage | None = None
+    calls: tuple[CallDelta, ...] = ()
+    logprobs: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The vectors of texts in their order, and the tokens that were read."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The score of each document in its order (more is better), and the tokens that were read."""
+
+    scores: tuple[float, ...]
+    tokens: int
 
 
 class EngineState(StrEnum):
@@ -103,6 +157,11 @@ class EngineHealth:
 
 class Engine(ABC):
     """A program that turns a conversation into text."""
+
+    @property
+    def instances(self) -> int:
+        """Return how many programs stand behind it."""
+        return 1
 
     @property
     @abstractmethod
@@ -138,6 +197,36 @@ class Engine(ABC):
             AnswerTooLargeError: The engine failed.
 
         """
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Return the vectors of texts.
+
+        Raises:
+            NotServedError: The engine makes none.
+
+        """
+        what = f"The engine makes no vectors of {len(texts)} texts: it serves chat alone."
+        raise NotServedError(what)
+
+    async def rerank(self, query: str, documents: Sequence[str]) -> Ranked:
+        """Return how well each document answers a query.
+
+        Raises:
+            NotServedError: The engine cannot.
+
+        """
+        what = f"The engine ranks no {len(documents)} documents for {query[:40]!r}: it serves chat alone."
+        raise NotServedError(what)
+
+    async def tokenize(self, text: str) -> tuple[int, ...]:
+        """Return the tokens of a text.
+
+        Raises:
+            NotServedError: The engine does not tell.
+
+        """
+        what = f"The engine does not tell the tokens of a text of {len(text)} characters."
+        raise NotServedError(what)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,10 @@ class Grounds:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is known of a request before its answer begins."""
+    """What is known of a request before its answer begins.
+
+    `tools` are the canonical bytes of tools and schemas that it came with.
+    """
 
     key: ApiKey
     view: ChannelModels
@@ -143,6 +146,7 @@ class Asked:
     loaded: LoadedModel
     messages: Sequence[Message]
     grounds: Grounds | None
+    tools: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +171,18 @@ class Record:
         self.id = book.entropy(16).hex()
         self._requested = whole_second(book.clock())
         self._answer = hmac.new(self._key, digestmod="sha256")
-        turns = [{"role": m.role, "content": m.text} for m in asked.messages]
-        self._prompt = hmac.digest(self._key, encode(turns), "sha256").hex()
+        prompt = encode([_turn(message) for message in asked.messages]) + asked.tools
+        self._prompt = hmac.digest(self._key, prompt, "sha256").hex()
         self._opening: asyncio.Future[int] | None = None
-        self._closing: asyncio.Task[StoredReceipt] | None = None
+        self._closing: asyncio.Future[StoredReceipt] | None = None
 
     def add(self, text: str) -> None:
         """Take text that leaves into the answer's digest."""
         self._answer.update(text.encode())
+
+    def add_bytes(self, data: bytes) -> None:
+        """Take what leaves and is no text into the answer's digest."""
+        self._answer.update(data)
 
     def begin(self) -> asyncio.Future[int]:
         """Start writing the intent, without waiting for it."""
@@ -220,14 +228,12 @@ class Record:
         when it could not be written.
         """
         if self._closing is None:
-            self._closing = self._book.spawn(
-                self._settle(Outcome(status, reason, usage, tuple(cited), tuple(guards)))
-            )
+            ended = Outcome(status, reason, usage, tuple(cited), tuple(guards))
+            self._closing = self._book.spawn(self._settle(ended))
         return asyncio.shield(self._closing)
 
     async def _settle(self, ended: Outcome) -> StoredReceipt:
         leaf = await self.opened()
-        book = self._book
         receipt = self._receipt(ended, leaf)
         facts = {
             "receipt": self.id,
@@ -235,7 +241,7 @@ class Record:
             "completion_tokens": ended.usage.completion_tokens,
         }
         event = {"kind": "outcome", "intent": leaf, "status": ended.status.value, "facts": facts}
-        return StoredReceipt(receipt=receipt, outcome_leaf=await book.end(event, receipt, self._key))
+        return await self._book.end(event, receipt, self._key)
 
     def _receipt(self, ended: Outcome, leaf: int) -> Receipt:
         asked = self._asked
@@ -268,6 +274,16 @@ class Record:
         )
 
 
+def _turn(message: Message) -> dict[str, Any]:
+    """Return a turn as its digest covers it."""
+    turn: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.calls:
+        turn["tool_calls"] = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in message.calls]
+    if message.call_id:
+        turn["tool_call_id"] = message.call_id
+    return turn
+
+
 def _knowledge(grounds: Grounds | None, cited: Sequence[Citation]) -> KnowledgeEvidence | None:
     if grounds is None:
         return None
@@ -288,23 +304,6 @@ def _knowledge(grounds: Grounds | None, cited: Sequence[Citation]) -> KnowledgeE
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One event for the log and, with an outcome, the receipt that it binds."""
-
-    event: dict[str, Any]
-    receipt: Receipt | None = None
-    key: bytes = b""
-
-
-def _kept(leaf: int, line: _Line) -> tuple[str, bytes, bytes]:
-    """Return what the store keeps of a line: id, receipt with its leaf, key."""
-    if line.receipt is None:
-        raise TypeError(line)
-    stored = StoredReceipt(receipt=line.receipt, outcome_leaf=leaf)
-    return line.receipt.id, encode(stored), line.key
-
-
 def _unrecorded(error: Exception) -> LedgerUnavailableError:
     _log.error("audit log or receipts failed", error=str(error))
     return LedgerUnavailableError("The answer could not be recorded.")
@@ -318,7 +317,7 @@ class ReceiptBook:
         store: Where receipts are kept.
         clock: The present moment.
         entropy: Random bytes for ids and keys.
-        executor: A thread in which the log and the store are used.
+        executor: Two threads: the log is used in one, the store in the other.
 
     """
 
@@ -331,34 +330,34 @@ class ReceiptBook:
         self._ledger = ledger
         self._store = store
         self._executor = executor
-        self._lines: Batches[_Line, int] = Batches(self._write, executor)
+        self._events: Batches[dict[str, Any], int] = Batches(self._append, executor)
+        self._receipts: Batches[tuple[StoredReceipt, bytes], StoredReceipt] = Batches(self._put, executor)
         self._work: set[asyncio.Task[Any]] = set()
 
     def open(self, event: dict[str, Any]) -> asyncio.Future[int]:
         """Start writing an intent; the future is its leaf, once that is durable."""
-        return self._lines.submit(_Line(event))
+        return self._events.submit(event)
 
-    def end(self, event: dict[str, Any], receipt: Receipt, key: bytes) -> asyncio.Future[int]:
-        """Start writing an outcome and its receipt; the future is the outcome's leaf."""
-        return self._lines.submit(_Line(event, receipt, key))
+    async def end(self, event: dict[str, Any], receipt: Receipt, key: bytes) -> StoredReceipt:
+        """Write an outcome, then the receipt that it binds, which gets the outcome's leaf."""
+        leaf = await self._events.submit(event)
+        return await self._receipts.submit((StoredReceipt(receipt=receipt, outcome_leaf=leaf), key))
 
-    def _write(self, lines: Sequence["_Line"]) -> list[int | Exception]:
-        """Write events in one transaction of the log, then the receipts that they bind in one of the store.
-
-        Blocking; runs in the thread. A line whose receipt could not be kept ends with the error.
-        """
+    def _append(self, events: Sequence[dict[str, Any]]) -> list[int | Exception]:
+        """Write events in one transaction of the log. Blocking; runs in a thread."""
         try:
-            first = self._ledger.append_all([line.event for line in lines])
+            first = self._ledger.append_all(events)
         except (LockgateError, OSError) as error:
-            return [_unrecorded(error)] * len(lines)
-        results: list[int | Exception] = list(range(first, first + len(lines)))
-        bound = [(leaf, line) for leaf, line in enumerate(lines, first) if line.receipt is not None]
+            return [_unrecorded(error)] * len(events)
+        return list(range(first, first + len(events)))
+
+    def _put(self, receipts: Sequence[tuple[StoredReceipt, bytes]]) -> list[StoredReceipt | Exception]:
+        """Keep receipts in one transaction of their store. Blocking; runs in a thread."""
         try:
-            self._store.put_all([_kept(leaf, line) for leaf, line in bound])
+            self._store.put_all([(stored.receipt.id, encode(stored), key) for stored, key in receipts])
         except (LockgateError, OSError) as error:
-            for leaf, _ in bound:
-                results[leaf - first] = _unrecorded(error)
-        return results
+            return [_unrecorded(error)] * len(receipts)
+        return [stored for stored, _ in receipts]
 
     def spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Start work that ends even when nobody waits for it any more."""
@@ -377,7 +376,8 @@ class ReceiptBook:
         """Wait until everything that was started is written."""
         while self._work:
             await asyncio.wait(self._work)
-        await self._lines.settled()
+        await self._events.settled()
+        await self._receipts.settled()
 
     def record(self, asked: Asked) -> Record:
         """Return the record of a new answer."""

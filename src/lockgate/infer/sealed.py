@@ -83,6 +83,16 @@ def load(stream: BinaryIO, sha256: str, size: int, *, seal_limit: int = SEAL_LIM
     return LoadedFile(fd, sha256, size, Enforcement.HASHED)
 
 
+def hashed(stream: BinaryIO, sha256: str, size: int) -> None:
+    """Demand that a stream has the bytes that were admitted.
+
+    Raises:
+        ModelMismatchError: It has others.
+
+    """
+    _copy(stream, None, checked(sha256), size)
+
+
 def _anonymous() -> int | None:
     """Return sealable anonymous memory, or nothing where the system has none."""
     with contextlib.suppress(AttributeError, OSError):

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,6 +15,10 @@ from lockgate.infer.limits import EngineLimits, GatewayLimits
 
 if TYPE_CHECKING:
     from lockgate.infer.gateway import Parts
+
+SWITCH_SECONDS = 0.0005
+"""How long one thread may keep the interpreter from others: the log's thread gives it back at each step of
+its transaction, and first tokens wait for that."""
 
 _logger = structlog.get_logger("lockgate.infer")
 
@@ -87,6 +92,7 @@ async def serve_until(
 
 def run_gateway(config: GatewayConfig, parts: "Parts", ready: Callable[[str], None] | None = None) -> None:
     """Serve in this process until SIGTERM or SIGINT."""
+    sys.setswitchinterval(SWITCH_SECONDS)
 
     async def main() -> None:
         stop = asyncio.Event()

@@ -1,7 +1,7 @@
-"""The shapes of the OpenAI API: answers, chunks, models and errors.
+"""What all forms of the API share: errors and their status, models, tokens, and what stands behind answers.
 
-Format: OpenAI API reference, "Chat completions", "Streaming", "Models", "Error codes". The field
-``lockgate`` is ours; clients ignore fields that they do not know.
+Format: OpenAI API reference, "Models" and "Error codes". The field ``lockgate`` is ours; clients ignore
+fields that they do not know.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,9 @@ from typing import Any
 import msgspec
 
 from lockgate.core.errors import InputError, LimitError, LockgateError, PolicyError
-from lockgate.core.wire import encode
 from lockgate.guard.errors import PromptBlockedError
 from lockgate.infer import errors
 from lockgate.infer.ports import AdmittedModel, ChannelModels, Citation, Usage
-from lockgate.infer.sse import event
 
 _Mapped = tuple[type[LockgateError], int, str, str]
 
@@ -25,6 +23,7 @@ _STATUS: tuple[_Mapped, ...] = (
     (errors.UnknownReceiptError, 404, "invalid_request_error", "receipt_not_found"),
     (PromptBlockedError, 400, "invalid_request_error", "content_filter"),
     (errors.UnsupportedParameterError, 400, "invalid_request_error", "unsupported_parameter"),
+    (errors.NotServedError, 400, "invalid_request_error", "not_served"),
     (errors.EngineRefusedError, 400, "invalid_request_error", "context_length_exceeded"),
     (errors.BodyTooLargeError, 413, "invalid_request_error", "body_too_large"),
     (errors.SlowRequestError, 408, "invalid_request_error", "request_timeout"),
@@ -46,8 +45,8 @@ _CONTEXT = "exceed_context_size_error"
 
 
 def error_object(message: str, kind: str, code: str, param: str | None = None) -> dict[str, Any]:
-    """Return an error as the API shows it."""
-    return {"error": {"message": message, "type": kind, "code": code, "param": param}}
+    """Return the fields of an error; each form writes them in its own way."""
+    return {"message": message, "type": kind, "code": code, "param": param}
 
 
 INTERNAL_ERROR = error_object("The gateway failed; its log says more.", "server_error", "internal_error")
@@ -55,7 +54,7 @@ INTERNAL_ERROR = error_object("The gateway failed; its log says more.", "server_
 
 
 def described(error: LockgateError) -> tuple[int, dict[str, Any]]:
-    """Return the HTTP status and the API's object for one of our errors."""
+    """Return the HTTP status and the fields of one of our errors."""
     _, status, kind, code = next(row for row in _STATUS if isinstance(error, row[0]))
     if isinstance(error, errors.EngineRefusedError) and error.where.get("engine_type") != _CONTEXT:
         code = "invalid_request"
@@ -112,47 +111,3 @@ def usage_object(usage: Usage) -> dict[str, int]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
     }
-
-
-class Shape:
-    """The shapes of one answer: they share its id, its time and the model's name.
-
-    Args:
-        answer_id: The receipt's id.
-        created: Seconds since 1970.
-        name: The model as the caller named it.
-
-    """
-
-    def __init__(self, answer_id: str, created: int, name: str) -> None:
-        """Keep what every chunk repeats."""
-        self._head: dict[str, Any] = {"id": f"chatcmpl-{answer_id}", "created": created, "model": name}
-
-    def text(self, text: str, *, first: bool) -> bytes:
-        """Return the event that carries a part of the text."""
-        delta = {"role": "assistant", "content": text} if first else {"content": text}
-        return self._chunk([{"index": 0, "delta": delta, "finish_reason": None}])
-
-    def last(self, finish: str, lockgate: dict[str, Any]) -> bytes:
-        """Return the event that ends the text, with what stands behind it."""
-        return self._chunk([{"index": 0, "delta": {}, "finish_reason": finish}], lockgate=lockgate)
-
-    def usage(self, usage: Usage) -> bytes:
-        """Return the event that counts the tokens."""
-        return self._chunk([], usage=usage_object(usage))
-
-    def whole(self, text: str, finish: str, usage: Usage, lockgate: dict[str, Any]) -> bytes:
-        """Return the answer in one object."""
-        message = {"role": "assistant", "content": text, "refusal": None}
-        return encode(
-            {
-                **self._head,
-                "object": "chat.completion",
-                "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": None}],
-                "usage": usage_object(usage),
-                "lockgate": lockgate,
-            }
-        )
-
-    def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
-        return event(encode({**self._head, "object": "chat.completion.chunk", "choices": choices, **more}))

@@ -32,13 +32,21 @@ class EventParser:
             EngineGarbageError: A line or an event is over its bound.
 
         """
-        text = self._rest + data
+        text = self._rest + data if self._rest else data
+        if not self._data and b"\r" not in text:
+            *events, self._rest = text.split(b"\n\n")
+            if len(self._rest) <= self._limit and all(map(self._plain, events)):
+                return [event[6:] for event in events]
         held = b"\r" if text.endswith(b"\r") else b""  # its line feed may be still to come
         *lines, rest = _LINE_END.split(text[: len(text) - len(held)])
         self._rest = rest + held
         if len(self._rest) > self._limit:
             self._too_long()
         return [event for line in lines if (event := self._line(line)) is not None]
+
+    def _plain(self, event: bytes) -> bool:
+        """Tell whether an event is one line of data as every engine sends it."""
+        return event.startswith(b"data: ") and b"\n" not in event and len(event) <= self._limit
 
     def _line(self, line: bytes) -> bytes | None:
         if not line:
@@ -55,6 +63,33 @@ class EventParser:
     def _too_long(self) -> None:
         what = f"The engine sent an event of more than {self._limit} bytes."
         raise EngineGarbageError(what, limit="engine.event_bytes")
+
+
+class LineParser:
+    """Turns bytes, however they were cut, into lines; used like `EventParser`.
+
+    Args:
+        event_bytes: Longest line in bytes.
+
+    """
+
+    def __init__(self, event_bytes: int) -> None:
+        """Begin with nothing read."""
+        self._limit = event_bytes
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes and return the lines that they complete, without empty ones.
+
+        Raises:
+            EngineGarbageError: A line is over its bound.
+
+        """
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if max(len(self._rest), *(len(line) for line in lines), 0) > self._limit:
+            what = f"The engine sent a line of more than {self._limit} bytes."
+            raise EngineGarbageError(what, limit="engine.event_bytes")
+        return [line for line in lines if line.strip()]
 
 
 def event(payload: bytes) -> bytes:

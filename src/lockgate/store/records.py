@@ -69,13 +69,13 @@ class _SqlTransaction(Transaction):
             raise RecordExistsError("A record is there already.", collection=collection, key=key)
 
     def insert_all(self, rows: Iterable[tuple[str, str, bytes]]) -> None:
-        given = [{"collection": c, "key": k, "value": v} for c, k, v in rows]
+        given: list[dict[str, Any]] = [{"collection": c, "key": k, "value": v} for c, k, v in rows]
         for row in given:
-            checked_key(str(row["collection"]), str(row["key"]))
+            checked_key(row["collection"], row["key"])
         if not given:
             return
-        done = self._connection.execute(self._insert(records).on_conflict_do_nothing(), given)
-        if done.rowcount != len(given):
+        insert = self._insert(records).on_conflict_do_nothing().returning(records.c.key)
+        if len(self._connection.execute(insert, given).all()) != len(given):
             raise RecordExistsError("One of several records is there already.")
 
     def swap(self, collection: str, key: str, old: bytes | None, new: bytes) -> None:
