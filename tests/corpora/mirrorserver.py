@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 HOST, PORT = "127.0.0.1", 8710
+FACTORY = "corpora.mirrorsite:app_from_environment"
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
 
@@ -26,7 +27,7 @@ def main():
     from lockgate.mirror import serve
 
     raise_loopback()
-    serve("corpora.mirrorsite:app_from_environment", HOST, PORT)
+    serve(os.environ.get("LOCKGATE_TEST_FACTORY", FACTORY), HOST, PORT)
 
 
 class Server:
@@ -34,7 +35,8 @@ class Server:
 
     url = f"http://{HOST}:{PORT}"
 
-    def __init__(self, site):
+    def __init__(self, site, factory=FACTORY):
+        self.factory = factory
         self.site = site
         self.home = site.root / "client"
         self.home.mkdir(exist_ok=True)
@@ -45,7 +47,12 @@ class Server:
         code = "from corpora.mirrorserver import main; main()"
         self.process = subprocess.Popen(
             ["unshare", "--map-root-user", "--net", sys.executable, "-c", code],
-            env={**os.environ, "LOCKGATE_HOME": str(self.site.root), "PYTHONPATH": os.pathsep.join(paths)},
+            env={
+                **os.environ,
+                "LOCKGATE_HOME": str(self.site.root),
+                "LOCKGATE_TEST_FACTORY": self.factory,
+                "PYTHONPATH": os.pathsep.join(paths),
+            },
             stdout=self.log,
             stderr=self.log,
         )

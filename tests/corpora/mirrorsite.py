@@ -244,7 +244,18 @@ def ask(app, path, method="GET", *, query="", body=b"", leave_after=None, **head
     return asyncio.run(asking(app, path, method, query=query, body=body, leave_after=leave_after, **headers))
 
 
-async def asking(app, path, method="GET", *, query="", body=b"", leave_after=None, on_chunk=None, **headers):
+async def asking(
+    app,
+    path,
+    method="GET",
+    *,
+    query="",
+    body=b"",
+    leave_after=None,
+    on_chunk=None,
+    client=("client", 1),
+    **headers,
+):
     """Send one request inside a running loop; see `ask`."""
     from urllib.parse import unquote
 
@@ -261,7 +272,7 @@ async def asking(app, path, method="GET", *, query="", body=b"", leave_after=Non
         "query_string": query.encode(),
         "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()],
         "server": ("mirror", 80),
-        "client": ("client", 1),
+        "client": client,
         "state": {},
     }
     requested = iter([{"type": "http.request", "body": body, "more_body": False}])

@@ -326,11 +326,14 @@ def test_a_download_goes_on_while_the_channel_moves(site, app):
 
     async def run():
         going_on = await asyncio.gather(asking(app, PACKAGE, on_chunk=publish_without))
-        return going_on[0], await asking(app, PACKAGE), await asking(app, "/simple/tiny-box/")
+        other = {"client": ("client", 2)}
+        after, page = await asking(app, PACKAGE, **other), await asking(app, "/simple/tiny-box/", **other)
+        return going_on[0], after, page, await asking(app, "/simple/tiny-box/")
 
-    before, after, page = asyncio.run(run())
+    before, after, page, same_client = asyncio.run(run())
     assert before.body == WHEEL.data
     assert (after.status, page.status) == (404, 404)
+    assert same_client.status == 200
 
 
 def test_the_server_hashes_large_blobs_ahead_and_ends_its_threads(site, monkeypatch):

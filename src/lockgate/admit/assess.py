@@ -12,12 +12,14 @@ from lockgate.admit.errors import (
 )
 from lockgate.admit.model import CHANNELS, CROSSINGS, DENIED, ChannelPointer, Crossing, Verdicts, crossing_key
 from lockgate.admit.parts import GateParts
+from lockgate.admit.snapshots import merged
 from lockgate.core.advised import Advised
 from lockgate.core.artifact import Artifact, Lock
 from lockgate.core.policy import Held
 from lockgate.core.roots import Purpose
 from lockgate.core.ruling import asks_advisories, rule_on
 from lockgate.core.snapshot import Admitted, Snapshot
+from lockgate.core.soak import CANDIDATE, STABLE
 from lockgate.core.station import Scans, judge_stations
 from lockgate.core.verdict import Outcome, Verdict, worst
 from lockgate.core.wire import decode, encode
@@ -87,6 +89,17 @@ class Assessor:
         if pointer is None:
             return None
         return decode(Snapshot, self._p.blobs.read(pointer.snapshot_sha256), name="snapshot")
+
+    def base(self, channel: str) -> tuple[Admitted, ...]:
+        """Return what a publication on a channel adds to.
+
+        On ``candidate`` that is also what ``stable`` serves, so that nothing of it is lost when the
+        snapshot is promoted.
+        """
+        served = self.served(channel)
+        if channel == CANDIDATE:
+            return merged(self.served(STABLE), served)
+        return served.admitted if served else ()
 
     def lock(self, crossing: Crossing) -> Lock:
         """Return the lock of a crossing, hashed again."""

@@ -76,6 +76,43 @@ class CustodyBrokenError(PolicyError):
     )
 
 
+class SoakUnmetError(PolicyError):
+    """A snapshot has not shown on the candidate channel what the rules demand."""
+
+    code = "LG-3809"
+    advice = "Publish into candidate (`--channel candidate`); `lockgate gate soak` says what it lacks."
+
+
+class PromotionChangedError(PolicyError):
+    """The candidate channel is not what a promotion names."""
+
+    code = "LG-3806"
+    advice = "Somebody published meanwhile. Ask again with `lockgate gate promote`."
+
+
+class TakenAwayError(PolicyError):
+    """A promotion would bring back what an operator took away from stable."""
+
+    code = "LG-3807"
+    advice = (
+        "Withdraw it on candidate too (`lockgate gate withdraw --channel candidate`), or two publish it anew."
+    )
+
+
+class BehindStableError(PolicyError):
+    """A promotion would lose something that stable serves."""
+
+    code = "LG-3808"
+    advice = "Publish the next crossing into candidate: it takes over what stable serves. Then promote that."
+
+
+class BadReportError(TrustError):
+    """A canary host's report is not about what is served on candidate, or not its own."""
+
+    code = "LG-2804"
+    advice = "Let the host report again: `lockgate canary report`."
+
+
 class NoSuchArtifactError(InputError):
     """An emergency names something that the channel does not serve."""
 

@@ -21,6 +21,7 @@ from lockgate.admit.model import (
     crossing_key,
 )
 from lockgate.admit.parts import GateParts
+from lockgate.admit.promote import Promoter, demand_soak_first
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.approve import judge
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
@@ -54,6 +55,7 @@ class Publisher:
         self._p = parts
         self._assessor = assessor
         self._maker = maker
+        self._promoter = Promoter(parts, assessor, maker)
 
     def execute(self, envelope: bytes) -> Statement:
         """Carry out a statement that enough approvers signed; see `Gate.execute`."""
@@ -145,8 +147,13 @@ class Publisher:
             self._p.site.demand_current(self._p.clock())
             with self._p.records.transaction() as tx:
                 demand_free(tx, crossing.sequence)
+            demand_soak_first(self._p, statement.channel)
             self._demand_unchanged(statement, crossing)
             self._demand_enough(crossing, approvers)
+        elif statement.operation is Operation.PROMOTE:
+            self._p.demand_open()
+            self._p.site.demand_current(self._p.clock())
+            self._promoter.demand(statement, approvers)
         else:
             self._demand_published_before(statement)
         snapshot, data = self._snapshot(statement.snapshot_sha256)
@@ -258,8 +265,8 @@ class Publisher:
         offered = {a.artifact.purl: a for a in self._assessor.assess(crossing).fresh(crossing)}
         mine = [a.artifact.purl for a in signed.admitted if a.crossing == crossing.sequence]
         fresh = tuple(offered[purl] for purl in mine if purl in offered)
-        served = self._assessor.served(statement.channel)
-        derived = self._maker.make(self._p.site.lane, served, fresh, signed.created)
+        base = self._assessor.base(statement.channel)
+        derived = self._maker.make(self._p.site.lane, base, fresh, signed.created)
         if not fresh or digest_of(derived) != statement.snapshot_sha256:
             what = f"The snapshot is not what crossing {crossing.sequence} adds to {statement.channel!r}."
             raise SnapshotDerivationError(what)

@@ -17,11 +17,13 @@ from lockgate.admit.errors import (
 from lockgate.admit.hold import CrossingHolds, demand_free
 from lockgate.admit.model import CROSSINGS, Crossing, Verdicts, crossing_key
 from lockgate.admit.parts import GateParts
+from lockgate.admit.promote import Promoter, demand_soak_first
 from lockgate.admit.publish import Publisher
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.approve import request
 from lockgate.core.errors import LockgateError
 from lockgate.core.sequence import FINAL, CrossingState
+from lockgate.core.soak import CANDIDATE, STABLE
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
 from lockgate.core.station import with_scans
 from lockgate.core.wire import digest_of, encode, whole_second
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from lockgate.trust.keys import Signer
 
 
+_MOVES = frozenset({Operation.ROLLBACK, Operation.PROMOTE})
+"""What only moves a channel to a snapshot that two persons had published."""
+
+
 class Gate(Assessor):
     """Moves crossings from quarantine to a channel, one recorded step after another."""
 
@@ -46,6 +52,7 @@ class Gate(Assessor):
         self._publisher = Publisher(parts, self, self._snapshots)
         self.emergencies = Emergencies(parts, self, self._snapshots, self._publisher)
         self.holds = CrossingHolds(parts)
+        self.promoter = Promoter(parts, self, self._snapshots)
 
     @contextmanager
     def _recorded(self, action: str, **facts: object) -> "Iterator[None]":
@@ -122,6 +129,7 @@ class Gate(Assessor):
             partial: Admit what may enter and leave the rest in quarantine.
 
         Raises:
+            SoakUnmetError: The rules let it into ``candidate`` alone.
             HeldBackError: Something is held and `partial` is not set.
             NothingToAdmitError: Nothing may enter.
             CrossingHeldError: An operator holds the crossing.
@@ -129,6 +137,7 @@ class Gate(Assessor):
         """
         self._p.demand_open()
         self._p.site.demand_current(self._p.clock())
+        demand_soak_first(self._p, channel)
         crossing = self._open_crossing(sequence)
         with self._p.records.transaction() as tx:
             demand_free(tx, sequence)
@@ -146,7 +155,7 @@ class Gate(Assessor):
         demand_custody(self._p, crossing)
         with self._recorded("request", crossing=sequence, channel=channel, requester=requester.person):
             fresh = assessment.fresh(crossing)
-            snapshot = self._snapshots.make(self._p.site.lane, self.served(channel), fresh, self._p.clock())
+            snapshot = self._snapshots.make(self._p.site.lane, self.base(channel), fresh, self._p.clock())
             statement = self._statement(Operation.PUBLISH, crossing, channel, requester, digest_of(snapshot))
             statement = msgspec.structs.replace(statement, waivers=assessment.waived)
             return self._ask(statement, crossing, requester)
@@ -187,6 +196,27 @@ class Gate(Assessor):
             statement = self._statement(Operation.ROLLBACK, crossing, channel, requester, target)
             return self._ask(statement, None, requester)
 
+    def request_promote(self, requester: "Signer") -> bytes:
+        """Return the request to let ``stable`` take over the very snapshot that soaked on ``candidate``.
+
+        Raises:
+            WrongStateError: Nothing is on ``candidate``, or ``stable`` serves it already.
+            SoakUnmetError, BehindStableError, TakenAwayError: It may not be promoted.
+
+        """
+        self._p.demand_open()
+        self._p.site.demand_current(self._p.clock())
+        candidate, facts = self.promoter.facts()
+        stable = self.pointer(STABLE)
+        if stable is not None and stable.snapshot_sha256 == candidate.snapshot_sha256:
+            raise WrongStateError("Both channels serve this snapshot.")
+        signed = self.emergencies.standing(CANDIDATE).signed
+        crossing = self.crossing(signed.crossing)
+        with self._recorded("request-promote", requester=requester.person, **facts):
+            target = candidate.snapshot_sha256
+            statement = self._statement(Operation.PROMOTE, crossing, STABLE, requester, target)
+            return self._ask(msgspec.structs.replace(statement, facts=facts), None, requester)
+
     def custody(self, sequence: int) -> "CustodyReport | None":
         """Return what is known of a crossing's way, or None where nothing is and nothing is demanded."""
         return custody_report(self._p, self.crossing(sequence))
@@ -225,7 +255,7 @@ class Gate(Assessor):
             verdicts_sha256=crossing.verdicts_sha256 or NOTHING,
             waivers=(),
             policy_sha256=self._p.policy_sha256,
-            custody_sha256=NOTHING if operation is Operation.ROLLBACK else custody_digest(self._p, crossing),
+            custody_sha256=NOTHING if operation in _MOVES else custody_digest(self._p, crossing),
             channel=channel,
             channel_version=pointer.version + 1 if pointer else 1,
             previous_sha256=pointer.snapshot_sha256 if pointer else NOTHING,

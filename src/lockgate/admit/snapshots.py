@@ -14,12 +14,18 @@ PAGE_SOURCE_LIMIT = 1 << 30
 """Longest file that a page may be computed from, in bytes."""
 
 
-def _slot(admitted: Admitted) -> tuple[str, ...]:
+def slot_of(admitted: Admitted) -> tuple[str, ...]:
     """Return what a new artifact replaces: a document its older self, others only the same purl."""
     artifact = admitted.artifact
     if artifact.kind is Kind.DOCUMENT:
         return artifact.kind, artifact.name
     return artifact.kind, artifact.purl
+
+
+def merged(*snapshots: Snapshot | None) -> tuple[Admitted, ...]:
+    """Return what several snapshots hold; of what replaces one another, that of the newest crossing."""
+    every = [a for snapshot in snapshots if snapshot is not None for a in snapshot.admitted]
+    return tuple({slot_of(a): a for a in sorted(every, key=lambda a: a.crossing)}.values())
 
 
 class SnapshotMaker:
@@ -35,10 +41,12 @@ class SnapshotMaker:
         store = self._quarantine if self._quarantine.has(digest) else self._blobs
         return store.read(digest, limit=PAGE_SOURCE_LIMIT)
 
-    def make(self, lane: str, served: Snapshot | None, fresh: Sequence[Admitted], now: datetime) -> Snapshot:
+    def make(
+        self, lane: str, served: Iterable[Admitted], fresh: Sequence[Admitted], now: datetime
+    ) -> Snapshot:
         """Return the snapshot of what is served and what is new, and keep its bytes in quarantine."""
-        kept = {_slot(a): a for a in served.admitted} if served else {}
-        kept.update({_slot(a): a for a in fresh})
+        kept = {slot_of(a): a for a in served}
+        kept.update({slot_of(a): a for a in fresh})
         return self._of(lane, kept.values(), now)
 
     def subset(self, served: Snapshot, kept: Sequence[Admitted]) -> Snapshot:

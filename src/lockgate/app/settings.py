@@ -183,6 +183,12 @@ class ServeSection(_Section):
         pattern=r"^(https?://[A-Za-z0-9.:\[\]-]{1,260})?$",
         description="Address that clients reach the mirrors by; empty: as each of them asks.",
     )
+    candidate_port: int = Field(
+        default=8711, ge=1, le=65535, description="Mirrors of the candidate channel, for canary hosts."
+    )
+    candidate: bool = Field(
+        default=False, description="Whether the mirrors of the candidate channel are started with the others."
+    )
     gateway_port: int = Field(default=8720, ge=1, le=65535, description="OpenAI-compatible gateway.")
     console_port: int = Field(default=8730, ge=1, le=65535, description="Console.")
     open_namespaces: str = Field(

@@ -6,6 +6,7 @@ what two persons signed. So whoever serves needs no row to know what one person 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -59,7 +60,7 @@ def _verify(envelope: bytes, site: Root, blobs: BlobStore, pages: Pages | None, 
         raise EnvelopeError(what)
     statement, approvers = judge(envelope, site, claimed.created, need=policy.approvers)
     snapshot = read_snapshot(statement, site, blobs)
-    return Standing(statement, snapshot, snapshot, statement, approvers)
+    return Standing(statement, snapshot, snapshot, statement, snapshot, approvers)
 
 
 def _emergency(envelope: bytes, site: Root, blobs: BlobStore, pages: Pages | None, depth: int) -> Standing:
@@ -83,9 +84,7 @@ def _emergency(envelope: bytes, site: Root, blobs: BlobStore, pages: Pages | Non
         if made != after.generated:
             what = f"The pages of the snapshot of {statement.channel!r} do not follow from its artifacts."
             raise SnapshotMismatchError(what, digest=statement.snapshot_sha256)
-    return Standing(
-        statement, after, standing.base, standing.signed, approvers, standing.held, standing.chain
-    )
+    return replace(standing, snapshot=after, approvers=approvers)
 
 
 def read_snapshot(statement: Statement, site: Root, blobs: BlobStore) -> Snapshot:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lockgate.cli import emergency
+from lockgate.cli import emergency, soak
 from lockgate.cli.advisories import draw
 from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
 
@@ -24,6 +24,8 @@ app.command()(emergency.withdraw)
 app.command("emergency-rollback")(emergency.emergency_rollback)
 app.command()(emergency.ratify)
 app.command()(emergency.owed)
+app.command()(soak.soak)
+app.command()(soak.promote)
 
 STYLES = {"clean": "green", "opaque": "cyan", "findings": "red", "incomplete": "yellow"}
 
@@ -37,15 +39,16 @@ def list_crossings(home: HomeOption = None, as_json: JsonOption = False) -> None
     import msgspec
 
     from lockgate.app.gate.gate import open_gate
-    from lockgate.app.high.serving import CHANNEL
     from lockgate.app.settings import load_settings
+    from lockgate.core.soak import CANDIDATE, STABLE
 
     gate = open_gate(load_settings(home).require("high"))
-    crossings, pointer, stopped = gate.crossings(), gate.pointer(CHANNEL), gate.holds.current()
+    crossings, stopped = gate.crossings(), gate.holds.current()
+    channels = {name: pointer for name in (STABLE, CANDIDATE) if (pointer := gate.pointer(name))}
     value = {
         "held": {str(number): hold.facts for number, hold in stopped.items()},
         "crossings": [msgspec.to_builtins(c) for c in crossings],
-        "channels": {CHANNEL: msgspec.to_builtins(pointer)} if pointer else {},
+        "channels": {name: msgspec.to_builtins(pointer) for name, pointer in channels.items()},
     }
 
     def render(out: Console) -> None:
@@ -55,14 +58,13 @@ def list_crossings(home: HomeOption = None, as_json: JsonOption = False) -> None
                 str(c.sequence), c.crate_id, f"{c.received:%Y-%m-%d %H:%M}", c.state, str(len(c.held))
             )
         out.print(table)
-        at = (
-            f"version {pointer.version}, snapshot {pointer.snapshot_sha256[:16]}"
-            if pointer
-            else "nothing yet"
-        )
         for number, hold in stopped.items():
             out.print(f"[yellow]held[/] crossing {number} by {escape(hold.operator)}: {escape(hold.reason)}")
-        out.print(f"Channel [bold]{CHANNEL}[/]: {at}")
+        for name, pointer in channels.items():
+            at = f"version {pointer.version}, snapshot {pointer.snapshot_sha256[:16]}"
+            out.print(f"Channel [bold]{name}[/]: {at}")
+        if not channels:
+            out.print("Nothing is published yet")
 
     emit(as_json, value, render)
 

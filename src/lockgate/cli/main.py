@@ -29,6 +29,7 @@ COMMANDS = {
     "diode": ("lockgate.cli.diode", "Send and receive crates over a one-way link."),
     "receive": ("lockgate.cli.receive", "Verify a crate and move its contents to quarantine (high side)."),
     "gate": ("lockgate.cli.gate", "Inspect, request, publish, reject, roll back (high side)."),
+    "canary": ("lockgate.cli.canary", "Try what is on candidate, and sign what was seen."),
     "approve": ("lockgate.cli.approve", "Show and sign a statement with an approver's key."),
     "request": ("lockgate.cli.request", "Ask for what is missing, and follow it until it is there."),
     "receipt": ("lockgate.cli.receipt", "Tell the low side how a crossing ended, and read what it says."),

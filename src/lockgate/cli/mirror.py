@@ -21,19 +21,25 @@ def serve(
         list[str] | None,
         typer.Option(help="Namespace of container images that clients may push to; may be repeated."),
     ] = None,
+    channel: Annotated[str, typer.Option(help="The channel: stable, or candidate for canary hosts.")] = "",
 ) -> None:
     """Serve PyPI, Hugging Face, container images and plain files until interrupted.
 
     What is pushed into an open namespace is internal and not admitted; no snapshot ever holds it.
 
-    Example: lockgate mirror serve --home lane/high --port 8710
+    Examples:
+      lockgate mirror serve --home lane/high --port 8710
+      lockgate mirror serve --home lane/high --port 8711 --channel candidate
     """
     from lockgate.app.high.serving import serve_mirror
     from lockgate.app.settings import load_settings
+    from lockgate.core.soak import CANDIDATE, STABLE
 
     side = load_settings(home).require("high")
-    address = host or side.settings.serve.host, port or side.settings.serve.mirror_port
-    serve_mirror(side, *address, open_namespace or ())
+    ports = {CANDIDATE: side.settings.serve.candidate_port}
+    chosen = port or ports.get(channel, side.settings.serve.mirror_port)
+    address = host or side.settings.serve.host, chosen
+    serve_mirror(side, *address, open_namespace or (), channel=channel or STABLE)
 
 
 @app.command()

@@ -47,6 +47,7 @@ SITE_PURPOSES = (
     Purpose.RELEASE,
     Purpose.CUSTODIAN,
     Purpose.SCANNER,
+    Purpose.CANARY,
 )
 NEEDED = {
     RootKind.SUPPLY: SUPPLY_PURPOSES[:-1],  # hand-overs are the site's to demand

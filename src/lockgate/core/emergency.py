@@ -13,7 +13,7 @@ from enum import IntEnum
 from lockgate.core.errors import PolicyError
 from lockgate.core.policy import EmergencyRule, Policy, Right
 from lockgate.core.snapshot import Admitted, Snapshot
-from lockgate.core.statement import NOTHING, Operation, Statement
+from lockgate.core.statement import FORWARD, NOTHING, Operation, Statement
 from lockgate.core.wire import encode
 
 CHAIN_LIMIT = 16
@@ -68,6 +68,7 @@ class Standing:
         snapshot: What may be newly loaded.
         base: The snapshot that withdrawals are counted from.
         signed: The statement that two persons signed last.
+        signed_snapshot: The snapshot that it names.
         held: What may not be newly loaded, and may go on where it is loaded.
         chain: The emergencies since two persons signed, oldest first.
         approvers: Who approved the newest statement.
@@ -78,6 +79,7 @@ class Standing:
     snapshot: Snapshot
     base: Snapshot
     signed: Statement
+    signed_snapshot: Snapshot
     approvers: frozenset[str]
     held: tuple[Admitted, ...] = ()
     chain: tuple[Statement, ...] = ()
@@ -129,13 +131,13 @@ def follow(before: Standing, statement: Statement, after: Snapshot, policy: Poli
     else:
         held, base = _taken(before, statement, after, rule), before.base
     chain = (*before.chain, statement)
-    return Standing(statement, after, base, before.signed, frozenset(), held, chain)
+    return Standing(statement, after, base, before.signed, before.signed_snapshot, frozenset(), held, chain)
 
 
 def _demand_previous(before: Standing, statement: Statement) -> None:
     """Only what two persons published is undone by one, and only to what they had before it."""
     old = before.statement
-    if old.operation is not Operation.PUBLISH or old.previous_sha256 == NOTHING:
+    if old.operation not in FORWARD or old.previous_sha256 == NOTHING:
         raise _beyond("only a publication by two persons is rolled back, and only to the snapshot before")
     if statement.snapshot_sha256 != old.previous_sha256:
         raise _beyond("it names another snapshot than the one before")

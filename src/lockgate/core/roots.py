@@ -35,6 +35,7 @@ class Purpose(StrEnum):
     RELEASE = "lockgate-release"
     CUSTODIAN = "custodian"
     SCANNER = "scanner"
+    CANARY = "canary"
 
 
 class RootKind(StrEnum):

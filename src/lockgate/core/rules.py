@@ -17,6 +17,7 @@ import msgspec
 from lockgate.core.digests import sha256
 from lockgate.core.errors import InputError, PolicyError, TooLargeError
 from lockgate.core.policy import Policy
+from lockgate.core.soak import SoakRule
 from lockgate.core.verdict import Severity
 from lockgate.core.wire import Document, Moment, digest_of
 
@@ -128,11 +129,16 @@ class Waiver(Document, frozen=True):
 
 
 class Rules(Document, frozen=True):
-    """One version of the admission rules; `roles` lists the persons of each role."""
+    """One version of the admission rules.
+
+    `roles` lists the persons of each role; with `soak`, crossings go to ``candidate`` first, and
+    ``stable`` takes over only what soaked there.
+    """
 
     format: str
     version: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
     roles: dict[Name, tuple[Name, ...]] = msgspec.field(default_factory=dict)
+    soak: SoakRule | None = None
     rule: tuple[Rule, ...] = ()
     waiver: tuple[Waiver, ...] = ()
 
@@ -140,6 +146,8 @@ class Rules(Document, frozen=True):
         """Yield everything that the document says, as approvers read and sign it."""
         for role, people in sorted(self.roles.items()):
             yield f"role {role}: {', '.join(people)}"
+        if self.soak is not None:
+            yield self.soak.sentence
         yield from (rule.sentence for rule in self.rule)
         yield from (f"waiver: {waiver.sentence}" for waiver in self.waiver)
 

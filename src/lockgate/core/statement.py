@@ -23,6 +23,7 @@ class Operation(StrEnum):
     PUBLISH = "publish"
     REJECT = "reject"
     ROLLBACK = "rollback"
+    PROMOTE = "promote"
     RESTORE = "restore"
     CLOCK = "clock"
     ANCHOR = "anchor"
@@ -37,7 +38,10 @@ class Operation(StrEnum):
     EMERGENCY_ROLLBACK = "emergency-rollback"
 
 
-CHANNEL_OPERATIONS = frozenset({Operation.PUBLISH, Operation.ROLLBACK})
+FORWARD = frozenset({Operation.PUBLISH, Operation.PROMOTE})
+"""What lets something be served that was not served on a channel before."""
+
+CHANNEL_OPERATIONS = FORWARD | {Operation.ROLLBACK}
 """What moves a channel by the signatures of several persons."""
 
 EMERGENCIES = frozenset({Operation.HOLD, Operation.WITHDRAW, Operation.EMERGENCY_ROLLBACK})
@@ -80,7 +84,7 @@ class Statement(Document, frozen=True):
     what the floor is in `previous_sha256`, and the last crossing in `crossing` and `crate_sha256`.
     What is about no crossing (`CLOCK`, `ANCHOR`, `VEX`, `REQUESTS`, `POLICY`, emergencies) says in `facts`
     what is agreed to, and so does `RELEASE` of what was held; other statements about a crossing leave the
-    field out.
+    field out. A promotion (`PROMOTE`) names there which version of ``candidate`` it takes over.
     """
 
     format: str

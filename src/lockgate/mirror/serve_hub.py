@@ -6,6 +6,7 @@ Models have addresses of their own; those of data sets and spaces begin with the
 file that is not there looks to it like a broken connection.
 """
 
+import re
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
@@ -34,6 +35,7 @@ PATHS_LIMIT = 10_000
 
 _OWNER_AND_NAME = 2
 _KINDS = ("datasets", "spaces")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class _NotThere(Exception):  # noqa: N818 - it ends a look-up, it is not shown to anybody
@@ -65,6 +67,7 @@ class HubRoutes:
             if parts[:1] != ["models"] and parts[0] not in _KINDS:
                 raise self._no_repository("/".join(parts[:3]))
             model, rest = self._model(table, parts[1:] if parts[0] == "models" else parts)
+            model, rest = self._at_commit(table, parts[1:])
             return await self._about(request, model, rest)
         except _NotThere as missing:
             return _not_found(missing)
@@ -77,7 +80,7 @@ class HubRoutes:
             return JSONResponse({"error": "Nothing is served here."}, HTTPStatus.NOT_FOUND)
         table = await self._site.table()
         try:
-            model, rest = self._model(table, parts)
+            model, rest = self._at_commit(table, parts)
             revision = _revision(model, rest[1] if len(rest) > 1 else "main")
             return await self._file(revision, "/".join(rest[2:]))
         except _NotThere as missing:
@@ -177,6 +180,16 @@ class HubRoutes:
             if short:
                 headers["X-Linked-Size"] = str(entry.size)
         return BlobResponse(self._site.blobs, entry, etag=etag, headers=headers, announce_length=short)
+
+    def _at_commit(self, table: Table, parts: list[str]) -> tuple[ModelEntries, list[str]]:
+        """Return the model and the rest; a commit that only an older table has is answered from that one."""
+        commits = [part for part in parts if _COMMIT.fullmatch(part)]
+        for older in (table, *self._site.older()) if commits else ():
+            for count in (_OWNER_AND_NAME, 1):
+                model = older.models.get("/".join(parts[:count]))
+                if model and commits[0] in model.revisions and commits[0] in parts[count : count + 2]:
+                    return model, parts[count:]
+        return self._model(table, parts)
 
     def _model(self, table: Table, parts: list[str]) -> tuple[ModelEntries, list[str]]:
         """Return the repository that an address begins with, and the rest of the address."""

@@ -3,11 +3,12 @@
 from http import HTTPStatus
 
 import structlog
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lockgate.core.errors import LockgateError
+from lockgate.mirror.continuity import CLIENT, client_of
 from lockgate.mirror.errors import NothingPublishedError
 from lockgate.mirror.metrics import Metrics
 from lockgate.mirror.responses import problem
@@ -59,6 +60,7 @@ class Shell:
         if early is not None:
             await early(scope, receive, reply)
             return
+        CLIENT.set(client_of(scope.get("client"), Headers(scope=scope).get("npm-session")))
         try:
             await self._app(scope, receive, reply)
         except LockgateError as error:

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from starlette.requests import Request
 
 from lockgate.mirror.blobs import VerifiedBlobs
+from lockgate.mirror.continuity import CLIENT
 from lockgate.mirror.metrics import Metrics
 from lockgate.mirror.misses import Misses
 from lockgate.mirror.tables import Table
@@ -23,7 +24,7 @@ class Site:
     misses: Misses
 
     async def table(self) -> Table:
-        """Return the table for one request: the newest that verifies. Ask once per request.
+        """Return the table for one request: the one that its client began with. Ask once per request.
 
         Raises:
             NothingPublishedError: There is none.
@@ -31,7 +32,11 @@ class Site:
         """
         if self.view.stale():
             await asyncio.to_thread(self.view.refresh)
-        return self.view.table
+        return self.view.continuity.table(self.view.table, CLIENT.get())
+
+    def older(self) -> tuple[Table, ...]:
+        """Return tables before the newest, for addresses that name their content alone."""
+        return self.view.continuity.older()
 
     def missed(self, protocol: str, name: str) -> None:
         """Note that something was asked for that is not in the snapshot."""

@@ -9,6 +9,7 @@ from lockgate.core.emergency import Debt, judge_debt
 from lockgate.core.errors import LockgateError
 from lockgate.core.statement import Operation, Statement
 from lockgate.core.wire import digest_of
+from lockgate.mirror.continuity import Continuity
 from lockgate.mirror.errors import NothingPublishedError, OlderChannelError, WrongStatementError
 from lockgate.mirror.ports import ChannelVerifier, VerifiedChannel
 from lockgate.mirror.tables import Table, build_table
@@ -53,6 +54,7 @@ class SignedView:
         self._refused: LockgateError | None = None
         self._refused_at = 0.0
         self._owed: tuple[Statement, ...] = ()
+        self.continuity = Continuity(elapsed)
 
     @property
     def table(self) -> Table:
@@ -105,6 +107,8 @@ class SignedView:
         except LockgateError as error:
             self._refused, self._refused_at = error, self._elapsed()
             return False
+        if self._table is not None:
+            self.continuity.moved(self._table, table)
         self._table, self._refused, self._owed = table, None, channel.owed
         return True
 

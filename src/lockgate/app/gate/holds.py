@@ -11,7 +11,7 @@ from lockgate.app.trust import audit_log
 from lockgate.core.clock import ClockState, trouble
 from lockgate.core.errors import PolicyError
 from lockgate.core.policy import Policy
-from lockgate.core.statement import Operation, Statement
+from lockgate.core.statement import FORWARD, Statement
 from lockgate.core.wire import Document, Moment, decode, encode, whole_second
 from lockgate.crossing.ledger import read_floor
 from lockgate.store import Records, Transaction
@@ -134,7 +134,7 @@ def demand_usable(records: Records, statement: Statement) -> None:
         AdmissionHeldError: The restore may have forgotten that it was used.
 
     """
-    if statement.operation is Operation.PUBLISH:
+    if statement.operation in FORWARD:
         demand_open(records)
     with records.transaction() as tx:
         value = tx.get(RESTORED, LAST)

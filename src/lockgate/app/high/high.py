@@ -5,9 +5,11 @@ import sys
 from collections.abc import Callable
 
 from lockgate.app.high import supervise
+from lockgate.app.high.serving import channel_file
 from lockgate.app.high.supervise import Service, Supervisor, command
 from lockgate.app.logs import LEVEL_VARIABLE, SUPERVISED_VARIABLE, configure_logs
 from lockgate.app.settings import Side
+from lockgate.core.soak import CANDIDATE
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", LEVEL_VARIABLE)
 """What of the environment the services see; everything else stays outside."""
@@ -28,11 +30,14 @@ def _environment(side: Side) -> dict[str, str]:
 
 
 def address(side: Side, service: str) -> str:
-    """Return the base address of a service (``mirror``, ``gateway``, ``console``)."""
+    """Return the base address of a service (``mirror``, ``candidate``, ``gateway``, ``console``)."""
     serve = side.settings.serve
-    port = {"mirror": serve.mirror_port, "gateway": serve.gateway_port, "console": serve.console_port}[
-        service
-    ]
+    port = {
+        "mirror": serve.mirror_port,
+        "candidate": serve.candidate_port,
+        "gateway": serve.gateway_port,
+        "console": serve.console_port,
+    }[service]
     return f"http://{serve.host}:{port}"
 
 
@@ -103,6 +108,10 @@ def _start(side: Side, supervisor: Supervisor, say: Callable[[str], None]) -> No
 
     supervisor.start(_service(side, "mirror"))
     say(f"mirrors ready on {address(side, 'mirror')}")
+    if side.settings.serve.candidate and channel_file(side, CANDIDATE).is_file():
+        serving = command("mirror", "serve", "--channel", CANDIDATE)
+        supervisor.start(Service("candidate", serving, f"{address(side, 'candidate')}/healthz"))
+        say(f"mirrors of {CANDIDATE} ready on {address(side, 'candidate')}")
     if side.settings.engine.project:
         folder = install_engine(side, f"{address(side, 'mirror')}/simple/")
         say(f"engine installed from the mirror: {folder.name}")

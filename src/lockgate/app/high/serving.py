@@ -16,10 +16,14 @@ from lockgate.approve.verify import Pages
 from lockgate.core.artifact import Kind, Role
 from lockgate.core.errors import PolicyError
 from lockgate.core.snapshot import Admitted, Generated
+from lockgate.core.soak import STABLE
 from lockgate.infer.ports import AdmittedModel, ChannelModels, ModelFile, ModelSource
 
-CHANNEL = "stable"
-"""The channel that the services of this version serve."""
+CHANNEL = STABLE
+"""The channel that services serve where nothing else is named."""
+
+CHANNEL_VARIABLE = "LOCKGATE_CHANNEL"
+"""The channel that a mirror serves, for its worker process."""
 
 HOME_VARIABLE = "LOCKGATE_HOME"
 NAMESPACES_VARIABLE = "LOCKGATE_SERVE__OPEN_NAMESPACES"
@@ -79,11 +83,12 @@ def mirror_app() -> Any:
         return [page.generated() for page in generate_pages(admitted, read)]
 
     side = served_side()
-    verifier = SignedChannel(channel_reader(side, "mirror", pages=pages), channel_file(side))
+    channel = os.environ.get(CHANNEL_VARIABLE, CHANNEL)
+    reader = channel_reader(side, "mirror", channel, pages=pages)
+    view = SignedView(SignedChannel(reader, channel_file(side, channel)), time.monotonic)
     asked = Asked(
         advisor=RecordedAdvisor(side), address=side.settings.serve.mirror_url, misses=misses_file(side)
     )
-    view = SignedView(verifier, time.monotonic)
     return build_app(view, blob_files(side), utc_now, internal=internal_of(side), asked=asked)
 
 
@@ -98,14 +103,17 @@ def mirror_url(side: Side) -> str:
     return serve.mirror_url or f"http://{serve.host}:{serve.mirror_port}"
 
 
-def serve_mirror(side: Side, host: str, port: int, opened: Sequence[str] = ()) -> None:
-    """Serve the mirrors until a signal ends it.
+def serve_mirror(
+    side: Side, host: str, port: int, opened: Sequence[str] = (), *, channel: str = CHANNEL
+) -> None:
+    """Serve the mirrors of a channel until a signal ends it.
 
     Args:
         side: The high side.
         host: Address to listen on.
         port: Port to listen on.
         opened: Namespaces to open beside those of the settings.
+        channel: What is served.
 
     Raises:
         CannotListenError: The address is taken or not ours.
@@ -117,6 +125,7 @@ def serve_mirror(side: Side, host: str, port: int, opened: Sequence[str] = ()) -
     configure_logs(side.settings.log.level)
     os.environ[HOME_VARIABLE] = str(side.home.root)
     os.environ[NAMESPACES_VARIABLE] = " ".join(open_namespaces(side, opened))
+    os.environ[CHANNEL_VARIABLE] = channel
     serve("lockgate.app.high.serving:mirror_app", host, port)
 
 

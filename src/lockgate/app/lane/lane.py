@@ -126,8 +126,9 @@ def _site(lane: str, now: datetime, people: Path, high: Path) -> bytes:
     machines = [new_signer(purpose, f"gate-{purpose}") for purpose in HIGH_PURPOSES]
     witness = new_signer(Purpose.WITNESS, "witness")
     clerk = new_signer(Purpose.CUSTODIAN, "clerk-high")
+    canaries = [new_signer(Purpose.CANARY, f"canary-{n + 1}") for n in range(2)]
     releasers = [new_signer(Purpose.RELEASE, f"releaser-{n + 1}") for n in range(HOLDERS)]
-    for person in (*holders, *approvers, *operator, *releasers, witness, clerk):
+    for person in (*holders, *approvers, *operator, *releasers, *canaries, witness, clerk):
         _keep(person, people / person.person)
     for machine in machines:
         _keep(machine, high / "keys")
@@ -143,7 +144,9 @@ def _site(lane: str, now: datetime, people: Path, high: Path) -> bytes:
         version=1,
         assurance="demo",
         expires=now + YEAR,
-        keys=_listed([*holders, *approvers, *operator, *machines, *releasers, witness, clerk], now + YEAR),
+        keys=_listed(
+            [*holders, *approvers, *operator, *machines, *releasers, *canaries, witness, clerk], now + YEAR
+        ),
         thresholds={Purpose.SITE_ROOT: THRESHOLD, Purpose.RELEASE: THRESHOLD},
         recipients=published,
         policy=demo_policy(),

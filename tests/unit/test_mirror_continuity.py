@@ -1,0 +1,137 @@
+"""A client goes on with the snapshot that it began with, for a while, and never after an emergency."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from corpora.mirrorsite import MirrorSite, asking
+from corpora.wheels import build_wheel
+from lockgate.core.statement import Operation
+from lockgate.mirror.continuity import (
+    IDLE_SECONDS,
+    PIN_SECONDS,
+    PINS_LIMIT,
+    RETAINED_LIMIT,
+    Continuity,
+    client_of,
+)
+
+
+@dataclass
+class FakeStatement:
+    channel_version: int
+    operation: Operation = Operation.PUBLISH
+
+
+@dataclass(eq=False)
+class FakeTable:
+    statement: FakeStatement
+
+
+def table(version: int, operation: Operation = Operation.PUBLISH) -> FakeTable:
+    return FakeTable(FakeStatement(version, operation))
+
+
+@pytest.fixture
+def now():
+    return [100.0]
+
+
+@pytest.fixture
+def continuity(now):
+    return Continuity(lambda: now[0])
+
+
+def test_a_client_goes_on_and_a_new_one_begins_with_the_newest(continuity) -> None:
+    old, new = table(1), table(2)
+    assert continuity.table(old, "a") is old
+    continuity.moved(old, new)
+    assert continuity.table(new, "a") is old
+    assert continuity.table(new, "b") is new
+    assert continuity.table(new, None) is new
+    assert continuity.older() == (old,)
+
+
+@pytest.mark.parametrize("operation", [Operation.HOLD, Operation.WITHDRAW, Operation.EMERGENCY_ROLLBACK])
+def test_an_emergency_takes_the_older_table_from_everybody_at_once(continuity, operation) -> None:
+    old, newer = table(1), table(2)
+    continuity.table(old, "a")
+    continuity.moved(old, newer)
+    taken = table(3, operation)
+    continuity.moved(newer, taken)
+    assert continuity.table(taken, "a") is taken
+    assert continuity.older() == ()
+
+
+def test_a_skipped_version_may_have_been_an_emergency(continuity) -> None:
+    old, newer = table(1), table(3)
+    continuity.table(old, "a")
+    continuity.moved(old, newer)
+    assert continuity.table(newer, "a") is newer
+    assert continuity.older() == ()
+
+
+def test_silence_and_age_end_it(continuity, now) -> None:
+    old, new = table(1), table(2)
+    for client in ("silent", "busy"):
+        continuity.table(old, client)
+    continuity.moved(old, new)
+    began = now[0]
+    while now[0] + IDLE_SECONDS <= began + PIN_SECONDS:
+        assert continuity.table(new, "busy") is old
+        now[0] += IDLE_SECONDS
+    now[0] += 1
+    assert continuity.table(new, "busy") is new
+    assert continuity.table(new, "silent") is new
+    assert continuity.older() == ()
+
+
+def test_what_is_remembered_is_bounded(continuity) -> None:
+    before = table(0)
+    for number in range(PINS_LIMIT + 1):
+        continuity.table(before, str(number))
+    assert len(continuity._pins) == PINS_LIMIT
+    for version in range(1, RETAINED_LIMIT + 4):
+        after = table(version)
+        continuity.moved(before, after)
+        before = after
+    assert [t.statement.channel_version for t in continuity.older()] == list(range(10, 2, -1))
+
+
+def test_clients_are_told_apart_by_connection_or_by_the_session_they_name() -> None:
+    assert client_of(("h", 1), None) != client_of(("h", 2), None)
+    assert client_of(("h", 1), "abc123") == client_of(("h", 2), "abc123")
+    assert client_of(("h", 1), "abc123") != client_of(("i", 1), "abc123")
+    assert client_of(("h", 1), "x" * 200) == client_of(("h", 1), "a b") == client_of(("h", 1), None)
+    assert client_of(None, "abc123") is None
+
+
+def test_a_commit_that_left_the_channel_is_served_until_downloads_end(tmp_path) -> None:
+    site = MirrorSite(tmp_path)
+    commits = ("a" * 40, "b" * 40)
+    app = site.app()
+
+    def offer(commit: str, **changes: object) -> None:
+        site.entries.clear()
+        site.add_wheels("box", "1", build_wheel("box", "1"))
+        site.add_model("org/m", {"model.gguf": b"GGUF", "note.txt": commit.encode()}, commit=commit)
+        site.publish(**changes)
+
+    def get(path: str, port: int) -> tuple[int, bytes]:
+        answer = asyncio.run(asking(app, path, client=("c", port)))
+        return answer.status, answer.body
+
+    offer(commits[0])
+    assert get("/org/m/resolve/main/note.txt", 1) == (200, commits[0].encode())
+    offer(commits[1])
+    assert get("/org/m/resolve/main/note.txt", 1) == (200, commits[0].encode())
+    assert get("/org/m/resolve/main/note.txt", 2) == (200, commits[1].encode())
+    assert get(f"/org/m/resolve/{commits[0]}/note.txt", 3) == (200, commits[0].encode())
+    assert get(f"/api/models/org/m/revision/{commits[0]}", 3)[0] == 200
+    assert get(f"/org/m/resolve/{'c' * 40}/note.txt", 3)[0] == 404
+    site.entries.pop()
+    site.publish(operation=Operation.WITHDRAW)
+    for port in (1, 3, 4):
+        assert get(f"/org/m/resolve/{commits[0]}/note.txt", port)[0] == 404
+        assert get("/org/m/resolve/main/note.txt", port)[0] == 404
