@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from lockgate.console.pages import build_app
 from lockgate.console.ports import (
+    Alerts,
     ApprovalRow,
     ChannelCard,
     ConsoleData,
@@ -188,6 +189,7 @@ class Fixed(ConsoleData):
     def __init__(self, overview: Overview | Exception = OVERVIEW, *details: CrossingDetail) -> None:
         self._overview = overview
         self.ways = {2: WAY}
+        self.alerting = Alerts(0, None, (), 0)
         self._details = {d.row.sequence: d for d in details or (DETAIL,)}
 
     @property
@@ -200,6 +202,9 @@ class Fixed(ConsoleData):
 
     def endings(self) -> tuple[Ending, ...]:
         return (Ending("site", "approver", "ap-1", "ab" * 8, 86_400.0),)
+
+    def alerts(self) -> Alerts:
+        return self.alerting
 
     def overview(self) -> Overview:
         if isinstance(self._overview, Exception):

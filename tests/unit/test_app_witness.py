@@ -1,18 +1,14 @@
 """A demo lane's log with its witness: by file, as a picture and over HTTP; and approvers' devices."""
 
-import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import zxingcpp
-from aiohttp import web
 from PIL import Image
 
 from corpora.commands import Commands
+from corpora.witnesses import serving
 from lockgate.app.gate.gate import operator_key, write_request
 from lockgate.app.lane.lane import NewLane, make_demo_lane
 from lockgate.app.lane.qr import QR_BYTES, QrTooLongError, QrWriteError, write_qr
@@ -22,7 +18,6 @@ from lockgate.app.record.witness import (
     WitnessRefusedError,
     WitnessUnreachableError,
     cosign_text,
-    make_app,
     open_witness,
     submit,
 )
@@ -105,30 +100,6 @@ def test_by_picture(lane: NewLane, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(QrWriteError):
         write_qr("x", tmp_path / "file" / "x.png")
-
-
-@contextmanager
-def serving(witness: Witness, *, first: bool) -> Iterator[str]:
-    """Serve a witness on loopback from a thread, and stop it."""
-    loop, address = asyncio.new_event_loop(), []
-    runner = web.AppRunner(make_app(witness, first=first))
-
-    async def start() -> None:
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        address.append(f"http://127.0.0.1:{runner.addresses[0][1]}")
-
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(start(), loop).result(SECONDS)
-        yield address[0]
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(SECONDS)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(SECONDS)
-        loop.close()
 
 
 def test_by_http(lane: NewLane, tmp_path: Path) -> None:

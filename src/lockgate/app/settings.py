@@ -273,6 +273,19 @@ class CadenceSection(_Section):
     grace_days: int = Field(default=2, ge=0, le=400, description="Days after which a planned one is missed.")
 
 
+class AuditSection(_Section):
+    """Who outside this host vouches for the audit log."""
+
+    witness: str = Field(
+        default="",
+        description="Addresses of witnesses inside the network, in numbers, as `http://192.0.2.7:8790`, with "
+        "spaces between; empty: nobody is asked.",
+    )
+    witness_every_seconds: int = Field(
+        default=900, ge=10, le=86_400, description="Seconds until a witness is asked again without admission."
+    )
+
+
 class LogSection(_Section):
     """What is logged. Lines go to standard error; those of services to their files below `run/`."""
 
@@ -358,6 +371,7 @@ class Settings(BaseSettings):
     knowledge: KnowledgeSection = KnowledgeSection()
     guard: GuardSection = GuardSection()
     limits: LimitsSection = LimitsSection()
+    audit: AuditSection = AuditSection()
     log: LogSection = LogSection()
     advisories: AdvisoriesSection = AdvisoriesSection()
     cadence: CadenceSection = CadenceSection()

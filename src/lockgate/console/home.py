@@ -10,10 +10,13 @@ from lockgate.admit import Crossing, Verdicts
 from lockgate.app.high.console import HOSTS_VARIABLE, Readings
 from lockgate.app.high.serving import served_side
 from lockgate.app.lane.standing import expiries
+from lockgate.app.record.asking import last_asked
 from lockgate.app.trust import utc_now
 from lockgate.approve import VerifiedChannel
+from lockgate.approve.errors import NothingPublishedError
 from lockgate.console.pages import build_app
 from lockgate.console.ports import (
+    Alerts,
     ApprovalRow,
     ChannelCard,
     ConsoleData,
@@ -27,6 +30,7 @@ from lockgate.console.ports import (
 )
 from lockgate.console.shell import Shell
 from lockgate.core.custody import CustodyReport
+from lockgate.core.emergency import judge_debt
 from lockgate.core.errors import LockgateError
 from lockgate.core.verdict import Outcome, Verdict
 
@@ -54,6 +58,28 @@ class HomeData(ConsoleData):
         return tuple(
             Ending(e.root, e.what, e.person, e.identifier[:16], (e.expires - now).total_seconds())
             for e in expiries(self._readings.side, now)
+        )
+
+    def alerts(self) -> Alerts:
+        """Return what has to be looked at, read from signatures and from what witnesses answered."""
+        now = utc_now()
+        try:
+            owed = self._readings.channel().owed
+            debt = int(judge_debt(owed, now))
+        except NothingPublishedError:
+            owed, debt = (), 0
+        except LockgateError:
+            owed, debt = (), -1
+        due = min((statement.expires for statement in owed), default=None)
+        told = last_asked(self._readings.side)
+        return Alerts(
+            debt=debt,
+            debt_seconds=None if due is None else (due - now).total_seconds(),
+            witnesses=tuple(
+                (w.address, not w.code, (now - w.answered).total_seconds() if w.answered else None)
+                for w in told
+            ),
+            held=self._readings.held(),
         )
 
     def overview(self) -> Overview:

@@ -62,6 +62,47 @@ class Endings(Collector):
         )
 
 
+_ALERTS = (
+    ("lockgate_second_signature", "0: none is owed; 1: one is due; 2: one is overdue; -1: nobody can tell."),
+    ("lockgate_second_signature_seconds", "Time left for the second signature; below 0: overdue."),
+    ("lockgate_crossings_held", "Crossings that wait and that an operator holds."),
+    ("lockgate_witness_up", "1 when a witness cosigned as it was asked last."),
+    ("lockgate_witness_age_seconds", "How long ago a witness cosigned last."),
+)
+
+
+class AlertMetrics(Collector):
+    """What has to be looked at, asked for at each scrape."""
+
+    def __init__(self, data: ConsoleData) -> None:
+        """Ask this data."""
+        self._data = data
+
+    def describe(self) -> Iterable[Metric]:
+        """Return what there will be, without asking anybody."""
+        return list(self._families().values())
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the debt of second signatures, what is held, and how the witnesses are."""
+        found, families = self._data.alerts(), self._families()
+        families["lockgate_second_signature"].add_metric([], found.debt)
+        if found.debt_seconds is not None:
+            families["lockgate_second_signature_seconds"].add_metric([], found.debt_seconds)
+        families["lockgate_crossings_held"].add_metric([], found.held)
+        for address, cosigned, age in found.witnesses:
+            families["lockgate_witness_up"].add_metric([address], float(cosigned))
+            if age is not None:
+                families["lockgate_witness_age_seconds"].add_metric([address], age)
+        return families.values()
+
+    @staticmethod
+    def _families() -> dict[str, GaugeMetricFamily]:
+        return {
+            name: GaugeMetricFamily(name, text, labels=["witness"] if "witness" in name else [])
+            for name, text in _ALERTS
+        }
+
+
 class Pages:
     """The console's endpoints over one source of data."""
 
@@ -73,6 +114,7 @@ class Pages:
             "lockgate_console_requests", "Requests answered.", ["page", "status"], registry=self.registry
         )
         self.registry.register(Endings(data))
+        self.registry.register(AlertMetrics(data))
         self._style = "\n".join(asset(name) for name in _STYLES)
         self._icon = asset("icon.svg")
 
@@ -130,9 +172,11 @@ class Pages:
         return Response(self._icon, media_type="image/svg+xml")
 
     async def health(self, request: Request) -> Response:
-        """Answer that the console runs."""
+        """Answer that the console runs, and how urgent a second signature is."""
         del request
-        return JSONResponse({"status": "ok", "version": __version__})
+        debt = (await run_in_threadpool(self._data.alerts)).debt
+        said = {0: "none", 1: "due", 2: "overdue"}.get(debt, "unknown")
+        return JSONResponse({"status": "ok", "version": __version__, "second_signature": said})
 
     async def metrics(self, request: Request) -> Response:
         """Answer the metrics."""

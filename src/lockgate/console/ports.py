@@ -118,6 +118,26 @@ class Ending:
     seconds_left: float
 
 
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """What has to be looked at.
+
+    Attributes:
+        debt: How urgent second signatures are: 0 none is owed, 1 one is due, 2 one is overdue; -1 when the
+            channel does not verify.
+        debt_seconds: Time left for the first of them; None when none is owed.
+        witnesses: Address of each witness that is asked, whether it cosigned when asked last, and
+            how many seconds ago it cosigned last (None: never).
+        held: How many crossings that wait an operator holds.
+
+    """
+
+    debt: int
+    debt_seconds: float | None
+    witnesses: tuple[tuple[str, bool, float | None], ...]
+    held: int
+
+
 class ConsoleData(ABC):
     """Answers what the pages ask."""
 
@@ -130,6 +150,10 @@ class ConsoleData(ABC):
     @abstractmethod
     def assurance(self) -> str:
         """Return the lane's assurance: ``demo`` or ``production``."""
+
+    @abstractmethod
+    def alerts(self) -> Alerts:
+        """Return what has to be looked at."""
 
     @abstractmethod
     def overview(self) -> Overview:

@@ -7,13 +7,14 @@ cut off at once, before the first token too.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import web
 
 from lockgate import __version__
+from lockgate.core.emergency import judge_debt
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock, Entropy
 from lockgate.core.wire import encode
@@ -333,6 +334,7 @@ class Gateway:
             "channel": view.channel,
             "channel_version": view.channel_version,
             "snapshot_sha256": view.snapshot_sha256,
+            "second_signature": judge_debt(view.owed, self._parts.clock()).name.lower(),
             "engines": {n: {"state": h.state.value, "restarts": h.restarts} for n, h in engines.items()},
             "knowledge": {name: base.index_sha256 for name, base in self._parts.knowledge.items()},
         }
@@ -342,6 +344,8 @@ class Gateway:
         for name, engine in self._parts.engines.items():
             health = await engine.health()
             self.metrics.engine_up.labels(name).set(health.state in _RUNNING)
+        with suppress(LockgateError):  # a channel that does not verify is what requests are refused for
+            self.metrics.debt.set(judge_debt(self._parts.source.current().owed, self._parts.clock()))
         return web.Response(body=self.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
 

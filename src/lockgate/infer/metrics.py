@@ -43,6 +43,11 @@ class GatewayMetrics:
         self.engine_up = Gauge(
             "lockgate_gateway_engine_up", "1 when the engine serves.", ("model",), registry=self.registry
         )
+        self.debt = Gauge(
+            "lockgate_gateway_second_signature",
+            "0: none is owed; 1: one is due; 2: one is overdue.",
+            registry=self.registry,
+        )
         self.guarded = Counter(
             "lockgate_guard_hits",
             "What guards met, by channel, rule and decision.",

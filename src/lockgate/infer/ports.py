@@ -10,6 +10,7 @@ from typing import Annotated, Any, BinaryIO, Protocol
 import msgspec
 
 from lockgate.core.artifact import Digest, Size
+from lockgate.core.statement import Statement
 from lockgate.core.wire import Document
 from lockgate.infer.errors import NotServedError
 
@@ -257,13 +258,17 @@ class AdmittedModel:
 
 @dataclass(frozen=True, slots=True)
 class ChannelModels:
-    """The models of one verified channel statement."""
+    """The models of one verified channel statement.
+
+    `owed` are the emergencies in effect that one operator signed and no second person yet.
+    """
 
     channel: str
     channel_version: int
     snapshot_sha256: str
     created: datetime
     models: tuple[AdmittedModel, ...]
+    owed: tuple[Statement, ...] = ()
 
     def named(self, name: str) -> AdmittedModel | None:
         """Return the model of that name, if the channel has it."""

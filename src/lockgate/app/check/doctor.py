@@ -96,6 +96,33 @@ def _keys(side: Side) -> list[Point]:
     ]
 
 
+def _witnesses(side: Side) -> list[Point]:
+    """Return a point for each witness that the side asks by itself, or one that says that none is."""
+    from lockgate.app.record.asking import last_asked, places  # noqa: PLC0415  # loads a server
+
+    try:
+        named = places(side)
+    except LockgateError as error:
+        return [Point("Witness", "missing", f"{error.code} {error.what}")]
+    if not named:
+        return [
+            Point("Witness", "absent", "[audit] witness names none: `lockgate audit submit` asks by hand")
+        ]
+    told = {each.address: each for each in last_asked(side)}
+    points = []
+    for place in named:
+        found = told.get(place.address)
+        if found is None:
+            points.append(
+                Point("Witness", "missing", f"{place.address} was not asked yet: `lockgate high up`")
+            )
+            continue
+        state: State = "missing" if found.code else "soon" if place.here else "ok"
+        here = "; it is on this machine and does not outlive its disk" if place.here else ""
+        points.append(Point("Witness", state, found.sentence + here))
+    return points
+
+
 def _side(home: Path | None) -> list[Point]:
     try:
         side: Side = load_settings(home)
@@ -117,6 +144,8 @@ def _side(home: Path | None) -> list[Point]:
         points.append(Point(name, _state(left), detail))
     if all(point.state != "missing" for point in points):
         points += _keys(side)
+    if side.settings.lane.side == "high":
+        points += _witnesses(side)
     points.append(_disk(side.home.root))
     return points
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lockgate.admit import ChannelPointer, Crossing, Verdicts
+from lockgate.admit.hold import CROSSING_HOLDS
 from lockgate.admit.model import CROSSINGS, HISTORY, crossing_key
 from lockgate.app.crossing.custody import RecordedCustody
 from lockgate.app.high.serving import CHANNEL, HOME_VARIABLE, channel_reader
 from lockgate.app.logs import configure_logs
+from lockgate.app.record.asking import last_asked, places
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import site_root
@@ -24,7 +26,7 @@ from lockgate.core.statement import Statement
 from lockgate.core.wire import decode, encode
 from lockgate.store import FileBlobs
 from lockgate.trust.attest import INSPECTION, check
-from lockgate.watch import Health, HttpProbe, Target, check_all
+from lockgate.watch import Condition, Health, HttpProbe, Target, check_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +68,11 @@ class Readings:
         """Return all crossings, newest first."""
         with self._records.transaction() as tx:
             return [decode(Crossing, value) for _, value in tx.scan(CROSSINGS)][::-1]
+
+    def held(self) -> int:
+        """Return how many crossings an operator holds."""
+        with self._records.transaction() as tx:
+            return sum(1 for _ in tx.scan(CROSSING_HOLDS))
 
     def crossing(self, sequence: int) -> Crossing | None:
         """Return one crossing, or None when there is no such number."""
@@ -119,7 +126,19 @@ class Readings:
         targets = [Target("mirror", serve.host, serve.mirror_port)]
         if engine.project:
             targets.append(Target("gateway", serve.host, serve.gateway_port))
-        return check_all(HttpProbe(), targets)
+        return (*check_all(HttpProbe(), targets), *self._witnesses())
+
+    def _witnesses(self) -> list[Health]:
+        """Return how the witnesses are that this side asks by itself."""
+        told = {each.address: each for each in last_asked(self.side)}
+        found = []
+        for place in places(self.side):
+            last = told.get(place.address)
+            fine = last is not None and not last.code
+            detail = last.sentence if last else "not asked yet"
+            target = Target("witness", place.host, place.port)
+            found.append(Health(target, Condition.UP if fine else Condition.FAILING, detail))
+        return found
 
 
 def serve_console(side: Side, host: str, port: int) -> None:

@@ -89,16 +89,21 @@ def _follow(descriptor: int, say: Callable[[str], None]) -> None:
 
 
 def _supervise(side: Side, say: Callable[[str], None], ready: Callable[[], object]) -> None:
+    from lockgate.app.record.asking import Asker  # noqa: PLC0415  # heavy, and only used here
+
     configure_logs(side.settings.log.level)
+    asker = Asker(side)
     supervisor = Supervisor(side.home.run, _environment(side))
     try:
         _start(side, supervisor, say)
+        asker.start()
         ready()
         supervisor.watch()
     except Exception as error:
         say(str(error))
         raise
     finally:
+        asker.stop()
         supervisor.stop()
 
 

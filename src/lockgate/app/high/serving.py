@@ -168,6 +168,7 @@ class SignedModels(ModelSource):
             snapshot_sha256=verified.statement.snapshot_sha256,
             created=verified.statement.created,
             models=tuple(_model(a) for a in models_of(verified, "chat", loaded=True)),
+            owed=verified.owed,
         )
 
     def open(self, sha256: str) -> BinaryIO:
