@@ -116,9 +116,9 @@ def swept(case: Case, count: int, patch: pytest.MonkeyPatch) -> set[str]:
     return {on_a_disk_of(case, spare) for spare in sizes(case, count)}
 
 
+# Publishing copies nothing large and asks for no room beforehand.
+@pytest.mark.parametrize("case", ["seal", "receive"], indirect=True, scope="module")
 def test_too_little_room_is_said_before_the_first_byte(case: Case) -> None:
-    if case.operation == "publish":
-        pytest.skip("publishing copies nothing large and asks for no room beforehand")
     assert on_a_disk_of(case, 4 << 20) == "LG-5701"
 
 
