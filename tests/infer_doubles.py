@@ -34,17 +34,21 @@ from lockgate.infer import (
     Knowledge,
     LoadedModel,
     MemoryKeys,
+    MemoryQuotas,
     MemoryReceipts,
     Message,
     ModelFile,
     ModelSource,
     Parts,
     Piece,
+    Quota,
+    Quotas,
     new_key,
     serving,
 )
 from lockgate.infer.client import ChatClient
 from lockgate.infer.ports import Enforcement
+from lockgate.store import MemoryRecords
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 WEIGHTS = b"GGUF and the weights of a very small model"
@@ -450,6 +454,7 @@ class Site:
     keys: MemoryKeys
     knowledge: HandbookKnowledge
     session: aiohttp.ClientSession
+    spending: Quotas
     entropy: Counting = field(default_factory=Counting)
 
     @property
@@ -472,6 +477,7 @@ async def site(
     engine_limits: EngineLimits | None = None,
     engine: Engine | None = None,
     canaries: tuple[str, ...] = (),
+    quota: Quota | None = None,
 ) -> AsyncIterator[Site]:
     """Start a fake engine and a gateway before it."""
     entropy = Counting()
@@ -480,6 +486,7 @@ async def site(
     async with FakeServer(behaviour).running() as server:
         source, ledger, receipts = MemorySource(), MemoryLedger(), MemoryReceipts()
         keys, knowledge = MemoryKeys(key), HandbookKnowledge()
+        spending = Quotas(MemoryRecords(), lambda: NOW, entropy)
         parts = Parts(
             source=source,
             engines={"small": engine or ServerEngine(server, bounds)},
@@ -490,10 +497,25 @@ async def site(
             clock=lambda: NOW,
             entropy=entropy,
             canaries=canaries,
+            quotas=MemoryQuotas({key.id: quota} if quota else {}),
+            spending=spending,
         )
         config = GatewayConfig(port=0, limits=limits or GatewayLimits(), engine_limits=bounds)
         async with serving(config, parts) as url, aiohttp.ClientSession(url) as session:
-            yield Site(url, secret, key, server, source, ledger, receipts, keys, knowledge, session, entropy)
+            yield Site(
+                url,
+                secret,
+                key,
+                server,
+                source,
+                ledger,
+                receipts,
+                keys,
+                knowledge,
+                session,
+                spending,
+                entropy,
+            )
 
 
 def events(raw: bytes) -> list[Any]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from lockgate.infer.installation import Installation, wheel_files
 from lockgate.infer.keys import FileKeys, MemoryKeys, new_key
 from lockgate.infer.limits import EngineLimits, GatewayLimits
+from lockgate.infer.pool import Pool, PoolConfig
 from lockgate.infer.ports import (
     AdmittedModel,
     ApiKey,
@@ -27,6 +28,9 @@ from lockgate.infer.ports import (
     ReceiptStore,
     Usage,
 )
+from lockgate.infer.queue import Priority
+from lockgate.infer.quotafile import FileQuotas, MemoryQuotas
+from lockgate.infer.quotas import Quota, Quotas, Spent
 from lockgate.infer.receipts import Receipt, StoredReceipt
 from lockgate.infer.receiptstore import FileReceipts, MemoryReceipts, RecordReceipts
 from lockgate.infer.service import GatewayConfig, run_gateway, serve_until, serving
@@ -70,6 +74,7 @@ __all__ = [
     "EngineState",
     "Evidence",
     "FileKeys",
+    "FileQuotas",
     "FileReceipts",
     "Gateway",
     "GatewayConfig",
@@ -81,18 +86,25 @@ __all__ = [
     "LlamaEngine",
     "LoadedModel",
     "MemoryKeys",
+    "MemoryQuotas",
     "MemoryReceipts",
     "Message",
     "ModelFile",
     "ModelSource",
     "Parts",
     "Piece",
+    "Pool",
+    "PoolConfig",
+    "Priority",
+    "Quota",
+    "Quotas",
     "Receipt",
     "ReceiptStore",
     "RecordReceipts",
     "RemoteConfig",
     "RemoteEngine",
     "RemoteKind",
+    "Spent",
     "StoredReceipt",
     "Usage",
     "new_key",

@@ -2,16 +2,17 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TypeVar
 
 from lockgate.core.ports import Entropy
-from lockgate.infer.errors import EngineGarbageError, QueueFullError
+from lockgate.core.wire import encode
+from lockgate.infer.errors import EngineGarbageError
 from lockgate.infer.forms.base import Delta
-from lockgate.infer.limits import ANSWER_CALLS, EngineLimits
+from lockgate.infer.limits import ANSWER_CALLS, BYTES_A_TOKEN, TURN_TOKENS
 from lockgate.infer.ports import (
     CallDelta,
     Citation,
@@ -30,57 +31,6 @@ from lockgate.infer.weave import Weaver
 _T = TypeVar("_T")
 
 
-class Slots:
-    """Lets as many answers at an engine as it has room for, and a bounded queue wait in order."""
-
-    def __init__(self, limits: EngineLimits, instances: int = 1) -> None:
-        """Begin with every slot of that many programs free."""
-        self._limits = limits
-        self._free = asyncio.Semaphore(limits.running * instances)
-        self._waiting = 0
-        self._running = 0
-
-    @property
-    def running(self) -> int:
-        """Return how many slots are held."""
-        return self._running
-
-    @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """Hold a slot.
-
-        Raises:
-            QueueFullError: Too many wait already, or none became free in time.
-
-        """
-        limits = self._limits
-        if self._free.locked() and self._waiting >= limits.waiting:
-            what = f"{self._waiting} requests wait for the engine already."
-            raise QueueFullError(what, limit="engine.waiting")
-        if not self._free.locked():
-            await self._free.acquire()
-        else:
-            await self._wait()
-        self._running += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
-            self._free.release()
-
-    async def _wait(self) -> None:
-        limits = self._limits
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(limits.wait_seconds):
-                await self._free.acquire()
-        except TimeoutError as error:
-            what = f"No slot of the engine became free within {limits.wait_seconds:g} seconds."
-            raise QueueFullError(what, limit="engine.wait_seconds") from error
-        finally:
-            self._waiting -= 1
-
-
 class Answer(ABC):
     """One answer in the making. What it says of itself holds once its parts have ended."""
 
@@ -89,6 +39,19 @@ class Answer(ABC):
         self.finishes: Sequence[str] = ("stop",)
         self.usage = Usage()
         self.status = Status.ANSWERED
+        self._parts = 0
+
+    @property
+    def prompt_bound(self) -> int:
+        """Return how many tokens its prompt has at most."""
+        return 0
+
+    @property
+    def charged(self) -> Usage:
+        """Return what it is charged for: what the engine counted, else what was seen of it."""
+        if self.usage != Usage():
+            return self.usage
+        return Usage(prompt_tokens=self.prompt_bound // BYTES_A_TOKEN, completion_tokens=self._parts)
 
     @property
     def citations(self) -> tuple[Citation, ...]:
@@ -109,6 +72,7 @@ class Answer(ABC):
             self.finishes = (piece.finish,)
         if piece.usage is not None:
             self.usage = piece.usage
+        self._parts += piece.parts
         return piece.text
 
 
@@ -160,6 +124,11 @@ class PlainAnswer(Answer):
         self._request = request
         self._calls = CallBuilder(entropy)
 
+    @property
+    def prompt_bound(self) -> int:
+        """Return how many tokens its prompt has at most."""
+        return bound_of(self._request)
+
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         """Yield the engine's text, then the tools that it wants to have called."""
         async with aclosing(self._engine.chat(self._request)) as pieces:
@@ -188,6 +157,20 @@ class SeveralAnswers(Answer):
     def findings(self) -> tuple[GuardFinding, ...]:
         """Return what guards met in all of them."""
         return tuple(finding for answer in self._answers for finding in answer.findings)
+
+    @property
+    def prompt_bound(self) -> int:
+        """Return how many tokens their prompt has at most."""
+        return self._answers[0].prompt_bound
+
+    @property
+    def charged(self) -> Usage:
+        """Return what they are charged for together; the prompt counts once."""
+        each = [answer.charged for answer in self._answers]
+        return Usage(
+            prompt_tokens=max(one.prompt_tokens for one in each),
+            completion_tokens=sum(one.completion_tokens for one in each),
+        )
 
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         """Yield the parts of each, numbered."""
@@ -229,6 +212,11 @@ class GroundedAnswer(Answer):
         """Return what the answer cites."""
         return self._weaver.citations
 
+    @property
+    def prompt_bound(self) -> int:
+        """Return how many tokens its prompt has at most."""
+        return bound_of(self._request)
+
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         """Yield the engine's text with marks behind its sentences."""
         async with aclosing(self._engine.chat(self._request)) as pieces:
@@ -255,6 +243,18 @@ class Abstention(Answer):
         """Yield the one sentence."""
         said = f"The knowledge base '{self._knowledge}' has nothing that supports an answer to this question."
         yield Delta(said)
+
+
+def bound_of(request: EngineRequest) -> int:
+    """Return how many tokens a prompt has at most: no token is shorter than a byte."""
+    if request.prompt is not None:
+        return len(request.prompt.encode()) + TURN_TOKENS
+    tools = encode([request.options.get("tools", []), request.options.get("response_format")])
+    texts = sum(
+        len(message.text.encode()) + sum(len(call.arguments.encode()) for call in message.calls)
+        for message in request.messages
+    )
+    return texts + len(tools) + TURN_TOKENS * (len(request.messages) + 1)
 
 
 async def in_thread(executor: Executor, call: Callable[[], _T]) -> _T:

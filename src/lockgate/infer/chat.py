@@ -19,6 +19,7 @@ from lockgate.infer.errors import BadRequestError, UnsupportedParameterError
 from lockgate.infer.forms.base import Delta, Ended, Form, Head, Shape, gathered
 from lockgate.infer.guarding import Admission, Guards
 from lockgate.infer.limits import GatewayLimits
+from lockgate.infer.meter import Meter
 from lockgate.infer.metrics import GatewayMetrics
 from lockgate.infer.ports import ApiKey, EngineRequest, GuardFinding, Usage
 from lockgate.infer.receipts import Asked, Grounds, ReceiptBook, Record, Status
@@ -75,6 +76,7 @@ class ChatDesk:
         limits: Bounds on what callers may ask.
         metrics: Where everything is counted.
         guards: Look at requests and answers.
+        meter: Keeps keys within their quotas.
         salts: Keep tenants apart in engines' caches.
         entropy: Names tool calls.
         executor: Threads for the knowledge bases.
@@ -89,6 +91,7 @@ class ChatDesk:
         limits: GatewayLimits,
         metrics: GatewayMetrics,
         guards: Guards,
+        meter: Meter,
         salts: Salts,
         entropy: Entropy,
         executor: Executor,
@@ -99,6 +102,7 @@ class ChatDesk:
         self._limits = limits
         self._metrics = metrics
         self._guards = guards
+        self._meter = meter
         self._salts = salts
         self._entropy = entropy
         self._executor = executor
@@ -114,16 +118,21 @@ class ChatDesk:
             asked = Asked(key, target.view, target.model, target.loaded, chat.messages, None, _tools(chat))
             if admission.blocked is not None:
                 await self._refuse(asked, admission)
-            async with target.slots.held():
+            async with target.slots.held(key.id, self._meter.priority(key)):
                 target = self._targets.resolve(chat.model, key)  # withdrawn, perhaps, while this one waited
                 answer, grounds = await self._answer(target, chat, key)
-                record = self._book.record(replace(asked, grounds=grounds))
-                met = admission.findings + (grounds.blocked if grounds else ())
-                head = Head(record.id, chat.model, self._book.clock(), chat)
-                shape = question.form.shape(head)
-                talk = Talk(question, target, answer, record, shape, began, met)
-                async with self._recorded(talk):
-                    return await (self._streamed(talk) if chat.stream else self._whole(talk))
+                completion = chat.max_tokens * chat.choices if answer.prompt_bound else 0
+                async with self._meter.reserved(key, answer.prompt_bound, completion) as charge:
+                    try:
+                        record = self._book.record(replace(asked, grounds=grounds))
+                        met = admission.findings + (grounds.blocked if grounds else ())
+                        head = Head(record.id, chat.model, self._book.clock(), chat)
+                        shape = question.form.shape(head)
+                        talk = Talk(question, target, answer, record, shape, began, met)
+                        async with self._recorded(talk):
+                            return await (self._streamed(talk) if chat.stream else self._whole(talk))
+                    finally:
+                        charge.usage = answer.charged
 
     def _demand_abilities(self, chat: ChatRequest, target: Target) -> None:
         """Refuse what would go round the guards or has no meaning over a knowledge base.

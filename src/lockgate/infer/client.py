@@ -310,7 +310,8 @@ def _merged(reader: Reader, payloads: list[bytes]) -> Piece | None:
             finish, usage = piece.finish or finish, piece.usage or usage
         if reader.done:
             break
-    return Piece("".join(texts), finish, usage, tuple(calls), tuple(logprobs))
+    parts = sum(1 for text in texts if text) + len(calls)
+    return Piece("".join(texts), finish, usage, tuple(calls), tuple(logprobs), parts)
 
 
 async def _at_most(stream: aiohttp.StreamReader, limit: int) -> bytes:

@@ -111,6 +111,13 @@ class AnswerTooLargeError(LimitError):
     advice = "Ask for fewer tokens; the bound is engine.answer_bytes."
 
 
+class QuotaError(LimitError):
+    """A key has spent what it may, or this request could spend more than is left."""
+
+    code = "LG-4a06"
+    advice = "Ask for fewer tokens, or wait until the day (UTC) is over; an operator sets quotas."
+
+
 class SlowRequestError(LimitError):
     """A request's body did not arrive in time."""
 

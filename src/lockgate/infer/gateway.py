@@ -32,6 +32,7 @@ from lockgate.infer.forms.ollama_models import ollama_show, ollama_tags
 from lockgate.infer.guarding import Guards
 from lockgate.infer.keys import authenticate
 from lockgate.infer.limits import EngineLimits, GatewayLimits
+from lockgate.infer.meter import Meter
 from lockgate.infer.metrics import CONTENT_TYPE, GatewayMetrics
 from lockgate.infer.plain import PlainDesk
 from lockgate.infer.ports import (
@@ -44,6 +45,8 @@ from lockgate.infer.ports import (
     ModelSource,
     ReceiptStore,
 )
+from lockgate.infer.quotafile import MemoryQuotas, QuotaSource
+from lockgate.infer.quotas import Quotas
 from lockgate.infer.receipts import ReceiptBook
 from lockgate.infer.salts import Salts
 from lockgate.infer.shapes import INTERNAL_ERROR, described, error_object, model, models
@@ -82,6 +85,8 @@ class Parts:
         guards: What the guards do.
         canaries: Words that must not leave in an answer.
         salt_secret: Makes the salts of tenants' caches; empty for one that ends with this process.
+        quotas: What each key may spend.
+        spending: Keeps what keys spend; where there is none, quotas bound nothing but the order of waiting.
 
     """
 
@@ -96,6 +101,8 @@ class Parts:
     guards: GuardPolicy = field(default_factory=GuardPolicy)
     canaries: tuple[str, ...] = ()
     salt_secret: bytes = b""
+    quotas: QuotaSource = field(default_factory=MemoryQuotas)
+    spending: Quotas | None = None
 
 
 class Gateway:
@@ -117,6 +124,8 @@ class Gateway:
         self._book = ReceiptBook(
             parts.ledger, parts.receipts, parts.clock, parts.entropy, executor=self._ledger_threads
         )
+        self._quota_thread = ThreadPoolExecutor(1, "lockgate-quotas")
+        self._meter = Meter(parts.quotas, parts.spending, self._quota_thread)
         targets = Targets(parts.source, parts.engines, parts.knowledge, engine_limits or EngineLimits())
         self._targets = targets
         self._desk = ChatDesk(
@@ -125,11 +134,14 @@ class Gateway:
             limits=self._limits,
             metrics=self.metrics,
             guards=Guards(parts.guards, parts.canaries, self.metrics),
+            meter=self._meter,
             salts=Salts(parts.salt_secret or parts.entropy(32), parts.clock),
             entropy=parts.entropy,
             executor=self._knowledge_threads,
         )
-        self._plain = PlainDesk(targets=targets, book=self._book, limits=self._limits, metrics=self.metrics)
+        self._plain = PlainDesk(
+            targets=targets, book=self._book, limits=self._limits, metrics=self.metrics, meter=self._meter
+        )
 
     def withdrawals(self) -> Withdrawals:
         """Return what stops engines whose model was withdrawn."""
@@ -164,7 +176,9 @@ class Gateway:
 
     async def close(self) -> None:
         """Write what is still to be written and give the threads back."""
+        await self._meter.settled()
         await self._book.settled()
+        self._quota_thread.shutdown()
         self._ledger_threads.shutdown()
         self._knowledge_threads.shutdown(cancel_futures=True)
 
@@ -191,7 +205,7 @@ class Gateway:
         except LockgateError as error:
             status, said = described(error)
             self.metrics.rejected.labels(error.code).inc()
-            response = self._error(request, status, said)
+            response = self._error(request, status, said, error.where.get("retry_after"))
         except web.HTTPException as error:
             code = "method_not_allowed" if error.status == _NO_METHOD else "not_found"
             what = f"{request.method} {request.path[:200]} is not served here."
@@ -205,12 +219,14 @@ class Gateway:
             response.headers.update(_HEADERS)
         return response
 
-    def _error(self, request: web.Request, status: int, said: Mapping[str, object]) -> web.Response:
+    def _error(
+        self, request: web.Request, status: int, said: Mapping[str, object], retry: object = None
+    ) -> web.Response:
         """Return an error in the shape of the API that was asked."""
         body = form_at(request.path).error(status, said)
         response = web.Response(status=status, body=body, content_type="application/json")
         if status in _RETRY:
-            response.headers["Retry-After"] = str(self._limits.retry_after_seconds)
+            response.headers["Retry-After"] = str(retry or self._limits.retry_after_seconds)
         if status == 401:  # noqa: PLR2004  # RFC 9110, 11.6.1
             response.headers["WWW-Authenticate"] = "Bearer"
         return response

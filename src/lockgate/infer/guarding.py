@@ -12,7 +12,7 @@ from lockgate.guard.errors import PromptBlockedError
 from lockgate.infer.answers import Answer
 from lockgate.infer.forms.base import Delta
 from lockgate.infer.metrics import GatewayMetrics
-from lockgate.infer.ports import Citation, GuardFinding, Message, ToolCall
+from lockgate.infer.ports import Citation, GuardFinding, Message, ToolCall, Usage
 
 FILTERED = "content_filter"
 """Why an answer ended that was stopped, in the API's own word."""
@@ -96,6 +96,16 @@ class FilteredAnswer(Answer):
         self._hits: Counter[tuple[str, str]] = Counter()
         self._held = HeldLogprobs() if logprobs else None
         self.status = answer.status
+
+    @property
+    def prompt_bound(self) -> int:
+        """Return how many tokens its prompt has at most."""
+        return self._inner.prompt_bound
+
+    @property
+    def charged(self) -> Usage:
+        """Return what it is charged for."""
+        return self._inner.charged
 
     @property
     def citations(self) -> tuple[Citation, ...]:

@@ -59,3 +59,9 @@ enforced."""
 
 ANSWER_CALLS = 64
 """Most tools that an engine may call in one answer."""
+
+TURN_TOKENS = 16
+"""Tokens that a chat template may put around each turn."""
+
+BYTES_A_TOKEN = 4
+"""Bytes of a prompt that count as a token where an engine broke off before it told its own count."""

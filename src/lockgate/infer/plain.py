@@ -18,7 +18,8 @@ from aiohttp import web
 from lockgate.core.errors import LockgateError
 from lockgate.infer.chat import RECEIPT_HEADER
 from lockgate.infer.errors import BadRequestError
-from lockgate.infer.limits import GatewayLimits
+from lockgate.infer.limits import BYTES_A_TOKEN, TURN_TOKENS, GatewayLimits
+from lockgate.infer.meter import Meter
 from lockgate.infer.metrics import GatewayMetrics
 from lockgate.infer.ports import ApiKey, Embedded, Message, Ranked, Usage
 from lockgate.infer.receipts import Asked, ReceiptBook, Record, Status
@@ -75,17 +76,25 @@ class PlainDesk:
         book: Records answers.
         limits: Bounds on what callers may ask.
         metrics: Where everything is counted.
+        meter: Keeps keys within their quotas.
 
     """
 
     def __init__(
-        self, *, targets: Targets, book: ReceiptBook, limits: GatewayLimits, metrics: GatewayMetrics
+        self,
+        *,
+        targets: Targets,
+        book: ReceiptBook,
+        limits: GatewayLimits,
+        metrics: GatewayMetrics,
+        meter: Meter,
     ) -> None:
         """Keep the parts."""
         self._targets = targets
         self._book = book
         self._limits = limits
         self._metrics = metrics
+        self._meter = meter
 
     async def embed(self, key: ApiKey, data: bytes) -> web.Response:
         """Serve ``/v1/embeddings``."""
@@ -176,7 +185,12 @@ class PlainDesk:
         spent: list[Usage] = []
         status, reason = Status.FAILED, ""
         with self._metrics.in_flight.track_inprogress():
-            async with target.slots.held():
+            priority = self._meter.priority(key)
+            bound = sum(len(text.encode()) + TURN_TOKENS for text in texts)
+            async with (
+                target.slots.held(key.id, priority),
+                self._meter.reserved(key, bound, 0) as charge,
+            ):
                 target = self._targets.resolve(model, key)  # withdrawn, perhaps, while this one waited
                 record = self._book.record(
                     Asked(key, target.view, target.model, target.loaded, messages, None)
@@ -192,6 +206,8 @@ class PlainDesk:
                     reason = error.code
                     raise
                 finally:
+                    told = Usage(prompt_tokens=bound // BYTES_A_TOKEN)
+                    charge.usage = spent[0] if spent and spent[0] != Usage() else told
                     closing = record.close(status, usage=spent[0] if spent else Usage(), reason=reason)
                     self._metrics.answers.labels(name, status.value).inc()
             if spent:

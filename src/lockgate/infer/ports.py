@@ -111,7 +111,8 @@ class CallDelta:
 class Piece:
     """A part of an answer as it arrives. `finish` says why it ended, on the last one with text.
 
-    `logprobs` holds one object for each token of `text`, in the OpenAI API's shape.
+    `logprobs` holds one object for each token of `text`, in the OpenAI API's shape. `parts` says how many of
+    the engine's own parts it was made of.
     """
 
     text: str = ""
@@ -119,6 +120,7 @@ class Piece:
     usage: Usage | None = None
     calls: tuple[CallDelta, ...] = ()
     logprobs: tuple[Mapping[str, Any], ...] = ()
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

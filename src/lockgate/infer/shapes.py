@@ -28,6 +28,7 @@ _STATUS: tuple[_Mapped, ...] = (
     (errors.BodyTooLargeError, 413, "invalid_request_error", "body_too_large"),
     (errors.SlowRequestError, 408, "invalid_request_error", "request_timeout"),
     (errors.TooManyRequestsError, 429, "rate_limit_error", "rate_limit_exceeded"),
+    (errors.QuotaError, 429, "insufficient_quota", "insufficient_quota"),
     (errors.QueueFullError, 503, "server_error", "overloaded"),
     (errors.EngineUnavailableError, 503, "server_error", "engine_unavailable"),
     (errors.EngineTimeoutError, 504, "server_error", "engine_timeout"),

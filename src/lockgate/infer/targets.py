@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lockgate.infer.answers import Slots
 from lockgate.infer.errors import EngineUnavailableError, UnknownModelError
 from lockgate.infer.limits import EngineLimits
 from lockgate.infer.ports import (
@@ -15,6 +14,7 @@ from lockgate.infer.ports import (
     LoadedModel,
     ModelSource,
 )
+from lockgate.infer.queue import Slots
 
 SEPARATOR = "@"
 """Stands between a model's name and the knowledge base that it is to answer from."""

@@ -1,0 +1,77 @@
+"""Measures what keys spend: reserved before an engine is asked, settled however the answer ends."""
+
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from lockgate.core.errors import LockgateError
+from lockgate.infer.batches import Batches
+from lockgate.infer.errors import LedgerUnavailableError
+from lockgate.infer.ports import ApiKey, Usage
+from lockgate.infer.queue import Priority
+from lockgate.infer.quotafile import QuotaSource
+from lockgate.infer.quotas import Quota, Quotas, Settled, Wanted
+
+
+@dataclass(slots=True)
+class Charge:
+    """What a request is charged for; who makes the answer says it before the block ends."""
+
+    usage: Usage = field(default_factory=Usage)
+
+
+class Meter:
+    """The quotas of one gateway.
+
+    Args:
+        source: The quota of each key.
+        quotas: Keeps what keys spend; nothing where no quotas are kept.
+        executor: A thread for it.
+
+    """
+
+    def __init__(self, source: QuotaSource, quotas: Quotas | None, executor: Executor) -> None:
+        """Keep the parts."""
+        self._source = source
+        self._batches: Batches[Wanted | Settled, str] | None = (
+            Batches(quotas.work, executor) if quotas is not None else None
+        )
+
+    def priority(self, key: ApiKey) -> Priority:
+        """Return in which order a key's requests wait."""
+        quota = self._source.find(key.id)
+        return quota.priority if quota is not None else Priority.NORMAL
+
+    @asynccontextmanager
+    async def reserved(self, key: ApiKey, prompt: int, completion: int) -> AsyncIterator[Charge]:
+        """Reserve tokens for a request and settle them when the block ends, in whatever way.
+
+        Raises:
+            QuotaError: The key has not so much left.
+            LedgerUnavailableError: It cannot be written down.
+
+        """
+        charge = Charge()
+        quota = self._source.find(key.id)
+        batches = self._batches
+        if batches is None or quota is None or quota == Quota(priority=quota.priority):
+            yield charge
+            return
+        waiting = batches.submit(Wanted(key.id, quota, prompt, completion))
+        try:
+            name = await waiting
+        except (LockgateError, OSError) as error:
+            if isinstance(error, LockgateError) and error.where.get("limit"):
+                raise
+            what = "What the key spends could not be recorded."
+            raise LedgerUnavailableError(what) from error
+        try:
+            yield charge
+        finally:
+            batches.submit(Settled(name, charge.usage))
+
+    async def settled(self) -> None:
+        """Wait until everything is written."""
+        if self._batches is not None:
+            await self._batches.settled()
