@@ -29,7 +29,7 @@ from typing import Any
 
 ROLES = Path(__file__).with_name("gateway_roles.py")
 TICK = os.sysconf("SC_CLK_TCK")
-LITELLM = "litellm[proxy]"
+LITELLM = ("litellm[proxy]", "prometheus-client")
 QUESTION = (
     "How long do the batteries of the emergency generator last at full load, and who may switch it off?"
 )
@@ -366,7 +366,7 @@ class Bench:
 def installed(folder: Path) -> Path:
     """Install LiteLLM's proxy into an environment of its own."""
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    subprocess.run([str(folder / "bin/pip"), "install", "--quiet", LITELLM], check=True)
+    subprocess.run([str(folder / "bin/pip"), "install", "--quiet", *LITELLM], check=True)
     return folder / "bin/litellm"
 
 

@@ -103,7 +103,9 @@ def test_running_requests_are_bounded_and_free_again_after_each_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "behaviour", [answers(500, b"{}"), answers(200, b"x"), crashes_after(chunk("One"))], ids=str
+    "behaviour",
+    [answers(500, b"{}"), answers(200, b"x"), crashes_after(chunk("One"))],
+    ids=["status", "garbage", "crash"],
 )
 def test_engines_that_fail_leave_no_reservation(behaviour: Any) -> None:
     async def run() -> None:

@@ -190,6 +190,9 @@ class ServeSection(_Section):
         default=False, description="Whether the mirrors of the candidate channel are started with the others."
     )
     gateway_port: int = Field(default=8720, ge=1, le=65535, description="OpenAI-compatible gateway.")
+    gateway_processes: int = Field(
+        default=1, ge=1, le=256, description="Gateway processes on the port; more than one need `servers`."
+    )
     console_port: int = Field(default=8730, ge=1, le=65535, description="Console.")
     open_namespaces: str = Field(
         default="",
@@ -209,6 +212,15 @@ class EngineSection(_Section):
     context_tokens: int = Field(default=4096, ge=512, le=1 << 20, description="Context window in tokens.")
     threads: int = Field(
         default=0, ge=0, le=512, description="Threads of the engine; 0: one for each processor."
+    )
+    servers: str = Field(
+        default="",
+        description="Servers that have the chat model, as `kind=http://host:port` with spaces between "
+        "(openai, llama, vllm, ollama, tgi); empty: the gateway starts its own engine.",
+    )
+    served_name: str = Field(default="", description="Name of the model on the servers; empty: its own name.")
+    server_key_file: str = Field(
+        default="", description="File with the bearer token of the servers; relative ones lie below the home."
     )
 
 

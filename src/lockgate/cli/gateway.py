@@ -11,6 +11,8 @@ from lockgate.cli.shared import HomeOption, HostOption, JsonOption, PortOption, 
 app = typer.Typer(no_args_is_help=True, help="Serve language models through the OpenAI API.")
 keys = typer.Typer(no_args_is_help=True, help="API keys: add, list, remove.")
 app.add_typer(keys, name="key")
+quotas = typer.Typer(no_args_is_help=True, help="What API keys may spend a day: set, show.")
+app.add_typer(quotas, name="quota")
 
 
 @app.command()
@@ -80,3 +82,68 @@ def remove_key(name: Annotated[str, typer.Argument(help="The key's name.")], hom
     from lockgate.app.settings import load_settings
 
     remove_api_key(load_settings(home).require("high"), name)
+
+
+@quotas.command("set")
+def set_quota(
+    name: Annotated[str, typer.Argument(help="The key's name.")],
+    requests: Annotated[int | None, typer.Option(min=0, help="Requests a day.")] = None,
+    tokens_in: Annotated[int | None, typer.Option(min=0, help="Tokens of prompts a day.")] = None,
+    tokens_out: Annotated[int | None, typer.Option(min=0, help="Tokens of answers a day.")] = None,
+    concurrent: Annotated[int | None, typer.Option(min=0, help="Requests that run at once.")] = None,
+    priority: Annotated[str, typer.Option(help="high, normal or low: who waits behind whom.")] = "normal",
+    home: HomeOption = None,
+) -> None:
+    """Set what a key may spend a day (UTC); what is left out has no bound. Gateways follow at once.
+
+    Example: lockgate gateway quota set analysts --requests 5000 --tokens-out 2000000 --home lane/high
+    """
+    from lockgate.app.high.quotas import set_quota as write
+    from lockgate.app.settings import load_settings
+    from lockgate.infer import Priority, Quota
+
+    if priority not in {each.value for each in Priority}:
+        what = f"{priority!r} is none of high, normal, low."
+        raise typer.BadParameter(what)
+    quota = Quota(
+        requests=requests,
+        prompt_tokens=tokens_in,
+        completion_tokens=tokens_out,
+        concurrent=concurrent,
+        priority=Priority(priority),
+    )
+    write(load_settings(home).require("high"), name, quota)
+
+
+@quotas.command("show")
+def show_quota(
+    name: Annotated[str, typer.Argument(help="The key's name.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a key may spend, what it spent today (UTC), and what runs.
+
+    Example: lockgate gateway quota show analysts --home lane/high
+    """
+    import msgspec
+
+    from lockgate.app.high.quotas import quota_of
+    from lockgate.app.settings import load_settings
+
+    quota, spent, running = quota_of(load_settings(home).require("high"), name)
+
+    def render(out: Console) -> None:
+        table = Table("", "Spent today", "Quota")
+        for label, field in (
+            ("Requests", "requests"),
+            ("Tokens in", "prompt_tokens"),
+            ("Tokens out", "completion_tokens"),
+        ):
+            most = getattr(quota, field, None)
+            table.add_row(label, str(getattr(spent, field)), "no bound" if most is None else str(most))
+        at_once = getattr(quota, "concurrent", None)
+        table.add_row("Running now", str(running), "no bound" if at_once is None else str(at_once))
+        out.print(table)
+
+    value = {"quota": msgspec.to_builtins(quota), "spent": msgspec.to_builtins(spent), "running": running}
+    emit(as_json, value, render)

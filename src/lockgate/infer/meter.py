@@ -1,5 +1,6 @@
 """Measures what keys spend: reserved before an engine is asked, settled however the answer ends."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
@@ -12,6 +13,11 @@ from lockgate.infer.ports import ApiKey, Usage
 from lockgate.infer.queue import Priority
 from lockgate.infer.quotafile import QuotaSource
 from lockgate.infer.quotas import Quota, Quotas, Settled, Wanted
+
+SETTLE_TRIES, SETTLE_SECONDS = 60, 1.0
+"""How often, and how long apart, a reservation is tried to be settled."""
+
+_Batches = Batches[Wanted | Settled, str]
 
 
 @dataclass(slots=True)
@@ -34,9 +40,7 @@ class Meter:
     def __init__(self, source: QuotaSource, quotas: Quotas | None, executor: Executor) -> None:
         """Keep the parts."""
         self._source = source
-        self._batches: Batches[Wanted | Settled, str] | None = (
-            Batches(quotas.work, executor) if quotas is not None else None
-        )
+        self._batches: _Batches | None = Batches(quotas.work, executor) if quotas is not None else None
 
     def priority(self, key: ApiKey) -> Priority:
         """Return in which order a key's requests wait."""
@@ -60,7 +64,10 @@ class Meter:
             return
         waiting = batches.submit(Wanted(key.id, quota, prompt, completion))
         try:
-            name = await waiting
+            name = await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            waiting.add_done_callback(self._give_back)
+            raise
         except (LockgateError, OSError) as error:
             if isinstance(error, LockgateError) and error.where.get("limit"):
                 raise
@@ -69,7 +76,22 @@ class Meter:
         try:
             yield charge
         finally:
-            batches.submit(Settled(name, charge.usage))
+            self._settle(batches, Settled(name, charge.usage))
+
+    def _settle(self, batches: "_Batches", settled: Settled, tries: int = SETTLE_TRIES) -> None:
+        """Settle a reservation; where the database cannot take it now, again and again for a while."""
+
+        def looked_at(done: asyncio.Future[str]) -> None:
+            if not done.cancelled() and done.exception() is not None and tries > 1:
+                loop = asyncio.get_running_loop()
+                loop.call_later(SETTLE_SECONDS, self._settle, batches, settled, tries - 1)
+
+        batches.submit(settled).add_done_callback(looked_at)
+
+    def _give_back(self, reserved: asyncio.Future[str]) -> None:
+        """Settle a reservation whose caller left before it was made: nothing was spent."""
+        if self._batches is not None and not reserved.cancelled() and reserved.exception() is None:
+            self._settle(self._batches, Settled(reserved.result(), Usage()))
 
     async def settled(self) -> None:
         """Wait until everything is written."""

@@ -25,12 +25,16 @@ _logger = structlog.get_logger("lockgate.infer")
 
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
-    """Where the gateway listens, and its bounds. Port 0 takes a free one."""
+    """Where the gateway listens, and its bounds. Port 0 takes a free one.
+
+    With `shared` other gateway processes may listen on the same port.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8720
     limits: GatewayLimits = field(default_factory=GatewayLimits)
     engine_limits: EngineLimits = field(default_factory=EngineLimits)
+    shared: bool = False
 
 
 @asynccontextmanager
@@ -57,7 +61,7 @@ async def serving(config: GatewayConfig, parts: "Parts") -> AsyncIterator[str]:
         runner = gateway.runner()
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, config.host, config.port)
+        site = web.TCPSite(runner, config.host, config.port, reuse_port=config.shared or None)
         try:
             await site.start()
         except OSError as error:

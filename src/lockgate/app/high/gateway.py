@@ -3,17 +3,22 @@
 import os
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 
 from lockgate.app.high.engine import installation
+from lockgate.app.high.quotas import quota_file, spending_of
+from lockgate.app.high.servers import server_engine
 from lockgate.app.high.serving import SignedModels, models_of, short_name
+from lockgate.app.high.workers import run_workers
 from lockgate.app.logs import configure_logs
-from lockgate.app.settings import Side
+from lockgate.app.settings import Side, load_settings
 from lockgate.app.trust import audit_log, utc_now
 from lockgate.core.errors import InputError
 from lockgate.guard import GuardPolicy, Mode
 from lockgate.infer import (
     AdmittedModel,
     ApiKey,
+    Engine,
     EngineLimits,
     FileKeys,
     FileReceipts,
@@ -27,6 +32,7 @@ from lockgate.infer import (
     new_key,
     run_gateway,
 )
+from lockgate.infer.keys import replace_file
 from lockgate.store import open_records
 
 
@@ -35,6 +41,13 @@ class NoChatModelError(InputError):
 
     code = "LG-1f06"
     advice = "Name an admitted model under [engine] chat_model in lockgate.toml: `lockgate gate show N`."
+
+
+class OwnEngineError(InputError):
+    """Several gateway processes cannot each start the engine."""
+
+    code = "LG-1f29"
+    advice = "Name servers under [engine] servers, or set [serve] gateway_processes to 1."
 
 
 def _keys(side: Side) -> FileKeys:
@@ -75,9 +88,11 @@ def _chosen(side: Side, source: SignedModels) -> AdmittedModel:
     return model
 
 
-def _engine(side: Side, source: SignedModels) -> tuple[str, LlamaEngine]:
+def _engine(side: Side, source: SignedModels) -> tuple[str, Engine]:
     model = _chosen(side, source)
     settings = side.settings.engine
+    if settings.servers:
+        return model.name, server_engine(side, source, model)
     config = LlamaConfig(
         run_folder=side.home.run / "engine",
         context=settings.context_tokens,
@@ -118,11 +133,40 @@ def guard_policy(side: Side) -> GuardPolicy:
     )
 
 
+def _salt_secret(side: Side) -> bytes:
+    """Return the secret of the salts that keep tenants' caches apart; made when it is first asked for."""
+    path = side.home.keys / "cache-salt"
+    if not path.exists():
+        side.home.keys.mkdir(parents=True, exist_ok=True)
+        replace_file(path, secrets.token_bytes(32))
+    return path.read_bytes()
+
+
 def serve_gateway(side: Side, host: str, port: int) -> None:
-    """Start the engine with the admitted model, then serve until a signal ends it."""
+    """Start the engine with the admitted model, then serve until a signal ends it.
+
+    Raises:
+        OwnEngineError: Several processes are wanted where each would start an engine of its own.
+
+    """
+    count = side.settings.serve.gateway_processes
+    if count == 1:
+        serve_alone(side.home.root, host, port, shared=False)
+        return
+    if not side.settings.engine.servers:
+        what = f"{count} gateway processes would start {count} engines."
+        raise OwnEngineError(what)
+    run_workers(count, serve_alone, side.home.root, host, port)
+
+
+def serve_alone(home: Path, host: str, port: int, *, shared: bool = True) -> None:
+    """Serve in this process until a signal ends it; with `shared` beside others on the same port."""
+    side = load_settings(home).require("high")
     configure_logs(side.settings.log.level)
     source = SignedModels(side)
     name, engine = _engine(side, source)
+    spending = spending_of(side)
+    spending.recover()
     parts = Parts(
         source=source,
         engines={name: engine},
@@ -133,5 +177,8 @@ def serve_gateway(side: Side, host: str, port: int) -> None:
         clock=utc_now,
         entropy=secrets.token_bytes,
         guards=guard_policy(side),
+        salt_secret=_salt_secret(side),
+        quotas=quota_file(side),
+        spending=spending,
     )
-    run_gateway(GatewayConfig(host=host, port=port), parts)
+    run_gateway(GatewayConfig(host=host, port=port, shared=shared), parts)
