@@ -1,11 +1,14 @@
 """Printed configuration and rewritten lock files, taken by real clients in a namespace without a network."""
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from corpora.images import artifact_of, image
 from corpora.mirrorserver import Server
 from corpora.mirrorsite import MirrorSite
 from corpora.nodeclients import installed_clients
@@ -25,6 +28,8 @@ def server(tmp_path_factory):
     for package in (LEAF, TREE):
         site.add_npm(package)
     site.add_wheels("twig", "1.0", WHEEL)
+    site.add_model("org/m", {"model.gguf": b"GGUF" + bytes(1000), "config.json": b"{}"})
+    site.add(artifact_of(site, "upstream.example/library/app", image(), "1.0"))
     site.publish()
     with Server(site) as running:
         yield running
@@ -114,6 +119,31 @@ def test_uv_asks_the_mirror_alone_and_syncs_from_a_rewritten_lock(server, tmp_pa
     lock.write_text(rewrite("uv.lock", lock.read_text(), server.url).text)
     home("uv", "sync", "--frozen", **fresh)
     assert list(home.project.glob(".venv/lib/python*/site-packages/twig/__init__.py"))
+
+
+def test_hf_asks_the_mirror_alone(server, tmp_path):
+    home = Home(server, tmp_path, "huggingface")
+    hf = f"{Path(sys.executable).parent}/hf"
+    home(hf, "download", "org/m", "--local-dir", str(tmp_path / "out"))
+    assert (tmp_path / "out/model.gguf").stat().st_size == 1004
+
+
+@pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed")
+def test_what_podman_reads_is_taken_by_skopeo(server, tmp_path):
+    """podman, buildah and skopeo read one library's configuration (containers-registries.conf(5))."""
+    (file,) = client_config("podman", server.url).files
+    folder = tmp_path / ".config/containers"
+    folder.mkdir(parents=True)
+    wanted = (
+        "skopeo",
+        "inspect",
+        "--raw",
+        f"docker://{server.url.partition('//')[2]}/upstream.example/library/app:1.0",
+    )
+    assert server.run(*wanted, check=False, HOME=str(tmp_path)).returncode != 0
+    (folder / "registries.conf").write_text(file.text)
+    raw = server.run(*wanted, HOME=str(tmp_path)).stdout
+    assert json.loads(raw)["schemaVersion"] == 2
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,11 @@ SAFE = "https://mirror.example"
 def test_no_other_address_stands_in_any_of_them(client, url):
     found = client_config(client, f"{url}/")
     texts = [file.text for file in found.files] + [value for _, value in found.environment]
+    texts += found.notes
     assert texts
     addresses = [address for text in texts for address in re.findall(r"https?://[^\s\"',/]+", text)]
     assert set(addresses) <= {url}
+    assert ("--insecure" in "".join(found.notes)) == (client == "ollama" and url == HERE)
     assert any("mirror.example" in text for text in texts)
 
 

@@ -13,7 +13,7 @@ app = typer.Typer(help="Print configuration for the mirrors' clients.")
 def client_config(
     client: Annotated[
         str,
-        typer.Argument(help="pip, uv, npm, yarn, pnpm, docker, podman, containerd or huggingface."),
+        typer.Argument(help="pip, uv, npm, yarn, pnpm, docker, podman, containerd, huggingface or ollama."),
     ],
     url: Annotated[
         str, typer.Option("--url", help="The mirrors' address (default: as lockgate.toml says).")

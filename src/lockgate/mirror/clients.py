@@ -181,6 +181,15 @@ def _containerd(place: Place) -> ClientConfig:
     )
 
 
+def _ollama(place: Place) -> ClientConfig:
+    insecure = "" if place.secure else "--insecure "
+    notes = (
+        f"Name the mirror before the model: ollama pull {insecure}{place.host}/OWNER/NAME:TAG",
+        "Models without an owner have the owner `library`.",
+    )
+    return ClientConfig("ollama", notes=notes)
+
+
 _CLIENTS: dict[str, Callable[[Place], ClientConfig]] = {
     "pip": _pip,
     "uv": _uv,
@@ -191,6 +200,7 @@ _CLIENTS: dict[str, Callable[[Place], ClientConfig]] = {
     "podman": _podman,
     "containerd": _containerd,
     "huggingface": _huggingface,
+    "ollama": _ollama,
 }
 
 
