@@ -1,7 +1,7 @@
 """The manifest's tables for container images and for Ollama's models."""
 
 import re
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -32,6 +32,25 @@ class OciSection(Section, frozen=True):
     licence: Text = "unknown"
     label: Label = "internal"
 
+    EXAMPLE: ClassVar[str] = """
+image = "registry.example/library/postgres"
+tags = ["16"]
+# platforms = ["linux/amd64"]
+"""
+
+    def brings(self) -> str:
+        """Return what a collection takes from this table."""
+        source = self.layout or self.oci_archive or self.docker_archive or "its registry"
+        places = ", ".join(self.platforms) or "every platform"
+        more = " with its signatures and attestations" if self.referrers else ""
+        return f"The image {self.image}:{', '.join(self.tags)} for {places}{more}, from {source}."
+
+    def wants_files(self) -> tuple[str, ...]:
+        """Return the layout or archive."""
+        return tuple(
+            name for name in (self.layout, self.oci_archive, self.docker_archive) if name is not None
+        )
+
     def __post_init__(self) -> None:
         """Refuse names and tags that no registry has, and two sources at once."""
         host, _, repository = self.image.partition("/")
@@ -59,6 +78,16 @@ class OllamaSection(Section, frozen=True):
     plain_http: bool = False
     licence: Text = "unknown"
     label: Label = "internal"
+
+    EXAMPLE: ClassVar[str] = """
+registry = "registry.example"
+model = "library/small"
+tags = ["latest"]
+"""
+
+    def brings(self) -> str:
+        """Return what a collection takes from this table."""
+        return f"Ollama's model {self.model}:{', '.join(self.tags)} from {self.registry}."
 
     def __post_init__(self) -> None:
         """Refuse hosts, names and tags that are none."""
