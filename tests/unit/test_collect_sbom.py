@@ -45,7 +45,8 @@ def sample() -> Lock:
     document = make_artifact(
         "book/a.md", "1", b"# A", kind=Kind.DOCUMENT, attributes={"title": "A", "collection": "book"}
     )
-    return make_lock(wheel, model, document, make_artifact("blob", "1", b"...", kind=Kind.FILE))
+    npm = make_artifact("@garden/tree", "1.0.0", b"tgz", kind=Kind.NPM, licence="MIT")
+    return make_lock(wheel, model, document, npm, make_artifact("blob", "1", b"...", kind=Kind.FILE))
 
 
 def test_it_is_valid_by_the_published_schema() -> None:
