@@ -137,6 +137,17 @@ def test_a_project_and_its_lock_are_collected_alike(server, tmp_path):
     assert by_lock.artifacts == lock.artifacts
 
 
+def test_the_settings_of_another_project_above_are_not_taken(server, tmp_path):
+    folder = tmp_path / "own"
+    (folder / "web").mkdir(parents=True)
+    (folder / "package.json").write_text("{}")
+    (folder / ".npmrc").write_text("@a:registry=http://127.0.0.1:9/\nfetch-retries=0\n")
+    (folder / "web/.npmrc").write_text(f"@a:registry={server.url}/npm/\n")
+    (folder / "web/package.json").write_text('{"dependencies": {"@a/b": "^1"}}')
+    lock, _ = gather(server, folder, '[[npm]]\npackage_json = "web/package.json"\n')
+    assert [a.name for a in lock.artifacts] == ["@a/b", "leaf"]
+
+
 @pytest.mark.parametrize(
     ("wanted", "code"), [("absent", "E404"), ("leaf@^9", "ETARGET"), ("@a/absent", "E404")]
 )

@@ -1,5 +1,6 @@
 """npm packages on the low side: what is read of locks and archives, and what is refused."""
 
+import hashlib
 import io
 import json
 import tarfile
@@ -391,8 +392,10 @@ def test_what_the_previous_lock_holds_is_not_fetched_again(tmp_path):
 def test_an_archive_that_is_not_what_the_lock_says_is_refused(tmp_path):
     client = MemoryNpm([LEAF, TREE])
     client.swap = {"leaf@2.1.0": make_tarball({"package.json": b'{"name":"leaf","version":"2.1.0"}'})}
-    with pytest.raises(DigestMismatchError):
+    with pytest.raises(DigestMismatchError, match="registry's archive"):
         gather(tmp_path, client)
+    held = FileBlobs(tmp_path / "blobs")
+    assert not held.has(hashlib.sha256(client.swap["leaf@2.1.0"]).hexdigest())
 
 
 def test_a_lock_file_is_taken_as_it_is(tmp_path):

@@ -184,8 +184,13 @@ class NpmCommand(NpmClient):
 
 
 def _project_folder(work: Path, settings: bytes | None) -> Path:
-    """Return the folder that npm takes for the project, readable by nobody else."""
+    """Return the folder that npm takes for the project, readable by nobody else.
+
+    Without a package.json of its own npm would go up, and read the settings of whatever project lies
+    above: another registry for a scope, for example.
+    """
     work.chmod(0o700)
+    (work / "package.json").write_bytes(b'{"private": true}')
     if settings is not None:
         (work / ".npmrc").write_bytes(settings)
     return work

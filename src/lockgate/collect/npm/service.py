@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha1, sha512
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, BinaryIO
 
 from lockgate.collect.errors import (
     CollectLimitError,
@@ -234,7 +234,7 @@ def _held(room: Room, previous: Lock | None) -> dict[str, str]:
         archive, facts = roles.get(Role.DISTRIBUTION, ""), roles.get(Role.CORE_METADATA, "")
         try:
             known = decode(NpmVersion, room.blobs.read(facts), limit=NPM_LIMIT)
-            if room.blobs.has(archive) and _digests(room, archive)[0] == sha512_hex(known.integrity):
+            if room.blobs.has(archive) and _held_digests(room, archive)[0] == sha512_hex(known.integrity):
                 held[known.integrity] = archive
         except LockgateError:
             continue  # it is fetched again, and compared with what the registry promises
@@ -263,23 +263,29 @@ def _fetch(
 
 
 def _keep(room: Room, one: Locked, path: Path) -> str:
+    """Bring an archive into the store; one with another SHA-512 never gets there."""
     with path.open("rb") as stream:
-        digest, size = room.blobs.put_stream(stream, limit=room.limits.file_bytes)
+        if _digests(stream)[0] != sha512_hex(one.integrity):
+            what = f"The registry's archive of {one.name} {one.version} does not hash to what the lock says."
+            raise DigestMismatchError(what, expected=one.integrity)
+        stream.seek(0)
+        digest, _ = room.blobs.put_stream(stream, limit=room.limits.file_bytes)
     path.unlink()
-    if _digests(room, digest)[0] != sha512_hex(one.integrity):
-        what = f"{one.name} {one.version} does not hash to what the lock says ({size} bytes)."
-        raise DigestMismatchError(what, expected=one.integrity)
     return digest
 
 
-def _digests(room: Room, digest: str) -> tuple[str, str]:
-    """Return SHA-512 and SHA-1 (which old clients compare) of a held archive."""
+def _digests(stream: BinaryIO) -> tuple[str, str]:
+    """Return SHA-512 and SHA-1 (which old clients compare) of an archive."""
     long, short = sha512(), sha1(usedforsecurity=False)
-    with room.blobs.open(digest) as stream:
-        while piece := stream.read(_BUFFER):
-            long.update(piece)
-            short.update(piece)
+    while piece := stream.read(_BUFFER):
+        long.update(piece)
+        short.update(piece)
     return long.hexdigest(), short.hexdigest()
+
+
+def _held_digests(room: Room, digest: str) -> tuple[str, str]:
+    with room.blobs.open(digest) as stream:
+        return _digests(stream)
 
 
 def _unpacked(said: Mapping[str, Any]) -> int:
@@ -298,7 +304,7 @@ def _demand_space(room: Room, size: int) -> None:
 def _artifact(room: Room, one: Wanted, said: Mapping[str, Any], archive: str) -> Artifact:
     locked = one.locked
     filename = tarball_name(locked.name, locked.version)
-    long, short = _digests(room, archive)
+    long, short = _held_digests(room, archive)
     if long != sha512_hex(locked.integrity):
         what = f"{filename} in the store is not what the lock says."
         raise DigestMismatchError(what, expected=locked.integrity)
