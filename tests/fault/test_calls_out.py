@@ -18,10 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from corpora.processes import SECONDS
 from corpora.servers import free_ports, until
 from corpora.wholelane import WholeLane
+from lockgate.cli.main import COMMANDS, app
 
 TESTS = Path(__file__).parents[1]
 LOCKGATE = str(Path(sys.executable).parent / "lockgate")
@@ -132,6 +134,77 @@ def test_help_of_every_command(trace: Trace) -> None:
     assert trace.out() == []
 
 
+# --- every service that exists, found in the code -----------------------------------------------
+
+LISTENS = re.compile(
+    r"\b(?:run_app|TCPSite|UnixSite|SockSite|Granian|create_server|create_unix_server|start_server"
+    r"|start_unix_server|create_datagram_endpoint|\w*(?:HTTP|TCP|UDP)Server)\(|\.(?:listen|bind)\("
+)
+SOURCES = TESTS.parent / "src/lockgate"
+
+LISTENERS = {
+    "app/lane/agent.py": "test_the_agent_from_its_start_to_its_end",
+    "app/record/witness.py": "test_the_witness_from_its_start_to_its_end",
+    "console/counter.py": "test_the_counter_from_its_start_to_its_end",
+    "crossing/diode/udp.py": "test_the_diodes_receiver_from_its_start_to_its_end",
+    "infer/service.py": "test_the_gateway_with_its_engine_from_its_start_to_its_end",
+    "mirror/run.py": "test_a_service_from_its_start_to_its_end",
+}
+"""Each module that listens anywhere, and the trace of the service that it makes."""
+
+NO_SERVICE = {
+    "infer/engine_llama.py": "asks the kernel for a free port of loopback",
+    "inspect/selftest.py": "makes what a sandboxed process must not reach",
+    "isolate/frames.py": "counts frames of a namespace",
+    "store/records.py": "SQLAlchemy's word for its own events",
+}
+
+COMMANDS_THAT_SERVE = {
+    "agent": "test_the_agent_from_its_start_to_its_end",
+    "console serve": "test_a_service_from_its_start_to_its_end",
+    "custody counter": "test_the_counter_from_its_start_to_its_end",
+    "diode receive": "test_the_diodes_receiver_from_its_start_to_its_end",
+    "gateway serve": "test_the_gateway_with_its_engine_from_its_start_to_its_end",
+    "high up": "test_the_supervisor_with_its_services_from_up_to_down",
+    "mirror serve": "test_a_service_from_its_start_to_its_end",
+    "witness serve": "test_the_witness_from_its_start_to_its_end",
+}
+
+
+def leaves() -> set[str]:
+    """Return every command that does something, by its words."""
+    root = typer.main.get_command(app)
+    waiting = [((name,), root.resolve_command(root.context_class(root), [name])[1]) for name in COMMANDS]
+    found = set()
+    while waiting:
+        words, command = waiting.pop()
+        inner = getattr(command, "commands", None)
+        waiting += [((*words, name), each) for name, each in (inner or {}).items()]
+        if inner is None:
+            found.add(" ".join(words))
+    return found
+
+
+def listening() -> set[str]:
+    found = (p for p in SOURCES.rglob("*.py") if LISTENS.search(p.read_text()))
+    return {p.relative_to(SOURCES).as_posix() for p in found}
+
+
+def test_every_module_that_listens_has_a_trace_of_its_service() -> None:
+    assert listening() == LISTENERS.keys() | NO_SERVICE.keys(), "trace the new service, and name its trace"
+    for trace in LISTENERS.values():
+        assert callable(globals()[trace])
+
+
+def test_every_command_that_serves_has_a_trace() -> None:
+    there = leaves()
+    serving = {words for words in there if words.endswith("serve")}
+    assert serving <= COMMANDS_THAT_SERVE.keys(), "trace the new service, and name its trace"
+    assert COMMANDS_THAT_SERVE.keys() <= there
+    for trace in COMMANDS_THAT_SERVE.values():
+        assert callable(globals()[trace])
+
+
 # --- services, started and stopped -------------------------------------------------------------
 
 
@@ -207,6 +280,51 @@ def test_the_witness_from_its_start_to_its_end(lane: WholeLane, trace: Trace, tm
     command = [LOCKGATE, "witness", "serve", *key, *root, "--port", str(number)]
     probe = ["curl", "-s", "-o", os.devnull, f"http://127.0.0.1:{number}/"]
     with traced(trace, command, probe):
+        pass
+    assert trace.opened() > 0
+    assert trace.out() == []
+
+
+def test_the_counter_from_its_start_to_its_end(lane: WholeLane, trace: Trace, tmp_path: Path) -> None:
+    (number,) = free_ports(1)
+    (tmp_path / "chains").mkdir()
+    clerk = ["--key", str(lane.folder / "lane/people/clerk-high"), "--place", "Counter"]
+    command = [LOCKGATE, "custody", "counter", str(tmp_path / "chains"), *clerk, "--home", str(lane.high)]
+    probe = ["curl", "-s", "-o", os.devnull, f"http://127.0.0.1:{number}/"]
+    with traced(trace, [*command, "--serve", "--port", str(number)], probe):
+        pass
+    assert trace.opened() > 0
+    assert trace.out() == []
+
+
+def test_the_diodes_receiver_from_its_start_to_its_end(lane: WholeLane, trace: Trace, tmp_path: Path) -> None:
+    (number,) = free_ports(1)
+    key = tmp_path / "diode.key"
+    subprocess.run([LOCKGATE, "diode", "key", str(key)], check=True, capture_output=True)
+    command = [LOCKGATE, "diode", "receive", "--key", str(key), "--home", str(lane.high)]
+    bound = ["grep", "-q", f":{number:04X} ", "/proc/net/udp"]
+    with traced(trace, [*command, "--listen", "127.0.0.1", "--port", str(number), "--stay"], bound):
+        pass
+    assert trace.opened() > 0
+    assert trace.out() == []
+    assert [call for call in trace.local() if "sendto(" in call or "sendmsg(" in call] == [], (
+        "it only receives"
+    )
+
+
+AGENT = """
+import sys
+from pathlib import Path
+from lockgate.app.lane.agent import open_agent, serve_pin
+serve_pin(open_agent(Path(sys.argv[1])), "no-pin-of-anybody", 600.0)
+"""
+
+
+def test_the_agent_from_its_start_to_its_end(trace: Trace, tmp_path: Path) -> None:
+    """Its socket is a file; the PIN is asked for before, on a terminal."""
+    place = tmp_path / "run/pin"
+    place.parent.mkdir(mode=0o700)
+    with traced(trace, [sys.executable, "-c", AGENT, str(place)], ["test", "-S", str(place)]):
         pass
     assert trace.opened() > 0
     assert trace.out() == []
