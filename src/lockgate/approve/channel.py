@@ -6,6 +6,8 @@ right to write records or blobs.
 """
 
 import os
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,11 +43,42 @@ class VerifiedChannel:
         return (*self.snapshot.admitted, *self.held)
 
 
+class SiteRoots(ABC):
+    """Where whoever serves learns by which site root it judges, while it runs."""
+
+    @abstractmethod
+    def token(self) -> Hashable:
+        """Return something that differs when another root may be there; costs no more than a few stats."""
+
+    @abstractmethod
+    def newest(self) -> Root:
+        """Return the newest root that followed from the pinned one; never one before an earlier answer.
+
+        A root that does not follow changes nothing: the one before goes on counting.
+        """
+
+
+class FixedRoot(SiteRoots):
+    """One root for good."""
+
+    def __init__(self, root: Root) -> None:
+        """Judge by this one."""
+        self._root = root
+
+    def token(self) -> Hashable:
+        """Return the same each time."""
+        return None
+
+    def newest(self) -> Root:
+        """Return the root."""
+        return self._root
+
+
 class ChannelReader:
-    """Verifies a channel file each time it changes and never goes back to an older version.
+    """Verifies a channel file each time it or the site root changes and never goes back to an older version.
 
     Args:
-        site: The pinned site root.
+        site: The site root, or where the newest one is followed from the pinned one.
         channel: The channel's name.
         file: Its signed statement, as the gate writes it.
         blobs: Holds the snapshot.
@@ -57,7 +90,7 @@ class ChannelReader:
 
     def __init__(
         self,
-        site: Root,
+        site: Root | SiteRoots,
         channel: str,
         file: Path,
         blobs: BlobStore,
@@ -66,18 +99,22 @@ class ChannelReader:
         pages: Pages | None = None,
     ) -> None:
         """Keep what is needed; nothing is read yet."""
-        self._site = site
+        self._site = FixedRoot(site) if isinstance(site, Root) else site
         self._channel = channel
         self._file = file
         self._blobs = blobs
         self._floor_file = floor
         self._pages = pages
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Hashable = (None, self._site.token())
         self._current: VerifiedChannel | None = None
 
     def changed(self) -> bool:
-        """Tell whether the channel file is another one than the last that was verified."""
-        return self._mark() != self._seen
+        """Tell whether the channel file or the root is another one than the last that was verified."""
+        return self.token() != self._seen
+
+    def token(self) -> Hashable:
+        """Return something that differs when the channel file or the site root may have changed."""
+        return self._mark(), self._site.token()
 
     def _mark(self) -> tuple[int, int, int] | None:
         try:
@@ -96,21 +133,21 @@ class ChannelReader:
             LockgateError: The statement lacks the signatures that the policy demands.
 
         """
-        mark = self._mark()
-        if self._current is not None and mark == self._seen:
+        seen = self.token()
+        if self._current is not None and seen == self._seen:
             return self._current
-        if mark is None:
+        if self._mark() is None:
             what = f"The channel {self._channel!r} has no snapshot."
             raise NothingPublishedError(what)
         with self._file.open("rb") as stream:
             envelope = stream.read(STATEMENT_LIMIT + 1)
         verified = self._verify(envelope)
         self._raise_floor(verified.statement.channel_version)
-        self._seen, self._current = mark, verified
+        self._seen, self._current = seen, verified
         return verified
 
     def _verify(self, envelope: bytes) -> VerifiedChannel:
-        standing = verify_channel(envelope, self._site, self._blobs, self._pages)
+        standing = verify_channel(envelope, self._site.newest(), self._blobs, self._pages)
         statement = standing.statement
         if statement.channel != self._channel:
             what = f"The statement is about {statement.operation} on {statement.channel!r}."

@@ -22,12 +22,13 @@ class SignedChannel(ChannelVerifier):
         self._file = file
 
     def token(self) -> Hashable:
-        """Return inode, times and length of the channel file; `None` when it is not there."""
+        """Return inode, times and length of the channel file, and what tells of another site root."""
         try:
             facts = self._file.stat()
         except OSError:
-            return None
-        return facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size
+            return None, self._reader.token()
+        file = facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size
+        return file, self._reader.token()
 
     def current(self) -> VerifiedChannel:
         """Return the verified channel.

@@ -10,12 +10,12 @@ from lockgate.admit import ChannelPointer, Crossing, Verdicts
 from lockgate.admit.hold import CROSSING_HOLDS
 from lockgate.admit.model import CROSSINGS, HISTORY, crossing_key
 from lockgate.app.crossing.custody import RecordedCustody
+from lockgate.app.high.roots import InstalledRoots
 from lockgate.app.high.serving import CHANNEL, HOME_VARIABLE, channel_reader
 from lockgate.app.logs import configure_logs
 from lockgate.app.record.asking import last_asked, places
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
-from lockgate.app.trust import site_root
 from lockgate.approve import VerifiedChannel, judge
 from lockgate.approve.service import STATEMENT_LIMIT, read_statement
 from lockgate.core.custody import CustodyReport
@@ -48,7 +48,7 @@ class Readings:
     def __init__(self, side: Side) -> None:
         """Open what is read; nothing is read yet."""
         self.side = side
-        self._site = site_root(side, None)
+        self._roots = InstalledRoots(side)
         self._records = records_of(side)
         self._quarantine = FileBlobs(side.home.quarantine)
         self._blobs = blobs_of(side)
@@ -94,7 +94,7 @@ class Readings:
     def _check(self, verdicts_sha256: str, attestation_sha256: str, crate_sha256: str) -> Verdicts:
         verdicts = decode(Verdicts, self._quarantine.read(verdicts_sha256), name="verdicts")
         envelope = self._quarantine.read(attestation_sha256)
-        signed = check(envelope, self._site, Purpose.INSPECTOR, INSPECTION, verdicts.inspected)
+        signed = check(envelope, self._roots.newest(), Purpose.INSPECTOR, INSPECTION, verdicts.inspected)
         if encode(signed.predicate) != encode(verdicts) or verdicts.crate_sha256 != crate_sha256:
             raise UnsignedVerdictsError("These verdicts are not those that the inspector signed.")
         return verdicts
@@ -117,8 +117,9 @@ class Readings:
 
     def _approved(self, pointer: ChannelPointer) -> tuple[Statement, frozenset[str]]:
         envelope = self._blobs.read(pointer.statement_sha256, limit=STATEMENT_LIMIT)
-        need = (self._site.policy or Policy()).approvers
-        return judge(envelope, self._site, read_statement(envelope).created, need=need)
+        site = self._roots.newest()
+        need = (site.policy or Policy()).approvers
+        return judge(envelope, site, read_statement(envelope).created, need=need)
 
     def health(self) -> tuple[Health, ...]:
         """Return how the other services are."""

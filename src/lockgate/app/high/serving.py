@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lockgate.app.high.internal import internal_of, open_namespaces
+from lockgate.app.high.roots import InstalledRoots
 from lockgate.app.logs import configure_logs
 from lockgate.app.settings import Side, load_settings
 from lockgate.app.stores import blob_files, blobs_of
-from lockgate.app.trust import site_root, utc_now
+from lockgate.app.trust import utc_now
 from lockgate.approve import ChannelReader, VerifiedChannel
 from lockgate.approve.verify import Pages
 from lockgate.core.artifact import Kind, Role
@@ -56,9 +57,8 @@ def channel_reader(
     """
     floor = side.home.run / f"{service}-{channel}.version"
     blobs = blobs_of(side)
-    return ChannelReader(
-        site_root(side, None), channel, channel_file(side, channel), blobs, floor, pages=pages
-    )
+    roots = InstalledRoots(side)
+    return ChannelReader(roots, channel, channel_file(side, channel), blobs, floor, pages=pages)
 
 
 def served_side() -> Side:

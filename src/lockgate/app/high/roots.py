@@ -1,0 +1,67 @@
+"""Following the site root while a service runs: what is installed is verified from the pinned one on."""
+
+import threading
+from collections.abc import Hashable
+
+import structlog
+
+from lockgate.app.settings import Side
+from lockgate.app.trust import site_root, site_root_files, site_roots
+from lockgate.approve import SiteRoots
+from lockgate.core.errors import LockgateError
+from lockgate.core.roots import Root
+
+
+class InstalledRoots(SiteRoots):
+    """The site roots of a side, as `lockgate root install` puts them into ``trust/``.
+
+    A file proves nothing: each change has the whole chain verified again, from the pinned first root,
+    each version by the thresholds of the one before. What does not verify, or ends before a version
+    that this process judged by already, is not followed.
+    """
+
+    def __init__(self, side: Side) -> None:
+        """Begin with the newest root.
+
+        Raises:
+            LockgateError: The chain does not verify; a service does not start on it.
+
+        """
+        self._side = side
+        self._lock = threading.Lock()
+        self._seen = self.token()
+        self._root = site_root(side, None)
+
+    def token(self) -> Hashable:
+        """Return inode, time and length of every file of a root."""
+        found: list[tuple[object, ...]] = []
+        for file in site_root_files(self._side):
+            try:
+                facts = file.stat()
+            except OSError:
+                found.append((file.name,))
+                continue
+            found.append((file.name, facts.st_ino, facts.st_mtime_ns, facts.st_size))
+        return tuple(found)
+
+    def newest(self) -> Root:
+        """Return the newest root that followed from the pinned one."""
+        with self._lock:
+            seen = self.token()  # before reading: a change while we read makes the next call look again
+            if seen != self._seen:
+                self._seen = seen
+                self._follow()
+            return self._root
+
+    def _follow(self) -> None:
+        log = structlog.get_logger("lockgate.roots")
+        try:
+            newest = site_roots(self._side)[-1]
+        except LockgateError as error:
+            log.warning("site-root-refused", code=error.code, error=error.what, kept=self._root.version)
+            return
+        if newest.version < self._root.version:
+            log.warning("site-root-withdrawn", found=newest.version, kept=self._root.version)
+        elif newest.version > self._root.version:
+            log.info("site-root-followed", version=newest.version, before=self._root.version)
+            self._root = newest
