@@ -1,7 +1,7 @@
 """Groups of blocks on the sender's side: read, encoded, and laid out in the order in which they are sent."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ from lockgate.crossing.diode.wire import (
     Kind,
     SessionKey,
 )
-from lockgate.crossing.erasure import code
+from lockgate.crossing.erasure import code, rows_of
 
 HEADERS = np.dtype(
     [
@@ -53,6 +53,10 @@ class Block:
 
     stream: Stream
     number: int
+
+
+Taken = Callable[[Block, memoryview], None]
+"""Is told a block and its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +140,18 @@ class GroupMaker:
         self._cut = cut
         self._key = key
         self._numbers = numbers
+        # A block is read into one piece once: hashed, encoded and spread over its packets from there.
+        self._block = np.empty((cut.data, cut.shard), np.uint8)
 
-    def make(self, blocks: tuple[Block, ...], buffer: bytearray | None = None) -> Group:
+    def make(
+        self, blocks: tuple[Block, ...], buffer: bytearray | None = None, taken: Taken | None = None
+    ) -> Group:
         """Read and encode the blocks of one group. Its packets are numbered and tagged by `seal`.
 
         Args:
             blocks: What the group carries.
             buffer: Used when it is long enough, so that memory is not taken anew for each group.
+            taken: Told each block and its bytes, in order; they are good during the call.
 
         Raises:
             EOFError: A file is shorter than was announced.
@@ -156,11 +165,13 @@ class GroupMaker:
         view = memoryview(buffer)[: count * step]
         headers = _headers(view, step)
         headers["magic"], headers["session"] = MAGIC, np.void(self._key.session)
-        start = np.frombuffer(view, np.uint8).ctypes.data
+        packets = np.frombuffer(view, np.uint8).reshape(count, step)
+        start = packets.ctypes.data
         for block, (data, parity), place in zip(blocks, shapes, places, strict=True):
-            self._read(block, view, place[:data])
-            where = np.uint64(start + HEADER_SIZE) + place.astype(np.uint64) * np.uint64(step)
-            code(data, parity).encode(where[:data], where[data:], self._cut.shard)
+            rows = self._read(block, data, taken)
+            packets[place[:data], HEADER_SIZE : HEADER_SIZE + self._cut.shard] = rows
+            where = np.uint64(start + HEADER_SIZE) + place[data:].astype(np.uint64) * np.uint64(step)
+            code(data, parity).encode(rows_of(rows), where, self._cut.shard)
             stream = block.stream
             values = (stream.kind, np.arange(data + parity), data, parity, stream.number, block.number)
             for name, value in zip(
@@ -189,14 +200,15 @@ class GroupMaker:
         self._key.tag(view)
         return view
 
-    def _read(self, block: Block, view: memoryview, place: NDArray[np.intp]) -> None:
-        """Read a block's bytes from its file right into the packets; the end of the last shard is zeros."""
+    def _read(self, block: Block, data: int, taken: Taken | None) -> NDArray[np.uint8]:
+        """Read a block's bytes; return them as rows of one shard each, zeros behind the last byte."""
         offset, length = self._cut.span(block.stream.size, block.number)
-        step, shard = self._cut.packet, self._cut.shard
-        starts = [p * step + HEADER_SIZE for p in place.tolist()]
-        last = starts[-1] + length - (len(starts) - 1) * shard
-        view[last : starts[-1] + shard] = bytes(starts[-1] + shard - last)
-        parts = [view[a : a + shard] for a in starts[:-1]] + [view[starts[-1] : last]]
-        if os.preadv(block.stream.handle, parts, offset) != length:
+        rows = self._block[:data]
+        view = rows.reshape(-1).data
+        view[length:] = bytes(len(view) - length)
+        if os.preadv(block.stream.handle, [view[:length]], offset) != length:
             msg = f"stream {block.stream.number} is shorter than announced"
             raise EOFError(msg)
+        if taken is not None:
+            taken(block, view[:length])
+        return rows

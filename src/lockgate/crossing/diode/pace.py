@@ -77,6 +77,12 @@ class Hashes:
             self._state.update(data)
             self._at += len(data)
 
+    def take(self, stream: Stream, offset: int, data: memoryview) -> None:
+        """Hash bytes that were read already; what lies before them and was not hashed is read."""
+        self.upto(stream, offset)
+        self._state.update(data)
+        self._at += len(data)
+
     def finish(self, stream: Stream) -> bytes:
         """Return a file's digest and begin with the next file."""
         self.upto(stream, stream.size)

@@ -63,8 +63,8 @@ class SendSettings:
     port: int = 7411
     rate: int = 100_000_000
     mtu: int = 1500
-    data: int = 200
-    parity: int = 40
+    data: int = 100
+    parity: int = 20
     interleave: int = 32 * 1024 * 1024
 
     def checked(self) -> "SendSettings":
@@ -319,17 +319,19 @@ class _Run:
         cut, hashes = self._table.cut, Hashes()
         # One group is being sent, one waits, one is being made: its buffer was sent before those two.
         buffers: deque[bytearray | None] = deque([None, None, None])
-        for blocks in gathered(blocks_of(streams, cut, first), cut, self._table.interleave):
-            group = self._maker.make(blocks, buffers.popleft())
-            buffers.append(group.buffer)
-            yield _Ready(group, tuple(self._hash(blocks, hashes)))
+        digests: list[tuple[Stream, bytes]] = []
 
-    def _hash(self, blocks: Sequence[Block], hashes: Hashes) -> Iterator[tuple[Stream, bytes]]:
-        for block in blocks:
-            offset, length = self._table.cut.span(block.stream.size, block.number)
-            hashes.upto(block.stream, offset + length)
-            if offset + length == block.stream.size:
-                yield block.stream, hashes.finish(block.stream)
+        def taken(block: Block, data: memoryview) -> None:
+            offset = cut.span(block.stream.size, block.number)[0]
+            hashes.take(block.stream, offset, data)
+            if offset + len(data) == block.stream.size:
+                digests.append((block.stream, hashes.finish(block.stream)))
+
+        for blocks in gathered(blocks_of(streams, cut, first), cut, self._table.interleave):
+            group = self._maker.make(blocks, buffers.popleft(), taken)
+            buffers.append(group.buffer)
+            yield _Ready(group, tuple(digests))
+            digests.clear()
 
     def _say_digest(self, stream: Stream, digest: bytes) -> None:
         self._pace.send(self._maker.note(Kind.DIGEST, stream.number, stream.size, digest))
