@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from corpora.ceremony import Ceremony
 from corpora.registry import Registry, serving
+from corpora.servers import DEADLINE
 from lockgate.app.high.console import Readings
 from lockgate.app.high.roots import InstalledRoots
 from lockgate.app.high.serving import SignedModels
@@ -42,22 +44,26 @@ def test_a_root_that_is_installed_under_running_services_is_followed(lane: Cerem
     side = load_settings(lane.high)
     models, console = SignedModels(side), Readings(side)
     with serving(lane.high) as mirror:
-        assert served(mirror) == 1
+        demand_served(mirror, 1)
         assert models.current().channel_version == console.channel().statement.channel_version == 1
         card = lane.card("approver", "joe")
         whole = rotated(lane, "--retire", lane.keyid("gus", "approver"), "--card", card)
         assert lane.install(whole, "low", "high")["fresh"] is True
-        assert served(mirror) == 1, "what was served goes on"
+        demand_served(mirror, 1)
         # joe is in the new root alone: whoever judged by the old one would refuse.
         assert lane.cross("A third valve was added.", "joe", "hal") == 2
-        assert served(mirror) == 2
+        demand_served(mirror, 2)
         assert models.current().channel_version == console.channel().statement.channel_version == 2
         assert {p for _, _, people in console.approvals() for p in people} == {"gus", "hal", "joe"}
 
 
-def served(mirror: Registry) -> int:
-    """Return the version of the channel that requests are answered from."""
-    return int(json.loads(mirror.ask("GET", "/healthz").body)["version"])
+def demand_served(mirror: Registry, version: int) -> None:
+    """Demand that requests are answered from a version of the channel, once it is read."""
+    end = time.monotonic() + DEADLINE
+    while (said := json.loads(mirror.ask("GET", "/healthz").body))["version"] != version:
+        assert time.monotonic() < end, said
+        time.sleep(0.05)
+    assert said["refused"] is None
 
 
 def test_a_root_that_does_not_follow_from_the_pinned_one_changes_nothing(lane: Ceremony) -> None:

@@ -1,5 +1,6 @@
 """``lockgate seal``: what was collected becomes a crate."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
 
 if TYPE_CHECKING:
     from lockgate.crossing import Plan
-    from lockgate.crossing.needs import MediumNeed
+    from lockgate.crossing.needs import Discs, MediumNeed
 
 app = typer.Typer(help="Seal what was collected into a crate (low side).")
 
@@ -101,6 +102,8 @@ def seal(
             "medium": None if need is None else need.medium.name,
             "media": None if need is None else need.count,
             "write_seconds": None if need is None else need.seconds,
+            "discs": [] if need is None else [asdict(disc) for disc in need.spread.discs],
+            "losses": None if need is None else need.spread.losses,
         }
 
         def show(out: Console) -> None:
@@ -123,6 +126,7 @@ def seal(
                 out.print(
                     f"  {need.count} of {need.medium.name} ({kept}), about {minutes} min to write and read"
                 )
+                show_discs(out, need.spread)
 
         emit(as_json, value, show)
         return
@@ -169,6 +173,20 @@ def show_entries(out: Console, planned: "Plan") -> None:
     based = f", building on crossings {', '.join(planned.bases)}" if planned.bases else ""
     out.print(f"{human(carried)} for files of {human(size)}{based}")
     out.print("On media: " + "; ".join(map(_need, per_medium(planned))))
+
+
+def show_discs(out: Console, spread: "Discs") -> None:
+    """Print what goes on which disc, and which of them may get lost."""
+    count = len(spread.discs)
+    for disc in spread.discs:
+        first, last = (disc.files[0], disc.files[-1]) if disc.files else ("nothing", "nothing")
+        names = first if first == last else f"{first} to {last}"
+        spare = "rebuilt from the others if it is lost" if disc.spare else "has to arrive"
+        out.print(f"  disc {disc.number} of {count}: {names}, {human(disc.size)}; {spare}")
+    if count > 1:
+        out.print(
+            f"  any {spread.losses} of the {count} may be lost" if spread.losses else "  none may be lost"
+        )
 
 
 def _need(need: "MediumNeed") -> str:

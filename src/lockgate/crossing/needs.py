@@ -1,8 +1,10 @@
 """What a planned crate takes on each kind of medium."""
 
+from collections import Counter
 from dataclasses import dataclass
 
-from lockgate.crossing.media.sizes import MEDIA, RESERVE, write_seconds
+from lockgate.crossing.format import parity_name
+from lockgate.crossing.media.sizes import MEDIA, RESERVE, Medium, file_bytes, pieces, write_seconds
 from lockgate.crossing.sealplan import Plan
 
 _DOCUMENTS = 1 << 20
@@ -17,6 +19,80 @@ class MediumNeed:
     pieces: int
     size: int
     seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disc:
+    """One piece of a medium: what lies on it, and whether the others make its loss good."""
+
+    number: int
+    files: tuple[str, ...]
+    size: int
+    spare: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Discs:
+    """How a planned crate is spread over pieces of a medium; any `losses` of them may get lost."""
+
+    discs: tuple[Disc, ...]
+    losses: int
+
+
+def spread_over(plan: Plan, medium: Medium) -> Discs:
+    """Return what goes on which piece of a medium, and how many pieces parity can do without.
+
+    A piece that is lost takes its share of each parity group; a group is rebuilt while no more of its
+    volumes are lost than it has of parity. So any `n` pieces may be lost when in every group the `n`
+    pieces that have most of it have no more than that.
+
+    Raises:
+        MediumSpaceError: A volume is larger than the medium.
+
+    """
+    files = _files(plan)
+    repeated = plan.index_bytes + _DOCUMENTS
+    placed = pieces([file.size for file in files], repeated, medium)
+    most = {number: one.group.parity for number, one in enumerate(plan.parity)}
+    held = [Counter(files[place].group for place in places) for places in placed]
+    return Discs(
+        tuple(
+            Disc(
+                number,
+                tuple(files[place].name for place in places),
+                repeated + sum(file_bytes(files[place].size) for place in places),
+                all(lost <= most.get(group, 0) for group, lost in taken.items()),
+            )
+            for number, (places, taken) in enumerate(zip(placed, held, strict=True), 1)
+        ),
+        _losses(held, most),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    size: int
+    group: int
+
+
+def _files(plan: Plan) -> list[_File]:
+    """Return volumes, then parity volumes, with the number of their group (-1 without parity)."""
+    groups = [n for n, one in enumerate(plan.parity) for _ in range(one.group.volumes)]
+    groups += [-1] * (len(plan.volumes) - len(groups))
+    found = [_File(v.name, v.size, g) for v, g in zip(plan.volumes, groups, strict=True)]
+    spare = [(one.size, n) for n, one in enumerate(plan.parity) for _ in range(one.group.parity)]
+    return found + [_File(parity_name(n), size, group) for n, (size, group) in enumerate(spare, 1)]
+
+
+def _losses(held: list[Counter[int]], most: dict[int, int]) -> int:
+    """Return how many pieces may be lost, whichever they are."""
+    groups = {group for taken in held for group in taken}
+    for lost in range(1, len(held) + 1):
+        for group in groups:
+            if sum(sorted((taken[group] for taken in held), reverse=True)[:lost]) > most.get(group, 0):
+                return lost - 1
+    return len(held)
 
 
 def per_medium(plan: Plan) -> list[MediumNeed]:

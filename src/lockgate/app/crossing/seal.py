@@ -14,7 +14,8 @@ from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.crossing.contents import SealRequest
 from lockgate.crossing.ledger import RecordSealLedger
-from lockgate.crossing.media import Medium, medium_named, pieces, read_back, write_seconds
+from lockgate.crossing.media import Medium, medium_named, read_back, write_seconds
+from lockgate.crossing.needs import Discs, spread_over
 from lockgate.crossing.parity import parse_share
 from lockgate.crossing.seal import BUSY_FILE, SealedCrate, Sealer, SealerParts, alone
 from lockgate.crossing.sealplan import Plan
@@ -40,9 +41,6 @@ class SealChoices:
 
 
 AS_SET = SealChoices()
-
-REPEATED = 1024 * 1024
-"""Bytes that crate.json and roots/ are taken to have before they are written."""
 
 
 def _sealer(side: Side, choices: SealChoices = AS_SET) -> Sealer:
@@ -89,11 +87,16 @@ def plan_crate(side: Side, choices: SealChoices = AS_SET, progress: Progress | N
 
 @dataclass(frozen=True, slots=True)
 class MediaNeed:
-    """How many pieces of a medium a planned crate needs, and about how long writing takes."""
+    """What goes on which piece of a medium, which may be lost, and about how long writing takes."""
 
     medium: Medium
-    count: int
+    spread: Discs
     seconds: int
+
+    @property
+    def count(self) -> int:
+        """Return the number of pieces."""
+        return len(self.spread.discs)
 
 
 def media_need(plan: Plan, medium: str) -> MediaNeed:
@@ -107,8 +110,7 @@ def media_need(plan: Plan, medium: str) -> MediaNeed:
     kind = medium_named(medium)
     sizes = [volume.size for volume in plan.volumes]
     sizes += [one.size for one in plan.parity for _ in range(one.group.parity)]
-    repeated = plan.index_bytes + REPEATED
-    return MediaNeed(kind, len(pieces(sizes, repeated, kind)), write_seconds(sum(sizes), kind))
+    return MediaNeed(kind, spread_over(plan, kind), write_seconds(sum(sizes), kind))
 
 
 def _seal(side: Side, choices: SealChoices, progress: Progress) -> SealedCrate:
