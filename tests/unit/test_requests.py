@@ -1,5 +1,6 @@
 """Requests on both sides: kept, approved by two as a list of package URLs, carried, met, followed."""
 
+import base64
 import json
 import re
 
@@ -9,6 +10,13 @@ from corpora.commands import Commands
 from corpora.wholelane import WholeLane
 from lockgate.advisories import manifest_of_requests
 from lockgate.advisories.errors import BadPackageError
+from lockgate.app.gate.decisions import ask as ask_for
+from lockgate.app.gate.gate import operator_key, write_request
+from lockgate.app.settings import load_settings
+from lockgate.app.wishes.high import LIST_FORMAT, SignedLists
+from lockgate.approve import combine
+from lockgate.core.statement import Operation
+from lockgate.core.wire import encode
 from lockgate.core.wish import WishError, meets, plain_purl
 
 run, say, refused = Commands().run, Commands().json, Commands().refused
@@ -132,8 +140,6 @@ def test_the_whole_way_of_a_request(lane, high, low, tmp_path):
 
 
 def test_the_list_that_leaves_holds_package_urls_alone(lane, high, tmp_path):
-    import base64
-
     first, second = wish("pkg:npm/zebra", high), wish("pkg:npm/ant@1.0.0", high)
     envelope = json.loads(ask_file(lane, first["number"], second["number"]).read_bytes())
     statement = json.loads(base64.b64decode(envelope["payload"]))
@@ -146,6 +152,44 @@ def ask_file(lane, *numbers):
     from pathlib import Path
 
     return Path(ask(lane, *numbers))
+
+
+def smuggled(lane, tmp_path, facts, operation=Operation.REQUESTS):
+    """Return a list with facts of somebody's choice, which an operator asks for and two persons sign."""
+    side = load_settings(lane.high)
+    envelope = ask_for(side, operation, facts, operator_key(side, lane.folder / "lane/people/operator"))
+    return signed(lane, write_request(side, "smuggled", envelope, tmp_path / "smuggled.json"), tmp_path)
+
+
+def carried(files, folder):
+    """Return the signed list as it would leave, whoever wrote the file."""
+    envelope = combine([file.read_bytes() for file in files])
+    lists = SignedLists(format=LIST_FORMAT, lane="plant", lists=(base64.b64encode(envelope).decode(),))
+    file = folder / "carried.json"
+    file.write_bytes(encode(lists))
+    return file
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"package 001": "pkg:npm/a", "note": "pkg:npm/b"},
+        {"package 001": "pkg:npm/b", "package 002": "pkg:npm/a"},
+        {"package 001": "pkg:npm/a?hidden=1"},
+        {"package 001": "pkg:npm/a", "package 002": "pkg:npm/a"},
+        {},
+    ],
+)
+def test_a_list_that_says_more_is_taken_on_neither_side(lane, high, low, tmp_path, facts):
+    files = smuggled(lane, tmp_path, facts)
+    codes = {"LG-3401", "LG-1006", "LG-4f70"}
+    assert refused("request", "approve", *files, *high)[1]["code"] in codes
+    assert refused("low", "wanted", carried(files, tmp_path), *low)[1]["code"] in codes
+
+
+def test_another_decision_of_two_persons_is_no_list(lane, low, tmp_path):
+    files = smuggled(lane, tmp_path, {"package 001": "pkg:npm/a"}, Operation.VEX)
+    assert refused("low", "wanted", carried(files, tmp_path), *low)[1]["code"] == "LG-3401"
 
 
 def test_a_refused_request_tells_why_and_stays_refused(lane, high, tmp_path):

@@ -14,6 +14,7 @@ from lockgate.app.high.serving import CHANNEL, channel_file, channel_reader
 from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, utc_now
+from lockgate.approve.errors import StatementChangedError
 from lockgate.core.digests import sha256
 from lockgate.core.errors import InputError, LimitError, PolicyError
 from lockgate.core.sequence import FINAL
@@ -154,17 +155,32 @@ def facts_of(purls: Iterable[str]) -> Mapping[str, str]:
     return {f"package {number:03d}": purl for number, purl in enumerate(listed, 1)}
 
 
+def purls_in(facts: Mapping[str, str]) -> list[str]:
+    """Return the packages of a list, which may say nothing else.
+
+    Raises:
+        StatementChangedError: It says something besides, or says it in another way.
+        WishError: It names something that is no plain package URL.
+
+    """
+    purls = [plain_purl(purl) for purl in facts.values()]
+    if dict(facts) != facts_of(purls):
+        raise StatementChangedError("The list says more than its packages.")
+    return purls
+
+
 def approve_wishes(side: Side, signed: Sequence[Path]) -> tuple[Decision, list[Wish]]:
     """Approve every open request for what enough approvers signed, and keep the signed list.
 
     Raises:
         WishDecidedError: None of the packages is requested any more.
+        StatementChangedError, WishError: The list says more than its packages.
         ApprovalSpentError: Used before.
         LockgateError: Too few approvers, expired, or see `approve.judge`.
 
     """
     decision = decided(side, Operation.REQUESTS, signed)
-    listed, digest = set(decision.facts.values()), sha256(decision.envelope)
+    listed, digest = set(purls_in(decision.facts)), sha256(decision.envelope)
     log = audit_log(side)
     intent = log.intent("approve-requests", approvers=sorted(decision.approvers), statement=digest)
     records, now = records_of(side), whole_second(utc_now())

@@ -11,7 +11,7 @@ from lockgate.app.files import read_named, write_whole
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, site_root
-from lockgate.app.wishes.high import LIST_FORMAT, SignedLists, facts_of
+from lockgate.app.wishes.high import LIST_FORMAT, SignedLists, purls_in
 from lockgate.approve import judge, read_statement
 from lockgate.approve.errors import StatementChangedError
 from lockgate.core.artifact import Artifact
@@ -20,7 +20,7 @@ from lockgate.core.errors import LockgateError, MalformedDocumentError, TrustErr
 from lockgate.core.policy import Policy
 from lockgate.core.statement import NOTHING, Operation
 from lockgate.core.wire import decode
-from lockgate.core.wish import WishState, meets, plain_purl
+from lockgate.core.wish import WishState, meets
 from lockgate.crossing.bases import Contents
 from lockgate.crossing.ledger import RecordSealLedger
 from lockgate.crossing.ports import Sent, Standing
@@ -140,14 +140,10 @@ def _judged(side: Side, text: str) -> list[str]:
     policy = site.policy or Policy()
     made = read_statement(envelope).created
     statement, _ = judge(envelope, site, made, need=policy.approvers)
-    facts = dict(statement.facts or {})
     if statement.operation is not Operation.REQUESTS:
         what = f"The statement is {statement.subject}, not a list of requests."
         raise StatementChangedError(what)
-    purls = [plain_purl(purl) for purl in facts.values()]
-    if facts != facts_of(purls):
-        raise StatementChangedError("The list says more than its packages.")
-    return purls
+    return purls_in(statement.facts or {})
 
 
 def _progress(
