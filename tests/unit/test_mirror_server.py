@@ -388,3 +388,31 @@ def test_the_room_has_no_other_names():
 
     assert all(hasattr(lockgate.mirror, name) for name in lockgate.mirror.__all__)
     assert not hasattr(lockgate.mirror, "nothing_of_this_name")
+
+
+def test_a_page_that_is_kept_in_memory_stays_what_was_signed(site, app):
+    address = "/simple/tiny-box/"
+    signed = ask(app, address, accept=SIMPLE_JSON)
+    entry = app.state.site.view.table.projects["tiny-box"].json
+    path = site.blobs.path(entry.sha256)
+    path.chmod(0o644)
+    path.write_bytes(b"x" * entry.size)
+    assert ask(app, address, accept=SIMPLE_JSON).body == signed.body
+    part = ask(app, address, accept=SIMPLE_JSON, range="bytes=2-5")
+    assert (part.status, part.body) == (206, signed.body[2:6])
+    fresh = site.app()
+    assert ask(fresh, address, accept=SIMPLE_JSON).status == 500  # what was never hashed is not served
+    fresh.state.site.blobs.close()
+
+
+def test_pages_in_memory_have_a_bound(site, app, monkeypatch):
+    monkeypatch.setattr("lockgate.mirror.blobs.KEPT_BYTES", 100)
+    table = app.state.site.view
+    table.refresh()
+    entries = [table.table.index.json, table.table.index.html]
+    for path, accept in (("/simple/", SIMPLE_JSON), ("/simple/", SIMPLE_HTML)):
+        assert ask(app, path, accept=accept).status == 200
+    assert [app.state.site.blobs.kept(e.sha256) is not None for e in entries] == [False, False]
+    monkeypatch.setattr("lockgate.mirror.blobs.KEPT_BYTES", 10_000)
+    assert ask(app, "/simple/", accept=SIMPLE_JSON).status == 200
+    assert app.state.site.blobs.kept(entries[0].sha256) is not None

@@ -1,6 +1,7 @@
 """The signed view: when another table takes the place of the one that is served."""
 
 import threading
+import time
 
 import msgspec
 import pytest
@@ -192,3 +193,30 @@ def test_a_snapshot_whose_pages_are_not_one_for_each_address_is_refused(site, vi
     site.write_channel(encode(statement_for(snapshot, 1)))
     assert not view.refresh()
     assert isinstance(view.status.refused, AmbiguousSnapshotError)
+
+
+def test_who_asks_while_the_first_snapshot_is_loaded_waits_for_it(tmp_path):
+    site = MirrorSite(tmp_path)
+    site.publish()
+    entered, release = threading.Event(), threading.Event()
+
+    class Slow(UnsignedChannel):
+        """Takes its time. A test double."""
+
+        def current(self):
+            entered.set()
+            assert release.wait(30)
+            return super().current()
+
+    view = SignedView(Slow(site.channel, site.blobs), time.monotonic)
+    first = threading.Thread(target=view.refresh)
+    first.start()
+    assert entered.wait(30)
+    assert view.stale()
+    second = threading.Thread(target=view.refresh)
+    second.start()
+    release.set()
+    second.join(30)
+    assert view.table.statement.channel_version == 1
+    first.join(30)
+    assert not view.stale()

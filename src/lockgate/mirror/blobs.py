@@ -10,6 +10,7 @@ writing into it, stops the answer. Files are not handed to the server by name (A
 import asyncio
 import os
 import stat
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +32,15 @@ LARGE = 8 * 1024 * 1024
 
 FINGERPRINT_LIMIT = 65_536
 """How many blobs are remembered as hashed; beyond it the oldest is hashed again when asked for."""
+
+KEPT_PAGE = 4 * 1024 * 1024
+"""Longest page that is kept in memory, in bytes."""
+
+KEPT_BYTES = 128 * 1024 * 1024
+"""Most bytes of pages that are kept in memory; beyond it the least recently used goes."""
+
+STREAMS = 512
+"""How many blobs are sent at a time; more wait."""
 
 _ATTEMPTS = 3
 _READERS = 8
@@ -107,6 +117,9 @@ class VerifiedBlobs:
         self._refused = refused
         self._known: dict[str, Fingerprint] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._pages: OrderedDict[str, bytes] = OrderedDict()
+        self._pages_bytes = 0
+        self.streams = asyncio.Semaphore(STREAMS)
         self._readers = ThreadPoolExecutor(_READERS, "mirror-read")
         self._hashers = ThreadPoolExecutor(_HASHERS, "mirror-hash")
 
@@ -156,6 +169,31 @@ class VerifiedBlobs:
             return await self.part(blob, 0, size)
         finally:
             blob.close()
+
+    def kept(self, digest: str) -> bytes | None:
+        """Return a page that is kept in memory: bytes that were hashed when they were read."""
+        body = self._pages.get(digest)
+        if body is not None:
+            self._pages.move_to_end(digest)
+        return body
+
+    async def page(self, digest: str, size: int) -> bytes:
+        """Return a page, from memory where it is kept, and keep it where it is short.
+
+        Raises:
+            MissingBlobError, TamperedBlobError, TooLargeError: As `read`.
+
+        """
+        body = self.kept(digest)
+        if body is not None:
+            return body
+        body = await self.read(digest, size)
+        if size <= KEPT_PAGE and digest not in self._pages:
+            self._pages[digest] = body
+            self._pages_bytes += size
+            while self._pages_bytes > KEPT_BYTES:
+                self._pages_bytes -= len(self._pages.popitem(last=False)[1])
+        return body
 
     async def part(self, blob: OpenBlob, start: int, count: int) -> bytes:
         """Return bytes of an open blob, read by a thread.

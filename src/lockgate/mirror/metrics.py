@@ -30,7 +30,23 @@ class Metrics:
         self.refused_blobs = Counter(
             "lockgate_mirror_refused_blobs", "Blobs found altered in the store.", registry=self.registry
         )
+        self._answered: dict[tuple[str, int], Counter] = {}
+        self._sent: dict[str, Counter] = {}
         self._watch(view, clock)
+
+    def answered(self, protocol: str, status: int) -> None:
+        """Count an answer."""
+        child = self._answered.get((protocol, status))
+        if child is None:
+            child = self._answered[protocol, status] = self.requests.labels(protocol, str(status))
+        child.inc()
+
+    def sent_bytes(self, protocol: str, count: int) -> None:
+        """Count bytes of bodies."""
+        child = self._sent.get(protocol)
+        if child is None:
+            child = self._sent[protocol] = self.sent.labels(protocol)
+        child.inc(count)
 
     def _watch(self, view: SignedView, clock: Clock) -> None:
         def created() -> datetime | None:

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from lockgate.core.errors import LockgateError
-from lockgate.mirror.blobs import CHUNK, OpenBlob, VerifiedBlobs
+from lockgate.mirror.blobs import CHUNK, KEPT_PAGE, OpenBlob, VerifiedBlobs
 from lockgate.mirror.ranges import Slice, Unsatisfiable, parse_range, range_holds, unchanged
 from lockgate.mirror.tables import Entry
 
@@ -77,38 +77,62 @@ class BlobResponse(Response):
             extra = {"Content-Range": f"bytes */{self._entry.size}", "Content-Length": "0"}
             await self._head(send, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, extra)
             return
+        if self._entry.page and self._entry.size <= KEPT_PAGE:
+            await self._send_page(part, send)
+            return
         await self._send_part(part, receive, send)
 
+    async def _send_page(self, part: Slice | None, send: Send) -> None:
+        """Send a page that memory keeps, in one piece."""
+        body = await self._blobs.page(self._entry.sha256, self._entry.size)
+        status, extra = self._described(part)
+        await self._start(send, status, extra)
+        wanted = body if part is None else body[part.start : part.stop]
+        await send({"type": "http.response.body", "body": wanted})
+
+    def _described(self, part: Slice | None) -> tuple[HTTPStatus, dict[str, str]]:
+        """Return status and headers of an answer with the whole content, or with a part."""
+        size = self._entry.size
+        if part is None:
+            return HTTPStatus.OK, {"Content-Length": str(size), "Content-Type": self._media_type}
+        extra = {"Content-Length": str(part.length), "Content-Type": self._media_type}
+        extra["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+        return HTTPStatus.PARTIAL_CONTENT, extra
+
     async def _send_part(self, part: Slice | None, receive: Receive, send: Send) -> None:
-        blob = await self._blobs.open(self._entry.sha256, self._entry.size)
-        # The server goes on accepting chunks for a client that has left: listen for it.
-        gone = asyncio.ensure_future(_disconnected(receive))
-        try:
-            await self._stream(blob, part, gone, send)
-        finally:
-            gone.cancel()
-            blob.close()
+        async with self._blobs.streams:
+            blob = await self._blobs.open(self._entry.sha256, self._entry.size)
+            # The server goes on accepting chunks for a client that has left: listen for it.
+            gone = asyncio.ensure_future(_disconnected(receive))
+            try:
+                await self._stream(blob, part, gone, send)
+            finally:
+                gone.cancel()
+                blob.close()
 
     async def _stream(
         self, blob: OpenBlob, part: Slice | None, gone: "asyncio.Future[None]", send: Send
     ) -> None:
-        size = self._entry.size
-        wanted = part or Slice(0, size)
-        extra = {"Content-Length": str(wanted.length), "Content-Type": self._media_type}
-        status = HTTPStatus.OK
-        if part is not None:
-            status = HTTPStatus.PARTIAL_CONTENT
-            extra["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+        """Send chunk after chunk; the next is read while the one before it leaves."""
+        wanted = part or Slice(0, self._entry.size)
+        status, extra = self._described(part)
         at = wanted.start
         chunk = await self._blobs.part(blob, at, min(CHUNK, wanted.length))
         await self._start(send, status, extra)
         while not gone.done():
             at += len(chunk)
-            more = at < wanted.stop
-            await send({"type": "http.response.body", "body": chunk, "more_body": more})
-            if not more:
+            ahead = asyncio.ensure_future(self._next(blob, at, wanted.stop))
+            try:
+                await send({"type": "http.response.body", "body": chunk, "more_body": at < wanted.stop})
+            except BaseException:
+                await _settled(ahead)
+                raise
+            chunk = await ahead
+            if not chunk:
                 return
-            chunk = await self._blobs.part(blob, at, min(CHUNK, wanted.stop - at))
+
+    async def _next(self, blob: OpenBlob, at: int, stop: int) -> bytes:
+        return await self._blobs.part(blob, at, min(CHUNK, stop - at)) if at < stop else b""
 
     async def _head(self, send: Send, status: HTTPStatus, extra: Mapping[str, str]) -> None:
         await self._start(send, status, extra)
@@ -132,6 +156,13 @@ def problem(error: LockgateError, status: HTTPStatus, protocol: str = "") -> JSO
         status,
         {"X-Error-Code": error.code},
     )
+
+
+async def _settled(task: "asyncio.Future[bytes]") -> None:
+    """Wait until a read is over, whose descriptor may be closed only then; what it gave is not wanted."""
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -2,9 +2,11 @@
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 from functools import partial
+from pathlib import Path
 from pkgutil import resolve_name
 
 from granian import Granian
@@ -14,8 +16,8 @@ from starlette.types import ASGIApp
 
 from lockgate.mirror.errors import CannotListenError
 
-CONNECTIONS = 512
-"""How many requests are worked on at a time; more wait in the system's queue."""
+CONNECTIONS = 4096
+"""How many connections are held at a time, idle ones too; more wait in the system's queue."""
 
 HEADER_SECONDS = 15
 """How long a client may take to send its request's head."""
@@ -34,7 +36,7 @@ _LOGGING = {
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-def serve(factory: str, host: str, port: int) -> None:
+def serve(factory: str, host: str, port: int, *, tls: tuple[str, str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT; ready when ``/healthz`` answers.
 
     Args:
@@ -42,12 +44,14 @@ def serve(factory: str, host: str, port: int) -> None:
             worker process, which inherits this one's environment.
         host: The address to listen on.
         port: The port to listen on.
+        tls: Files with the certificate's chain and its key, where it speaks TLS.
 
     Raises:
         CannotListenError: The address is taken or not ours.
 
     """
     _demand_free(host, port)
+    _allow_files()
     server = Granian(
         factory,
         address=host,
@@ -59,6 +63,8 @@ def serve(factory: str, host: str, port: int) -> None:
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
         workers_kill_timeout=STOP_SECONDS,
         log_access=False,
+        ssl_cert=Path(tls[0]) if tls else None,
+        ssl_key=Path(tls[1]) if tls else None,
         log_dictconfig=_LOGGING,
     )
     server.serve(target_loader=partial(_load, factory, os.getpid()), wrap_loader=False)
@@ -75,6 +81,15 @@ def _load(factory: str, parent: int) -> ASGIApp:
         os.kill(os.getpid(), signal.SIGKILL)
     app: ASGIApp = resolve_name(factory)()
     return app
+
+
+def _allow_files() -> None:
+    """Let the worker hold a descriptor for each connection and each blob, as far as the host permits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * CONNECTIONS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _demand_free(host: str, port: int) -> None:

@@ -27,6 +27,7 @@ from lockgate.mirror.serve_push import Internal, OpenNamespaces
 from lockgate.mirror.serve_pypi import PypiRoutes
 from lockgate.mirror.shell import Shell
 from lockgate.mirror.site import Site, segments
+from lockgate.mirror.switch import Switch
 from lockgate.mirror.view import SignedView
 
 MISSES_SECONDS = 5.0
@@ -78,6 +79,7 @@ def build_app(
         middleware=[Middleware(Shell, metrics=metrics)],
         lifespan=_lifespan(site, opened, hash_ahead=hash_ahead),
     )
+    app.router.middleware_stack = Switch(routes, app.router.middleware_stack)
     app.router.redirect_slashes = False  # the catch-all route decides; redirects are the protocols' own
     app.state.site = site
     return app

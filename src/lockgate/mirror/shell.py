@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +25,8 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_RAW = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+_NAMES = frozenset(name for name, _ in _RAW)
 _PROTOCOLS = {
     "simple": "pypi",
     "packages": "pypi",
@@ -90,12 +92,11 @@ class _Reply:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            headers = MutableHeaders(raw=list(message["headers"]))
-            headers.update(_HEADERS)
-            message = {**message, "headers": headers.raw}
-            self._metrics.requests.labels(self._protocol, str(message["status"])).inc()
+            kept = [pair for pair in message["headers"] if pair[0] not in _NAMES]
+            message = {**message, "headers": [*kept, *_RAW]}
+            self._metrics.answered(self._protocol, message["status"])
         elif message["type"] == "http.response.body":
-            self._metrics.sent.labels(self._protocol).inc(len(message.get("body", b"")))
+            self._metrics.sent_bytes(self._protocol, len(message.get("body", b"")))
         await self._send(message)
 
 

@@ -21,13 +21,15 @@ from lockgate.mirror.pypi import METADATA_SUFFIX, PROVENANCE_SUFFIX, distributio
 class Entry:
     """What one address serves.
 
-    `immutable` says that the address names its content, so that a client may keep it for ever.
+    `immutable` says that the address names its content, so that a client may keep it for ever;
+    `page` that it is one of the snapshot's pages, which are asked for often.
     """
 
     sha256: str
     size: int
     media_type: str
     immutable: bool = False
+    page: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ class _Pages:
             if page.path in self.by_path:
                 what = f"The snapshot has two pages called {page.path!r}."
                 raise AmbiguousSnapshotError(what)
-            self.by_path[page.path] = Entry(page.sha256, page.size, page.media_type)
+            self.by_path[page.path] = Entry(page.sha256, page.size, page.media_type, page=True)
 
     def get(self, path: str) -> Entry:
         """Return a page that has to be there."""

@@ -53,6 +53,7 @@ class SignedView:
         self._table: Table | None = None
         self._refused: LockgateError | None = None
         self._refused_at = 0.0
+        self._loading = False
         self._owed: tuple[Statement, ...] = ()
         self.continuity = Continuity(elapsed)
 
@@ -77,7 +78,12 @@ class SignedView:
         return ViewStatus(table.statement if table else None, self._refused, self._owed)
 
     def stale(self) -> bool:
-        """Tell whether the channel may have changed since it was last read (one stat)."""
+        """Tell whether the channel may have changed since it was last read (one stat).
+
+        While the first snapshot is being loaded it may: whoever asks then waits for it.
+        """
+        if self._loading and self._table is None:
+            return True
         if self._verifier.token() != self._seen:
             return True
         return self._refused is not None and self._elapsed() - self._refused_at >= RETRY_SECONDS
@@ -90,8 +96,13 @@ class SignedView:
         if not self._lock.acquire(blocking=self._table is None):
             return False
         try:
-            return self.stale() and self._load()
+            self._loading = False
+            if not self.stale():
+                return False
+            self._loading = True
+            return self._load()
         finally:
+            self._loading = False
             self._lock.release()
 
     def _load(self) -> bool:
