@@ -366,7 +366,7 @@ def devpi(program: str, site: MirrorSite, folder: Path, seconds: int, rows: list
             continue
         (file,) = entry.artifact.files
         name = file.path.rpartition("/")[2]
-        relative = f"root/bench/many/{entry.artifact.version}/{name}"
+        relative = f"bench/dev/many/{entry.artifact.version}/{name}"
         target = export / relative
         target.parent.mkdir(parents=True, exist_ok=True)
         data = site.blobs.read(file.sha256)
@@ -394,9 +394,11 @@ def devpi(program: str, site: MirrorSite, folder: Path, seconds: int, rows: list
         "secret": "",
         "uuid": "0" * 32,
         "serverdir": "",
-        "users": {"root": {"username": "root", "pwsalt": "", "pwhash": "", "password": ""}},
+        "users": {
+            name: {"username": name, "pwsalt": "", "pwhash": "", "password": ""} for name in ("root", "bench")
+        },
         "indexes": {
-            "root/bench": {
+            "bench/dev": {
                 "indexconfig": {"type": "stage", "bases": [], "volatile": True},
                 "projects": {"many": versions},
                 "files": listed,
@@ -413,8 +415,8 @@ def devpi(program: str, site: MirrorSite, folder: Path, seconds: int, rows: list
     )
     (port,) = free_ports(1)
     command = [program, "--serverdir", state, "--port", str(port), "--offline-mode"]
-    with ours(site) as mine, started(command, port, "/root/bench/+simple/many/") as peer:
-        urls = f"{mine.url}/simple/many/", f"{peer.url}/root/bench/+simple/many/"
+    with ours(site) as mine, started(command, port, "/bench/dev/+simple/many/") as peer:
+        urls = f"{mine.url}/simple/many/", f"{peer.url}/bench/dev/+simple/many/"
         best = [
             max(taken)
             for taken in in_turns(

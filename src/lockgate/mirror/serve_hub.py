@@ -66,8 +66,7 @@ class HubRoutes:
         try:
             if parts[:1] != ["models"] and parts[0] not in _KINDS:
                 raise self._no_repository("/".join(parts[:3]))
-            model, rest = self._model(table, parts[1:] if parts[0] == "models" else parts)
-            model, rest = self._at_commit(table, parts[1:])
+            model, rest = self._at_commit(table, parts[1:] if parts[0] == "models" else parts)
             return await self._about(request, model, rest)
         except _NotThere as missing:
             return _not_found(missing)
@@ -182,10 +181,11 @@ class HubRoutes:
         return BlobResponse(self._site.blobs, entry, etag=etag, headers=headers, announce_length=short)
 
     def _at_commit(self, table: Table, parts: list[str]) -> tuple[ModelEntries, list[str]]:
-        """Return the model and the rest; a commit that only an older table has is answered from that one."""
+        """Return the repository and the rest; a commit that only an older table has comes from that one."""
         commits = [part for part in parts if _COMMIT.fullmatch(part)]
+        before = 1 if parts[0] in _KINDS else 0
         for older in (table, *self._site.older()) if commits else ():
-            for count in (_OWNER_AND_NAME, 1):
+            for count in (before + _OWNER_AND_NAME, before + 1):
                 model = older.models.get("/".join(parts[:count]))
                 if model and commits[0] in model.revisions and commits[0] in parts[count : count + 2]:
                     return model, parts[count:]
