@@ -26,6 +26,7 @@ from lockgate.collect.errors import (
     ManifestError,
     SourceMissingError,
 )
+from lockgate.collect.hub.section import HubSection
 from lockgate.collect.npm.section import NpmSection
 from lockgate.collect.oci.section import OciSection, OllamaSection
 from lockgate.collect.ports import Limits
@@ -212,6 +213,7 @@ class Manifest(Section, frozen=True):
     advisories: tuple[AdvisoriesSection, ...] = ()
     oci: tuple[OciSection, ...] = ()
     ollama: tuple[OllamaSection, ...] = ()
+    huggingface: tuple[HubSection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +256,8 @@ def parse_manifest(data: bytes, name: str = "manifest") -> Manifest:
     _demand_single("file", [section.name for section in (*manifest.file, *manifest.advisories)])
     _demand_single("image", [section.name for section in manifest.oci])
     _demand_single("model", [section.name for section in manifest.ollama])
+    for kind in ("model", "dataset", "space"):
+        _demand_single(kind, [s.repository for s in manifest.huggingface if s.type == kind])
     return manifest
 
 

@@ -17,6 +17,8 @@ from lockgate.collect.errors import (
     OnlyError,
     WorkFolderError,
 )
+from lockgate.collect.hub import Hub, WebHub
+from lockgate.collect.hub.service import repositories
 from lockgate.collect.manifest import LoadedManifest, Manifest, load_manifest
 from lockgate.collect.models import models
 from lockgate.collect.npm.ports import NpmClient
@@ -72,6 +74,8 @@ def collect(
     npm: NpmClient | None = None,
     copier: ImageCopier | None = None,
     registries: Registries = plain_registries,
+    hub: Hub | None = None,
+    hub_endpoint: str = "",
     previous: Lock | None = None,
     only: Collection[str] = (),
     offline: bool = False,
@@ -96,6 +100,8 @@ def collect(
         npm: The client of npm registries; needed where the manifest has npm packages.
         copier: The client of container registries; needed where the manifest has images.
         registries: Gives registries that are read directly.
+        hub: Reads the Hugging Face Hub; over plain HTTP or TLS when left out.
+        hub_endpoint: The Hub's address by the client's own setting; empty where it has none.
         previous: The lock before, if there is one.
         only: Tables of the manifest to collect; what other tables brought is taken from `previous` as it is.
             All of them when empty.
@@ -131,6 +137,7 @@ def collect(
         found = _gather(room, replace(loaded, content=chosen), previous, offline=offline)
         found += images(room, clients, chosen.oci, previous, offline=offline)
         found += ollama_models(room, clients, chosen.ollama, offline=offline)
+        found += repositories(room, hub or WebHub(), hub_endpoint, chosen.huggingface, offline=offline)
         found += kept
     except (OSError, StoreIoError) as error:
         raise _disk_error(error, work) from error

@@ -9,6 +9,7 @@ from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, signer_from, supply_root, utc_now
 from lockgate.collect import Collected, Foreseen, NpmCommand, PipPackages, UrlWeb, collect, plan
+from lockgate.collect.hub import WebHub
 from lockgate.collect.oci import Skopeo, WebRegistry
 from lockgate.core.artifact import Lock
 from lockgate.core.digests import sha256
@@ -95,6 +96,8 @@ def run_collect(
             npm=NpmCommand(os.environ, offline=offline),
             copier=Skopeo(os.environ),
             registries=lambda host, plain: WebRegistry(host, plain=plain, settings=pip.web_settings()),
+            hub=WebHub(pip.web_settings()),
+            hub_endpoint=os.environ.get("HF_ENDPOINT", ""),
             previous=_previous(side),
             only=only,
             offline=offline,
