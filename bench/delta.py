@@ -1,12 +1,20 @@
-"""How few bytes an update takes on the media, beside what others would carry, on the same pairs.
+"""How few bytes a new version takes on media, beside other ways of sending it, in the same run.
 
-    python bench/delta.py [--quick] [--json] [--folder FOLDER]
+    python bench/delta.py [--quick] [--json] [--folder FOLDER] [--memory]
 
-Packages are fetched by pip, npm and apt with each client's own configuration; a pair that cannot be had
-is named and left out. The models are made with numpy. Each pair's ratio is Lockgate's bytes (patch and its
-entry in the index) to those of the best peer: ``zstd -19 --patch-from`` and ``xdelta3 -9`` on the raw files,
-``bsdiff`` up to 64 MB, a chunk store (FastCDC, 64 KiB on average as casync cuts, each missing chunk by
-``zstd -19``), and carrying the whole file. `worst_pair` is the largest ratio after 4 KiB are taken off.
+Packages are fetched by pip, npm and apt with each client's own configuration and kept in a folder; a pair
+that cannot be had is named and left out, and `packages_pairs` says how many there were. The models are made
+with numpy. Each pair's ratio is Lockgate's bytes (patch and its entry in the index) to those of the best
+peer: ``zstd -19 --patch-from`` and ``xdelta3 -9`` on the raw files, ``bsdiff`` up to 64 MB, a chunk store
+(FastCDC, 64 KiB on average as casync cuts, each missing chunk by ``zstd -19``), and carrying the whole file.
+`worst_pair` is the largest ratio after 4 KiB are taken off. What peers gave is kept beside the packages, by
+the digests of both files and the version of the program: it does not depend on the run, as times do.
+
+`plan_mb_s` is megabytes of new files for each second of planning, which includes rebuilding; since a member
+must be compressed again to be compared, `plan_vs_rebuild` says how much of that time rebuilding alone takes.
+
+``--memory`` makes a pair of zips of 2 GiB, with a stored and a deflated member of more than 1 GiB each, and
+prints the peak memory of planning and rebuilding, and what patching in segments costs.
 """
 
 import argparse
@@ -32,6 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from crossing import machine
+from delta_memory import measure_memory
 
 from lockgate.core.wire import encode
 from lockgate.crossing.bases import PathFile
@@ -47,9 +56,6 @@ if TYPE_CHECKING:
 
 MB = 1_000_000
 BSDIFF_MOST = 64 * MB
-SLOW_ZSTD_MOST = 64 * MB
-"""Longest file for which zstd is asked for level 19; above it level 12."""
-
 PIP = (
     ("numpy", "2.2.0", "2.2.1"),
     ("transformers", "4.48.0", "4.48.1"),
@@ -59,9 +65,14 @@ PIP = (
     ("xgboost", "2.1.2", "2.1.3"),
 )
 NPM = (("lodash", "4.17.20", "4.17.21"), ("react-dom", "18.3.0", "18.3.1"), ("typescript", "5.7.2", "5.7.3"))
-APT = ("libpython3.11-stdlib", "libssl3", "git")
-"""Packages of which apt's configuration offers two versions: the newest two are taken."""
+APT = (
+    *("libpython3.11-stdlib", "libssl3", "git", "openssl", "libxml2", "libcurl4", "perl-base"),
+    *("libpython3.13-stdlib", "libssl3t64", "tzdata", "linux-libc-dev", "openssh-client", "curl"),
+)
+"""Packages of Debian 12 and 13. The first of which apt offers two versions are taken, the newest two of each:
+what an archive holds changes with every point release and security update."""
 
+APT_PAIRS = 3
 QUICK = {"numpy", "transformers", "lodash", "react-dom"}
 
 
@@ -82,7 +93,9 @@ class Row:
     ratio: float
     worst: float
     plan_s: float
+    plan_cpu_s: float
     rebuild_s: float
+    kept: int
 
 
 def run(*command: str, cwd: Path | None = None) -> str:
@@ -122,16 +135,20 @@ def apt_versions(name: str) -> list[str]:
     return list(dict.fromkeys(line.split("|")[1].strip() for line in lines))
 
 
-def packages(folder: Path, *, quick: bool) -> list[tuple[str, str, Path, Path]]:
-    """Fetch the pairs; what is not obtainable is named on standard error."""
+def apt_pairs() -> list[tuple[str, str, str]]:
+    """Return packages with an older and a newer version that apt offers."""
+    found = [(name, versions[1], versions[0]) for name in APT if len(versions := apt_versions(name)) > 1]
+    return found[:APT_PAIRS] + [("a Debian package", "", "")] * (APT_PAIRS - len(found))
+
+
+def packages(folder: Path, *, quick: bool) -> tuple[list[tuple[str, str, Path, Path]], list[str]]:
+    """Fetch the pairs; return them, and what is not obtainable."""
     wanted: list[tuple[Callable[[Path, str, str], Path | None], str, str, str]] = []
     wanted += [(pip, *pair) for pair in PIP] + [(npm, *pair) for pair in NPM]
-    for name in APT:
-        versions = apt_versions(name)
-        wanted.append((apt, name, *(versions[1::-1] if len(versions) > 1 else ("", ""))))
-    pairs = []
+    wanted += [(apt, *pair) for pair in apt_pairs()]
+    pairs, missing = [], []
     for fetch, name, before, after in wanted:
-        if quick and name not in QUICK:
+        if quick and name not in QUICK and fetch is not apt:
             continue
         files = []
         for version in (before, after):
@@ -141,8 +158,11 @@ def packages(folder: Path, *, quick: bool) -> list[tuple[str, str, Path, Path]]:
         if files[0] and files[1]:
             pairs.append(("packages", f"{name} {before} → {after}", files[0], files[1]))
         else:
-            print(f"not obtainable here, left out: {name} {before} {after}", file=sys.stderr)
-    return pairs
+            missing.append(f"{name} {before} {after}".strip())
+            print(f"not obtainable here, left out: {missing[-1]}", file=sys.stderr)
+        if quick and fetch is apt:
+            break
+    return pairs, missing
 
 
 def write_safetensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
@@ -222,27 +242,30 @@ def chunk_store(old: Path, new: Path) -> int:
     return sum(len(packer.compress(data[at : at + length])) + 32 for at, length in missing)
 
 
-def peers(old: Path, new: Path, scratch: Path) -> dict[str, int | None]:
+def versions() -> str:
+    """Return the peers' versions, and those of what the chunk store's measurement uses."""
+    first = [run("zstd", "--version").split("v", 1)[-1], run("xdelta3", "-V")[:40]]
+    return "|".join([*(text.splitlines()[0] if text else "" for text in first), zstandard.__version__])
+
+
+def peers(old: Path, new: Path, scratch: Path, kept: Path) -> dict[str, int | None]:
+    """Return the bytes of each peer, from an earlier run where it is known."""
+    key = hashlib.sha256(f"{digest_of(old)} {digest_of(new)} {versions()} 2".encode()).hexdigest()
+    known = json.loads(kept.read_text()) if kept.exists() else {}
+    if key not in known:
+        known[key] = peers_measured(old, new, scratch)
+        kept.write_text(json.dumps(known))
+    return dict(known[key])
+
+
+def peers_measured(old: Path, new: Path, scratch: Path) -> dict[str, int | None]:
     """Return the bytes of each peer."""
     out = scratch / "patch"
-    level = "-19" if new.stat().st_size <= SLOW_ZSTD_MOST else "-12"
+    wide = str(1 << 31)
     commands = {
-        "zstd": ("zstd", "-q", "-f", level, "--long=31", f"--patch-from={old}", str(new), "-o", str(out)),
+        "zstd": ("zstd", "-q", "-f", "-19", "--long=31", f"--patch-from={old}", str(new), "-o", str(out)),
         # Without -D it unpacks gzip, and packs again by the gzip program: other bytes than the file's.
-        "xdelta3": (
-            "xdelta3",
-            "-q",
-            "-f",
-            "-9",
-            "-e",
-            "-D",
-            "-B",
-            str(1 << 31),
-            "-s",
-            str(old),
-            str(new),
-            str(out),
-        ),
+        "xdelta3": ("xdelta3", "-q", "-f", "-9", "-e", "-D", "-B", wide, "-s", str(old), str(new), str(out)),
     }
     if max(old.stat().st_size, new.stat().st_size) <= BSDIFF_MOST:
         commands["bsdiff"] = ("bsdiff", str(old), str(new), str(out))
@@ -260,16 +283,21 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def measure(group: str, pair: str, old: Path, new: Path, scratch: Path) -> Row:
+def measure(pair: tuple[str, str, Path, Path], scratch: Path, kept: Path) -> Row:
     """Measure one pair."""
+    group, name, old, new = pair
     before = OldFile(old.name, digest_of(old), PathFile(old, old.stat().st_size))
     sha256, size = digest_of(new), new.stat().st_size
     with spooled(scratch) as spool, ThreadPoolExecutor(2) as pool:
-        begun = time.perf_counter()
+        begun, cpu = time.perf_counter(), time.process_time()
         index = ChunkIndex()
-        index.add(before)
-        choice = Chooser(pool, spool, lambda: index).choose(new.name, sha256, PathFile(new, size), before)
-        planned = time.perf_counter() - begun
+
+        def held() -> ChunkIndex:
+            index.add(before)
+            return index
+
+        choice = Chooser(pool, spool, held).choose(new.name, sha256, PathFile(new, size), before)
+        planned, cpu = time.perf_counter() - begun, time.process_time() - cpu
         carried, seconds = size, 0.0
         if choice.patch is not None:
             begun = time.perf_counter()
@@ -278,7 +306,7 @@ def measure(group: str, pair: str, old: Path, new: Path, scratch: Path) -> Row:
                 state.update(part)
             seconds = time.perf_counter() - begun
             if state.hexdigest() != sha256:
-                sys.exit(f"{pair}: the rebuilt file is another one")
+                sys.exit(f"{name}: the rebuilt file is another one")
             entry = Entry(
                 path=new.name,
                 kind="patch",
@@ -289,16 +317,17 @@ def measure(group: str, pair: str, old: Path, new: Path, scratch: Path) -> Row:
                 bases=choice.bases,
             )
             carried = choice.size + len(encode(entry))
-    other = peers(old, new, scratch)
+    other = peers(old, new, scratch, kept)
     best = min(value for value in other.values() if value is not None)
-    worst = max(0, carried - 4096) / best
     return Row(
-        *(pair, group, size, carried, choice.kind),
+        *(name, group, size, carried, choice.kind),
         **other,
         ratio=round(carried / best, 4),
-        worst=round(worst, 4),
+        worst=round(max(0, carried - 4096) / best, 4),
         plan_s=round(planned, 2),
+        plan_cpu_s=round(cpu, 2),
         rebuild_s=round(seconds, 2),
+        kept=len(choice.kept),
     )
 
 
@@ -309,29 +338,42 @@ def ratios(rows: list[Row]) -> dict[str, float]:
         own = [row.ratio for row in rows if row.group == group]
         if own:
             found[f"{group}_geomean"] = round(statistics.geometric_mean(own), 4)
+        found[f"{group}_pairs"] = len(own)
     found["worst_pair"] = max(row.worst for row in rows)
     for name in ("numpy", "transformers"):
         for row in rows:
             if row.pair.startswith(name):
                 found[f"{name}_percent"] = round(100 * row.lockgate / row.new, 3)
-    size = sum(row.new for row in rows) / MB
-    found["plan_mb_s"] = round(size / sum(row.plan_s for row in rows), 2)
-    found["rebuild_mb_s"] = round(size / max(0.01, sum(row.rebuild_s for row in rows)), 2)
+    for group, prefix in (("", ""), ("packages", "packages_"), ("models", "models_")):
+        own = [row for row in rows if row.group.startswith(group)]
+        size = sum(row.new for row in own) / MB
+        planned, rebuilt = (
+            max(0.01, sum(getattr(row, key) for row in own)) for key in ("plan_s", "rebuild_s")
+        )
+        found[f"{prefix}plan_mb_s"] = round(size / planned, 2)
+        found[f"{prefix}rebuild_mb_s"] = round(size / rebuilt, 2)
+        found[f"{prefix}plan_vs_rebuild"] = round(rebuilt / planned, 2)
     return found
 
 
-def show(rows: list[Row], found: dict[str, float]) -> None:
+def show(rows: list[Row], found: dict[str, float], missing: list[str]) -> None:
     """Print the table."""
-    print(f"{'pair':<48}{'new':>11}{'ours':>10}{'zstd':>11}{'xdelta3':>11}{'bsdiff':>11}{'chunks':>11} ratio")
+    ways = ("new", "lockgate", "zstd", "xdelta3", "bsdiff", "chunks")
+    print(f"{'pair':<46}" + "".join(f"{way:>11}" for way in ways) + f"{'ratio':>8}  plan s  CPU s  rebuild s")
     for row in rows:
-        bsdiff = "-" if row.bsdiff is None else str(row.bsdiff)
-        print(
-            f"{row.pair[:46]:<48}{row.new:>11}{row.lockgate:>10}{row.zstd:>11}{row.xdelta3:>11}"
-            f"{bsdiff:>11}{row.chunks:>11} {row.ratio:.3f}"
-        )
-        print(f"    {row.kind}: planned in {row.plan_s} s, rebuilt in {row.rebuild_s} s")
+        sizes = [getattr(row, way) for way in ways]
+        cells = "".join(f"{'-' if size is None else size:>11}" for size in sizes)
+        times = f"{row.plan_s:>8.2f}{row.plan_cpu_s:>7.2f}{row.rebuild_s:>11.2f}"
+        print(f"{row.pair[:44]:<46}{cells}{row.ratio:>8.3f}{times}  {row.kind}")
+    for name in missing:
+        print(f"not obtainable here, left out: {name}")
     for name, value in found.items():
         print(f"{name:<24}{value}")
+
+
+def kept_folder() -> Path:
+    """Return the folder that fetched packages are kept in (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lockgate" / "bench"
 
 
 def main() -> int:
@@ -341,25 +383,30 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="fewer and smaller pairs")
     parser.add_argument("--json", action="store_true", help="one object instead of a table")
-    parser.add_argument("--folder", type=Path, help="keep what was fetched here, for the next run")
+    parser.add_argument("--folder", type=Path, default=kept_folder(), help="what was fetched is kept here")
+    parser.add_argument("--memory", action="store_true", help="peak memory on a made pair of 2 GiB")
     given = parser.parse_args()
     missing = [name for name in ("zstd", "xdelta3", "bsdiff") if not shutil.which(name)]
     if missing:
         sys.exit(f"Install {', '.join(missing)} first.")
-    with tempfile.TemporaryDirectory(prefix="lockgate-bench-") as scratch:
-        folder = given.folder or Path(scratch) / "pairs"
-        folder.mkdir(parents=True, exist_ok=True)
-        pairs = packages(folder, quick=given.quick) + models(Path(scratch), quick=given.quick)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="lockgate-bench-", dir=given.folder) as scratch:
+        if given.memory:
+            print(json.dumps(measure_memory(Path(scratch)), indent=None if given.json else 2))
+            return os.EX_OK
+        pairs, missing = packages(given.folder, quick=given.quick)
+        pairs += models(Path(scratch), quick=given.quick)
         rows = []
         for pair in pairs:
-            rows.append(measure(*pair, Path(scratch)))
+            rows.append(measure(pair, Path(scratch), given.folder / "peers.json"))
             print(f"{pair[1]}: {rows[-1].lockgate} bytes, ratio {rows[-1].ratio}", file=sys.stderr)
-        facts = machine({"folder": folder})
+        facts = machine({"folder": given.folder}) | {"load": os.getloadavg()}
     found = ratios(rows)
     if given.json:
-        print(json.dumps({"machine": facts, "ratios": found, "rows": [asdict(row) for row in rows]}))
+        table = [asdict(row) for row in rows]
+        print(json.dumps({"machine": facts, "ratios": found, "rows": table, "missing": missing}))
     else:
-        show(rows, found)
+        show(rows, found, missing)
     return os.EX_OK
 
 

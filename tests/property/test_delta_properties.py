@@ -59,7 +59,7 @@ def test_sums_are_those_of_each_byte(data: st.DataObject) -> None:
         data.draw(st.binary(min_size=size, max_size=size)),
         data.draw(st.binary(min_size=size, max_size=size)),
     )
-    assert add(left, right) == bytes((a + b) % 256 for a, b in zip(left, right, strict=True))
+    assert b"".join(add(left, right)) == bytes((a + b) % 256 for a, b in zip(left, right, strict=True))
 
 
 @given(st.binary(max_size=400), st.integers(0, 400), st.binary(max_size=80), st.integers(0, 400))

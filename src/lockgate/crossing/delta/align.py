@@ -5,23 +5,36 @@ bytes are copied with differences added, how many are inserted, how far the plac
 then), the differences modulo 256, and the inserted bytes.
 """
 
+from collections.abc import Iterator
+from functools import lru_cache
+
 from lockgate.crossing.delta.bounds import SEGMENT_LIMIT
 from lockgate.crossing.delta.errors import PatchError
 from lockgate.crossing.delta.packing import packed, unpacked
 from lockgate.crossing.delta.varints import Numbers, pack, unzigzag, zigzag
 
+_ADDED = 64 * 1024
+"""Bytes that are added at once: most of them are nothing to add at all."""
+
+_ZEROS = bytes(_ADDED)
 _CONTROL_LIMIT = 4 * SEGMENT_LIMIT
 
 
-def add(left: bytes, right: bytes) -> bytes:
-    """Return the sums of bytes modulo 256, all at once: in one long integer without carries between them."""
-    if not any(right):
-        return left
-    size = len(left)
-    low, high = b"\x7f" * size, b"\x80" * size
-    a, b = int.from_bytes(left, "little"), int.from_bytes(right, "little")
-    seven, eighth = int.from_bytes(low, "little"), int.from_bytes(high, "little")
-    return (((a & seven) + (b & seven)) ^ ((a ^ b) & eighth)).to_bytes(size, "little")
+def add(left: bytes | bytearray, right: bytes) -> Iterator[bytes]:
+    """Yield sums of bytes modulo 256, block by block: in one long integer without carries between bytes."""
+    for at in range(0, len(left), _ADDED):
+        first, second = left[at : at + _ADDED], right[at : at + _ADDED]
+        size = len(first)
+        if second != _ZEROS[:size]:
+            a, b = int.from_bytes(first, "little"), int.from_bytes(second, "little")
+            seven, eighth = _masks(size)
+            first = (((a & seven) + (b & seven)) ^ ((a ^ b) & eighth)).to_bytes(size, "little")
+        yield bytes(first)
+
+
+@lru_cache(maxsize=1)
+def _masks(size: int) -> tuple[int, int]:
+    return int.from_bytes(b"\x7f" * size, "little"), int.from_bytes(b"\x80" * size, "little")
 
 
 def write_aligned(
@@ -72,7 +85,7 @@ def _put_together(
         base[at : at + length] = reference[place : place + length]
         place += length + unzigzag(move)
         at += length
-    return _weave(add(bytes(base), differences), copied, inserted, added)
+    return _weave(b"".join(add(base, differences)), copied, inserted, added)
 
 
 def _weave(sums: bytes, copied: list[int], inserted: bytes, added: list[int]) -> bytes:

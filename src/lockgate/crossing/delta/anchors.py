@@ -87,6 +87,10 @@ class Sought:
         found = np.concatenate(rows, axis=1)
         return list(zip(*found.tolist(), strict=True))
 
+    def forget(self) -> None:
+        """Give the table's memory back; it is made again when it is needed again."""
+        self._table = None
+
     def _rows(self, content: bytes, first: int, last: int) -> Array:
         if self._table is None or min(len(content), len(self.base)) < _KEY:
             return np.zeros((3, 0), np.int64)

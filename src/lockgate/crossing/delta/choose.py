@@ -9,6 +9,7 @@ from typing import Final
 from lockgate.crossing.delta.bounds import MIB, Readable, Spool
 from lockgate.crossing.delta.chunks import ChunkIndex, unlike
 from lockgate.crossing.delta.errors import PatchError, PatchLimitError
+from lockgate.crossing.delta.memory import return_large_blocks
 from lockgate.crossing.delta.plan import OldFile, Patch, Planner
 from lockgate.crossing.delta.rebuild import rebuild
 
@@ -71,6 +72,7 @@ class Chooser:
         index: Callable[[], ChunkIndex],
     ) -> None:
         """Use a pool and a spool for patches; the index of chunks is asked for only when it is needed."""
+        return_large_blocks()
         self._pool = pool
         self._spool = spool
         self._index = index

@@ -5,6 +5,9 @@ Elements of 2 and 4 bytes (little-endian) may be subtracted: signed differences,
 unsigned numbers (zigzag); others are exclusive-ored.
 """
 
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
 from lockgate.crossing.delta.errors import PatchError
 from lockgate.crossing.delta.packing import packed_numbers, unpacked
 
@@ -12,6 +15,8 @@ XOR = 0
 SUBTRACT = 1
 MOST_WIDTH = 256
 _SUBTRACTED = (2, 4)
+_BLOCK = 64 * 1024
+"""Bytes that are added at once; a multiple of every width that is added."""
 
 
 def lanes(size: int, width: int, value: int) -> int:
@@ -53,19 +58,29 @@ def read_planes(data: bytes, size: int, reference: bytes) -> bytes:
     if len(differences) != size:
         raise PatchError("A tensor of a patch has another length than it says.")
     if operation == XOR:
-        mixed = int.from_bytes(differences, "little") ^ int.from_bytes(reference, "little")
-        return mixed.to_bytes(size, "little")
+        return b"".join(_each(_exclusive_or, differences, reference, width))
     if operation != SUBTRACT or width not in _SUBTRACTED or size % width:
         raise PatchError("A tensor of a patch was taken apart in no known way.")
-    return add_differences(differences, reference, width)
+    return b"".join(_each(add_differences, differences, reference, width))
+
+
+def _each(
+    operation: Callable[[bytes, bytes, int], bytes], differences: bytes, reference: bytes, width: int
+) -> Iterator[bytes]:
+    """Yield what an operation gives, block by block: long integers take several times their length."""
+    for at in range(0, len(reference), _BLOCK):
+        yield operation(differences[at : at + _BLOCK], reference[at : at + _BLOCK], width)
+
+
+def _exclusive_or(left: bytes, right: bytes, _width: int) -> bytes:
+    mixed = int.from_bytes(left, "little") ^ int.from_bytes(right, "little")
+    return mixed.to_bytes(len(right), "little")
 
 
 def add_differences(zigzagged: bytes, reference: bytes, width: int) -> bytes:
     """Return reference plus signed differences, element by element, without carries between them."""
     size, bits = len(reference), 8 * width
-    ones = lanes(size, width, 1)
-    top = ones << (bits - 1)
-    low = top - ones  # every bit but the highest of each element
+    ones, top, low = _masks(size, width)
     number = int.from_bytes(zigzagged, "little")
     signs = number & ones
     negative = (signs << bits) - signs  # all ones where the difference is negative
@@ -73,3 +88,11 @@ def add_differences(zigzagged: bytes, reference: bytes, width: int) -> bytes:
     base = int.from_bytes(reference, "little")
     total = ((signed & low) + (base & low)) ^ ((signed ^ base) & top)
     return total.to_bytes(size, "little")
+
+
+@lru_cache(maxsize=2)
+def _masks(size: int, width: int) -> tuple[int, int, int]:
+    """Return long integers with the lowest bit of each element, with the highest, and with all but that."""
+    ones = lanes(size, width, 1)
+    top = ones << (8 * width - 1)
+    return ones, top, top - ones

@@ -49,7 +49,8 @@ class Reference:
             self._held += part
             self._forget(low)
         self._forget(low)
-        return bytes(self._held[: high - self._low])
+        with memoryview(self._held) as held:
+            return bytes(held[: high - self._low])
 
     def _forget(self, low: int) -> None:
         gone = min(low - self._low, len(self._held))

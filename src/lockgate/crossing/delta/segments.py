@@ -1,6 +1,6 @@
 """Writing content down as segments, each by whichever method takes the fewest bytes. Planning only."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -30,6 +30,9 @@ _TRIAL: Final = 64 * 1024
 _TRIAL_PARTS: Final = 8
 _AHEAD: Final = 2
 """Segments that are written at the same time: each has its window and its tables in memory."""
+
+_REFERRED: Final = 24 * MIB
+"""Longest window after which inserted bytes are packed: indexing a longer one costs more than it gains."""
 
 _LITTLE: Final = 512
 _SHARE: Final = 20
@@ -77,13 +80,14 @@ class _Slice:
 Written = tuple[SegmentKind, bytes]
 
 
-def written(content: bytes, base: Sought, starts: Sequence[Start] = ()) -> Written:
+def written(content: bytes, base: Sought, starts: Sequence[Start] = (), *, alone: bool = True) -> Written:
     """Return the shortest way to write content down.
 
     Args:
         content: What is written.
         base: The window of the reference.
         starts: Places in content, with those of their likenesses in the window.
+        alone: Whether no other segment is sought in this window.
 
     """
     choices: list[Written] = [(SegmentKind.LITERAL, content)]
@@ -92,7 +96,11 @@ def written(content: bytes, base: Sought, starts: Sequence[Start] = ()) -> Writt
             choices.append((SegmentKind.ZSTD, squeeze(content)))
         return min(choices, key=lambda choice: len(choice[1]))
     triples, differences, inserted = aligned(content, base, starts)
-    choices.append((SegmentKind.ALIGNED, write_aligned(triples, differences, inserted, base.base)))
+    if alone:
+        base.forget()
+    near = base.base if len(base.base) <= _REFERRED else b""
+    choices.append((SegmentKind.ALIGNED, write_aligned(triples, differences, inserted, near)))
+    del differences, inserted
     if len(choices[1][1]) > max(_LITTLE, len(content) // _SHARE):
         choices.append((SegmentKind.ZSTD, squeeze(content, base.base)))
     return min(choices, key=lambda choice: len(choice[1]))
@@ -196,16 +204,19 @@ _Task = Callable[[], tuple[Segment, bytes]]
 def _tasks(parts: Sequence[Part], slices: Sequence[_Slice], reference: Reference) -> Iterator[_Task]:
     """Yield what writes each segment; content and windows are read one after the other."""
     flow, last, sought = _Flow(parts), (0, 0), Sought(b"")
+    uses = Counter((cut.low, cut.high) for cut in slices)
     for cut in slices:
         content = flow.take(cut.size)
         if last != (cut.low, cut.high):
             last, sought = (cut.low, cut.high), Sought(reference.window(cut.low, cut.high))
-        yield partial(_segment, cut, content, sought)
+        yield partial(_segment, cut, content, sought, alone=uses[last] == 1)
 
 
-def _segment(cut: _Slice, content: bytes, base: Sought) -> tuple[Segment, bytes]:
+def _segment(cut: _Slice, content: bytes, base: Sought, *, alone: bool) -> tuple[Segment, bytes]:
     starts = [(at, other - cut.low) for at, other in cut.starts]
-    kind, body = tensor(content, base.base, cut.width) if cut.width else written(content, base, starts)
+    kind, body = (
+        tensor(content, base.base, cut.width) if cut.width else written(content, base, starts, alone=alone)
+    )
     low, high = (cut.low, cut.low) if kind is SegmentKind.LITERAL else (cut.low, cut.high)
     return Segment(kind, cut.size, low, high, len(body)), body
 
