@@ -141,6 +141,10 @@ def planes(data: bytes, size: int, window: bytes) -> bytes:
     tail = flat[count * width :]
     if operation == 0:
         return bytes(a ^ b for a, b in zip(b"".join(elements) + tail, window, strict=True))
+    if operation == 2:  # in the order of the window's exponents
+        exponents = [int.from_bytes(window[2 * n : 2 * n + 2], "little") >> 7 & 0xFF for n in range(count)]
+        order = sorted(range(count), key=exponents.__getitem__)
+        elements = [element for _, element in sorted(zip(order, elements, strict=True))]
     out = b""
     for n, element in enumerate(elements):
         base = int.from_bytes(window[n * width : (n + 1) * width], "little")

@@ -137,6 +137,9 @@ REFUSED: dict[str, MemoryFile] = {
         SegmentKind.ALIGNED, 100, write_aligned([(9, 0, 0)], b"\0" * 9, b"")
     ),
     "planes of another length": lying(SegmentKind.PLANES, 10, bytes([1, 0]) + packed(b"\0" * 8)),
+    "planes in an order that their width has not": lying(
+        SegmentKind.PLANES, 10, bytes([4, 2]) + packed(b"\0" * 10)
+    ),
     "planes of an unknown operation": lying(SegmentKind.PLANES, 10, bytes([1, 7]) + packed(b"\0" * 10)),
     "a base of another length": patch(recipe(10, [Piece(PieceKind.COPY, 0, 10, 0)], base=10)),
     "another format": MemoryFile(b"LGDLT2\r\n" + b"\0" * 20),

@@ -32,7 +32,8 @@ def _hashes(words: Array, bits: int) -> Array:
 
 
 def _words(data: bytes, offset: int) -> Array:
-    return np.frombuffer(data, "<u4", max(0, (len(data) - offset) // 4), offset)
+    count = (len(data) - offset) // 4
+    return np.frombuffer(data, "<u4", count, offset) if count > 0 else np.zeros(0, np.uint32)
 
 
 def _table(base: bytes) -> tuple[Array, Array, int]:
@@ -81,9 +82,11 @@ class Sought:
 
     def runs(self, content: bytes, first: int, last: int) -> list[Run]:
         """Return the runs of anchors with the same shift that begin in a range of content, in order."""
+        if min(len(content), len(self.base)) < _KEY:
+            return []
         with self._lock:
-            self._table = self._table or _table(self.base)
-        rows = [self._rows(content, at, min(last, at + _CHUNK)) for at in range(first, last, _CHUNK)]
+            table = self._table = self._table or _table(self.base)
+        rows = [_rows(content, at, min(last, at + _CHUNK), table) for at in range(first, last, _CHUNK)]
         found = np.concatenate(rows, axis=1)
         return list(zip(*found.tolist(), strict=True))
 
@@ -91,14 +94,14 @@ class Sought:
         """Give the table's memory back; it is made again when it is needed again."""
         self._table = None
 
-    def _rows(self, content: bytes, first: int, last: int) -> Array:
-        if self._table is None or min(len(content), len(self.base)) < _KEY:
-            return np.zeros((3, 0), np.int64)
-        place, other = _anchors(content[first : last + _KEY - 1], *self._table)
-        if not len(place):
-            return np.zeros((3, 0), np.int64)
-        place += first
-        shift = other - place
-        begins: Array = np.flatnonzero(np.concatenate(([True], shift[1:] != shift[:-1])))
-        ends: Array = np.concatenate((begins[1:], [len(place)])) - 1
-        return np.stack((place[begins], place[ends] + _KEY, shift[begins]))
+
+def _rows(content: bytes, first: int, last: int, table: tuple[Array, Array, int]) -> Array:
+    """Return the runs of a range as columns: begin, end, shift."""
+    place, other = _anchors(content[first : last + _KEY - 1], *table)
+    if not len(place):
+        return np.zeros((3, 0), np.int64)
+    place += first
+    shift = other - place
+    begins: Array = np.flatnonzero(np.concatenate(([True], shift[1:] != shift[:-1])))
+    ends: Array = np.concatenate((begins[1:], [len(place)])) - 1
+    return np.stack((place[begins], place[ends] + _KEY, shift[begins]))

@@ -110,7 +110,8 @@ class Chooser:
         if old is not None:
             found.append((self._planner.members(name, new, old), [old]))
             least = found[0][0].size
-            if least > _LITTLE and least > _LIKELY * unlike(new, old.file):
+            likely = _POOR if found[0][0].kind == "tensors" else _LIKELY
+            if least > _LITTLE and least > likely * unlike(new, old.file):
                 found.append((self._planner.plain(name, new, [old]), [old]))
                 least = min(least, found[-1][0].size)
         if least > new.size * _POOR:

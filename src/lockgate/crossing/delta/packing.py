@@ -27,6 +27,15 @@ _MUCH = 32 << 10
 """Packed bytes from which longer data are packed once more, with more effort."""
 
 _FAST = 9
+_ENTROPY: Final = {
+    "strategy": zstandard.STRATEGY_FAST,
+    "window_log": 15,
+    "hash_log": 6,
+    "min_match": 7,
+    "target_length": 0,
+}
+"""Settings by which zstd finds next to no matches (noise has some, by chance), in blocks of 32 KiB."""
+
 _FEW = 64 << 10
 _SPARSE = 16
 _MIDDLING = 4 << 20
@@ -122,7 +131,8 @@ def packed_numbers(data: bytes) -> bytes:
     """Return differences of a tensor packed: mostly noise, on which effort is lost (see docs/adr/0014)."""
     if len(data) <= _FEW:
         return packed(data)
-    choices = [(RAW, data), (ZSTD, squeeze(data, level=1))]
+    settings = zstandard.ZstdCompressionParameters(**_ENTROPY, write_content_size=True, write_dict_id=False)
+    choices = [(RAW, data), (ZSTD, zstandard.ZstdCompressor(compression_params=settings).compress(data))]
     if len(choices[1][1]) < len(data) // _SPARSE:
         choices.append((ZSTD, squeeze(data, level=_FAST)))
     return _shortest(choices, len(data))

@@ -14,7 +14,7 @@ from lockgate.crossing.delta.align import write_aligned
 from lockgate.crossing.delta.anchors import Sought
 from lockgate.crossing.delta.bounds import MIB, Readable, Spool
 from lockgate.crossing.delta.packing import squeeze
-from lockgate.crossing.delta.planes import SUBTRACT, XOR, split, write_planes
+from lockgate.crossing.delta.planes import SORTED, SUBTRACT, XOR, magnitudes, split, write_planes
 from lockgate.crossing.delta.rebuild import Reference
 from lockgate.crossing.delta.recipe import Segment, SegmentKind, Source, Stream
 from lockgate.crossing.delta.seek import Start, aligned
@@ -31,6 +31,7 @@ _TRIAL_PARTS: Final = 8
 _AHEAD: Final = 2
 """Segments that are written at the same time: each has its window and its tables in memory."""
 
+_CLEARLY: Final = 0.98
 _REFERRED: Final = 24 * MIB
 """Longest window after which inserted bytes are packed: indexing a longer one costs more than it gains."""
 
@@ -122,10 +123,13 @@ def tensor(content: bytes, reference: bytes, width: int) -> Written:
         difference = (new.view(kind) - old.view(kind)).view(signed)
         ways.append((SUBTRACT, ((difference << 1) ^ (difference >> bits)).view(kind).tobytes()))
     operation, differences = min(ways, key=lambda way: _trial(split(_sample(way[1], width), width)))
-    found: list[Written] = [
-        (SegmentKind.PLANES, write_planes(differences, width, operation)),
-        (SegmentKind.LITERAL, content),
-    ]
+    planes = write_planes(differences, width, operation)
+    if operation == SUBTRACT and width == 2:  # noqa: PLR2004  # halves and brain floats
+        order = np.argsort(np.frombuffer(magnitudes(reference), np.uint8), kind="stable")
+        ordered = write_planes(np.frombuffer(differences, np.uint16)[order].tobytes(), width, SORTED)
+        # It takes longer to put together again.
+        planes = ordered if len(ordered) < len(planes) * _CLEARLY else planes
+    found: list[Written] = [(SegmentKind.PLANES, planes), (SegmentKind.LITERAL, content)]
     if len(found[0][1]) > len(content) * 3 // 4:
         found.append((SegmentKind.ZSTD, squeeze(content, reference, level=3)))
     return min(found, key=lambda choice: len(choice[1]))
