@@ -46,8 +46,8 @@ def send(
     port: PortOption = 7411,
     rate: Annotated[int, typer.Option(help="Bytes of packets per second.")] = 100_000_000,
     mtu: Annotated[int, typer.Option(help="Largest packet that the link takes, in bytes.")] = 1500,
-    data: Annotated[int, typer.Option(help="Data shards in a block.")] = 100,
-    parity: Annotated[int, typer.Option(help="Parity shards in a block: losses that are made good.")] = 20,
+    data: Annotated[int, typer.Option(help="Data shards in a block.")] = 200,
+    parity: Annotated[int, typer.Option(help="Parity shards in a block: losses that are made good.")] = 40,
     interleave: Annotated[
         int, typer.Option(help="Bytes that blocks are interleaved over, against bursts of losses.")
     ] = 32 * 2**20,

@@ -63,8 +63,8 @@ class SendSettings:
     port: int = 7411
     rate: int = 100_000_000
     mtu: int = 1500
-    data: int = 100
-    parity: int = 20
+    data: int = 200
+    parity: int = 40
     interleave: int = 32 * 1024 * 1024
 
     def checked(self) -> "SendSettings":
