@@ -478,18 +478,19 @@ async def site(
     engine: Engine | None = None,
     canaries: tuple[str, ...] = (),
     quota: Quota | None = None,
+    name: str = "small",
 ) -> AsyncIterator[Site]:
     """Start a fake engine and a gateway before it."""
     entropy = Counting()
     secret, key = make_key(entropy)
     bounds = engine_limits or EngineLimits()
     async with FakeServer(behaviour).running() as server:
-        source, ledger, receipts = MemorySource(), MemoryLedger(), MemoryReceipts()
+        source, ledger, receipts = MemorySource(admitted(name)), MemoryLedger(), MemoryReceipts()
         keys, knowledge = MemoryKeys(key), HandbookKnowledge()
         spending = Quotas(MemoryRecords(), lambda: NOW, entropy)
         parts = Parts(
             source=source,
-            engines={"small": engine or ServerEngine(server, bounds)},
+            engines={name: engine or ServerEngine(server, bounds)},
             knowledge={"handbook": knowledge},
             keys=keys,
             ledger=ledger,

@@ -25,9 +25,9 @@ from lockgate.infer.wire_tgi import TgiWire
 
 LIMITS = GatewayLimits()
 WORDS = (
-    "model messages prompt input stream tools tool_choice max_tokens stop n options format system role"
-    " content type text tool_calls tool_call_id function name arguments tool_use_id id output call_id message done"
-    " error choices delta index usage token details logprobs parts data"
+    "model messages prompt input stream tools tool_choice max_tokens stop n options format system"
+    " role content type text tool_calls tool_call_id function name arguments tool_use_id id output call_id"
+    " message done error choices delta index usage token details logprobs parts data"
 )
 NAMES = st.sampled_from(WORDS.split())
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | NAMES
