@@ -313,9 +313,9 @@ def test_other_clients_install_by_lock_and_say_what_is_missing(other, tmp_path):
 
 
 @pytest.mark.online
+@pytest.mark.parametrize("other", ["pnpm", "yarn4"], indirect=True)
 def test_other_clients_audit_against_the_loaded_advisories(other):
-    if other.kind == "yarn1":
-        pytest.skip("its audit asks one registry that is written into its code, whatever is configured")
+    """The audit of yarn 1 asks one registry that is written into its code, whatever is configured."""
     other.package(leaf="1.0.0")("install")
     words = ("npm", "audit", "--json") if other.kind == "yarn4" else ("audit", "--json")
     done = other(*words, check=False)
