@@ -6,6 +6,7 @@ from corpora import inspection_content as make
 from corpora.inspection_archives import ARCHIVES
 from corpora.inspection_bad import CONTENT
 from corpora.inspection_case import WHEEL, Case, inspected
+from corpora.inspection_documents import DOCUMENTS_BAD, DOCUMENTS_GOOD, DOCUMENTS_UNREAD
 from corpora.inspection_good import COMMON
 from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
@@ -13,11 +14,12 @@ from corpora.inspection_variants import VARIANTS_BAD, VARIANTS_GOOD, VARIANTS_UN
 
 _STORED = make.zipped({"a.txt": b"innocent"}, method=zipfile.ZIP_STORED)
 
-GOOD = [*COMMON, *VARIANTS_GOOD, *PICKLES_GOOD, *PACKAGES_GOOD]
-BAD = [*ARCHIVES, *CONTENT, *VARIANTS_BAD, *PICKLES_BAD, *PACKAGES_BAD]
+GOOD = [*COMMON, *VARIANTS_GOOD, *PICKLES_GOOD, *PACKAGES_GOOD, *DOCUMENTS_GOOD]
+BAD = [*ARCHIVES, *CONTENT, *VARIANTS_BAD, *PICKLES_BAD, *PACKAGES_BAD, *DOCUMENTS_BAD]
 
 UNREAD = [
     *VARIANTS_UNREAD,
+    *(Case(title, name, data, "document") for title, name, data in DOCUMENTS_UNREAD),
     *(Case(title, name, data, "model") for title, name, data in PICKLES_UNREAD),
     Case("random bytes", "x.bin", bytes(range(256)) * 3),
     Case("a 7z archive", "x.7z", b"7z\xbc\xaf\x27\x1c" + bytes(60)),

@@ -12,8 +12,8 @@ from lockgate.inspect.inspectors.pickle_machine import is_pickle, looks_like_pic
 UNKNOWN = "unknown"
 EMPTY = "empty"
 
-TEXT_TYPES = frozenset({"text", "text-latin1", "python", "json", "html", "xml", "markdown", EMPTY})
-ZIP_TYPES = frozenset({"zip", "wheel", "npz", "torch-archive", "ooxml"})
+TEXT_TYPES = frozenset({"mail", "text", "text-latin1", "python", "json", "html", "xml", "markdown", EMPTY})
+ZIP_TYPES = frozenset({"odf", "zip", "wheel", "npz", "torch-archive", "ooxml"})
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"GGUF", "gguf"),
@@ -37,6 +37,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89HDF\r\n\x1a\n", "hdf5"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole2"),
     (b"MZ", "pe"),
+    (b"{\\rt", "rtf"),
     (b"\xde\x12\x04\x95", "mo"),
     (b"\x95\x04\x12\xde", "mo"),
     (b"TZif", "tzif"),
@@ -105,6 +106,11 @@ _CLAIMS: dict[str, frozenset[str]] = {
     "pt": frozenset({"pickle", "torch-archive", "tar"}),
     "pt2": frozenset({"torch-archive"}),
     "ckpt": frozenset({"pickle", "torch-archive", "hdf5", "tar"}),
+    "rtf": frozenset({"rtf"}),
+    "eml": frozenset({"mail"}),
+    "doc": frozenset({"ole2", "rtf"}),
+    "xls": frozenset({"ole2"}),
+    "ppt": frozenset({"ole2"}),
     "docx": frozenset({"ooxml"}),
     "xlsx": frozenset({"ooxml"}),
     "pptx": frozenset({"ooxml"}),
@@ -136,6 +142,9 @@ _HTML_START = re.compile(
     r"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
 )
 _XML_START = re.compile(r"\s*<\?xml\b|\s*<svg\b", re.IGNORECASE)
+_MAIL = re.compile(r"(?:[A-Za-z-]{2,40}:[^\n]*\n(?:[ \t][^\n]*\n)*){2,60}\r?\n")
+_MAIL_FIELD = re.compile(r"^(?:MIME-Version|Received|Message-ID):", re.IGNORECASE | re.MULTILINE)
+"""A message is a block of header fields and an empty line, with one of these among them."""
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _CONTROL_C1 = re.compile(rb"[\x80-\x9f]")
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]")
@@ -264,6 +273,8 @@ def _text(data: memoryview, name: str, limit: int) -> str:
         return "text-latin1" if latin else ""
     if named := by_name(name):
         return named
+    if extension(name) in {"eml", "mht", "mhtml"} or (_MAIL.match(text) and _MAIL_FIELD.search(text[:20000])):
+        return "mail"
     if _HTML_START.match(text):
         return "html"
     return "xml" if _XML_START.match(text) else "text"

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.texts import scan
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
@@ -55,6 +56,8 @@ class HtmlInspector(Inspector):
         text = bytes(data).decode("utf-8")
         scan(tally, text)
         markup(tally, text, document=context.kind == Kind.DOCUMENT)
+        if context.kind == Kind.DOCUMENT:
+            orders(tally, text)
         tally.claim_all()
 
 

@@ -6,6 +6,7 @@ the same.
 
 from lockgate.core.artifact import Kind
 from lockgate.inspect.inspectors.html import markup
+from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.texts import scan
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
@@ -32,4 +33,5 @@ class MarkdownInspector(Inspector):
             # A renderer that is less careful would keep such addresses: let them be seen.
             parser.validateLink = lambda url: True  # type: ignore[method-assign]  # noqa: ARG005
             markup(tally, parser.render(text), document=True)
+            orders(tally, text)
         tally.claim_all()

@@ -11,6 +11,7 @@ from typing import Any
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors.pdf_objects import Indirect, Name, Parser, Reference, inflate, objects
+from lockgate.inspect.inspectors.pdf_view import compare
 from lockgate.inspect.limits import Limits, demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
@@ -60,13 +61,22 @@ class PdfInspector(Inspector):
         demand(len(data), limits.member_bytes, "member_bytes")
         lengths = {int(found[1]): int(found[2]) for found in _INTEGER.finditer(data)}
         whole = True
+        openings: dict[int, int] = {}
+        actions: dict[int, Any] = {}
         for count, item in enumerate(objects(Parser(data, limits), lengths)):
             demand(count, limits.objects, "objects")
             if isinstance(item.value, dict) and "Encrypt" in item.value:
                 tally.unfinished("pdf-encrypted", "The document is encrypted.", item.at)
                 return
             _look(tally, item.value, item.at)
+            if isinstance(item.value, dict) and isinstance(item.value.get("OpenAction"), Reference):
+                openings[item.value["OpenAction"].number] = item.at
+            if isinstance(item.value, list) or (isinstance(item.value, dict) and "S" in item.value):
+                actions[item.number] = item.value
             whole &= _stream(tally, item, limits)
+        for number, at in openings.items():
+            if not _only_goes(actions.get(number)):
+                tally.note("pdf-open-action", Severity.HIGH, "The document acts when it is opened.", at)
         if _opens(tally, data, limits) and whole:
             tally.claim_all()
 
@@ -94,7 +104,7 @@ def _look(tally: Tally, value: Any, at: int) -> None:
         if item.get("Type") in _EMBEDDED:
             tally.note("pdf-embedded-file", Severity.HIGH, "An object is another file.", at)
         opening = item.get("OpenAction")
-        if opening is not None and not _only_goes(opening):
+        if opening is not None and not isinstance(opening, Reference) and not _only_goes(opening):
             tally.note("pdf-open-action", Severity.HIGH, "The document acts when it is opened.", at)
 
 
@@ -147,14 +157,7 @@ def _opens(tally: Tally, data: memoryview, limits: Limits) -> bool:
 
     try:
         document = pypdfium2.PdfDocument(bytes(data))
-        pages = demand(len(document), limits.pages, "pages")
-        characters = 0
-        for index in range(pages):
-            page = document[index]
-            text = page.get_textpage()
-            characters += text.count_chars()
-            text.close()
-            page.close()
+        pages, characters = compare(tally, document, limits)
         document.close()
     except pypdfium2.PdfiumError as error:
         tally.unfinished("pdf-render", f"PDFium cannot open it: {error}.")

@@ -15,6 +15,7 @@ from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors import configs
 from lockgate.inspect.inspectors.chat_template import lint
 from lockgate.inspect.inspectors.code_signs import INSTALL_PYTHON, INSTALL_SHELL, PYTHON, SCRIPT, SHELL, look
+from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.python_import import at_import
 from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, depth, loads
 from lockgate.inspect.inspectors.yaml_signs import tags
@@ -38,6 +39,12 @@ _CODES = {
     "run": ("text-zero-width", Severity.HIGH, "A run of zero-width characters can carry hidden text"),
     "invisible": ("text-invisible", Severity.INFO, "An invisible character"),
 }
+_ACTIVE = frozenset({"html-script", "html-event", "html-object", "html-frame", "html-script-address"})
+"""What acts in a drawing; that it has layers nobody sees is usual."""
+_CSV = re.compile(
+    r"(?m)(?:^|[,;\t\"])\s*[=+@-][^,;\n]{0,80}?(?:\|\s*'[^'\n]*'\s*!|\b(?:cmd|powershell|mshta)\b|DDE"
+    r"\s*\(|WEBSERVICE\s*\()"
+)
 _ESCAPE = re.compile("\x1b")
 _COLOUR = re.compile("\x1b\\[[0-9;]{0,20}m")
 _ASIDE = re.compile(
@@ -110,6 +117,18 @@ class TextInspector(Inspector):
             scan(tally, text, lenient=context.kind == Kind.MODEL)
             if tally.detected == "xml":
                 _entities(tally, text)
+            if "<svg" in text[:4096] and not context.package:
+                from lockgate.inspect.inspectors.html import markup  # noqa: PLC0415  # it needs this module
+
+                drawn = Tally(tally.size, tally.where, tally.limit)
+                markup(drawn, text, document=True)
+                tally.findings.extend(found for found in drawn.findings if found.code in _ACTIVE)
+            if context.kind == Kind.DOCUMENT:
+                orders(tally, text)
+            if extension(context.name) in {"csv", "tsv"} and (found := _CSV.search(text)):
+                tally.note(
+                    "csv-formula", Severity.HIGH, "A cell runs a command in a spreadsheet.", found.start()
+                )
             _signs(tally, text, context)
         tally.claim_all()
 

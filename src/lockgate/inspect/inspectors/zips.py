@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lockgate.core.artifact import UnsafePathError, safe_path
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError, OverLimitError
-from lockgate.inspect.inspectors import torch_archives, wheels
+from lockgate.inspect.inspectors import ooxml, torch_archives, wheels
 from lockgate.inspect.inspectors.unpacking import unpack
 from lockgate.inspect.inspectors.zip_walk import Entry, entries
 from lockgate.inspect.ports import Inspector
@@ -45,9 +45,12 @@ class ZipInspector(Inspector):
             torch_archives.check(data, tally, context, found)
             return
         package = tally.detected == "wheel"
+        office = tally.detected in {"ooxml", "odf"}
         unpacked: list[Unpacked] = []
         for entry in found:
             member = self._member(data, tally, context.member(entry.name, package=package), entry)
+            if office:
+                ooxml.named(tally, entry.name)
             if member:
                 unpacked.append(member)
         if package:
@@ -100,6 +103,12 @@ class ZipInspector(Inspector):
             if isinstance(error, OverLimitError):
                 tally.note("zip-bomb", Severity.HIGH, f"{entry.name}: {error.what}", entry.start)
             return None
+        if tally.detected == "ooxml" and ooxml.PRINTER.fullmatch(entry.name):
+            tally.opaque.add("printer-settings")
+            tally.claim(entry.data, entry.end)
+            return None
+        if tally.detected in {"ooxml", "odf"} and ooxml.wants(entry.name):
+            ooxml.part(tally, entry.name, bytes(content))
         if tally.absorb(context.inspect(content, context)):
             tally.claim(entry.data, entry.end)
         if entry.folder and not entry.size:
@@ -125,6 +134,8 @@ def flavour(names: list[str]) -> str:
         return "wheel"
     if "[Content_Types].xml" in names:
         return "ooxml"
+    if "META-INF/manifest.xml" in names and "content.xml" in names:
+        return "odf"
     if torch_archives.root(names) is not None:
         return "torch-archive"
     return "npz" if names and all(name.endswith(".npy") for name in names) else "zip"

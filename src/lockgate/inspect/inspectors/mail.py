@@ -1,0 +1,67 @@
+"""Messages (RFC 5322, MIME): each part is decoded and inspected as the file that it is."""
+
+import email
+import email.policy
+from typing import TYPE_CHECKING
+
+from lockgate.core.artifact import Kind
+from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.html import markup
+from lockgate.inspect.inspectors.injection import orders
+from lockgate.inspect.inspectors.texts import scan
+from lockgate.inspect.limits import demand
+from lockgate.inspect.ports import Inspector
+from lockgate.inspect.tally import Context, Tally
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage, Message
+
+_RUNNING = frozenset({
+    "exe", "scr", "com", "pif", "bat", "cmd", "ps1", "vbs", "vbe", "js", "jse", "wsf", "wsh", "hta", "lnk",
+    "jar", "msi", "iso", "img", "vhd", "cpl", "dll", "reg", "chm", "url", "one", "docm", "xlsm", "pptm",
+    "xll", "iqy", "slk",
+})  # fmt: skip
+
+
+class MailInspector(Inspector):
+    """Takes a message apart; nothing in it is fetched or shown."""
+
+    name = "mail"
+    version = 1
+    detects = frozenset({"mail"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim the message when each part was wholly understood."""
+        demand(len(data), context.limits.text_bytes, "text_bytes")
+        raw = bytes(data)
+        scan(tally, raw.decode("utf-8", "replace"))
+        message = email.message_from_bytes(raw, policy=email.policy.default)
+        whole = True
+        for count, item in enumerate(message.walk()):
+            demand(count, context.limits.members, "members")
+            if not item.is_multipart():
+                whole &= _part(tally, item, context, count)
+            if item.defects:
+                kinds = ", ".join(sorted({type(defect).__name__ for defect in item.defects})[:3])
+                tally.note("mail-defect", Severity.LOW, f"A part is not well formed: {kinds}.")
+        if whole:
+            tally.claim_all()
+
+
+def _part(tally: Tally, item: "Message | EmailMessage", context: Context, count: int) -> bool:
+    """Inspect one part; return whether it was wholly understood."""
+    content = item.get_payload(decode=True)
+    body = content if isinstance(content, bytes) else b""
+    name = item.get_filename() or ""
+    if name.rsplit(".", 1)[-1].lower() in _RUNNING:
+        tally.note("mail-attachment", Severity.HIGH, f"The attachment {name} runs when it is opened.")
+    kind = item.get_content_type()
+    if not name and kind in {"text/plain", "text/html"}:
+        text = body.decode(item.get_content_charset() or "utf-8", "replace")
+        scan(tally, text)
+        if kind == "text/html":
+            markup(tally, text, document=context.kind == Kind.DOCUMENT)
+        orders(tally, text)
+        return True
+    context.budget.member(len(body))
+    return tally.absorb(context.inspect(memoryview(body), context.member(name or f"part-{count}")))

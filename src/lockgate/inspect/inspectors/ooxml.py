@@ -1,0 +1,141 @@
+"""Office documents in ZIP archives: macros, fields that run, what is fetched, what is hidden.
+
+Formats: ECMA-376 (Office Open XML), OpenDocument 1.3. Read as text with patterns that allow any
+namespace prefix; the archive itself is walked by `zips`.
+"""
+
+import html
+import re
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.injection import orders
+from lockgate.inspect.tally import Tally
+
+_PART_BYTES = 64 << 20
+_PARTS = {
+    "vbaProject": ("office-macro", Severity.CRITICAL, "holds macros"),
+    "vbaData": ("office-macro", Severity.CRITICAL, "holds macros"),
+    "macrosheets/": ("office-macro", Severity.CRITICAL, "holds Excel 4 macros"),
+    "activeX/": ("office-activex", Severity.HIGH, "holds ActiveX controls"),
+    "embeddings/": ("office-embedded", Severity.HIGH, "holds another file"),
+    "attachedToolbars": ("office-macro", Severity.HIGH, "holds toolbars with macros"),
+    "Basic/": ("office-macro", Severity.CRITICAL, "holds Basic macros"),
+    "Scripts/": ("office-macro", Severity.CRITICAL, "holds scripts"),
+}
+_HARMLESS_EMBEDDED = re.compile(r"embeddings/[^/]*\.xlsx\Z", re.IGNORECASE)
+"""The table behind a chart: inspected in its turn."""
+_AT_TOP = ("Basic/", "Scripts/")
+PRINTER = re.compile(r"(?:ppt|xl|word)/printerSettings/printerSettings\d{0,4}\.bin")
+"""What a printer's driver kept for itself."""
+_RELATION = re.compile(r"<(?:\w+:)?Relationship\b([^>]*)>")
+_ATTRIBUTE = re.compile(r"([\w:]+)\s*=\s*[\"']([^\"']*)[\"']")
+_RUNNING = (
+    "attachedTemplate",
+    "oleObject",
+    "frame",
+    "subDocument",
+    "externalLink",
+    "vbaProject",
+    "package",
+    "template",
+)
+_RUNNING_LINK = re.compile(r"\s*(?:javascript|vbscript|file|mhtml|ms-\w+|search-ms):", re.IGNORECASE)
+_INSTRUCTION = re.compile(
+    r"<(?:\w+:)?(?:instrText|delInstrText)\b[^>]*>([^<]*)<|\binstr\s*=\s*[\"']([^\"']*)[\"']"
+)
+_FIELD = re.compile(r"\b(?:DDEAUTO|DDE|INCLUDETEXT|INCLUDEPICTURE|IMPORT|QUOTE\s+\d+\s+\d+)\b")
+_DDE_LINK = re.compile(r"<(?:\w+:)?ddeLink\b|<(?:\w+:)?oleLink\b|ddeService\s*=")
+_FORMULA = re.compile(
+    r"<(?:\w+:)?f\b[^>]*>[^<]*(?:\b(?:EXEC|CALL|REGISTER|FORMULA\.FILL|WEBSERVICE|RTD)\s*\(|cmd\||\|'["
+    r"^<]*'!)",
+    re.IGNORECASE,
+)
+_EVENT = re.compile(
+    r"<script:event-listener\b|\bonLoad\s*=|xlink:href\s*=\s*[\"'](?:vnd\.sun\.star\.script|macro):"
+)
+_RUN = re.compile(r"<w:r\b[^>]*>(.*?)</w:r>", re.DOTALL)
+_RUN_TEXT = re.compile(r"<w:t\b[^>]*>([^<]*)</w:t>")
+_HIDDEN_RUN = re.compile(
+    r"<w:(?:vanish|webHidden|specVanish)\s*/>|<w:vanish\s+w:val=[\"'](?:1|true|on)[\"']"
+    r"|<w:color\s+[^>]*w:val=[\"'](?:FFFFFF|FEFEFE|FDFDFD|FCFCFC|FBFBFB|FAFAFA)[\"']|<w:sz\s+w:val=[\""
+    r"'][0-3][\"']",
+    re.IGNORECASE,
+)
+_SHADED = re.compile(r"<w:(?:shd|highlight)\b", re.IGNORECASE)
+_SLIDE_RUN = re.compile(r"<a:r>(.*?)</a:r>", re.DOTALL)
+_SLIDE_TEXT = re.compile(r"<a:t>([^<]*)</a:t>")
+_SLIDE_HIDDEN = re.compile(r"<a:rPr\b[^>]*\bsz=[\"'](?:[1-9]\d?|1\d\d)[\"']")
+_TAGS = re.compile(r"<[^>]+>")
+_SHORTEST = 12
+_TEXTS = re.compile(
+    r"(?:word/(?:document|header\d*|footer\d*|footnotes|endnotes|comments)|ppt/(?:slides|notesSlides)/\w+"
+    r"|xl/(?:sharedStrings|comments\d*)|docProps/\w+|content)\.xml\Z"
+)
+
+
+def wants(name: str) -> bool:
+    """Return whether the rules look into a part."""
+    return name.endswith((".xml", ".rels", ".vml"))
+
+
+def named(tally: Tally, name: str) -> None:
+    """Note what the name of a part says about it."""
+    for mark, (code, severity, why) in _PARTS.items():
+        if mark.lower() in name.lower() and not name.endswith("/"):
+            if mark == "embeddings/" and _HARMLESS_EMBEDDED.search(name):
+                continue
+            if mark in _AT_TOP and not name.startswith(mark):
+                continue
+            tally.note(code, severity, f"The document {why} ({name}).")
+
+
+def part(tally: Tally, name: str, raw: bytes) -> None:
+    """Note what one part fetches, runs or hides."""
+    text = raw[:_PART_BYTES].decode("utf-16" if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8", "replace")
+    if name.endswith(".rels"):
+        _relations(tally, name, text)
+        return
+    instructions = "".join(found[1] or found[2] or "" for found in _INSTRUCTION.finditer(text))
+    if found := _FIELD.search(html.unescape(instructions)):
+        severity = Severity.CRITICAL if found[0].startswith(("DDE", "QUOTE")) else Severity.HIGH
+        tally.note("office-field", severity, f"{name}: the field {found[0]} runs or fetches.")
+    if _DDE_LINK.search(text):
+        tally.note("office-dde", Severity.HIGH, f"{name}: a link to another program.")
+    if found := _FORMULA.search(text):
+        tally.note(
+            "office-formula", Severity.HIGH, f"{name}: a formula that runs: {_TAGS.sub('', found[0])[:80]}"
+        )
+    if found := _EVENT.search(text):
+        tally.note("office-event", Severity.HIGH, f"{name}: an event starts code: {found[0][:60]}")
+    _hidden(tally, name, text)
+    if _TEXTS.search(name):
+        orders(tally, html.unescape(_TAGS.sub(" ", text)), where=f"{name}: ")
+
+
+def _relations(tally: Tally, name: str, text: str) -> None:
+    for found in _RELATION.finditer(text):
+        said = dict(_ATTRIBUTE.findall(found[1]))
+        kind = said.get("Type", "").rsplit("/", 1)[-1]
+        target = html.unescape(said.get("Target", ""))
+        if said.get("TargetMode", "").lower() != "external":
+            continue
+        if kind == "hyperlink" and not _RUNNING_LINK.match(target):
+            continue
+        severity = Severity.CRITICAL if kind in _RUNNING else Severity.HIGH
+        tally.note("office-external", severity, f"{name}: {kind} is fetched from {target[:100]}.")
+
+
+def _hidden(tally: Tally, name: str, text: str) -> None:
+    """Note runs of text that readers do not see."""
+    said: list[str] = []
+    for pattern, words, mark in ((_RUN, _RUN_TEXT, _HIDDEN_RUN), (_SLIDE_RUN, _SLIDE_TEXT, _SLIDE_HIDDEN)):
+        if not mark.search(text):
+            continue
+        for found in pattern.finditer(text):
+            if mark.search(found[1]) and not _SHADED.search(found[1]):
+                said.extend(words.findall(found[1]))
+    hidden = html.unescape(" ".join(said)).strip()
+    if len(hidden) >= _SHORTEST:
+        why = f"{name}: {len(hidden)} characters that readers do not see: {hidden[:80]!r}"
+        tally.note("document-hidden-text", Severity.HIGH, why)
+        orders(tally, hidden, where=f"{name}, hidden: ", hidden=True)

@@ -1,0 +1,68 @@
+"""Rich text: objects, templates that are fetched, fields that run.
+
+Format: Microsoft "Rich Text Format (RTF) Specification" 1.9.1. Readers are lenient, so the words are
+looked for whatever surrounds them.
+"""
+
+import re
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.injection import orders
+from lockgate.inspect.limits import demand
+from lockgate.inspect.ports import Inspector
+from lockgate.inspect.tally import Context, Tally
+
+_SIGNS = (
+    (
+        "rtf-object",
+        Severity.CRITICAL,
+        "It carries another file or a control",
+        rb"\\obj(?:data|emb|ocx|html|link|autlink|update)\b",
+    ),
+    (
+        "rtf-template",
+        Severity.CRITICAL,
+        "It fetches a template",
+        rb"\\\*\s*\\template\b[^}]{0,200}(?:://|\\\\\\\\|\\u-?\d)",
+    ),
+    (
+        "rtf-field",
+        Severity.CRITICAL,
+        "A field runs a command or fetches",
+        rb"\b(?:DDEAUTO|DDE|INCLUDETEXT|INCLUDEPICTURE)\b",
+    ),
+    ("rtf-binary", Severity.HIGH, "It carries binary data", rb"\\bin\d{3,}"),
+    (
+        "rtf-package",
+        Severity.HIGH,
+        "It carries a package",
+        rb"(?i)(?:5061636b616765|4571756174696f6e2e33|d0cf11e0a1b11ae1)",
+    ),
+)
+_PATTERNS = tuple((code, severity, why, re.compile(pattern)) for code, severity, why, pattern in _SIGNS)
+_HIDDEN = re.compile(rb"\\v(?![a-z0-9])(?!0)([^{}\\]{12,})")
+_CONTROL = re.compile(rb"\\[a-z]+-?\d* ?|[{}]|\\'[0-9a-fA-F]{2}")
+
+
+class RtfInspector(Inspector):
+    """Reads rich text without laying it out."""
+
+    name = "rtf"
+    version = 1
+    detects = frozenset({"rtf"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim the text; note what it carries, fetches or hides."""
+        demand(len(data), context.limits.text_bytes, "text_bytes")
+        raw = bytes(data)
+        joined = re.sub(rb"[\r\n]", b"", raw)
+        for code, severity, why, pattern in _PATTERNS:
+            if found := pattern.search(joined):
+                tally.note(code, severity, f"{why}.", found.start())
+        if found := _HIDDEN.search(joined):
+            tally.note("document-hidden-text", Severity.HIGH, "Text that readers do not see.", found.start())
+        orders(tally, _CONTROL.sub(b"", joined).decode("latin-1"))
+        if raw.rstrip(b"\x00\r\n \t").endswith(b"}"):
+            tally.claim_all()
+        else:
+            tally.unfinished("rtf-end", "The document does not end with its last group.", len(raw))
