@@ -68,14 +68,14 @@ class _Compound:
 
     def sector(self, number: int) -> memoryview:
         start = (number + 1) * self.size
-        if number > _LARGEST or start >= len(self.data):
+        if number > _LARGEST or start + self.size > len(self.data):
             what = "A sector lies past the file."
-            raise BrokenContentError(what, at=min(start, len(self.data)))
+            raise BrokenContentError(what, at=start)
         if number in self.used:
             what = "A sector belongs to two chains."
             raise BrokenContentError(what, at=start)
         self.used.add(number)
-        self.tally.claim(start, min(start + self.size, len(self.data)))
+        self.tally.claim(start, start + self.size)
         return self.data[start : start + self.size]
 
     def table(self) -> list[int]:
@@ -119,10 +119,10 @@ class _Compound:
                     self.sheets(stream)
         for number, following in enumerate(fat):
             start = (number + 1) * self.size
-            if following == _FREE and number not in self.used and start < len(self.data):
+            if following == _FREE and number not in self.used and start + self.size <= len(self.data):
                 if any(self.data[start : start + self.size]):
                     self.tally.note("ole2-free-sector", Severity.INFO, "A free sector holds data.", start)
-                self.tally.claim(start, min(start + self.size, len(self.data)))
+                self.tally.claim(start, start + self.size)
 
     def look(self, label: str) -> None:
         found = _NAMES.get(label.lower())

@@ -41,6 +41,7 @@ _SIGNS = (
 )
 _PATTERNS = tuple((code, severity, why, re.compile(pattern)) for code, severity, why, pattern in _SIGNS)
 _HIDDEN = re.compile(rb"\\v(?![a-z0-9])(?!0)([^{}\\]{12,})")
+_BRACE = re.compile(rb"\\[\s\S]|[{}]")
 _CONTROL = re.compile(rb"\\[a-z]+-?\d* ?|[{}]|\\'[0-9a-fA-F]{2}")
 
 
@@ -62,7 +63,18 @@ class RtfInspector(Inspector):
         if found := _HIDDEN.search(joined):
             tally.note("document-hidden-text", Severity.HIGH, "Text that readers do not see.", found.start())
         orders(tally, _CONTROL.sub(b"", joined).decode("latin-1"))
-        if raw.rstrip(b"\x00\r\n \t").endswith(b"}"):
+        end = _end(raw)
+        if end is not None and not raw[end:].strip(b"\x00\r\n \t"):
             tally.claim_all()
         else:
-            tally.unfinished("rtf-end", "The document does not end with its last group.", len(raw))
+            tally.unfinished("rtf-end", "The document does not end with its last group.", end or len(raw))
+
+
+def _end(raw: bytes) -> int | None:
+    """Return where the outermost group ends, or None when it does not."""
+    depth = 0
+    for found in _BRACE.finditer(raw):
+        depth += {b"{": 1, b"}": -1}.get(found[0], 0)
+        if not depth:
+            return found.end()
+    return None
