@@ -9,14 +9,18 @@ from lockgate.inspect import InspectItem, Job, Limits, inspect_files, run_in_san
 from lockgate.inspect.errors import BadEntryError, JobFailedError, JobOutputError, NotInspectableError
 from lockgate.inspect.insecure import InsecureInProcessSandbox
 from lockgate.inspect.sandbox import BubblewrapSandbox
+from lockgate.inspect.warm import WarmSandbox
 from lockgate.inspect.worker import INSPECT, InspectArgs
 
-SANDBOXES = [BubblewrapSandbox, InsecureInProcessSandbox]
+SANDBOXES = [BubblewrapSandbox, WarmSandbox, InsecureInProcessSandbox]
 
 
 @pytest.fixture(params=SANDBOXES, ids=lambda kind: kind.__name__)
 def sandbox(request):
-    return request.param()
+    made = request.param()
+    yield made
+    if isinstance(made, WarmSandbox):
+        made.close()
 
 
 @pytest.fixture
@@ -102,8 +106,12 @@ def test_both_give_the_same_verdicts(tmp_path) -> None:
         items.append(
             InspectItem(path=name, kind="document", file=tmp_path / name, sha256=sha256(data), size=len(data))
         )
-    isolated, direct = (inspect_files(items, kind(), jobs=2) for kind in SANDBOXES)
-    assert isolated == direct
+    with WarmSandbox() as warm:
+        isolated, forked, direct = (
+            inspect_files(items, sandbox, jobs=2)
+            for sandbox in (BubblewrapSandbox(), warm, InsecureInProcessSandbox())
+        )
+    assert isolated == direct == forked
     assert [verdict.path for verdict in isolated] == list(content)
 
 

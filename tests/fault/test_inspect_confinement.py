@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import lockgate
 from corpora import inspection_content as make
 from lockgate.core.digests import sha256
 from lockgate.core.verdict import Outcome
-from lockgate.inspect import InspectItem, Job, Limits, inspect_files
+from lockgate.inspect import InspectItem, Job, Limits, Sandbox, inspect_files
 from lockgate.inspect.errors import (
     JobFailedError,
     JobOutputError,
@@ -20,6 +21,7 @@ from lockgate.inspect.errors import (
     SandboxUnavailableError,
 )
 from lockgate.inspect.sandbox import BubblewrapSandbox
+from lockgate.inspect.warm import WarmSandbox
 
 HOSTILE = Path(__file__).parents[1] / "corpora" / "hostile_parsers.py"
 
@@ -37,9 +39,12 @@ def code(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def sandbox(code) -> BubblewrapSandbox:
-    return BubblewrapSandbox(code=code)
+@pytest.fixture(scope="module", params=[BubblewrapSandbox, WarmSandbox], ids=lambda kind: kind.__name__)
+def sandbox(request, code):
+    made = request.param(code=code)
+    yield made
+    if isinstance(made, WarmSandbox):
+        made.close()
 
 
 @pytest.fixture
@@ -118,12 +123,15 @@ def test_arguments_and_content_arrive_whole(sandbox, victim) -> None:
     assert _run(sandbox, victim, "many", b"100000") == b"content" * 100_000
 
 
-class _Turned(BubblewrapSandbox):
+class _Turned(Sandbox):
     """Hands one file to a hostile parser, the others to ours."""
 
-    def __init__(self, code: Path, name: str) -> None:
-        super().__init__(code=code)
+    def __init__(self, inner: Sandbox, name: str) -> None:
+        self._inner = inner
         self._name = name
+
+    def describe(self) -> dict[str, str]:
+        return self._inner.describe()
 
     def run(self, job: Job) -> bytes:
         if job.file.name == "file.bin":
@@ -131,11 +139,19 @@ class _Turned(BubblewrapSandbox):
                 entry=f"lockgate.inspect.hostile:{self._name}", file=job.file, wall_seconds=1, cpu_seconds=5,
                 memory_bytes=1 << 29, output_bytes=1 << 20,
             )  # fmt: skip
-        return super().run(job)
+        return self._inner.run(job)
 
 
-@pytest.mark.parametrize("name", ["crash", "endless", "memory", "flood", "leave", "blame", "lie"])
-def test_the_other_files_keep_their_verdicts(code, tmp_path, victim, name) -> None:
+def test_a_parser_reaches_neither_its_parent_nor_another_file(sandbox, victim) -> None:
+    tried = json.loads(_run(sandbox, victim, "neighbours"))
+    assert set(tried.values()) == {"refused 1"}, tried
+    assert _run(sandbox, victim, "echo") == b"content"
+
+
+@pytest.mark.parametrize(
+    "name", ["crash", "endless", "memory", "flood", "leave", "blame", "lie", "neighbours"]
+)
+def test_the_other_files_keep_their_verdicts(sandbox, tmp_path, victim, name) -> None:
     wheel = tmp_path / "lock_demo-1.0-py3-none-any.whl"
     wheel.write_bytes(make.wheel())
     items = [
@@ -148,7 +164,7 @@ def test_the_other_files_keep_their_verdicts(code, tmp_path, victim, name) -> No
         )
         for path in (wheel, victim, wheel)
     ]
-    first, turned, last = inspect_files(items, _Turned(code, name), jobs=2, limits=Limits())
+    first, turned, last = inspect_files(items, _Turned(sandbox, name), jobs=2, limits=Limits())
     assert first.outcome is last.outcome is Outcome.CLEAN
     assert turned.outcome is Outcome.INCOMPLETE
     assert turned.covered == 0
@@ -159,9 +175,30 @@ def test_without_bubblewrap_nothing_is_parsed() -> None:
         BubblewrapSandbox(program="no-such-program-of-that-name")
 
 
-def test_a_sandbox_that_does_not_come_up_is_the_hosts_fault(victim, tmp_path) -> None:
+@pytest.mark.parametrize("kind", [BubblewrapSandbox, WarmSandbox])
+def test_a_sandbox_that_does_not_come_up_is_the_hosts_fault(victim, tmp_path, kind) -> None:
     with pytest.raises(SandboxUnavailableError, match="did not come up"):
-        _run(BubblewrapSandbox(code=tmp_path / "missing"), victim, "echo")
+        _run(kind(code=tmp_path / "missing"), victim, "echo")
+
+
+def test_a_warm_parent_that_dies_fails_its_jobs_and_is_replaced(code, victim) -> None:
+    with WarmSandbox(code=code) as sandbox:
+        assert _run(sandbox, victim, "echo") == b"content"
+        sandbox._nursery._child.kill()
+        sandbox._nursery._listener.join(30)
+        assert _run(sandbox, victim, "echo") == b"content"
+
+
+def test_a_job_whose_warm_parent_dies_fails(code, victim) -> None:
+    with WarmSandbox(code=code) as sandbox, ThreadPoolExecutor(1) as pool:
+        _run(sandbox, victim, "echo")
+        nursery = sandbox._nursery
+        running = pool.submit(_run, sandbox, victim, "endless", wall_seconds=60)
+        with nursery._changed:
+            assert nursery._changed.wait_for(lambda: nursery._waiting, 30)
+        nursery._child.kill()
+        with pytest.raises((JobFailedError, SandboxUnavailableError)):
+            running.result(60)
 
 
 ONE_LAYER = """

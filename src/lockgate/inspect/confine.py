@@ -13,6 +13,7 @@ import platform
 import resource
 import struct
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from lockgate.inspect.errors import SandboxUnavailableError
@@ -103,7 +104,7 @@ def confine(bounds: Bounds) -> int:
 
     """
     _limit(bounds)
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = _libc()
     _demand(libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "PR_SET_DUMPABLE")
     _demand(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
     abi = _landlock(libc)
@@ -111,9 +112,22 @@ def confine(bounds: Bounds) -> int:
     return abi
 
 
+def prepare() -> None:
+    """Make ahead what confining needs, for a process that forks many that confine themselves."""
+    _libc()
+    program()
+    landlock_abi()
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+@cache
 def landlock_abi() -> int:
     """Return the version of Landlock that the kernel offers (0: none)."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = _libc()
     return max(0, int(libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), _LANDLOCK_VERSION)))
 
 
@@ -168,6 +182,7 @@ def _only(call: int, test: bytes) -> bytes:
     return _op(_JUMP_EQUAL, call, 0, len(test) // 8) + test
 
 
+@cache
 def program() -> bytes:
     """Return the filter, as an array of ``struct sock_filter``.
 

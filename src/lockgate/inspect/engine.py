@@ -54,6 +54,11 @@ _WHERE = {
 _EARLY_PDF = 1024
 
 
+def inspectors() -> list[str]:
+    """Return the modules of all inspectors, for whoever loads them ahead."""
+    return sorted({f"lockgate.inspect.inspectors.{where.partition(':')[0]}" for where in _WHERE.values()})
+
+
 @cache
 def inspector_for(detected: str) -> Inspector | None:
     """Return the inspector of a detected type, or None when there is none."""

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import IO
 
 from lockgate.inspect.errors import (
     BadEntryError,
@@ -45,7 +46,7 @@ DISTRIBUTIONS = {
 """Distribution → packages that parsers import; no other third-party code is visible inside."""
 
 _BOOT = "import sys; sys.path[:0] = ['/code', '/site']; from lockgate.inspect.worker import main; main()"
-_ENTRY = re.compile(r"lockgate(?:\.[a-z][a-z0-9_]*)+:[a-z][a-z0-9_]*")
+ENTRY = re.compile(r"lockgate(?:\.[a-z][a-z0-9_]*)+:[a-z][a-z0-9_]*")
 _LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
 _KEPT_ERROR = 4096
 _READ = 1 << 16
@@ -53,7 +54,7 @@ _NOBODY = "65534"
 
 
 @dataclass(slots=True)
-class _Streams:
+class Streams:
     """What a child wrote, within bounds."""
 
     limit: int
@@ -61,6 +62,12 @@ class _Streams:
     error: bytearray = field(default_factory=bytearray)
 
     def add(self, name: str, data: bytes) -> None:
+        """Keep some bytes of the answer or of the errors.
+
+        Raises:
+            JobOutputError: The answer is too long.
+
+        """
         if name == "error":
             self.error += data[: _KEPT_ERROR - len(self.error)]
             return
@@ -101,6 +108,10 @@ class BubblewrapSandbox(Sandbox):
         self._monotonic = monotonic
         self._layout = tuple(_layout(distributions, code))
 
+    def command(self, boot: str) -> list[str]:
+        """Return the command that runs one line of Python inside, up to that line's own arguments."""
+        return [self._bwrap, *self._layout, boot]
+
     def describe(self) -> dict[str, str]:
         """Return the layers of the isolation."""
         from lockgate.inspect.confine import landlock_abi  # noqa: PLC0415  # loads ctypes
@@ -115,7 +126,7 @@ class BubblewrapSandbox(Sandbox):
 
     def run(self, job: Job) -> bytes:
         """Return the answer of a job, or raise what the port says."""
-        if not _ENTRY.fullmatch(job.entry):
+        if not ENTRY.fullmatch(job.entry):
             what = f"{printable(job.entry)} is no function of Lockgate."
             raise BadEntryError(what)
         source = open_regular(job.file)
@@ -129,13 +140,13 @@ class BubblewrapSandbox(Sandbox):
             os.close(args)
 
     def _run(self, job: Job, source: int, args: int) -> bytes:
-        streams = _Streams(job.output_bytes)
+        streams = Streams(job.output_bytes)
         with self.start(job, source, args) as child:
             try:
                 self._drain(child, streams, self._monotonic() + job.wall_seconds)
             finally:
                 child.kill()
-        return _answer(child.returncode, streams)
+        return judge(child.returncode, streams)
 
     def start(self, job: Job, source: int, args: int, more: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
         """Start a job's process.
@@ -150,7 +161,7 @@ class BubblewrapSandbox(Sandbox):
         worker = [job.entry, str(args), str(job.cpu_seconds), str(job.memory_bytes)]
         try:
             return subprocess.Popen(  # noqa: S603  # our own command; nothing in it comes from the file
-                [self._bwrap, *self._layout, *worker],
+                [*self.command(_BOOT), *worker],
                 stdin=source,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -162,9 +173,26 @@ class BubblewrapSandbox(Sandbox):
             what = f"Bubblewrap cannot be started: {error}."
             raise SandboxUnavailableError(what) from error
 
-    def _drain(self, child: "subprocess.Popen[bytes]", streams: _Streams, deadline: float) -> None:
+    def _drain(self, child: "subprocess.Popen[bytes]", streams: Streams, deadline: float) -> None:
+        self._read(child.stdout, child.stderr, streams, deadline)
+        try:
+            child.wait(max(0.0, deadline - self._monotonic()))
+        except subprocess.TimeoutExpired as error:
+            what = "The inspecting process ran past its time."
+            raise JobTimeoutError(what, limit="wall_seconds") from error
+
+    def _read(
+        self, answers: IO[bytes] | None, errors: IO[bytes] | None, streams: Streams, deadline: float
+    ) -> None:
+        """Take in both streams up to their ends.
+
+        Raises:
+            JobTimeoutError: They are still open at the deadline.
+            JobOutputError: The answer is too long.
+
+        """
         with selectors.DefaultSelector() as selector:
-            for name, stream in (("answer", child.stdout), ("error", child.stderr)):
+            for name, stream in (("answer", answers), ("error", errors)):
                 if stream:
                     selector.register(stream, selectors.EVENT_READ, name)
             while selector.get_map():
@@ -178,14 +206,10 @@ class BubblewrapSandbox(Sandbox):
                         streams.add(key.data, data)
                     else:
                         selector.unregister(key.fileobj)
-        try:
-            child.wait(max(0.0, deadline - self._monotonic()))
-        except subprocess.TimeoutExpired as error:
-            what = "The inspecting process ran past its time."
-            raise JobTimeoutError(what, limit="wall_seconds") from error
 
 
-def _answer(status: int, streams: _Streams) -> bytes:
+def judge(status: int, streams: Streams) -> bytes:
+    """Return the answer of a process that ended, or raise what its end means."""
     last = printable(streams.error.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1])
     if not streams.answer.startswith(READY):
         what = f"The sandbox did not come up: {last or f'status {status}'}"
@@ -237,7 +261,7 @@ def _layout(distributions: Mapping[str, Sequence[str]], code: Path) -> Iterator[
         for path in _folders(name, packages):
             yield from ("--ro-bind", str(path), f"/site/{path.name}")
     yield from ("--remount-ro", "/", "--chdir", "/", "--")
-    yield from (str(interpreter), "-I", "-S", "-B", "-X", "utf8", "-c", _BOOT)
+    yield from (str(interpreter), "-I", "-S", "-B", "-X", "utf8", "-c")
 
 
 def _folders(name: str, packages: Sequence[str]) -> Iterator[Path]:

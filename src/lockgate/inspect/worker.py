@@ -53,8 +53,8 @@ def call(entry: str, data: memoryview, args: bytes) -> bytes | Iterator[bytes]:
     if not module.startswith("lockgate.") or not name.isidentifier() or name.startswith("_"):
         what = f"{entry[:120]!r} is no function of Lockgate."
         raise BadEntryError(what)
-    answer: bytes | Iterator[bytes] = getattr(import_module(_alone(module)), name)(data, args)
-    return answer
+    said: bytes | Iterator[bytes] = getattr(import_module(_alone(module)), name)(data, args)
+    return said
 
 
 def _alone(module: str) -> str:
@@ -80,12 +80,13 @@ def main() -> None:
         given = stream.read(MOST_ARGS)
     gc.disable()  # one short job; syntax trees hold no cycles, and RLIMIT_AS bounds the rest
     confine(Bounds(cpu_seconds=int(cpu), memory_bytes=int(memory)))
-    _write(READY)
-    answer = call(entry, content(0), given)
-    for part in [answer] if isinstance(answer, bytes) else answer:
-        _write(part)
+    answer(READY)
+    said = call(entry, content(0), given)
+    for part in [said] if isinstance(said, bytes) else said:
+        answer(part)
 
 
-def _write(answer: bytes) -> None:
-    while answer:
-        answer = answer[os.write(1, answer) :]
+def answer(data: bytes) -> None:
+    """Write a part of the answer, whole."""
+    while data:
+        data = data[os.write(1, data) :]

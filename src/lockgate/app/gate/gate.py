@@ -32,7 +32,7 @@ from lockgate.core.verdict import Verdict
 from lockgate.core.wire import encode
 from lockgate.crossing.ledger import mark
 from lockgate.inspect import InspectItem, Limits, inspect_files
-from lockgate.inspect.sandbox import BubblewrapSandbox
+from lockgate.inspect.warm import WarmSandbox
 from lockgate.mirror import generate_pages
 from lockgate.store import FileBlobs
 from lockgate.store.blobs import sync_folder
@@ -76,9 +76,8 @@ class SandboxedInspection(FileInspector):
             )
             for item in items
         ]
-        return inspect_files(
-            todo, BubblewrapSandbox(), jobs=self._jobs, limits=self._limits, progress=self._progress
-        )
+        with WarmSandbox() as sandbox:
+            return inspect_files(todo, sandbox, jobs=self._jobs, limits=self._limits, progress=self._progress)
 
 
 def write_channel(side: Side, channel: str, envelope: bytes) -> None:

@@ -16,7 +16,8 @@ from lockgate.inspect import InspectItem, Limits, Sandbox, inspect_file
 from lockgate.inspect.decide import unread
 from lockgate.inspect.errors import NotInspectableError
 from lockgate.inspect.insecure import InsecureInProcessSandbox
-from lockgate.inspect.sandbox import BubblewrapSandbox, open_regular
+from lockgate.inspect.sandbox import open_regular
+from lockgate.inspect.warm import WarmSandbox
 
 _MODELS = "gguf onnx safetensors pt pth pt2 bin ckpt pkl pickle joblib h5 hdf5 keras nemo npy npz tflite mar"
 _DOCUMENTS = "md html htm pdf docx docm xlsx xlsm pptx pptm doc xls ppt rtf odt ods odp eml"
@@ -94,7 +95,7 @@ def inspect_paths(
         SandboxUnavailableError: Nothing can be parsed safely here.
 
     """
-    sandbox: Sandbox = InsecureInProcessSandbox() if insecure else BubblewrapSandbox()
+    sandbox: Sandbox = InsecureInProcessSandbox() if insecure else WarmSandbox()
     layers, limits = sandbox.describe()["sandbox"], Limits()
 
     def one(path: Path) -> Inspected:
@@ -111,5 +112,9 @@ def inspect_paths(
         item = replace(given, sha256=digest, size=size)
         return Inspected(path, inspect_file(item, sandbox, limits), monotonic() - begun, layers)
 
-    with ThreadPoolExecutor(max_workers=jobs or os.cpu_count() or 1) as pool:
-        yield from pool.map(one, files)
+    try:
+        with ThreadPoolExecutor(max_workers=jobs or os.cpu_count() or 1) as pool:
+            yield from pool.map(one, files)
+    finally:
+        if isinstance(sandbox, WarmSandbox):
+            sandbox.close()

@@ -134,6 +134,7 @@ class ArchiveInspector(Inspector):
         tally.claim(0, _AR_MAGIC)
         at = _AR_MAGIC
         names, deb = b"", False
+        parts: list[str] = []
         while at < len(data):
             name, size = _ar_header(data, at)
             start, end = at + _AR_HEADER, at + _AR_HEADER + size
@@ -151,9 +152,12 @@ class ArchiveInspector(Inspector):
                 context.budget.member(size)
                 label = _long_name(name, names)
                 member = context.member(label, package=deb, role=_deb_role(label) if deb else None)
+                parts.append(label.split(".", 1)[0])
                 if tally.absorb(context.inspect(data[start:end], member)):
                     tally.claim(at, stop)
             at = stop
+        if deb and parts != ["debian-binary", "control", "data"]:
+            tally.unfinished("deb-members", "The package has not the three members that it must have.", at)
 
 
 def _deb_role(name: str) -> str:

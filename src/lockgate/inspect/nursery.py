@@ -1,0 +1,110 @@
+"""The program inside the warm sandbox: forks one child for each file, and never reads a file itself.
+
+It has loaded every parser, so that a child begins at once. A request names a function of ours and carries
+descriptors (the file, the arguments, the pipes for answer and errors) that it hands on unread. The child
+closes everything else, confines itself as in `lockgate.inspect.worker`, reads its file, answers and
+exits; it has no way to signal, trace or speak to its parent or to another child.
+"""
+
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+from contextlib import suppress
+from importlib import import_module
+
+from lockgate.inspect.confine import Bounds, confine, prepare
+from lockgate.inspect.engine import inspectors
+from lockgate.inspect.worker import MOST_ARGS, READY, answer, call, content
+
+UP = b"up"
+"""The first message: everything is loaded."""
+
+_REQUEST = 1024
+_DESCRIPTORS = 4
+_FAILED = 1
+_EVERY = 1 << 20
+_LIBRARIES = ("zstandard", "jinja2", "jinja2.ext", "markdown_it", "pypdfium2", "html.parser")
+
+
+def main() -> None:
+    """Load the parsers, say so, and serve until the other end closes."""
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        for module in (*inspectors(), *_LIBRARIES):
+            import_module(module)
+        prepare()
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        _serve(control)
+
+
+def _serve(control: socket.socket) -> None:
+    told, tell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    children: dict[int, str] = {}
+    control.send(UP)
+    with selectors.DefaultSelector() as selector:
+        selector.register(control, selectors.EVENT_READ)
+        selector.register(told, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is control:
+                    message, descriptors, *_ = socket.recv_fds(control, _REQUEST, _DESCRIPTORS)
+                    if not message:
+                        return
+                    _request(message.decode("ascii").split("\n"), descriptors, children)
+                else:
+                    with suppress(BlockingIOError):
+                        os.read(told, _REQUEST)
+            _reap(control, children)
+
+
+def _reap(control: socket.socket, children: dict[int, str]) -> None:
+    """Tell the other end how each child ended."""
+    while children:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        job = children.pop(pid)
+        control.send(f"{job}\n{os.waitstatus_to_exitcode(status)}".encode("ascii"))
+
+
+def _request(words: list[str], descriptors: list[int], children: dict[int, str]) -> None:
+    if words[0] == "kill":
+        for pid, job in children.items():
+            if job == words[1]:
+                os.kill(pid, signal.SIGKILL)
+        return
+    job, entry, cpu, memory = words
+    pid = os.fork()
+    if not pid:
+        status = _FAILED
+        try:
+            _child(entry, Bounds(int(cpu), int(memory)), descriptors)
+            status = 0
+        except BaseException as error:  # noqa: BLE001  # the child ends here, whatever its file did
+            with suppress(OSError):
+                os.write(2, f"{type(error).__name__}: {error}"[:_REQUEST].encode("utf-8", "replace"))
+        finally:
+            os._exit(status)
+    children[pid] = job
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _child(entry: str, bounds: Bounds, descriptors: list[int]) -> None:
+    source, args, out, error = descriptors
+    os.setsid()
+    given = os.pread(args, MOST_ARGS, 0)
+    for place, descriptor in enumerate((source, out, error)):
+        os.dup2(descriptor, place)
+    os.closerange(3, _EVERY)
+    confine(bounds)
+    answer(READY)
+    said = call(entry, content(0), given)
+    for part in [said] if isinstance(said, bytes) else said:
+        answer(part)
