@@ -17,6 +17,7 @@ _WHERE = {
     "gguf": "gguf:GgufInspector",
     "safetensors": "safetensors:SafetensorsInspector",
     "onnx": "onnx:OnnxInspector",
+    "hdf5": "hdf5:Hdf5Inspector",
     "pickle": "pickles:PickleInspector",
     "npy": "arrays:ArrayInspector",
     "zip": "zips:ZipInspector",

@@ -185,6 +185,9 @@ class WasmInspector(Inspector):
         demand(len(data), context.limits.file_bytes, "file_bytes")
         tally.opaque.add("wasm")
         at = 8
+        if len(data) <= at or bytes(data[4:at]) != b"\x01\x00\x00\x00":
+            what = "The module has no section, or another version than 1."
+            raise BrokenContentError(what, at=4)
         while at < len(data):
             kind, size, shift = data[at], 0, 0
             at += 1
