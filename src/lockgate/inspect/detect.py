@@ -4,7 +4,6 @@ import re
 import struct
 import zlib
 from contextlib import suppress
-from pathlib import PurePosixPath
 
 from lockgate.inspect.inspectors.onnx_fields import looks_like_onnx
 from lockgate.inspect.inspectors.pickle_machine import is_pickle, looks_like_pickle
@@ -81,6 +80,11 @@ _MAY_BE_TEXT = frozenset(
     }
 )
 """Types whose magic a text could begin with; text without control characters is text."""
+
+_BY_FIRST = {
+    first: tuple(row for row in _MAGIC if row[0][0] == first) for first in {magic[0] for magic, _ in _MAGIC}
+}
+"""The same by the first byte: most content begins with none of them."""
 
 _CLAIMS: dict[str, frozenset[str]] = {
     "whl": frozenset({"wheel"}),
@@ -163,7 +167,8 @@ _EOCD_REACH = 65_535 + _EOCD.size
 
 def extension(name: str) -> str:
     """Return the extension of a claimed name, in lower case and without the dot."""
-    return PurePosixPath(name).suffix[1:].lower()
+    stem, dot, end = name.rstrip("/").rpartition("/")[2].rpartition(".")
+    return end.lower() if dot and stem else ""
 
 
 def by_name(name: str) -> str | None:
@@ -218,7 +223,7 @@ def zip_tail(data: memoryview) -> int | None:
 
 def _binary(data: memoryview) -> str:
     head = bytes(data[:_TAR_BLOCK])
-    for magic, kind in _MAGIC:
+    for magic, kind in _BY_FIRST.get(head[0], ()):
         if head.startswith(magic):
             return kind
     if len(head) > 1 and head[0] == _PROTO and head[1] <= _LAST_PROTOCOL:

@@ -18,6 +18,8 @@ SEPARATOR = "!"
 
 def printable(text: str, length: int = LABEL_LENGTH) -> str:
     """Return a text fit for a terminal: hostile characters escaped, and never long."""
+    if len(text) <= length and text.isprintable():
+        return text
     safe = "".join(
         char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode("ascii")
         for char in text[: length + 1]

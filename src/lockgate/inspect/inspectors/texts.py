@@ -16,7 +16,7 @@ from lockgate.inspect.inspectors import configs
 from lockgate.inspect.inspectors.chat_template import lint
 from lockgate.inspect.inspectors.code_signs import INSTALL_PYTHON, INSTALL_SHELL, PYTHON, SCRIPT, SHELL, look
 from lockgate.inspect.inspectors.injection import orders
-from lockgate.inspect.inspectors.python_import import at_import
+from lockgate.inspect.inspectors.python_import import ACTS, at_import
 from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, depth, loads
 from lockgate.inspect.inspectors.yaml_signs import tags
 from lockgate.inspect.limits import demand
@@ -186,6 +186,8 @@ class PythonInspector(Inspector):
                 why = f"Python reads it by the codec {codec}: it runs other code than people see."
                 tally.note("python-encoding", Severity.HIGH, why)
                 return
+        if context.package and not any(word in text for word in ACTS):
+            return  # syntax trees cost most of all, and this one could show nothing
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
