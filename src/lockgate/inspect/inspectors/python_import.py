@@ -28,8 +28,17 @@ _SUSPICIOUS = re.compile(
 )
 _MOST = 20_000
 ACTS = (
-    "urlopen", "urlretrieve", "request", "httpx", "http.client", "socket", "os.", "subprocess", "commands", "Popen",
-)  # fmt: skip
+    "urlopen",
+    "urlretrieve",
+    "request",
+    "httpx",
+    "http.client",
+    "socket",
+    "os.",
+    "subprocess",
+    "commands",
+    "Popen",
+)
 """Words without which nothing here can be found."""
 
 
