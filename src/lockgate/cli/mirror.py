@@ -1,5 +1,6 @@
 """``lockgate mirror``: packages, images and models from the signed snapshot."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,3 +63,31 @@ def pushed(home: HomeOption = None, as_json: JsonOption = False) -> None:
             console.print("Nothing was pushed.")
 
     emit(as_json, {"repositories": [asdict(each) for each in found]}, show)
+
+
+@app.command()
+def scrub(
+    rate: Annotated[int, typer.Option(help="Most MiB to read in a second.", min=1)] = 50,
+    replica: Annotated[
+        Path | None, typer.Option(help="Folder of a second blob store, from which damage is mended.")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hash every stored blob again, slowly, while services go on; ends with an error where damage stays.
+
+    Example: lockgate mirror scrub --home lane/high --rate 50 --replica copy/blobs
+    """
+    from dataclasses import asdict
+
+    from lockgate.app.high.scrub import run_scrub
+    from lockgate.app.settings import load_settings
+    from lockgate.cli.shared import Bars, human
+
+    with Bars(quiet=as_json) as bars:
+        found = run_scrub(load_settings(home), rate << 20, replica, bars)
+
+    def show(console: "Console") -> None:
+        console.print(f"{found.blobs} blobs, {human(found.size)}: all whole, {len(found.mended)} mended")
+
+    emit(as_json, asdict(found), show)
