@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from lockgate.app.high.approvals import HandedIn, NoSuchRequestError, Shown, Waiting
 from lockgate.console.pages import build_app
 from lockgate.console.ports import (
     Alerts,
@@ -31,6 +32,7 @@ from lockgate.core.custody import Finding as CustodyFinding
 from lockgate.core.policy import Held
 from lockgate.core.statement import Operation
 from lockgate.core.verdict import Finding, Outcome, Severity, Verdict
+from lockgate.trust.webauthn import Assertion
 
 NOON = datetime(2030, 1, 2, 12, 0, 0, tzinfo=UTC)
 
@@ -216,6 +218,15 @@ class Fixed(ConsoleData):
 
     def custody(self, sequence: int) -> CustodyReport | None:
         return self.ways.get(sequence)
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        return ()
+
+    def statement(self, name: str, origin: str) -> Shown:
+        raise NoSuchRequestError("No such request waits.")
+
+    def hand_in(self, name: str, credential: str, assertion: Assertion) -> HandedIn:
+        raise NoSuchRequestError("No such request waits.")
 
 
 DETAIL = CrossingDetail(row=ROW, inspected=NOON + timedelta(minutes=5), verdicts=VERDICTS, held=HELD)

@@ -13,7 +13,7 @@ from lockgate.admit.model import CHANNELS, ChannelPointer
 from lockgate.admit.parts import GateParts
 from lockgate.admit.publish import Publisher, spend
 from lockgate.admit.snapshots import SnapshotMaker
-from lockgate.approve import judge, read_statement, request, verify_channel
+from lockgate.approve import demand_counting, judge, read_statement, request, verify_channel
 from lockgate.core.ceremony import holders
 from lockgate.core.emergency import ARTIFACTS, BASE, REASON, Standing, demand_right, follow
 from lockgate.core.errors import LockgateError
@@ -181,6 +181,7 @@ class Emergencies:
         if not people & holders(self._p.site, Purpose.APPROVER, now):
             what = f"The keys of {', '.join(sorted(people))} have expired since."
             raise TooFewApproversError(what)
+        demand_counting(self._p.records, envelope, self._p.site)
         pointer = self._assessor.pointer(statement.channel)
         held = None if pointer is None else read_statement(self._p.blobs.read(pointer.statement_sha256))
         if pointer is None or held != statement or not self.standing(statement.channel).owed:

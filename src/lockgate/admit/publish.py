@@ -23,7 +23,7 @@ from lockgate.admit.model import (
 from lockgate.admit.parts import GateParts
 from lockgate.admit.promote import Promoter, demand_soak_first
 from lockgate.admit.snapshots import SnapshotMaker
-from lockgate.approve import judge
+from lockgate.approve import demand_counting, judge
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.core.errors import LockgateError
 from lockgate.core.policy import approvers_for
@@ -63,6 +63,7 @@ class Publisher:
         try:
             now = self._p.clock()
             statement, approvers = judge(envelope, self._p.site, now, need=self._p.policy.approvers)
+            demand_counting(self._p.records, envelope, self._p.site)
             if not self._already(statement, envelope):
                 self._carry_out(statement, envelope, approvers)
         except LockgateError as error:

@@ -1,6 +1,8 @@
 """Who asked, who may answer, what exactly they sign; and what serves by their signatures."""
 
 from lockgate.approve.channel import ChannelReader, FixedRoot, SiteRoots, VerifiedChannel
+from lockgate.approve.channel import ChannelReader, VerifiedChannel
+from lockgate.approve.counters import demand_counting
 from lockgate.approve.service import approve, combine, judge, read_statement, request
 from lockgate.approve.verify import verify_channel
 
@@ -11,6 +13,7 @@ __all__ = [
     "VerifiedChannel",
     "approve",
     "combine",
+    "demand_counting",
     "judge",
     "read_statement",
     "request",

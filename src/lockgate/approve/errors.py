@@ -17,6 +17,16 @@ class ApprovalSpentError(PolicyError):
     advice = "Approvals work once. Ask for a new statement with `lockgate gate request`."
 
 
+class CounterBackError(TrustError):
+    """An authenticator counted less than before: its credential may have been copied."""
+
+    code = "LG-2403"
+    advice = (
+        "Carry statements out in the order in which they were signed, or sign this one again. If it "
+        "repeats, have the holders of the site root drop the credential."
+    )
+
+
 class ChannelRollbackError(TrustError):
     """A channel statement is older than one that was served already."""
 

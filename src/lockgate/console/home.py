@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from lockgate.admit import Crossing, Verdicts
+from lockgate.app.high.approvals import HandedIn, Shown, Waiting, WaitingRequests
 from lockgate.app.high.console import HOSTS_VARIABLE, Readings
 from lockgate.app.high.serving import served_side
 from lockgate.app.lane.standing import expiries
@@ -33,6 +34,7 @@ from lockgate.core.custody import CustodyReport
 from lockgate.core.emergency import judge_debt
 from lockgate.core.errors import LockgateError
 from lockgate.core.verdict import Outcome, Verdict
+from lockgate.trust.webauthn import Assertion
 
 
 class HomeData(ConsoleData):
@@ -41,6 +43,7 @@ class HomeData(ConsoleData):
     def __init__(self, readings: Readings) -> None:
         """Show these readings."""
         self._readings = readings
+        self._requests = WaitingRequests(readings.side)
 
     @property
     def lane(self) -> str:
@@ -111,6 +114,18 @@ class HomeData(ConsoleData):
             verdicts=verdicts.verdicts if verdicts else (),
             held=crossing.held,
         )
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Return the requests that wait for approvals."""
+        return self._requests.waiting()
+
+    def statement(self, name: str, origin: str) -> Shown:
+        """Return a statement as it is shown at an origin."""
+        return self._requests.shown(name, origin)
+
+    def hand_in(self, name: str, credential: str, assertion: Assertion) -> HandedIn:
+        """Keep a signature that a browser made, when it verifies."""
+        return self._requests.hand_in(name, credential, assertion)
 
     def custody(self, sequence: int) -> CustodyReport | None:
         """Return how a crossing's package came; None where nothing is on record and nothing demanded."""

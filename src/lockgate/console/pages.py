@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lockgate import __version__
+from lockgate.console.approving import Approving
 from lockgate.console.ports import ConsoleData, CrossingDetail
 from lockgate.console.shell import Shell
 from lockgate.console.templating import asset, environment
@@ -118,7 +119,8 @@ class Pages:
         self._style = "\n".join(asset(name) for name in _STYLES)
         self._icon = asset("icon.svg")
 
-    def _page(self, template: str, status: int = HTTPStatus.OK, /, **context: object) -> Response:
+    def page(self, template: str, status: int = HTTPStatus.OK, /, **context: object) -> Response:
+        """Return a page from its template."""
         text = (
             environment()
             .get_template(template)
@@ -130,7 +132,7 @@ class Pages:
         """Answer the first page."""
         del request
         content = await run_in_threadpool(self._data.overview)
-        return self._page("overview.html", o=content)
+        return self.page("overview.html", o=content)
 
     async def crossing(self, request: Request) -> Response:
         """Answer one crossing's page; ``?outcome=`` filters its verdicts, ``?page=`` turns over."""
@@ -141,7 +143,7 @@ class Pages:
         rows = [v for v in detail.verdicts if chosen is None or v.outcome is chosen]
         pages = max(1, -(-len(rows) // ROWS))
         page = _number(request.query_params.get("page", "1"), pages)
-        return self._page(
+        return self.page(
             "crossing.html",
             d=detail,
             counts=_counts(detail),
@@ -159,7 +161,7 @@ class Pages:
         if detail is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         report = await run_in_threadpool(self._data.custody, sequence)
-        return self._page("custody.html", d=detail, report=report, breaks=BREAKS)
+        return self.page("custody.html", d=detail, report=report, breaks=BREAKS)
 
     async def style(self, request: Request) -> Response:
         """Answer the style sheet."""
@@ -188,9 +190,7 @@ class Pages:
         del request
         status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
         headers = error.headers if isinstance(error, HTTPException) else None
-        page = self._page(
-            "trouble.html", status, title=HTTPStatus(status).phrase, code="", what="", advice=""
-        )
+        page = self.page("trouble.html", status, title=HTTPStatus(status).phrase, code="", what="", advice="")
         page.headers.update(headers or {})
         return page
 
@@ -198,7 +198,7 @@ class Pages:
         """Answer one of our errors: what happened and what to do about it."""
         if not isinstance(error, LockgateError):
             _log.error("unexpected failure", path=request.url.path[:200], exc_info=error)
-            return self._page(
+            return self.page(
                 "trouble.html",
                 HTTPStatus.INTERNAL_SERVER_ERROR,
                 title="The console failed",
@@ -207,7 +207,7 @@ class Pages:
                 advice="The console's log says what.",
             )
         _log.warning("page not shown", code=error.code, error=error.what)
-        return self._page(
+        return self.page(
             "trouble.html",
             HTTPStatus.SERVICE_UNAVAILABLE,
             title="This cannot be shown",
@@ -230,6 +230,7 @@ def build_app(data: ConsoleData, hosts: Iterable[str] = ()) -> Shell:
         Route("/", pages.overview, name="overview"),
         Route("/crossings/{sequence:int}", pages.crossing, name="crossing"),
         Route("/crossings/{sequence:int}/custody", pages.custody, name="custody"),
+        *Approving(data, pages.page).routes(),
         Route("/static/console.css", pages.style, name="style"),
         Route("/static/icon.svg", pages.icon, name="icon"),
         Route("/healthz", pages.health, name="health"),

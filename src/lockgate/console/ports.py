@@ -1,13 +1,15 @@
-"""What the console shows, and where it asks for it. It only reads."""
+"""What the console shows, and where it asks for it. It reads, and takes signatures that it does not judge."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 
+from lockgate.app.high.approvals import HandedIn, Shown, Waiting
 from lockgate.core.custody import CustodyReport
 from lockgate.core.policy import Held
 from lockgate.core.statement import Operation
 from lockgate.core.verdict import Outcome, Verdict
+from lockgate.trust.webauthn import Assertion
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,18 @@ class ConsoleData(ABC):
     @abstractmethod
     def crossing(self, sequence: int) -> CrossingDetail | None:
         """Return one crossing, or None when there is no such number."""
+
+    @abstractmethod
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Return the requests that wait for approvals."""
+
+    @abstractmethod
+    def statement(self, name: str, origin: str) -> Shown:
+        """Return a statement as it is shown at an origin; see `WaitingRequests.shown`."""
+
+    @abstractmethod
+    def hand_in(self, name: str, credential: str, assertion: Assertion) -> HandedIn:
+        """Keep a signature that a browser made; see `WaitingRequests.hand_in`."""
 
     @abstractmethod
     def custody(self, sequence: int) -> CustodyReport | None:

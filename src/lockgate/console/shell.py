@@ -14,6 +14,11 @@ POLICY = (
 )
 """Content security policy (W3C CSP Level 3): own style sheet and icon, no script at all."""
 
+SIGNING_POLICY = POLICY.replace("form-action", "script-src 'self'; connect-src 'self'; form-action")
+"""The same for pages on which an authenticator signs: the console's own script, which asks nobody else."""
+
+_SIGNING = frozenset({"pending", "enrol"})
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _HEADERS = {
@@ -24,7 +29,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-_PAGES = frozenset({"", "crossings", "static", "healthz", "metrics"})
+_PAGES = frozenset({"", "crossings", *_SIGNING, "static", "healthz", "metrics"})
 
 
 class Shell:
@@ -58,6 +63,8 @@ class Shell:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=list(message["headers"]))
                 headers.update(_HEADERS)
+                if first in _SIGNING:
+                    headers["Content-Security-Policy"] = SIGNING_POLICY
                 message = {**message, "headers": headers.raw}
                 self._requests.labels(page or "overview", str(message["status"])).inc()
             await send(message)

@@ -226,6 +226,11 @@ def _demand_card(root: Root, card: KeyCard) -> None:
             f"The key of {card.person} for {card.purpose} is {card.key.keytype}; notes are signed by Ed25519."
         )
         raise CeremonyError(what)
+    if card.key is not None and card.key.keytype == "webauthn" and card.purpose is not Purpose.APPROVER:
+        what = (
+            f"The key of {card.person} for {card.purpose} is an authenticator's; those approve, and no more."
+        )
+        raise CeremonyError(what)
     if card.recipient is not None and root.kind is not RootKind.SITE:
         raise CeremonyError("Recipients stand in the site root.")
 

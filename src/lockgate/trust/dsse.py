@@ -93,6 +93,12 @@ def add_signature(envelope: bytes, signer: Signer) -> bytes:
     return _pack(opened.payload_type, opened.payload, signatures)
 
 
+def attach(envelope: bytes, keyid: str, signature: bytes) -> bytes:
+    """Return the envelope with a signature that was made elsewhere; it is not judged here."""
+    opened = open_envelope(envelope)
+    return _pack(opened.payload_type, opened.payload, {**opened.signatures, keyid: signature})
+
+
 def merge(envelopes: Iterable[bytes]) -> bytes:
     """Return one envelope with the signatures of several over the same payload.
 

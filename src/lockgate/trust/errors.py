@@ -52,6 +52,20 @@ class UnwrapError(TrustError):
     advice = "The crate was sealed for another recipient or its header was forged."
 
 
+class AssertionRefusedError(SignatureError):
+    """An authenticator's answer does not sign this statement as the site root demands."""
+
+    code = "LG-2108"
+    advice = "Sign the statement again on the console's own page, with the key that the site root lists."
+
+
+class CredentialError(TrustError):
+    """A security key's credential is malformed, or none that the site root lists."""
+
+    code = "LG-2109"
+    advice = "Enrol the key again, and have the holders of the site root list its card."
+
+
 class KeyFileError(InputError):
     """A key file is missing, not readable with this passphrase, or of the wrong kind."""
 

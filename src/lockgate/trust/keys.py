@@ -23,6 +23,7 @@ from securesystemslib.signer import Signer as RawSigner
 from lockgate.core.digests import sha256
 from lockgate.core.roots import HeldKey, PublicKey, Purpose, Recipient
 from lockgate.trust.errors import KeyFileError
+from lockgate.trust.webauthn import WEBAUTHN, check_assertion
 
 RECIPIENT_SUITE = "DHKEM-P256-HKDF-SHA256/HKDF-SHA256/AES-256-GCM"
 """The HPKE suite (RFC 9180) that crates are sealed with."""
@@ -68,7 +69,15 @@ def tuf_key(key: PublicKey) -> SSlibKey:
 
 
 def verifies(key: PublicKey, signature: bytes, message: bytes) -> bool:
-    """Tell whether a signature over a message was made with the key's private half."""
+    """Tell whether a signature over a message was made with the key's private half.
+
+    Raises:
+        AssertionRefusedError, CredentialError: The key is an authenticator's, and says why it is not.
+
+    """
+    if key.keytype == WEBAUTHN:
+        check_assertion(key, signature, message)
+        return True
     known = tuf_key(key)
     try:
         known.verify_signature(RawSignature(known.keyid, signature.hex()), message)

@@ -12,7 +12,7 @@ from lockgate.app.lane.qr_parts import read_documents
 from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, site_root, utc_now
-from lockgate.approve import combine, judge, request
+from lockgate.approve import combine, demand_counting, judge, request
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.core.policy import Policy
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
@@ -94,6 +94,7 @@ def decided(side: Side, operation: Operation, signed: Sequence[Path]) -> Decisio
     demand_usable(records, statement)
     with records.transaction() as tx:
         _demand_fresh(tx, statement)
+    demand_counting(records, envelope, site)
     records.close()
     return Decision(statement, approvers, envelope)
 

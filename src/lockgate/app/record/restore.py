@@ -22,7 +22,7 @@ from lockgate.app.record.merge import Records as Held
 from lockgate.app.settings import Side
 from lockgate.app.stores import audit_records_of, blobs_of, records_of
 from lockgate.app.trust import audit_log, log_origin, site_root, utc_now
-from lockgate.approve import combine, judge, read_statement, request
+from lockgate.approve import combine, demand_counting, judge, read_statement, request
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.audit import open_checkpoint
 from lockgate.core.artifact import Digest
@@ -267,6 +267,7 @@ def restore(side: Side, folder: Path, floor: Floor, signed: Sequence[Path]) -> R
     envelope = combine([read_named(file) for file in signed])
     statement, approvers = judge(envelope, site, utc_now(), need=policy.approvers)
     records = records_of(side)
+    demand_counting(records, envelope, site)
     plan = _done_before(records, statement)
     backup = open_backup(side, folder)
     if plan is None:

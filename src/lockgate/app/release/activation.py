@@ -24,7 +24,7 @@ from lockgate.app.release.update import (
 from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, demand_newest, site_root, utc_now
-from lockgate.approve import combine, judge, read_statement, request
+from lockgate.approve import combine, demand_counting, judge, read_statement, request
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.core.errors import LockgateError
 from lockgate.core.policy import Policy
@@ -145,6 +145,7 @@ def activate(side: Side, signed: Sequence[Path]) -> Active:
             site = demand_newest(side, site_root(side, None))
             need = (site.policy or Policy()).approvers
             statement, approvers = judge(envelope, site, utc_now(), need=need)
+            demand_counting(records_of(side), envelope, site)
             active = _carry_out(side, site, statement)
             settle(side)
     except LockgateError as error:
