@@ -1,7 +1,6 @@
 """Who asked, who may answer, what exactly they sign; and what serves by their signatures."""
 
 from lockgate.approve.channel import ChannelReader, FixedRoot, SiteRoots, VerifiedChannel
-from lockgate.approve.channel import ChannelReader, VerifiedChannel
 from lockgate.approve.counters import demand_counting
 from lockgate.approve.service import approve, combine, judge, read_statement, request
 from lockgate.approve.verify import verify_channel
