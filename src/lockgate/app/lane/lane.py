@@ -41,8 +41,11 @@ HOLDERS = 3
 THRESHOLD = 2
 YEAR = timedelta(days=365)
 DEMO_VOLUME = 64 * 2**20
-OPAQUE_TYPES = ("elf", "gguf", "safetensors", "onnx")
-"""Detected types that the demo's policy admits although nobody understands machine code or weights."""
+OPAQUE_TYPES = ("elf", "gguf", "safetensors", "onnx", "pickle")
+"""Detected types that the demo's policy admits although nobody understands machine code or weights.
+
+A pickle is opaque only where it names nothing outside an allowlist profile; any other is a finding.
+"""
 
 
 def demo_policy() -> Policy:
