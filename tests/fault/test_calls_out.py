@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -226,15 +226,21 @@ def port(lane: WholeLane, name: str) -> int:
 
 
 @contextmanager
-def traced(trace: Trace, command: list[str], probe: list[str]) -> Iterator[None]:
+def traced(trace: Trace, command: list[str], probe: list[str] | Callable[[], bool]) -> Iterator[None]:
     """Run a service under the tracer until it answers; afterwards end it as people do, and wait."""
+
+    def ready() -> bool:
+        if callable(probe):
+            return probe()
+        return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
     log = trace.log.with_suffix(".out")
     with log.open("wb") as out:
         process = subprocess.Popen(
             [*trace.command, *command], env=ENVIRONMENT, stdout=out, stderr=out, start_new_session=True
         )
     try:
-        until(lambda: subprocess.run(probe, capture_output=True, check=False).returncode == 0, process, log)
+        until(ready, process, log)
         yield
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -260,10 +266,21 @@ def test_a_service_from_its_start_to_its_end(lane: WholeLane, trace: Trace, name
 
 
 def test_the_supervisor_with_its_services_from_up_to_down(lane: WholeLane, trace: Trace) -> None:
+    """With a witness that does not answer: it is asked where the configuration says, and stops nothing."""
     status = [LOCKGATE, "high", "status", "--home", str(lane.high)]
-    with traced(trace, [LOCKGATE, "high", "up", "--home", str(lane.high)], status):
+    (nobody,) = free_ports(1)
+    with (lane.high / "lockgate.toml").open("a") as settings:
+        settings.write(f'\n[audit]\nwitness = "http://127.0.0.1:{nobody}"\n')
+    told = lane.high / "run/witness.json"
+
+    def ready() -> bool:
+        return told.is_file() and subprocess.run(status, capture_output=True, check=False).returncode == 0
+
+    with traced(trace, [LOCKGATE, "high", "up", "--home", str(lane.high)], ready):
         subprocess.run([LOCKGATE, "high", "down", "--home", str(lane.high)], check=True, capture_output=True)
     assert [c for c in trace.local() if "127.0.0.1" in c], "it asks its services for their health"
+    assert [c for c in trace.local() if f"htons({nobody})" in c], "it asks its witness"
+    assert "LG-5f11" in told.read_text()
     assert trace.out() == []
     for name in ("mirror", "console"):  # standard output and standard error of a service are one file
         lines = (lane.high / f"run/{name}.log").read_text().splitlines()
