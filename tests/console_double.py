@@ -4,6 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from lockgate.advisories import Age, Exposed, Found, Open, SetKind, Source, totals
+from lockgate.advisories import Outcome as Answer
+from lockgate.advisories.model import Exploited
+from lockgate.app.advice.exposure import ExposureReport
 from lockgate.app.high.approvals import HandedIn, NoSuchRequestError, Shown, Waiting
 from lockgate.console.pages import build_app
 from lockgate.console.ports import (
@@ -20,6 +24,7 @@ from lockgate.console.ports import (
     Tally,
 )
 from lockgate.console.shell import Shell
+from lockgate.core.artifact import Kind
 from lockgate.core.custody import (
     CUSTODY_FORMAT,
     REPORT_FORMAT,
@@ -185,6 +190,53 @@ WAY = CustodyReport(
 )
 
 
+def exposed(purl: str, outcome: Answer, *found: Open, newest: str = "", behind: int = -1) -> Exposed:
+    return Exposed(
+        purl=purl,
+        kind=Kind.PYTHON,
+        outcome=outcome,
+        reason="",
+        stale=False,
+        released=None,
+        admitted=NOON,
+        newest=newest,
+        days_behind=behind,
+        fixed="2.0" if found else "",
+        open=found,
+        licence="MIT",
+    )
+
+
+BAD = Found(
+    id="GHSA-aaaa-bbbb-cccc",
+    aliases=(),
+    severity=Severity.HIGH,
+    score_tenths=75,
+    first_known="",
+    summary="",
+    fixed="2.0",
+    sources=("osv",),
+    kev=Exploited(added="2029-01-01", due="2029-02-01", ransomware=False),
+)
+EXPOSED = [
+    exposed("pkg:pypi/fine@1.0", Answer.NOT_AFFECTED, newest="1.0", behind=0),
+    exposed("pkg:pypi/strange@1.0", Answer.UNKNOWN),
+    exposed("pkg:pypi/old@1.0", Answer.AFFECTED, Open(found=BAD, days_known=9, days_exposed=7), newest="2.0"),
+]
+OSV = Source(
+    name="osv-pypi",
+    kind=SetKind.OSV,
+    sha256=digest("osv"),
+    ecosystems=("PyPI",),
+    records=3,
+    newest=NOON,
+    loaded=NOON,
+)
+EXPOSURE = ExposureReport(
+    1, digest("snapshot"), EXPOSED, totals(EXPOSED), [Age(OSV, 20 * 86_400, stale=True)]
+)
+
+
 class Fixed(ConsoleData):
     """Shows what it was given; an error in place of content is raised."""
 
@@ -218,6 +270,9 @@ class Fixed(ConsoleData):
 
     def custody(self, sequence: int) -> CustodyReport | None:
         return self.ways.get(sequence)
+
+    def exposure(self) -> ExposureReport:
+        return EXPOSURE
 
     def waiting(self) -> tuple[Waiting, ...]:
         return ()

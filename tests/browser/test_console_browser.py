@@ -110,6 +110,10 @@ def test_the_console_renders_without_a_complaint(
     assert page.get_by_role("heading", name="courier-7 gave it to cara").is_visible()
     assert watched.wider_than_screen() == 0
     watched.shoot(f"custody-{scheme}-{width}")
+    follow(page, "exposure")
+    assert page.get_by_role("row", name="pkg:pypi/old@1.0").is_visible()
+    assert watched.wider_than_screen() == 0
+    watched.shoot(f"exposure-{scheme}-{width}")
     assert watched.trouble == []
     assert watched.asked
     assert all(url.startswith(console) for url in watched.asked)

@@ -360,3 +360,15 @@ def test_names_and_notes_of_a_chain_are_only_text() -> None:
     assert "<script>" not in answer.text
     assert "<img src=x" not in answer.text
     assert answer.text.count("&lt;script&gt;") == 4
+
+
+def test_exposure_says_what_is_open_and_never_that_unknown_is_clean() -> None:
+    page = ask(build_app(Fixed()), "/exposure")
+    assert page.status == 200
+    assert "3 artifacts" in page.plain
+    assert page.plain.index("pkg:pypi/old@1.0") < page.plain.index("pkg:pypi/fine@1.0")
+    assert "high GHSA-aaaa-bbbb-cccc exploited exposed 7 days" in page.plain
+    assert '<span class="incomplete">unknown to the database</span>' in page.text
+    assert '<span class="clean">not affected</span>' in page.text
+    assert "osv-pypi: 20.0 days old, too old" in page.plain
+    assert page.headers["content-security-policy"] == POLICY

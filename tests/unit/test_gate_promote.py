@@ -281,3 +281,18 @@ def test_nothing_to_promote_is_said(world: World) -> None:
         world.gate.request_promote(world.operator)
     with pytest.raises(WrongStateError):
         world.gate.promoter.soak()
+
+
+def test_a_promotion_that_an_operator_made_by_hand_brings_nothing_back(world: World) -> None:
+    put(world, 1, "a", channel=STABLE)
+    put(world, 2, "b")
+    before = read_statement(world.gate.request_promote(world.operator))
+    world.gate.emergencies.act(Operation.WITHDRAW, STABLE, ["pkg:generic/a@1"], "bad", world.operator)
+    pointer = world.gate.pointer(STABLE)
+    by_hand = msgspec.structs.replace(
+        before, channel_version=pointer.version + 1, previous_sha256=pointer.snapshot_sha256
+    )
+    asked = request(by_hand, world.operator, world.site, world.now)
+    with pytest.raises(TakenAwayError):
+        world.gate.execute(world.signed(asked, "ap-1", "ap-2"))
+    assert served(world) == set()

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from lockgate.admit import Crossing, Verdicts
+from lockgate.app.advice.advisories import place
+from lockgate.app.advice.exposure import ExposureReport, report
 from lockgate.app.high.approvals import HandedIn, Shown, Waiting, WaitingRequests
 from lockgate.app.high.console import HOSTS_VARIABLE, Readings
 from lockgate.app.high.serving import served_side
@@ -114,6 +116,11 @@ class HomeData(ConsoleData):
             verdicts=verdicts.verdicts if verdicts else (),
             held=crossing.held,
         )
+
+    def exposure(self) -> ExposureReport:
+        """Return how exposed what is served is, from the loaded advisories."""
+        side = self._readings.side
+        return report(side, place(side.home.root, None, None))
 
     def waiting(self) -> tuple[Waiting, ...]:
         """Return the requests that wait for approvals."""

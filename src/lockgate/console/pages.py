@@ -154,6 +154,13 @@ class Pages:
             pages=pages,
         )
 
+    async def exposure(self, request: Request) -> Response:
+        """Answer how exposed what is served is, the worst first."""
+        del request
+        found = await run_in_threadpool(self._data.exposure)
+        rows = sorted(found.exposed, key=lambda each: (-len(each.open), each.purl))
+        return self.page("exposure.html", r=found, rows=rows[:ROWS], total=len(rows))
+
     async def custody(self, request: Request) -> Response:
         """Answer how a crossing's package came: its hand-overs as a timeline, and what they show."""
         sequence = int(request.path_params["sequence"])
@@ -230,6 +237,7 @@ def build_app(data: ConsoleData, hosts: Iterable[str] = ()) -> Shell:
         Route("/", pages.overview, name="overview"),
         Route("/crossings/{sequence:int}", pages.crossing, name="crossing"),
         Route("/crossings/{sequence:int}/custody", pages.custody, name="custody"),
+        Route("/exposure", pages.exposure, name="exposure"),
         *Approving(data, pages.page).routes(),
         Route("/static/console.css", pages.style, name="style"),
         Route("/static/icon.svg", pages.icon, name="icon"),

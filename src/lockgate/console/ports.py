@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 
+from lockgate.app.advice.exposure import ExposureReport
 from lockgate.app.high.approvals import HandedIn, Shown, Waiting
 from lockgate.core.custody import CustodyReport
 from lockgate.core.policy import Held
@@ -168,6 +169,16 @@ class ConsoleData(ABC):
     @abstractmethod
     def crossing(self, sequence: int) -> CrossingDetail | None:
         """Return one crossing, or None when there is no such number."""
+
+    @abstractmethod
+    def exposure(self) -> ExposureReport:
+        """Return how exposed what is served is.
+
+        Raises:
+            NothingPublishedError: Nothing is served.
+            NoAdvisoryDataError: No advisory data is loaded.
+
+        """
 
     @abstractmethod
     def waiting(self) -> tuple[Waiting, ...]:
