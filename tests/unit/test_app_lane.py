@@ -54,7 +54,8 @@ def test_both_sides_pin_the_same_roots(lane: NewLane, name: str) -> None:
 def test_every_purpose_has_its_own_keys_and_no_side_holds_the_others(lane: NewLane) -> None:
     supply, site = supply_root(side(lane))[1], site_root(side(lane), NOW)
     purposes = [held.purpose for root in (supply, site) for held in root.keys.values()]
-    assert set(purposes) == set(Purpose)
+    # A transfer station is a machine of its own: it joins a lane later, with a key that it makes itself.
+    assert set(purposes) == set(Purpose) - {Purpose.SCANNER}
     publics = [held.key.public for root in (supply, site) for held in root.keys.values()]
     assert len(set(publics)) == len(publics)
     low, high = ({p.stem for p in (home / "keys").glob("*.pem")} for home in (lane.low, lane.high))
