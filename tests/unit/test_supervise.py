@@ -70,6 +70,29 @@ SCRIPT = """
 """
 
 
+def test_what_ended_before_anybody_watched_is_restarted(tmp_path: Path) -> None:
+    port = free_port()
+    early = textwrap.dedent(SCRIPT).replace(
+        "boss.watch()",
+        "first = boss._processes['a']; first.kill(); first.wait(); boss.watch()",
+    )
+    with (tmp_path / "boss.log").open("wb") as err:
+        boss = subprocess.Popen(
+            [sys.executable, "-c", early, str(tmp_path), str(port)], stdout=subprocess.PIPE, stderr=err
+        )
+    assert boss.stdout is not None
+    assert boss.stdout.readline() == b"up\n"
+    for _ in range(2400):
+        now = supervise.status(tmp_path)[0]
+        if now.restarts == 1 and now.ready:
+            break
+        supervise.wait_for_end([boss.pid], 0.05)
+    assert (now.restarts, now.ready) == (1, True)
+    assert supervise.down(tmp_path) is True
+    assert boss.wait(30) == 0
+    boss.stdout.close()
+
+
 def test_what_ends_is_restarted_and_down_ends_all(tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(tmp_path), str(port)]

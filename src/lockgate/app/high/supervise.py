@@ -157,6 +157,9 @@ class Supervisor:
         signal.signal(signal.SIGINT, self._ask_to_stop)
         while not self._stopping:
             alive = [p.pid for p in self._processes.values() if p.poll() is None]
+            if len(alive) + len(self._due) < len(self._processes):
+                self._revive()  # one ended since we last looked: no descriptor would ever wake us for it
+                continue
             pause = min((due - time.monotonic() for due in self._due.values()), default=None)
             wait_for_end(alive, None if pause is None else max(0.0, pause), also=(wake_read,))
             self._revive()
