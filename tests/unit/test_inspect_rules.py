@@ -1,5 +1,7 @@
 """The pure rules: what a verdict follows from, what is believed, what the policy makes of it."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -163,3 +165,16 @@ def test_the_tail_of_a_zip_is_found_only_where_it_closes() -> None:
     assert zip_tail(memoryview(b"ab" + end + b"\x03\x00abc")) == 2
     assert zip_tail(memoryview(b"ab" + end + b"\x04\x00abc")) is None
     assert zip_tail(memoryview(b"")) is None
+
+
+SOURCES = Path(__file__).parents[2] / "src" / "lockgate"
+
+
+def test_no_sign_finds_the_source_that_looks_for_it() -> None:
+    found = [
+        (file.name, finding.code, finding.why)
+        for file in sorted(SOURCES.rglob("*.py"))
+        for finding in inspected(file.read_bytes(), f"lockgate/{file.name}").findings
+        if finding.severity not in {Severity.INFO, Severity.LOW}
+    ]
+    assert found == []
