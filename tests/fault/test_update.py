@@ -188,7 +188,12 @@ def test_a_new_version_is_tried_without_keys_and_network(tmp_path: Path, lane: R
 
 BROKEN = {
     "opens no crate": (
-        {"app__crossing__receive": ("    staging.mkdir\\(", "    raise RuntimeError('broken')\n    staging.mkdir(")},
+        {
+            "app__crossing__receive": (
+                "    staging.mkdir\\(",
+                "    raise RuntimeError('broken')\n    staging.mkdir(",
+            )
+        },
         "refuses to receive",
     ),
     "finds another log": (
