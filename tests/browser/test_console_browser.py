@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from console_examples import report_data
 from lockgate.console.report import render_report
@@ -71,7 +71,13 @@ class Watched:
         self.page.on("console", lambda message: self.trouble.append(message.text))
         self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("requestfailed", lambda request: self.trouble.append(request.url))
+        self.page.on("requestfailed", self._failed)
+
+    def _failed(self, request: Request) -> None:
+        # Browsers fetch the icon after the page is whole; who follows a link meanwhile ends that, and
+        # nothing else may be ended so.
+        if not (request.url.endswith("/static/icon.svg") and request.failure == "net::ERR_ABORTED"):
+            self.trouble.append(f"{request.url}: {request.failure}")
 
     def shoot(self, name: str) -> None:
         """Keep a picture for people to look at, where the environment names a folder."""
