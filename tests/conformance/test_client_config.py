@@ -1,7 +1,6 @@
 """Printed configuration and rewritten lock files, taken by real clients in a namespace without a network."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -128,7 +127,6 @@ def test_hf_asks_the_mirror_alone(server, tmp_path):
     assert (tmp_path / "out/model.gguf").stat().st_size == 1004
 
 
-@pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed")
 def test_what_podman_reads_is_taken_by_skopeo(server, tmp_path):
     """podman, buildah and skopeo read one library's configuration (containers-registries.conf(5))."""
     (file,) = client_config("podman", server.url).files

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 
 import pytest
@@ -19,9 +18,6 @@ from lockgate.core.artifact import Kind, Role
 from lockgate.core.ports import Silent
 from lockgate.store.blobs import FileBlobs
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("skopeo") and shutil.which("docker-registry")), reason="skopeo or registry is missing"
-)
 AMD, ARM = image({"hello": b"amd\n", "big": os.urandom(1 << 20)}), image({"hello": b"arm\n"}, "arm64")
 BOTH = index(AMD, ARM)
 SIGNED = refers(BOTH, by="a test")

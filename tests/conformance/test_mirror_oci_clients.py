@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import threading
 
 import pytest
@@ -19,8 +18,6 @@ HOST = "127.0.0.1:8710"
 NAME = "registry.test/team/app"
 SOURCE = f"docker://{HOST}/{NAME}"
 PLAIN = ("--src-tls-verify=false", "--insecure-policy")
-
-pytestmark = pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +98,6 @@ def test_skopeo_cannot_push(server):
     assert done.returncode != 0
 
 
-@pytest.mark.skipif(not shutil.which("buildah"), reason="buildah is not installed")
 def test_buildah_pulls_through_the_mirror_of_another_registry(server):
     """The image is asked for under its own registry's name, which is mirrored here."""
     store = server.home / "store"
