@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from crossing import machine
-from delta_memory import measure_memory
+from measure.delta_memory import measure_memory
 
 from lockgate.core.wire import encode
 from lockgate.crossing.bases import PathFile

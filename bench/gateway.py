@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROLES = Path(__file__).with_name("gateway_roles.py")
+ROLES = Path(__file__).parent / "measure" / "gateway_roles.py"
 TICK = os.sysconf("SC_CLK_TCK")
 LITELLM = ("litellm[proxy]", "prometheus-client")
 QUESTION = (
@@ -68,7 +68,7 @@ class Arm:
 
 @contextmanager
 def role(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    """Start a process of `gateway_roles.py`; yield it with the words of its first line."""
+    """Start a process of `measure/gateway_roles.py`; yield it with the words of its first line."""
     process = subprocess.Popen(
         [sys.executable, str(ROLES), *arguments],
         stdin=subprocess.PIPE,

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "bench"))
 
-from delta_memory import measure_memory
+from measure.delta_memory import measure_memory
 
 pytestmark = pytest.mark.slow
 
