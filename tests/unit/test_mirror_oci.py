@@ -268,3 +268,20 @@ def test_names_of_repositories():
         assert is_name(good)
     for bad in ("", "/a", "a/", "a//b", "A", "a..b", "_a", "a/-b", "a\n", "a" * 256):
         assert not is_name(bad)
+
+
+def test_what_a_tag_named_before_a_switch_is_still_fetched_by_digest(tmp_path):
+    site = MirrorSite(tmp_path)
+    site.add(artifact_of(site, NAME, BOTH, "1.0"))
+    site.publish()
+    app = site.app()
+    assert ask(app, f"/v2/{NAME}/manifests/1.0").body == BOTH.manifests[BOTH.root]
+    site.entries.clear()
+    site.add(artifact_of(site, NAME, ARM, "1.0"), crossing=2)
+    site.publish()
+    second = {"npm_session": "second"}  # another connection, which begins with the newest snapshot
+    assert ask(app, f"/v2/{NAME}/manifests/1.0", **second).body == ARM.manifests[ARM.root]
+    assert ask(app, f"/v2/{NAME}/manifests/{AMD.root}", **second).status == 200
+    for blob in AMD.blobs:
+        assert ask(app, f"/v2/{NAME}/blobs/{blob}", **second).status == 200
+    app.state.site.blobs.close()

@@ -66,12 +66,28 @@ class OciRoutes:
             return early
         host = host_folder(request.query_params.get("ns", ""))
         found = (await self._site.table()).images.find(name, host)
+        if is_digest(which):
+            found = self._holding(found, name, host, what, which.removeprefix("sha256:"))
         if what == "referrers":
             return await self._referrers(request, found, which)
         if found is None:
             self._site.missed("oci", f"{host}/{name}" if host else name)
             return unknown_name(name)
         return self._within(request, found, what, which)
+
+    def _holding(
+        self, found: ImageEntries | None, name: str, host: str, what: str, digest: str
+    ) -> ImageEntries | None:
+        """Return the repository of the newest or an older table, where only that one holds a digest.
+
+        A pull takes several connections: what a tag named before the channel moved is still fetched.
+        """
+        tables = (self._site.view.table, *self._site.older())
+        for other in (found, *(table.images.find(name, host) for table in tables)):
+            held = {"manifests": other.manifests, "blobs": other.blobs}.get(what, {}) if other else {}
+            if digest in held:
+                return other
+        return found
 
     def _within(self, request: Request, found: ImageEntries, what: str, which: str) -> Response:
         if what == "manifests":
