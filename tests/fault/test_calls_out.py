@@ -153,7 +153,7 @@ LISTENERS = {
 """Each module that listens anywhere, and the trace of the service that it makes."""
 
 NO_SERVICE = {
-    "infer/engine_llama.py": "asks the kernel for a free port of loopback",
+    "infer/engine_supervised.py": "asks the kernel for a free port of loopback",
     "inspect/selftest.py": "makes what a sandboxed process must not reach",
     "isolate/frames.py": "counts frames of a namespace",
     "store/records.py": "SQLAlchemy's word for its own events",

@@ -6,7 +6,7 @@ request, and every receipt says that the server's own copy is declared, not chec
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO
@@ -17,20 +17,10 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock
 from lockgate.core.wire import whole_second
 from lockgate.infer.client import ChatClient
+from lockgate.infer.engine_client import SHOWN, ClientEngine
 from lockgate.infer.errors import EngineUnavailableError, RemoteModelError
 from lockgate.infer.limits import EngineLimits
-from lockgate.infer.ports import (
-    Embedded,
-    Enforcement,
-    Engine,
-    EngineHealth,
-    EngineRequest,
-    EngineState,
-    LoadedModel,
-    ModelFile,
-    Piece,
-    Ranked,
-)
+from lockgate.infer.ports import Enforcement, EngineState, LoadedModel, ModelFile
 from lockgate.infer.sealed import hashed
 from lockgate.infer.wire import Wire
 from lockgate.infer.wire_ollama import TAGS, OllamaWire, elsewhere
@@ -40,7 +30,6 @@ from lockgate.infer.wire_tgi import INFO, TgiWire, model_of
 UNKNOWN_PROGRAM = "0" * 64
 """Stands in receipts for the digest of a program that the gateway does not see."""
 
-_SHOWN = 500
 _logger = structlog.get_logger("lockgate.infer")
 
 
@@ -83,7 +72,7 @@ class RemoteConfig:
     probe_seconds: float = 5.0
 
 
-class RemoteEngine(Engine):
+class RemoteEngine(ClientEngine):
     """One model of a server that runs by itself.
 
     Args:
@@ -105,21 +94,18 @@ class RemoteEngine(Engine):
         clock: Clock,
     ) -> None:
         """Keep the parts; nothing is connected yet."""
+        super().__init__()
         self._model = model
         self._open_model = open_model
         self._config = config
         self._limits = limits
         self._clock = clock
-        self._client: ChatClient | None = None
-        self._loaded: LoadedModel | None = None
-        self._state = EngineState.STOPPED
-        self._detail = ""
         self._watcher: asyncio.Task[None] | None = None
 
     @property
-    def loaded(self) -> LoadedModel | None:
-        """What the server is said to hold; nothing while it does not answer."""
-        return self._loaded
+    def restarts(self) -> int:
+        """Return none: whoever runs the server starts it again."""
+        return 0
 
     async def start(self) -> None:
         """Hash the admitted model, look at the server, and go on looking.
@@ -161,38 +147,6 @@ class RemoteEngine(Engine):
             await client.close()
         self._loaded, self._state, self._detail = None, EngineState.STOPPED, ""
 
-    async def health(self) -> EngineHealth:
-        """Return how the server is, asking it."""
-        state = self._state
-        if state is EngineState.READY and not (self._client and await self._client.ready()):
-            state = EngineState.RESTARTING
-        return EngineHealth(state, 0, self._detail)
-
-    def chat(self, request: EngineRequest) -> AsyncGenerator[Piece, None]:
-        """Yield the answer; see `Engine.chat`."""
-        return self._serving().chat(request)
-
-    async def embed(self, texts: Sequence[str]) -> Embedded:
-        """Return the vectors of texts."""
-        client = self._serving()
-        return await client.call(client.wire.embed(texts))
-
-    async def rerank(self, query: str, documents: Sequence[str]) -> Ranked:
-        """Return how well each document answers a query."""
-        client = self._serving()
-        return await client.call(client.wire.rerank(query, documents))
-
-    async def tokenize(self, text: str) -> tuple[int, ...]:
-        """Return the tokens of a text."""
-        client = self._serving()
-        return await client.call(client.wire.tokenize(text))
-
-    def _serving(self) -> ChatClient:
-        if self._client is None or self._loaded is None:
-            what = f"The engine is {self._state}."
-            raise EngineUnavailableError(what)
-        return self._client
-
     async def _watch(self, client: ChatClient) -> None:
         while True:
             await asyncio.sleep(self._config.probe_seconds)
@@ -209,9 +163,9 @@ class RemoteEngine(Engine):
         try:
             await self._same_model(client)
         except LockgateError as error:
-            if self._detail != str(error)[:_SHOWN]:
-                _logger.warning("engine does not serve", url=self._config.url, error=str(error)[:_SHOWN])
-            self._loaded, self._state, self._detail = None, EngineState.FAILED, str(error)[:_SHOWN]
+            if self._detail != str(error)[:SHOWN]:
+                _logger.warning("engine does not serve", url=self._config.url, error=str(error)[:SHOWN])
+            self._loaded, self._state, self._detail = None, EngineState.FAILED, str(error)[:SHOWN]
             if isinstance(error, RemoteModelError):
                 raise
             return
