@@ -1,6 +1,7 @@
 """Exposure of what is served: data out of the snapshot, dates, open advisories, metrics, the way back."""
 
 import json
+import re
 import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.errors import LockgateError
 from lockgate.core.wire import encode, stamp
 from lockgate.store import FileBlobs
+from lockgate.watch import ALERTS, ExposureFigures, alert_rules, exposure_metrics
 
 RECENT = datetime.now(UTC) - timedelta(days=2)
 
@@ -248,6 +250,23 @@ def test_metrics_count_by_severity_and_tell_the_age(
     assert samples["lockgate_exploited_vulnerabilities",] == 0
     assert 2 * 86_400 <= samples["lockgate_advisory_age_seconds", "osv-pypi"] < 3 * 86_400
     assert samples["lockgate_advisory_stale", "osv-pypi"] == 0
+
+
+def test_alerts_speak_of_metrics_that_are_written() -> None:
+    figures = ExposureFigures(
+        severities={"critical": 0},
+        outcomes={"affected": 0},
+        exploited=0,
+        longest={"high": 31},
+        ages={"osv-pypi": 1},
+        stale={"osv-pypi": False},
+    )
+    written = {f.name for f in text_string_to_metric_families(exposure_metrics(figures))}
+    text = alert_rules()
+    expressions = [json.loads(found) for found in re.findall(r"^        expr: (.+)$", text, re.MULTILINE)]
+    assert expressions == [alert.expression for alert in ALERTS]
+    spoken = {name for expression in expressions for name in re.findall(r"lockgate_\w+", expression)}
+    assert spoken == written
 
 
 def listed(*purls: str) -> Wanted:

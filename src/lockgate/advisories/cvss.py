@@ -1,13 +1,14 @@
-"""Base scores from CVSS vectors: version 2 and 3.x by their published equations.
+"""Scores from CVSS vectors: version 2 and 3.x by their published equations, version 4.0 by its table.
 
-Version 4 needs a table of 270 measured values that is not carried; such an advisory takes the
-word of its own database (``database_specific.severity``), or has no severity.
+An advisory without a vector that can be read takes the word of its own database
+(``database_specific.severity``), or has no severity.
 Sources: FIRST, "CVSS v3.1 Specification" section 7.1 and appendix A; "CVSS v2 Guide" section 3.2.1.
 """
 
 import math
 from collections.abc import Mapping
 
+from lockgate.advisories.cvss4 import score_tenths_4
 from lockgate.core.verdict import Severity
 
 _V3: dict[str, dict[str, float]] = {
@@ -24,6 +25,7 @@ _V2: dict[str, dict[str, float]] = {
     **{name: {"N": 0.0, "P": 0.275, "C": 0.66} for name in ("C", "I", "A")},
 }
 _LONGEST = 512
+_FOUR = "CVSS:4.0"
 _LABELS = {
     "LOW": Severity.LOW,
     "MODERATE": Severity.MEDIUM,
@@ -40,8 +42,11 @@ def score_tenths(vector: str) -> int:
         return -1
     head, _, rest = vector.partition("/")
     three = head in {"CVSS:3.0", "CVSS:3.1"}
-    metrics = dict(part.partition(":")[::2] for part in (rest if three else vector).split("/"))
+    pairs = [part.partition(":")[::2] for part in (rest if three or head == _FOUR else vector).split("/")]
+    metrics = dict(pairs)
     try:
+        if head == _FOUR:
+            return score_tenths_4(pairs)
         return _three(metrics) if three else _two(metrics)
     except KeyError:
         return -1

@@ -172,21 +172,28 @@ def _named(data: AdvisoryData, name: Name) -> list[str]:
 
 
 class Totals(Document, frozen=True):
-    """Counts over everything that is served, for metrics: findings by severity, and outcomes."""
+    """Counts over everything that is served, for metrics: findings by severity, and outcomes.
+
+    `longest` is how many days the longest exposed finding of a severity has been open (-1: not known).
+    """
 
     severities: dict[str, int]
     exploited: int
     outcomes: dict[str, int]
+    longest: dict[str, int]
 
 
 def totals(exposed: Iterable[Exposed]) -> Totals:
     """Return the counts; every severity and outcome stands there, also with nought."""
     severities = {str(severity): 0 for severity in Severity} | {"not known": 0}
     outcomes = {str(outcome): 0 for outcome in Outcome}
+    longest: dict[str, int] = {}
     exploited = 0
     for artifact in exposed:
         outcomes[artifact.outcome] += 1
         for each in artifact.open:
-            severities[str(each.found.severity or "not known")] += 1
+            severity = str(each.found.severity or "not known")
+            severities[severity] += 1
+            longest[severity] = max(longest.get(severity, NOT_KNOWN), each.days_exposed)
             exploited += each.found.kev is not None
-    return Totals(severities=severities, exploited=exploited, outcomes=outcomes)
+    return Totals(severities=severities, exploited=exploited, outcomes=outcomes, longest=longest)

@@ -32,6 +32,9 @@ def exposure(
     metrics: Annotated[
         bool, typer.Option("--metrics", help="Print metrics in Prometheus' text form instead.")
     ] = False,
+    alerts: Annotated[
+        bool, typer.Option("--alerts", help="Print alerting rules for these metrics instead.")
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,6 +56,11 @@ def exposure(
     from lockgate.app.settings import load_settings
     from lockgate.core.wire import encode
 
+    if alerts:
+        from lockgate.watch import alert_rules
+
+        sys.stdout.write(alert_rules())
+        return
     side = load_settings(home).require("high")
     found = report(side, place(home, None, None))
     if wanted:

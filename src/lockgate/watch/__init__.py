@@ -1,12 +1,14 @@
 """See how the services are: health and metrics, asked over loopback, bounded."""
 
 from lockgate.watch.cadence import calendar
-from lockgate.watch.exposure import ExposureFigures, exposure_metrics
+from lockgate.watch.exposure import ALERTS, Alert, ExposureFigures, alert_rules, exposure_metrics
 from lockgate.watch.health import Condition, Health, Target, check, check_all, scrape
 from lockgate.watch.ports import Probe, Reply
 from lockgate.watch.probe import HttpProbe
 
 __all__ = [
+    "ALERTS",
+    "Alert",
     "Condition",
     "ExposureFigures",
     "Health",
@@ -14,6 +16,7 @@ __all__ = [
     "Probe",
     "Reply",
     "Target",
+    "alert_rules",
     "calendar",
     "check",
     "check_all",

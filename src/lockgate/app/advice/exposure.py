@@ -82,6 +82,7 @@ def metrics(found: ExposureReport) -> str:
             severities=found.totals.severities,
             outcomes=found.totals.outcomes,
             exploited=found.totals.exploited,
+            longest=found.totals.longest,
             ages={age.source.name: age.seconds for age in found.ages},
             stale={age.source.name: age.stale for age in found.ages},
         )
