@@ -98,8 +98,8 @@ def score_tenths_4(pairs: list[tuple[str, str]]) -> int:
     given = dict(pairs)
     if len(given) != len(pairs):
         raise KeyError("twice")
-    for name, value in given.items():
-        _demand_value(name, value)
+    for pair in pairs:
+        _demand_value(*pair)
     metrics = {name: _effective(given, name) for name in _ORDER}
     if all(metrics[name] == "N" for name in ("VC", "VI", "VA", "SC", "SI", "SA")):
         return 0
@@ -180,9 +180,9 @@ def _class_of(classes: str, group: str) -> str:
 
 def _next_lower(classes: str, group: str) -> int | None:
     """Return the value of the next lower class of a group; of two ways down, the higher one."""
-    places = {"AV PR UI": (0,), "AC AT": (1,), "SC SI SA": (3,)}.get(group)
-    if places is None:
-        places = {"00": (5, 2), "10": (5,)}.get(classes[2] + classes[5], (2,))
+    alone = {"AV PR UI": 0, "AC AT": 1, "SC SI SA": 3}
+    both: dict[str, tuple[int, ...]] = {"00": (5, 2), "10": (5,)}
+    places = (alone[group],) if group in alone else both.get(classes[2] + classes[5], (2,))
     values = [_looked_up(f"{classes[:at]}{int(classes[at]) + 1}{classes[at + 1 :]}") for at in places]
     return max((value for value in values if value is not None), default=None)
 
