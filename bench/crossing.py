@@ -266,7 +266,9 @@ def memory_folder(chosen: Path | None) -> Iterator[tuple[Path, str]]:
     """Give a folder on tmpfs and a word about its pages; see the top of this file."""
     if chosen is None and ALONE in os.environ:
         with tempfile.TemporaryDirectory(prefix="lockgate-bench-") as folder:
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "huge=always,size=90%", "tmpfs", folder], check=True)
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "huge=always,size=90%", "tmpfs", folder], check=True
+            )
             try:
                 yield Path(folder), "huge"
             finally:
