@@ -12,6 +12,7 @@ from lockgate.crossing.ledger import (
 from lockgate.crossing.open import Opener, OpenerParts, Received, Waiting
 from lockgate.crossing.payload import INSPECTION, LOCK, LOCK_ATTESTATION, SBOM
 from lockgate.crossing.ports import Ledger, SealLedger, Sent, Standing, SupplyRoots
+from lockgate.crossing.prepare import SealerParts
 from lockgate.crossing.receipts import (
     judge_receipt,
     pack_receipt,
@@ -19,7 +20,7 @@ from lockgate.crossing.receipts import (
     receipt_text,
     sign_receipt,
 )
-from lockgate.crossing.seal import SealedCrate, Sealer, SealerParts
+from lockgate.crossing.seal import SealedCrate, Sealer
 from lockgate.crossing.sealplan import Plan
 
 __all__ = [

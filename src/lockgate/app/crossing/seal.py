@@ -17,7 +17,8 @@ from lockgate.crossing.ledger import RecordSealLedger
 from lockgate.crossing.media import Medium, medium_named, read_back, write_seconds
 from lockgate.crossing.needs import Discs, spread_over
 from lockgate.crossing.parity import parse_share
-from lockgate.crossing.seal import BUSY_FILE, SealedCrate, Sealer, SealerParts, alone
+from lockgate.crossing.prepare import SealerParts
+from lockgate.crossing.seal import BUSY_FILE, SealedCrate, Sealer, alone
 from lockgate.crossing.sealplan import Plan
 from lockgate.trust.tuf import TufSigners
 

@@ -16,7 +16,8 @@ from lockgate.crossing.diode.table import Table
 from lockgate.crossing.diode.udp import Inlet, receive_errors
 from lockgate.crossing.diode.wire import MAGIC, OVERHEAD, DiodeKey, Header, read_header
 from lockgate.crossing.diode.writer import Pool, Writer
-from lockgate.crossing.seal import alone, free_bytes
+from lockgate.crossing.prepare import free_bytes
+from lockgate.crossing.seal import alone
 
 BUSY_FILE = ".receiving"
 TICK_SECONDS = 0.25
