@@ -11,8 +11,8 @@ from crossing_lane import MIB, NOW, Lane, filler, tree
 from lockgate.core.errors import LockgateError
 from lockgate.core.roots import KeyPurposeError, Purpose
 from lockgate.crossing import Received, RecordSealLedger, SealedCrate, errors
+from lockgate.crossing.disk import alone
 from lockgate.crossing.ports import Aead
-from lockgate.crossing.seal import alone
 from lockgate.crossing.volumes import aes_gcm
 from lockgate.trust.errors import WrongLaneError
 

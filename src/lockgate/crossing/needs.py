@@ -1,14 +1,12 @@
 """What a planned crate takes on each kind of medium."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lockgate.crossing.format import parity_name
 from lockgate.crossing.media.sizes import MEDIA, RESERVE, Medium, file_bytes, pieces, write_seconds
 from lockgate.crossing.sealplan import Plan
-
-_DOCUMENTS = 1 << 20
-"""About how many bytes crate.json and roots/ take, which every piece repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +48,12 @@ def spread_over(plan: Plan, medium: Medium) -> Discs:
         MediumSpaceError: A volume is larger than the medium.
 
     """
-    files = _files(plan)
-    repeated = plan.index_bytes + _DOCUMENTS
-    placed = pieces([file.size for file in files], repeated, medium)
+    return discs(plan, pieces([file.size for file in _files(plan)], plan.repeated, medium))
+
+
+def discs(plan: Plan, placed: Sequence[Sequence[int]]) -> Discs:
+    """Return what lies on which piece, and what may get lost, for given places."""
+    files, repeated = _files(plan), plan.repeated
     most = {number: one.group.parity for number, one in enumerate(plan.parity)}
     held = [Counter(files[place].group for place in places) for places in placed]
     return Discs(
@@ -100,7 +101,7 @@ def per_medium(plan: Plan) -> list[MediumNeed]:
 
     A medium whose pieces differ in size counts as one piece.
     """
-    repeated, content, found = plan.index_bytes + _DOCUMENTS, plan.sealed + plan.parity_bytes, []
+    repeated, content, found = plan.repeated, plan.sealed + plan.parity_bytes, []
     for name, medium in MEDIA.items():
         room = None if medium.capacity is None else medium.capacity - RESERVE - repeated
         pieces = 1 if room is None else -(-content // room) if room > 0 else 0

@@ -15,6 +15,7 @@ from lockgate.core.roots import Root
 from lockgate.core.sequence import CrossingState, LedgerEntry
 from lockgate.core.wire import whole_second
 from lockgate.crossing.contents import Sealing, lock_targets
+from lockgate.crossing.disk import SPARE, alone, free_bytes
 from lockgate.crossing.errors import (
     CrossingStateError,
     NoSpaceError,
@@ -26,12 +27,10 @@ from lockgate.crossing.format import CRATE_FILE, MANIFEST_LIMIT, ROOTS_FOLDER, S
 from lockgate.crossing.parity import groups_of
 from lockgate.crossing.payload import LOCK, PayloadReader
 from lockgate.crossing.ports import Cipher, Held, Ledger, Rebuilder, Recorded, SupplyRoots
-from lockgate.crossing.prepare import free_bytes
 from lockgate.crossing.quarantine import Authority, judge_documents, quarantine
 from lockgate.crossing.rebuilding import DeltaReading, HeldBases, permitted_bases
 from lockgate.crossing.repair import Damage
 from lockgate.crossing.salvage import Salvage
-from lockgate.crossing.seal import SPARE, alone
 from lockgate.crossing.shards import ShardedFile, index_size, read_index
 from lockgate.crossing.staging import Staging
 from lockgate.crossing.standing import demand_believed, demand_believed_roots, dsse_signers

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -143,15 +143,15 @@ def slices(length: int) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class ParityMaker:
-    """Makes the parity volumes of a group whose volumes lie in one folder."""
+    """Makes the parity volumes of a group; `place` tells where a file lies, or is to lie."""
 
-    folder: Path
+    place: Callable[[str], Path]
     progress: Progress
 
     def make(
         self, volumes: Sequence[ShardedFile], count: int, first: int
     ) -> list[tuple[ParityEntry, VolumeShards]]:
-        """Write parity volumes beside the volumes of a group; durable on return.
+        """Write the parity volumes of a group; durable on return.
 
         Args:
             volumes: The group's volumes.
@@ -168,8 +168,8 @@ class ParityMaker:
         coder, made = code(len(volumes), count), np.empty((count, SLICE), np.uint8)
         digests = [bytearray() for _ in names]
         with ExitStack() as stack:
-            sources = [stack.enter_context((self.folder / v.name).open("rb", buffering=0)) for v in volumes]
-            targets = [stack.enter_context((self.folder / name).open("xb", buffering=0)) for name in names]
+            sources = [stack.enter_context(self.place(v.name).open("rb", buffering=0)) for v in volumes]
+            targets = [stack.enter_context(self.place(name).open("xb", buffering=0)) for name in names]
             pieces = stack.enter_context(Stage(_stripes(volumes, [s.fileno() for s in sources])))
             states = [hashlib.sha256() for _ in names]
             for piece in pieces:
@@ -243,7 +243,7 @@ def make_parity(
         What crate.json says of the parity (None without any), and the digests for the index.
 
     """
-    maker, left = ParityMaker(folder, progress), list(volumes)
+    maker, left = ParityMaker(folder.joinpath, progress), list(volumes)
     made: list[tuple[ParityEntry, VolumeShards]] = []
     for one in planned:
         members, left = left[: one.group.volumes], left[one.group.volumes :]

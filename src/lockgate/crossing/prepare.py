@@ -1,7 +1,6 @@
 """What a crate will be, prepared and checked before a byte of it is written."""
 
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +25,7 @@ from lockgate.crossing.contents import (
     with_sealing,
 )
 from lockgate.crossing.delta.bounds import Spool
+from lockgate.crossing.disk import free_bytes
 from lockgate.crossing.errors import CrateLimitError, RecipientNotListedError, SealRequestError
 from lockgate.crossing.format import (
     CRATE_FORMAT,
@@ -42,6 +42,7 @@ from lockgate.crossing.format import (
 from lockgate.crossing.layout import NO_PARITY, layout
 from lockgate.crossing.parity import plan_parity
 from lockgate.crossing.payload import Content, payload_prefix
+from lockgate.crossing.placing import Rooms, place
 from lockgate.crossing.ports import Cipher, SealLedger, Slot
 from lockgate.crossing.sealplan import Plan, planned_contents
 from lockgate.crossing.verify import demand_cleartext
@@ -51,11 +52,6 @@ from lockgate.trust.errors import WrongLaneError
 from lockgate.trust.keys import Signer
 from lockgate.trust.roots import read_supply_root
 from lockgate.trust.tuf import TufSigners, build
-
-
-def free_bytes(folder: Path) -> int:
-    """Return how many bytes may be written below a folder."""
-    return shutil.disk_usage(folder).free
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +69,7 @@ class SealerParts:
         outbox: Where crates appear.
         volume_bytes: Largest volume in bytes.
         parity: Parity volumes per volume.
+        rooms: The media that the crate is sealed onto; None for the outbox.
         cleartext: Sign the crate and do not seal it, for sites whose scanners must see inside.
         valid: How long the crate may be admitted: cadence and grace.
         clock: The present moment.
@@ -98,6 +95,7 @@ class SealerParts:
     free: Callable[[Path], int] = free_bytes
     parity: Fraction = NO_PARITY
     cleartext: bool = False
+    rooms: Rooms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +153,22 @@ class Preparer:
         prefix = payload_prefix([content.entry for content in contents])
         content = sum(c.entry.length for c in contents)
         payload = len(prefix) + content
-        volumes = layout(payload, p.volume_bytes, p.lane, crate, tuple(recipients), share=p.parity)
+        bound = p.volume_bytes if p.rooms is None else self._bounded(p.rooms, payload)
+        volumes = layout(payload, bound, p.lane, crate, tuple(recipients), share=p.parity)
         bases = {str(number): p.ledger.sent()[number].crate_sha256 for number in sorted(planned.numbers)}
+        parity, places = (
+            (plan_parity(volumes, p.parity), ()) if p.rooms is None else place(volumes, p.parity, p.rooms)
+        )
         plan = Plan(
-            *(slot.sequence, len(contents), content, payload, volumes, plan_parity(volumes, p.parity)),
+            *(slot.sequence, len(contents), content, payload, volumes, parity),
             entries=tuple(planned.files),
             bases=bases,
+            places=places,
         )
         return Prepared(slot, crate, created, expires, recipients, prefix, contents, tuf, plan)
+
+    def _bounded(self, rooms: Rooms, payload: int) -> int:
+        return min(self._p.volume_bytes, rooms.volume_bound(payload, self._p.parity))
 
     def recipients(self, wanted: tuple[str, ...] | None, at: datetime) -> dict[str, Recipient]:
         """Return the recipients that a crate is sealed to, all published and none of them expired.

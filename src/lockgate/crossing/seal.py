@@ -1,10 +1,8 @@
 """Sealing: one pass over the content, bounded memory, no second copy on disk."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +17,9 @@ from lockgate.crossing.contents import (
     sent_files,
 )
 from lockgate.crossing.deltas import spooled
+from lockgate.crossing.disk import SPARE, alone
 from lockgate.crossing.errors import (
     CrateIoError,
-    CrossingBusyError,
     NoSpaceError,
 )
 from lockgate.crossing.format import (
@@ -48,29 +46,6 @@ from lockgate.trust import dsse
 
 PARTIAL = ".partial-"
 BUSY_FILE = ".sealing"
-SPARE = 16 * 1024 * 1024
-"""Bytes that must stay free beside the crate itself."""
-
-
-@contextmanager
-def alone(file: Path) -> Iterator[None]:
-    """Hold a lock file, so that one process at a time works in its folder.
-
-    Raises:
-        CrossingBusyError: Another process holds it. The system lets go when that process ends.
-
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            what = f"Another process is at work in {file.parent.name}."
-            raise CrossingBusyError(what) from error
-        yield
-    finally:
-        os.close(handle)
 
 
 @dataclass(frozen=True, slots=True)

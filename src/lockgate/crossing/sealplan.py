@@ -9,9 +9,11 @@ from lockgate.crossing.contents import SealRequest
 from lockgate.crossing.delta.bounds import Spool
 from lockgate.crossing.deltas import DeltaPlanner, Planned, PlannedFile, whole_plan
 from lockgate.crossing.errors import SealRequestError
+from lockgate.crossing.format import parity_name
 from lockgate.crossing.layout import PlannedVolume
 from lockgate.crossing.parity import PlannedParity
 from lockgate.crossing.payload import Content
+from lockgate.crossing.placing import Places, index_bytes, repeated_on_each
 from lockgate.crossing.ports import SealLedger
 from lockgate.store import BlobStore
 
@@ -21,7 +23,8 @@ class Plan:
     """What a crate will be; sizes in bytes.
 
     `entries` says how each document and file crosses; `bases` maps the numbers of the crossings that
-    are built on to the digests of their crates.
+    are built on to the digests of their crates. `places` says what goes on which medium, where the
+    crate is sealed onto media.
     """
 
     sequence: int
@@ -32,6 +35,7 @@ class Plan:
     parity: tuple[PlannedParity, ...] = ()
     entries: tuple[PlannedFile, ...] = ()
     bases: Mapping[str, str] = field(default_factory=dict)
+    places: Places = ()
 
     @property
     def sealed(self) -> int:
@@ -46,8 +50,18 @@ class Plan:
     @property
     def index_bytes(self) -> int:
         """Return about how long the shard index will be."""
-        shards = sum(volume.records + 1 for volume in self.volumes)
-        return 32 * shards * (1 + bool(self.parity))
+        return index_bytes(self.volumes, self.parity)
+
+    @property
+    def repeated(self) -> int:
+        """Return about how many bytes every medium repeats."""
+        return repeated_on_each(self.volumes, self.parity)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of all files in the order that `places` counts them."""
+        spare = sum(one.group.parity for one in self.parity)
+        return [volume.name for volume in self.volumes] + [parity_name(n) for n in range(1, spare + 1)]
 
 
 def planned_contents(  # noqa: PLR0917  # one call, by the sealer

@@ -13,12 +13,13 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.crossing.contents import SealRequest
+from lockgate.crossing.disk import alone
 from lockgate.crossing.ledger import RecordSealLedger
 from lockgate.crossing.media import Medium, medium_named, read_back, write_seconds
 from lockgate.crossing.needs import Discs, spread_over
 from lockgate.crossing.parity import parse_share
 from lockgate.crossing.prepare import SealerParts
-from lockgate.crossing.seal import BUSY_FILE, SealedCrate, Sealer, alone
+from lockgate.crossing.seal import BUSY_FILE, SealedCrate, Sealer
 from lockgate.crossing.sealplan import Plan
 from lockgate.trust.tuf import TufSigners
 

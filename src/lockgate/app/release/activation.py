@@ -41,7 +41,7 @@ from lockgate.core.release import (
 from lockgate.core.roots import Root
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
 from lockgate.core.wire import digest_of, encode, whole_second
-from lockgate.crossing.seal import alone
+from lockgate.crossing.disk import alone
 from lockgate.store.blobs import sync_folder
 from lockgate.trust.keys import Signer
 

@@ -34,7 +34,7 @@ from lockgate.core.release import (
 from lockgate.core.snapshot import Admitted
 from lockgate.core.statement import NOTHING
 from lockgate.core.wire import decode, digest_of, encode, whole_second
-from lockgate.crossing.seal import alone
+from lockgate.crossing.disk import alone
 from lockgate.store import Transaction
 
 TRIALS = "release-trial"

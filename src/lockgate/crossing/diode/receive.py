@@ -16,8 +16,7 @@ from lockgate.crossing.diode.table import Table
 from lockgate.crossing.diode.udp import Inlet, receive_errors
 from lockgate.crossing.diode.wire import MAGIC, OVERHEAD, DiodeKey, Header, read_header
 from lockgate.crossing.diode.writer import Pool, Writer
-from lockgate.crossing.prepare import free_bytes
-from lockgate.crossing.seal import alone
+from lockgate.crossing.disk import alone, free_bytes
 
 BUSY_FILE = ".receiving"
 TICK_SECONDS = 0.25

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lockgate.core.ports import Progress, Silent
 from lockgate.crossing.buffers import write_all
+from lockgate.crossing.disk import SPARE
 from lockgate.crossing.errors import CrateIoError, NoSpaceError
 from lockgate.crossing.folder import CrateFolder, CrateSource, SealedFile
 from lockgate.crossing.format import (
@@ -25,7 +26,6 @@ from lockgate.crossing.media.write import free_room, writing
 from lockgate.crossing.mend import Mender
 from lockgate.crossing.open import read_shards
 from lockgate.crossing.repair import Damage, Scanner, damages
-from lockgate.crossing.seal import SPARE
 from lockgate.crossing.shards import ShardedFile, index_size
 from lockgate.store.blobs import sync_folder
 from lockgate.trust.roots import ROOT_LIMIT
