@@ -145,9 +145,48 @@ def test_a_crate_is_sealed_straight_onto_a_medium(commands: Commands, lane: Path
     assert (planned["medium"], planned["media"]) == ("bd25", 1)
     assert planned["write_seconds"] >= 1
     assert "bd25 (write-once)" in commands.run("seal", "--plan", "--medium", "bd25", *low).out
-    ran = commands.run("seal", "--to", usb, "--medium", "2500000", *low)
+    ran = commands.run("seal", "--to", usb, *low)
     assert (ran.status, "Safe to unplug." in ran.out) == (0, True)
-    (crate,) = usb.iterdir()
-    assert not list((lane / "low/outbox").glob("crate-*"))
-    assert max(p.stat().st_size for p in crate.glob("*.lgv")) <= 2_500_000
+    assert len(list(usb.iterdir())) == 1
+    assert not list((lane / "low/outbox").glob("*crate-*"))
     assert commands.run("media", "verify", usb, "--home", lane / "high").status == 0
+    assert commands.refused("seal", "--resume", "--to", usb, *low)[1]["code"] == "LG-1738"
+
+
+def test_sealing_asks_for_one_medium_after_another_and_keeps_to_its_plan(
+    commands: Commands, lane: Path
+) -> None:
+    low, sticks = ("--home", lane / "low"), [lane / f"usb-{number}" for number in range(1, 5)]
+    for stick in sticks:
+        stick.mkdir()
+    (lane / "next").write_text("".join(f"{stick}\n" for stick in sticks[1:]))
+    how = ("--full", "--parity", "25%", "--medium", "6000000", *low)
+    planned = commands.json("seal", "--plan", "--to", sticks[0], "--one-by-one", *how)
+    assert planned["losses"] == 0  # what belongs together for parity lies on one medium
+    assert len(planned["discs"]) > 1
+    error = commands.refused("seal", "--to", sticks[0], "--one-by-one", *how)[1]
+    assert (error["code"], error["where"]["medium"]) == ("LG-1736", 2)
+    assert commands.refused("seal", *low)[1]["code"] == "LG-1737"
+    commands.json("seal", "--give-up", "--to", sticks[0], *low)
+    assert not list(sticks[0].iterdir())
+    sealed = commands.json("seal", "--to", sticks[0], "--next-from", lane / "next", *how)
+    assert [sorted(one["files"]) for one in sealed["media"]] == [sorted(d["files"]) for d in planned["discs"]]
+    assert all(one["size"] <= 6_000_000 for one in sealed["media"])
+    used = [stick for stick in sticks if list(stick.iterdir())]
+    read = commands.json("media", "read", *reversed(used), "--home", lane / "high")
+    assert (read["crates"][-1]["missing"], read["crates"][-1]["damages"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--one-by-one",),
+        ("--resume",),
+        ("--to", "x", "--replace", "1"),
+        ("--to", "x", "--to", "y", "--one-by-one"),
+    ],
+)
+def test_media_that_contradict_themselves_are_said(
+    commands: Commands, lane: Path, words: tuple[str, ...]
+) -> None:
+    assert commands.run("seal", *words, "--home", lane / "low").status == 2

@@ -1,18 +1,16 @@
 """``lockgate seal``: what was collected becomes a crate."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
 
 if TYPE_CHECKING:
-    from lockgate.crossing import Plan
-    from lockgate.crossing.needs import Discs, MediumNeed
+    from lockgate.app.crossing.seal import SealChoices
+    from lockgate.app.settings import Side
 
 app = typer.Typer(help="Seal what was collected into a crate (low side).")
 
@@ -37,8 +35,26 @@ def seal(
         str | None, typer.Option("--medium", help="Volumes for fat32, dvd, bd25, bd50, bd100, or bytes.")
     ] = None,
     to: Annotated[
-        Path | None, typer.Option("--to", help="Write straight to a mounted medium, and read it back.")
+        list[Path] | None,
+        typer.Option("--to", help="Seal straight onto a mounted medium; repeat it for media side by side."),
     ] = None,
+    one_by_one: Annotated[
+        bool, typer.Option("--one-by-one", help="Ask for one medium after another, all mounted at --to.")
+    ] = False,
+    next_from: Annotated[
+        Path | None,
+        typer.Option("--next-from", help="File that names the folders of the media after --to, one a line."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an unfinished sealing onto media.")
+    ] = False,
+    replace: Annotated[
+        int | None, typer.Option("--replace", min=1, help="With --resume: seal this lost medium again.")
+    ] = None,
+    give_up: Annotated[
+        bool,
+        typer.Option("--give-up", help="Discard an unfinished sealing, here and on media at --to."),
+    ] = False,
     cleartext: Annotated[
         bool, typer.Option("--cleartext", help="Sign only: everybody can read it. The policy must permit it.")
     ] = False,
@@ -60,76 +76,56 @@ def seal(
       lockgate seal --full --home lane/low
       lockgate seal --plan --medium bd25 --home lane/low
       lockgate seal --to /media/usb --home lane/low
+      lockgate seal --to /media/a --to /media/b --parity 20% --home lane/low
+      lockgate seal --to /media/usb --one-by-one --home lane/low
+      lockgate seal --resume --to /media/usb --one-by-one --home lane/low
     """
-    from lockgate.app.crossing.seal import SealChoices, media_need, plan_crate, seal_crate
+    from lockgate.app.crossing.seal import SealChoices
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("low")
     if full and since is not None:
         raise typer.BadParameter("--full builds on nothing, --since on crossings: name one of them")
-    choices = SealChoices(parity=parity, full=full, since=since, medium=medium, to=to, cleartext=cleartext)
-    if plan:
-        from lockgate.crossing.needs import per_medium
+    _demand_media(to, named=one_by_one or next_from is not None, replace=replace, resume=resume)
+    choices = SealChoices(
+        parity=parity,
+        full=full,
+        since=since,
+        medium=medium,
+        to=tuple(to or ()),
+        one_by_one=one_by_one or next_from is not None,
+        cleartext=cleartext,
+    )
+    if give_up:
+        from lockgate.cli.seal_media import give_up_media
 
-        with Bars(quiet=as_json) as bars:
-            planned = plan_crate(side, choices, bars)
-        need = media_need(planned, medium) if medium else None
-        volumes = [{"name": v.name, "size": v.size} for v in planned.volumes]
-        value = {
-            "sequence": planned.sequence,
-            "files": planned.files,
-            "bytes": planned.sealed,
-            "volumes": volumes,
-            "parity_volumes": sum(one.group.parity for one in planned.parity),
-            "parity_bytes": planned.parity_bytes,
-            "kind": "delta" if planned.bases else "full",
-            "per_medium": [
-                {"medium": m.medium, "pieces": m.pieces, "bytes": m.size, "seconds": m.seconds}
-                for m in per_medium(planned)
-            ],
-            "bases": dict(planned.bases),
-            "artifacts": [
-                {
-                    "path": e.path,
-                    "kind": e.kind,
-                    "size": e.size,
-                    "bytes": e.carried,
-                    "why": e.why,
-                    "kept": list(e.kept),
-                }
-                for e in planned.entries
-            ],
-            "medium": None if need is None else need.medium.name,
-            "media": None if need is None else need.count,
-            "write_seconds": None if need is None else need.seconds,
-            "discs": [] if need is None else [asdict(disc) for disc in need.spread.discs],
-            "losses": None if need is None else need.spread.losses,
-        }
+        give_up_media(side, choices, as_json=as_json)
+    elif plan:
+        from lockgate.cli.seal_plan import show_plan
 
-        def show(out: Console) -> None:
-            show_entries(out, planned)
-            table = Table("Volume", "Size")
-            for volume in planned.volumes:
-                table.add_row(volume.name, human(volume.size))
-            out.print(table)
-            out.print(f"Crossing {planned.sequence}: {planned.files} files, {human(planned.sealed)} sealed")
-            for one in planned.parity:
-                group = one.group
-                out.print(
-                    f"  parity: {group.parity} for {group.volumes} volumes, {human(one.size * group.parity)};"
-                    f" any {group.parity} of them may be lost"
-                )
+        show_plan(side, choices, as_json=as_json)
+    elif to:
+        from lockgate.app.crossing.seal import Resuming
+        from lockgate.cli.seal_media import seal_media
 
-            if need is not None:
-                kept = "write-once" if need.medium.write_once else "rewritable"
-                minutes = -(-need.seconds // 60)
-                out.print(
-                    f"  {need.count} of {need.medium.name} ({kept}), about {minutes} min to write and read"
-                )
-                show_discs(out, need.spread)
+        more = Resuming(replace) if resume else None
+        seal_media(side, choices, more, next_from=next_from, as_json=as_json)
+    else:
+        _to_outbox(side, choices, as_json=as_json)
 
-        emit(as_json, value, show)
-        return
+
+def _demand_media(to: list[Path] | None, *, named: bool, replace: int | None, resume: bool) -> None:
+    """Refuse options of sealing onto media that have no medium to go with."""
+    if (named or resume) and not to:
+        raise typer.BadParameter("--one-by-one, --next-from and --resume need the medium: name it with --to")
+    if replace is not None and not resume:
+        raise typer.BadParameter("--replace belongs to --resume")
+
+
+def _to_outbox(side: "Side", choices: "SealChoices", *, as_json: bool) -> None:
+    """Seal into the outbox and print what lies there."""
+    from lockgate.app.crossing.seal import seal_crate
+
     with Bars(quiet=as_json) as bars:
         crate = seal_crate(side, bars, choices)
     manifest = crate.manifest
@@ -155,39 +151,5 @@ def seal(
         out.print(f"  crate.json {crate.crate_sha256}")
         if manifest.open_to_all:
             out.print("  [bold]Not sealed:[/] signed only, everybody can read it")
-        if to is not None:
-            out.print("  Read back from the medium. Safe to unplug.")
 
     emit(as_json, value, render)
-
-
-def show_entries(out: Console, planned: "Plan") -> None:
-    """Print how each file crosses, what is built on, and how many media it takes."""
-    from lockgate.crossing.needs import per_medium
-
-    table = Table("File", "Crosses as", "Size", "Carried", "Why")
-    for entry in planned.entries:
-        table.add_row(entry.path, entry.kind, human(entry.size), human(entry.carried), entry.why)
-    out.print(table)
-    size, carried = sum(e.size for e in planned.entries), sum(e.carried for e in planned.entries)
-    based = f", building on crossings {', '.join(planned.bases)}" if planned.bases else ""
-    out.print(f"{human(carried)} for files of {human(size)}{based}")
-    out.print("On media: " + "; ".join(map(_need, per_medium(planned))))
-
-
-def show_discs(out: Console, spread: "Discs") -> None:
-    """Print what goes on which disc, and which of them may get lost."""
-    count = len(spread.discs)
-    for disc in spread.discs:
-        first, last = (disc.files[0], disc.files[-1]) if disc.files else ("nothing", "nothing")
-        names = first if first == last else f"{first} to {last}"
-        spare = "rebuilt from the others if it is lost" if disc.spare else "has to arrive"
-        out.print(f"  disc {disc.number} of {count}: {names}, {human(disc.size)}; {spare}")
-    if count > 1:
-        out.print(
-            f"  any {spread.losses} of the {count} may be lost" if spread.losses else "  none may be lost"
-        )
-
-
-def _need(need: "MediumNeed") -> str:
-    return f"{need.pieces} of {need.medium}, about {max(1, round(need.seconds / 60))} min with reading back"

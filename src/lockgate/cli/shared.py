@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Self
@@ -74,6 +75,15 @@ class Bars:
     ) -> None:
         """Stop drawing."""
         self._bars.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Draw nothing while somebody is asked something."""
+        self._bars.stop()
+        try:
+            yield
+        finally:
+            self._bars.start()
 
     def start(self, task: str, total: int) -> None:
         """Begin a task."""

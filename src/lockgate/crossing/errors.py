@@ -10,6 +10,13 @@ class SealRequestError(InputError):
     advice = "Collect again with `lockgate collect` and seal what it wrote."
 
 
+class SealingUnfinishedError(InputError):
+    """A sealing onto media was begun and is not finished."""
+
+    code = "LG-1737"
+    advice = "Go on with `lockgate seal --resume --to MEDIUM`, or discard it with `lockgate seal --give-up`."
+
+
 class NotACrateError(InputError):
     """There is no crate where one was expected."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from lockgate.crossing.format import RECORD_SIZE, VOLUMES_LIMIT
-from lockgate.crossing.layout import PlannedVolume
+from lockgate.crossing.layout import VOLUME_MINIMUM, PlannedVolume
 from lockgate.crossing.media.errors import MediumSpaceError
 from lockgate.crossing.media.sizes import RESERVE, SECTOR, file_bytes, spread
 from lockgate.crossing.parity import PlannedParity, plan_parity
@@ -46,7 +46,7 @@ class Rooms:
             share: Parity volumes per volume.
 
         """
-        shards = payload // RECORD_SIZE + VOLUMES_LIMIT
+        shards = payload // RECORD_SIZE + min(VOLUMES_LIMIT, payload // VOLUME_MINIMUM + 1)
         room = max(self.free) - RESERVE - DOCUMENTS - 2 * _DIGEST * shards
         return room // (1 + math.ceil(1 / share)) - 2 * SECTOR if self.alike and share else room - 2 * SECTOR
 

@@ -21,6 +21,7 @@ from lockgate.crossing.disk import SPARE, alone
 from lockgate.crossing.errors import (
     CrateIoError,
     NoSpaceError,
+    SealingUnfinishedError,
 )
 from lockgate.crossing.format import (
     CRATE_FILE,
@@ -46,6 +47,8 @@ from lockgate.trust import dsse
 
 PARTIAL = ".partial-"
 BUSY_FILE = ".sealing"
+ONTO_MEDIA = ".onto-media"
+"""Folder in the outbox that an unfinished sealing onto media keeps (see `direct`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,13 @@ class Sealer:
             SourceChangedError: A file changed after it was collected.
             NoSpaceError, CrateIoError: The disk; the unfinished crate is discarded.
             CrossingBusyError: Another process is sealing.
+            SealingUnfinishedError: A sealing onto media is not finished.
 
         """
         told = progress or Silent()
         with alone(self._p.outbox / BUSY_FILE), spooled(self._p.outbox) as spool:
+            if (self._p.outbox / ONTO_MEDIA).is_dir():  # it holds the number that this one would get
+                raise SealingUnfinishedError("A sealing onto media is not finished.")
             self._settle()
             prepared = self._preparer.prepare(request, self._p.ledger.begin(), spool, told)
             self._demand_space(prepared.plan)

@@ -1,8 +1,11 @@
 """Sealing on the low side: what was collected becomes a crate for the site's recipients."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from lockgate.app.crossing.collect import current_lock
 from lockgate.app.keys import holds_key
@@ -13,13 +16,15 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.crossing.contents import SealRequest
-from lockgate.crossing.disk import alone
+from lockgate.crossing.direct import DirectSealer, ListedMounts, Mounts, SealedMedia
 from lockgate.crossing.ledger import RecordSealLedger
-from lockgate.crossing.media import Medium, medium_named, read_back, write_seconds
-from lockgate.crossing.needs import Discs, spread_over
+from lockgate.crossing.media import MEDIA, Medium, medium_named, write_seconds
+from lockgate.crossing.media.write import free_room
+from lockgate.crossing.needs import Discs, discs, spread_over
 from lockgate.crossing.parity import parse_share
+from lockgate.crossing.placing import Rooms
 from lockgate.crossing.prepare import SealerParts
-from lockgate.crossing.seal import BUSY_FILE, SealedCrate, Sealer
+from lockgate.crossing.seal import SealedCrate, Sealer
 from lockgate.crossing.sealplan import Plan
 from lockgate.trust.tuf import TufSigners
 
@@ -30,44 +35,60 @@ class SealChoices:
 
     `parity` is a share as text (``10%``). A crate builds on everything that was sent before and is not
     known to be lost or rejected; with `since` on crossings up to that number only, with `full` on none.
-    `medium` names one (``bd25``), whose size volumes get. `to` is a folder on a medium that the crate is
-    written to directly, instead of the outbox. A `cleartext` crate is signed and not sealed.
+    `medium` names one (``bd25``), whose size volumes get. `to` are folders on media that the crate is
+    written to directly, instead of the outbox: side by side, or `one_by_one`, where each takes as much as
+    the first and they are not there together. A `cleartext` crate is signed and not sealed.
     """
 
     parity: str | None = None
     full: bool = False
     since: int | None = None
     medium: str | None = None
-    to: Path | None = None
+    to: tuple[Path, ...] = ()
+    one_by_one: bool = False
     cleartext: bool = False
 
 
 AS_SET = SealChoices()
 
 
-def _sealer(side: Side, choices: SealChoices = AS_SET) -> Sealer:
+@dataclass(frozen=True, slots=True)
+class Resuming:
+    """Go on with an unfinished sealing onto media; `replace` names a medium that is sealed again."""
+
+    replace: int | None = None
+
+
+def _rooms(choices: SealChoices) -> Rooms | None:
+    if not choices.to:
+        return None
+    kind = medium_named(choices.medium) if choices.medium else MEDIA["fat32"]
+    free = [free_room(folder) for folder in choices.to]
+    if kind.capacity is not None:
+        free = [min(room, kind.capacity) for room in free]
+    return Rooms(tuple(free[:1] if choices.one_by_one else free), alike=choices.one_by_one)
+
+
+def _parts(side: Side, choices: SealChoices = AS_SET) -> SealerParts:
     supply = supply_root(side)[1]
     keys = {p: signer_from(side.home.keys, p, supply) for p in Purpose if holds_key(side.home.keys, p)}
-    return Sealer(
-        SealerParts(
-            lane=side.lane,
-            blobs=blobs_of(side),
-            ledger=RecordSealLedger(records_of(side)),
-            roots=supply_root_versions(side),
-            site=site_root(side, utc_now()),
-            signers=(keys[Purpose.SEALER],),
-            tuf=TufSigners(keys[Purpose.TARGETS], keys[Purpose.SNAPSHOT], keys[Purpose.TIMESTAMP]),
-            outbox=choices.to or side.home.outbox,
-            volume_bytes=(
-                medium_named(choices.medium).volume_bytes
-                if choices.medium
-                else side.settings.seal.volume_bytes
-            ),
-            valid=timedelta(days=side.settings.seal.expires_days),
-            clock=utc_now,
-            parity=parse_share(choices.parity or side.settings.seal.parity),
-            cleartext=choices.cleartext,
-        )
+    return SealerParts(
+        lane=side.lane,
+        blobs=blobs_of(side),
+        ledger=RecordSealLedger(records_of(side)),
+        roots=supply_root_versions(side),
+        site=site_root(side, utc_now()),
+        signers=(keys[Purpose.SEALER],),
+        tuf=TufSigners(keys[Purpose.TARGETS], keys[Purpose.SNAPSHOT], keys[Purpose.TIMESTAMP]),
+        outbox=side.home.outbox,
+        volume_bytes=(
+            medium_named(choices.medium).volume_bytes if choices.medium else side.settings.seal.volume_bytes
+        ),
+        valid=timedelta(days=side.settings.seal.expires_days),
+        clock=utc_now,
+        parity=parse_share(choices.parity or side.settings.seal.parity),
+        cleartext=choices.cleartext,
+        rooms=_rooms(choices),
     )
 
 
@@ -84,7 +105,7 @@ def _request(side: Side, choices: SealChoices) -> SealRequest:
 
 def plan_crate(side: Side, choices: SealChoices = AS_SET, progress: Progress | None = None) -> Plan:
     """Return what sealing would write; nothing is written."""
-    return _sealer(side, choices).plan(_request(side, choices), progress)
+    return Sealer(_parts(side, choices)).plan(_request(side, choices), progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +122,7 @@ class MediaNeed:
         return len(self.spread.discs)
 
 
-def media_need(plan: Plan, medium: str) -> MediaNeed:
+def media_need(plan: Plan, medium: str | None) -> MediaNeed:
     """Return what a planned crate needs of a medium, parity and what is repeated on each included.
 
     Raises:
@@ -109,37 +130,59 @@ def media_need(plan: Plan, medium: str) -> MediaNeed:
         MediumSpaceError: A volume is larger than it.
 
     """
-    kind = medium_named(medium)
+    kind = medium_named(medium) if medium else MEDIA["fat32"]
     sizes = [volume.size for volume in plan.volumes]
     sizes += [one.size for one in plan.parity for _ in range(one.group.parity)]
-    return MediaNeed(kind, spread_over(plan, kind), write_seconds(sum(sizes), kind))
-
-
-def _seal(side: Side, choices: SealChoices, progress: Progress) -> SealedCrate:
-    sealer, request = _sealer(side, choices), _request(side, choices)
-    if choices.to is None:
-        return sealer.seal(request, progress)
-    # One sealing at a time on a side, wherever it writes to.
-    with alone(side.home.outbox / BUSY_FILE):
-        crate = sealer.seal(request, progress)
-        (choices.to / BUSY_FILE).unlink(missing_ok=True)  # nothing but the crate travels
-        return crate
+    spread = discs(plan, plan.places) if plan.places else spread_over(plan, kind)
+    return MediaNeed(kind, spread, write_seconds(sum(sizes), kind))
 
 
 def seal_crate(side: Side, progress: Progress, choices: SealChoices = AS_SET) -> SealedCrate:
-    """Seal the current lock into the outbox, recorded before and after.
+    """Seal the current lock into the outbox, recorded before and after."""
+    with _recorded(side) as done:
+        crate = Sealer(_parts(side, choices)).seal(_request(side, choices), progress)
+        done.update(crossing=crate.manifest.sequence, crate=crate.crate_sha256)
+    return crate
 
-    A crate that goes to a medium directly is read back from there before it counts as written.
+
+def seal_onto_media(
+    side: Side, progress: Progress, choices: SealChoices, mounts: Mounts, more: Resuming | None = None
+) -> SealedMedia:
+    """Seal the current lock straight onto media, or go on with what is unfinished; recorded before and after.
+
+    Args:
+        side: The low side.
+        progress: Told about the bytes.
+        choices: `to` names the media, or the place where they are mounted one after another.
+        mounts: Tells where each medium is.
+        more: How to go on with what is unfinished, whatever the present lock is.
+
     """
-    log = audit_log(side)
-    intent = log.intent("seal")
+    request = None if more else _request(side, choices)
+    with _recorded(side, media=[str(folder) for folder in choices.to]) as done:
+        sealer = DirectSealer(_parts(side, choices), mounts)
+        sealed = sealer.seal(request, progress, replace=more.replace if more else None)
+        done.update(crossing=sealed.manifest.sequence, crate=sealed.crate_sha256)
+    return sealed
+
+
+def give_up_media(side: Side, folders: Sequence[Path]) -> int:
+    """Discard an unfinished sealing onto media; return its number."""
+    with _recorded(side, discard=[str(folder) for folder in folders]) as done:
+        number = DirectSealer(_parts(side), ListedMounts(folders)).give_up(folders)
+        done.update(discarded=number)
+    return number
+
+
+@contextmanager
+def _recorded(side: Side, **facts: Any) -> Iterator[dict[str, Any]]:
+    """Record an intent, then what came of it; the body adds the facts of a good outcome."""
+    log, found = audit_log(side), dict[str, Any]()
+    intent = log.intent("seal", **facts)
     try:
         side.home.outbox.mkdir(parents=True, exist_ok=True)
-        crate = _seal(side, choices, progress)
+        yield found
     except LockgateError as error:
         log.outcome(intent, "refused", code=error.code, error=error.what)
         raise
-    log.outcome(intent, "done", crossing=crate.manifest.sequence, crate=crate.crate_sha256)
-    if choices.to is not None:
-        read_back(crate.path, progress)
-    return crate
+    log.outcome(intent, "done", **found)

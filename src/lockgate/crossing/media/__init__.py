@@ -7,7 +7,7 @@ from lockgate.crossing.media.luks import LuksHeader, format_luks, open_luks, rea
 from lockgate.crossing.media.sizes import MEDIA, Medium, medium_named, pieces, write_seconds
 from lockgate.crossing.media.sources import MediumContent, opened_medium
 from lockgate.crossing.media.take import MediaReader, Taken
-from lockgate.crossing.media.write import MediaWriter, Piece, Written, read_back
+from lockgate.crossing.media.write import MediaWriter, Piece, Written
 
 __all__ = [
     "MEDIA",
@@ -29,7 +29,6 @@ __all__ = [
     "open_luks",
     "opened_medium",
     "pieces",
-    "read_back",
     "read_luks",
     "write_image",
     "write_seconds",

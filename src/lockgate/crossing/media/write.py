@@ -158,12 +158,12 @@ class MediaWriter:
             (target / CRATE_FILE).unlink(missing_ok=True)  # it comes last: without it there is no crate
             for version in self.manifest.roots:
                 name = f"{ROOTS_FOLDER}/{root_name(version)}"
-                _write_small(target / name, folder.read(name, ROOT_LIMIT))
+                put_small(target / name, folder.read(name, ROOT_LIMIT))
             self._progress.start("write", sum(self.files[name].size for name in piece.files))
             copied = sum(self._copy(folder, self.files[name], target) for name in piece.files)
             self._progress.finish()
             for name, limit in self._small():
-                _write_small(target / name, folder.read(name, limit))
+                put_small(target / name, folder.read(name, limit))
             for place in (target / ROOTS_FOLDER, target, piece.target):
                 sync_folder(place)
         return Written(piece, copied, self._read_back(piece, target))
@@ -205,47 +205,11 @@ class MediaWriter:
                 name = f"{ROOTS_FOLDER}/{root_name(version)}"
                 small[name] = folder.read(name, ROOT_LIMIT)
         for name, data in small.items():
-            with _fresh(target / name) as (handle, direct):
-                found = b"".join(bytes(part) for part in _chunks(handle))
-                past = past and direct
-            if found != data:
-                what = f"{name} reads back otherwise than it was written."
-                raise ReadBackError(what, file=str(target / name))
+            past = read_small_back(target / name, data) and past
         for name in piece.files:
-            good, direct = _count_good(target / name, self.files[name], self._progress)
-            past = past and direct
-            if good < len(self.files[name].shards):
-                offset, length = self.files[name].span(good)
-                what = f"{name} reads back otherwise than it was written."
-                raise ReadBackError(what, file=str(target / name), offset=offset, length=length)
+            past = demand_good(target / name, self.files[name], self._progress) and past
         self._progress.finish()
         return past
-
-
-def read_back(crate: Path, progress: Progress | None = None) -> bool:
-    """Read a crate back that was sealed onto a medium directly, past the cache where that can be.
-
-    Returns:
-        Whether the cache was passed.
-
-    Raises:
-        ReadBackError: The medium gives back something else than was written.
-
-    """
-    told, past = progress or Silent(), True
-    with CrateFolder(crate) as folder:
-        _, manifest, _ = Mender().read(folder)
-        files = read_shards(folder, manifest)
-    told.start("read back", sum(file.size for file in files))
-    for file in files:
-        good, direct = _count_good(crate / file.name, file, told)
-        past = past and direct
-        if good < len(file.shards):
-            offset, length = file.span(good)
-            what = f"{file.name} reads back otherwise than it was written."
-            raise ReadBackError(what, file=str(crate / file.name), offset=offset, length=length)
-    told.finish()
-    return past
 
 
 def repeated_bytes(crate: Path, manifest: Manifest) -> int:
@@ -264,7 +228,8 @@ def writing(name: str) -> Iterator[None]:
         raise CrateIoError(what, file=str(error.filename or name)) from error
 
 
-def _write_small(path: Path, data: bytes) -> None:
+def put_small(path: Path, data: bytes) -> None:
+    """Write a small file, instead of one that may be there; its bytes are durable on return."""
     path.unlink(missing_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -272,6 +237,36 @@ def _write_small(path: Path, data: bytes) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def read_small_back(path: Path, data: bytes) -> bool:
+    """Demand that a small file reads back as it was written; tell whether the cache was passed.
+
+    Raises:
+        ReadBackError: It does not.
+
+    """
+    with _fresh(path) as (handle, direct):
+        found = b"".join(bytes(part) for part in _chunks(handle))
+    if found != data:
+        what = f"{path.name} reads back otherwise than it was written."
+        raise ReadBackError(what, file=str(path))
+    return direct
+
+
+def demand_good(path: Path, file: ShardedFile, progress: Progress) -> bool:
+    """Demand that a volume reads back as it was written; tell whether the cache was passed.
+
+    Raises:
+        ReadBackError: It does not; names the first shard that is wrong.
+
+    """
+    good, direct = count_good(path, file, progress)
+    if good < len(file.shards):
+        offset, length = file.span(good)
+        what = f"{file.name} reads back otherwise than it was written."
+        raise ReadBackError(what, file=str(path), offset=offset, length=length)
+    return direct
 
 
 def _demand_shard(source: SealedFile, file: ShardedFile, shard: int, view: memoryview) -> None:
@@ -310,10 +305,10 @@ def _chunks(handle: int) -> Iterator[memoryview]:
 
 
 def _good_shards(path: Path, file: ShardedFile) -> int:
-    return _count_good(path, file, Silent())[0]
+    return count_good(path, file, Silent())[0]
 
 
-def _count_good(path: Path, file: ShardedFile, progress: Progress) -> tuple[int, bool]:
+def count_good(path: Path, file: ShardedFile, progress: Progress) -> tuple[int, bool]:
     """Return how many shards from the first one on are right, and whether the cache was passed.
 
     A file that goes on behind its last shard has not all of them right.
