@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import xor
 from pathlib import Path
 
 import numpy as np
@@ -187,8 +189,16 @@ class Forge:
             for n in range(count + parity)
         ]
 
-    def digest(self, stream: int, digest: bytes) -> bytes:
-        return self.packet(Kind.DIGEST, digest, stream=stream)
+    def digest(self, stream: int, content: bytes) -> bytes:
+        """Return the packet that says what a file with this content adds up to."""
+        marks = [
+            self.key.mark(stream, at // (4 * self.shard), memoryview(content)[at : at + 4 * self.shard])
+            for at in range(0, len(content), 4 * self.shard)
+        ]
+        return self.said(stream, reduce(xor, marks).to_bytes(TAG_SIZE, "big"))
+
+    def said(self, stream: int, total: bytes) -> bytes:
+        return self.packet(Kind.DIGEST, total, stream=stream)
 
     def end(self) -> bytes:
         return self.packet(Kind.END, length=self.number)

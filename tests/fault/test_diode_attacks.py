@@ -27,7 +27,7 @@ def whole(forge: Forge, data: bytes = DATA, name: str = FILE, crate: str = NAME)
     blocks = [
         forge.block(1, n, data[n * 800 : (n + 1) * 800], len(data)) for n in range(-(-len(data) // 800))
     ]
-    return [table, *blocks, [forge.digest(1, hashlib.sha256(data).digest())], [forge.end()]]
+    return [table, *blocks, [forge.digest(1, data)], [forge.end()]]
 
 
 def flat(parts: list[list[bytes]]) -> list[bytes]:
@@ -144,9 +144,9 @@ def test_shards_that_contradict_the_announcement_are_not_used(tmp_path: Path) ->
         forge.packet(Kind.DATA, shard, shape=(6, 4, 2), stream=1, length=1500),
         forge.packet(Kind.DATA, shard + b"\0", shape=shape, stream=1, length=1500),
         forge.packet(Kind.DATA, b"", shape=shape, stream=1, length=1500),
-        forge.digest(2, bytes(32)),
-        forge.digest(0, bytes(32)),
-        forge.packet(Kind.DIGEST, bytes(31), stream=1),
+        forge.said(2, bytes(16)),
+        forge.said(0, bytes(16)),
+        forge.packet(Kind.DIGEST, bytes(15), stream=1),
     ]
     with receiving(tmp_path / "in") as there:
         report = outcome(there, [*parts[0], *wrong, *flat(parts[1:])])
@@ -230,7 +230,7 @@ def test_a_digest_that_does_not_fit_leaves_nothing_and_a_second_sending_complete
     forge = Forge()
     parts = whole(forge)
     with receiving(tmp_path / "in") as there:
-        report = outcome(there, [*flat(parts[:-2]), forge.digest(1, bytes(32)), forge.end()])
+        report = outcome(there, [*flat(parts[:-2]), forge.said(1, bytes(16)), forge.end()])
     assert (report.whole, report.missing, inbox(tmp_path)) == (False, (FILE,), {})
     with receiving(tmp_path / "in") as there:
         assert outcome(there, flat(whole(Forge()))).whole
@@ -250,6 +250,16 @@ def test_parts_of_two_different_contents_never_become_one_file(tmp_path: Path) -
     with receiving(tmp_path / "in") as there:
         assert outcome(there, flat(whole(Forge(), other))).whole
     assert inbox(tmp_path) == {FILE: other}
+
+
+def test_a_session_that_writes_over_anothers_block_spoils_its_sum(tmp_path: Path) -> None:
+    one, two = Forge(), Forge()
+    mine, theirs = whole(one), whole(two, bytes(1500))
+    begun, rest = theirs[2][:1], theirs[2][1:]
+    packets = [*mine[0], *theirs[0], *begun, *mine[1], *mine[2], *rest, one.digest(1, DATA), one.end()]
+    with receiving(tmp_path / "in") as there:
+        report = outcome(there, packets)
+    assert (report.crate, report.missing, inbox(tmp_path)) == (NAME, (FILE,), {})
 
 
 def test_a_file_in_the_inbox_is_never_replaced(tmp_path: Path) -> None:
@@ -289,7 +299,7 @@ def test_blocks_that_are_never_finished_take_bounded_memory(tmp_path: Path) -> N
         for n in range(4000)
     ]
     good = [forge.block(2, n, DATA[n * 800 : (n + 1) * 800], len(DATA)) for n in range(2)]
-    ends = [forge.digest(2, hashlib.sha256(DATA).digest()), forge.end()]
+    ends = [forge.digest(2, DATA), forge.end()]
     with receiving(tmp_path / "in", memory=4 * 60_000) as there:
         report = outcome(there, [*table, *starts, *flat(good), *ends])
         assert there.receiver.peak_memory <= 60_000

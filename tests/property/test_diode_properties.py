@@ -1,6 +1,7 @@
 """The diode's bookkeeping compared with plain sets, and codecs compared with themselves."""
 
 import itertools
+import tempfile
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from lockgate.crossing.diode.groups import HEADERS, interleaved
 from lockgate.crossing.diode.session import restore
 from lockgate.crossing.diode.spans import Spans
+from lockgate.crossing.diode.sums import FileSum
 from lockgate.crossing.diode.table import Cut
 from lockgate.crossing.diode.window import Window
-from lockgate.crossing.diode.wire import HEADER, NONCE
+from lockgate.crossing.diode.wire import HEADER, NONCE, DiodeKey
 from lockgate.crossing.erasure import code, rows_of
 
 RANGES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 12)), max_size=40)
@@ -69,6 +71,33 @@ def test_interleaving_gives_every_shard_its_place_and_spreads_each_block(sizes: 
             for place, size in zip(places, sizes, strict=True):
                 hit = ((place >= start) & (place < start + burst)).sum()
                 assert hit <= (burst + len(sizes)) * size / total + 1
+
+
+@BUSY
+@given(st.binary(min_size=1, max_size=90), st.data())
+def test_a_sum_depends_on_every_byte_and_its_place_and_not_on_the_order(
+    content: bytes, draw: st.DataObject
+) -> None:
+    cut, key = Cut(3, 4, 1), DiodeKey(bytes(32)).new_session(lambda n: b"\x05" * n)
+    blocks = cut.blocks(len(content))
+
+    def total(data: bytes, order: list[int]) -> bytes:
+        found = FileSum(key, 7, len(data), cut)
+        for block in order:
+            offset, length = cut.span(len(data), block)
+            found.add(block, memoryview(data)[offset : offset + length])
+        with tempfile.TemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            return found.complete(file.fileno())
+
+    wanted = total(content, [])
+    assert total(content, draw.draw(st.permutations(range(blocks)))) == wanted
+    assert total(content, draw.draw(st.lists(st.integers(0, blocks - 1), max_size=4))) == wanted
+    at = draw.draw(st.integers(0, len(content) - 1))
+    assert total(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :], []) != wanted
+    moved = content[12:] + content[:12]
+    assert (total(moved, []) == wanted) == (moved == content)
 
 
 @BUSY

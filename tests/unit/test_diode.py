@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from corpora.commands import Commands
 from corpora.diode import HERE, KEY, NAME, content, fake_crate, receiving, sender, transfer
@@ -20,6 +23,7 @@ from lockgate.crossing.diode import DiodeKey, Inlet, Outlet, SendSettings, make_
 from lockgate.crossing.diode.errors import DiodeKeyError, DiodeSettingError, DiodeSocketError
 from lockgate.crossing.diode.names import read_names, write_names
 from lockgate.crossing.diode.pace import Pace
+from lockgate.crossing.diode.sums import FileSum
 from lockgate.crossing.diode.table import Cut, file_limit, sending_order
 from lockgate.crossing.diode.udp import shard_size
 from lockgate.crossing.diode.window import Rates
@@ -127,6 +131,22 @@ def test_the_key_file_is_its_owners_alone_and_is_never_replaced(tmp_path: Path) 
     session = read_key(path).new_session(lambda n: b"\x01" * n).session
     assert read_key(path).session(session) is not None
     assert DiodeKey(KEY).session(session) is None
+
+
+def test_a_files_sum_is_that_of_the_format_document(tmp_path: Path) -> None:
+    session = DiodeKey(KEY).new_session(lambda n: b"\x01" * n)
+    info = b"lockgate-diode/1 contents"
+    contents = AESGCM(HKDF(SHA256(), 32, salt=b"\x01" * 16, info=info).derive(KEY))
+    path, data = tmp_path / "file", bytes(range(25))
+    path.write_bytes(data)
+    marks = [
+        contents.encrypt(bytes([0, 0, 0, 9, *bytes(7), n]), b"", data[n * 12 : n * 12 + 12]) for n in range(3)
+    ]
+    with path.open("rb") as file:
+        found = FileSum(session, 9, 25, Cut(4, 3, 1)).complete(file.fileno())
+    assert found == bytes(a ^ b ^ c for a, b, c in zip(*marks, strict=True))
+    with path.open("rb") as file, pytest.raises(EOFError):
+        FileSum(session, 9, 26, Cut(4, 3, 1)).complete(file.fileno())
 
 
 @pytest.mark.parametrize(

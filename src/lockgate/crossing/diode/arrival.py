@@ -4,7 +4,6 @@ Nothing here looks into a file. What ends up in the inbox is a folder like one t
 medium, and `lockgate receive` trusts it no more than that.
 """
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.wire import Document, decode, encode
 from lockgate.crossing.diode.errors import DiodeConflictError
 from lockgate.crossing.diode.spans import SPANS_LIMIT, Spans
+from lockgate.crossing.diode.sums import FileSum
 from lockgate.crossing.diode.table import FILE_LIMIT, Table, TableFile
 from lockgate.crossing.errors import CrateIoError, NoSpaceError
 
@@ -85,12 +85,17 @@ class ArrivingFile:
         self._partial = partial
         self._final = final
         self._handle = -1
-        self._hash = hashlib.sha256()
-        self._hashed = 0
+        self._sum: FileSum | None = None
         self._digest = b""
 
-    def write(self, offset: int, content: memoryview) -> bool:
-        """Write a part; tell whether it is kept in mind.
+    def write(self, offset: int, content: memoryview, block: int, total: FileSum) -> bool:
+        """Write a block; tell whether it is kept in mind.
+
+        Args:
+            offset: Where it belongs, in bytes.
+            content: Its bytes.
+            block: Its number, as the session cuts the file.
+            total: What the session's blocks add up to.
 
         Raises:
             CrateIoError: The disk does not take it.
@@ -102,16 +107,20 @@ class ArrivingFile:
             while left:
                 count = os.pwrite(self._handle, left, at)
                 at, left = at + count, left[count:]
-        if offset < self._hashed:  # another session cuts the file elsewhere
-            self._hash, self._hashed = hashlib.sha256(), 0
-        if offset == self._hashed:
-            self._hash.update(content)
-            self._hashed += len(content)
+        self._alone(total).add(block, content)
         return self.have.add(offset, offset + len(content))
 
-    def expect(self, digest: bytes) -> None:
-        """Note the digest that the sender says."""
+    def expect(self, digest: bytes, total: FileSum) -> None:
+        """Note what the sender says that the file adds up to, and the session's own sum."""
+        self._alone(total)
         self._digest = digest
+
+    def _alone(self, total: FileSum) -> FileSum:
+        """Return a session's sum; begun again where another session may have written over its blocks."""
+        if total is not self._sum:
+            total.forget()
+            self._sum, self._digest = total, b""
+        return total
 
     def finish(self) -> bool:
         """Move the file into the inbox if it is whole; tell whether it was moved now.
@@ -122,12 +131,12 @@ class ArrivingFile:
             CrateIoError: The disk fails.
 
         """
-        if self.whole or not self._digest or not self.have.covers(0, self.size):
+        if self.whole or self._sum is None or not self._digest or not self.have.covers(0, self.size):
             return False
         with writing(self.name):
             self._open()
-            if self._sum() != self._digest:
-                self._restart()
+            if not self._fits(self._sum):
+                self._restart(self._sum)
                 return False
             os.ftruncate(self._handle, self.size)
             os.fsync(self._handle)
@@ -150,18 +159,15 @@ class ArrivingFile:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._handle = os.open(self._partial, flags, 0o600)
 
-    def _sum(self) -> bytes:
-        while self._hashed < self.size:
-            data = os.pread(self._handle, min(1 << 20, self.size - self._hashed), self._hashed)
-            if not data:
-                break
-            self._hash.update(data)
-            self._hashed += len(data)
-        return self._hash.digest()
+    def _fits(self, total: FileSum) -> bool:
+        try:
+            return total.complete(self._handle) == self._digest
+        except EOFError:
+            return False
 
-    def _restart(self) -> None:
+    def _restart(self, total: FileSum) -> None:
         self.have = Spans()
-        self._hash, self._hashed = hashlib.sha256(), 0
+        total.forget()
         os.ftruncate(self._handle, 0)
 
 
@@ -229,8 +235,8 @@ class Arrival:
             raise DiodeConflictError(what)
         return self
 
-    def write(self, index: int, offset: int, content: memoryview) -> None:
-        """Write a part of a file.
+    def write(self, index: int, offset: int, content: memoryview, block: int, total: FileSum) -> None:
+        """Write a block of a file; the arguments are those of `ArrivingFile.write`.
 
         Raises:
             CrateIoError: The disk fails.
@@ -240,14 +246,14 @@ class Arrival:
             while len(self._open) >= OPEN_LIMIT:
                 self.files[self._open.pop(0)].close()
             self._open.append(index)
-        self.files[index].write(offset, content)
+        self.files[index].write(offset, content, block, total)
         self._unsaved += len(content)
         if self._unsaved >= SAVE_BYTES:
             self.save()
 
-    def expect(self, index: int, digest: bytes) -> None:
-        """Note a file's digest, and move the file into the inbox if that makes it whole."""
-        self.files[index].expect(digest)
+    def expect(self, index: int, digest: bytes, total: FileSum) -> None:
+        """Note what a file adds up to, and move the file into the inbox if that makes it whole."""
+        self.files[index].expect(digest, total)
         self.finish(index)
 
     def finish(self, index: int) -> None:

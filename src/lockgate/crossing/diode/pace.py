@@ -1,10 +1,7 @@
-"""How fast packets leave, and what is hashed meanwhile."""
+"""How fast packets leave."""
 
-import hashlib
-import os
 from collections.abc import Callable
 
-from lockgate.crossing.diode.groups import Stream
 from lockgate.crossing.diode.udp import Outlet
 
 LAG_SECONDS = 0.01
@@ -55,37 +52,3 @@ class Pace:
         if self._due - now > NAP_SECONDS:
             self._sleep(self._due - now)
         self._due = max(self._due, now - LAG_SECONDS)
-
-
-class Hashes:
-    """The SHA-256 of files, in the order of their blocks; a part that is not sent again is hashed too."""
-
-    def __init__(self) -> None:
-        """Begin at the first byte."""
-        self._state = hashlib.sha256()
-        self._at = 0
-
-    def upto(self, stream: Stream, end: int) -> None:
-        """Hash a file's bytes up to an offset."""
-        if self._at > end:
-            self._state, self._at = hashlib.sha256(), 0
-        while self._at < end:
-            data = os.pread(stream.handle, min(1 << 20, end - self._at), self._at)
-            if not data:
-                msg = f"stream {stream.number} is shorter than announced"
-                raise EOFError(msg)
-            self._state.update(data)
-            self._at += len(data)
-
-    def take(self, stream: Stream, offset: int, data: memoryview) -> None:
-        """Hash bytes that were read already; what lies before them and was not hashed is read."""
-        self.upto(stream, offset)
-        self._state.update(data)
-        self._at += len(data)
-
-    def finish(self, stream: Stream) -> bytes:
-        """Return a file's digest and begin with the next file."""
-        self.upto(stream, stream.size)
-        digest = self._state.digest()
-        self._state, self._at = hashlib.sha256(), 0
-        return digest

@@ -14,7 +14,7 @@ from lockgate.crossing.diode.report import Report, Useless, report
 from lockgate.crossing.diode.session import Session, restore
 from lockgate.crossing.diode.table import Table
 from lockgate.crossing.diode.udp import Inlet, receive_errors
-from lockgate.crossing.diode.wire import MAGIC, OVERHEAD, DiodeKey, Header, read_header
+from lockgate.crossing.diode.wire import MAGIC, OVERHEAD, DiodeKey, read_front
 from lockgate.crossing.diode.writer import Pool, Writer
 from lockgate.crossing.disk import alone, free_bytes
 
@@ -127,8 +127,7 @@ class Receiver:
         while True:
             packets = self._parts.inlet.receive(TICK_SECONDS)
             now = self._parts.now()
-            for packet in packets:
-                self._take(packet, now)
+            self._take(packets, now)
             for live in self._live.sessions.values():
                 if live.rates is not None:
                     live.rates.look(now, live.window.newest, live.window.count)
@@ -167,26 +166,27 @@ class Receiver:
         """Return the most bytes of blocks that one session held at once."""
         return max((pool.peak for pool in self._pools), default=0)
 
-    def _take(self, packet: memoryview, now: float) -> None:
-        if len(packet) < OVERHEAD:
-            self._live.useless.foreign += 1
-            return
-        header = read_header(packet)
-        if header.magic != MAGIC:
-            self._live.useless.foreign += 1
-            return
-        session = self._live.sessions.get(header.session) or self._admit(packet, header, now)
-        if session is None:
-            return
-        session.take(packet, header, now)
+    def _take(self, packets: list[memoryview], now: float) -> None:
+        sessions, useless = self._live.sessions, self._live.useless
+        for packet in packets:
+            if len(packet) < OVERHEAD:
+                useless.foreign += 1
+                continue
+            front = read_front(packet)
+            if front[0] != MAGIC:
+                useless.foreign += 1
+                continue
+            session = sessions.get(front[1]) or self._admit(packet, front[1], now)
+            if session is not None:
+                session.take(packet, front, now)
 
-    def _admit(self, packet: memoryview, header: Header, now: float) -> Session | None:
+    def _admit(self, packet: memoryview, name: bytes, now: float) -> Session | None:
         """Return a new session, if somebody with the key began it and there is room."""
         useless = self._live.useless
-        if header.session in self._ended:
+        if name in self._ended:
             useless.ended += 1
             return None
-        key = self._parts.key.session(header.session)
+        key = self._parts.key.session(name)
         if key is None or not key.genuine(packet):
             useless.forged += 1
             return None
@@ -196,7 +196,7 @@ class Receiver:
         pool = Pool(self._settings.memory // self._settings.sessions)
         self._pools = [*(s.pool for s in self._live.sessions.values()), pool]
         session = Session(key, self._adopt, self._writer, pool)
-        self._live.sessions[header.session] = session
+        self._live.sessions[name] = session
         return session
 
     def _retire(self, now: float) -> bool:

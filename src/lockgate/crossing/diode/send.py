@@ -14,7 +14,8 @@ from lockgate.core.wire import encode
 from lockgate.crossing.diode.errors import DiodeSettingError
 from lockgate.crossing.diode.groups import Block, Group, GroupMaker, Numbers, Stream, blocks_of, gathered
 from lockgate.crossing.diode.journal import SendJournal
-from lockgate.crossing.diode.pace import Hashes, Pace
+from lockgate.crossing.diode.pace import Pace
+from lockgate.crossing.diode.sums import FileSum
 from lockgate.crossing.diode.table import Cut, Table, TableFile, sending_order
 from lockgate.crossing.diode.udp import Outlet, shard_size
 from lockgate.crossing.diode.wire import DIODE_FORMAT, OVERHEAD, TABLE_STREAM, DiodeKey, Kind, SessionKey
@@ -284,8 +285,10 @@ class _Run:
     def _earlier(self, streams: Sequence[Stream]) -> list[tuple[Stream, bytes]]:
         """Return the digests of the files that were sent before an interruption: they are said again."""
         left = {s.number for s in streams}
-        hashes = Hashes()
-        return [(s, hashes.finish(s)) for s in self._streams if s.number not in left]
+        return [(s, self._sum(s).complete(s.handle)) for s in self._streams if s.number not in left]
+
+    def _sum(self, stream: Stream) -> FileSum:
+        return FileSum(self._key, stream.number, stream.size, self._table.cut)
 
     def _length(self, block: Block) -> int:
         return self._table.cut.span(block.stream.size, block.number)[1]
@@ -316,16 +319,16 @@ class _Run:
             self._send_table()
 
     def _groups(self, streams: Sequence[Stream], first: int) -> Iterator[_Ready]:
-        cut, hashes = self._table.cut, Hashes()
+        cut, sums = self._table.cut, {s.number: self._sum(s) for s in streams}
         # One group is being sent, one waits, one is being made: its buffer was sent before those two.
         buffers: deque[bytearray | None] = deque([None, None, None])
         digests: list[tuple[Stream, bytes]] = []
 
         def taken(block: Block, data: memoryview) -> None:
-            offset = cut.span(block.stream.size, block.number)[0]
-            hashes.take(block.stream, offset, data)
-            if offset + len(data) == block.stream.size:
-                digests.append((block.stream, hashes.finish(block.stream)))
+            stream = block.stream
+            sums[stream.number].add(block.number, data)
+            if block.number + 1 == cut.blocks(stream.size):
+                digests.append((stream, sums.pop(stream.number).complete(stream.handle)))
 
         for blocks in gathered(blocks_of(streams, cut, first), cut, self._table.interleave):
             group = self._maker.make(blocks, buffers.popleft(), taken)

@@ -7,21 +7,24 @@ import numpy as np
 
 from lockgate.core.errors import LockgateError
 from lockgate.crossing.diode.arrival import Arrival
+from lockgate.crossing.diode.sums import SUM_SIZE, FileSum
 from lockgate.crossing.diode.table import TABLE_LIMIT, Cut, Table, read_table
 from lockgate.crossing.diode.window import Rates, Window
 from lockgate.crossing.diode.wire import (
-    HEADER_SIZE,
     OVERHEAD,
+    PAYLOAD,
     TABLE_STREAM,
-    TAG_SIZE,
-    Header,
+    Front,
     Kind,
+    Place,
     SessionKey,
+    read_place,
 )
 from lockgate.crossing.diode.writer import FinishedBlock, Pool, Writer
 from lockgate.crossing.erasure import SHARDS_LIMIT, code, rows_of
 
-DIGEST_SIZE = 32
+_DATA, _END = Kind.DATA.value, Kind.END.value
+"""Compared with for each packet."""
 
 Adopt = Callable[[Table], Arrival]
 """Returns the crate that a table announces, or raises what speaks against it."""
@@ -30,26 +33,50 @@ Adopt = Callable[[Table], Arrival]
 class _Open:
     """A block of which shards are there, and more are waited for."""
 
-    __slots__ = ("buffer", "count", "there")
+    __slots__ = ("buffer", "count", "needed", "number", "size", "stream", "there", "view")
 
-    def __init__(self, buffer: bytearray, shards: int) -> None:
+    def __init__(self, buffer: bytearray, place: Place, size: int, stream: "_Stream | None") -> None:
         self.buffer = buffer
-        self.there = bytearray(shards)
+        self.view = memoryview(buffer)
+        self.there = bytearray(place.data + place.parity)
         self.count = 0
+        self.needed = place.data
+        self.number = place.block
+        self.size = size
+        self.stream = stream
+
+    def add(self, shard: int, packet: memoryview) -> bool:
+        """Keep a shard; tell whether it was of use."""
+        there = self.there
+        if shard >= len(there) or there[shard]:
+            return False
+        at = shard * self.size
+        self.view[at : at + self.size] = packet[PAYLOAD]
+        there[shard] = 1
+        self.count += 1
+        return True
+
+    def close(self, *, done: bool) -> None:
+        """Note in its file's books how many shards came."""
+        if self.stream is not None:
+            self.stream.came[self.number] = self.count
+            self.stream.done[self.number] = done
 
 
 class _Stream:
-    """What is known of the blocks of one file: shards that came, and which are done with."""
+    """What is known of the blocks of one file: shards that came, which are done with, and their sum."""
 
-    __slots__ = ("came", "cut", "done", "last", "size")
+    __slots__ = ("came", "cut", "done", "last", "number", "size", "total")
 
-    def __init__(self, cut: Cut, size: int) -> None:
+    def __init__(self, key: SessionKey, cut: Cut, number: int, size: int) -> None:
         self.cut = cut
+        self.number = number
         self.size = size
         blocks = cut.blocks(size)
         self.came = bytearray(blocks)
         self.done = bytearray(blocks)
         self.last = cut.shape(size, blocks - 1)
+        self.total = FileSum(key, number, size, cut)
 
     def shape(self, block: int) -> tuple[int, int]:
         return self.last if block == len(self.came) - 1 else (self.cut.data, self.cut.parity)
@@ -107,64 +134,78 @@ class Session:
     content: int = 0
     first: float = 0.0
     latest: float = 0.0
-    _open: dict[tuple[int, int], _Open] = field(default_factory=dict)
+    _open: dict[bytes, _Open] = field(default_factory=dict)
     _streams: dict[int, _Stream] = field(default_factory=dict)
     _parts: dict[int, bytes] = field(default_factory=dict)
     _form: tuple[int, int, int, int] = (0, 0, 0, 0)
 
-    def take(self, packet: memoryview, header: Header, now: float) -> None:
+    def take(self, packet: memoryview, front: Front, now: float) -> None:
         """Take a packet that names this session."""
-        if not self.window.fresh(header.number):
+        _, _, number, kind, shard, place = front
+        window = self.window
+        if number <= window.newest and not window.fresh(number):
             self.tally.replayed += 1
             return
         if not self.key.genuine(packet):
             self.tally.forged += 1
             return
-        self.window.note(header.number)
+        window.note(number)
         self.first = self.first or now
         self.latest = now
         self.packet_bytes += len(packet)
         if self.fault is not None:
-            self.ended = self.ended or header.kind == Kind.END
-            return
-        if header.kind == Kind.DATA:
-            self._data(packet, header)
-        elif header.kind == Kind.TABLE:
-            self._announcement(packet, header)
-        elif header.kind == Kind.DIGEST:
-            self._digest(packet, header)
-        elif header.kind == Kind.END:
-            self.ended, self.total = True, header.length
+            self.ended = self.ended or kind == _END
+        elif kind == _DATA:
+            self._data(packet, shard, place)
+        elif kind == Kind.TABLE:
+            self._announcement(packet, shard, place)
+        elif kind == Kind.DIGEST:
+            self._digest(packet, place)
+        elif kind == _END:
+            self.ended, self.total = True, read_place(place).length
 
-    def _data(self, packet: memoryview, header: Header) -> None:
+    def _data(self, packet: memoryview, shard: int, place: bytes) -> None:
+        block = self._open.get(place)
+        if block is None:
+            block = self._begun(packet, shard, place)
+            if block is None:
+                return
+        elif len(packet) != block.size + OVERHEAD or shard >= len(block.there) or block.stream is None:
+            self.tally.contradictory += 1
+            return
+        if block.add(shard, packet) and block.count == block.needed and block.stream is not None:
+            del self._open[place]
+            block.close(done=True)
+            self._hand_on(block.stream, block)
+
+    def _begun(self, packet: memoryview, shard: int, place: bytes) -> _Open | None:
+        """Return a new block for the first of its shards that is wanted."""
         if self.table is None:
             self.tally.early += 1
-            return
-        stream = self._streams.get(header.stream) or self._known(header.stream)
-        number = header.block
+            return None
+        said = read_place(place)
+        stream = self._streams.get(said.stream) or self._known(said.stream)
+        number = said.block
         if (
             stream is None
             or number >= len(stream.came)
-            or header.length != stream.size
-            or (header.data, header.parity) != stream.shape(number)
-            or header.shard >= header.data + header.parity
+            or said.length != stream.size
+            or (said.data, said.parity) != stream.shape(number)
+            or shard >= said.data + said.parity
             or len(packet) != self.table.shard + OVERHEAD
         ):
             self.tally.contradictory += 1
-            return
-        stream.came[number] += stream.came[number] < SHARDS_LIMIT
+            return None
         if stream.done[number]:
-            return
-        block = self._collect((header.stream, number), packet, header)
-        if block is not None:
-            stream.done[number] = 1
-            self._hand_on(stream, header, block)
+            stream.came[number] += stream.came[number] < SHARDS_LIMIT
+            return None
+        return self._new(place, said, self.table.shard, stream)
 
     def _known(self, number: int) -> _Stream | None:
         """Return what is known of a file's blocks; what came before this session is done."""
         if self.table is None or self.arrival is None or not 1 <= number <= len(self.table.files):
             return None
-        stream = _Stream(self.table.cut, self.table.files[number - 1].size)
+        stream = _Stream(self.key, self.table.cut, number, self.table.files[number - 1].size)
         self.writer.wait()  # so that nobody else changes what is looked at
         file = self.arrival.files[number - 1]
         for block in range(len(stream.done)):
@@ -173,83 +214,73 @@ class Session:
         self._streams[number] = stream
         return stream
 
-    def _collect(self, place: tuple[int, int], packet: memoryview, header: Header) -> _Open | None:
-        """Keep a shard; return its block when that is enough of them."""
-        shards, size = header.data + header.parity, len(packet) - OVERHEAD
-        block = self._open.get(place)
-        if block is None:
-            block = self._new(place, shards, size)
-        shard = header.shard
-        if block.there[shard]:
-            return None
-        block.buffer[shard * size : (shard + 1) * size] = packet[HEADER_SIZE:-TAG_SIZE]
-        block.there[shard] = 1
-        block.count += 1
-        if block.count < header.data:
-            return None
-        del self._open[place]
-        return block
-
-    def _new(self, place: tuple[int, int], shards: int, size: int) -> _Open:
-        while (buffer := self.pool.lend(shards * size)) is None:
+    def _new(self, place: bytes, said: Place, size: int, stream: _Stream | None) -> _Open:
+        """Return a new block. Where memory is short, the oldest has to go, and may begin again."""
+        while (buffer := self.pool.lend((said.data + said.parity) * size)) is None:
             if not self._open:
                 self.writer.wait()  # all of the memory waits to be written
                 continue
-            oldest = next(iter(self._open))
-            self.pool.take_back(self._open.pop(oldest).buffer)
+            oldest = self._open.pop(next(iter(self._open)))
+            oldest.close(done=False)
+            self.pool.take_back(oldest.buffer)
             self.tally.evicted += 1
-        block = self._open[place] = _Open(buffer, shards)
+        block = self._open[place] = _Open(buffer, said, size, stream)
         return block
 
-    def _hand_on(self, stream: _Stream, header: Header, block: _Open) -> None:
+    def _hand_on(self, stream: _Stream, block: _Open) -> None:
         if self.arrival is None:
             return
-        offset, length = stream.cut.span(stream.size, header.block)
+        offset, length = stream.cut.span(stream.size, block.number)
         self.content += length
         self.writer.put(
             FinishedBlock(
                 self.arrival,
-                header.stream - 1,
+                stream.number - 1,
+                block.number,
+                stream.total,
                 offset,
                 length,
-                stream.cut.shard,
-                header.data,
+                block.size,
+                block.needed,
                 block.there,
                 block.buffer,
                 self.pool,
             )
         )
 
-    def _announcement(self, packet: memoryview, header: Header) -> None:
+    def _announcement(self, packet: memoryview, shard: int, place: bytes) -> None:
         if self.table is not None:
             return
+        said = read_place(place)
         size = len(packet) - OVERHEAD
-        form = (header.length, header.data, header.parity, size)
+        form = (said.length, said.data, said.parity, size)
         if not self._form[0]:
             self._form = form
         full = size * self._form[1]
-        blocks = -(-header.length // full) if full else 0
+        blocks = -(-said.length // full) if full else 0
         if (
-            not 1 <= header.length <= TABLE_LIMIT
-            or header.length != self._form[0]
+            not 1 <= said.length <= TABLE_LIMIT
+            or said.length != self._form[0]
             or size != self._form[3]
-            or header.block >= blocks
-            or not header.data
-            or header.data + header.parity > SHARDS_LIMIT
-            or header.shard >= header.data + header.parity
+            or said.block >= blocks
+            or not said.data
+            or said.data + said.parity > SHARDS_LIMIT
+            or shard >= said.data + said.parity
+            or said.stream != TABLE_STREAM
         ):
             self.tally.contradictory += 1
             return
-        if header.block in self._parts:
+        if said.block in self._parts:
             return
-        block = self._collect((TABLE_STREAM, header.block), packet, header)
-        if block is None:
+        block = self._open.get(place) or self._new(place, said, size, None)
+        if not block.add(shard, packet) or block.count < block.needed:
             return
-        restore(block.buffer, block.there, header.data, size)
-        self._parts[header.block] = bytes(memoryview(block.buffer)[: header.data * size])
+        del self._open[place]
+        restore(block.buffer, block.there, said.data, size)
+        self._parts[said.block] = bytes(block.view[: said.data * size])
         self.pool.take_back(block.buffer)
         if len(self._parts) == blocks:
-            self._adopt(b"".join(self._parts[n] for n in range(blocks))[: header.length])
+            self._adopt(b"".join(self._parts[n] for n in range(blocks))[: said.length])
             self._parts.clear()
 
     def _adopt(self, data: bytes) -> None:
@@ -265,18 +296,21 @@ class Session:
         share = table.parity / (table.data + table.parity)
         self.rates = Rates(table.cut.packet, share / 2)
 
-    def _digest(self, packet: memoryview, header: Header) -> None:
+    def _digest(self, packet: memoryview, place: bytes) -> None:
         if self.table is None or self.arrival is None:
             self.tally.early += 1
-        elif len(packet) != OVERHEAD + DIGEST_SIZE or not 1 <= header.stream <= len(self.table.files):
+            return
+        number = read_place(place).stream
+        stream = self._streams.get(number) or self._known(number)
+        if len(packet) != OVERHEAD + SUM_SIZE or stream is None:
             self.tally.contradictory += 1
         else:
-            digest = bytes(packet[HEADER_SIZE:-TAG_SIZE])
-            self.writer.expect(self.arrival, header.stream - 1, digest)
+            self.writer.expect(self.arrival, number - 1, bytes(packet[PAYLOAD]), stream.total)
 
     def drop(self) -> None:
         """Let go of every block that waits for shards."""
         for block in self._open.values():
+            block.close(done=False)
             self.pool.take_back(block.buffer)
         self._open.clear()
 

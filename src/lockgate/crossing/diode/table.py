@@ -35,7 +35,7 @@ FILE_LIMIT = 1 << 44
 """Longest file, in bytes."""
 
 BLOCKS_LIMIT = 1 << 24
-"""Most blocks of one crate: a receiver keeps two bytes for each."""
+"""Most blocks of one crate: a receiver keeps three bytes for each."""
 
 SMALL_PARITY = 8
 """Parity shards that a short block has at least, where there are any."""

@@ -31,8 +31,17 @@ HEADER = struct.Struct(f">4s{SESSION_SIZE}sQBBBBIIQ")
 """Magic, session, packet number, kind, shard, data shards, parity shards, stream, block, stream length."""
 
 HEADER_SIZE = HEADER.size
+_FRONT = struct.Struct(f">4s{SESSION_SIZE}sQBB18s")
+_REST = struct.Struct(">BBIIQ")
 NONCE = slice(4 + SESSION_SIZE, 4 + SESSION_SIZE + 12)
 """The part of the header that is the nonce: packet number, kind, shard and the block's shape."""
+
+_PLACE = struct.Struct(">IQ")
+"""Stream and block: the nonce of a mark."""
+
+_TAG, _TAGGED = slice(-TAG_SIZE, None), slice(None, -TAG_SIZE)
+PAYLOAD = slice(HEADER_SIZE, -TAG_SIZE)
+"""The parts of a packet."""
 
 OVERHEAD = HEADER_SIZE + TAG_SIZE
 MAGIC_AND_SESSION = 4 + SESSION_SIZE
@@ -55,14 +64,21 @@ class Kind(enum.IntEnum):
     FILLER = 5
 
 
-class Header(NamedTuple):
-    """A packet's header. `length` counts the whole stream in bytes, `shard` from 0 over data and parity."""
+Front = tuple[bytes, bytes, int, int, int, bytes]
+"""Of a packet's header: magic, session, number, kind, shard from 0 over data and parity, and the place."""
 
-    magic: bytes
-    session: bytes
-    number: int
-    kind: int
-    shard: int
+
+def read_front(packet: memoryview) -> Front:
+    """Return the front of a packet that is at least as long as a header."""
+    return _FRONT.unpack_from(packet)
+
+
+class Place(NamedTuple):
+    """The rest of a header, the same in all packets of a block: its shape and where it belongs.
+
+    `length` counts the whole stream in bytes.
+    """
+
     data: int
     parity: int
     stream: int
@@ -70,9 +86,9 @@ class Header(NamedTuple):
     length: int
 
 
-def read_header(packet: memoryview) -> Header:
-    """Return the header of a packet that is at least as long."""
-    return Header._make(HEADER.unpack_from(packet))
+def read_place(place: bytes) -> Place:
+    """Return what a front holds of its block."""
+    return Place._make(_REST.unpack(place))
 
 
 def _derive(key: bytes, salt: bytes | None, use: str) -> bytes:
@@ -82,22 +98,30 @@ def _derive(key: bytes, salt: bytes | None, use: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class SessionKey:
-    """The key of one session: makes and checks tags."""
+    """The keys of one session: makes and checks tags of packets and marks of content."""
 
     session: bytes
     _cipher: AESGCM
+    _contents: AESGCM
 
     def tag(self, packet: memoryview) -> None:
         """Write the tag into the last bytes of a packet."""
-        self._cipher.encrypt_into(packet[NONCE], b"", packet[:-TAG_SIZE], packet[-TAG_SIZE:])
+        self._cipher.encrypt_into(packet[NONCE], b"", packet[_TAGGED], packet[_TAG])
 
     def genuine(self, packet: memoryview) -> bool:
         """Tell whether a packet has the right tag."""
         try:
-            self._cipher.decrypt(packet[NONCE], packet[-TAG_SIZE:], packet[:-TAG_SIZE])
+            self._cipher.decrypt(packet[NONCE], packet[_TAG], packet[_TAGGED])
         except InvalidTag:
             return False
         return True
+
+    def mark(self, stream: int, block: int, content: memoryview) -> int:
+        """Return the mark of a block's content: the tag of AES-256-GCM as a number.
+
+        It stays at both ends; a packet holds nothing but the sum of a file's marks.
+        """
+        return int.from_bytes(self._contents.encrypt(_PLACE.pack(stream, block), b"", content))
 
 
 class DiodeKey:
@@ -125,4 +149,5 @@ class DiodeKey:
         return hmac.digest(self._filter, name, "sha256")[:PROOF_SIZE]
 
     def _session(self, session: bytes) -> SessionKey:
-        return SessionKey(session, AESGCM(_derive(self._key, session[:NAME_SIZE], "shards")))
+        shards, contents = (_derive(self._key, session[:NAME_SIZE], use) for use in ("shards", "contents"))
+        return SessionKey(session, AESGCM(shards), AESGCM(contents))

@@ -8,6 +8,7 @@ from threading import Lock, Thread
 from typing import Self
 
 from lockgate.crossing.diode.arrival import Arrival
+from lockgate.crossing.diode.sums import FileSum
 
 QUEUE = 16
 """Blocks that wait to be written at most; then the kernel's buffer fills."""
@@ -60,6 +61,8 @@ class FinishedBlock:
 
     arrival: Arrival
     index: int
+    block: int
+    total: FileSum
     offset: int
     length: int
     shard: int
@@ -98,14 +101,14 @@ class Writer:
         """
         self._give(lambda: self._write(block))
 
-    def expect(self, arrival: Arrival, index: int, digest: bytes) -> None:
-        """Have a file's digest noted.
+    def expect(self, arrival: Arrival, index: int, digest: bytes, total: FileSum) -> None:
+        """Have noted what a file adds up to.
 
         Raises:
             LockgateError: Earlier work failed.
 
         """
-        self._give(lambda: arrival.expect(index, digest))
+        self._give(lambda: arrival.expect(index, digest, total))
 
     def wait(self) -> None:
         """Wait until everything is done that was given.
@@ -137,7 +140,8 @@ class Writer:
     def _write(self, block: FinishedBlock) -> None:
         try:
             self._restore(block.buffer, block.there, block.data, block.shard)
-            block.arrival.write(block.index, block.offset, memoryview(block.buffer)[: block.length])
+            content = memoryview(block.buffer)[: block.length]
+            block.arrival.write(block.index, block.offset, content, block.block, block.total)
             block.arrival.finish(block.index)
         finally:
             block.pool.take_back(block.buffer)
