@@ -13,7 +13,10 @@ from lockgate.core.artifact import Kind
 from lockgate.core.pickles import PickleProfile
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from lockgate.app.gate.inspection import Inspected
+    from lockgate.core.weights import WeightsFacts
 
 app = typer.Typer(help="Inspect any file in the sandbox.")
 
@@ -40,11 +43,17 @@ def inspect(
             help="Parse without any sandbox, in this process: never for files that may be hostile.",
         ),
     ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="The version before: weights are compared with it, tensor by tensor."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Inspect files, each in a sandboxed process of its own; with --json, one line for each.
 
     Ends with status 0 only when each is clean, or opaque, without a finding.
+
+    With --against, what changed in weights is told beside the verdict; it changes no status.
 
     Example: lockgate inspect wheels/ model.gguf --json
     """
@@ -53,21 +62,40 @@ def inspect(
     good, files = True, files_below(paths)
     for result in inspect_paths(files, kind, jobs, insecure=insecure, profile=profile):
         good &= result.good
+        facts = _compared(against, result.path, paths) if against else None
         if as_json:
-            sys.stdout.write(json.dumps(_line(result), ensure_ascii=True) + "\n")
+            sys.stdout.write(json.dumps(_line(result, facts), ensure_ascii=True) + "\n")
         else:
             _show(result)
+            if facts:
+                draw_weights(out, facts)
     if not good:
         raise typer.Exit(NOT_GOOD)
 
 
-def _line(result: "Inspected") -> dict[str, Any]:
+def _compared(against: Path, path: Path, paths: list[Path]) -> "WeightsFacts | None":
+    from lockgate.app.gate.weights import compare_weights, comparing_sandbox, counterpart
+
+    base = counterpart(against, path, paths)
+    return compare_weights(base, path, comparing_sandbox()) if base else None
+
+
+def draw_weights(console: "Console", facts: "WeightsFacts") -> None:
+    """Draw what changed in a file of weights."""
+    console.print(f"  weights: {escape(facts.sentence)}", highlight=False)
+    for remark in facts.compared.remarks if facts.compared else ():
+        where = f" {remark.where}" if remark.where else ""
+        console.print(f"    [yellow]{remark.code}[/]{escape(f'{where}: {remark.why}')}", highlight=False)
+
+
+def _line(result: "Inspected", facts: "WeightsFacts | None") -> dict[str, Any]:
     import msgspec
 
     said: dict[str, Any] = msgspec.to_builtins(result.verdict)
     verdict = {"verdict" if key == "outcome" else key: value for key, value in said.items()}
     seconds = round(result.seconds, 3)
-    return {**verdict, "path": str(result.path), "seconds": seconds, "sandbox": result.sandbox}
+    line = {**verdict, "path": str(result.path), "seconds": seconds, "sandbox": result.sandbox}
+    return {**line, "weights": msgspec.to_builtins(facts)} if facts else line
 
 
 def _show(result: "Inspected") -> None:

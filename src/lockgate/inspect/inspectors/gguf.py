@@ -38,11 +38,15 @@ _SHORTEST_ENTRY = 12
 
 
 @dataclass(frozen=True, slots=True)
-class _Tensor:
+class GgufTensor:
+    """One entry of the table: `offset` counts from where the data begins, `dims` begin with a row."""
+
     name: str
     at: int
     offset: int
     size: int
+    kind: int
+    dims: tuple[int, ...]
 
 
 class GgufInspector(Inspector):
@@ -55,23 +59,49 @@ class GgufInspector(Inspector):
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim header, tensors and zero padding; anything between stays unclaimed."""
         tally.opaque.add("gguf")
-        reader = _Reader(data, context.limits)
-        version = reader.scalar("I")
-        if version not in VERSIONS:
-            what = f"GGUF version {version} is not known."
-            raise BrokenContentError(what, at=4)
-        tensors = demand(reader.scalar("Q"), context.limits.tensors, "tensors")
-        values = reader.metadata(reader.scalar("Q"))
-        table = reader.tensors(tensors)
-        alignment = values.get("general.alignment", DEFAULT_ALIGNMENT)
-        if type(alignment) is not int or not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
-            what = f"The alignment {alignment!r} is no power of two."
-            raise BrokenContentError(what)
-        tally.claim(0, reader.at)
-        _place(data, tally, table, reader.at, alignment)
-        for key, template in values.items():
+        header = read_header(data, context.limits)
+        tally.claim(0, header.end)
+        _place(data, tally, header.tensors, header.end, header.alignment)
+        for key, template in header.values.items():
             if key.startswith(_TEMPLATE):
                 _template(tally, key, template)
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """What stands before the data: metadata, tensors, the alignment, and where it ends."""
+
+    values: dict[str, Any]
+    tensors: list[GgufTensor]
+    alignment: int
+    end: int
+
+    @property
+    def data(self) -> int:
+        """Return where the data begins."""
+        return -(-self.end // self.alignment) * self.alignment
+
+
+def read_header(data: memoryview, limits: Limits) -> GgufHeader:
+    """Read everything before the data.
+
+    Raises:
+        BrokenContentError, OverLimitError: It is malformed, or past a bound.
+
+    """
+    reader = _Reader(data, limits)
+    version = reader.scalar("I")
+    if version not in VERSIONS:
+        what = f"GGUF version {version} is not known."
+        raise BrokenContentError(what, at=4)
+    tensors = demand(reader.scalar("Q"), limits.tensors, "tensors")
+    values = reader.metadata(reader.scalar("Q"))
+    table = reader.tensors(tensors)
+    alignment = values.get("general.alignment", DEFAULT_ALIGNMENT)
+    if type(alignment) is not int or not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
+        what = f"The alignment {alignment!r} is no power of two."
+        raise BrokenContentError(what)
+    return GgufHeader(values, table, alignment, reader.at)
 
 
 class _Reader:
@@ -147,8 +177,8 @@ class _Reader:
         for _ in range(self.count(8)):
             self.value(kind, depth + 1)
 
-    def tensors(self, count: int) -> list[_Tensor]:
-        out: list[_Tensor] = []
+    def tensors(self, count: int) -> list[GgufTensor]:
+        out: list[GgufTensor] = []
         names: set[str] = set()
         for _ in range(count):
             at = self.at
@@ -162,7 +192,8 @@ class _Reader:
                 what = f"The tensor {name!r} stands twice in the table."
                 raise BrokenContentError(what, at=at)
             names.add(name)
-            out.append(_Tensor(name, at, offset, _size(name, kind, dims, at)))
+            size = _size(name, kind, dims, at)
+            out.append(GgufTensor(name, at, offset, size, kind, tuple(dims)))
         return out
 
 
@@ -178,7 +209,7 @@ def _size(name: str, kind: int, dims: list[int], at: int) -> int:
     return prod(dims) // block * size
 
 
-def _place(data: memoryview, tally: Tally, tensors: list[_Tensor], header: int, alignment: int) -> None:
+def _place(data: memoryview, tally: Tally, tensors: list[GgufTensor], header: int, alignment: int) -> None:
     base = -(-header // alignment) * alignment
     end = header
     for tensor in sorted(tensors, key=lambda item: item.offset):

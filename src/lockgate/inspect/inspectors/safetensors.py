@@ -9,7 +9,7 @@ from typing import Any
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, loads
-from lockgate.inspect.limits import demand
+from lockgate.inspect.limits import Limits, demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
 
@@ -33,20 +33,15 @@ class SafetensorsInspector(Inspector):
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim header and tensors; holes, overlaps and trailing bytes stay unclaimed."""
         tally.opaque.add("safetensors")
-        length = int.from_bytes(data[:HEADER], "little")
-        demand(length, context.limits.header_bytes, "header_bytes")
-        base = HEADER + length
         try:
-            header = loads(bytes(data[HEADER:base]).decode("utf-8"))
+            header, base = read_header(data, context.limits)
         except DuplicateKeyError as error:
             tally.note("safetensors-duplicate-key", Severity.HIGH, error.what)
             tally.complete = False
             return
-        demand(len(header), context.limits.tensors, "tensors")
-        _metadata(header.pop("__metadata__", {}))
         tally.claim(0, base)
         at = 0
-        for start, end, name in sorted(_span(name, entry) for name, entry in header.items()):
+        for start, end, name in sorted(span(name, entry) for name, entry in header.items()):
             if start < at:
                 tally.note(
                     "safetensors-overlap",
@@ -63,6 +58,22 @@ class SafetensorsInspector(Inspector):
             tally.note("safetensors-gap", Severity.HIGH, f"{end - start} bytes belong to no tensor.", start)
 
 
+def read_header(data: memoryview, limits: Limits) -> tuple[dict[str, Any], int]:
+    """Return the table of tensors, and where the data begins.
+
+    Raises:
+        BrokenContentError, DuplicateKeyError, OverLimitError: It is malformed, or past a bound.
+
+    """
+    length = int.from_bytes(data[:HEADER], "little")
+    demand(length, limits.header_bytes, "header_bytes")
+    base = HEADER + length
+    header = loads(bytes(data[HEADER:base]).decode("utf-8"))
+    demand(len(header), limits.tensors, "tensors")
+    _metadata(header.pop("__metadata__", {}))
+    return header, base
+
+
 def _metadata(value: Any) -> None:
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         what = "__metadata__ is no map of texts."
@@ -73,7 +84,13 @@ def _whole(values: Any) -> bool:
     return isinstance(values, list) and all(type(item) is int and 0 <= item < 1 << 62 for item in values)
 
 
-def _span(name: str, entry: Any) -> tuple[int, int, str]:
+def span(name: str, entry: Any) -> tuple[int, int, str]:
+    """Return where a tensor's bytes begin and end, counted from the data, and its name cut short.
+
+    Raises:
+        BrokenContentError: The entry is malformed, or its length is not what type and shape make.
+
+    """
     right = isinstance(entry, dict) and set(entry) == _KEYS and entry["dtype"] in BITS
     if not right or not _whole(entry["shape"]) or not _whole(entry["data_offsets"]):
         what = f"The header entry of {name[:80]!r} is malformed."

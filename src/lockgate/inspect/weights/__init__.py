@@ -1,0 +1,1 @@
+"""Comparing two files of weights, tensor by tensor, inside the sandbox."""
