@@ -37,17 +37,26 @@ from lockgate.infer.service import GatewayConfig, run_gateway, serve_until, serv
 
 if TYPE_CHECKING:
     from lockgate.infer.engine_llama import LlamaConfig, LlamaEngine
+    from lockgate.infer.engine_ollama import OllamaConfig, OllamaEngine
     from lockgate.infer.engine_remote import RemoteConfig, RemoteEngine, RemoteKind
+    from lockgate.infer.engine_tgi import TgiConfig, TgiEngine
+    from lockgate.infer.engine_vllm import VllmConfig, VllmEngine
     from lockgate.infer.gateway import Gateway, Parts
 
 _HEAVY = {
     "Gateway": "gateway",
     "LlamaConfig": "engine_llama",
     "LlamaEngine": "engine_llama",
+    "OllamaConfig": "engine_ollama",
+    "OllamaEngine": "engine_ollama",
     "Parts": "gateway",
     "RemoteConfig": "engine_remote",
     "RemoteEngine": "engine_remote",
     "RemoteKind": "engine_remote",
+    "TgiConfig": "engine_tgi",
+    "TgiEngine": "engine_tgi",
+    "VllmConfig": "engine_vllm",
+    "VllmEngine": "engine_vllm",
 }
 
 
@@ -91,6 +100,8 @@ __all__ = [
     "Message",
     "ModelFile",
     "ModelSource",
+    "OllamaConfig",
+    "OllamaEngine",
     "Parts",
     "Piece",
     "Pool",
@@ -106,7 +117,11 @@ __all__ = [
     "RemoteKind",
     "Spent",
     "StoredReceipt",
+    "TgiConfig",
+    "TgiEngine",
     "Usage",
+    "VllmConfig",
+    "VllmEngine",
     "new_key",
     "run_gateway",
     "serve_until",

@@ -1,8 +1,10 @@
 """Carries requests to an engine and its answers back within every bound, and trusts none of it."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
@@ -52,6 +54,7 @@ class ChatClient:
         secret: What the engine wants as bearer token; empty for none.
         limits: Bounds on times and sizes.
         wire: The kind of engine.
+        socket: Where the engine listens instead (unix(7)), if it listens there; its folder must exist.
 
     """
 
@@ -63,13 +66,23 @@ class ChatClient:
         secret: str = "",
         limits: EngineLimits,
         wire: type[Wire] = OpenAiWire,
+        socket: Path | None = None,
     ) -> None:
         """Keep the address; nothing is connected yet."""
         self._base = base_url
         self._wire = wire(model)
         self._secret = secret
         self._limits = limits
+        self._socket = socket
+        self._folder = -1
         self._session: aiohttp.ClientSession | None = None
+
+    def _connector(self) -> aiohttp.BaseConnector:
+        """Return what connects. A socket is named below its folder's descriptor: its path may be too long."""
+        if self._socket is None:
+            return aiohttp.TCPConnector(limit=0)
+        self._folder = os.open(self._socket.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return aiohttp.UnixConnector(f"/proc/self/fd/{self._folder}/{self._socket.name}", limit=0)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -77,7 +90,7 @@ class ChatClient:
             self._session = aiohttp.ClientSession(
                 base_url=self._base,
                 headers=headers,
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=self._connector(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_seconds),
                 auto_decompress=False,
                 trust_env=False,
@@ -89,6 +102,9 @@ class ChatClient:
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
+            if self._folder >= 0:
+                os.close(self._folder)
+                self._folder = -1
 
     @property
     def wire(self) -> Wire:

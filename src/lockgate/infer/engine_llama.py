@@ -43,7 +43,7 @@ class LlamaConfig(SupervisedConfig):
     cache_mib: int = 256
 
 
-class LlamaEngine(SupervisedEngine):
+class LlamaEngine(SupervisedEngine[LlamaConfig]):
     """One supervised ``llama-server`` with one model.
 
     Args:
@@ -69,7 +69,6 @@ class LlamaEngine(SupervisedEngine):
         """Keep the parts; nothing is started."""
         super().__init__(model=model, installation=installation, config=config, limits=limits, clock=clock)
         self._open_model = open_model
-        self._config = config
         self._file: LoadedFile | None = None
 
     async def _order(self, stack: ExitStack) -> Order:

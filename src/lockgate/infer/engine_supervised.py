@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import structlog
 
@@ -76,6 +77,9 @@ class SupervisedConfig:
     copy_limit: int = COPY_LIMIT
 
 
+ConfigT = TypeVar("ConfigT", bound=SupervisedConfig)
+
+
 class Order:
     """What one start needs; whoever makes it puts what is to be closed after the start on the stack."""
 
@@ -97,7 +101,7 @@ class Order:
         self.descriptors = descriptors
 
 
-class SupervisedEngine(ClientEngine):
+class SupervisedEngine(ClientEngine, Generic[ConfigT]):
     """One supervised program with one model.
 
     Args:
@@ -114,7 +118,7 @@ class SupervisedEngine(ClientEngine):
         *,
         model: ModelFile,
         installation: Installation,
-        config: SupervisedConfig,
+        config: ConfigT,
         limits: EngineLimits,
         clock: Clock,
     ) -> None:
@@ -122,7 +126,7 @@ class SupervisedEngine(ClientEngine):
         super().__init__()
         self._model = model
         self._installation = installation
-        self._supervised = config
+        self._config = config
         self._limits = limits
         self._clock = clock
         self._restarts = 0
@@ -205,7 +209,7 @@ class SupervisedEngine(ClientEngine):
                 launch,
                 order.arguments,
                 environment=self._environment(),
-                folder=self._supervised.run_folder,
+                folder=self._config.run_folder,
                 descriptors=order.descriptors,
                 log=self._log,
             )
@@ -225,7 +229,7 @@ class SupervisedEngine(ClientEngine):
         self._state, self._detail = EngineState.READY, ""
 
     def _start(self) -> Launch:
-        return Launch(self._installation, self._supervised.copy_limit)
+        return Launch(self._installation, self._config.copy_limit)
 
     async def _until_ready(self, start: Launch, process: EngineProcess, client: ChatClient) -> None:
         """Poll the program's health until it serves.
@@ -237,14 +241,14 @@ class SupervisedEngine(ClientEngine):
 
         """
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._supervised.start_seconds
+        until = loop.time() + self._config.start_seconds
         while not (await client.ready() and process.status is None):
             if await process.ended_within(_POLL_SECONDS):
                 await self._log.drained()
                 start.enforcement()
                 raise self._ended_early(process.status)
             if loop.time() >= until:
-                what = f"The engine did not serve within {self._supervised.start_seconds:g} seconds."
+                what = f"The engine did not serve within {self._config.start_seconds:g} seconds."
                 raise EngineStartError(what, log=self._log.path.name, end=self._log.end())
 
     def _ended_early(self, status: int | None) -> EngineStartError:
@@ -257,7 +261,7 @@ class SupervisedEngine(ClientEngine):
 
     async def _supervise(self) -> None:
         """Start the program again whenever it ends or goes silent, until it is to stop."""
-        config = self._supervised
+        config = self._config
         pause = config.backoff_seconds
         loop = asyncio.get_running_loop()
         while True:
@@ -286,12 +290,12 @@ class SupervisedEngine(ClientEngine):
         """Return why the program has to be started again; also returns when it is to stop."""
         silent = 0
         while (process := self._process) is not None and (client := self._client) is not None:
-            if await self._told_to_stop(self._supervised.probe_seconds, process):
+            if await self._told_to_stop(self._config.probe_seconds, process):
                 return "told to stop"
             if process.status is not None:
                 return f"the engine ended with status {process.status}"
             silent = 0 if await client.ready() else silent + 1
-            if silent >= self._supervised.probe_failures:
+            if silent >= self._config.probe_failures:
                 return "the engine does not answer"
         return self._detail or "the engine does not run"
 
@@ -314,7 +318,7 @@ class SupervisedEngine(ClientEngine):
         if client is not None:
             await client.close()
         if process is not None:
-            await process.end(self._supervised.stop_seconds)
+            await process.end(self._config.stop_seconds)
 
 
 def free_port() -> int:

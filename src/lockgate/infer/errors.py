@@ -55,6 +55,13 @@ class NotServedError(InputError):
     advice = "Ask /v1/models for a model that can; the engine behind this one serves other things."
 
 
+class EngineOptionError(InputError):
+    """An engine may not be started with such an option."""
+
+    code = "LG-1a20"
+    advice = "Leave the option out; docs/gateway.md lists those that a site may set."
+
+
 class RemoteModelError(PolicyError):
     """A server passes a model's requests on to another machine."""
 

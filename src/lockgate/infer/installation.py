@@ -5,9 +5,12 @@ import binascii
 import csv
 import io
 import os
+import re
 import stat
+import sys
 import zipfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
@@ -15,13 +18,23 @@ from typing import BinaryIO, cast
 from lockgate.core.artifact import safe_path
 from lockgate.core.digests import sha256_stream
 from lockgate.core.errors import TooLargeError
+from lockgate.core.wire import digest_of
 from lockgate.infer.errors import EngineFilesError
 
 RECORD_LIMIT = 4 << 20
 """Largest RECORD that is read, in bytes."""
 
-FILES_LIMIT = 10_000
+FILES_LIMIT = 50_000
 """Most files that an engine's wheel may list."""
+
+TREE_LIMIT = 200_000
+"""Most files of an engine that is a whole environment of wheels."""
+
+THREADS = 4
+"""How many files are hashed at once."""
+
+_WRITTEN = re.compile(r"(?:[^/]+\.dist-info/(?:INSTALLER|RECORD|REQUESTED|direct_url\.json)|bin/[^/]+)\Z")
+"""What pip writes beside the files of wheels: notes, and the starters of commands, which are not run."""
 
 _RECORD_FIELDS = 3
 
@@ -35,6 +48,8 @@ class Installation:
         executable: The program's path below the root.
         files: Path below the root → SHA-256, of every file that the admitted wheel lists.
         name: The engine's package URL, as receipts name it.
+        module: The Python module to run with this process's interpreter, where the engine is no program but
+            a whole environment of wheels; the executable is then that module's file.
 
     """
 
@@ -42,6 +57,20 @@ class Installation:
     executable: str
     files: Mapping[str, str]
     name: str
+    module: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Return the folder below the root that holds admitted files alone, with a slash; empty for all."""
+        parent = PurePosixPath(self.executable).parent
+        return "" if self.module or parent == PurePosixPath() else f"{parent}/"
+
+    @property
+    def command(self) -> list[str]:
+        """Return what starts it: no site packages but its own, which its environment names."""
+        if self.module:
+            return [sys.executable, "-S", "-s", "-P", "-m", self.module]
+        return [str(self.program)]
 
     @property
     def program(self) -> Path:
@@ -50,12 +79,14 @@ class Installation:
 
     @property
     def sha256(self) -> str:
-        """Return the admitted digest of the program.
+        """Return the admitted digest of the program; of an environment, that of its list of digests.
 
         Raises:
             EngineFilesError: The wheel does not list it.
 
         """
+        if self.module:
+            return digest_of(dict(self.files))
         try:
             return self.files[self.executable]
         except KeyError:
@@ -123,26 +154,32 @@ def verify(installation: Installation) -> None:
     """Hash the installed engine and compare it with the admitted wheel.
 
     Every file of the wheel below the program's folder must be there with its digest, and the
-    program's folder, from which libraries are loaded, must hold nothing else.
+    program's folder, from which libraries are loaded, must hold nothing else. Of an environment that
+    is all of it.
 
     Raises:
         EngineFilesError: A file is missing, changed, linked elsewhere, or extra.
 
     """
-    folder = PurePosixPath(installation.executable).parent
+    folder = PurePosixPath(installation.folder)
     admitted = {path: digest for path, digest in installation.files.items() if _inside(path, folder)}
     if installation.executable not in admitted:
         what = f"The admitted wheel has no file {installation.executable}."
         raise EngineFilesError(what)
     present = {path.relative_to(installation.root).as_posix(): path for path in _walk(installation, folder)}
     for extra in sorted(present.keys() - admitted.keys()):
+        if installation.module and _WRITTEN.match(extra):
+            continue
         what = f"{extra} is in the engine's folder and not in the admitted wheel."
         raise EngineFilesError(what, file=extra)
-    for path, digest in sorted(admitted.items()):
-        if path not in present:
-            what = f"The engine's file {path} is missing."
-            raise EngineFilesError(what, file=path)
-        found = _hashed(present[path])
+    for path in sorted(admitted.keys() - present.keys()):
+        what = f"The engine's file {path} is missing."
+        raise EngineFilesError(what, file=path)
+    paths = sorted(admitted)
+    with ThreadPoolExecutor(THREADS, "lockgate-hash") as threads:
+        found_all = list(threads.map(_hashed, (present[path] for path in paths)))
+    for path, found in zip(paths, found_all, strict=True):
+        digest = admitted[path]
         if found != digest:
             what = f"The engine's file {path} is not the admitted one."
             raise EngineFilesError(what, file=path, admitted=digest, found=found)
@@ -163,6 +200,7 @@ def _inside(path: str, folder: PurePosixPath) -> bool:
 def _walk(installation: Installation, folder: PurePosixPath) -> list[Path]:
     """Return everything below the program's folder that is no folder; links are refused."""
     found: list[Path] = []
+    limit = TREE_LIMIT if installation.module else FILES_LIMIT
     start = installation.root / folder
     for path in start.rglob("*") if start.is_dir() else ():
         if path.is_symlink():
@@ -170,7 +208,7 @@ def _walk(installation: Installation, folder: PurePosixPath) -> list[Path]:
             raise EngineFilesError(what, file=path.name)
         if not path.is_dir():
             found.append(path)
-            if len(found) > FILES_LIMIT:
-                what = f"The engine's folder has more than {FILES_LIMIT} files."
+            if len(found) > limit:
+                what = f"The engine's folder has more than {limit} files."
                 raise TooLargeError(what, limit="engine_files")
     return found

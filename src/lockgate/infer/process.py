@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Self
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 from lockgate.core.wire import encode
 from lockgate.infer import launch
@@ -24,26 +26,51 @@ HELP_LIMIT = 1 << 20
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
 
 
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A folder of admitted files that a program reads its model from.
+
+    Attributes:
+        place: Where the program finds it. What lies there is seen where the system allows no private copy.
+        limit: Up to this length of all files together, in bytes, there is a private copy; 0: never.
+        files: Path below the place, open descriptor, and SHA-256 of each file.
+
+    """
+
+    place: Path
+    limit: int
+    files: tuple[tuple[str, int, str], ...]
+
+
 class Launch:
     """One start of an installed program by `launch`: its order, and the report that comes back."""
 
-    def __init__(self, installation: Installation, copy_limit: int) -> None:
+    def __init__(
+        self, installation: Installation, copy_limit: int, model: Tree | None = None, *, alone: bool = False
+    ) -> None:
         """Write the order.
 
         Args:
             installation: The program and the digests of its files.
             copy_limit: Up to this length of all files together, in bytes, the program runs from a
                 private copy; 0: never.
+            model: The folder that it reads its model from, if it reads one.
+            alone: Whether it gets a network of its own, without a way out.
 
         """
-        folder = PurePosixPath(installation.executable).parent
+        tree = None
+        if model is not None:
+            tree = {"place": str(model.place), "limit": model.limit, "files": [list(f) for f in model.files]}
         order = {
             "root": str(installation.root.resolve()),
-            "folder": "" if folder == PurePosixPath() else f"{folder}/",
+            "folder": installation.folder,
             "limit": copy_limit,
             "files": dict(installation.files),
+            "model": tree,
+            "alone": alone,
         }
-        self._program = installation.program
+        self._program = installation.command
+        self._model = tuple(fd for _, fd, _ in model.files) if model is not None else ()
         self._order = _anonymous("lockgate-order", encode(order))
         self._report = _anonymous("lockgate-report", b"")
 
@@ -52,20 +79,20 @@ class Launch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the descriptors."""
+        """Close the descriptors that are its own."""
         os.close(self._order)
         os.close(self._report)
 
     @property
-    def descriptors(self) -> tuple[int, int]:
+    def descriptors(self) -> tuple[int, ...]:
         """Return what the launcher inherits."""
-        return self._order, self._report
+        return self._order, self._report, *self._model
 
     @property
     def command(self) -> list[str]:
         """Return the command line, up to the program's own arguments."""
         script = [sys.executable, "-I", "-S", str(Path(launch.__file__)), str(os.getpid())]
-        return [*script, str(self._order), str(self._report), str(self._program)]
+        return [*script, str(self._order), str(self._report), *self._program]
 
     def enforcement(self) -> Enforcement:
         """Return what stands behind the digests of the files that the program runs from.
@@ -74,11 +101,22 @@ class Launch:
             EngineFilesError: A file was changed after it had been compared.
 
         """
-        word, _, file = os.pread(self._report, HELP_LIMIT, 0).decode().partition(" ")
-        if word == launch.REFUSED:
+        return Enforcement.PRIVATE if self._said().get(launch.PRIVATE) else Enforcement.HASHED
+
+    def model_enforcement(self) -> Enforcement:
+        """Return what stands behind the digests of the model's folder; see `enforcement`."""
+        return Enforcement.PRIVATE if self._said().get(launch.MODEL) else Enforcement.HASHED
+
+    def alone(self) -> bool:
+        """Tell whether the program has a network of its own; see `enforcement`."""
+        return bool(self._said().get(launch.ALONE))
+
+    def _said(self) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(os.pread(self._report, HELP_LIMIT, 0) or b"{}")
+        if file := said.get(launch.REFUSED):
             what = f"The engine's file {file} was changed after it had been compared."
             raise EngineFilesError(what, file=file)
-        return Enforcement.PRIVATE if word == launch.PRIVATE else Enforcement.HASHED
+        return said
 
 
 def _anonymous(name: str, content: bytes) -> int:

@@ -55,10 +55,14 @@ class _Usage(msgspec.Struct):
     completion_tokens: Count = 0
 
 
+class _Reported(msgspec.Struct):
+    message: str | None = None
+
+
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] = []
     usage: _Usage | None = None
-    error: msgspec.Raw | None = None
+    error: _Reported | str | None = None
 
 
 class _Vector(msgspec.Struct):
@@ -185,7 +189,7 @@ class _Chunks(Reader):
             return None
         chunk = _decoded(_chunks, payload)
         if chunk.error is not None:
-            raise reported()
+            raise reported(chunk.error if isinstance(chunk.error, str) else chunk.error.message or "")
         said = chunk.usage
         usage = (
             Usage(prompt_tokens=said.prompt_tokens, completion_tokens=said.completion_tokens)
