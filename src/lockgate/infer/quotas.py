@@ -180,18 +180,21 @@ class Quotas:
         return name
 
     def _settle(self, tx: Transaction, settled: Settled) -> str:
-        """Put what was used in place of what was reserved, on the day of the reservation."""
+        """Put what was used in place of what was reserved, on the day of the reservation.
+
+        An engine that counts more than was reserved lies or errs: the reservation is then what was spent.
+        """
         value = tx.get(_OPEN, settled.reservation)
         if value is None:
             return settled.reservation  # another process took this one for dead: it stays spent
         reserved = decode(_Open, value)
-        before = _spent(tx, reserved.key, reserved.day)
+        before, usage = _spent(tx, reserved.key, reserved.day), settled.usage
+        prompt = max(0, reserved.prompt_tokens - usage.prompt_tokens)
+        completion = max(0, reserved.completion_tokens - usage.completion_tokens)
         after = Spent(
             requests=before.requests,
-            prompt_tokens=max(0, before.prompt_tokens - reserved.prompt_tokens + settled.usage.prompt_tokens),
-            completion_tokens=max(
-                0, before.completion_tokens - reserved.completion_tokens + settled.usage.completion_tokens
-            ),
+            prompt_tokens=max(0, before.prompt_tokens - prompt),
+            completion_tokens=max(0, before.completion_tokens - completion),
         )
         tx.put(_DAY, f"{reserved.key}:{reserved.day}", encode(after))
         _put_running(tx, reserved.key, _running(tx, reserved.key) - 1)

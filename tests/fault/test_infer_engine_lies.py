@@ -1,0 +1,365 @@
+"""Every kind of engine that lies, stalls, crashes or floods, in every form that clients speak.
+
+What is checked each time: the error has the shape of the API that was asked and the right status, the quota
+is settled at what was seen, nothing runs on, and the next request is served.
+"""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from infer_doubles import NOW, WEIGHTS, WEIGHTS_SHA256, Site, site, until
+from lockgate.infer import (
+    Engine,
+    EngineLimits,
+    EngineRequest,
+    Message,
+    ModelFile,
+    Pool,
+    PoolConfig,
+    Quota,
+    RemoteConfig,
+    RemoteEngine,
+    RemoteKind,
+)
+from lockgate.infer.answers import bound_of
+from lockgate.infer.limits import BYTES_A_TOKEN
+from lockgate.infer.quotas import Spent
+
+KINDS = ("openai", "vllm", "ollama", "tgi")
+BOUNDS = EngineLimits(answer_bytes=1 << 20, event_bytes=4000)
+IMPATIENT = EngineLimits(first_seconds=0.3, idle_seconds=0.3)
+QUOTA = Quota(requests=100, prompt_tokens=100_000, completion_tokens=100_000, concurrent=2)
+PROMPT = "Hi there, engine"
+CHARGED = bound_of(EngineRequest([Message("user", PROMPT)], 1)) // BYTES_A_TOKEN
+"""What a prompt costs whose tokens no engine counted."""
+
+
+class Lying:
+    """One server of any kind; `behave` is what it does with a request for an answer."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.behave: Callable[[Lying, web.Request], Awaitable[web.StreamResponse]] = well
+        self.asked = 0
+        self.left = asyncio.Event()
+        self.url = ""
+
+    @property
+    def media(self) -> str:
+        return "application/x-ndjson" if self.kind == "ollama" else "text/event-stream"
+
+    def part(self, text: str) -> bytes:
+        """Return what carries a piece of text."""
+        if self.kind == "ollama":
+            line = {"model": "m", "message": {"role": "assistant", "content": text}, "done": False}
+            return json.dumps(line).encode() + b"\n"
+        return self.event({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]})
+
+    def end(self, completion: Any = 2) -> bytes:
+        """Return what ends an answer and counts its tokens."""
+        if self.kind == "ollama":
+            line = {"model": "m", "message": {"content": ""}, "done": True, "done_reason": "stop"}
+            return json.dumps({**line, "prompt_eval_count": 5, "eval_count": completion}).encode() + b"\n"
+        finish = self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        usage = self.event(
+            {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": completion, "total_tokens": 7}}
+        )
+        return finish + usage + b"data: [DONE]\n\n"
+
+    def event(self, said: Any) -> bytes:
+        return b"data: " + json.dumps(said).encode() + b"\n\n"
+
+    def raw(self, data: bytes) -> bytes:
+        """Return bytes as one payload."""
+        return data + b"\n" if self.kind == "ollama" else b"data: " + data + b"\n\n"
+
+    def error(self) -> bytes:
+        """Return the error that such a server reports in the middle of an answer."""
+        said = "boom \x07" if self.kind in {"ollama", "tgi"} else {"message": "boom \x07", "code": 500}
+        return self.raw(json.dumps({"error": said, "error_type": "generation"}).encode())
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Lying"]:
+        app = web.Application()
+        for path in ("/health", "/api/version"):
+            app.router.add_get(path, self._well)
+        app.router.add_get("/api/tags", self._tags)
+        app.router.add_get("/info", self._info)
+        for path in ("/v1/chat/completions", "/api/chat"):
+            app.router.add_post(path, self._asked)
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _well(self, _: web.Request) -> web.Response:
+        return web.json_response({})
+
+    async def _tags(self, _: web.Request) -> web.Response:
+        return web.json_response({"models": [{"name": "m", "model": "m"}]})
+
+    async def _info(self, _: web.Request) -> web.Response:
+        return web.json_response({"model_id": "m"})
+
+    async def _asked(self, request: web.Request) -> web.StreamResponse:
+        await request.read()
+        self.asked += 1
+        try:
+            return await self.behave(self, request)
+        except (asyncio.CancelledError, ConnectionError):
+            self.left.set()
+            raise
+
+    def engine(self, limits: EngineLimits) -> Engine:
+        return RemoteEngine(
+            model=ModelFile("weights.gguf", WEIGHTS_SHA256, len(WEIGHTS)),
+            open_model=lambda: io.BytesIO(WEIGHTS),
+            config=RemoteConfig(self.url, RemoteKind(self.kind), "m", probe_seconds=3600.0),
+            limits=limits,
+            clock=lambda: NOW,
+        )
+
+
+async def begun(server: Lying, request: web.Request, media: str = "") -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": media or server.media})
+    await response.prepare(request)
+    return response
+
+
+async def well(server: Lying, request: web.Request) -> web.StreamResponse:
+    response = await begun(server, request)
+    for data in (server.part("One"), server.part(" two"), server.end()):
+        await response.write(data)
+    return response
+
+
+def sends(*parts: Callable[[Lying], bytes], media: str = "", then: str = "ends") -> Any:
+    """Send parts; then end, hang, cut the connection, or flood for ever."""
+
+    async def behave(server: Lying, request: web.Request) -> web.StreamResponse:
+        response = await begun(server, request, media)
+        for part in parts:
+            await response.write(part(server))
+        if then == "hangs":
+            await asyncio.Event().wait()
+        if then == "cuts":
+            await asyncio.sleep(0.05)  # so that what was sent is read before the cut
+            assert request.transport is not None
+            request.transport.abort()
+        while then == "floods":
+            await response.write(b"x" * 1000)
+        return response
+
+    return behave
+
+
+def says(status: int, body: bytes) -> Any:
+    async def behave(_: Lying, __: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, body=body, content_type="application/json")
+
+    return behave
+
+
+def one(server: Lying) -> bytes:
+    return server.part("One")
+
+
+_EARLY: dict[str, tuple[Any, int, str]] = {
+    "silent before the head": (sends(then="hangs"), 504, "LG-5a02"),
+    "wrong content type": (sends(one, media="text/html"), 502, "LG-5a03"),
+    "content type of whole answers": (sends(one, media="application/json"), 502, "LG-5a03"),
+    "garbage": (sends(lambda s: s.raw(b"{nonsense")), 502, "LG-5a03"),
+    "no UTF-8": (sends(lambda s: s.part("x").replace(b"x", b"\xff")), 502, "LG-5a03"),
+    "deep": (sends(lambda s: s.raw(b'{"x":' + b"[" * 3900)), 502, "LG-5a03"),
+    "endless line": (sends(then="floods"), 502, "LG-5a03"),
+    "another type": (sends(lambda s: s.part("x").replace(b'"x"', b"5")), 502, "LG-5a03"),
+    "negative usage": (sends(lambda s: s.end(-1)), 502, "LG-5a03"),
+    "usage beyond every number": (sends(lambda s: s.end(1 << 60)), 502, "LG-5a03"),
+    "usage as text": (sends(lambda s: s.end("many")), 502, "LG-5a03"),
+    "reported error": (sends(lambda s: s.error()), 502, "LG-5a03"),
+    "empty": (sends(), 502, "LG-5a05"),
+    "crash": (sends(then="cuts"), 502, "LG-5a05"),
+    "failure": (says(500, b"x" * 100_000), 502, "LG-5a03"),
+    "busy": (says(429, b"{}"), 503, "LG-5a01"),
+    "redirect": (says(302, b""), 502, "LG-5a03"),
+}
+_LATE: dict[str, tuple[Any, str]] = {
+    "stall": (sends(one, then="hangs"), "LG-5a02"),
+    "crash": (sends(one, then="cuts"), "LG-5a05"),
+    "end too early": (sends(one), "LG-5a05"),
+    "garbage": (sends(one, lambda s: s.raw(b"{")), "LG-5a03"),
+    "reported error": (sends(one, lambda s: s.error()), "LG-5a03"),
+    "endless line": (sends(one, then="floods"), "LG-5a03"),
+}
+
+
+def bounds(code: str) -> EngineLimits:
+    return IMPATIENT if code == "LG-5a02" else BOUNDS
+
+
+@asynccontextmanager
+async def lying(kind: str, behave: Any, limits: EngineLimits) -> AsyncIterator[tuple[Lying, Site]]:
+    async with Lying(kind).running() as server:
+        server.behave = behave
+        async with site(engine=server.engine(limits), engine_limits=limits, quota=QUOTA) as made:
+            yield server, made
+
+
+def asked(form: str, *, stream: bool) -> tuple[str, dict[str, Any]]:
+    """Return path and body of a request in one form."""
+    turns = [{"role": "user", "content": PROMPT}]
+    body: dict[str, Any] = {"model": "small", "stream": stream}
+    if form == "responses":
+        return "/v1/responses", {**body, "input": PROMPT}
+    if form == "anthropic":
+        return "/v1/messages", {**body, "messages": turns, "max_tokens": 50}
+    if form == "ollama":
+        return "/api/chat", {**body, "messages": turns}
+    return "/v1/chat/completions", {**body, "messages": turns}
+
+
+def said_error(form: str, body: Any) -> str:
+    """Return an error's message, read in the shape of one form."""
+    if form == "ollama":
+        assert isinstance(body["error"], str)
+        return str(body["error"])
+    if form == "anthropic":
+        assert body["type"] == "error"
+        assert set(body["error"]) >= {"type", "message"}
+    else:
+        assert set(body["error"]) >= {"message", "type", "code", "param"}
+    return str(body["error"]["message"])
+
+
+async def settled(s: Site, spent: Spent) -> None:
+    """Demand that nothing of a key runs and that it spent just that."""
+    found = (Spent(), -1)
+
+    def looked() -> bool:
+        nonlocal found
+        found = s.spending.spent(s.key.id)
+        return found[1] == 0
+
+    await until(looked)
+    assert found[0] == spent
+
+
+FORMS = ("chat", "responses", "anthropic", "ollama")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("trouble", _EARLY)
+def test_trouble_before_the_first_text(kind: str, trouble: str) -> None:
+    behave, status, code = _EARLY[trouble]
+
+    async def run() -> None:
+        async with lying(kind, behave, bounds(code)) as (server, s):
+            for count, form in enumerate(FORMS, 1):
+                stream = count % 2 == 0
+                path, body = asked(form, stream=stream)
+                async with s.session.post(path, json=body, headers=s.headers) as response:
+                    assert response.status == status, form
+                    assert response.content_type == "application/json"
+                    message = said_error(form, await response.json())
+                assert code in message
+                assert "\x07" not in message
+                assert len(message) < 700
+                await settled(s, Spent(requests=count, prompt_tokens=count * CHARGED))
+            if code == "LG-5a02":
+                return
+            server.behave = well
+            async with s.ask() as response:
+                assert (await response.json())["choices"][0]["message"]["content"] == "One two"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("trouble", _LATE)
+def test_trouble_after_the_first_text(kind: str, trouble: str) -> None:
+    behave, code = _LATE[trouble]
+
+    async def run() -> None:
+        async with lying(kind, behave, bounds(code)) as (server, s):
+            path, body = asked("chat", stream=True)
+            async with s.session.post(path, json=body, headers=s.headers) as response:
+                raw = await response.read()
+            assert code.encode() in raw
+            assert b"[DONE]" not in raw
+            assert b"\x07" not in raw
+            await until(lambda: s.ledger.statuses() == ["failed"])
+            await until(lambda: s.spending.spent(s.key.id)[1] == 0)
+            assert server.asked == 1, "what had begun was asked anew"
+            server.behave = well
+            async with s.ask() as response:
+                assert response.status == 200
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_that_counts_more_than_was_asked_for_does_not_overdraw_others(kind: str) -> None:
+    async def run() -> None:
+        async with lying(kind, sends(one, lambda s: s.end(1 << 40)), BOUNDS) as (_, s):
+            async with s.ask(PROMPT) as response:
+                assert response.status == 200
+            await settled(s, Spent(requests=1, prompt_tokens=5, completion_tokens=1024))  # what was reserved
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_caller_that_leaves_before_the_first_text_frees_the_server(kind: str) -> None:
+    async def run() -> None:
+        async with lying(kind, sends(then="hangs"), EngineLimits()) as (server, s):
+            call = asyncio.ensure_future(s.ask(PROMPT, stream=True).__aenter__())
+            await until(lambda: server.asked == 1)
+            call.cancel()
+            async with asyncio.timeout(20):
+                await server.left.wait()
+            await until(lambda: s.spending.spent(s.key.id)[1] == 0)
+            await until(lambda: s.ledger.statuses() == ["cancelled"])
+
+    asyncio.run(run())
+
+
+async def served(s: Site) -> int:
+    async with s.ask(PROMPT) as response:
+        status: int = response.status
+        return status
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_breaker_opens_after_failures_and_closes_when_the_server_is_well(kind: str) -> None:
+    async def run() -> None:
+        async with Lying(kind).running() as bad, Lying(kind).running() as good:
+            bad.behave = sends(lambda s: s.raw(b"{"))
+            engines = {"bad": bad.engine(BOUNDS), "good": good.engine(BOUNDS)}
+            pool = Pool(engines, PoolConfig(failures=2, rest_seconds=0.3, rest_limit=0.3))
+            async with site(engine=pool, engine_limits=BOUNDS, quota=QUOTA) as s:
+                for at in range(12):
+                    async with s.ask(f"{at} {PROMPT}") as response:
+                        assert response.status == 200, "a caller saw the failure of one instance"
+                assert bad.asked == 2, "the breaker did not open"
+                bad.behave = well
+                pool.drain("good")
+
+                async with asyncio.timeout(20):
+                    while await served(s) != 200:  # noqa: ASYNC110  # the breaker's rest has no event
+                        await asyncio.sleep(0.05)
+                assert bad.asked == 3
+                assert await served(s) == 200
+            assert s.ledger.statuses().count("answered") >= 14
+
+    asyncio.run(run())
