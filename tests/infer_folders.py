@@ -23,7 +23,7 @@ options = dict(zip(sys.argv[1::1], sys.argv[2::1]))
 if KIND == "ollama":
     assert sys.argv[1:] == ["serve"]
     top = os.environ["OLLAMA_MODELS"]
-    manifest = json.load(open(top + "/manifests/registry.ollama.ai/library/served/latest"))
+    manifest = json.load(open(top + "/manifests/lockgate.invalid/library/served/latest"))
     layer = manifest["layers"][0]["digest"].replace(":", "-")
     weights = top + "/blobs/" + layer
     place = os.environ["OLLAMA_HOST"].split(":")
@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         status, body = (503 if os.path.exists("unwell") else 200), {}
         if self.path == "/api/tags":
-            tag = {"name": "served:latest", "model": "served:latest"}
+            tag = {"name": "lockgate.invalid/library/served:latest"}
             if os.path.exists("elsewhere"):
                 tag["remote_host"] = "https://models.example"
             body = {"models": [] if os.path.exists("empty") else [tag]}

@@ -107,6 +107,7 @@ def test_trouble_in_the_middle_of_a_stream_ends_it_with_an_error(
             assert chunks[-1]["error"]["code"] == code
             assert "[DONE]" not in chunks
             await until(lambda: s.ledger.statuses() == ["failed"])
+            await until(lambda: s.receipts.get(receipt) is not None)
             async with s.session.get(f"/v1/lockgate/receipts/{receipt}", headers=s.headers) as response:
                 found = (await response.json())["receipt"]
             assert found["status"] == "failed"

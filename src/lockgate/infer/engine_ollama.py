@@ -21,8 +21,10 @@ from lockgate.infer.ports import ModelFile
 from lockgate.infer.process import Launch
 from lockgate.infer.wire_ollama import TAGS, OllamaWire, elsewhere
 
-_ALIAS = "served"
-_MANIFEST = f"manifests/registry.ollama.ai/library/{_ALIAS}/latest"
+_ALIAS = "lockgate.invalid/library/served"
+"""A full name, so that no registry's own is assumed; RFC 2606 sees to it that this host is none."""
+
+_MANIFEST = f"manifests/{_ALIAS}/latest"
 
 
 @dataclass(frozen=True, slots=True)
