@@ -9,6 +9,7 @@ from corpora.inspection_case import WHEEL, Case, inspected
 from corpora.inspection_documents import DOCUMENTS_BAD, DOCUMENTS_GOOD, DOCUMENTS_UNREAD
 from corpora.inspection_good import COMMON
 from corpora.inspection_hdf5 import HDF5_BAD, HDF5_GOOD, HDF5_UNREAD
+from corpora.inspection_malware import MALWARE_BAD, MALWARE_GOOD
 from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
 from corpora.inspection_small import SMALL_BAD, SMALL_GOOD, SMALL_UNREAD
@@ -16,8 +17,27 @@ from corpora.inspection_variants import VARIANTS_BAD, VARIANTS_GOOD, VARIANTS_UN
 
 _STORED = make.zipped({"a.txt": b"innocent"}, method=zipfile.ZIP_STORED)
 
-GOOD = [*COMMON, *VARIANTS_GOOD, *PICKLES_GOOD, *PACKAGES_GOOD, *DOCUMENTS_GOOD, *HDF5_GOOD, *SMALL_GOOD]
-BAD = [*ARCHIVES, *CONTENT, *VARIANTS_BAD, *PICKLES_BAD, *PACKAGES_BAD, *DOCUMENTS_BAD, *HDF5_BAD, *SMALL_BAD]
+GOOD = [
+    *COMMON,
+    *VARIANTS_GOOD,
+    *PICKLES_GOOD,
+    *PACKAGES_GOOD,
+    *DOCUMENTS_GOOD,
+    *HDF5_GOOD,
+    *SMALL_GOOD,
+    *MALWARE_GOOD,
+]
+BAD = [
+    *ARCHIVES,
+    *CONTENT,
+    *VARIANTS_BAD,
+    *PICKLES_BAD,
+    *PACKAGES_BAD,
+    *DOCUMENTS_BAD,
+    *HDF5_BAD,
+    *SMALL_BAD,
+    *MALWARE_BAD,
+]
 
 UNREAD = [
     *VARIANTS_UNREAD,

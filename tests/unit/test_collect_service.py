@@ -110,6 +110,22 @@ sha256 = "{sha(b"tool")}"
     assert found.difference.fresh == sum(a.size for a in lock.artifacts)
 
 
+def test_rules_are_an_artifact_of_their_own_kind(tmp_path: Path) -> None:
+    (tmp_path / "site.yar").write_bytes(b"rule a { condition: false }")
+    table = f"""
+[[rules]]
+name = "site-rules"
+version = "7"
+url = "site.yar"
+sha256 = "{sha(b"rule a { condition: false }")}"
+"""
+    (made,) = run(write(tmp_path, table), packages())[0].lock.artifacts
+    assert (made.kind, made.purl) == (Kind.RULES, "pkg:generic/site-rules@7")
+    assert made.files[0].path == "files/site-rules/site.yar"
+    with pytest.raises(DuplicateNameError):
+        run(write(tmp_path, table + table.replace("[[rules]]", "[[file]]")), packages())
+
+
 def test_a_model_names_where_each_file_was_taken_from(tmp_path: Path) -> None:
     found, blobs = run(write(tmp_path, MODEL), packages())
     (model,) = found.lock.artifacts

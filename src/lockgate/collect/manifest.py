@@ -202,6 +202,16 @@ sha256 = "{"0" * 64}"
 """
 
 
+class RulesSection(FileSection, frozen=True):
+    """A pack of YARA rules by which the high side looks for malicious content once it is admitted."""
+
+    EXAMPLE: ClassVar[str] = f"""
+name = "site-rules"
+url = "rules/site.yar"
+sha256 = "{"0" * 64}"
+"""
+
+
 class Manifest(Section, frozen=True):
     """Everything that a manifest may say."""
 
@@ -211,6 +221,7 @@ class Manifest(Section, frozen=True):
     documents: tuple[DocumentsSection, ...] = ()
     file: tuple[FileSection, ...] = ()
     advisories: tuple[AdvisoriesSection, ...] = ()
+    rules: tuple[RulesSection, ...] = ()
     oci: tuple[OciSection, ...] = ()
     ollama: tuple[OllamaSection, ...] = ()
     huggingface: tuple[HubSection, ...] = ()
@@ -253,7 +264,8 @@ def parse_manifest(data: bytes, name: str = "manifest") -> Manifest:
         )
     _demand_single("model", [section.name for section in manifest.model])
     _demand_single("collection", [section.collection for section in manifest.documents])
-    _demand_single("file", [section.name for section in (*manifest.file, *manifest.advisories)])
+    named = (*manifest.file, *manifest.advisories, *manifest.rules)
+    _demand_single("file", [section.name for section in named])
     _demand_single("image", [section.name for section in manifest.oci])
     _demand_single("model", [section.name for section in manifest.ollama])
     for kind in ("model", "dataset", "space"):

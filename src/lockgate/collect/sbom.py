@@ -24,6 +24,7 @@ _TYPES = {
     Kind.OLLAMA: "machine-learning-model",
     Kind.DATASET: "data",
     Kind.SPACE: "application",
+    Kind.RULES: "data",
 }
 _TASKS = {"chat": "text-generation", "embed": "feature-extraction"}
 

@@ -169,7 +169,8 @@ def _chosen(
 def _gather(room: Room, loaded: LoadedManifest, previous: Lock | None, *, offline: bool) -> list[Artifact]:
     """Collect what is quick to check first, so that a mistake shows before a long download."""
     content = loaded.content
-    found = [*documents(room, content.documents), *files(room, (*content.file, *content.advisories))]
+    single = (*content.file, *content.advisories, *content.rules)
+    found = [*documents(room, content.documents), *files(room, single)]
     requests = [
         (request, section.label)
         for section in content.python

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 from packageurl import PackageURL
 
 from lockgate.collect.errors import DigestMismatchError, ManifestError, SourceMissingError
-from lockgate.collect.manifest import AdvisoriesSection, FileSection
+from lockgate.collect.manifest import AdvisoriesSection, FileSection, RulesSection
 from lockgate.collect.room import Room
 from lockgate.collect.web import shown
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
@@ -64,7 +64,7 @@ def _file(room: Room, section: FileSection) -> Artifact:
     size = bring(room, section.url, section.sha256)
     return Artifact(
         purl=PackageURL(type="generic", name=section.name, version=version).to_string(),
-        kind=Kind.FILE,
+        kind=Kind.RULES if isinstance(section, RulesSection) else Kind.FILE,
         name=section.name,
         version=version,
         files=(

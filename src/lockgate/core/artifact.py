@@ -60,6 +60,7 @@ class Kind(StrEnum):
     OLLAMA = "ollama"
     DATASET = "dataset"
     SPACE = "space"
+    RULES = "rules"
 
 
 class Role(StrEnum):

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from enum import StrEnum
 
+import msgspec
+
 from lockgate.core.artifact import Digest, Size
 from lockgate.core.wire import Document
 
@@ -44,7 +46,9 @@ class Verdict(Document, frozen=True):
     `covered` counts the bytes that a validated parser claimed; a verdict is never clean when
     it is less than `size`. `inspectors` names each inspector with its version. `opaque` names the
     kinds of content that were parsed but not understood, wherever inside the file they lie; it is
-    kept beside the outcome because findings outrank it there.
+    kept beside the outcome because findings outrank it there. `basis` says what else the verdict
+    rests on, by name: ``engine`` (a digest over every inspector's version), ``rules`` (the digest of
+    the set of rules), and each scanner's database. A verdict with another basis than today's is old.
     """
 
     path: str
@@ -56,6 +60,12 @@ class Verdict(Document, frozen=True):
     findings: tuple[Finding, ...]
     inspectors: tuple[str, ...]
     opaque: tuple[str, ...] = ()
+    basis: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def rests_on(self) -> dict[str, str]:
+        """Return the basis; that of verdicts made before there was one is empty."""
+        return {} if isinstance(self.basis, msgspec.UnsetType) else self.basis
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:

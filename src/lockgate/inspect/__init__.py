@@ -9,6 +9,18 @@ approve.
 
 from lockgate.inspect.limits import Limits
 from lockgate.inspect.ports import InspectItem, Job, Sandbox
-from lockgate.inspect.service import inspect_file, inspect_files, run_in_sandbox
+from lockgate.inspect.rulesets import RulePack, RuleSet
+from lockgate.inspect.service import basis_of, inspect_file, inspect_files, run_in_sandbox
 
-__all__ = ["InspectItem", "Job", "Limits", "Sandbox", "inspect_file", "inspect_files", "run_in_sandbox"]
+__all__ = [
+    "InspectItem",
+    "Job",
+    "Limits",
+    "RulePack",
+    "RuleSet",
+    "Sandbox",
+    "basis_of",
+    "inspect_file",
+    "inspect_files",
+    "run_in_sandbox",
+]

@@ -5,8 +5,12 @@ Everything here and in `inspectors` runs inside the sandbox and reads hostile by
 
 from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 
+from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
+from lockgate.core.wire import digest_of
+from lockgate.inspect import malware, secrets
 from lockgate.inspect.detect import EMPTY, UNKNOWN, ZIP_TYPES, detect, extension, mismatch, zip_tail
 from lockgate.inspect.errors import BrokenContentError, OverLimitError
 from lockgate.inspect.limits import Budget, Limits
@@ -52,24 +56,40 @@ _WHERE = {
 }
 """Detected type → module and class; each is imported when the first such content comes."""
 
+_RULES = "rules:RulesInspector"
+"""What reads an artifact of kind ``rules``, whatever its text looks like."""
+
 _EARLY_PDF = 1024
 
 
 def inspectors() -> list[str]:
     """Return the modules of all inspectors, for whoever loads them ahead."""
-    return sorted({f"lockgate.inspect.inspectors.{where.partition(':')[0]}" for where in _WHERE.values()})
+    every = (*_WHERE.values(), _RULES)
+    return sorted({f"lockgate.inspect.inspectors.{where.partition(':')[0]}" for where in every})
 
 
 @cache
 def inspector_for(detected: str) -> Inspector | None:
     """Return the inspector of a detected type, or None when there is none."""
     where = _WHERE.get(detected)
-    if where is None:
-        return None
+    return _made(where) if where else None
+
+
+@cache
+def _made(where: str) -> Inspector:
     module, name = where.split(":")
     kind = getattr(import_module(f"lockgate.inspect.inspectors.{module}"), name)
     inspector: Inspector = kind()
     return inspector
+
+
+@cache
+def engine_digest() -> str:
+    """Return a digest over every inspector's version: another one, and content would be read otherwise."""
+    names = {f"{made.name}/{made.version}" for made in map(_made, (*_WHERE.values(), _RULES))}
+    names |= {f"{each.NAME}/{each.VERSION}" for each in (malware, secrets)}
+    names |= {f"{name} {version(name)}" for name in ("yara-x", "detect-secrets")}
+    return digest_of(sorted(names))
 
 
 def inspect_content(data: memoryview, context: Context) -> Tally:
@@ -79,6 +99,8 @@ def inspect_content(data: memoryview, context: Context) -> Tally:
         tally.detected = detect(data, context.name, context.limits.text_bytes)
         _run(data, tally, context)
         _claims(data, tally, context)
+        malware.look(data, tally, context)
+        secrets.look(data, tally, context)
     except OverLimitError as error:
         tally.unfinished("over-limit", error.what, error.where.get("at"))
     except BrokenContentError as error:
@@ -93,7 +115,7 @@ def inspect_content(data: memoryview, context: Context) -> Tally:
 def _run(data: memoryview, tally: Tally, context: Context) -> None:
     if tally.detected == EMPTY:
         return
-    inspector = inspector_for(tally.detected)
+    inspector = _made(_RULES) if context.kind == Kind.RULES else inspector_for(tally.detected)
     if inspector is None:
         what = "The type of the content is not known." if tally.detected == UNKNOWN else ""
         tally.unfinished("unknown-type", what or f"No inspector understands {tally.detected}.")

@@ -38,6 +38,12 @@ class Limits(Document, frozen=True):
     pages: Positive = 5_000
     objects: Positive = 500_000
     stream_bytes: Positive = 64 * MIB
+    rule_packs: Positive = 64
+    rule_bytes: Positive = 4 * MIB
+    rule_member_bytes: Positive = 256 * MIB
+    rule_matches: Positive = 100
+    rule_seconds: Positive = 60
+    secrets: Positive = 40
     wall_seconds: Positive = 60
     bytes_per_second: Positive = 2 * MIB
     cpu_seconds: Positive = 600
@@ -65,6 +71,8 @@ class Budget:
     limits: Limits
     members: int = field(default=0)
     unpacked: int = field(default=0)
+    rule_seconds: float = field(default=0.0)
+    secrets: int = field(default=0)
 
     def member(self, size: int) -> None:
         """Count one member of `size` unpacked bytes.

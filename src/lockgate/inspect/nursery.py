@@ -15,6 +15,7 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 
+from lockgate.inspect import malware, secrets
 from lockgate.inspect.confine import Bounds, confine, prepare
 from lockgate.inspect.engine import inspectors
 from lockgate.inspect.worker import MOST_ARGS, READY, answer, call, content
@@ -32,13 +33,25 @@ _LIBRARIES = ("zstandard", "jinja2", "jinja2.ext", "markdown_it", "pypdfium2", "
 def main() -> None:
     """Load the parsers, say so, and serve until the other end closes."""
     with socket.socket(fileno=int(sys.argv[1])) as control:
-        for module in (*inspectors(), *_LIBRARIES):
-            import_module(module)
-        prepare()
+        try:
+            _load()
+        except Exception as error:  # noqa: BLE001  # whatever it is, nothing is inspected without it
+            # Said whole before the other end can see that this one closes, and kill it.
+            os.write(2, f"{type(error).__name__}: {error}"[:_REQUEST].encode("utf-8", "replace"))
+            return
         gc.collect()
         gc.freeze()
         gc.disable()
         _serve(control)
+
+
+def _load() -> None:
+    """Load every parser, compile every rule, and make ahead what confining needs."""
+    for module in (*inspectors(), *_LIBRARIES):
+        import_module(module)
+    malware.load()
+    secrets.load()
+    prepare()
 
 
 def _serve(control: socket.socket) -> None:

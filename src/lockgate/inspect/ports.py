@@ -9,6 +9,7 @@ import msgspec
 from lockgate.core.artifact import Digest, Size
 from lockgate.core.verdict import Finding
 from lockgate.core.wire import Document
+from lockgate.inspect.rulesets import RuleSet
 from lockgate.inspect.tally import Context, Tally
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.+/-]{0,47}\Z")]
@@ -81,6 +82,9 @@ class Job(Document, frozen=True):
 
 class Sandbox(ABC):
     """Runs one job, isolated from everything but its file."""
+
+    rules: RuleSet = RuleSet()
+    """The rules that are scanned with inside."""
 
     @abstractmethod
     def run(self, job: Job) -> bytes:

@@ -30,11 +30,14 @@ from lockgate.inspect.errors import (
     SandboxUnavailableError,
 )
 from lockgate.inspect.ports import Job, Sandbox
+from lockgate.inspect.rulesets import MOUNT, RuleSet
 from lockgate.inspect.tally import printable
 from lockgate.inspect.worker import READY
 
 DISTRIBUTIONS = {
     "msgspec": ("msgspec",),
+    "detect-secrets": ("detect_secrets",),
+    "yara-x": ("yara_x",),
     "jinja2": ("jinja2",),
     "markupsafe": ("markupsafe",),
     "markdown-it-py": ("markdown_it",),
@@ -86,6 +89,7 @@ class BubblewrapSandbox(Sandbox):
         program: str = "bwrap",
         distributions: Mapping[str, Sequence[str]] = DISTRIBUTIONS,
         code: Path = Path(__file__).parents[1],
+        rules: RuleSet | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Find bubblewrap and lay out what the worker sees.
@@ -94,6 +98,7 @@ class BubblewrapSandbox(Sandbox):
             program: Name or path of bubblewrap.
             distributions: Third-party packages that the worker may see, by distribution.
             code: Folder of our own package.
+            rules: Packs of rules that are seen inside, beside our own.
             monotonic: Clock that deadlines are measured by, in seconds.
 
         Raises:
@@ -106,7 +111,8 @@ class BubblewrapSandbox(Sandbox):
             raise SandboxUnavailableError(what)
         self._bwrap = found
         self._monotonic = monotonic
-        self._layout = tuple(_layout(distributions, code))
+        self.rules = rules or RuleSet()
+        self._layout = tuple(_layout(distributions, code, self.rules))
 
     def command(self, boot: str) -> list[str]:
         """Return the command that runs one line of Python inside, up to that line's own arguments."""
@@ -239,7 +245,7 @@ def open_regular(file: Path) -> int:
     return descriptor
 
 
-def _layout(distributions: Mapping[str, Sequence[str]], code: Path) -> Iterator[str]:
+def _layout(distributions: Mapping[str, Sequence[str]], code: Path, rules: RuleSet) -> Iterator[str]:
     """Yield bubblewrap's arguments and the interpreter's, up to the worker's own."""
     yield from ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
     yield from ("--uid", _NOBODY, "--gid", _NOBODY, "--hostname", "lockgate", "--clearenv")
@@ -260,6 +266,8 @@ def _layout(distributions: Mapping[str, Sequence[str]], code: Path) -> Iterator[
     for name, packages in distributions.items():
         for path in _folders(name, packages):
             yield from ("--ro-bind", str(path), f"/site/{path.name}")
+    for pack in rules.packs:
+        yield from ("--ro-bind", str(pack.file), str(MOUNT / f"{pack.sha256[:16]}.yar"))
     yield from ("--remount-ro", "/", "--chdir", "/", "--")
     yield from (str(interpreter), "-I", "-S", "-B", "-X", "utf8", "-c")
 

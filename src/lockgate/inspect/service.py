@@ -11,6 +11,7 @@ from lockgate.core.digests import sha256_stream
 from lockgate.core.ports import Progress, Silent
 from lockgate.core.verdict import Severity, Verdict
 from lockgate.inspect.decide import believable, decide, unread
+from lockgate.inspect.engine import engine_digest
 from lockgate.inspect.errors import (
     JobFailedError,
     JobOutputError,
@@ -73,12 +74,21 @@ def inspect_files(
 
 
 def inspect_file(item: InspectItem, sandbox: Sandbox, limits: Limits) -> Verdict:
-    """Return the verdict of one file, bound to the digest of the bytes that were read.
+    """Return the verdict of one file, bound to the digest of the bytes that were read and to its basis.
 
     Raises:
         SandboxUnavailableError: Nothing can be parsed safely here.
 
     """
+    return msgspec.structs.replace(_inspected(item, sandbox, limits), basis=basis_of(sandbox))
+
+
+def basis_of(sandbox: Sandbox) -> dict[str, str]:
+    """Return what verdicts made in a sandbox rest on; it is told here, not by what reads hostile bytes."""
+    return {"engine": engine_digest(), "rules": sandbox.rules.sha256}
+
+
+def _inspected(item: InspectItem, sandbox: Sandbox, limits: Limits) -> Verdict:
     try:
         demand(item.size, limits.file_bytes, "file_bytes")
         if _digest(item.file) != (item.sha256, item.size):

@@ -12,13 +12,13 @@ SUMS = "SHA256SUMS"
 
 
 def served_files(admitted: Sequence[Admitted]) -> dict[str, ArtifactFile]:
-    """Return the documents and plain files by path; the newest crossing's where two share one.
+    """Return documents, plain files and packs of rules by path; the newest crossing's where two share one.
 
     Raises:
         AmbiguousSnapshotError: One crossing brought two different files under one path.
 
     """
-    return newest_by_path(of_kind(admitted, Kind.DOCUMENT, Kind.FILE))
+    return newest_by_path(of_kind(admitted, Kind.DOCUMENT, Kind.FILE, Kind.RULES))
 
 
 def generate(admitted: Sequence[Admitted], read: ReadBlob) -> Iterator[Page]:

@@ -185,7 +185,9 @@ def of_crossing(where: Place, sequence: int) -> list[str]:
 
 def _software(lock: Lock) -> list[str]:
     return [
-        a.purl for a in lock.artifacts if a.kind is not Kind.DOCUMENT and "advisories" not in a.attributes
+        a.purl
+        for a in lock.artifacts
+        if a.kind not in {Kind.DOCUMENT, Kind.RULES} and "advisories" not in a.attributes
     ]
 
 

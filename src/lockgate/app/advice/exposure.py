@@ -22,7 +22,7 @@ from lockgate.core.artifact import Kind
 from lockgate.core.wire import decode
 from lockgate.watch import ExposureFigures, exposure_metrics
 
-_SOFTWARE = frozenset(Kind) - {Kind.DOCUMENT}
+_SOFTWARE = frozenset(Kind) - {Kind.DOCUMENT, Kind.RULES}
 """Documents have no versions that advisories speak of."""
 
 

@@ -76,7 +76,7 @@ class RecordedAdvisories(AdvisoryReader):
 def _speaks_of(artifact: Artifact) -> bool:
     """Tell whether advisories speak of such an artifact; only a plain file may be a data set itself."""
     is_data = artifact.kind is Kind.FILE and "advisories" in artifact.attributes
-    return artifact.kind is not Kind.DOCUMENT and not is_data
+    return artifact.kind not in {Kind.DOCUMENT, Kind.RULES} and not is_data
 
 
 def _facts(answer: Matched, age: int, *, catalogue: bool) -> Advised:

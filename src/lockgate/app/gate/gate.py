@@ -13,6 +13,7 @@ from lockgate.app.gate.admission import demand_admission
 from lockgate.app.gate.advised import RecordedAdvisories
 from lockgate.app.gate.approve import custody_beside, evidence_beside
 from lockgate.app.gate.holds import demand_usable
+from lockgate.app.gate.rulepacks import active_rules
 from lockgate.app.gate.rules import in_force
 from lockgate.app.high.serving import channel_file
 from lockgate.app.keys import key_place
@@ -63,6 +64,7 @@ class SandboxedInspection(FileInspector):
         )
         self._progress = progress
         self._jobs = jobs or os.cpu_count() or 1
+        self._rules = active_rules(side, self._limits)
 
     def inspect(self, items: Sequence[ToInspect]) -> list[Verdict]:
         """Return one verdict for each item, in order."""
@@ -76,7 +78,7 @@ class SandboxedInspection(FileInspector):
             )
             for item in items
         ]
-        with WarmSandbox() as sandbox:
+        with WarmSandbox(rules=self._rules) as sandbox:
             return inspect_files(todo, sandbox, jobs=self._jobs, limits=self._limits, progress=self._progress)
 
 

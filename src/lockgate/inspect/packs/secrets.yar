@@ -1,0 +1,24 @@
+// Where a secret may stand. Each rule bears the name of the detector (detect-secrets) that then decides.
+
+rule AWSKeyDetector { strings: $a = /\b(A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16}\b/ $b = /aws[^\n]{0,20}(key|pwd|pw|password|pass|token)[^\n]{0,20}['"][0-9a-zA-Z\/+]{40}['"]/ nocase condition: any of them }
+rule AzureStorageKeyDetector { strings: $a = /AccountKey=[a-zA-Z0-9+\/=]{88}/ condition: $a }
+rule BasicAuthDetector { strings: $a = /:\/\/[^{}\s\/:@'"<>]{1,64}:[^{}\s\/@'"<>]{3,80}@[A-Za-z0-9.-]{3,80}/ condition: $a }
+rule CloudantDetector { strings: $a = /cloudant|cl[_-]?(api|pass|key|pw)/ nocase $b = /[0-9a-f]{64}|[a-z]{24}/ condition: all of them }
+rule DiscordBotTokenDetector { strings: $a = /\b[MNO][a-zA-Z\d_-]{23,25}\.[a-zA-Z\d_-]{6}\.[a-zA-Z\d_-]{27}\b/ condition: $a }
+rule GitHubTokenDetector { strings: $a = /\bgh[pousr]_[A-Za-z0-9_]{36}/ condition: $a }
+rule GitLabTokenDetector { strings: $a = /\b(glpat|gldt|glft|glsoat|glrt|glcbt)-[A-Za-z0-9_\-]{20,50}/ condition: $a }
+rule IbmCloudIamDetector { strings: $a = /(ibm[_-]?cloud|cloud[_-]?iam|ibm[_-]?iam|bluemix)[^\n]{0,60}[a-zA-Z0-9_-]{44}/ nocase condition: $a }
+rule JwtTokenDetector { strings: $a = /\beyJ[A-Za-z0-9-_=]{8,2000}\.eyJ[A-Za-z0-9-_=]{4,}/ condition: $a }
+rule MailchimpDetector { strings: $a = /\b[0-9a-f]{32}-us[0-9]{1,2}\b/ condition: $a }
+rule NpmDetector { strings: $a = /:_authToken=\s{0,3}(npm_|[A-Fa-f0-9-]{36})/ condition: $a }
+rule OpenAIDetector { strings: $a = /\bsk-[A-Za-z0-9-_]{0,60}[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}/ condition: $a }
+rule PrivateKeyDetector { strings: $a = /-----BEGIN ((DSA|EC|OPENSSH|RSA) )?PRIVATE KEY-----(\r?\n|\\n|\\r\\n|\s){1,3}([A-Z][A-Za-z-]{2,20}: [^\n]{1,80}\n){0,3}\s{0,3}[A-Za-z0-9+\/]{32}/ $b = /-----BEGIN PGP PRIVATE KEY BLO[C]K-----(\r?\n|\\n){1,3}([A-Z][A-Za-z]{2,20}: [^\n]{1,80}\n){0,3}\s{0,3}[A-Za-z0-9+\/]{32}/ $c = /BEGIN SSH2 ENCRYPTED PRIVATE K[E]Y/ $d = /PuTTY-User-Key-File-[2]:/ condition: any of them }
+rule PypiTokenDetector { strings: $a = /pypi-AgE(IcHlwaS5vcmc|NdGVzdC5weXBpLm9yZw)[A-Za-z0-9-_]{70}/ condition: $a }
+rule SendGridDetector { strings: $a = /\bSG\.[a-zA-Z0-9_-]{22}\.[a-zA-Z0-9_-]{43}\b/ condition: $a }
+rule SlackDetector { strings: $a = /\bxox[abposr]-\d{6,}-[a-z0-9-]{10,}/ nocase $b = /hooks\.slack\.com\/services\/T[a-zA-Z0-9_]{8,}\/B[a-zA-Z0-9_]{8,}\/[a-zA-Z0-9_]{20,}/ condition: any of them }
+rule SoftlayerDetector { strings: $a = /softlayer[^\n]{0,80}[a-z0-9]{64}/ nocase condition: $a }
+rule SquareOAuthDetector { strings: $a = /\bsq0csp-[0-9A-Za-z\\\-_]{43}/ condition: $a }
+rule StripeDetector { strings: $a = /\b[rs]k_live_[0-9a-zA-Z]{24}/ condition: $a }
+rule TelegramBotTokenDetector { strings: $a = /\b\d{8,10}:AA[0-9A-Za-z_-]{33}\b/ condition: $a }
+rule TwilioKeyDetector { strings: $a = /\b(AC|SK)[a-f0-9]{32}\b/ condition: $a }
+rule ArtifactoryDetector { strings: $a = /[\s=:"]AKC[a-zA-Z0-9]{60,80}[\s"]/ condition: $a }

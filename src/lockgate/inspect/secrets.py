@@ -1,0 +1,261 @@
+"""Secrets that somebody left in a text: keys, tokens and passwords, by the detectors of detect-secrets.
+
+Rules of our own find where one may stand, in one pass; the detectors decide on that place alone. They run
+inside the sandbox and ask nobody whether a secret works: the library that would do so is not there. A
+finding says what kind of secret it is and where, never the secret.
+"""
+
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from lockgate.core.artifact import Kind
+from lockgate.core.verdict import Severity
+from lockgate.inspect.detect import extension
+from lockgate.inspect.malware import compiled
+from lockgate.inspect.rulesets import OWN
+from lockgate.inspect.tally import Context, Tally
+
+NAME, VERSION = "secrets", 1
+PACK = "secrets.yar"
+
+TYPES = frozenset({"text", "text-latin1", "python", "json", "html", "xml", "markdown", "mail"})
+
+_AROUND = 400
+"""How much of a line is looked at before and behind a place, in bytes; lines of minified code are long."""
+
+_SEARCHED = 16 << 20
+"""How much of one text is searched, in bytes."""
+
+_PLACES = 50
+"""Places of each kind that are looked at in one text."""
+
+_LINES = 20_000
+"""Lines of a configuration or document that are looked at for names of passwords."""
+
+_ENDINGS = "env ini cfg conf config properties toml yaml yml npmrc pypirc netrc tfvars"
+_SETTINGS = frozenset(_ENDINGS.split())
+_DOTTED = frozenset({".env", ".npmrc", ".pypirc", ".netrc", ".git-credentials"})
+_ASIDE = re.compile(
+    r"(?:^|[/!])(?:tests?|testing|docs?|examples?|samples?|fixtures?)(?:[/!]|\Z)|(?:^|/)test_"
+)
+_EXAMPLE = re.compile(
+    r"example|sample|dummy|fake|test|changeme|change[-_ ]me|placeholder|redacted|secret|passw|your|todo|foo"
+    r"|bar|token|user|xxx|\*\*\*|\.\.\.|<|>|\$|\{|%|0{6}|1234|abcd",
+    re.IGNORECASE,
+)
+"""What stands in the place of a secret in texts that explain one."""
+
+_NAMED = re.compile(r"pass|pwd|secret|key|contrase", re.IGNORECASE)
+_LEAST = 8
+"""Shortest password that a name alone gives away, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """A detector: its module, its code, what it finds, how bad that is, and whether examples are common."""
+
+    module: str
+    code: str
+    what: str
+    severity: Severity = Severity.HIGH
+    examples: bool = False
+
+
+DETECTORS = {
+    "AWSKeyDetector": Detector("aws", "aws-key", "a key of AWS"),
+    "AzureStorageKeyDetector": Detector("azure_storage_key", "azure-key", "a key of an Azure store"),
+    "BasicAuthDetector": Detector(
+        "basic_auth", "basic-auth", "a password in an address", Severity.MEDIUM, examples=True
+    ),
+    "CloudantDetector": Detector("cloudant", "cloudant", "a credential of Cloudant"),
+    "DiscordBotTokenDetector": Detector("discord", "discord-token", "a token of Discord"),
+    "GitHubTokenDetector": Detector("github_token", "github-token", "a token of GitHub"),
+    "GitLabTokenDetector": Detector("gitlab_token", "gitlab-token", "a token of GitLab"),
+    "IbmCloudIamDetector": Detector("ibm_cloud_iam", "ibm-key", "a key of IBM Cloud"),
+    "JwtTokenDetector": Detector("jwt", "jwt", "a signed token (JWT)", Severity.MEDIUM, examples=True),
+    "MailchimpDetector": Detector("mailchimp", "mailchimp-key", "a key of Mailchimp"),
+    "NpmDetector": Detector("npm", "npm-token", "a token of an npm registry"),
+    "OpenAIDetector": Detector("openai", "openai-key", "a key of OpenAI"),
+    "PrivateKeyDetector": Detector("private_key", "private-key", "a private key", examples=True),
+    "PypiTokenDetector": Detector("pypi_token", "pypi-token", "a token of a Python index"),
+    "SendGridDetector": Detector("sendgrid", "sendgrid-key", "a key of SendGrid"),
+    "SlackDetector": Detector("slack", "slack-token", "a token of Slack"),
+    "SoftlayerDetector": Detector("softlayer", "softlayer", "a credential of SoftLayer"),
+    "SquareOAuthDetector": Detector("square_oauth", "square-key", "a key of Square"),
+    "StripeDetector": Detector("stripe", "stripe-key", "a key of Stripe"),
+    "TelegramBotTokenDetector": Detector("telegram_token", "telegram-token", "a token of a Telegram bot"),
+    "TwilioKeyDetector": Detector("twilio", "twilio-key", "a key of Twilio"),
+    "ArtifactoryDetector": Detector("artifactory", "artifactory", "a credential of Artifactory"),
+}
+"""By the detector's class; left out are those of high entropy and addresses, which fire on any hash."""
+
+_KEYWORD = "KeywordDetector"
+_PASSWORD = Detector("keyword", "password", "a password", Severity.MEDIUM)
+
+
+def _without_network() -> None:
+    """Put nothing in the place of the library by which detectors would ask whether a secret works."""
+    if "requests" not in sys.modules:
+        absent, errors = ModuleType("requests"), ModuleType("requests.exceptions")
+        errors.RequestException = OSError  # type: ignore[attr-defined]
+        absent.exceptions, absent.Response = errors, object  # type: ignore[attr-defined]
+        sys.modules["requests"], sys.modules["requests.exceptions"] = absent, errors
+
+
+@cache
+def _detector(name: str) -> Any:
+    _without_network()
+    module = DETECTORS[name].module if name in DETECTORS else "keyword"
+    return getattr(import_module(f"detect_secrets.plugins.{module}"), name)()
+
+
+@cache
+def _heuristics() -> Any:
+    _without_network()
+    return import_module("detect_secrets.filters.heuristic")
+
+
+@cache
+def _rules() -> Any:
+    return compiled((OWN / PACK).read_text(encoding="utf-8"), "secrets")
+
+
+_local = threading.local()
+
+
+def _places() -> Any:
+    """Return this thread's scanner for places where a secret may stand."""
+    held = getattr(_local, "held", None)
+    if held is None:
+        import yara_x  # noqa: PLC0415  # only inside the sandbox
+
+        held = _local.held = yara_x.Scanner(_rules())
+        held.max_matches_per_pattern(_PLACES)
+    return held
+
+
+def load() -> None:
+    """Load all detectors ahead, for a process that forks many that use them."""
+    for name in (*DETECTORS, _KEYWORD):
+        _detector(name)
+    _heuristics()
+    _places()
+
+
+def look(data: memoryview, tally: Tally, context: Context) -> None:
+    """Note the secrets in one text."""
+    if tally.detected not in TYPES or context.kind == Kind.RULES:
+        return
+    tally.inspectors.add(f"{NAME}/{VERSION}")
+    in_text(bytes(data[:_SEARCHED]), tally, context)
+
+
+def in_text(raw: bytes, tally: Tally, context: Context) -> None:
+    """Note the secrets in a text, given as UTF-8 or Latin-1."""
+    seen: set[int] = set()
+    for rule in _places().scan(raw).matching_rules:
+        known = DETECTORS[rule.identifier]
+        places = {match.offset: match.length for pattern in rule.patterns for match in pattern.matches}
+        for at, length in sorted(places.items()):
+            line, shown = _line(raw, at), raw[at : at + length].decode("utf-8", "replace")
+            if at not in seen and any(
+                _real(each, line, known) for each in _said(rule.identifier, line, shown)
+            ):
+                seen.add(at)
+                _note(replace(known, severity=_severity(known, context)), raw, at, tally, context)
+    if _is_settings(context) and not _heuristics().is_lock_file(context.name):
+        for at, line in _named_lines(raw):
+            if at not in seen and _password(line, context):
+                _note(_PASSWORD, raw, at, tally, context)
+
+
+def _line(raw: bytes, at: int) -> str:
+    start = max(raw.rfind(b"\n", max(0, at - _AROUND), at) + 1, at - _AROUND, 0)
+    end = raw.find(b"\n", at, at + _AROUND)
+    return raw[start : end if end >= 0 else at + _AROUND].decode("utf-8", "replace")
+
+
+def _said(name: str, line: str, shown: str) -> Iterator[str]:
+    """Yield what a detector sees in a line; where it gives only a part, such as a prefix, the whole place."""
+    for said in _detector(name).analyze_string(line):
+        yield said if len(said) >= _LEAST or name == "BasicAuthDetector" else shown
+
+
+def _real(secret: str, line: str, known: Detector) -> bool:
+    """Return whether it is not merely what stands in a secret's place in an explanation."""
+    rules = _heuristics()
+    if known.code == "private-key":
+        return True
+    if rules.is_sequential_string(secret) or rules.is_templated_secret(secret):
+        return False
+    if rules.is_prefixed_with_dollar_sign(secret) or len(set(secret)) < 5:  # noqa: PLR2004  # xxxx, 0000
+        return False
+    if known.examples and _EXAMPLE.search(secret):
+        return False
+    return "EXAMPLE" not in secret.upper() and not (known.examples and "example." in line)
+
+
+def _severity(known: Detector, context: Context) -> Severity:
+    """Return how bad a secret is here: what packages publish for all is the site's secret only seldom."""
+    published = context.package or context.kind in {Kind.PYTHON, Kind.NPM, Kind.OCI, Kind.OLLAMA}
+    if not published:
+        return known.severity
+    if known.examples or _ASIDE.search(context.where or context.name):
+        return Severity.INFO
+    return Severity.LOW
+
+
+def _is_settings(context: Context) -> bool:
+    """Return whether names of passwords count: in configurations and documents outside of packages."""
+    name = context.name.rpartition("/")[2]
+    named = extension(context.name) in _SETTINGS or name in _DOTTED or name.startswith(".env.")
+    return not context.package and (named or context.kind == Kind.DOCUMENT)
+
+
+def _named_lines(raw: bytes) -> Iterator[tuple[int, str]]:
+    at = 0
+    for number, line in enumerate(raw.split(b"\n")):
+        if number >= _LINES:
+            return
+        if len(line) <= 2 * _AROUND and _NAMED.search(text := line.decode("utf-8", "replace")):
+            yield at, text
+        at += len(line) + 1
+
+
+def _password(line: str, context: Context) -> bool:
+    rules, detector = _heuristics(), _detector(_KEYWORD)
+    if rules.is_indirect_reference(line):
+        return False
+    quoted = context.kind == Kind.DOCUMENT
+    module = import_module("detect_secrets.plugins.keyword")
+    groups = (
+        module.QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP if quoted else module.CONFIG_DENYLIST_REGEX_TO_GROUP
+    )
+    return any(
+        len(secret) >= _LEAST
+        and " " not in secret.strip()
+        and any(char.isdigit() for char in secret)
+        and not (rules.is_sequential_string(secret) or rules.is_potential_uuid(secret))
+        and not (rules.is_templated_secret(secret) or rules.is_prefixed_with_dollar_sign(secret))
+        and not _EXAMPLE.search(secret)
+        and not secret.startswith(("/", "http", "./"))
+        for secret in detector.analyze_string(line, denylist_regex_to_group=groups)
+    )
+
+
+def _note(known: Detector, raw: bytes, at: int, tally: Tally, context: Context) -> None:
+    context.budget.secrets += 1
+    over = context.budget.secrets - context.limits.secrets
+    if over == 1:
+        why = f"There are more secrets than {context.limits.secrets} (bound: secrets)."
+        tally.note("secret-more", known.severity, why)
+    elif over <= 0:
+        line = raw.count(b"\n", 0, at) + 1
+        tally.note(f"secret-{known.code}", known.severity, f"It looks like {known.what}, in line {line}.", at)
