@@ -11,7 +11,9 @@ from types import SimpleNamespace
 
 import msgspec
 
+from corpora.lanekey import LaneKey
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
+from lockgate.core.deb import deb_purl, pool_folder
 from lockgate.core.npm import npm_purl
 from lockgate.core.snapshot import SNAPSHOT_FORMAT, Admitted, Snapshot
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
@@ -32,8 +34,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 class UnsignedChannel(ChannelVerifier):
     """Believes whatever statement lies in a file. A test double: it checks no signature."""
 
-    def __init__(self, file, blobs):
-        self.file, self.blobs = Path(file), blobs
+    def __init__(self, file, blobs, signed=None):
+        self.file, self.blobs, self.signed = Path(file), blobs, signed or (lambda *_: None)
 
     def token(self):
         try:
@@ -48,7 +50,7 @@ class UnsignedChannel(ChannelVerifier):
             raise NothingPublishedError(what)
         statement = decode(Statement, self.file.read_bytes())
         snapshot = decode(Snapshot, self.blobs.read(statement.snapshot_sha256))
-        return VerifiedChannel(statement, snapshot)
+        return VerifiedChannel(statement, snapshot, repository=self.signed(statement, snapshot))
 
 
 def statement_for(snapshot, version, **changes):
@@ -85,6 +87,11 @@ def admitted(artifact, crossing=1):
         verdicts_sha256=NOTHING,
         outcome="clean",
     )
+
+
+def _placed(suites, repository, component, architecture):
+    places = " ".join(f"{repository}:{suite}:{component}" for suite in suites)
+    return {"places": places, "architecture": architecture}
 
 
 @dataclass
@@ -159,6 +166,53 @@ class MirrorSite:
             crossing,
         )
 
+    def add_deb(self, deb, *places, repository="debian", component="main", crossing=1):
+        """Add a binary package; `places` are suites, of the component."""
+        path = deb.path(repository, component)
+        return self.add(
+            Artifact(
+                purl=deb_purl("debian", deb.name, deb.version, deb.architecture),
+                kind=Kind.APT,
+                name=f"{repository}/{deb.name}",
+                version=deb.version,
+                files=(
+                    self.file(path, deb.data, Role.DISTRIBUTION),
+                    self.file(f"{path}.json", encode(deb.known), Role.CORE_METADATA),
+                ),
+                attributes=_placed(places, repository, component, deb.architecture),
+            ),
+            crossing,
+        )
+
+    def add_source(self, source, *places, repository="debian", component="main", crossing=1):
+        folder = pool_folder(repository, component, source.name)
+        files = [self.file(f"{folder}/{n}", data, Role.DISTRIBUTION) for n, data in source.files.items()]
+        known = self.file(f"{folder}/{source.name}.json", encode(source.known), Role.CORE_METADATA)
+        return self.add(
+            Artifact(
+                purl=deb_purl("debian", source.name, source.version, "source"),
+                kind=Kind.APT,
+                name=f"{repository}/{source.name}",
+                version=source.version,
+                files=(*files, known),
+                attributes=_placed(places, repository, component, "source"),
+            ),
+            crossing,
+        )
+
+    def add_suite(self, about, *, crossing=1):
+        path = f"apt/{about.repository}/dists/{about.suite}/suite.json"
+        name = f"{about.repository}/dists/{about.suite}"
+        artifact = Artifact(
+            purl=f"pkg:generic/{name}",
+            kind=Kind.APT,
+            name=name,
+            version=about.released or "1",
+            files=(self.file(path, encode(about), Role.MANIFEST),),
+        )
+        self.entries = [a for a in self.entries if a.artifact.purl != artifact.purl]
+        return self.add(artifact, crossing)
+
     def add_document(self, path, data, *, crossing=1):
         file = self.file(path, data, Role.DOCUMENT)
         purl = f"pkg:generic/{path.replace('/', '.')}@{file.sha256[:12]}"
@@ -192,7 +246,8 @@ class MirrorSite:
         partial.replace(self.channel)
 
     def view(self, elapsed=time.monotonic):
-        return SignedView(UnsignedChannel(self.channel, self.blobs), elapsed)
+        signed = LaneKey.at(self.root / "repository.key").signed(self.blobs)
+        return SignedView(UnsignedChannel(self.channel, self.blobs, signed), elapsed)
 
     def app(self, **options):
         from lockgate.mirror import build_app

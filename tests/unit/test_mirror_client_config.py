@@ -8,16 +8,24 @@ import tomllib
 import pytest
 
 from corpora.commands import Commands
-from lockgate.mirror import client_config, clients
+from lockgate.mirror import AptSource, AptSuites, NothingForClientError, client_config, clients
 
 HERE = "http://mirror.example:8710"
 SAFE = "https://mirror.example"
+SUITES = AptSuites(
+    "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nabc=\n-----END PGP PUBLIC KEY BLOCK-----\n",
+    "AB12",
+    (
+        AptSource("debian", ("bookworm",), ("main", "contrib"), sources=True),
+        AptSource("cuda", ("jammy",), ("main",)),
+    ),
+)
 
 
 @pytest.mark.parametrize("url", [HERE, SAFE])
 @pytest.mark.parametrize("client", clients())
 def test_no_other_address_stands_in_any_of_them(client, url):
-    found = client_config(client, f"{url}/")
+    found = client_config(client, f"{url}/", SUITES if client == "apt" else None)
     texts = [file.text for file in found.files] + [value for _, value in found.environment]
     texts += found.notes
     assert texts
@@ -43,6 +51,22 @@ def test_the_forms_are_those_of_the_clients():
     hosts = tomllib.loads(client_config("containerd", HERE).files[0].text)
     assert hosts["host"][HERE]["capabilities"] == ["pull", "resolve"]
     assert dict(client_config("huggingface", HERE).environment)["HF_ENDPOINT"] == HERE
+
+
+def test_apt_is_told_its_suites_and_the_lanes_key_in_deb822():
+    text = client_config("apt", HERE, SUITES).files[0].text
+    first, second = text.split("\n\n")
+    assert first.splitlines()[:4] == [
+        "Types: deb deb-src",
+        f"URIs: {HERE}/apt/debian",
+        "Suites: bookworm",
+        "Components: main contrib",
+    ]
+    assert "\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc=\n" in first
+    assert second.startswith(f"Types: deb\nURIs: {HERE}/apt/cuda\n")
+    assert any("AB12" in note for note in client_config("apt", HERE, SUITES).notes)
+    with pytest.raises(NothingForClientError):
+        client_config("apt", HERE)
 
 
 def test_the_command_prints_what_a_person_copies(tmp_path):

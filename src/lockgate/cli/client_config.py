@@ -13,7 +13,9 @@ app = typer.Typer(help="Print configuration for the mirrors' clients.")
 def client_config(
     client: Annotated[
         str,
-        typer.Argument(help="pip, uv, npm, yarn, pnpm, docker, podman, containerd, huggingface or ollama."),
+        typer.Argument(
+            help="pip, uv, npm, yarn, pnpm, docker, podman, containerd, huggingface, ollama, apt."
+        ),
     ],
     url: Annotated[
         str, typer.Option("--url", help="The mirrors' address (default: as lockgate.toml says).")
@@ -23,19 +25,29 @@ def client_config(
 ) -> None:
     """Print the files and variables that make a client ask the mirrors of this high side, and nothing else.
 
-    Example: lockgate client-config npm --home lane/high
+    What apt is told depends on what is served: its key, repositories and suites.
+
+    Examples:
+      lockgate client-config npm --home lane/high
+      lockgate client-config apt --home lane/high > lockgate.sources
     """
     import sys
 
+    from lockgate.mirror import APT, shell_lines
     from lockgate.mirror import client_config as make
-    from lockgate.mirror import shell_lines
 
     if not url:
         from lockgate.app.high.serving import mirror_url
         from lockgate.app.settings import load_settings
 
         url = mirror_url(load_settings(home).require("high"))
-    found = make(client, url)
+    apt = None
+    if client == APT:
+        from lockgate.app.high.repositories import served_to_apt
+        from lockgate.app.settings import load_settings
+
+        apt = served_to_apt(load_settings(home).require("high"))
+    found = make(client, url, apt)
     emit(as_json, found.as_dict(), lambda _: None)
     if not as_json:
         sys.stdout.write("\n".join(shell_lines(found)) + "\n")

@@ -25,6 +25,7 @@ _TYPES = {
     Kind.DATASET: "data",
     Kind.SPACE: "application",
     Kind.RULES: "data",
+    Kind.APT: "application",
 }
 _TASKS = {"chat": "text-generation", "embed": "feature-extraction"}
 

@@ -61,6 +61,7 @@ class Kind(StrEnum):
     DATASET = "dataset"
     SPACE = "space"
     RULES = "rules"
+    APT = "apt"
 
 
 class Role(StrEnum):
@@ -112,7 +113,7 @@ class Artifact(Document, frozen=True):
     ``title`` (document), ``format`` and ``task`` (model: ``gguf`` or ``onnx``; ``chat`` or
     ``embed``), ``knowledge-cutoff`` and ``successor`` where they are known (model), ``advisories``
     (file: the data set of vulnerability data that it is), ``tags`` (oci and ollama: with spaces between),
-    ``install-script``, ``deprecated`` and ``maintainers`` (npm).
+    ``install-script``, ``deprecated`` and ``maintainers`` (npm), ``places`` and ``architecture`` (apt).
     """
 
     purl: str

@@ -48,6 +48,7 @@ SITE_PURPOSES = (
     Purpose.CUSTODIAN,
     Purpose.SCANNER,
     Purpose.CANARY,
+    Purpose.REPOSITORY,
 )
 NEEDED = {
     RootKind.SUPPLY: SUPPLY_PURPOSES[:-1],  # hand-overs are the site's to demand

@@ -36,6 +36,7 @@ class Purpose(StrEnum):
     CUSTODIAN = "custodian"
     SCANNER = "scanner"
     CANARY = "canary"
+    REPOSITORY = "repository"
 
 
 class RootKind(StrEnum):

@@ -8,15 +8,25 @@ because the gate needs no web server.
 from typing import TYPE_CHECKING, Any
 
 from lockgate.mirror.channel import SignedChannel
-from lockgate.mirror.clients import ClientConfig, client_config, clients, shell_lines
+from lockgate.mirror.clients import (
+    APT,
+    AptSource,
+    AptSuites,
+    ClientConfig,
+    client_config,
+    clients,
+    shell_lines,
+)
 from lockgate.mirror.errors import (
     AmbiguousSnapshotError,
     CannotListenError,
     LayoutError,
     MissingBlobError,
+    NothingForClientError,
     NothingPublishedError,
     OlderChannelError,
     TamperedBlobError,
+    UnsignedRepositoryError,
     WrongStatementError,
 )
 from lockgate.mirror.lockfiles import LOCKFILE_LIMIT, Rewritten, rewrite
@@ -32,6 +42,7 @@ from lockgate.mirror.ports import (
     VerifiedChannel,
 )
 from lockgate.mirror.service import generate_pages
+from lockgate.mirror.signed import SignedRepository, verify_signatures
 from lockgate.mirror.view import SignedView, ViewStatus
 
 if TYPE_CHECKING:
@@ -39,10 +50,13 @@ if TYPE_CHECKING:
     from lockgate.mirror.server import build_app
 
 __all__ = [
+    "APT",
     "LOCKFILE_LIMIT",
     "Advice",
     "Advisor",
     "AmbiguousSnapshotError",
+    "AptSource",
+    "AptSuites",
     "Asked",
     "BlobFiles",
     "CannotListenError",
@@ -52,14 +66,17 @@ __all__ = [
     "LayoutError",
     "Miss",
     "MissingBlobError",
+    "NothingForClientError",
     "NothingPublishedError",
     "OlderChannelError",
     "Page",
     "ReadBlob",
     "Rewritten",
     "SignedChannel",
+    "SignedRepository",
     "SignedView",
     "TamperedBlobError",
+    "UnsignedRepositoryError",
     "VerifiedChannel",
     "ViewStatus",
     "WrongStatementError",
@@ -71,6 +88,7 @@ __all__ = [
     "rewrite",
     "serve",
     "shell_lines",
+    "verify_signatures",
 ]
 
 

@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from lockgate.mirror.errors import UnknownClientError
+from lockgate.mirror.errors import NothingForClientError, UnknownClientError
+
+APT = "apt"
+"""The one client that is told what is served, not only where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +57,51 @@ class Place:
         return cls(url.rstrip("/"), parts.netloc, parts.hostname or "", parts.scheme == "https")
 
 
-def client_config(client: str, url: str) -> ClientConfig:
+@dataclass(frozen=True, slots=True)
+class AptSource:
+    """Suites of one repository with the same components, and whether they have source packages."""
+
+    repository: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...]
+    sources: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AptSuites:
+    """What apt has to be told of a lane's repositories: the lane's key in ASCII armour, and the sources."""
+
+    certificate: str
+    fingerprint: str
+    sources: tuple[AptSource, ...]
+
+
+def client_config(client: str, url: str, apt: AptSuites | None = None) -> ClientConfig:
     """Return what a client needs to know of the mirrors at an address.
+
+    Args:
+        client: The client.
+        url: The mirrors' address.
+        apt: What is served to apt; without it there is nothing to say to apt.
 
     Raises:
         UnknownClientError: There is no such client here.
+        NothingForClientError: Nothing is served to it.
 
     """
+    if client == APT:
+        if apt is None:
+            raise NothingForClientError("No repository for apt is served, or none that the gate signed.")
+        return _apt(Place.of(url), apt)
     if client not in _CLIENTS:
         what = f"There is no configuration for {client[:40]!r}."
-        raise UnknownClientError(what, advice=f"Name one of: {', '.join(_CLIENTS)}.")
+        raise UnknownClientError(what, advice=f"Name one of: {', '.join(clients())}.")
     return _CLIENTS[client](Place.of(url))
 
 
 def clients() -> tuple[str, ...]:
     """Return the clients that are known."""
-    return tuple(_CLIENTS)
+    return (*_CLIENTS, APT)
 
 
 def _lines(*lines: str | None) -> str:
@@ -188,6 +220,30 @@ def _ollama(place: Place) -> ClientConfig:
         "Models without an owner have the owner `library`.",
     )
     return ClientConfig("ollama", notes=notes)
+
+
+def _apt(place: Place, known: AptSuites) -> ClientConfig:
+    """Return deb822 sources with the lane's key in them (sources.list(5), apt 2.3.10 and later)."""
+    block = "".join(f" {line or '.'}\n" for line in known.certificate.splitlines())
+    texts = [
+        _lines(
+            f"Types: {'deb deb-src' if source.sources else 'deb'}",
+            f"URIs: {place.url}/apt/{source.repository}",
+            f"Suites: {' '.join(source.suites)}",
+            f"Components: {' '.join(source.components)}",
+            "Signed-By:",
+        )
+        + block
+        for source in known.sources
+    ]
+    notes = (
+        f"The lane's key: {known.fingerprint}. The same stands in what this command prints at the gate.",
+        f"apt before 2.3.10 takes the key from a file: {place.url}/apt/lockgate.asc, named as Signed-By.",
+        "Take other files out of /etc/apt/sources.list.d: their hosts are not reached from here.",
+    )
+    return ClientConfig(
+        APT, (ConfigFile("/etc/apt/sources.list.d/lockgate.sources", "\n".join(texts)),), notes=notes
+    )
 
 
 _CLIENTS: dict[str, Callable[[Place], ClientConfig]] = {

@@ -31,6 +31,13 @@ class UnknownClientError(InputError):
     advice = "`lockgate client-config --help` lists the clients."
 
 
+class NothingForClientError(InputError):
+    """What is served has nothing that a client could be configured for."""
+
+    code = "LG-1924"
+    advice = "Publish a snapshot with packages for it, and ask at the high side's home; then ask again."
+
+
 class LockfileKindError(InputError):
     """A file is no lock file that pins hosts."""
 
@@ -71,6 +78,13 @@ class WrongStatementError(TrustError):
 
     code = "LG-2904"
     advice = "Publish again; the statement and the snapshot in the channel do not belong together."
+
+
+class UnsignedRepositoryError(TrustError):
+    """What the gate signed for clients of package repositories is missing or does not verify."""
+
+    code = "LG-2920"
+    advice = "`lockgate gate list` completes what the gate left open; it signs with keys/repository.pem."
 
 
 class MissingBlobError(HostError):

@@ -8,18 +8,21 @@ from typing import Any, Protocol
 
 from lockgate.core.snapshot import Snapshot
 from lockgate.core.statement import Statement
+from lockgate.mirror.signed import SignedRepository
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedChannel:
     """A channel statement that bears the policy's signatures, and the snapshot it names.
 
-    `owed` are the emergencies in effect that one operator signed and no second person yet.
+    `owed` are the emergencies in effect that one operator signed and no second person yet; `repository`
+    is what the gate signed of the snapshot for clients of package repositories, where it did.
     """
 
     statement: Statement
     snapshot: Snapshot
     owed: tuple[Statement, ...] = ()
+    repository: SignedRepository | None = None
 
 
 class ChannelVerifier(ABC):

@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 _SINGLE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})[ \t]*", re.ASCII | re.IGNORECASE)
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
@@ -60,6 +62,14 @@ def unchanged(if_none_match: str | None, etag: str) -> bool:
     return if_none_match.strip() == "*" or etag in _TAG.findall(if_none_match)
 
 
-def range_holds(if_range: str | None, etag: str) -> bool:
-    """Tell whether a range may be answered in part (strong comparison; dates never match)."""
-    return if_range is None or if_range.strip() == etag
+def range_holds(if_range: str | None, etag: str, modified: str | None = None) -> bool:
+    """Tell whether a range may be answered in part (strong comparison).
+
+    A date matches only where it is the very one that was sent, and one was.
+    """
+    return if_range is None or if_range.strip() in {etag, modified}
+
+
+def http_date(moment: datetime) -> str:
+    """Return a moment as HTTP writes it (RFC 9110, section 5.6.7)."""
+    return format_datetime(moment.astimezone(UTC), usegmt=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -10,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from lockgate.core.errors import LockgateError
 from lockgate.mirror.blobs import CHUNK, KEPT_PAGE, OpenBlob, VerifiedBlobs
-from lockgate.mirror.ranges import Slice, Unsatisfiable, parse_range, range_holds, unchanged
+from lockgate.mirror.ranges import Slice, Unsatisfiable, http_date, parse_range, range_holds, unchanged
 from lockgate.mirror.tables import Entry
 
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -28,6 +29,7 @@ class BlobResponse(Response):
         media_type: Sent instead of the entry's own.
         announce_length: Whether HEAD says how long the content is.
         strict_ranges: Whether a range that ends before it begins is refused.
+        modified: Sent as ``Last-Modified``, for clients that know no entity tags.
 
     """
 
@@ -41,6 +43,7 @@ class BlobResponse(Response):
         media_type: str | None = None,
         announce_length: bool = True,
         strict_ranges: bool = False,
+        modified: datetime | None = None,
     ) -> None:
         """Keep what to send; nothing is opened yet."""
         self.status_code = HTTPStatus.OK
@@ -58,11 +61,14 @@ class BlobResponse(Response):
             "Cache-Control": _FOR_EVER if entry.immutable else _REVALIDATE,
             **(headers or {}),
         }
+        self._modified = http_date(modified) if modified else None
+        if self._modified:
+            self._fixed["Last-Modified"] = self._modified
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Decide by method and headers, and send."""
         asked = Headers(scope=scope)
-        if unchanged(asked.get("if-none-match"), self._etag):
+        if unchanged(asked.get("if-none-match"), self._etag) or unmodified(asked, self._modified):
             await self._head(send, HTTPStatus.NOT_MODIFIED, {})
             return
         if scope["method"] == "HEAD":
@@ -71,7 +77,7 @@ class BlobResponse(Response):
             await self._head(send, HTTPStatus.OK, {**length, "Content-Type": self._media_type})
             return
         part = None
-        if range_holds(asked.get("if-range"), self._etag):
+        if range_holds(asked.get("if-range"), self._etag, self._modified):
             part = parse_range(asked.get("range"), self._entry.size, strict=self._strict_ranges)
         if isinstance(part, Unsatisfiable):
             extra = {"Content-Range": f"bytes */{self._entry.size}", "Content-Length": "0"}
@@ -141,6 +147,16 @@ class BlobResponse(Response):
     async def _start(self, send: Send, status: HTTPStatus, extra: Mapping[str, str]) -> None:
         headers = MutableHeaders({**self._fixed, **extra})
         await send({"type": "http.response.start", "status": int(status), "headers": headers.raw})
+
+
+def unmodified(asked: Headers, modified: str | None) -> bool:
+    """Tell whether a client holds what was last modified at a date, by the very date that it was told.
+
+    An entity tag in the request decides alone (RFC 9110, section 13.1.3).
+    """
+    return (
+        modified is not None and "if-none-match" not in asked and asked.get("if-modified-since") == modified
+    )
 
 
 def problem(error: LockgateError, status: HTTPStatus, protocol: str = "") -> JSONResponse:

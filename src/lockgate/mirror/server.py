@@ -20,6 +20,7 @@ from lockgate.mirror.metrics import Metrics
 from lockgate.mirror.misses import Misses
 from lockgate.mirror.ports import Asked, BlobFiles
 from lockgate.mirror.responses import BlobResponse
+from lockgate.mirror.serve_apt import AptRoutes
 from lockgate.mirror.serve_hub import HubRoutes
 from lockgate.mirror.serve_npm import NpmRoutes
 from lockgate.mirror.serve_oci import OciRoutes
@@ -72,6 +73,7 @@ def build_app(
         *PypiRoutes(site).routes(),
         *NpmRoutes(site, asked).routes(),
         *OciRoutes(site, opened).routes(),
+        *AptRoutes(site).routes(),
         *HubRoutes(site, asked.address).routes(),
     ]
     app = Starlette(
@@ -181,6 +183,7 @@ async def _hash_large(site: Site) -> None:
     entries = [*table.packages.values(), *table.files.values()]
     entries += [e for p in table.npm.values() for e in p.archives.values()]
     entries += [e for m in table.models.values() for r in m.revisions.values() for e in r.files.values()]
+    entries += table.apt.files.values()
     entries += [entry for image in table.images.by_name.values() for entry in image.blobs.values()]
     for entry in entries:
         if entry.size <= LARGE:

@@ -35,6 +35,7 @@ _PROTOCOLS = {
     "healthz": "own",
     "metrics": "own",
     "v2": "oci",
+    "apt": "apt",
 }
 _DECIDE_METHODS = frozenset({"oci"})
 """Protocols that answer other methods than GET and HEAD themselves, in their own words."""

@@ -6,8 +6,10 @@ from datetime import datetime
 from types import MappingProxyType
 
 from lockgate.core.artifact import ArtifactFile
+from lockgate.core.repository import is_release
 from lockgate.core.snapshot import Generated, Snapshot
 from lockgate.core.statement import Statement
+from lockgate.mirror import apt
 from lockgate.mirror.errors import AmbiguousSnapshotError
 from lockgate.mirror.files import SUMS, served_files
 from lockgate.mirror.huggingface import revisions
@@ -15,6 +17,7 @@ from lockgate.mirror.npm import SEARCH, releases
 from lockgate.mirror.oci import Repository, aliases, repositories
 from lockgate.mirror.pages import BINARY_TYPE, JSON_TYPE, media_type_of
 from lockgate.mirror.pypi import METADATA_SUFFIX, PROVENANCE_SUFFIX, distributions
+from lockgate.mirror.signed import SignedRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,17 @@ class NpmEntries:
 
 
 @dataclass(frozen=True, slots=True)
+class AptEntries:
+    """What is served below ``/apt/``: pool, indexes and the same by their digest; and undated Release files.
+
+    `releases` are by the folder of their suite (``debian/dists/bookworm``).
+    """
+
+    files: Mapping[str, Entry]
+    releases: Mapping[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Everything that one signed snapshot answers. A request looks at exactly one table."""
 
@@ -117,10 +131,19 @@ class Table:
     files: Mapping[str, Entry]
     npm: Mapping[str, NpmEntries]
     npm_search: Entry | None
+    apt: AptEntries
+    repository: SignedRepository | None = None
 
 
-def build_table(statement: Statement, snapshot: Snapshot) -> Table:
+def build_table(
+    statement: Statement, snapshot: Snapshot, repository: SignedRepository | None = None
+) -> Table:
     """Return the table of a verified snapshot.
+
+    Args:
+        statement: What publishes the snapshot.
+        snapshot: What is served.
+        repository: What the gate signed of it for clients of package repositories, verified.
 
     Raises:
         AmbiguousSnapshotError: Two pages under one path, a page without its other form, or an
@@ -142,6 +165,8 @@ def build_table(statement: Statement, snapshot: Snapshot) -> Table:
         files=MappingProxyType(_files(snapshot, pages)),
         npm=MappingProxyType(_npm(snapshot, pages)),
         npm_search=pages.by_path.get(SEARCH),
+        apt=_apt(snapshot, pages),
+        repository=repository,
     )
 
 
@@ -196,6 +221,22 @@ def _npm(snapshot: Snapshot, pages: _Pages) -> dict[str, NpmEntries]:
         )
         for name, known in releases(snapshot.admitted).items()
     }
+
+
+def _apt(snapshot: Snapshot, pages: _Pages) -> AptEntries:
+    files = {path: _entry(file, BINARY_TYPE) for path, file in apt.pool(snapshot.admitted).items()}
+    releases: dict[str, Entry] = {}
+    for path, page in pages.by_path.items():
+        if not path.startswith(apt.FOLDER):
+            continue
+        address = path.removeprefix(apt.FOLDER)
+        if is_release(path):
+            releases[address.rpartition("/")[0]] = page
+            continue
+        files[address] = page
+        by_hash = f"{address.rpartition('/')[0]}/{apt.BY_HASH}/{page.sha256}"
+        files[by_hash] = Entry(page.sha256, page.size, page.media_type, immutable=True, page=True)
+    return AptEntries(MappingProxyType(files), MappingProxyType(releases))
 
 
 def _models(snapshot: Snapshot, pages: _Pages) -> dict[str, ModelEntries]:

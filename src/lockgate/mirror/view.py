@@ -114,7 +114,7 @@ class SignedView:
             if self._table and channel.statement == self._table.statement:
                 self._refused, self._owed = None, channel.owed
                 return False
-            table = build_table(channel.statement, channel.snapshot)
+            table = build_table(channel.statement, channel.snapshot, channel.repository)
         except LockgateError as error:
             self._refused, self._refused_at = error, self._elapsed()
             return False

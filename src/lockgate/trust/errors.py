@@ -87,6 +87,13 @@ class TokenError(InputError):
     advice = "Check that the token is plugged in, and what its own program says of its label and objects."
 
 
+class KeyFormError(InputError):
+    """A key cannot be written in the form that a client of package repositories verifies."""
+
+    code = "LG-1106"
+    advice = "Use an Ed25519 or P-256 key for the purpose `repository`."
+
+
 class KeyAddressError(InputError):
     """The address of a key in a token is not a `pkcs11:` URI that names one key."""
 

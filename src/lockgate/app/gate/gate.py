@@ -13,6 +13,7 @@ from lockgate.app.gate.admission import demand_admission
 from lockgate.app.gate.advised import RecordedAdvisories
 from lockgate.app.gate.approve import custody_beside, evidence_beside
 from lockgate.app.gate.holds import demand_usable
+from lockgate.app.gate.repository import demand_repository_key, sign_repositories
 from lockgate.app.gate.rulepacks import active_rules
 from lockgate.app.gate.rules import in_force
 from lockgate.app.high.serving import channel_file
@@ -28,7 +29,7 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.core.snapshot import Admitted
-from lockgate.core.statement import NOTHING, Statement
+from lockgate.core.statement import FORWARD, NOTHING, Statement
 from lockgate.core.verdict import Verdict
 from lockgate.core.wire import encode
 from lockgate.crossing.ledger import mark
@@ -85,12 +86,15 @@ class SandboxedInspection(FileInspector):
 def write_channel(side: Side, channel: str, envelope: bytes) -> None:
     """Put a channel's signed statement in place, atomically and durably.
 
+    What clients of package repositories verify is signed before, so that it is there when it is asked for.
+
     Raises:
         StoreIoError: The disk refused; the file is as it was.
 
     """
     target = channel_file(side, channel)
     try:
+        sign_repositories(side, read_statement(envelope))
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_file() and target.read_bytes() == envelope:
             return
@@ -162,8 +166,10 @@ def write_request(side: Side, name: str, envelope: bytes, out: Path | None) -> P
     Beside it lie what the log shows, and the report of the crate's way where the statement binds one.
     """
     target = out or side.home.pending / f"{name}.json"
-    write_evidence(side, evidence_beside(target), [named_size(envelope)])
     statement = read_statement(envelope)
+    if statement.operation in FORWARD:
+        demand_repository_key(side, statement.snapshot_sha256)
+    write_evidence(side, evidence_beside(target), [named_size(envelope)])
     if statement.custody_sha256 != NOTHING:
         write_named(custody_beside(target), encode(open_gate(side).custody(statement.crossing)))
     write_named(target, envelope)

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -71,6 +72,7 @@ def served_side() -> Side:
 def mirror_app() -> Any:
     """Return the mirrors' application for the home that the environment names."""
     from lockgate.app.advice.registry import RecordedAdvisor  # noqa: PLC0415  # the same
+    from lockgate.app.gate.repository import signed_repositories  # noqa: PLC0415  # the same
     from lockgate.mirror import (  # noqa: PLC0415  # servers alone need it
         Asked,
         SignedChannel,
@@ -85,7 +87,8 @@ def mirror_app() -> Any:
     side = served_side()
     channel = os.environ.get(CHANNEL_VARIABLE, CHANNEL)
     reader = channel_reader(side, "mirror", channel, pages=pages)
-    view = SignedView(SignedChannel(reader, channel_file(side, channel)), time.monotonic)
+    signed = partial(signed_repositories, side)
+    view = SignedView(SignedChannel(reader, channel_file(side, channel), signed), time.monotonic)
     asked = Asked(
         advisor=RecordedAdvisor(side), address=side.settings.serve.mirror_url, misses=misses_file(side)
     )

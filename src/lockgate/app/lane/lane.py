@@ -36,7 +36,7 @@ LOW_PURPOSES = (
     Purpose.SNAPSHOT,
     Purpose.TIMESTAMP,
 )
-HIGH_PURPOSES = (Purpose.INSPECTOR, Purpose.LOG)
+HIGH_PURPOSES = (Purpose.INSPECTOR, Purpose.LOG, Purpose.REPOSITORY)
 HOLDERS = 3
 THRESHOLD = 2
 YEAR = timedelta(days=365)

@@ -1,0 +1,144 @@
+"""Signing what package clients verify: at the gate, when a channel moves, with a key of its own.
+
+The mirror holds no key. What the gate signs follows from the approved statement and snapshot; it lies beside
+the channel's file, named by the statement, and is believed by nobody before it verifies.
+"""
+
+import os
+
+import structlog
+
+from lockgate.app.keys import holds_key
+from lockgate.app.settings import Side
+from lockgate.app.stores import blobs_of
+from lockgate.app.trust import signer_from, site_root
+from lockgate.approve.verify import SNAPSHOT_LIMIT
+from lockgate.core.errors import InputError, LockgateError
+from lockgate.core.repository import (
+    SIGNATURES_FORMAT,
+    SIGNATURES_LIMIT,
+    ReleaseSignatures,
+    RepositorySignatures,
+    dated,
+    is_release,
+    user_id,
+)
+from lockgate.core.roots import Purpose
+from lockgate.core.snapshot import Snapshot
+from lockgate.core.statement import Statement
+from lockgate.core.wire import decode, digest_of, encode
+from lockgate.mirror import SignedRepository, verify_signatures
+from lockgate.store import BlobStore, FileBlobs
+from lockgate.trust.keys import Signer
+from lockgate.trust.openpgp import Kind, OpenPgpKey
+
+FOLDER = "repository"
+"""Folder below the channels with what was signed for each statement."""
+
+_log = structlog.get_logger("lockgate.repository")
+
+
+class NoRepositoryKeyError(InputError):
+    """A snapshot has repositories whose clients verify a signature, and this gate has no key for it."""
+
+    code = "LG-1f80"
+    advice = (
+        "Make one with `lockgate root card --purpose repository`, have it listed in the site root, and put"
+        " it into the high side's keys folder."
+    )
+
+
+def sign_repositories(side: Side, statement: Statement) -> bool:
+    """Sign the Release files of a statement's snapshot unless that is done; tell whether they are signed.
+
+    Without a key nothing is signed, and nothing of it is served; everything else goes on.
+
+    Raises:
+        OSError: The disk refused.
+        LockgateError: The key does not open, or the snapshot cannot be read.
+
+    """
+    target = side.home.channels / FOLDER / f"{digest_of(statement)}.json"
+    if target.is_file():
+        return True
+    snapshot = _snapshot(blobs_of(side), statement)
+    releases = _releases(blobs_of(side), snapshot)
+    if not releases:
+        return True
+    if not holds_key(side.home.keys, Purpose.REPOSITORY):
+        _log.error("repositories not signed", code=NoRepositoryKeyError.code, channel=statement.channel)
+        return False
+    site = site_root(side, None)
+    signer = signer_from(side.home.keys, Purpose.REPOSITORY, site)
+    key = OpenPgpKey(signer.public, user_id(site.lane))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    with partial.open("wb") as file:
+        file.write(encode(signatures_for(key, signer, statement, releases)))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)
+    return True
+
+
+def signatures_for(
+    key: OpenPgpKey, signer: Signer, statement: Statement, releases: dict[str, bytes]
+) -> RepositorySignatures:
+    """Return the signatures over each Release file, dated by the statement."""
+    at, signed = statement.created, {}
+    for path, undated in releases.items():
+        text = dated(undated, at)
+        signed[path] = ReleaseSignatures(
+            text=key.sign(signer, Kind.TEXT, text, at).hex(),
+            detached=key.sign(signer, Kind.BINARY, text, at).hex(),
+        )
+    return RepositorySignatures(
+        format=SIGNATURES_FORMAT,
+        statement_sha256=digest_of(statement),
+        keyid=signer.keyid,
+        certification=key.certify(signer).hex(),
+        releases=signed,
+    )
+
+
+def demand_repository_key(side: Side, snapshot_sha256: str) -> None:
+    """Refuse to ask for a publication whose repositories nobody could verify afterwards.
+
+    Raises:
+        NoRepositoryKeyError: There is no key, and the snapshot has repositories.
+
+    """
+    quarantine = FileBlobs(side.home.quarantine)
+    held = quarantine if quarantine.has(snapshot_sha256) else blobs_of(side)
+    data = held.read(snapshot_sha256, limit=SNAPSHOT_LIMIT)
+    snapshot = decode(Snapshot, data, limit=SNAPSHOT_LIMIT, name="snapshot")
+    wanted = any(is_release(page.path) for page in snapshot.generated)
+    if wanted and not holds_key(side.home.keys, Purpose.REPOSITORY):
+        raise NoRepositoryKeyError("The snapshot has apt repositories, and there is no key to sign them.")
+
+
+def signed_repositories(side: Side, statement: Statement, snapshot: Snapshot) -> SignedRepository | None:
+    """Return what was signed for a statement, verified; None, and a line in the log, where it is not."""
+    releases = _releases(blobs_of(side), snapshot)
+    if not releases:
+        return None
+    file = side.home.channels / FOLDER / f"{digest_of(statement)}.json"
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(SIGNATURES_LIMIT + 1)
+        signatures = decode(RepositorySignatures, data, limit=SIGNATURES_LIMIT, name="signatures")
+        return verify_signatures(statement, releases, signatures, site_root(side, None))
+    except OSError as error:
+        _log.error("repositories not served", error=error.strerror, file=str(file))
+    except LockgateError as error:
+        _log.error("repositories not served", code=error.code, error=error.what)
+    return None
+
+
+def _snapshot(blobs: BlobStore, statement: Statement) -> Snapshot:
+    data = blobs.read(statement.snapshot_sha256, limit=SNAPSHOT_LIMIT)
+    return decode(Snapshot, data, limit=SNAPSHOT_LIMIT, name="snapshot")
+
+
+def _releases(blobs: BlobStore, snapshot: Snapshot) -> dict[str, bytes]:
+    return {page.path: blobs.read(page.sha256) for page in snapshot.generated if is_release(page.path)}
