@@ -3,9 +3,9 @@
 import gzip
 import hashlib
 import io
-import subprocess
 import tarfile
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +19,11 @@ from lockgate.core.deb import (
     pool_folder,
     source_of,
 )
+from lockgate.core.roots import Purpose
+from lockgate.trust.keys import Signer, new_signer
+from lockgate.trust.openpgp import Kind, OpenPgpKey, clearsigned
+
+SIGNED = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def _tar(members):
@@ -172,7 +177,7 @@ def suite(suite="bookworm", repository="debian", **facts):
 
 @dataclass
 class Upstream:
-    """A repository of a distribution, in a folder, signed by a key of its own with gpg."""
+    """A repository of a distribution, in a folder, signed by a key of its own."""
 
     root: Path
     suite: str = "bookworm"
@@ -183,36 +188,19 @@ class Upstream:
     extra: dict[str, str] = field(default_factory=dict)
     date: str = "Fri, 01 May 2026 12:00:00 UTC"
 
+    signer: Signer = field(default_factory=lambda: new_signer(Purpose.REPOSITORY, "upstream"))
+
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
-        self.home = self.root.parent / "upstream-key"
+        self.key = OpenPgpKey(self.signer.public, "Upstream")
+        self.keyring.write_bytes(self.key.certificate(self.key.certify(self.signer)))
 
     @property
     def keyring(self) -> Path:
         return self.root.parent / "upstream.gpg"
 
-    def make_key(self) -> None:
-        if self.keyring.is_file():
-            return
-        self.home.mkdir(mode=0o700)
-        self.gpg(
-            "--passphrase", "", "--quick-gen-key", "Upstream <up@example.org>", "ed25519", "sign", "never"
-        )
-        self.keyring.write_bytes(self.gpg("--export"))
-
-    def gpg(self, *words: str) -> bytes:
-        command = ["gpg", "--homedir", str(self.home), "--batch", "--yes", "--pinentry-mode", "loopback"]
-        return subprocess.run([*command, *words], check=True, capture_output=True, timeout=120).stdout
-
-    def end(self) -> None:
-        """Stop the agent that gpg started for this home."""
-        subprocess.run(
-            ["gpgconf", "--homedir", str(self.home), "--kill", "all"], check=False, capture_output=True
-        )
-
     def publish(self) -> None:
         """Write pool and indexes, and sign the Release file."""
-        self.make_key()
         folder = self.root / "dists" / self.suite
         listed = {}
         for architecture in self.architectures:
@@ -238,8 +226,10 @@ class Upstream:
             **self.extra,
         }
         head = [f"{key}: {value}" for key, value in facts.items()]
-        (folder / "Release").write_text("\n".join([*head, "SHA256:", *sums]) + "\n")
-        self.gpg("--clearsign", "--output", str(folder / "InRelease"), str(folder / "Release"))
+        text = ("\n".join([*head, "SHA256:", *sums]) + "\n").encode()
+        raw = self.key.sign(self.signer, Kind.TEXT, text, SIGNED)
+        signature = self.key.signature(Kind.TEXT, text, SIGNED, raw)
+        (folder / "InRelease").write_bytes(clearsigned(self.key, text, signature))
 
     def _stanza(self, deb: DebFile) -> str:
         path = self._keep(f"pool/{deb.name[0]}/{deb.name}/{deb.filename}", deb.data)

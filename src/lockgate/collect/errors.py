@@ -96,6 +96,13 @@ class BadTarballError(TrustError):
     advice = "Fetch it again; if it stays so, report it to the registry and pin another version."
 
 
+class BadReleaseError(TrustError):
+    """A Debian repository's Release file or index is not signed, out of date or not what is signed."""
+
+    code = "LG-2540"
+    advice = "Check keyring and clock; if both are right, somebody altered the repository or the way to it."
+
+
 class CollectLimitError(LimitError):
     """Something upstream is larger or longer than its bound."""
 

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 
+from lockgate.collect.apt.section import AptSection
 from lockgate.collect.errors import (
     CollectLimitError,
     DuplicateNameError,
@@ -217,6 +218,7 @@ class Manifest(Section, frozen=True):
 
     python: tuple[PythonSection, ...] = ()
     npm: tuple[NpmSection, ...] = ()
+    apt: tuple[AptSection, ...] = ()
     model: tuple[ModelSection, ...] = ()
     documents: tuple[DocumentsSection, ...] = ()
     file: tuple[FileSection, ...] = ()
@@ -260,7 +262,7 @@ def parse_manifest(data: bytes, name: str = "manifest") -> Manifest:
     if manifest == Manifest():
         what = f"{name} asks for nothing."
         raise ManifestError(
-            what, advice="Add a table, such as [[python]], [[npm]], [[oci]], [[model]] or [[file]]."
+            what, advice="Add a table, such as [[python]], [[npm]], [[apt]], [[oci]] or [[file]]."
         )
     _demand_single("model", [section.name for section in manifest.model])
     _demand_single("collection", [section.collection for section in manifest.documents])

@@ -1,7 +1,7 @@
 """What a collection would bring, told before anything large is fetched: versions, sizes, what is new.
 
-Only what registries resolve is looked up (Python projects, npm packages); documents, files and models are
-pinned by the manifest itself.
+Only what registries resolve is looked up (Python projects, npm and Debian packages); documents, files and
+models are pinned by the manifest itself.
 """
 
 import shutil
@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockgate.collect.apt.ports import AptClient
+from lockgate.collect.apt.service import foreseen as foreseen_debs
 from lockgate.collect.difference import warnings
 from lockgate.collect.manifest import load_manifest
 from lockgate.collect.npm.ports import NpmClient
@@ -16,7 +18,7 @@ from lockgate.collect.npm.service import foreseen
 from lockgate.collect.ports import Limits, Packages, Web
 from lockgate.collect.pypi import resolve, section_requests
 from lockgate.collect.room import Room
-from lockgate.collect.service import demand_npm
+from lockgate.collect.service import demand_apt, demand_npm
 from lockgate.core.artifact import Kind, Lock
 from lockgate.core.ports import Progress
 from lockgate.store import BlobStore
@@ -58,6 +60,7 @@ def plan(
     packages: Packages,
     web: Web,
     npm: NpmClient | None = None,
+    apt: AptClient | None = None,
     previous: Lock | None = None,
     offline: bool = False,
     limits: Limits | None = None,
@@ -96,7 +99,10 @@ def plan(
     if content.npm:
         found = foreseen(room, demand_npm(room), content.npm)
         seen += [Seen(Kind.NPM, name, version, size, facts) for name, version, size, facts in found]
-    return compare_seen(previous, seen, {Kind.PYTHON, Kind.NPM})
+    if content.apt:
+        debs = foreseen_debs(room, demand_apt(apt), content.apt)
+        seen += [Seen(Kind.APT, name, version, size, facts) for name, version, size, facts in debs]
+    return compare_seen(previous, seen, {Kind.PYTHON, Kind.NPM, Kind.APT})
 
 
 def compare_seen(previous: Lock | None, seen: Iterable[Seen], kinds: set[Kind]) -> tuple[Foreseen, ...]:

@@ -26,6 +26,8 @@ class Limits:
     wheels: int = 20_000
     members: int = 200_000
     npm_packages: int = 50_000
+    debs: int = 300_000
+    index_bytes: int = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from msgspec import structs
 
+from lockgate.collect.apt.ports import AptClient
+from lockgate.collect.apt.service import apt_packages
 from lockgate.collect.difference import Difference, compare
 from lockgate.collect.documents import documents
 from lockgate.collect.errors import (
@@ -72,6 +74,7 @@ def collect(
     packages: Packages,
     web: Web,
     npm: NpmClient | None = None,
+    apt: AptClient | None = None,
     copier: ImageCopier | None = None,
     registries: Registries = plain_registries,
     hub: Hub | None = None,
@@ -98,6 +101,7 @@ def collect(
         packages: The package client.
         web: Reads index pages and addresses of the manifest.
         npm: The client of npm registries; needed where the manifest has npm packages.
+        apt: apt with folders of its own; needed where the manifest has Debian packages.
         copier: The client of container registries; needed where the manifest has images.
         registries: Gives registries that are read directly.
         hub: Reads the Hugging Face Hub; over plain HTTP or TLS when left out.
@@ -135,6 +139,8 @@ def collect(
         clients = Clients(copier, registries)
         chosen, kept = _chosen(loaded.content, only, previous)
         found = _gather(room, replace(loaded, content=chosen), previous, offline=offline)
+        if chosen.apt:
+            found += apt_packages(room, demand_apt(apt), chosen.apt, previous, offline=offline)
         found += images(room, clients, chosen.oci, previous, offline=offline)
         found += ollama_models(room, clients, chosen.ollama, offline=offline)
         found += repositories(room, hub or WebHub(), hub_endpoint, chosen.huggingface, offline=offline)
@@ -196,6 +202,19 @@ def demand_npm(room: Room) -> NpmClient:
         what = "The manifest has npm packages, and this collection has no client for them."
         raise InstallerError(what, advice="Install npm, or collect where it is installed.")
     return room.npm
+
+
+def demand_apt(apt: AptClient | None) -> AptClient:
+    """Return the client of Debian repositories.
+
+    Raises:
+        InstallerError: There is none.
+
+    """
+    if apt is None:
+        what = "The manifest has Debian packages, and this collection has no client for them."
+        raise InstallerError(what, advice="Collect on a machine that has apt.")
+    return apt
 
 
 def _disk_error(error: Exception, work: Path) -> DiskFullError | WorkFolderError:

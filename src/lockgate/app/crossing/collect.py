@@ -9,6 +9,7 @@ from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, signer_from, supply_root, utc_now
 from lockgate.collect import Collected, Foreseen, NpmCommand, PipPackages, UrlWeb, collect, plan
+from lockgate.collect.apt import AptCommand
 from lockgate.collect.hub import WebHub
 from lockgate.collect.oci import Skopeo, WebRegistry
 from lockgate.core.artifact import Lock
@@ -58,6 +59,7 @@ def run_plan(side: Side, manifest: Path, progress: Progress, *, offline: bool) -
         packages=pip,
         web=UrlWeb(pip.web_settings()),
         npm=NpmCommand(os.environ, offline=offline),
+        apt=AptCommand(os.environ),
         previous=_previous(side),
         offline=offline,
     )
@@ -94,6 +96,7 @@ def run_collect(
             packages=pip,
             web=UrlWeb(pip.web_settings()),
             npm=NpmCommand(os.environ, offline=offline),
+            apt=AptCommand(os.environ),
             copier=Skopeo(os.environ),
             registries=lambda host, plain: WebRegistry(host, plain=plain, settings=pip.web_settings()),
             hub=WebHub(pip.web_settings()),

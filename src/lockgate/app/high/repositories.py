@@ -1,7 +1,7 @@
 """What clients of package repositories have to be told of what is served now."""
 
 from lockgate.app.gate.repository import signed_repositories
-from lockgate.app.high.serving import CHANNEL, channel_reader
+from lockgate.app.high.serving import CHANNEL, channel_reader, derived_pages
 from lockgate.app.settings import Side
 from lockgate.core.repository import RELEASE
 from lockgate.core.snapshot import Snapshot
@@ -17,7 +17,7 @@ def served_to_apt(side: Side, channel: str = CHANNEL) -> AptSuites | None:
         LockgateError: The channel does not verify.
 
     """
-    verified = channel_reader(side, "client-config", channel).current()
+    verified = channel_reader(side, "client-config", channel, pages=derived_pages).current()
     signed = signed_repositories(side, verified.statement, verified.snapshot)
     if signed is None:
         return None

@@ -69,6 +69,13 @@ def served_side() -> Side:
     return side
 
 
+def derived_pages(admitted: Sequence[Admitted], read: Callable[[str], bytes]) -> Iterable[Generated]:
+    """Make the pages of all mirrors anew, for whoever believes none that one person signed alone."""
+    from lockgate.mirror import generate_pages  # noqa: PLC0415  # servers alone need it
+
+    return [page.generated() for page in generate_pages(admitted, read)]
+
+
 def mirror_app() -> Any:
     """Return the mirrors' application for the home that the environment names."""
     from lockgate.app.advice.registry import RecordedAdvisor  # noqa: PLC0415  # the same
@@ -78,15 +85,11 @@ def mirror_app() -> Any:
         SignedChannel,
         SignedView,
         build_app,
-        generate_pages,  # the same
     )
-
-    def pages(admitted: Sequence[Admitted], read: Callable[[str], bytes]) -> Iterable[Generated]:
-        return [page.generated() for page in generate_pages(admitted, read)]
 
     side = served_side()
     channel = os.environ.get(CHANNEL_VARIABLE, CHANNEL)
-    reader = channel_reader(side, "mirror", channel, pages=pages)
+    reader = channel_reader(side, "mirror", channel, pages=derived_pages)
     signed = partial(signed_repositories, side)
     view = SignedView(SignedChannel(reader, channel_file(side, channel), signed), time.monotonic)
     asked = Asked(
