@@ -60,7 +60,7 @@ def test_every_purpose_has_its_own_keys_and_no_side_holds_the_others(lane: NewLa
     assert len(set(publics)) == len(publics)
     low, high = ({p.stem for p in (home / "keys").glob("*.pem")} for home in (lane.low, lane.high))
     assert low == {"collector", "sealer", "targets", "snapshot", "timestamp"}
-    assert high == {"inspector", "log", "recipient"}
+    assert high == {"inspector", "log", "recipient", "repository"}
     assert not {"approver", "operator", "site-root", "supply-root"} & (low | high)
     assert {p.name for p in lane.people["operator"].glob("*.pem")} == {"operator.pem", "approver.pem"}
     assert {p.name for p in lane.people["approver-1"].glob("*.pem")} == {"approver.pem"}
@@ -68,7 +68,7 @@ def test_every_purpose_has_its_own_keys_and_no_side_holds_the_others(lane: NewLa
 
 def test_keys_and_passphrases_are_readable_by_their_owner_alone(lane: NewLane) -> None:
     secrets = [p for p in lane.low.parent.rglob("*") if p.suffix in {".pem", ".pass"}]
-    assert len(secrets) == 2 * (3 + 5 + 3 + 3 + 2 + 3 + 3 + 1 + 2 + 2)
+    assert len(secrets) == 2 * (3 + 5 + 3 + 3 + 2 + 4 + 3 + 1 + 2 + 2)
     assert {oct(p.stat().st_mode & 0o777) for p in secrets} == {"0o600"}
     assert {oct(p.parent.stat().st_mode & 0o777) for p in secrets} == {"0o700"}
     assert len({p.read_bytes() for p in secrets}) == len(secrets)

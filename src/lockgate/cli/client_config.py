@@ -29,7 +29,7 @@ def client_config(
 
     Examples:
       lockgate client-config npm --home lane/high
-      lockgate client-config apt --home lane/high > lockgate.sources
+      lockgate client-config apt --home lane/high
     """
     import sys
 
