@@ -267,6 +267,7 @@ STANDARDS = (
     "https://json-schema.org/",
     "https://keepachangelog.com/",
     "https://semver.org/",
+    "https://slsa.dev/",
     "https://git-lfs.github.com/spec/",
     "https://github.com/ggml-org/ggml/blob/",
     "https://github.com/huggingface/safetensors",

@@ -277,6 +277,14 @@ class AdvisoriesSection(_Section):
     )
 
 
+class ProvenanceSection(_Section):
+    """What signatures are judged by."""
+
+    age_days: int = Field(
+        default=180, ge=1, le=2000, description="Age from which trust roots judge nothing any more."
+    )
+
+
 class CadenceSection(_Section):
     """When crossings are planned."""
 
@@ -387,6 +395,7 @@ class Settings(BaseSettings):
     log: LogSection = LogSection()
     advisories: AdvisoriesSection = AdvisoriesSection()
     cadence: CadenceSection = CadenceSection()
+    provenance: ProvenanceSection = ProvenanceSection()
     station: StationSection = StationSection()
     store: StoreSection = StoreSection()
 

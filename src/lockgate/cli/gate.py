@@ -1,7 +1,7 @@
 """``lockgate gate``: what waits, what the policy says, requests, and carrying them out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +11,9 @@ from rich.table import Table
 from lockgate.cli import emergency, soak
 from lockgate.cli.advisories import draw
 from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
+
+if TYPE_CHECKING:
+    from lockgate.core.verdict import Verdict
 
 app = typer.Typer(no_args_is_help=True, help="Inspect, request, publish, reject, roll back (high side).")
 
@@ -107,6 +110,7 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
             verdict = f"[{STYLES[v.outcome]}]{v.outcome}[/]{kinds}"
             table.add_row(escape(v.path), human(v.size), v.detected, verdict, share, escape(notes))
         out.print(table)
+        draw_provenance(out, verdicts)
         for signed in kept.reports:
             draw_report(out, signed)
         for why in kept.unproven:
@@ -120,6 +124,26 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
             out.print(f"  to resolve: {escape(held.resolve)}")
 
     emit(as_json, value, render)
+
+
+STATES = {
+    "verified": "green",
+    "absent": "dim",
+    "unchecked": "yellow",
+    "invalid": "bold red",
+    "expired": "red",
+}
+
+
+def draw_provenance(out: Console, verdicts: "tuple[Verdict, ...]") -> None:
+    """Print what signatures say of each file; files of which they say the same stand together."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for verdict in verdicts:
+        for fact in verdict.facts:
+            said.setdefault((fact.state, fact.sentence), []).append(verdict.path)
+    for (state, sentence), paths in said.items():
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        out.print(f"[{STATES[state]}]provenance[/] {escape(paths[0])}{more}: {escape(sentence)}")
 
 
 @app.command()

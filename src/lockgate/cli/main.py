@@ -49,6 +49,7 @@ COMMANDS = {
         "lockgate.cli.policy",
         "The site's policy and admission rules; what profiles demand.",
     ),
+    "provenance": ("lockgate.cli.provenance", "Trust roots that signatures are judged by."),
     "clock": ("lockgate.cli.clock", "Show the clock's floor and holds; accept a clock with two approvals."),
     "audit": ("lockgate.cli.audit", "Verify the log, print checkpoints, make and check proofs."),
     "witness": ("lockgate.cli.witness", "Cosign checkpoints, on another host with its own key."),

@@ -136,3 +136,10 @@ class WorkFolderError(HostError):
 
     code = "LG-5504"
     advice = "Check permissions and the health of the disk, then run it again."
+
+
+class TrustRootsError(InputError):
+    """A file is no source of trust roots, or what it holds cannot be used."""
+
+    code = "LG-1550"
+    advice = "Give Sigstore's trusted_root.json, npm's keys as JSON, or keys and certificates in PEM."

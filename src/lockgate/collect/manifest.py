@@ -213,6 +213,17 @@ sha256 = "{"0" * 64}"
 """
 
 
+class TrustRootsSection(FileSection, frozen=True):
+    """Trust roots that signatures are judged by, as `lockgate provenance make` wrote them."""
+
+    EXAMPLE: ClassVar[str] = f"""
+name = "trust-roots"
+version = "1"
+url = "trust-roots.json"
+sha256 = "{"0" * 64}"
+"""
+
+
 class Manifest(Section, frozen=True):
     """Everything that a manifest may say."""
 
@@ -224,6 +235,7 @@ class Manifest(Section, frozen=True):
     file: tuple[FileSection, ...] = ()
     advisories: tuple[AdvisoriesSection, ...] = ()
     rules: tuple[RulesSection, ...] = ()
+    trust_roots: tuple[TrustRootsSection, ...] = ()
     oci: tuple[OciSection, ...] = ()
     ollama: tuple[OllamaSection, ...] = ()
     huggingface: tuple[HubSection, ...] = ()
@@ -266,7 +278,7 @@ def parse_manifest(data: bytes, name: str = "manifest") -> Manifest:
         )
     _demand_single("model", [section.name for section in manifest.model])
     _demand_single("collection", [section.collection for section in manifest.documents])
-    named = (*manifest.file, *manifest.advisories, *manifest.rules)
+    named = (*manifest.file, *manifest.advisories, *manifest.rules, *manifest.trust_roots)
     _demand_single("file", [section.name for section in named])
     _demand_single("image", [section.name for section in manifest.oci])
     _demand_single("model", [section.name for section in manifest.ollama])

@@ -38,7 +38,7 @@ from lockgate.core.wire import whole_second
 from lockgate.store import BlobStore
 from lockgate.store.errors import StoreIoError
 
-_KINDS = {"documents": str(Kind.DOCUMENT), "advisories": str(Kind.FILE)}
+_KINDS = {"documents": str(Kind.DOCUMENT), "advisories": str(Kind.FILE), "trust_roots": str(Kind.FILE)}
 """What tables bring whose name is not the kind's own; tables of one kind are collected together."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -175,7 +175,7 @@ def _chosen(
 def _gather(room: Room, loaded: LoadedManifest, previous: Lock | None, *, offline: bool) -> list[Artifact]:
     """Collect what is quick to check first, so that a mistake shows before a long download."""
     content = loaded.content
-    single = (*content.file, *content.advisories, *content.rules)
+    single = (*content.file, *content.advisories, *content.rules, *content.trust_roots)
     found = [*documents(room, content.documents), *files(room, single)]
     requests = [
         (request, section.label)

@@ -74,7 +74,7 @@ def read_page(kind: str, data: bytes, address: str) -> Mapping[tuple[str, str], 
 def read_provenance(data: bytes) -> str:
     """Check that bytes have the outer form of a provenance object, and return their SHA-256.
 
-    The attestations in it are kept as evidence; they are not verified here (PEP 740).
+    The attestations in it are kept as evidence; the gate verifies them (PEP 740).
 
     Raises:
         PageError: They are something else.

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 from packageurl import PackageURL
 
 from lockgate.collect.errors import DigestMismatchError, ManifestError, SourceMissingError
-from lockgate.collect.manifest import AdvisoriesSection, FileSection, RulesSection
+from lockgate.collect.manifest import AdvisoriesSection, FileSection, RulesSection, TrustRootsSection
 from lockgate.collect.room import Room
 from lockgate.collect.web import shown
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
@@ -78,5 +78,12 @@ def _file(room: Room, section: FileSection) -> Artifact:
         ),
         licence=section.licence,
         label=section.label,
-        attributes={"advisories": section.name} if isinstance(section, AdvisoriesSection) else {},
+        attributes=_attributes(section),
     )
+
+
+def _attributes(section: FileSection) -> dict[str, str]:
+    """Return what tells the high side that a file is data for it."""
+    if isinstance(section, AdvisoriesSection):
+        return {"advisories": section.name}
+    return {"trust-roots": section.version or ""} if isinstance(section, TrustRootsSection) else {}

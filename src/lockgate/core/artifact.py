@@ -112,7 +112,8 @@ class Artifact(Document, frozen=True):
     `attributes` carries what a kind needs: ``requires-python`` (python), ``collection`` and
     ``title`` (document), ``format`` and ``task`` (model: ``gguf`` or ``onnx``; ``chat`` or
     ``embed``), ``knowledge-cutoff`` and ``successor`` where they are known (model), ``advisories``
-    (file: the data set of vulnerability data that it is), ``tags`` (oci and ollama: with spaces between),
+    (file: the data set of vulnerability data that it is), ``trust-roots`` (file: the version that it is),
+    ``tags`` (oci and ollama: with spaces between),
     ``install-script``, ``deprecated`` and ``maintainers`` (npm), ``places`` and ``architecture`` (apt).
     """
 

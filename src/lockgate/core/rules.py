@@ -17,6 +17,7 @@ import msgspec
 from lockgate.core.digests import sha256
 from lockgate.core.errors import InputError, PolicyError, TooLargeError
 from lockgate.core.policy import Policy
+from lockgate.core.provenance import Demand
 from lockgate.core.soak import SoakRule
 from lockgate.core.verdict import Severity
 from lockgate.core.wire import Document, Moment, digest_of
@@ -58,6 +59,7 @@ class Waives(StrEnum):
     LICENCE = "licence"
     INSPECTOR = "inspector"
     UNKNOWN = "unknown-to-database"
+    PROVENANCE = "provenance"
 
 
 _NAMED = frozenset({Waives.FINDING, Waives.ADVISORY, Waives.INSPECTOR})
@@ -78,6 +80,9 @@ class Rule(Document, frozen=True):
         hold_unknown: Whether a package that the advisory data does not know is held.
         licences: SPDX identifiers that are accepted; empty: all but `refused_licences`.
         refused_licences: SPDX identifiers that are not.
+        provenance: Least provenance: ``intact`` (none is invalid or expired) or ``verified`` (of each file).
+        signers: Identities, repositories (``…/*``: all below) or keys whose signature counts; empty: any.
+        issuers: Who may vouch for signers; empty: anybody in the trust roots.
         approvers: How many persons must approve.
         roles: Roles of which each must be among them.
 
@@ -94,6 +99,9 @@ class Rule(Document, frozen=True):
     hold_unknown: bool = False
     licences: tuple[Name, ...] = ()
     refused_licences: tuple[Name, ...] = ()
+    provenance: Demand | None = None
+    signers: tuple[Sentence, ...] = ()
+    issuers: tuple[Sentence, ...] = ()
     approvers: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     roles: tuple[Name, ...] = ()
 
@@ -189,6 +197,8 @@ def _faults(rules: Rules) -> Iterator[str]:
     names = [rule.name for rule in rules.rule]
     yield from (f"Two rules are called {name!r}." for name in sorted(set(names)) if names.count(name) > 1)
     for rule in rules.rule:
+        if (rule.signers or rule.issuers) and rule.provenance is not Demand.VERIFIED:
+            yield f"The rule {rule.name!r} names signers and does not demand verified provenance."
         if missing := sorted(set(rule.roles) - rules.roles.keys()):
             yield f"The rule {rule.name!r} names the role {missing[0]!r}, which lists nobody."
     yield from (f"The role {role!r} lists nobody." for role, people in rules.roles.items() if not people)
@@ -197,7 +207,7 @@ def _faults(rules: Rules) -> Iterator[str]:
         if kind not in list(Waives) or bool(colon) != (kind in _NAMED):
             yield (
                 f"Nothing is waived by {waiver.waives!r}: it is finding:CODE, advisory:ID, inspector:NAME,"
-                " licence or unknown-to-database."
+                " licence, provenance or unknown-to-database."
             )
 
 

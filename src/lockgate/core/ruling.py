@@ -8,9 +8,10 @@ from functools import reduce
 import msgspec
 
 from lockgate.core.advised import Advised, judge_advisories
-from lockgate.core.artifact import Artifact
+from lockgate.core.artifact import Artifact, Kind, Role
 from lockgate.core.licences import acceptable
 from lockgate.core.policy import Held, Policy, judge
+from lockgate.core.provenance import Demand, meets
 from lockgate.core.rules import RoleMissingError, Rule, Rules, Waiver, Waives
 from lockgate.core.verdict import Severity, Verdict
 
@@ -116,6 +117,7 @@ def rule_on(
     for rule in mine:
         held += _inspectors(rule, artifact.purl, verdicts, waivers)
         held += _licence(rule, artifact, waivers)
+        held += _provenance(rule, artifact, verdicts, waivers)
         held += _unknown(rule, artifact.purl, advised, waivers)
     return Ruling(tuple(dict.fromkeys(held)), waivers.used)
 
@@ -165,6 +167,53 @@ def _licence(rule: Rule, artifact: Artifact, waivers: _Waivers) -> Iterable[Held
     if not acceptable(artifact.licence, accepts) and not waivers.lets(Waives.LICENCE):
         reason = f"its licence is {artifact.licence[:120]!r}, which the rule does not accept"
         yield _held(artifact.purl, rule, reason, "Bring another version, name its licence, or waive it.")
+
+
+_SIGNED_ROLES = {
+    Kind.PYTHON: frozenset({Role.DISTRIBUTION}),
+    Kind.NPM: frozenset({Role.DISTRIBUTION}),
+}
+"""Kinds whose signatures are over some of their files; of others every file has to be signed."""
+
+
+def to_be_signed(artifact: Artifact) -> tuple[str, ...]:
+    """Return the paths of the files that verified provenance has to be about.
+
+    Of an image that is the manifest that its tags stand for: it names everything else by digest. What
+    holds a signature signs itself.
+    """
+    if artifact.kind in {Kind.OCI, Kind.OLLAMA}:
+        root = artifact.version.removeprefix("sha256:")
+        return tuple(file.path for file in artifact.files if file.sha256 == root)
+    roles = _SIGNED_ROLES.get(artifact.kind)
+    return tuple(
+        file.path
+        for file in artifact.files
+        if (file.role in roles if roles else file.role is not Role.PROVENANCE)
+    )
+
+
+def _provenance(
+    rule: Rule, artifact: Artifact, verdicts: Sequence[Verdict], waivers: _Waivers
+) -> Iterable[Held]:
+    """Yield why a rule's demand on provenance is not met: the first reason of each file."""
+    if rule.provenance is None:
+        return
+    by_path = {verdict.path: verdict.facts for verdict in verdicts}
+    reasons = {path: why for path, facts in by_path.items() if (why := meets(Demand.INTACT, facts, (), ()))}
+    if rule.provenance is Demand.VERIFIED:
+        for path in to_be_signed(artifact):
+            if why := meets(Demand.VERIFIED, by_path.get(path, ()), rule.signers, rule.issuers):
+                reasons.setdefault(path, why)
+    if reasons and not waivers.lets(Waives.PROVENANCE):
+        for path, why in sorted(reasons.items()):
+            yield _held(
+                artifact.purl,
+                rule,
+                why,
+                "Bring it signed, put newer trust roots in force, or waive it.",
+                path,
+            )
 
 
 def _unknown(rule: Rule, purl: str, advised: Advised, waivers: _Waivers) -> Iterable[Held]:

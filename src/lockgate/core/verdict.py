@@ -6,6 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from lockgate.core.artifact import Digest, Size
+from lockgate.core.provenance import Fact
 from lockgate.core.wire import Document
 
 
@@ -49,6 +50,8 @@ class Verdict(Document, frozen=True):
     kept beside the outcome because findings outrank it there. `basis` says what else the verdict
     rests on, by name: ``engine`` (a digest over every inspector's version), ``rules`` (the digest of
     the set of rules), and each scanner's database. A verdict with another basis than today's is old.
+    `provenance` is what signatures say of the file; verdicts of before there were such facts leave the
+    field out.
     """
 
     path: str
@@ -61,11 +64,17 @@ class Verdict(Document, frozen=True):
     inspectors: tuple[str, ...]
     opaque: tuple[str, ...] = ()
     basis: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    provenance: tuple[Fact, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def rests_on(self) -> dict[str, str]:
         """Return the basis; that of verdicts made before there was one is empty."""
         return {} if isinstance(self.basis, msgspec.UnsetType) else self.basis
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """Return what signatures say of the file."""
+        return () if isinstance(self.provenance, msgspec.UnsetType) else self.provenance
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from lockgate.core.artifact import Digest, Size
+from lockgate.core.artifact import Artifact, Digest, Size
 from lockgate.core.verdict import Finding
 from lockgate.core.wire import Document
 from lockgate.inspect.rulesets import RuleSet
@@ -103,3 +103,11 @@ class Sandbox(ABC):
     @abstractmethod
     def describe(self) -> dict[str, str]:
         """Return the layers of the isolation, for `lockgate doctor` and the audit log."""
+
+
+class Whole(Document, frozen=True):
+    """An artifact with the places of its files, for what only shows across them."""
+
+    artifact: Artifact
+    places: dict[str, Path]
+    """Path in the lock → where the bytes lie now."""

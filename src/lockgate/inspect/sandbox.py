@@ -45,6 +45,8 @@ DISTRIBUTIONS = {
     "pypdfium2": ("pypdfium2", "pypdfium2_cfg", "pypdfium2_raw"),
     "selectolax": ("selectolax",),
     "zstandard": ("zstandard",),
+    "cryptography": ("cryptography",),
+    "cffi": (f"_cffi_backend{sysconfig.get_config_var('EXT_SUFFIX')}",),
 }
 """Distribution → packages that parsers import; no other third-party code is visible inside."""
 

@@ -24,13 +24,14 @@ from lockgate.inspect.ports import InspectItem, Job, Part, Sandbox
 from lockgate.inspect.sandbox import open_regular
 from lockgate.inspect.worker import INSPECT, InspectArgs
 
-_OWN_FAULT = {
+OWN_FAULT = {
     JobFailedError: "worker-failed",
     JobTimeoutError: "worker-timeout",
     JobOutputError: "worker-output",
     OverLimitError: "over-limit",
     NotInspectableError: "unreadable",
 }
+"""What a file does to its own inspection → the code of the finding."""
 
 
 def inspect_files(
@@ -95,8 +96,8 @@ def _inspected(item: InspectItem, sandbox: Sandbox, limits: Limits) -> Verdict:
             why = "The bytes on disk are not those that the digest names."
             return unread(item, "content-changed", why, Severity.CRITICAL)
         answer = sandbox.run(_job(item, limits))
-    except tuple(_OWN_FAULT) as error:
-        return unread(item, _OWN_FAULT[type(error)], error.what)
+    except tuple(OWN_FAULT) as error:
+        return unread(item, OWN_FAULT[type(error)], error.what)
     try:
         part = msgspec.json.decode(answer, type=Part)
     except msgspec.DecodeError:

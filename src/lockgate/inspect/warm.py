@@ -107,13 +107,38 @@ class _Nursery:
     """The process inside, and who waits for which of its children."""
 
     def __init__(self, command: list[str]) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket = ours
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
         self._ended: dict[str, int] = {}
         self._waiting: set[str] = set()
+        self._up = threading.Event()
+        self._failed: list[SandboxUnavailableError] = []
         self.alive = True
+        # bubblewrap dies with the thread that started it (prctl(2), PR_SET_PDEATHSIG): that has to be one
+        # which lives as long as the process inside, not that of whoever had the first job.
+        self._listener = threading.Thread(
+            target=self._live, args=(command,), name="inspect-nursery", daemon=True
+        )
+        self._listener.start()
+        self._up.wait()
+        for error in self._failed:
+            self._listener.join()
+            raise error
+
+    def _live(self, command: list[str]) -> None:
+        """Start the process inside, say whether it came up, and take in how its children end."""
+        try:
+            self._start(command)
+        except SandboxUnavailableError as error:
+            self._failed.append(error)
+            self._up.set()
+            return
+        self._up.set()
+        self._listen()
+
+    def _start(self, command: list[str]) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket = ours
         with theirs:
             try:
                 self._child = subprocess.Popen(  # noqa: S603  # our own command; nothing in it comes from a file
@@ -132,8 +157,6 @@ class _Nursery:
         ours.settimeout(_START_SECONDS)
         self._demand_up()
         ours.settimeout(None)
-        self._listener = threading.Thread(target=self._listen, name="inspect-nursery", daemon=True)
-        self._listener.start()
 
     def _demand_up(self) -> None:
         try:

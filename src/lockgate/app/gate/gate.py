@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ToInspect
 from lockgate.app.crossing.custody import RecordedCustody
@@ -16,6 +17,7 @@ from lockgate.app.gate.holds import demand_usable
 from lockgate.app.gate.repository import demand_repository_key, sign_repositories
 from lockgate.app.gate.rulepacks import active_rules
 from lockgate.app.gate.rules import in_force
+from lockgate.app.gate.trust_roots import trust_now
 from lockgate.app.high.serving import channel_file
 from lockgate.app.keys import key_place
 from lockgate.app.lane.qr_parts import read_documents
@@ -34,12 +36,17 @@ from lockgate.core.verdict import Verdict
 from lockgate.core.wire import encode
 from lockgate.crossing.ledger import mark
 from lockgate.inspect import InspectItem, Limits, inspect_files
+from lockgate.inspect.ports import Whole
 from lockgate.inspect.warm import WarmSandbox
+from lockgate.inspect.whole import WholeInspection
 from lockgate.mirror import generate_pages
 from lockgate.store import FileBlobs
 from lockgate.store.blobs import sync_folder
 from lockgate.store.errors import StoreIoError
 from lockgate.trust.keys import Signer
+
+if TYPE_CHECKING:
+    from lockgate.core.artifact import Artifact
 
 
 class MirrorPages(PageMaker):
@@ -52,7 +59,7 @@ class MirrorPages(PageMaker):
 
 
 class SandboxedInspection(FileInspector):
-    """Inspects each file in a child process of its own, inside bubblewrap."""
+    """Inspects each file in a child process of its own, inside bubblewrap; then artifacts as wholes."""
 
     def __init__(self, side: Side, progress: Progress, jobs: int | None = None) -> None:
         """Use as many children at a time as there are processors."""
@@ -63,6 +70,7 @@ class SandboxedInspection(FileInspector):
             member_bytes=bounds.inspect_member_bytes,
             unpacked_bytes=bounds.inspect_unpacked_bytes,
         )
+        self._side = side
         self._progress = progress
         self._jobs = jobs or os.cpu_count() or 1
         self._rules = active_rules(side, self._limits)
@@ -79,8 +87,23 @@ class SandboxedInspection(FileInspector):
             )
             for item in items
         ]
+        trust = trust_now(self._side, utc_now())
         with WarmSandbox(rules=self._rules) as sandbox:
-            return inspect_files(todo, sandbox, jobs=self._jobs, limits=self._limits, progress=self._progress)
+            verdicts = inspect_files(
+                todo, sandbox, jobs=self._jobs, limits=self._limits, progress=self._progress
+            )
+            looks = WholeInspection(sandbox, self._limits, trust, jobs=self._jobs, progress=self._progress)
+            return looks.add(_wholes(items), verdicts)
+
+
+def _wholes(items: Iterable[ToInspect]) -> list[Whole]:
+    """Return the artifacts that files belong to, each with the places of its files."""
+    places: dict[str, dict[str, Path]] = {}
+    artifacts: dict[str, Artifact] = {}
+    for item in items:
+        artifacts[item.artifact.purl] = item.artifact
+        places.setdefault(item.artifact.purl, {})[item.file.path] = item.on_disk
+    return [Whole(artifact=artifact, places=places[purl]) for purl, artifact in artifacts.items()]
 
 
 def write_channel(side: Side, channel: str, envelope: bytes) -> None:

@@ -34,6 +34,8 @@ PLAIN_LIMIT = 1 << 26
 _KINDS = {"model": Kind.MODEL, "dataset": Kind.DATASET, "space": Kind.SPACE}
 _FORMATS = {".safetensors": "safetensors", ".gguf": "gguf", ".onnx": "onnx"}
 _PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack", ".ot"})
+_SIGNATURES = (".sig", ".sigstore", ".sigstore.json")
+"""Endings of files that sign a repository as a whole (OpenSSF model signing writes ``model.sig``)."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -197,6 +199,8 @@ def _plain(room: Room, hub: Hub, entry: _Entry, url: str) -> tuple[str, int]:
 
 def _role(entry: _Entry) -> Role:
     name = PurePosixPath(entry.path).name.lower()
+    if name.endswith(_SIGNATURES):
+        return Role.PROVENANCE
     if _suffix(entry) in _FORMATS or _suffix(entry) in _PICKLED:
         return Role.WEIGHTS
     if name.startswith(("tokenizer", "vocab", "merges", "special_tokens")):

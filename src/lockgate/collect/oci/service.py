@@ -30,6 +30,9 @@ from lockgate.store.errors import BlobMismatchError
 MANIFESTS_LIMIT = 10_000
 """Most manifests that one tag may lead to."""
 
+COSIGN_TAGS = ("sig", "att")
+"""Endings of the tags that cosign gives to signatures and attestations of a manifest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clients:
@@ -284,8 +287,13 @@ def _take(bringing: Bringing, manifest: OciManifest, layout: Path, section: OciS
 
 
 def _bring_referrers(bringing: Bringing, registry: Registry, repository: str) -> None:
-    """Bring what refers to the manifests, and what refers to that: by the list, or by the fallback tag."""
+    """Bring what refers to the manifests, and what refers to that: by the list, or by the fallback tag.
+
+    cosign's older signatures and attestations refer to nothing: they are found by their tags alone.
+    """
     waiting = [d for d, (role, _) in bringing.held.items() if role is Role.MANIFEST]
+    for digest in tuple(waiting):
+        _bring_tagged(bringing, registry, repository, digest)
     while waiting:
         digest = waiting.pop()
         listed = registry.referrers(repository, f"{_PREFIX}{digest}")
@@ -301,6 +309,15 @@ def _bring_referrers(bringing: Bringing, registry: Registry, repository: str) ->
             for blob in bringing.manifest(data, entry.digest).blobs():
                 bringing.blob(blob, partial(registry.blob, repository, blob.digest))
             waiting.append(entry.sha256)
+
+
+def _bring_tagged(bringing: Bringing, registry: Registry, repository: str, digest: str) -> None:
+    """Bring the signatures and attestations that cosign's tags name for a manifest."""
+    for end in COSIGN_TAGS:
+        tagged = registry.manifest(repository, f"sha256-{digest}.{end}")
+        if tagged is not None and sha256(tagged) not in bringing.held:
+            for blob in bringing.manifest(tagged).blobs():
+                bringing.blob(blob, partial(registry.blob, repository, blob.digest))
 
 
 def _opened(file: Path) -> BinaryIO:

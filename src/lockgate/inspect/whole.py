@@ -1,0 +1,48 @@
+"""The use case over artifacts: what only shows across their files is added to the verdicts of those files."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from lockgate.core.ports import Progress, Silent
+from lockgate.core.verdict import Verdict
+from lockgate.inspect.limits import Limits
+from lockgate.inspect.ports import Sandbox, Whole
+from lockgate.inspect.signatures import Signatures, Trust
+from lockgate.inspect.wholes import Extras, amended, merge
+
+
+class WholeInspection:
+    """Looks at artifacts as wholes: who signed them."""
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        limits: Limits,
+        trust: Trust,
+        *,
+        jobs: int = 2,
+        progress: Progress | None = None,
+    ) -> None:
+        """Parse in a sandbox, within limits, and judge signatures by trust roots."""
+        self._signatures = Signatures(sandbox, limits, trust)
+        self._jobs = jobs
+        self._progress = progress or Silent()
+
+    def add(self, wholes: Sequence[Whole], verdicts: Iterable[Verdict]) -> list[Verdict]:
+        """Return verdicts with what was seen of their artifacts; none becomes better.
+
+        Raises:
+            SandboxUnavailableError: Nothing can be parsed safely here.
+
+        """
+        self._progress.start("look at artifacts as wholes", len(wholes))
+        extras: Extras = {}
+        with ThreadPoolExecutor(max_workers=max(1, self._jobs), thread_name_prefix="whole") as pool:
+            for found in pool.map(self._look, wholes):
+                merge(extras, found)
+                self._progress.advance(1)
+        self._progress.finish()
+        return amended(verdicts, extras)
+
+    def _look(self, whole: Whole) -> Extras:
+        return self._signatures.judge(whole)
