@@ -24,19 +24,22 @@ def raise_loopback():
 
 def main():
     """Serve the home in LOCKGATE_HOME; what the namespace's first process runs."""
+    from lockgate.app.high.tls import Tls
     from lockgate.mirror import serve
 
     raise_loopback()
-    serve(os.environ.get("LOCKGATE_TEST_FACTORY", FACTORY), HOST, PORT)
+    folder = os.environ.get("LOCKGATE_TEST_TLS")
+    files = [Path(folder, name) for name in ("cert.pem", "key.pem", "ca.pem")] if folder else None
+    serve(os.environ.get("LOCKGATE_TEST_FACTORY", FACTORY), HOST, PORT, tls=Tls(*files) if files else None)
 
 
 class Server:
     """A mirror over a `MirrorSite`, alone with its clients in a namespace without a network."""
 
-    url = f"http://{HOST}:{PORT}"
-
-    def __init__(self, site, factory=FACTORY):
+    def __init__(self, site, factory=FACTORY, tls=None):
         self.factory = factory
+        self.tls = tls
+        self.url = f"{'https' if tls else 'http'}://{HOST}:{PORT}"
         self.site = site
         self.home = site.root / "client"
         self.home.mkdir(exist_ok=True)
@@ -51,6 +54,7 @@ class Server:
                 **os.environ,
                 "LOCKGATE_HOME": str(self.site.root),
                 "LOCKGATE_TEST_FACTORY": self.factory,
+                **({"LOCKGATE_TEST_TLS": str(self.tls)} if self.tls else {}),
                 "PYTHONPATH": os.pathsep.join(paths),
             },
             stdout=self.log,
@@ -66,7 +70,7 @@ class Server:
     def wait(self):
         """Wait until ``/healthz`` answers, whatever it says."""
         deadline = time.monotonic() + 30
-        probe = ["curl", "-s", "-o", "/dev/null", f"{self.url}/healthz"]
+        probe = ["curl", "-sk", "-o", "/dev/null", f"{self.url}/healthz"]
         while self.run(*probe, check=False).returncode != 0:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.log.flush()

@@ -189,6 +189,19 @@ class ServeSection(_Section):
     candidate: bool = Field(
         default=False, description="Whether the mirrors of the candidate channel are started with the others."
     )
+    tls_cert: str = Field(
+        default="", description="Certificate of the services, with its chain; empty: they speak plain HTTP."
+    )
+    tls_key: str = Field(default="", description="Its key, not encrypted; relative paths lie below the home.")
+    tls_ca: str = Field(
+        default="", description="Authority of that certificate, by which the services trust one another."
+    )
+    tls_client_ca: str = Field(
+        default="", description="Authority that clients need a certificate of; empty: they need none."
+    )
+    tls_client_crl: str = Field(
+        default="", description="That authority's list of revoked certificates; read when a service starts."
+    )
     gateway_port: int = Field(default=8720, ge=1, le=65535, description="OpenAI-compatible gateway.")
     gateway_processes: int = Field(
         default=1, ge=1, le=256, description="Gateway processes on the port; more than one need `servers`."

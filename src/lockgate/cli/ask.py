@@ -31,10 +31,12 @@ def ask(
     import os
 
     from lockgate.app.files import read_named
-    from lockgate.app.high.ask import GatewayRefusedError, default_model
+    from lockgate.app.high.ask import Gateway, GatewayRefusedError, default_model
     from lockgate.app.high.ask import ask as put
     from lockgate.app.high.high import address
+    from lockgate.app.high.tls import tls_of
     from lockgate.app.settings import load_settings
+    from lockgate.app.trust import utc_now
 
     key = os.environ.get("LOCKGATE_API_KEY", "")
     if key_file:
@@ -43,15 +45,19 @@ def ask(
         raise GatewayRefusedError(
             "No API key was given.", advice="Make one: `lockgate gateway key add NAME`."
         )
-    base = url or f"{address(load_settings(home), 'gateway')}/v1"
-    chosen = model or default_model(base, key)
+    gateway = Gateway(url, key)
+    if not url:
+        side = load_settings(home)
+        tls = tls_of(side, utc_now())
+        gateway = Gateway(f"{address(side, 'gateway')}/v1", key, tls.client() if tls else None)
+    chosen = model or default_model(gateway)
 
     def told(text: str) -> None:
         if not as_json:
             sys.stdout.write(text)
             sys.stdout.flush()
 
-    answered = put(base, key, chosen, question, told)
+    answered = put(gateway, chosen, question, told)
     value = {"question": question, "model": chosen, "answer": answered.text, **answered.lockgate}
 
     def render(out: Console) -> None:

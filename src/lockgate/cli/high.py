@@ -51,9 +51,13 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from dataclasses import asdict
 
     from lockgate.app.high.supervise import status as services
+    from lockgate.app.high.tls import tls_of
     from lockgate.app.settings import load_settings
+    from lockgate.app.trust import utc_now
 
-    found = services(load_settings(home).require("high").home.run)
+    side = load_settings(home).require("high")
+    tls = tls_of(side, utc_now())
+    found = services(side.home.run, tls.client() if tls else None)
 
     def render(out: Console) -> None:
         if not found:

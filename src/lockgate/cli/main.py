@@ -34,6 +34,7 @@ COMMANDS = {
     "request": ("lockgate.cli.request", "Ask for what is missing, and follow it until it is there."),
     "receipt": ("lockgate.cli.receipt", "Tell the low side how a crossing ended, and read what it says."),
     "high": ("lockgate.cli.high", "Start, stop and watch the services of the high side."),
+    "ca": ("lockgate.cli.ca", "Certificates for the services and for those who call them."),
     "mirror": ("lockgate.cli.mirror", "Serve packages, images and models from the signed snapshot."),
     "client-config": (
         "lockgate.cli.client_config",

@@ -14,6 +14,8 @@ from lockgate.infer.errors import ListenError
 from lockgate.infer.limits import EngineLimits, GatewayLimits
 
 if TYPE_CHECKING:
+    import ssl
+
     from lockgate.infer.gateway import Parts
 
 SWITCH_SECONDS = 0.0005
@@ -35,6 +37,7 @@ class GatewayConfig:
     limits: GatewayLimits = field(default_factory=GatewayLimits)
     engine_limits: EngineLimits = field(default_factory=EngineLimits)
     shared: bool = False
+    tls: "ssl.SSLContext | None" = None
 
 
 @asynccontextmanager
@@ -61,7 +64,9 @@ async def serving(config: GatewayConfig, parts: "Parts") -> AsyncIterator[str]:
         runner = gateway.runner()
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, config.host, config.port, reuse_port=config.shared or None)
+        site = web.TCPSite(
+            runner, config.host, config.port, reuse_port=config.shared or None, ssl_context=config.tls
+        )
         try:
             await site.start()
         except OSError as error:
@@ -70,7 +75,7 @@ async def serving(config: GatewayConfig, parts: "Parts") -> AsyncIterator[str]:
         watch = asyncio.create_task(gateway.withdrawals().watch())
         stack.push_async_callback(_ended, watch)
         port = runner.addresses[0][1]
-        yield f"http://{config.host}:{port}"
+        yield f"{'https' if config.tls else 'http'}://{config.host}:{port}"
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:

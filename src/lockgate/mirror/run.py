@@ -8,9 +8,10 @@ import socket
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Protocol
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from starlette.types import ASGIApp
 
@@ -36,7 +37,27 @@ _LOGGING = {
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-def serve(factory: str, host: str, port: int, *, tls: tuple[str, str] | None = None) -> None:
+class TlsFiles(Protocol):
+    """Files that a server speaks TLS with."""
+
+    @property
+    def cert(self) -> Path:
+        """Return the certificate, with its chain."""
+
+    @property
+    def key(self) -> Path:
+        """Return its key."""
+
+    @property
+    def clients(self) -> Path | None:
+        """Return the authority that clients need a certificate of."""
+
+    @property
+    def revoked(self) -> Path | None:
+        """Return that authority's list of revoked certificates."""
+
+
+def serve(factory: str, host: str, port: int, *, tls: TlsFiles | None = None) -> None:
     """Serve until SIGTERM or SIGINT; ready when ``/healthz`` answers.
 
     Args:
@@ -44,7 +65,7 @@ def serve(factory: str, host: str, port: int, *, tls: tuple[str, str] | None = N
             worker process, which inherits this one's environment.
         host: The address to listen on.
         port: The port to listen on.
-        tls: Files with the certificate's chain and its key, where it speaks TLS.
+        tls: What it speaks TLS with, 1.2 or newer; none: plain HTTP.
 
     Raises:
         CannotListenError: The address is taken or not ours.
@@ -63,8 +84,12 @@ def serve(factory: str, host: str, port: int, *, tls: tuple[str, str] | None = N
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
         workers_kill_timeout=STOP_SECONDS,
         log_access=False,
-        ssl_cert=Path(tls[0]) if tls else None,
-        ssl_key=Path(tls[1]) if tls else None,
+        ssl_cert=tls.cert if tls else None,
+        ssl_key=tls.key if tls else None,
+        ssl_protocol_min=SSLProtocols.tls12,
+        ssl_ca=tls.clients if tls else None,
+        ssl_crl=[tls.revoked] if tls and tls.revoked else None,
+        ssl_client_verify=bool(tls and tls.clients),
         log_dictconfig=_LOGGING,
     )
     server.serve(target_loader=partial(_load, factory, os.getpid()), wrap_loader=False)

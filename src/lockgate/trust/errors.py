@@ -101,6 +101,20 @@ class KeyAddressError(InputError):
     advice = "Write it as pkcs11:token=…;object=…?module-path=/…&pin-source=file:/… (RFC 7512)."
 
 
+class CertificateNameError(InputError):
+    """A certificate may not have this name."""
+
+    code = "LG-1105"
+    advice = "Name hosts and addresses of the closed network, within what `lockgate ca show` lists."
+
+
+class CertificateAuthorityError(InputError):
+    """The folder of the certificate authority is not there, not whole, or already in use."""
+
+    code = "LG-1106"
+    advice = "`lockgate ca init` makes an authority; `--ca` names its folder."
+
+
 class TokenFailedError(HostError):
     """A token, or the library that speaks to it, failed."""
 

@@ -1,22 +1,29 @@
 """Asks services over HTTP, without proxies, redirects or names to look up elsewhere."""
 
 import http.client
+import ssl
 
 from lockgate.watch.errors import ReplyTooLongError, ServiceReplyError, ServiceUnreachableError
 from lockgate.watch.ports import REPLY_LIMIT, REPLY_SECONDS, Probe, Reply
 
 
 class HttpProbe(Probe):
-    """A `Probe` over plain HTTP; it heeds no proxy variable and follows no redirect."""
+    """A `Probe` over HTTP; it heeds no proxy variable and follows no redirect."""
 
-    def __init__(self, seconds: float = REPLY_SECONDS) -> None:
-        """Wait at most `seconds` for each step."""
+    def __init__(self, seconds: float = REPLY_SECONDS, tls: ssl.SSLContext | None = None) -> None:
+        """Wait at most `seconds` for each step; with `tls` every service is asked over it."""
         self._seconds = seconds
+        self._tls = tls
+
+    def _connection(self, host: str, port: int) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(host, port, timeout=self._seconds)
+        return http.client.HTTPSConnection(host, port, timeout=self._seconds, context=self._tls)
 
     def get(self, host: str, port: int, path: str) -> Reply:
         """Return the answer to a GET request."""
         where = f"{host}:{port}"
-        connection = http.client.HTTPConnection(host, port, timeout=self._seconds)
+        connection = self._connection(host, port)
         try:
             connection.request("GET", path, headers={"Connection": "close"})
             answer = connection.getresponse()

@@ -1,6 +1,7 @@
 """Asking the gateway from the command line: streamed, with sources and receipt."""
 
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -35,12 +36,24 @@ class Answered:
     lockgate: dict[str, Any] = field(default_factory=dict)
 
 
-def _open(url: str, key: str, body: dict[str, Any] | None = None) -> BinaryIO:
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway as it is asked: its base address with ``/v1``, the key, and TLS of its own."""
+
+    url: str
+    key: str = field(repr=False)
+    tls: ssl.SSLContext | None = None
+
+
+def _open(gateway: Gateway, path: str, body: dict[str, Any] | None = None) -> BinaryIO:
     data = None if body is None else json.dumps(body).encode()
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    headers = {"Authorization": f"Bearer {gateway.key}", "Content-Type": "application/json"}
+    url = f"{gateway.url}{path}"
     request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310  # the operator's own address
     try:
-        opened: BinaryIO = urllib.request.urlopen(request, timeout=ANSWER_SECONDS)  # noqa: S310  # the same
+        opened: BinaryIO = urllib.request.urlopen(  # noqa: S310  # the same
+            request, timeout=ANSWER_SECONDS, context=gateway.tls
+        )
     except urllib.error.HTTPError as error:
         raise GatewayRefusedError(_reason(error)) from error
     except (urllib.error.URLError, TimeoutError, ValueError) as error:
@@ -66,21 +79,21 @@ def _events(stream: BinaryIO) -> Iterator[dict[str, Any]]:
             yield json.loads(text[6:])
 
 
-def default_model(url: str, key: str) -> str:
+def default_model(gateway: Gateway) -> str:
     """Return the first model that the gateway offers, one with a knowledge base if there is one.
 
     Raises:
         GatewayRefusedError, GatewayAwayError: No answer, or it offers none.
 
     """
-    with _open(f"{url}/models", key) as stream:
+    with _open(gateway, "/models") as stream:
         names = [entry["id"] for entry in json.load(stream)["data"]]
     if not names:
         raise GatewayRefusedError("The gateway offers no model.")
     return str(min(names, key=lambda name: "@" not in name))
 
 
-def ask(url: str, key: str, model: str, question: str, told: Callable[[str], None]) -> Answered:
+def ask(gateway: Gateway, model: str, question: str, told: Callable[[str], None]) -> Answered:
     """Ask one question; `told` gets the text as it arrives.
 
     Raises:
@@ -95,7 +108,7 @@ def ask(url: str, key: str, model: str, question: str, told: Callable[[str], Non
         "messages": [{"role": "user", "content": question}],
     }
     answered = Answered()
-    with _open(f"{url}/chat/completions", key, body) as stream:
+    with _open(gateway, "/chat/completions", body) as stream:
         for event in _events(stream):
             if "error" in event:
                 raise GatewayRefusedError(str(event["error"]["message"]))

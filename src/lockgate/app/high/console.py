@@ -12,10 +12,12 @@ from lockgate.admit.model import CROSSINGS, HISTORY, crossing_key
 from lockgate.app.crossing.custody import RecordedCustody
 from lockgate.app.high.roots import InstalledRoots
 from lockgate.app.high.serving import CHANNEL, HOME_VARIABLE, channel_reader
+from lockgate.app.high.tls import tls_of
 from lockgate.app.logs import configure_logs
 from lockgate.app.record.asking import last_asked, places
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
+from lockgate.app.trust import utc_now
 from lockgate.approve import VerifiedChannel, judge
 from lockgate.approve.service import STATEMENT_LIMIT, read_statement
 from lockgate.core.custody import CustodyReport
@@ -124,10 +126,11 @@ class Readings:
     def health(self) -> tuple[Health, ...]:
         """Return how the other services are."""
         serve, engine = self.side.settings.serve, self.side.settings.engine
+        tls = tls_of(self.side, utc_now())
         targets = [Target("mirror", serve.host, serve.mirror_port)]
         if engine.project:
             targets.append(Target("gateway", serve.host, serve.gateway_port))
-        return (*check_all(HttpProbe(), targets), *self._witnesses())
+        return (*check_all(HttpProbe(tls=tls.client() if tls else None), targets), *self._witnesses())
 
     def _witnesses(self) -> list[Health]:
         """Return how the witnesses are that this side asks by itself."""
@@ -149,7 +152,7 @@ def serve_console(side: Side, host: str, port: int) -> None:
     configure_logs(side.settings.log.level)
     os.environ[HOME_VARIABLE] = str(side.home.root)
     os.environ[HOSTS_VARIABLE] = msgspec.json.encode([host]).decode()
-    serve("lockgate.console.home:console_app", host, port)
+    serve("lockgate.console.home:console_app", host, port, tls=tls_of(side, utc_now()))
 
 
 HOSTS_VARIABLE = "LOCKGATE_CONSOLE_HOSTS"

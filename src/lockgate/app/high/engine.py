@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lockgate.app.high.serving import channel_reader
@@ -59,12 +60,13 @@ def installation(side: Side) -> Installation:
     return Installation(root=folder, executable=executable, files=files, name=admitted.artifact.purl)
 
 
-def install_engine(side: Side, index: str) -> Path:
+def install_engine(side: Side, index: str, options: Sequence[str] = ()) -> Path:
     """Install the admitted engine from the mirror into the runtime folder, once; return its folder.
 
     Args:
         side: The high side.
         index: Address of the mirror's simple index.
+        options: Further options of pip.
 
     Raises:
         NoEngineError: None is admitted.
@@ -95,6 +97,7 @@ def install_engine(side: Side, index: str) -> Path:
                     "--no-compile",
                 ),
                 *("--no-cache-dir", "--disable-pip-version-check", "--require-hashes", "--index-url", index),
+                *options,
                 *("--target", str(partial), "--requirement", str(requirements)),
             ],
             capture_output=True,

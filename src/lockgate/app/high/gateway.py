@@ -9,6 +9,7 @@ from lockgate.app.high.engine import installation
 from lockgate.app.high.quotas import quota_file, spending_of
 from lockgate.app.high.servers import server_engine
 from lockgate.app.high.serving import SignedModels, models_of, short_name
+from lockgate.app.high.tls import tls_of
 from lockgate.app.high.workers import run_workers
 from lockgate.app.logs import configure_logs
 from lockgate.app.settings import Side, load_settings
@@ -181,4 +182,5 @@ def serve_alone(home: Path, host: str, port: int, *, shared: bool = True) -> Non
         quotas=quota_file(side),
         spending=spending,
     )
-    run_gateway(GatewayConfig(host=host, port=port, shared=shared), parts)
+    tls = tls_of(side, utc_now())
+    run_gateway(GatewayConfig(host=host, port=port, shared=shared, tls=tls.server() if tls else None), parts)

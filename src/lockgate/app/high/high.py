@@ -7,8 +7,10 @@ from collections.abc import Callable
 from lockgate.app.high import supervise
 from lockgate.app.high.serving import channel_file
 from lockgate.app.high.supervise import Service, Supervisor, command
+from lockgate.app.high.tls import pip_options, scheme, tls_of
 from lockgate.app.logs import LEVEL_VARIABLE, SUPERVISED_VARIABLE, configure_logs
 from lockgate.app.settings import Side
+from lockgate.app.trust import utc_now
 from lockgate.core.soak import CANDIDATE
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", LEVEL_VARIABLE)
@@ -38,7 +40,7 @@ def address(side: Side, service: str) -> str:
         "gateway": serve.gateway_port,
         "console": serve.console_port,
     }[service]
-    return f"http://{serve.host}:{port}"
+    return f"{scheme(side)}://{serve.host}:{port}"
 
 
 def _service(side: Side, name: str) -> Service:
@@ -93,7 +95,8 @@ def _supervise(side: Side, say: Callable[[str], None], ready: Callable[[], objec
 
     configure_logs(side.settings.log.level)
     asker = Asker(side)
-    supervisor = Supervisor(side.home.run, _environment(side))
+    tls = tls_of(side, utc_now())
+    supervisor = Supervisor(side.home.run, _environment(side), tls.client() if tls else None)
     try:
         _start(side, supervisor, say)
         asker.start()
@@ -118,7 +121,9 @@ def _start(side: Side, supervisor: Supervisor, say: Callable[[str], None]) -> No
         supervisor.start(Service("candidate", serving, f"{address(side, 'candidate')}/healthz"))
         say(f"mirrors of {CANDIDATE} ready on {address(side, 'candidate')}")
     if side.settings.engine.project:
-        folder = install_engine(side, f"{address(side, 'mirror')}/simple/")
+        folder = install_engine(
+            side, f"{address(side, 'mirror')}/simple/", pip_options(side, tls_of(side, utc_now()))
+        )
         say(f"engine installed from the mirror: {folder.name}")
     if side.settings.knowledge.collection:
         say(index_documents(side).sentence)

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from lockgate.app.high.internal import internal_of, open_namespaces
 from lockgate.app.high.roots import InstalledRoots
+from lockgate.app.high.tls import scheme, tls_of
 from lockgate.app.logs import configure_logs
 from lockgate.app.settings import Side, load_settings
 from lockgate.app.stores import blob_files, blobs_of
@@ -106,7 +107,7 @@ def misses_file(side: Side) -> Path:
 def mirror_url(side: Side) -> str:
     """Return the address that clients reach the mirrors by."""
     serve = side.settings.serve
-    return serve.mirror_url or f"http://{serve.host}:{serve.mirror_port}"
+    return serve.mirror_url or f"{scheme(side)}://{serve.host}:{serve.mirror_port}"
 
 
 def serve_mirror(
@@ -132,7 +133,7 @@ def serve_mirror(
     os.environ[HOME_VARIABLE] = str(side.home.root)
     os.environ[NAMESPACES_VARIABLE] = " ".join(open_namespaces(side, opened))
     os.environ[CHANNEL_VARIABLE] = channel
-    serve("lockgate.app.high.serving:mirror_app", host, port)
+    serve("lockgate.app.high.serving:mirror_app", host, port, tls=tls_of(side, utc_now()))
 
 
 def short_name(admitted: Admitted) -> str:

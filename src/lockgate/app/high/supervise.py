@@ -4,6 +4,7 @@ import json
 import os
 import select
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -59,10 +60,10 @@ class Running:
     restarts: int = 0
 
 
-def healthy(address: str) -> bool:
+def healthy(address: str, tls: ssl.SSLContext | None = None) -> bool:
     """Tell whether a service answers its health address with 200."""
     try:
-        with urllib.request.urlopen(address, timeout=2.0) as answer:  # noqa: S310  # our own loopback address
+        with urllib.request.urlopen(address, timeout=2.0, context=tls) as answer:  # noqa: S310  # our own loopback address
             answer.read(PROBE_BYTES)
             return bool(answer.status == 200)  # noqa: PLR2004  # HTTP OK
     except (urllib.error.URLError, TimeoutError, OSError):
@@ -84,12 +85,14 @@ class Supervisor:
     Args:
         run: Folder for logs and the state file.
         environment: The services' whole environment.
+        tls: What services that speak TLS are asked with.
 
     """
 
-    def __init__(self, run: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, run: Path, environment: Mapping[str, str], tls: ssl.SSLContext | None = None) -> None:
         """Start nothing yet."""
         self._run = run
+        self._tls = tls
         self._environment = dict(environment)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._services: dict[str, Service] = {}
@@ -108,7 +111,7 @@ class Supervisor:
         self._launch(service)
         deadline = time.monotonic() + READY_SECONDS
         process = self._processes[service.name]
-        while not healthy(service.health):
+        while not healthy(service.health, self._tls):
             log = self._log(service.name)
             if process.poll() is not None:
                 what = f"{service.name} ended with status {process.returncode}: {last_line(log)}"
@@ -248,10 +251,10 @@ class ServiceStatus:
     restarts: int
 
 
-def status(run: Path) -> list[ServiceStatus]:
+def status(run: Path, tls: ssl.SSLContext | None = None) -> list[ServiceStatus]:
     """Return the state of the services on record; an empty list when none run."""
     return [
-        ServiceStatus(r.name, r.pid, process_alive(r.pid), healthy(r.health), r.restarts)
+        ServiceStatus(r.name, r.pid, process_alive(r.pid), healthy(r.health, tls), r.restarts)
         for r in _state(run)[1]
     ]
 
