@@ -1,6 +1,5 @@
 """The authority's folder, and the services' TLS as the configuration names it."""
 
-import os
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -172,7 +171,7 @@ def test_files_that_cannot_serve(folder: AuthorityFolder, tmp_path: Path) -> Non
     issue(folder, tls)
     with pytest.raises(TlsFilesError, match="ended on"):
         tls_of(serving, NOW + timedelta(days=31))
-    os.chmod(tls / "key.pem", 0o640)
+    (tls / "key.pem").chmod(0o640)
     with pytest.raises(TlsFilesError, match="read by others"):
         tls_of(serving, NOW)
     issue(folder, tmp_path / "second")

@@ -94,3 +94,19 @@ def test_the_address_comes_from_the_high_sides_settings(tmp_path):
     )
     settings.write_text(with_address)
     assert f"{SAFE}/npm/" in lockgate("client-config", "npm", "--home", high)["files"][0]["text"]
+
+
+def test_the_internal_authority_is_named_where_a_client_looks_for_it():
+    ca = "/etc/ssl/plant-ca.pem"
+    for client in clients():
+        found = client_config(client, SAFE, SUITES, authority=ca)
+        told = [file.text for file in found.files] + [value for _, value in found.environment]
+        told += found.notes
+        assert (ca in "".join(told)) == (client != "ollama"), "ollama trusts what its host trusts"
+        assert ca not in str(client_config(client, HERE, SUITES, authority=ca)), "plain HTTP needs no authority"
+        assert ca not in str(client_config(client, SAFE, SUITES))
+    pip = configparser.ConfigParser()
+    pip.read_string(client_config("pip", SAFE, authority=ca).files[0].text)
+    assert pip["global"]["cert"] == ca
+    hosts = tomllib.loads(client_config("containerd", SAFE, authority=ca).files[0].text)
+    assert hosts["host"][SAFE]["ca"] == ca

@@ -37,7 +37,8 @@ def test_names_and_addresses_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["", "a b", "-x.internal", "x_y", "*", "a..b", "*.*.plant.internal", "x" * 64, "ä.internal", "a\n"]
+    "word",
+    ["", "a b", "-x.internal", "x_y", "*", "a..b", "*.*.plant.internal", "x" * 64, "ä.internal", "a\n"],
 )
 def test_what_is_no_host_name(word: str) -> None:
     with pytest.raises(CertificateNameError):
@@ -59,9 +60,7 @@ def test_what_is_no_network(network: str) -> None:
 )
 def test_the_authority_vouches_for_nothing_outside(authority: Authority, name: str) -> None:
     with pytest.raises(CertificateNameError, match="may not vouch"):
-        authority.issue(
-            "x", new_key().public_key(), NOW, names=Names.of([name]), use=Use.SERVER, days=10
-        )
+        authority.issue("x", new_key().public_key(), NOW, names=Names.of([name]), use=Use.SERVER, days=10)
 
 
 @pytest.mark.parametrize("holder", ["", "x" * 65, "a,CN=b", "a\nb", " x", "ä"])
@@ -153,9 +152,7 @@ def test_clients_refuse_what_a_stolen_authority_key_says_of_others(
 ) -> None:
     monkeypatch.setattr(Bounds, "demand", lambda self, names: None)
     private = new_key()
-    made = authority.issue(
-        "x", private.public_key(), NOW, names=Names.of([name]), use=Use.SERVER, days=30
-    )
+    made = authority.issue("x", private.public_key(), NOW, names=Names.of([name]), use=Use.SERVER, days=30)
     server, client = contexts(authority, *files(made, key_pem(private)))
     with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree"):
         shake(server, client, name)

@@ -108,7 +108,7 @@ def _issue(
         console.print(f"  {out}/cert.pem, {out}/key.pem, {out}/ca.pem")
         if use == Use.SERVER:
             console.print(
-                '  In lockgate.toml, section serve: [bold]tls_cert = "tls/cert.pem"[/], tls_key, tls_ca alike.'
+                '  In lockgate.toml, section serve: tls_cert = "tls/cert.pem"; tls_key and tls_ca alike.'
             )
 
     emit(as_json, value, render)

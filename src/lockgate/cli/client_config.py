@@ -20,6 +20,9 @@ def client_config(
     url: Annotated[
         str, typer.Option("--url", help="The mirrors' address (default: as lockgate.toml says).")
     ] = "",
+    ca: Annotated[
+        str, typer.Option(help="Where the internal authority's certificate lies on the client's host.")
+    ] = "",
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -30,6 +33,7 @@ def client_config(
     Examples:
       lockgate client-config npm --home lane/high
       lockgate client-config apt --home lane/high
+      lockgate client-config pip --url https://mirror.plant.internal:8710 --ca /etc/ssl/plant-ca.pem
     """
     import sys
 
@@ -47,7 +51,7 @@ def client_config(
         from lockgate.app.settings import load_settings
 
         apt = served_to_apt(load_settings(home).require("high"))
-    found = make(client, url, apt)
+    found = make(client, url, apt, authority=ca)
     emit(as_json, found.as_dict(), lambda _: None)
     if not as_json:
         sys.stdout.write("\n".join(shell_lines(found)) + "\n")

@@ -49,12 +49,14 @@ class Place:
     host: str
     name: str
     secure: bool
+    authority: str = ""
 
     @classmethod
-    def of(cls, url: str) -> "Place":
+    def of(cls, url: str, authority: str = "") -> "Place":
         """Return the parts of an address such as ``https://mirror.example:8710``."""
         parts = urlsplit(url)
-        return cls(url.rstrip("/"), parts.netloc, parts.hostname or "", parts.scheme == "https")
+        secure = parts.scheme == "https"
+        return cls(url.rstrip("/"), parts.netloc, parts.hostname or "", secure, authority if secure else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +78,15 @@ class AptSuites:
     sources: tuple[AptSource, ...]
 
 
-def client_config(client: str, url: str, apt: AptSuites | None = None) -> ClientConfig:
+def client_config(client: str, url: str, apt: AptSuites | None = None, *, authority: str = "") -> ClientConfig:
     """Return what a client needs to know of the mirrors at an address.
 
     Args:
         client: The client.
         url: The mirrors' address.
         apt: What is served to apt; without it there is nothing to say to apt.
+        authority: Where the certificate of the internal authority lies on the client's host; empty: the
+            host trusts it already.
 
     Raises:
         UnknownClientError: There is no such client here.
@@ -92,11 +96,11 @@ def client_config(client: str, url: str, apt: AptSuites | None = None) -> Client
     if client == APT:
         if apt is None:
             raise NothingForClientError("No repository for apt is served, or none that the gate signed.")
-        return _apt(Place.of(url), apt)
+        return _apt(Place.of(url, authority), apt)
     if client not in _CLIENTS:
         what = f"There is no configuration for {client[:40]!r}."
         raise UnknownClientError(what, advice=f"Name one of: {', '.join(clients())}.")
-    return _CLIENTS[client](Place.of(url))
+    return _CLIENTS[client](Place.of(url, authority))
 
 
 def clients() -> tuple[str, ...]:
@@ -113,6 +117,7 @@ def _pip(place: Place) -> ClientConfig:
         "[global]",
         f"index-url = {place.url}/simple/",
         None if place.secure else f"trusted-host = {place.name}",
+        f"cert = {place.authority}" if place.authority else None,
         "disable-pip-version-check = true",
     )
     return ClientConfig("pip", (ConfigFile("~/.config/pip/pip.conf", text),))
@@ -128,12 +133,17 @@ def _uv(place: Place) -> ClientConfig:
         "default = true",
     )
     notes = ("A uv.lock that names other hosts is rewritten by `lockgate lockfile rewrite`.",)
-    return ClientConfig("uv", (ConfigFile("~/.config/uv/uv.toml", text),), notes=notes)
+    environment = (("SSL_CERT_FILE", place.authority),) if place.authority else ()
+    return ClientConfig("uv", (ConfigFile("~/.config/uv/uv.toml", text),), environment, notes)
 
 
 def _npmrc(place: Place) -> ConfigFile:
     text = _lines(
-        f"registry={place.url}/npm/", "replace-registry-host=always", "update-notifier=false", "fund=false"
+        f"registry={place.url}/npm/",
+        "replace-registry-host=always",
+        "update-notifier=false",
+        "fund=false",
+        f"cafile={place.authority}" if place.authority else None,
     )
     return ConfigFile("~/.npmrc", text)
 
@@ -147,11 +157,16 @@ def _pnpm(place: Place) -> ClientConfig:
 
 
 def _yarn(place: Place) -> ClientConfig:
-    old = _lines(f'registry "{place.url}/npm/"', "disable-self-update-check true")
+    old = _lines(
+        f'registry "{place.url}/npm/"',
+        "disable-self-update-check true",
+        f'cafile "{place.authority}"' if place.authority else None,
+    )
     new = _lines(
         f'npmRegistryServer: "{place.url}/npm"',
         "enableTelemetry: false",
         None if place.secure else f'unsafeHttpWhitelist: ["{place.name}"]',
+        f'httpsCaFilePath: "{place.authority}"' if place.authority else None,
     )
     notes = (
         "yarn 1 reads .yarnrc, later versions read .yarnrc.yml.",
@@ -167,7 +182,16 @@ def _huggingface(place: Place) -> ClientConfig:
         ("HF_HUB_DISABLE_TELEMETRY", "1"),
         ("HF_HUB_DISABLE_XET", "1"),
     )
+    if place.authority:
+        environment += (("REQUESTS_CA_BUNDLE", place.authority), ("SSL_CERT_FILE", place.authority))
     return ClientConfig("huggingface", environment=environment)
+
+
+def _authority_notes(place: Place, folder: str) -> tuple[str, ...]:
+    """Say where a program that trusts by folders looks for the authority of one registry."""
+    if not place.authority:
+        return ()
+    return (f"It trusts the authority from its folder: cp {place.authority} {folder}/{place.host}/ca.crt",)
 
 
 def _docker(place: Place) -> ClientConfig:
@@ -176,6 +200,7 @@ def _docker(place: Place) -> ClientConfig:
     notes = (
         f"Pull any image by its full name: docker pull {place.host}/REGISTRY/REPOSITORY:TAG",
         "Docker asks a mirror only for images of its default registry.",
+        *_authority_notes(place, "/etc/docker/certs.d"),
     )
     return ClientConfig("docker", (ConfigFile("/etc/docker/daemon.json", text),), notes=notes)
 
@@ -194,6 +219,7 @@ def _podman(place: Place) -> ClientConfig:
             f'For names as they are upstream, add [[registry]] with prefix = "REGISTRY" and location = '
             f'"{place.host}/REGISTRY". skopeo and buildah read the same file.'
         ),
+        *_authority_notes(place, "/etc/containers/certs.d"),
     )
     return ClientConfig(
         "podman", (ConfigFile("/etc/containers/registries.conf.d/lockgate.conf", text),), notes=notes
@@ -206,6 +232,7 @@ def _containerd(place: Place) -> ClientConfig:
         "",
         f'[host."{place.url}"]',
         '  capabilities = ["pull", "resolve"]',
+        f'  ca = "{place.authority}"' if place.authority else None,
     )
     notes = ("It stands for every registry; containerd's config_path has to name the folder above _default.",)
     return ClientConfig(
@@ -241,9 +268,11 @@ def _apt(place: Place, known: AptSuites) -> ClientConfig:
         f"apt before 2.3.10 takes the key from a file: {place.url}/apt/lockgate.asc, named as Signed-By.",
         "Take other files out of /etc/apt/sources.list.d: their hosts are not reached from here.",
     )
-    return ClientConfig(
-        APT, (ConfigFile("/etc/apt/sources.list.d/lockgate.sources", "\n".join(texts)),), notes=notes
-    )
+    files = [ConfigFile("/etc/apt/sources.list.d/lockgate.sources", "\n".join(texts))]
+    if place.authority:
+        trust = _lines(f'Acquire::https::CaInfo "{place.authority}";')
+        files.append(ConfigFile("/etc/apt/apt.conf.d/90lockgate", trust))
+    return ClientConfig(APT, tuple(files), notes=notes)
 
 
 _CLIENTS: dict[str, Callable[[Place], ClientConfig]] = {

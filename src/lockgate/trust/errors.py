@@ -111,7 +111,7 @@ class CertificateNameError(InputError):
 class CertificateAuthorityError(InputError):
     """The folder of the certificate authority is not there, not whole, or already in use."""
 
-    code = "LG-1106"
+    code = "LG-1107"
     advice = "`lockgate ca init` makes an authority; `--ca` names its folder."
 
 
