@@ -177,7 +177,7 @@ def _yarn(place: Place) -> ClientConfig:
 
 
 def _huggingface(place: Place) -> ClientConfig:
-    environment = (
+    environment: tuple[tuple[str, str], ...] = (
         ("HF_ENDPOINT", place.url),
         ("HF_HUB_DISABLE_TELEMETRY", "1"),
         ("HF_HUB_DISABLE_XET", "1"),
