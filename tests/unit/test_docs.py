@@ -276,7 +276,7 @@ ADDRESS = re.compile(r"https?://[^\s\"'<>)`\\]+")
 HERE = re.compile(
     r"https?://(?:[^/@]*@)?"
     r"(?:127\.|192\.0\.2\.|\[|\{|localhost|[^/:.]+(?:[/:]|$)"  # own, bare names
-    r"|[^/:]*\.(?:invalid|example|test)\b|example\.(?:com|net|org)\b)"
+    r"|[^/:]*\.(?:invalid|example|test|internal)\b|example\.(?:com|net|org)\b)"
 )
 REGISTRIES = [
     ".".join(parts)
