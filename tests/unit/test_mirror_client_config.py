@@ -103,7 +103,9 @@ def test_the_internal_authority_is_named_where_a_client_looks_for_it():
         told = [file.text for file in found.files] + [value for _, value in found.environment]
         told += found.notes
         assert (ca in "".join(told)) == (client != "ollama"), "ollama trusts what its host trusts"
-        assert ca not in str(client_config(client, HERE, SUITES, authority=ca)), "plain HTTP needs no authority"
+        assert ca not in str(client_config(client, HERE, SUITES, authority=ca)), (
+            "plain HTTP needs no authority"
+        )
         assert ca not in str(client_config(client, SAFE, SUITES))
     pip = configparser.ConfigParser()
     pip.read_string(client_config("pip", SAFE, authority=ca).files[0].text)

@@ -78,7 +78,9 @@ class AptSuites:
     sources: tuple[AptSource, ...]
 
 
-def client_config(client: str, url: str, apt: AptSuites | None = None, *, authority: str = "") -> ClientConfig:
+def client_config(
+    client: str, url: str, apt: AptSuites | None = None, *, authority: str = ""
+) -> ClientConfig:
     """Return what a client needs to know of the mirrors at an address.
 
     Args:
