@@ -135,22 +135,61 @@ def aligned(data: bytes, size: int, window: bytes) -> bytes:
 def planes(data: bytes, size: int, window: bytes) -> bytes:
     """Read a planes segment."""
     width, operation = data[0] + 1, data[1]
-    flat = unpack(data[2:])
     count = size // width
-    elements = [bytes(flat[p * count + n] for p in range(width)) for n in range(count)]
-    tail = flat[count * width :]
-    if operation == 0:
-        return bytes(a ^ b for a, b in zip(b"".join(elements) + tail, window, strict=True))
-    if operation == 2:  # in the order of the window's exponents
-        exponents = [int.from_bytes(window[2 * n : 2 * n + 2], "little") >> 7 & 0xFF for n in range(count)]
-        order = sorted(range(count), key=exponents.__getitem__)
-        elements = [element for _, element in sorted(zip(order, elements, strict=True))]
+    if operation == 2:
+        steps = groups(data[2:], window)
+    else:
+        flat = unpack(data[2:])
+        elements = [bytes(flat[p * count + n] for p in range(width)) for n in range(count)]
+        tail = flat[count * width :]
+        if operation == 0:
+            return bytes(a ^ b for a, b in zip(b"".join(elements) + tail, window, strict=True))
+        steps = [int.from_bytes(element, "little") for element in elements]
     out = b""
-    for n, element in enumerate(elements):
+    for n, step in enumerate(steps):
         base = int.from_bytes(window[n * width : (n + 1) * width], "little")
-        step = signed(int.from_bytes(element, "little"))
-        out += ((base + step) % (1 << 8 * width)).to_bytes(width, "little")
+        out += ((base + signed(step)) % (1 << 8 * width)).to_bytes(width, "little")
     return out
+
+
+def digits(data: bytes, base: int, each: int, count: int) -> list[int]:
+    """Read numbers of which some share a byte."""
+    demand(len(data) == -(-count // each), "too few or too many numbers of a group")
+    return [data[n // each] // base ** (n % each) % base for n in range(count)]
+
+
+def groups(data: bytes, window: bytes) -> list[int]:
+    """Read differences in groups, and put them back in the order of the window."""
+    cursor = Cursor(data)
+    cursor.at = 1
+    lengths = cursor.column(3)
+    parts = []
+    for length in [*lengths, len(data) - cursor.at - sum(lengths)]:
+        parts.append(unpack(data[cursor.at : cursor.at + length]))
+        cursor.at += length
+    settings, heads, lows, escapes = parts
+    keys = [
+        (struct.unpack_from("<H", window, at)[0] >> 7 & 255) >> data[0] for at in range(0, len(window), 2)
+    ]
+    steps, h, low, e = [0] * len(keys), 0, 0, 0
+    for number, key in enumerate(sorted(set(keys))):
+        places = [n for n, own in enumerate(keys) if own == key]
+        bits, values = settings[2 * number], settings[2 * number + 1] + 1
+        each = {2: 8, 3: 5, 4: 4, 6: 3, 16: 2, 256: 1}[values]
+        size = -(-len(places) // each)
+        upper, h = digits(heads[h : h + size], values, each, len(places)), h + size
+        lower = [0] * len(places)
+        if bits:
+            size = -(-len(places) // (8 // bits))
+            lower, low = digits(lows[low : low + size], 1 << bits, 8 // bits, len(places)), low + size
+        for place, head, rest in zip(places, upper, lower, strict=True):
+            value = head
+            if head == values - 1:
+                (value,) = struct.unpack_from("<H", escapes, e)
+                e += 2
+            steps[place] = value << bits | rest
+    demand((h, low, e) == (len(heads), len(lows), len(escapes)), "groups of another length")
+    return steps
 
 
 def directory(data: bytes) -> bytes:

@@ -4,8 +4,11 @@ import json
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from minimal_patch import groups
 from minimal_reader import digest, read_crate
 
 from crossing_lane import Lane
@@ -13,6 +16,7 @@ from delta_files import PAIRS
 from lockgate.core.roots import Root
 from lockgate.core.wire import decode, encode
 from lockgate.crossing import MemorySupplyRoots, Opener, OpenerParts, Received, RecordLedger
+from lockgate.crossing.delta.grouping import write_grouped
 from lockgate.crossing.rebuilding import InsecureInProcessRebuilder
 from lockgate.store import MemoryBlobs, MemoryRecords
 from lockgate.trust.keys import RecipientKey
@@ -32,6 +36,15 @@ def test_a_second_reader_rebuilds_the_same_files(tmp_path: Path) -> None:
     files = read_crate(crate.path, lane.supply, lane.gate.private, held)
     assert {path: files[path] for path in new} == new
     assert crate.manifest.plaintext_size < sum(map(len, new.values())) // 3
+
+
+@pytest.mark.parametrize("spread", [0.3, 2, 40, 5000])
+def test_a_second_reader_reads_groups_of_any_width(spread: float) -> None:
+    chance = np.random.default_rng(int(spread))
+    base = chance.normal(0, 1, 4000).astype(np.float16)
+    steps = (chance.standard_t(3, 4000) * spread).astype(np.int16)
+    zigzag = (steps << 1 ^ steps >> 15).view(np.uint16)
+    assert groups(write_grouped(zigzag.tobytes(), base.tobytes()), base.tobytes()) == zigzag.tolist()
 
 
 def test_the_published_vectors_read_as_they_say() -> None:

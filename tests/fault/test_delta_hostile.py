@@ -62,6 +62,15 @@ def lying(kind: SegmentKind, high: int, body: bytes) -> MemoryFile:
     return patch(recipe(10, [RAW], referring(kind, 10, 0, high, body)), body)
 
 
+def grouped(
+    settings: bytes, heads: bytes, lows: bytes = b"", escapes: bytes = b"", shift: int = 7
+) -> MemoryFile:
+    """Return a patch of five 16-bit numbers; shifted by 7 they are one group."""
+    parts = [packed(part) for part in (settings, heads, lows, escapes)]
+    body = bytes([1, 2, shift]) + pack(len(part) for part in parts[:3]) + b"".join(parts)
+    return lying(SegmentKind.PLANES, 10, body)
+
+
 REFUSED: dict[str, MemoryFile] = {
     "a copy beyond the base": patch(recipe(10, [Piece(PieceKind.COPY, 0, 10, len(BASE) - 5)])),
     "a copy before the base": patch(recipe(10, [Piece(PieceKind.COPY, 0, 10, -1)])),
@@ -140,6 +149,18 @@ REFUSED: dict[str, MemoryFile] = {
     "planes in an order that their width has not": lying(
         SegmentKind.PLANES, 10, bytes([4, 2]) + packed(b"\0" * 10)
     ),
+    "groups of other bits than there are": grouped(b"\x09\xff", b"\0" * 5),
+    "groups of an unknown kind": grouped(b"\0\x07", b"\0" * 5),
+    "more groups than the base has": grouped(b"\0\xff" * 2, b"\0" * 5),
+    "groups with too few heads": grouped(b"\0\xff", b"\0" * 4),
+    "groups with too many heads": grouped(b"\0\xff", b"\0" * 6),
+    "groups with too few low bits": grouped(b"\1\xff", b"\0" * 5),
+    "groups with too many low bits": grouped(b"\0\xff", b"\0" * 5, b"\0"),
+    "groups with too few escapes": grouped(b"\0\xff", b"\xff" * 5, b"", b"\0\2" * 4),
+    "groups with too many escapes": grouped(b"\0\xff", b"\xff\0\0\0\0", b"", b"\0\2" * 2),
+    "groups with half an escape": grouped(b"\0\xff", b"\xff\0\0\0\0", b"", b"\0\2\0"),
+    "groups with an escape that is too large": grouped(b"\2\xff", b"\xff\0\0\0\0", b"\0\0", b"\0\x40"),
+    "groups shifted too far": grouped(b"\0\xff", b"\0" * 5, shift=8),
     "planes of an unknown operation": lying(SegmentKind.PLANES, 10, bytes([1, 7]) + packed(b"\0" * 10)),
     "a base of another length": patch(recipe(10, [Piece(PieceKind.COPY, 0, 10, 0)], base=10)),
     "another format": MemoryFile(b"LGDLT2\r\n" + b"\0" * 20),

@@ -11,8 +11,10 @@ from lockgate.crossing.delta.bounds import MemoryFile
 from lockgate.crossing.delta.codecs import decoded, encoded
 from lockgate.crossing.delta.directory import SIGNATURE, relative_directory, restore_directory
 from lockgate.crossing.delta.errors import PatchError, PatchLimitError
+from lockgate.crossing.delta.grouped import read_grouped
+from lockgate.crossing.delta.grouping import write_grouped
 from lockgate.crossing.delta.packing import packed, unpacked
-from lockgate.crossing.delta.planes import SORTED, SUBTRACT, XOR, read_planes, write_planes
+from lockgate.crossing.delta.planes import GROUPED, SUBTRACT, XOR, read_planes, write_planes
 from lockgate.crossing.delta.rebuild import rebuild
 from lockgate.crossing.delta.recipe import (
     Base,
@@ -88,9 +90,34 @@ def test_tensors_come_back(left: bytes, right: bytes, width: int) -> None:
         data = write_planes(small, kind().itemsize, SUBTRACT)
         assert read_planes(data, size, right[:size]) == left[:size]
         if kind is np.uint16:
-            order = np.argsort(old.view(kind) >> 7 & 0xFF, kind="stable")
-            data = write_planes(np.frombuffer(small, kind)[order].tobytes(), 2, SORTED)
+            data = bytes([1, GROUPED]) + write_grouped(small, right[:size])
             assert read_planes(data, size, right[:size]) == left[:size]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 3000), st.sampled_from([1, 3, 60]), st.floats(0.01, 20000))
+@example(1, 3000, 60, 20000.0)
+@example(1, 3000, 1, 0.2)
+def test_differences_of_every_size_come_back_in_groups(
+    seed: int, count: int, magnitudes: int, spread: float
+) -> None:
+    import numpy as np
+
+    chance = np.random.default_rng(seed)
+    base = (chance.integers(0, magnitudes, count).astype(np.uint16) << 7 | 5).tobytes()
+    steps = chance.standard_t(2, count) * spread * chance.choice([0.01, 1], count)
+    differences = np.clip(np.abs(steps), 0, 65535).astype("<u2").tobytes()
+    assert read_grouped(write_grouped(differences, base), base) == differences
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60), SMALL)
+def test_hostile_groups_are_refused_or_read(settings: bytes, body: bytes, base: bytes) -> None:
+    base = base[: len(base) // 2 * 2]
+    parts = [packed(part) for part in (settings, body, body[::2], body[::3])]
+    for data in (bytes([0]) + pack(len(p) for p in parts[:3]) + b"".join(parts), body + settings + b"\0"):
+        try:
+            assert len(read_grouped(data, base)) == len(base)
+        except (PatchError, PatchLimitError):
+            continue
 
 
 @given(SMALL, st.integers(0, 9), st.sampled_from([0, 2, 4]))

@@ -4,6 +4,7 @@ A packed string is: method (one byte), unpacked length (varint), data to the end
 """
 
 import lzma
+from collections.abc import Sequence
 from typing import Final
 
 import zstandard
@@ -35,6 +36,12 @@ _ENTROPY: Final = {
     "target_length": 0,
 }
 """Settings by which zstd finds next to no matches (noise has some, by chance), in blocks of 32 KiB."""
+
+_LONG_BLOCK_LOG = 17
+"""The same for content whose parts are alike in themselves: blocks of 128 KiB."""
+
+_OWN_CODE = 4096
+"""Bytes that are worth a code of their own."""
 
 _FEW = 64 << 10
 _SPARSE = 16
@@ -127,15 +134,34 @@ def packed(data: bytes, dictionary: bytes = b"") -> bytes:
     return _shortest(choices, len(data))
 
 
-def packed_numbers(data: bytes) -> bytes:
-    """Return differences of a tensor packed: mostly noise, on which effort is lost (see docs/adr/0014)."""
+def packed_numbers(parts: Sequence[bytes]) -> bytes:
+    """Return differences of a tensor packed: mostly noise, on which effort is lost (see docs/adr/0014).
+
+    Each part that is not short gets blocks, and so codes, of its own.
+    """
+    data = b"".join(parts)
     if len(data) <= _FEW:
         return packed(data)
-    settings = zstandard.ZstdCompressionParameters(**_ENTROPY, write_content_size=True, write_dict_id=False)
-    choices = [(RAW, data), (ZSTD, zstandard.ZstdCompressor(compression_params=settings).compress(data))]
+    choices = [(RAW, data), (ZSTD, _coded(parts, len(data)))]
     if len(choices[1][1]) < len(data) // _SPARSE:
         choices.append((ZSTD, squeeze(data, level=_FAST)))
     return _shortest(choices, len(data))
+
+
+def _coded(parts: Sequence[bytes], size: int) -> bytes:
+    windows = {} if len(parts) == 1 else {"window_log": _LONG_BLOCK_LOG}
+    settings = zstandard.ZstdCompressionParameters(
+        **(_ENTROPY | windows), write_content_size=True, write_dict_id=False
+    )
+    machine, held = zstandard.ZstdCompressor(compression_params=settings).compressobj(size=size), 0
+    out = []
+    for part in parts:
+        if held >= _OWN_CODE:
+            out.append(machine.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
+            held = 0
+        out.append(machine.compress(part))
+        held += len(part)
+    return b"".join(out) + machine.flush()
 
 
 def _shortest(choices: list[tuple[int, bytes]], size: int) -> bytes:

@@ -2,25 +2,23 @@
 
 The data begin with the element's width and the operation (one byte each), then the packed planes.
 Elements of 2 and 4 bytes (little-endian) may be subtracted: signed differences, small ones as small
-unsigned numbers (zigzag); others are exclusive-ored. Differences of 2 bytes may be put in the order of the
-base's exponents: numbers of one magnitude change by like amounts, so that each run of them packs tighter.
+unsigned numbers (zigzag); others are exclusive-ored. Differences of 2 bytes may be in groups (`grouped`)
+instead of planes.
 """
 
-from array import array
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from lockgate.crossing.delta.errors import PatchError
+from lockgate.crossing.delta.grouped import read_grouped
 from lockgate.crossing.delta.packing import packed_numbers, unpacked
 
 XOR = 0
 SUBTRACT = 1
-SORTED = 2
+GROUPED = 2
 MOST_WIDTH = 256
 _SUBTRACTED = (2, 4)
 _HALF = 2
-_DOUBLED = bytes(value << 1 & 0xFF for value in range(256))
-_TOP = bytes(value >> 7 for value in range(256))
 _BLOCK = 64 * 1024
 """Bytes that are added at once; a multiple of every width that is added."""
 
@@ -47,7 +45,7 @@ def join(planes: bytes, width: int) -> bytes:
 
 def write_planes(differences: bytes, width: int, operation: int) -> bytes:
     """Return a segment's data from differences by element."""
-    return bytes([width - 1, operation]) + packed_numbers(split(differences, width))
+    return bytes([width - 1, operation]) + packed_numbers([split(differences, width)])
 
 
 def read_planes(data: bytes, size: int, reference: bytes) -> bytes:
@@ -60,37 +58,19 @@ def read_planes(data: bytes, size: int, reference: bytes) -> bytes:
     if len(data) < 3 or len(reference) != size:  # noqa: PLR2004  # width, operation, and something packed
         raise PatchError("A tensor of a patch has another length than its base.")
     width, operation = data[0] + 1, data[1]
+    if operation == GROUPED:
+        if width != _HALF or size % width:
+            raise PatchError("A tensor of a patch is in groups that only 16-bit numbers have.")
+        differences = read_grouped(data[2:], reference)
+        return b"".join(_each(add_differences, differences, reference, width))
     differences = join(unpacked(data[2:], size), width)
     if len(differences) != size:
         raise PatchError("A tensor of a patch has another length than it says.")
     if operation == XOR:
         return b"".join(_each(_exclusive_or, differences, reference, width))
-    if operation not in {SUBTRACT, SORTED} or width not in _SUBTRACTED or size % width:
+    if operation != SUBTRACT or width not in _SUBTRACTED or size % width:
         raise PatchError("A tensor of a patch was taken apart in no known way.")
-    if operation == SORTED:
-        if width != _HALF:
-            raise PatchError("A tensor of a patch is in an order that only 16-bit numbers have.")
-        differences = in_place(differences, reference)
     return b"".join(_each(add_differences, differences, reference, width))
-
-
-def magnitudes(reference: bytes) -> bytes:
-    """Return for each 16-bit number (little-endian) the eight bits below its sign: a bfloat16's exponent."""
-    upper, lower = reference[1::2].translate(_DOUBLED), reference[::2].translate(_TOP)
-    mixed = int.from_bytes(upper, "little") | int.from_bytes(lower, "little")
-    return mixed.to_bytes(len(upper), "little")
-
-
-def in_place(ordered: bytes, reference: bytes) -> bytes:
-    """Return 16-bit differences, which are in the order of the base's magnitudes, where they belong."""
-    keys, units, at = magnitudes(reference), memoryview(ordered).cast("H"), 0
-    taken = dict[int, Iterator[int]]()
-    for key in sorted(set(keys)):
-        count = keys.count(key)
-        taken[key] = iter(units[at : at + count])
-        at += count
-    # One pass without a list of places: each number takes the next difference of its magnitude.
-    return array("H", map(next, map(taken.__getitem__, keys))).tobytes()
 
 
 def _each(

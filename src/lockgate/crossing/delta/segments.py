@@ -13,8 +13,9 @@ import numpy as np
 from lockgate.crossing.delta.align import write_aligned
 from lockgate.crossing.delta.anchors import Sought
 from lockgate.crossing.delta.bounds import MIB, Readable, Spool
+from lockgate.crossing.delta.grouping import write_grouped
 from lockgate.crossing.delta.packing import squeeze
-from lockgate.crossing.delta.planes import SORTED, SUBTRACT, XOR, magnitudes, split, write_planes
+from lockgate.crossing.delta.planes import GROUPED, SUBTRACT, XOR, split, write_planes
 from lockgate.crossing.delta.rebuild import Reference
 from lockgate.crossing.delta.recipe import Segment, SegmentKind, Source, Stream
 from lockgate.crossing.delta.seek import Start, aligned
@@ -125,10 +126,9 @@ def tensor(content: bytes, reference: bytes, width: int) -> Written:
     operation, differences = min(ways, key=lambda way: _trial(split(_sample(way[1], width), width)))
     planes = write_planes(differences, width, operation)
     if operation == SUBTRACT and width == 2:  # noqa: PLR2004  # halves and brain floats
-        order = np.argsort(np.frombuffer(magnitudes(reference), np.uint8), kind="stable")
-        ordered = write_planes(np.frombuffer(differences, np.uint16)[order].tobytes(), width, SORTED)
+        grouped = bytes([width - 1, GROUPED]) + write_grouped(differences, reference)
         # It takes longer to put together again.
-        planes = ordered if len(ordered) < len(planes) * _CLEARLY else planes
+        planes = grouped if len(grouped) < len(planes) * _CLEARLY else planes
     found: list[Written] = [(SegmentKind.PLANES, planes), (SegmentKind.LITERAL, content)]
     if len(found[0][1]) > len(content) * 3 // 4:
         found.append((SegmentKind.ZSTD, squeeze(content, reference, level=3)))
