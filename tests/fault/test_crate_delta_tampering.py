@@ -139,7 +139,7 @@ def test_a_whole_entry_that_says_how_much_is_carried(
 
 
 def test_a_full_crate_that_brings_deltas(lane: Lane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lockgate.crossing.seal.DELTA", "full")
+    monkeypatch.setattr("lockgate.crossing.prepare.DELTA", "full")
     crate = sealed(lane, tmp_path, monkeypatch, lambda content: content)
     assert crate.manifest.kind == "full"
     refused(lane.opener(tmp_path / "staging"), crate, ManifestError)
