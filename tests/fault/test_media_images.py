@@ -20,7 +20,7 @@ from lockgate.crossing.media import (
     opened_medium,
     write_image,
 )
-from lockgate.crossing.media import iso as iso_module
+from lockgate.crossing.media import tree as tree_module
 from lockgate.crossing.media.errors import (
     ImageFormError,
     MediumListingError,
@@ -278,10 +278,10 @@ def test_flips_all_over_an_image_are_damage_or_refused(
 def test_a_folder_with_too_many_entries_is_refused(
     image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(iso_module, "ENTRIES_LIMIT", 4)
+    monkeypatch.setattr(tree_module, "ENTRIES_LIMIT", 4)
     with IsoImage(image) as opened_image, pytest.raises(MediumListingError):
         opened_image.crate(opened_image.crates()[0])
     monkeypatch.undo()
-    monkeypatch.setattr(iso_module, "FOLDER_LIMIT", 1000)
+    monkeypatch.setattr(tree_module, "FOLDER_LIMIT", 1000)
     with pytest.raises(MediumListingError):
         IsoImage(image)

@@ -107,12 +107,16 @@ def test_images_are_written_for_discs(commands: Commands, lane: Path, crate: Pat
     ran = commands.run("media", "read", *(one["target"] for one in written), "--into", intake)
     assert (ran.status, "is all here" in ran.out) == (0, True)
     assert tree(intake / crate.name) == tree(crate)
+    udf = commands.json("media", "write", crate, "--image", lane / "intake", "--form", "udf")["media"]
+    assert "whole" in commands.run("media", "verify", udf[0]["target"]).out
 
 
 @pytest.mark.parametrize(
     "words",
     [
         ("write", "CRATE"),
+        ("write", "CRATE", "--to", "x", "--form", "udf"),
+        ("write", "CRATE", "--image", "x", "--form", "hfs"),
         ("write", "CRATE", "--to", "x", "--image", "y"),
         ("read", "CRATE"),
         ("read", "CRATE", "--into", "x", "--serial", "S"),

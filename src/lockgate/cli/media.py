@@ -43,8 +43,12 @@ def write(
         list[Path] | None, typer.Option("--to", help="A mounted medium's folder; repeat it for more media.")
     ] = None,
     image: Annotated[
-        Path | None, typer.Option("--image", help="Write ISO images into this folder instead.")
+        Path | None, typer.Option("--image", help="Write disc images into this folder instead.")
     ] = None,
+    form: Annotated[
+        str,
+        typer.Option("--form", help="Of images: iso, or udf, where large volumes are in one piece."),
+    ] = "iso",
     medium: MediumOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written where.")] = False,
     as_json: JsonOption = False,
@@ -57,11 +61,15 @@ def write(
     Examples:
       lockgate media write lane/low/outbox/crate-000001-7f3a9c --to /media/usb
       lockgate media write lane/low/outbox/crate-000001-7f3a9c --image discs --medium bd25 --dry-run
+      lockgate media write lane/low/outbox/crate-000001-7f3a9c --image discs --form udf --medium bd25
     """
     from lockgate.app.crossing.media import plan_images, plan_media, write_images, write_media
+    from lockgate.crossing.media import ImageForm
 
     if bool(to) == (image is not None):
         raise typer.BadParameter("Name either --to or --image.")
+    if form not in {*ImageForm} or (image is None and form != ImageForm.ISO):
+        raise typer.BadParameter("--form is iso or udf, and goes with --image.")
     kind = _medium(medium)
     pieces = plan_images(crate, image, kind) if image is not None else plan_media(crate, to or [], kind)
     if dry_run:
@@ -69,7 +77,7 @@ def write(
         return
     with Bars(quiet=as_json) as bars:
         if image is not None:
-            paths = write_images(crate, pieces, bars)
+            paths = write_images(crate, pieces, bars, ImageForm(form))
             written = [
                 {**_facts(p), "target": path, "verified": True} for p, path in zip(pieces, paths, strict=True)
             ]

@@ -14,6 +14,7 @@ from lockgate.core.wire import whole_second
 from lockgate.crossing.media import (
     MEDIA,
     Disposition,
+    ImageForm,
     LuksHeader,
     MediaLife,
     MediaReader,
@@ -56,10 +57,12 @@ def write_media(crate: Path, pieces: Sequence[Piece], progress: Progress) -> lis
     return [writer.write(piece) for piece in pieces]
 
 
-def write_images(crate: Path, pieces: Sequence[Piece], progress: Progress) -> list[Path]:
+def write_images(
+    crate: Path, pieces: Sequence[Piece], progress: Progress, form: ImageForm = ImageForm.ISO
+) -> list[Path]:
     """Write a crate into images and read everything back."""
     writer = MediaWriter(crate, progress)
-    return [write_image(writer, piece) for piece in pieces]
+    return [write_image(writer, piece, form) for piece in pieces]
 
 
 @dataclass(frozen=True, slots=True)

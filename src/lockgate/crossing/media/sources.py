@@ -12,6 +12,8 @@ from lockgate.crossing.folder import CrateFolder, CrateSource, reading
 from lockgate.crossing.format import is_folder_name
 from lockgate.crossing.media.errors import MediumListingError
 from lockgate.crossing.media.iso import IsoImage
+from lockgate.crossing.media.tree import Image
+from lockgate.crossing.media.udf import RawImage, UdfImage, is_udf
 
 TOP_LIMIT = 1000
 """Most names at the top of a medium that are looked at."""
@@ -45,12 +47,25 @@ def opened_medium(path: Path) -> Iterator[MediumContent]:
         if stat.S_ISDIR(mode):
             content = _folder(path, stack)
         else:
-            image = stack.enter_context(IsoImage(path))
+            image = stack.enter_context(opened_image(path))
             content = MediumContent(tuple(image.crate(n) for n in image.crates()), tuple(image.foreign()))
         if not content.crates:
             what = f"There is no crate in {path}."
             raise NotACrateError(what)
         yield content
+
+
+def opened_image(path: Path) -> Image:
+    """Open an image in the form that it says it has: UDF where it names that, ISO 9660 otherwise.
+
+    Raises:
+        CrateIoError: It cannot be read.
+        ImageFormError: It has another form.
+
+    """
+    with RawImage(path) as raw:
+        udf = is_udf(raw)
+    return UdfImage(path) if udf else IsoImage(path)
 
 
 def _folder(path: Path, stack: ExitStack) -> MediumContent:
