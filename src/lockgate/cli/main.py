@@ -59,6 +59,7 @@ COMMANDS = {
     "advisories": ("lockgate.cli.advisories", "Load vulnerability data and ask it about packages."),
     "exposure": ("lockgate.cli.exposure", "Show how exposed what is served is, and since when."),
     "cadence": ("lockgate.cli.cadence", "Show planned crossings, as a calendar too, and missed ones."),
+    "keep": ("lockgate.cli.keep", "Say what need not cross again, by one bit for each artifact."),
     "low": ("lockgate.cli.low", "Turn what the high side wants into a manifest (low side)."),
     "isolate": ("lockgate.cli.isolate", "Make an isolated namespace and prove what leaves it."),
     "backup": ("lockgate.cli.backup", "Copy records, log, channels and trust, under a signed manifest."),

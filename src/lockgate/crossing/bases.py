@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from lockgate.core.artifact import Digest
-from lockgate.core.wire import Document, decode
+import msgspec
+
+from lockgate.core.artifact import Digest, Lock
+from lockgate.core.wire import Document, decode, encode
+from lockgate.crossing.contents import sent_files
 from lockgate.crossing.delta.bounds import DescriptorFile
 from lockgate.crossing.delta.matching import plain_name
 from lockgate.crossing.ports import Sent, Standing
@@ -23,10 +26,17 @@ _GONE = frozenset({Standing.REJECTED, Standing.LOST})
 
 
 class Contents(Document, frozen=True):
-    """The files that a crossing carried: path to digest."""
+    """The files that a crossing carried, path to digest; the store holds its lock as well."""
 
     sequence: int
     files: dict[str, Digest]
+    lock_sha256: Digest | msgspec.UnsetType = msgspec.UNSET
+
+
+def listed(sequence: int, lock: Lock, blobs: BlobStore) -> str:
+    """Keep what a crossing carries, its lock included; return the digest of the list."""
+    held = blobs.put_bytes(encode(lock))
+    return blobs.put_bytes(encode(Contents(sequence=sequence, files=sent_files(lock), lock_sha256=held)))
 
 
 @dataclass(frozen=True, slots=True)

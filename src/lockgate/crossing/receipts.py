@@ -36,14 +36,24 @@ TEXT_LIMIT = 4096
 
 
 def sign_receipt(body: bytes, signer: Signer) -> bytes:
-    """Return an approver's signature over a receipt, 64 bytes that hold nothing but the signature.
+    """Return an approver's signature over a receipt (see `sign_body`)."""
+    return sign_body(body, signer, RECEIPT_TYPE)
+
+
+def sign_body(body: bytes, signer: Signer, kind: str) -> bytes:
+    """Return an approver's signature over what leaves, 64 bytes that hold nothing but the signature.
+
+    Args:
+        body: The bytes that leave.
+        signer: The approver's key.
+        kind: Their payload type.
 
     Raises:
         SubliminalSignatureError: The key's holder or token chooses something in its signatures: the
             same message is signed twice and has to give the same bytes.
 
     """
-    message = pae(RECEIPT_TYPE, body)
+    message = pae(kind, body)
     first, second = _signature(signer, message), _signature(signer, message)
     if first != second:
         what = f"The key of {signer.person} signs the same bytes differently each time."
@@ -121,29 +131,47 @@ def judge_receipt(signed: bytes, site: Root, at: datetime) -> tuple[Receipt, fro
         UnknownKeyError, KeyPurposeError, KeyExpiredError: Not an approver of this site.
 
     """
-    need = (site.policy or Policy()).approvers
     receipt = read_body(signed[:BODY_SIZE], site.lane)
     if receipt is None:
         what = f"The receipt is of another lane than {site.lane!r}."
         raise WrongLaneError(what)
-    if len(signed) != BODY_SIZE + need * _ENTRY:
-        what = (
-            f"The receipt has {len(signed)} bytes; with {need} approvers it has {BODY_SIZE + need * _ENTRY}."
-        )
+    return receipt, judge_signed(signed, BODY_SIZE, RECEIPT_TYPE, site, at)
+
+
+def judge_signed(signed: bytes, size: int, kind: str, site: Root, at: datetime) -> frozenset[str]:
+    """Return the persons that approved what left, when exactly the policy's number did.
+
+    Args:
+        signed: The body and its signatures.
+        size: Length of the body in bytes.
+        kind: Its payload type.
+        site: The pinned site root, which names approvers.
+        at: The moment that key expiry is judged by.
+
+    Raises:
+        ReceiptFormError: Another length than the policy's, or signatures out of order.
+        SignatureError: A signature does not verify.
+        ThresholdError: One person signed twice.
+        UnknownKeyError, KeyPurposeError, KeyExpiredError: Not an approver of this site.
+
+    """
+    need = (site.policy or Policy()).approvers
+    if len(signed) != size + need * _ENTRY:
+        what = f"It has {len(signed)} bytes; with {need} approvers it has {size + need * _ENTRY}."
         raise ReceiptFormError(what)
-    parts = [signed[at_ : at_ + _ENTRY] for at_ in range(BODY_SIZE, len(signed), _ENTRY)]
+    parts = [signed[at_ : at_ + _ENTRY] for at_ in range(size, len(signed), _ENTRY)]
     keyids = [part[:KEYID_SIZE].hex() for part in parts]
     if keyids != sorted(set(keyids)):
-        raise ReceiptFormError("The receipt's signatures are not in order, or one is there twice.")
-    message = pae(RECEIPT_TYPE, signed[:BODY_SIZE])
+        raise ReceiptFormError("Its signatures are not in order, or one is there twice.")
+    message = pae(kind, signed[:size])
     people: set[str] = set()
     for keyid, part in zip(keyids, parts, strict=True):
         held = site.held(keyid, Purpose.APPROVER, at)
         if not _holds(held.key, part[KEYID_SIZE:], message):
-            what = f"The signature of {held.person} does not verify over this receipt."
+            what = f"The signature of {held.person} does not verify over this."
             raise SignatureError(what, keyid=keyid)
         people.add(held.person)
     if len(people) < need:
-        what = f"{len(people)} of {need} needed persons approved the receipt."
+        what = f"{len(people)} of {need} needed persons approved it."
         raise ThresholdError(what)
-    return receipt, frozenset(people)
+    return frozenset(people)

@@ -10,11 +10,10 @@ from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress, Silent
 from lockgate.core.wire import encode
-from lockgate.crossing.bases import Contents
+from lockgate.crossing.bases import listed
 from lockgate.crossing.buffers import write_all
 from lockgate.crossing.contents import (
     SealRequest,
-    sent_files,
 )
 from lockgate.crossing.deltas import spooled
 from lockgate.crossing.disk import SPARE, alone
@@ -104,8 +103,7 @@ class Sealer:
             except LockgateError:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
-            listed = Contents(sequence=manifest.sequence, files=sent_files(request.lock))
-            contents = self._p.blobs.put_bytes(encode(listed))
+            contents = listed(manifest.sequence, request.lock, self._p.blobs)
             self._p.ledger.finish(manifest.sequence, sha256(envelope), prepared.tuf, contents)
             return SealedCrate(self._publish(partial), sha256(envelope), manifest)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from lockgate.core.digests import sha256
 from lockgate.core.ports import Progress
 from lockgate.core.wire import digest_of, encode, whole_second
-from lockgate.crossing.bases import Contents, usable
-from lockgate.crossing.contents import SealRequest, sent_files
+from lockgate.crossing.bases import listed, usable
+from lockgate.crossing.contents import SealRequest
 from lockgate.crossing.deltas import spooled
 from lockgate.crossing.direct.session import (
     SESSION_FORMAT,
@@ -101,7 +101,6 @@ def begin(
     with spooled(parts.outbox) as spool:
         prepared = preparer.prepare(request, parts.ledger.begin(), spool, told)
         plan = prepared.plan
-        listed = Contents(sequence=prepared.slot.sequence, files=sent_files(request.lock))
         session = Session(
             format=SESSION_FORMAT,
             asked_sha256=asked_digest(parts, request),
@@ -118,7 +117,7 @@ def begin(
             groups=tuple(KeptGroup(group=one.group, size=one.size) for one in plan.parity),
             places=kept_places(plan.places),
             bases=dict(plan.bases),
-            sent_sha256=parts.blobs.put_bytes(encode(listed)),
+            sent_sha256=listed(prepared.slot.sequence, request.lock, parts.blobs),
             own_device=own_device,
         )
         state.begin(session, prepared.prefix, prepared.contents)
