@@ -1,4 +1,4 @@
-"""Writes `docs/formats/vectors/custody/`: a chain, a receipt, and the public keys that they verify with.
+"""Writes `docs/formats/vectors/custody/`: a chain, a receipt, a keep list, and their public keys.
 
 Run it when a format changes, from the repository's root: `python tests/make_custody_vectors.py`. The keys
 follow from fixed texts and protect nothing.
@@ -14,10 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
 
 from corpora.custody import Package, custodians
+from lockgate.app.wishes.keep_low import keep_text
+from lockgate.core.keep import KEEP_TYPE, KeepList
 from lockgate.core.receipt import Ending, Receipt
 from lockgate.core.roots import Purpose
 from lockgate.crossing import pack_receipt, receipt_text, sign_receipt
 from lockgate.crossing.custody import countersign_chain
+from lockgate.crossing.receipts import sign_body
 from lockgate.trust.keys import Signer
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "formats" / "vectors" / "custody"
@@ -56,6 +59,14 @@ def made() -> dict[str, bytes]:
         log_root=sha256(b"log").hexdigest(),
     )
     signed = pack_receipt(receipt.body, {s.keyid: sign_receipt(receipt.body, s) for s in (ada, ben)})
+    keep = KeepList(
+        lane="harbour",
+        crossing=42,
+        lock_sha256=sha256(b"lock.json").hexdigest(),
+        count=11,
+        dropped=(3, 10),
+    )
+    kept = pack_receipt(keep.body, {s.keyid: sign_body(keep.body, s, KEEP_TYPE) for s in (ada, ben)})
     keys = {
         s.keyid: {
             "person": s.person,
@@ -68,6 +79,7 @@ def made() -> dict[str, bytes]:
     return {
         "chain.json": chain,
         "receipt.txt": f"{receipt_text(signed)}\n".encode(),
+        "keep.txt": f"{keep_text(kept)}\n".encode(),
         "keys.json": json.dumps(keys, indent=1, sort_keys=True).encode() + b"\n",
     }
 

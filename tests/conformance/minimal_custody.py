@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 HANDOVER = "application/vnd.lockgate.custody+json"
 RECEIPT = "application/vnd.lockgate.receipt"
+KEEP = "application/vnd.lockgate.keep"
 ENDINGS = {1: "published", 2: "rejected", 3: "incomplete", 4: "void"}
 
 
@@ -82,22 +83,35 @@ def read_chain(data: bytes, keys: dict[str, dict[str, str]], lane: str, crate: s
     return found
 
 
-def read_receipt(line: str, keys: dict[str, dict[str, str]], lane: str, approvers: int) -> dict[str, Any]:
+def unpack(line: str, prefix: str) -> bytes:
     text = line.strip()
-    demand(text.startswith("LGR1."), "prefix")
-    digits = text[5:]
+    demand(text.startswith(prefix), "prefix")
+    digits = text.removeprefix(prefix)
     signed = base64.b32decode(digits + "=" * (-len(digits) % 8))
     demand(base64.b32encode(signed).decode().rstrip("=") == digits, "form")
-    demand(len(signed) == 149 + 96 * approvers, "length")
-    body, people, before = signed[:149], set(), ""
-    demand(body[:8] == b"LGRCPT1\n" and body[8:40] == hashlib.sha256(lane.encode()).digest(), "lane")
-    for at in range(149, len(signed), 96):
+    return signed
+
+
+def approvers_of(
+    signed: bytes, size: int, kind: str, keys: dict[str, dict[str, str]], approvers: int
+) -> list[str]:
+    demand(len(signed) == size + 96 * approvers, "length")
+    people, before = set(), ""
+    for at in range(size, len(signed), 96):
         keyid = signed[at : at + 32].hex()
         demand(keyid > before and keyid in keys and keys[keyid]["purpose"] == "approver", "key")
-        verify(keys[keyid], signed[at + 32 : at + 96], pae(RECEIPT, body), raw=True)
+        verify(keys[keyid], signed[at + 32 : at + 96], pae(kind, signed[:size]), raw=True)
         people.add(keys[keyid]["person"])
         before = keyid
     demand(len(people) == approvers, "persons")
+    return sorted(people)
+
+
+def read_receipt(line: str, keys: dict[str, dict[str, str]], lane: str, approvers: int) -> dict[str, Any]:
+    signed = unpack(line, "LGR1.")
+    people = approvers_of(signed, 149, RECEIPT, keys, approvers)
+    body = signed[:149]
+    demand(body[:8] == b"LGRCPT1\n" and body[8:40] == hashlib.sha256(lane.encode()).digest(), "lane")
     return {
         "crossing": int.from_bytes(body[40:44], "big"),
         "crate_sha256": body[44:76].hex(),
@@ -105,5 +119,23 @@ def read_receipt(line: str, keys: dict[str, dict[str, str]], lane: str, approver
         "snapshot_sha256": body[77:109].hex(),
         "log_size": int.from_bytes(body[109:117], "big"),
         "log_root": body[117:].hex(),
-        "approvers": sorted(people),
+        "approvers": people,
+    }
+
+
+def read_keep(line: str, keys: dict[str, dict[str, str]], lane: str, approvers: int) -> dict[str, Any]:
+    signed = unpack(line, "LGK1.")
+    count = int.from_bytes(signed[76:80], "big")
+    size = 80 + -(-count // 8)
+    people = approvers_of(signed, size, KEEP, keys, approvers)
+    demand(signed[:8] == b"LGKEEP1\n" and signed[8:40] == hashlib.sha256(lane.encode()).digest(), "lane")
+    demand(1 <= count <= 100_000, "count")
+    bits = "".join(f"{byte:08b}" for byte in signed[80:size])
+    demand("1" not in bits[count:], "bits that stand for nothing")
+    return {
+        "crossing": int.from_bytes(signed[40:44], "big"),
+        "lock_sha256": signed[44:76].hex(),
+        "dropped": [place for place in range(count) if bits[place] == "0"],
+        "count": count,
+        "approvers": people,
     }

@@ -1,11 +1,11 @@
-"""A reader that shares no code with ours reads the published chain and receipt, and refuses others."""
+"""A reader that shares no code with ours reads the published chain, receipt and keep list, and no others."""
 
 import base64
 import json
 from pathlib import Path
 
 import pytest
-from minimal_custody import RefusedError, canonical, read_chain, read_receipt
+from minimal_custody import RefusedError, canonical, read_chain, read_keep, read_receipt
 
 from corpora.custody import custodians
 from lockgate.core.roots import Purpose
@@ -34,6 +34,20 @@ def test_a_second_reader_reads_the_receipt() -> None:
     said = read_receipt(LINE, KEYS, "harbour", 2)
     assert (said["crossing"], said["crate_sha256"], said["ending"]) == (42, CRATE, "published")
     assert (said["log_size"], said["approvers"]) == (1234, ["ada", "ben"])
+
+
+def test_a_second_reader_reads_the_keep_list_and_refuses_others() -> None:
+    line = (VECTORS / "keep.txt").read_text()
+    said = read_keep(line, KEYS, "harbour", 2)
+    assert (said["crossing"], said["count"], said["dropped"]) == (42, 11, [3, 10])
+    assert said["approvers"] == ["ada", "ben"]
+    signed = base64.b32decode(line[5:].strip() + "=" * (-len(line[5:].strip()) % 8))
+    for at, lane in ((None, "plant"), (41, "harbour"), (79, "harbour"), (80, "harbour"), (150, "harbour")):
+        broken = bytearray(signed)
+        if at is not None:
+            broken[at] ^= 1
+        with pytest.raises(RefusedError):
+            read_keep("LGK1." + base64.b32encode(bytes(broken)).decode().rstrip("="), KEYS, lane, 2)
 
 
 def test_the_second_reader_refuses_too() -> None:
