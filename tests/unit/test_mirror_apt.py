@@ -88,6 +88,7 @@ def test_the_three_forms_of_an_index_say_the_same(standing):
     plain = ask(app, f"{INDEX}/main/binary-amd64/Packages").body
     assert gzip.decompress(ask(app, f"{INDEX}/main/binary-amd64/Packages.gz").body) == plain
     assert lzma.decompress(ask(app, f"{INDEX}/main/binary-amd64/Packages.xz").body) == plain
+    assert plain.endswith(b"\n\n")
     first = plain.decode().split("\n\n")[0]
     assert first.startswith("Package: leaf\nVersion: 1:2.0+dfsg~rc1-1\n")
     assert "\nDescription: the leaf\n It says so.\n .\n At length.\n" in first

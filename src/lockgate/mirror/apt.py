@@ -180,7 +180,8 @@ def _below(file: ArtifactFile, repository: str) -> str:
 def _pages(suite: Suite) -> Iterator[Page]:
     listed: list[tuple[str, str, int]] = []
     for path, paragraphs in sorted(suite.indexes.items()):
-        text = "\n".join(paragraph for _, paragraph in sorted(paragraphs)).encode()
+        # A blank line ends the last one too: debootstrap passes over a paragraph without it.
+        text = "".join(f"{paragraph}\n" for _, paragraph in sorted(paragraphs)).encode()
         for ending, body in (("", text), (".gz", _gzipped(text)), (".xz", lzma.compress(text, **_XZ))):  # type: ignore[arg-type]
             media_type = BINARY_TYPE if ending else TEXT_TYPE
             yield Page(f"{suite.folder}/{path}{ending}", media_type, body)
