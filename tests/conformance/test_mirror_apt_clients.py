@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from corpora.aptclient import Apt
 from corpora.debs import DebFile, SourceFiles, suite
 from corpora.lanekey import LaneKey
 from corpora.mirrorserver import PORT, Server
@@ -45,57 +46,18 @@ def server(tmp_path_factory):
         yield running
 
 
-class Apt:
-    """apt-get with folders of its own: no state, no cache and no configuration of the machine."""
-
-    def __init__(self, server, folder, *, port=PORT, architectures="amd64", suites=SUITES):
-        self.server, self.folder = server, folder
-        for each in ("etc/sources.list.d", "etc/preferences.d", "etc/apt.conf.d", "lists/partial"):
-            (folder / each).mkdir(parents=True)
-        for each in ("archives/partial", "root/var/lib/dpkg/updates", "root/var/lib/dpkg/info"):
-            (folder / each).mkdir(parents=True)
-        (folder / "root/var/lib/dpkg/status").touch()
-        key = LaneKey.at(server.site.root / "repository.key")
-        sources = tuple(AptSource("debian", (s,), ("main",), sources=s == "bookworm") for s in suites)
-        known = AptSuites(key.certificate, key.key.fingerprint, sources)
-        config = client_config("apt", f"http://127.0.0.1:{port}", known)
-        (folder / "etc/sources.list.d/lockgate.sources").write_text(config.files[0].text)
-        settings = {
-            "Dir::Etc": folder / "etc",
-            "Dir::Etc::SourceList": "/dev/null",
-            "Dir::Etc::TrustedParts": "/dev/null",
-            "Dir::Etc::Trusted": "/dev/null",
-            "Dir::State": folder,
-            "Dir::State::lists": folder / "lists",
-            "Dir::State::status": folder / "root/var/lib/dpkg/status",
-            "Dir::State::extended_states": folder / "extended",
-            "Dir::Cache": folder,
-            "Dir::Cache::archives": folder / "archives",
-            "Dir::Log": folder,
-            "APT::Architecture": architectures.split()[0],
-            "APT::Architectures": architectures.replace(" ", ","),
-            "APT::Sandbox::User": "root",
-            "Debug::NoLocking": "1",
-            "Acquire::Retries": "0",
-            "DPkg::Options::": f"--root={folder / 'root'}",
-        }
-        self.config = folder / "apt.conf"
-        self.config.write_text("".join(f'{key} "{value}";\n' for key, value in settings.items()))
-
-    def __call__(self, *words, check=True, tool="apt-get"):
-        place = ("env", "-C", str(self.folder), f"APT_CONFIG={self.config}")
-        return self.server.run(*place, tool, *words, check=check, LC_ALL="C")
-
-    def held(self):
-        return {path.name for path in (self.folder / "archives").glob("*.deb")}
-
-    def says(self, name):
-        return (self.folder / f"root/usr/share/{name}/says").read_text().strip()
+def client(server, folder, *, port=PORT, architectures="amd64"):
+    """Return an apt that is configured as `lockgate client-config apt` says."""
+    key = LaneKey.at(server.site.root / "repository.key")
+    sources = tuple(AptSource("debian", (s,), ("main",), sources=s == "bookworm") for s in SUITES)
+    known = AptSuites(key.certificate, key.key.fingerprint, sources)
+    text = client_config("apt", f"http://127.0.0.1:{port}", known).files[0].text
+    return Apt(server, folder, text, architectures=architectures)
 
 
 @pytest.fixture
 def apt(server, tmp_path):
-    return Apt(server, tmp_path / "apt")
+    return client(server, tmp_path / "apt")
 
 
 def test_apt_updates_without_a_warning_and_shows_what_crossed(apt):
@@ -141,7 +103,7 @@ def test_apt_fetches_and_unpacks_a_source_package(apt):
 
 
 def test_apt_sees_two_architectures(server, tmp_path):
-    apt = Apt(server, tmp_path / "multi", architectures="amd64 arm64")
+    apt = client(server, tmp_path / "multi", architectures="amd64 arm64")
     apt("update")
     apt("install", "--download-only", "-y", "leaf:arm64")
     assert "leaf_1%3a2.0+dfsg~rc1-1_arm64.deb" in apt.held()
@@ -181,7 +143,7 @@ def test_apt_says_plainly_what_is_missing(apt):
 
 
 def test_apt_refuses_what_another_lanes_key_signed(server, tmp_path):
-    apt = Apt(server, tmp_path / "apt")
+    apt = client(server, tmp_path / "apt")
     sources = apt.folder / "etc/sources.list.d/lockgate.sources"
     other = LaneKey.at(tmp_path / "other.key").certificate
     text = sources.read_text()
@@ -206,7 +168,7 @@ def cutting(server):
 
 
 def test_a_download_that_broke_off_goes_on_where_it_was(server, cutting, tmp_path):
-    apt = Apt(server, tmp_path / "cut", port=8712)
+    apt = client(server, tmp_path / "cut", port=8712)
     apt("update")
     done = apt("install", "--download-only", "-y", "libtree1", check=False)
     assert done.returncode == 100
@@ -223,7 +185,7 @@ def test_two_clients_at_once_while_the_channel_moves_there_and_back(tmp_path):
     """Each update and each download ends whole, and a rollback reaches who had the newer snapshot."""
     site = fill(MirrorSite(tmp_path / "own"))
     with Server(site) as own:
-        clients = [Apt(own, tmp_path / f"client-{n}") for n in range(2)]
+        clients = [client(own, tmp_path / f"client-{n}") for n in range(2)]
         failed, rounds, done = [], [0, 0], threading.Event()
 
         def work(number):
