@@ -113,8 +113,12 @@ def test_a_signature_that_was_put_there_by_somebody_else_is_not_believed(high):
     good = file.read_bytes()
     known = decode(RepositorySignatures, good)
     ((path, pair),) = known.releases.items()
-    turned = {path: type(pair)(text=pair.detached, detached=pair.text)}
-    for parts in ({"releases": turned}, {"releases": {}}, {"statement_sha256": "0" * 64}):
+    pairs = [
+        type(pair)(text=pair.text, detached=pair.text),
+        type(pair)(text=pair.detached, detached=pair.detached),
+    ]
+    changes = [{"releases": {path: each}} for each in pairs]
+    for parts in (*changes, {"releases": {}}, {"statement_sha256": "0" * 64}):
         given = {name: getattr(known, name) for name in known.__struct_fields__}
         file.write_bytes(encode(RepositorySignatures(**{**given, **parts})))
         assert signed(high) is None
