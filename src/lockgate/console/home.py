@@ -99,7 +99,9 @@ class HomeData(ConsoleData):
             approvals=approvals,
             approvals_problem=unshown,
             services=tuple(
-                ServiceRow(health.target.name, health.condition, health.detail)
+                ServiceRow(
+                    health.target.name, health.condition, health.detail, self._readings.page_of(health)
+                )
                 for health in self._readings.health()
             ),
         )

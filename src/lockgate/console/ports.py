@@ -86,11 +86,12 @@ class ApprovalRow:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """How one service is: `condition` is ``up``, ``failing`` or ``down``."""
+    """How one service is: `condition` is ``up``, ``failing`` or ``down``; `page` is its own page for people."""
 
     name: str
     condition: str
     detail: str
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)

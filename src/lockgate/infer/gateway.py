@@ -34,6 +34,7 @@ from lockgate.infer.keys import authenticate
 from lockgate.infer.limits import EngineLimits, GatewayLimits
 from lockgate.infer.meter import Meter
 from lockgate.infer.metrics import CONTENT_TYPE, GatewayMetrics
+from lockgate.infer.page import ChatPage
 from lockgate.infer.plain import PlainDesk
 from lockgate.infer.ports import (
     ApiKey,
@@ -86,6 +87,7 @@ class Parts:
         canaries: Words that must not leave in an answer.
         salt_secret: Makes the salts of tenants' caches; empty for one that ends with this process.
         quotas: What each key may spend.
+        sources: Address of the mirrors, where the chat page opens cited documents.
         spending: Keeps what keys spend; where there is none, quotas bound nothing but the order of waiting.
 
     """
@@ -103,6 +105,7 @@ class Parts:
     salt_secret: bytes = b""
     quotas: QuotaSource = field(default_factory=MemoryQuotas)
     spending: Quotas | None = None
+    sources: str = ""
 
 
 class Gateway:
@@ -164,6 +167,7 @@ class Gateway:
         app.router.add_get("/v1/lockgate/receipts/{id}", self._receipt)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/metrics", self._metrics)
+        ChatPage(self._parts.sources).add_to(app)
         return web.AppRunner(
             app,
             handler_cancellation=True,
@@ -216,7 +220,7 @@ class Gateway:
             _logger.exception("a request failed", path=request.path[:200])
             response = self._error(request, 500, INTERNAL_ERROR)
         if not response.prepared:
-            response.headers.update(_HEADERS)
+            response.headers.update({k: v for k, v in _HEADERS.items() if k not in response.headers})
         return response
 
     def _error(

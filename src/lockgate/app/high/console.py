@@ -12,7 +12,7 @@ from lockgate.admit.model import CROSSINGS, HISTORY, crossing_key
 from lockgate.app.crossing.custody import RecordedCustody
 from lockgate.app.high.roots import InstalledRoots
 from lockgate.app.high.serving import CHANNEL, HOME_VARIABLE, channel_reader
-from lockgate.app.high.tls import tls_of
+from lockgate.app.high.tls import scheme, tls_of
 from lockgate.app.logs import configure_logs
 from lockgate.app.record.asking import last_asked, places
 from lockgate.app.settings import Side
@@ -131,6 +131,13 @@ class Readings:
         if engine.project:
             targets.append(Target("gateway", serve.host, serve.gateway_port))
         return (*check_all(HttpProbe(tls=tls.client() if tls else None), targets), *self._witnesses())
+
+    def page_of(self, health: Health) -> str:
+        """Return the address of a running service's page for people: the gateway's chat."""
+        target = health.target
+        if target.name != "gateway" or health.condition is not Condition.UP:
+            return ""
+        return f"{scheme(self.side)}://{target.host}:{target.port}/chat"
 
     def _witnesses(self) -> list[Health]:
         """Return how the witnesses are that this side asks by itself."""

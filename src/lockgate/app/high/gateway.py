@@ -8,7 +8,7 @@ from pathlib import Path
 from lockgate.app.high.engine import installation
 from lockgate.app.high.quotas import quota_file, spending_of
 from lockgate.app.high.servers import server_engine
-from lockgate.app.high.serving import SignedModels, models_of, short_name
+from lockgate.app.high.serving import SignedModels, mirror_url, models_of, short_name
 from lockgate.app.high.tls import tls_of
 from lockgate.app.high.workers import run_workers
 from lockgate.app.logs import configure_logs
@@ -181,6 +181,7 @@ def serve_alone(home: Path, host: str, port: int, *, shared: bool = True) -> Non
         salt_secret=_salt_secret(side),
         quotas=quota_file(side),
         spending=spending,
+        sources=mirror_url(side),
     )
     tls = tls_of(side, utc_now())
     run_gateway(GatewayConfig(host=host, port=port, shared=shared, tls=tls.server() if tls else None), parts)
