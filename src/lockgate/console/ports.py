@@ -86,7 +86,7 @@ class ApprovalRow:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """How one service is: `condition` is ``up``, ``failing`` or ``down``; `page` is its own page for people."""
+    """How one service is: `condition` is ``up``, ``failing`` or ``down``; `page` is its page for people."""
 
     name: str
     condition: str

@@ -1,7 +1,7 @@
-"""The chat page: for people who have a browser and no client. Served by the gateway, of one origin with its API.
+"""The chat page: for people who have a browser and no client. The gateway serves it beside its API.
 
 The page is three files without anything from elsewhere. It holds the reader's key for as long as its tab is
-open, puts every word of a model on the screen as text, never as markup, and may speak with this gateway alone.
+open, puts every word of a model on the screen as text, never as markup, and speaks with this gateway alone.
 """
 
 import html
