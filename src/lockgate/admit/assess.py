@@ -1,7 +1,9 @@
 """What is on record and what the policy says of it: read, checked against signatures, judged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import msgspec
 
 from lockgate.admit.errors import (
     DeniedError,
@@ -10,20 +12,32 @@ from lockgate.admit.errors import (
     VerdictsAlteredError,
     WrongStateError,
 )
-from lockgate.admit.model import CHANNELS, CROSSINGS, DENIED, ChannelPointer, Crossing, Verdicts, crossing_key
+from lockgate.admit.model import (
+    CHANNELS,
+    CROSSINGS,
+    DENIED,
+    RECHECKS,
+    ChannelPointer,
+    Crossing,
+    Recheck,
+    Verdicts,
+    crossing_key,
+    recheck_key,
+)
 from lockgate.admit.parts import GateParts
 from lockgate.admit.snapshots import merged
 from lockgate.core.advised import Advised
 from lockgate.core.artifact import Artifact, Lock
 from lockgate.core.policy import Held
-from lockgate.core.roots import Purpose
+from lockgate.core.roots import Purpose, Root
 from lockgate.core.ruling import asks_advisories, rule_on
 from lockgate.core.snapshot import Admitted, Snapshot
 from lockgate.core.soak import CANDIDATE, STABLE
 from lockgate.core.station import Scans, judge_stations
-from lockgate.core.verdict import Outcome, Verdict, worst
+from lockgate.core.verdict import Outcome, Verdict, stricter, worst
 from lockgate.core.wire import decode, encode
-from lockgate.trust.attest import INSPECTION, check
+from lockgate.trust.attest import INSPECTION, REINSPECTION, InTotoStatement, check
+from lockgate.trust.dsse import open_envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +145,7 @@ class Assessor:
         rules, scans = self._p.admission_rules, self.scans(crossing, artifacts)
         now = self._p.clock() if entering else None
         for artifact, advised in zip(artifacts, self._advised(artifacts, entering=entering), strict=True):
-            mine = [by_path[file.path] for file in artifact.files]
+            mine = self.effective(crossing, artifact, by_path)
             ruling = rule_on(self._p.policy, rules, artifact, mine, advised=advised, now=now)
             reasons = [*ruling.held, *self._denied(artifact)]
             reasons += judge_stations(self._p.policy, artifact, mine, scans, now) if now else ()
@@ -162,6 +176,44 @@ class Assessor:
             raise VerdictsAlteredError(what)
         demand_complete(self.lock(crossing), verdicts)
         return verdicts
+
+    def effective(
+        self, crossing: Crossing, artifact: Artifact, first: Mapping[str, Verdict]
+    ) -> list[Verdict]:
+        """Return what counts of an artifact's files: the first verdicts, made stricter by newer ones.
+
+        Raises:
+            VerdictsAlteredError: The newer ones are not what the inspector signed.
+
+        """
+        newer = self.rechecked(crossing, artifact)
+        by_path = {v.path: v for v in newer.verdicts} if newer else {}
+        return [
+            stricter(first[file.path], by_path[file.path]) if file.path in by_path else first[file.path]
+            for file in artifact.files
+        ]
+
+    def rechecked(self, crossing: Crossing, artifact: Artifact) -> Recheck | None:
+        """Return an artifact's newest verdicts after checking who signed them; None: only the first.
+
+        Raises:
+            VerdictsAlteredError: They are not what the inspector signed of these very bytes.
+
+        """
+        with self._p.records.transaction() as tx:
+            value = tx.get(RECHECKS, recheck_key(crossing.sequence, artifact.purl))
+        if value is None:
+            return None
+        envelope = self._p.quarantine.read(value.decode("ascii", "replace"))
+        signed = read_recheck(envelope, self._p.site)
+        said = [(v.path, v.sha256, v.size) for v in signed.verdicts]
+        about = (signed.crossing, signed.crate_sha256, signed.purl)
+        if about != (crossing.sequence, crossing.crate_sha256, artifact.purl) or said != [
+            (f.path, f.sha256, f.size) for f in artifact.files
+        ]:
+            what = f"The newer verdicts on {artifact.purl} are about something else."
+            raise VerdictsAlteredError(what, advice="Inspect it again: `lockgate gate reinspect`.")
+        return signed
 
     def demand_believed(self, crossing: Crossing) -> None:
         """Demand that whoever signed a crossing is still believed; what entered before stays.
@@ -197,6 +249,24 @@ class Assessor:
             Held(purl=artifact.purl, path=f.path, reason="Rejected before.", resolve=DeniedError.advice)
             for f in bad
         ]
+
+
+def read_recheck(envelope: bytes, site: Root) -> Recheck:
+    """Return newer verdicts after checking that an inspector of the site signed them when they were made.
+
+    Raises:
+        VerdictsAlteredError: They are no such document.
+        SignatureError, UnknownKeyError, KeyPurposeError, KeyExpiredError: Not signed by an inspector.
+
+    """
+    claimed = decode(InTotoStatement, open_envelope(envelope).payload, name="attestation")
+    try:
+        made = msgspec.convert(claimed.predicate, Recheck)
+    except msgspec.ValidationError as error:
+        what = f"The newer verdicts are malformed: {error}."
+        raise VerdictsAlteredError(what, advice="Inspect it again: `lockgate gate reinspect`.") from error
+    check(envelope, site, Purpose.INSPECTOR, REINSPECTION, made.inspected)
+    return made
 
 
 def demand_complete(lock: Lock, verdicts: Verdicts) -> None:

@@ -15,7 +15,16 @@ from lockgate.admit.publish import Publisher, spend
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.approve import demand_counting, judge, read_statement, request, verify_channel
 from lockgate.core.ceremony import holders
-from lockgate.core.emergency import ARTIFACTS, BASE, REASON, Standing, demand_right, follow
+from lockgate.core.emergency import (
+    ARTIFACTS,
+    BASE,
+    REASON,
+    VERDICTS,
+    Standing,
+    demand_automatic,
+    demand_right,
+    follow,
+)
 from lockgate.core.errors import LockgateError
 from lockgate.core.roots import Purpose
 from lockgate.core.snapshot import Snapshot
@@ -77,12 +86,27 @@ class Emergencies:
 
         """
         rule = demand_right(self._p.policy, operation)
-        before = self.standing(channel)
-        after = self._after(operation, before, frozenset(purls))
-        pointer = self._assessor.pointer(channel)
-        facts = {BASE: pointer.statement_sha256 if pointer else NOTHING, REASON: " ".join(reason.split())}
+        facts = {REASON: " ".join(reason.split())}
         if purls:
             facts[ARTIFACTS] = " ".join(sorted(purls))
+        return self._do(
+            operation, channel, frozenset(purls), facts, signer=operator, seconds=rule.owed_seconds
+        )
+
+    def _do(
+        self,
+        operation: Operation,
+        channel: str,
+        purls: frozenset[str],
+        facts: dict[str, str],
+        *,
+        signer: "Signer",
+        seconds: int,
+    ) -> bytes:
+        """Make, sign and carry out a statement that follows the channel's last one."""
+        before = self.standing(channel)
+        after = self._after(operation, before, purls)
+        pointer = self._assessor.pointer(channel)
         now, log = whole_second(self._p.clock()), self._p.audit.checkpoint()
         statement = Statement(
             format=STATEMENT_FORMAT,
@@ -98,16 +122,50 @@ class Emergencies:
             channel=channel,
             channel_version=before.statement.channel_version + 1,
             previous_sha256=before.statement.snapshot_sha256,
-            requester=operator.person,
+            requester=signer.person,
             log_checkpoint=f"{log.size} {log.root.hex()}",
             nonce=self._p.entropy(16).hex(),
             created=now,
-            expires=now + timedelta(seconds=rule.owed_seconds),
-            facts=facts,
+            expires=now + timedelta(seconds=seconds),
+            facts={BASE: pointer.statement_sha256 if pointer else NOTHING, **facts},
         )
-        envelope = request(statement, operator, self._p.site, now)
+        envelope = request(statement, signer, self._p.site, now)
         self._carry_out(before, statement, after, envelope)
         return envelope
+
+    def take_away(
+        self,
+        operation: Operation,
+        channel: str,
+        purls: Collection[str],
+        reason: str,
+        verdicts: Collection[str],
+    ) -> Statement:
+        """Withdraw or hold artifacts whose verdicts changed, signed by the gate itself; return the statement.
+
+        Args:
+            operation: One of `AUTOMATIC`.
+            channel: The channel.
+            purls: What it serves and shall serve no longer.
+            reason: Why, in a sentence; it is signed.
+            verdicts: Digests of the signed verdicts that say so.
+
+        Raises:
+            NoEmergencyRightError, EmergencyBoundError: More than the policy lets the gate do by itself.
+            NoSuchArtifactError: Not served on this channel.
+
+        """
+        demand_automatic(self._p.policy)
+        facts = {
+            REASON: " ".join(reason.split()),
+            ARTIFACTS: " ".join(sorted(purls)),
+            VERDICTS: " ".join(sorted(verdicts)),
+        }
+        seconds = self._p.policy.approval_seconds
+        named = frozenset(purls)
+        return read_statement(
+            self._do(operation, channel, named, facts, signer=self._p.inspector, seconds=seconds)
+        )
 
     def _after(self, operation: Operation, before: Standing, purls: frozenset[str]) -> Snapshot:
         if operation is Operation.EMERGENCY_ROLLBACK:

@@ -1,6 +1,7 @@
 """What the gate keeps on record. Rows decide nothing: every digest in them is checked on use."""
 
 from lockgate.core.artifact import Digest
+from lockgate.core.digests import sha256
 from lockgate.core.policy import Held
 from lockgate.core.sequence import CrossingState
 from lockgate.core.verdict import Verdict
@@ -28,6 +29,16 @@ class Verdicts(Document, frozen=True):
 
     crossing: int
     crate_sha256: Digest
+    inspected: Moment
+    verdicts: tuple[Verdict, ...]
+
+
+class Recheck(Document, frozen=True):
+    """The verdicts over one admitted artifact, made anew: what the inspector signs when it looks again."""
+
+    crossing: int
+    crate_sha256: Digest
+    purl: str
     inspected: Moment
     verdicts: tuple[Verdict, ...]
 
@@ -66,6 +77,15 @@ DENIED = "denied"
 HISTORY = "channel-history"
 ADMISSIONS = "admission"
 """Crossing → digest of the attestation of its admission."""
+
+
+RECHECKS = "recheck"
+"""Crossing and package URL → digest of the attestation of the newest verdicts."""
+
+
+def recheck_key(sequence: int, purl: str) -> str:
+    """Return the record key of an artifact's newest verdicts."""
+    return f"{sequence:06d}:{sha256(purl.encode())}"
 
 
 def crossing_key(sequence: int) -> str:

@@ -24,13 +24,19 @@ def nobody(sequence: int) -> frozenset[str]:
     return frozenset()
 
 
+def unwritten(envelope: bytes) -> None:
+    """Write no list of what may not be loaded: where nothing is loaded."""
+    del envelope
+
+
 @dataclass(frozen=True, slots=True)
 class GateParts:
     """Everything that the gate is joined from.
 
     `demand_open` refuses where admission is held; `distrusted` gives the ids of a crossing's signers
     that are no longer believed; `rules` are the admission rules that two persons signed, and
-    `rules_lost` says why they cannot be read.
+    `rules_lost` says why they cannot be read; `write_refusals` puts the signed list of what may not be
+    loaded where models are loaded.
     """
 
     records: "Records"
@@ -51,6 +57,7 @@ class GateParts:
     stations: "StationReader | None" = None
     rules: ActiveRules | None = None
     rules_lost: LockgateError | None = None
+    write_refusals: Callable[[bytes], None] = unwritten
 
     @property
     def policy(self) -> Policy:

@@ -47,6 +47,10 @@ class FileInspector(ABC):
     def inspect(self, items: Sequence[ToInspect]) -> list[Verdict]:
         """Return one verdict for each item, in order. Never raises for what a file contains."""
 
+    def basis(self) -> dict[str, str]:
+        """Return what its verdicts rest on now; a verdict that rests on something else is old."""
+        return {}
+
 
 class CustodyReader(ABC):
     """Knows the way that a crossing's package came."""

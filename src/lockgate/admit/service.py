@@ -19,6 +19,7 @@ from lockgate.admit.model import CROSSINGS, Crossing, Verdicts, crossing_key
 from lockgate.admit.parts import GateParts
 from lockgate.admit.promote import Promoter, demand_soak_first
 from lockgate.admit.publish import Publisher
+from lockgate.admit.reinspect import Reinspector
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.approve import request
 from lockgate.core.errors import LockgateError
@@ -53,6 +54,7 @@ class Gate(Assessor):
         self.emergencies = Emergencies(parts, self, self._snapshots, self._publisher)
         self.holds = CrossingHolds(parts)
         self.promoter = Promoter(parts, self, self._snapshots)
+        self.reinspector = Reinspector(parts, self, self.emergencies)
 
     @contextmanager
     def _recorded(self, action: str, **facts: object) -> "Iterator[None]":

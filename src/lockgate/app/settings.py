@@ -379,6 +379,17 @@ class StationSection(_Section):
     )
 
 
+class ReinspectSection(_Section):
+    """Looking again at what was admitted, when rules or inspectors are newer (high side)."""
+
+    every_seconds: int = Field(
+        default=3600, ge=0, le=30 * 86_400, description="Seconds between two looks of the services; 0: never."
+    )
+    bytes_per_second: int = Field(
+        default=32 << 20, ge=1 << 10, description="Most bytes that are looked at again in a second."
+    )
+
+
 class LimitsSection(_Section):
     """Bounds on what untrusted input can make this side do."""
 
@@ -404,6 +415,7 @@ class Settings(BaseSettings):
     knowledge: KnowledgeSection = KnowledgeSection()
     guard: GuardSection = GuardSection()
     limits: LimitsSection = LimitsSection()
+    reinspect: ReinspectSection = ReinspectSection()
     audit: AuditSection = AuditSection()
     log: LogSection = LogSection()
     advisories: AdvisoriesSection = AdvisoriesSection()

@@ -5,7 +5,14 @@ from datetime import datetime
 from lockgate.approve.errors import NotRequesterError
 from lockgate.core.errors import MalformedDocumentError
 from lockgate.core.roots import Purpose, Root
-from lockgate.core.statement import STATEMENT_FORMAT, STATEMENT_TYPE, OwnRequestError, Statement, approved_by
+from lockgate.core.statement import (
+    AUTOMATIC,
+    STATEMENT_FORMAT,
+    STATEMENT_TYPE,
+    OwnRequestError,
+    Statement,
+    approved_by,
+)
 from lockgate.core.wire import decode, encode
 from lockgate.trust.dsse import Opened, add_signature, merge, open_envelope, sign
 from lockgate.trust.errors import EnvelopeError, SignatureError, WrongLaneError
@@ -15,15 +22,20 @@ STATEMENT_LIMIT = 1 << 20
 """Longest statement envelope that is read, in bytes."""
 
 
+def asks_as(statement: Statement) -> Purpose:
+    """Return whose key asks: an operator's, or for what the gate does by itself, the inspector's."""
+    return Purpose.INSPECTOR if statement.operation in AUTOMATIC else Purpose.OPERATOR
+
+
 def request(statement: Statement, signer: Signer, site: Root, at: datetime) -> bytes:
     """Return a statement's envelope, signed by who asks, as it travels to the approvers.
 
     Raises:
         NotRequesterError: The signer is not the person that the statement names.
-        UnknownKeyError, KeyPurposeError, KeyExpiredError: Not an operator's key.
+        UnknownKeyError, KeyPurposeError, KeyExpiredError: Not a key that may ask for this.
 
     """
-    person = site.held(signer.keyid, Purpose.OPERATOR, at).person
+    person = site.held(signer.keyid, asks_as(statement), at).person
     if person != statement.requester:
         what = f"{person} cannot ask in the name of {statement.requester}."
         raise NotRequesterError(what)
@@ -97,10 +109,10 @@ def judge(envelope: bytes, site: Root, at: datetime, *, need: int) -> tuple[Stat
         what = f"The statement is for lane {statement.lane!r}, this side is on {site.lane!r}."
         raise WrongLaneError(what)
     valid: dict[str, bool] = {}
-    requested = False
+    requested, asking = False, asks_as(statement)
     for keyid, signature in opened.signatures.items():
-        asks = keyid in site.keys and site.keys[keyid].purpose is Purpose.OPERATOR
-        held = site.held(keyid, Purpose.OPERATOR if asks else Purpose.APPROVER, at)
+        asks = keyid in site.keys and site.keys[keyid].purpose is asking
+        held = site.held(keyid, asking if asks else Purpose.APPROVER, at)
         if not verifies(held.key, signature, opened.message):
             what = f"The signature of {held.person} does not verify over this statement."
             raise SignatureError(what, keyid=keyid)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lockgate.cli import emergency, soak
+from lockgate.cli import emergency, reinspect, soak
 from lockgate.cli.advisories import draw
 from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
 
@@ -27,6 +27,7 @@ app.command()(emergency.withdraw)
 app.command("emergency-rollback")(emergency.emergency_rollback)
 app.command()(emergency.ratify)
 app.command()(emergency.owed)
+app.command()(reinspect.reinspect)
 app.command()(soak.soak)
 app.command()(soak.promote)
 

@@ -1,4 +1,4 @@
-"""What one operator may do to a channel in an emergency. Pure decisions.
+"""What one operator, or the gate itself, may do to a channel in an emergency. Pure decisions.
 
 An emergency only takes away: it moves the channel to a subset of what two persons had signed, or to
 the snapshot before. Whoever serves decides this anew from the signed documents; the gate decides the
@@ -6,18 +6,22 @@ same before it writes anything.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
+from typing import Any
 
 from lockgate.core.errors import PolicyError
-from lockgate.core.policy import EmergencyRule, Policy, Right
+from lockgate.core.policy import AutomaticRule, EmergencyRule, Policy, Right
 from lockgate.core.snapshot import Admitted, Snapshot
-from lockgate.core.statement import FORWARD, NOTHING, Operation, Statement
+from lockgate.core.statement import AUTOMATIC, FORWARD, NOTHING, Operation, Statement
 from lockgate.core.wire import encode
 
 CHAIN_LIMIT = 16
 """Most emergencies on end; after them two persons have to look."""
+
+VERDICTS = "verdicts"
+"""Fact of what the gate did by itself: the digests of the signed verdicts that changed."""
 
 BASE, ARTIFACTS, REASON = "base", "artifacts", "reason"
 """Facts of an emergency: digest of the envelope that it follows, package URLs, why."""
@@ -72,6 +76,8 @@ class Standing:
         held: What may not be newly loaded, and may go on where it is loaded.
         chain: The emergencies since two persons signed, oldest first.
         approvers: Who approved the newest statement.
+        withdrawn: How many artifacts of the base the gate itself withdrew.
+        stopped: How many it held.
 
     """
 
@@ -83,11 +89,16 @@ class Standing:
     approvers: frozenset[str]
     held: tuple[Admitted, ...] = ()
     chain: tuple[Statement, ...] = ()
+    withdrawn: int = 0
+    stopped: int = 0
 
     @property
     def owed(self) -> tuple[Statement, ...]:
-        """Return the emergencies that no second person signed; one signature on the newest pays all."""
-        return () if self.approvers else self.chain
+        """Return the emergencies that no second person signed; one signature on the newest pays all.
+
+        For what the gate did by itself nobody owes a signature.
+        """
+        return () if self.approvers else tuple(s for s in self.chain if s.operation not in AUTOMATIC)
 
 
 def demand_right(policy: Policy, operation: Operation) -> EmergencyRule:
@@ -104,6 +115,19 @@ def demand_right(policy: Policy, operation: Operation) -> EmergencyRule:
     return rule
 
 
+def demand_automatic(policy: Policy) -> AutomaticRule:
+    """Return the policy's rule for what the gate takes away by itself.
+
+    Raises:
+        NoEmergencyRightError: It has none.
+
+    """
+    rule = policy.automatic_rule
+    if rule is None:
+        raise NoEmergencyRightError("The policy lets the gate take nothing away by itself.")
+    return rule
+
+
 def follow(before: Standing, statement: Statement, after: Snapshot, policy: Policy) -> Standing:
     """Return how a channel stands after an emergency, which may only take away.
 
@@ -117,7 +141,8 @@ def follow(before: Standing, statement: Statement, after: Snapshot, policy: Poli
         NoEmergencyRightError, EmergencyBoundError: It may not do this.
 
     """
-    rule = demand_right(policy, statement.operation)
+    automatic = statement.operation in AUTOMATIC
+    rule = demand_automatic(policy) if automatic else demand_right(policy, statement.operation)
     old = before.statement
     if statement.channel != old.channel or statement.channel_version != old.channel_version + 1:
         raise _beyond("it does not follow the channel's last statement")
@@ -125,13 +150,46 @@ def follow(before: Standing, statement: Statement, after: Snapshot, policy: Poli
         msg = f"it would be one of more than {CHAIN_LIMIT} on end (bound: chain_limit)"
         raise _beyond(msg)
     if statement.operation is Operation.EMERGENCY_ROLLBACK:
-        held: tuple[Admitted, ...] = ()
         _demand_previous(before, statement)
-        base = after
-    else:
-        held, base = _taken(before, statement, after, rule), before.base
+        return _next(before, statement, after, base=after, held=(), withdrawn=0, stopped=0)
+    removed, named = _removed(before, statement, after)
+    if isinstance(rule, AutomaticRule):
+        return _by_itself(before, statement, after, rule, removed)
+    if statement.operation is Operation.HOLD:
+        return _next(before, statement, after, held=(*before.held, *removed))
+    held = tuple(a for a in before.held if a.artifact.purl not in named)
+    gone = len(before.base.admitted) - len(after.admitted) - len(held) - before.withdrawn
+    if gone > rule.withdraw_limit:
+        msg = f"{gone} artifacts would be withdrawn; {rule.withdraw_limit} may be (withdraw_limit)"
+        raise _beyond(msg)
+    return _next(before, statement, after, held=held)
+
+
+def _next(before: Standing, statement: Statement, after: Snapshot, **changes: Any) -> Standing:
+    """Return a standing with one more emergency, which nobody approved yet."""
     chain = (*before.chain, statement)
-    return Standing(statement, after, base, before.signed, before.signed_snapshot, frozenset(), held, chain)
+    return replace(before, statement=statement, snapshot=after, approvers=frozenset(), chain=chain, **changes)
+
+
+def _by_itself(
+    before: Standing,
+    statement: Statement,
+    after: Snapshot,
+    rule: AutomaticRule,
+    removed: tuple[Admitted, ...],
+) -> Standing:
+    """Return how a channel stands after the gate took something away, within what it may."""
+    if statement.operation is Operation.AUTOMATIC_HOLD:
+        stopped = before.stopped + len(removed)
+        if stopped > rule.hold_limit:
+            msg = f"the gate would hold {stopped} artifacts; {rule.hold_limit} may be (hold_limit)"
+            raise _beyond(msg)
+        return _next(before, statement, after, held=(*before.held, *removed), stopped=stopped)
+    withdrawn = before.withdrawn + len(removed)
+    if withdrawn > rule.withdraw_limit:
+        msg = f"the gate would withdraw {withdrawn} artifacts; {rule.withdraw_limit} may be (withdraw_limit)"
+        raise _beyond(msg)
+    return _next(before, statement, after, withdrawn=withdrawn)
 
 
 def _demand_previous(before: Standing, statement: Statement) -> None:
@@ -143,26 +201,23 @@ def _demand_previous(before: Standing, statement: Statement) -> None:
         raise _beyond("it names another snapshot than the one before")
 
 
-def _taken(
-    before: Standing, statement: Statement, after: Snapshot, rule: EmergencyRule
-) -> tuple[Admitted, ...]:
-    """Return what is held afterwards; demand that nothing came and not too much went."""
+def _removed(
+    before: Standing, statement: Statement, after: Snapshot
+) -> tuple[tuple[Admitted, ...], frozenset[str]]:
+    """Return what went and what is named; demand that nothing came, and that both are the same.
+
+    An operator's withdrawal may name what is held already; the gate names what is served alone.
+    """
     present = {encode(a): a for a in before.snapshot.admitted}
     left = {encode(a) for a in after.admitted}
     if not left <= present.keys() or after.created != before.snapshot.created:
         raise _beyond("its snapshot holds something that was not served")
     removed = tuple(a for key, a in present.items() if key not in left)
     named = frozenset((statement.facts or {}).get(ARTIFACTS, "").split())
-    if not named or not _purls(removed) <= named <= _purls((*removed, *before.held)):
+    most = removed if statement.operation in AUTOMATIC else (*removed, *before.held)
+    if not named or not _purls(removed) <= named <= _purls(most):
         raise _beyond("it names other artifacts than it takes away")
-    if statement.operation is Operation.HOLD:
-        return (*before.held, *removed)
-    held = tuple(a for a in before.held if a.artifact.purl not in named)
-    gone = len(before.base.admitted) - len(after.admitted) - len(held)
-    if gone > rule.withdraw_limit:
-        msg = f"{gone} artifacts would be withdrawn; {rule.withdraw_limit} may be (withdraw_limit)"
-        raise _beyond(msg)
-    return held
+    return removed, named
 
 
 def _purls(admitted: Iterable[Admitted]) -> frozenset[str]:

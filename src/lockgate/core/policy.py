@@ -74,6 +74,18 @@ class EmergencyRule(Document, frozen=True):
     withdraw_limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 16
 
 
+class AutomaticRule(Document, frozen=True):
+    """What the gate may take away by itself when a verdict changed, without anybody's approval.
+
+    `withdraw_limit` is how many artifacts it may withdraw since two persons signed last; of what is
+    beyond, `hold_limit` artifacts are held. More than both together is told and not touched: rules that
+    fire on everything must not empty a mirror.
+    """
+
+    withdraw_limit: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 16
+    hold_limit: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 64
+
+
 class Policy(Document, frozen=True):
     """The rules of one site. It is part of the signed site root.
 
@@ -92,6 +104,7 @@ class Policy(Document, frozen=True):
     labels: tuple[str, ...] = ("public", "internal")
     custody: CustodyRule | msgspec.UnsetType = msgspec.UNSET
     emergency: EmergencyRule | msgspec.UnsetType = msgspec.UNSET
+    automatic: AutomaticRule | msgspec.UnsetType = msgspec.UNSET
     witness_seconds: Annotated[int, msgspec.Meta(ge=60, le=400 * 86400)] | msgspec.UnsetType = msgspec.UNSET
 
     cleartext: bool | msgspec.UnsetType = msgspec.UNSET
@@ -136,6 +149,11 @@ class Policy(Document, frozen=True):
     def emergency_rule(self) -> EmergencyRule | None:
         """Return what one operator may do in an emergency, or None where it is nothing."""
         return None if isinstance(self.emergency, msgspec.UnsetType) else self.emergency
+
+    @property
+    def automatic_rule(self) -> AutomaticRule | None:
+        """Return what the gate may take away by itself, or None where it is nothing."""
+        return None if isinstance(self.automatic, msgspec.UnsetType) else self.automatic
 
     @property
     def witness_age(self) -> int | None:

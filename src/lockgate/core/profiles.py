@@ -153,6 +153,13 @@ def _policy_breaches(policy: Policy, profile: Profile) -> Iterator[str]:
             yield f"{name} demands {profile.opaque_approvers} approvers in the rule for {rule.detected}."
     if profile.witness and policy.witness_age is None:
         yield f"{name} demands a witness: the policy has no witness_seconds."
+    yield from _emergency_breaches(policy, profile)
+
+
+def _emergency_breaches(policy: Policy, profile: Profile) -> Iterator[str]:
+    name, automatic = profile.name, policy.automatic_rule
+    if automatic is not None and automatic.withdraw_limit > profile.withdraw_limit:
+        yield f"{name} lets the gate withdraw {profile.withdraw_limit} artifacts by itself."
     emergency = policy.emergency_rule
     if emergency is None:
         return

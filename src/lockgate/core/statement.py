@@ -37,6 +37,8 @@ class Operation(StrEnum):
     HOLD = "hold"
     WITHDRAW = "withdraw"
     EMERGENCY_ROLLBACK = "emergency-rollback"
+    AUTOMATIC_WITHDRAW = "automatic-withdraw"
+    AUTOMATIC_HOLD = "automatic-hold"
 
 
 FORWARD = frozenset({Operation.PUBLISH, Operation.PROMOTE})
@@ -45,8 +47,12 @@ FORWARD = frozenset({Operation.PUBLISH, Operation.PROMOTE})
 CHANNEL_OPERATIONS = FORWARD | {Operation.ROLLBACK}
 """What moves a channel by the signatures of several persons."""
 
-EMERGENCIES = frozenset({Operation.HOLD, Operation.WITHDRAW, Operation.EMERGENCY_ROLLBACK})
-"""What one operator may sign where the policy says so; its expiry is when the second signature is due."""
+AUTOMATIC = frozenset({Operation.AUTOMATIC_WITHDRAW, Operation.AUTOMATIC_HOLD})
+"""What the gate signs by itself, with the inspector's key, where the policy says so; nobody owes anything."""
+
+EMERGENCIES = frozenset({Operation.HOLD, Operation.WITHDRAW, Operation.EMERGENCY_ROLLBACK}) | AUTOMATIC
+"""What one operator, or the gate, may sign where the policy says so. An operator's expires when the second
+signature is due."""
 
 CROSSING_OPERATIONS = frozenset({Operation.REJECT, Operation.RELEASE})
 """What is about a crossing and moves no channel."""

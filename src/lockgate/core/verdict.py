@@ -77,6 +77,31 @@ class Verdict(Document, frozen=True):
         return () if isinstance(self.provenance, msgspec.UnsetType) else self.provenance
 
 
+def stricter(first: Verdict, later: Verdict) -> Verdict:
+    """Return what counts of two verdicts on one file: everything that either found, on the later's basis.
+
+    A later verdict that is better lifts nothing by itself.
+    """
+    return msgspec.structs.replace(
+        later,
+        outcome=worst((first.outcome, later.outcome)),
+        covered=min(first.covered, later.covered),
+        findings=tuple(dict.fromkeys((*later.findings, *first.findings))),
+        inspectors=tuple(sorted({*first.inspectors, *later.inspectors})),
+        opaque=tuple(sorted({*first.opaque, *later.opaque})),
+    )
+
+
+def same_meaning(first: Verdict, later: Verdict) -> bool:
+    """Tell whether two verdicts on one file say the same, whatever inspectors and versions said it."""
+
+    def meaning(verdict: Verdict) -> tuple[object, ...]:
+        above = frozenset((f.code, f.severity) for f in verdict.findings if f.severity is not Severity.INFO)
+        return verdict.outcome, above, frozenset(verdict.opaque), verdict.covered == verdict.size
+
+    return meaning(first) == meaning(later)
+
+
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
     """Return the least favourable of some outcomes (clean when there are none)."""
     return max(outcomes, key=_RANK.__getitem__, default=Outcome.CLEAN)

@@ -21,6 +21,7 @@ from lockgate.inspect.errors import (
 )
 from lockgate.inspect.limits import Limits, demand
 from lockgate.inspect.ports import InspectItem, Job, Part, Sandbox
+from lockgate.inspect.rulesets import RuleSet
 from lockgate.inspect.sandbox import open_regular
 from lockgate.inspect.worker import INSPECT, InspectArgs
 
@@ -81,12 +82,12 @@ def inspect_file(item: InspectItem, sandbox: Sandbox, limits: Limits) -> Verdict
         SandboxUnavailableError: Nothing can be parsed safely here.
 
     """
-    return msgspec.structs.replace(_inspected(item, sandbox, limits), basis=basis_of(sandbox))
+    return msgspec.structs.replace(_inspected(item, sandbox, limits), basis=basis_of(sandbox.rules))
 
 
-def basis_of(sandbox: Sandbox) -> dict[str, str]:
-    """Return what verdicts made in a sandbox rest on; it is told here, not by what reads hostile bytes."""
-    return {"engine": engine_digest(), "rules": sandbox.rules.sha256}
+def basis_of(rules: RuleSet) -> dict[str, str]:
+    """Return what verdicts made with some rules rest on; it is told here, not by what reads hostile bytes."""
+    return {"engine": engine_digest(), "rules": rules.sha256}
 
 
 def _inspected(item: InspectItem, sandbox: Sandbox, limits: Limits) -> Verdict:

@@ -16,6 +16,7 @@ INTOTO_TYPE = "application/vnd.in-toto+json"
 STATEMENT_V1 = "https://in-toto.io/Statement/v1"
 COLLECTION = "urn:lockgate:collection:v1"
 INSPECTION = "urn:lockgate:inspection:v1"
+REINSPECTION = "urn:lockgate:reinspection:v1"
 SEALING = "urn:lockgate:sealing:v1"
 ADMISSION = "urn:lockgate:admission:v1"
 

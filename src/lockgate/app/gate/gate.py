@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ToInspect
 from lockgate.app.crossing.custody import RecordedCustody
 from lockgate.app.crossing.station import RecordedStations
-from lockgate.app.files import write_named
+from lockgate.app.files import write_named, write_whole
 from lockgate.app.gate.admission import demand_admission
 from lockgate.app.gate.advised import RecordedAdvisories
 from lockgate.app.gate.approve import custody_beside, evidence_beside
@@ -18,6 +18,7 @@ from lockgate.app.gate.repository import demand_repository_key, sign_repositorie
 from lockgate.app.gate.rulepacks import active_rules
 from lockgate.app.gate.rules import in_force
 from lockgate.app.gate.trust_roots import trust_now
+from lockgate.app.high.refusals import refusals_file
 from lockgate.app.high.serving import channel_file
 from lockgate.app.keys import key_place
 from lockgate.app.lane.qr_parts import read_documents
@@ -35,7 +36,7 @@ from lockgate.core.statement import FORWARD, NOTHING, Statement
 from lockgate.core.verdict import Verdict
 from lockgate.core.wire import encode
 from lockgate.crossing.ledger import mark
-from lockgate.inspect import InspectItem, Limits, inspect_files
+from lockgate.inspect import InspectItem, Limits, basis_of, inspect_files
 from lockgate.inspect.ports import Whole
 from lockgate.inspect.warm import WarmSandbox
 from lockgate.inspect.whole import WholeInspection
@@ -74,6 +75,10 @@ class SandboxedInspection(FileInspector):
         self._progress = progress
         self._jobs = jobs or os.cpu_count() or 1
         self._rules = active_rules(side, self._limits)
+
+    def basis(self) -> dict[str, str]:
+        """Return the versions of all inspectors, and the set of rules that counts on this side."""
+        return basis_of(self._rules)
 
     def inspect(self, items: Sequence[ToInspect]) -> list[Verdict]:
         """Return one verdict for each item, in order."""
@@ -164,6 +169,7 @@ def gate_parts(side: Side) -> GateParts:
         stations=RecordedStations(side),
         rules=rules.active if rules else None,
         rules_lost=lost,
+        write_refusals=lambda envelope: write_whole(refusals_file(side), envelope),
         demand_open=lambda: demand_admission(side),
     )
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from lockgate.app.high import supervise
+from lockgate.app.high.rechecks import Rechecker
 from lockgate.app.high.serving import channel_file
 from lockgate.app.high.supervise import Service, Supervisor, command
 from lockgate.app.high.tls import pip_options, scheme, tls_of
@@ -94,12 +95,13 @@ def _supervise(side: Side, say: Callable[[str], None], ready: Callable[[], objec
     from lockgate.app.record.asking import Asker  # noqa: PLC0415  # heavy, and only used here
 
     configure_logs(side.settings.log.level)
-    asker = Asker(side)
+    asker, rechecker = Asker(side), Rechecker(side, _environment(side))
     tls = tls_of(side, utc_now())
     supervisor = Supervisor(side.home.run, _environment(side), tls.client() if tls else None)
     try:
         _start(side, supervisor, say)
         asker.start()
+        rechecker.start()
         ready()
         supervisor.watch()
     except Exception as error:
@@ -107,6 +109,7 @@ def _supervise(side: Side, say: Callable[[str], None], ready: Callable[[], objec
         raise
     finally:
         asker.stop()
+        rechecker.stop()
         supervisor.stop()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lockgate.app.high.internal import internal_of, open_namespaces
+from lockgate.app.high.refusals import SignedRefusals
 from lockgate.app.high.roots import InstalledRoots
 from lockgate.app.high.tls import scheme, tls_of
 from lockgate.app.logs import configure_logs
@@ -160,6 +161,7 @@ class SignedModels(ModelSource):
     def __init__(self, side: Side) -> None:
         """Read the channel with the gateway's own version floor."""
         self._reader = channel_reader(side, "gateway")
+        self._refusals = SignedRefusals(side, InstalledRoots(side), "gateway")
         self._blobs = blobs_of(side)
 
     def verified(self) -> VerifiedChannel:
@@ -182,11 +184,15 @@ class SignedModels(ModelSource):
         """Open a model's file to load it anew; what is read is hashed by the caller.
 
         Raises:
-            NotLoadableError: The channel has it no longer, or holds it.
+            NotLoadableError: The channel has it no longer, or holds it, or a newer verdict refuses it.
+            RefusalsLostError: Nobody can tell what newer verdicts say.
 
         """
         if all(f.sha256 != sha256 for a in self.verified().snapshot.admitted for f in a.artifact.files):
             what = f"The channel {CHANNEL!r} lets nobody load {sha256[:16]}… any more."
+            raise NotLoadableError(what)
+        if reason := self._refusals.reason(sha256):
+            what = f"A newer verdict on {sha256[:16]}… refuses it: {reason}"
             raise NotLoadableError(what)
         return self._blobs.open(sha256)
 
