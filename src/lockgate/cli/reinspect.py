@@ -9,7 +9,8 @@ from rich.markup import escape
 from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
 
 if TYPE_CHECKING:
-    from lockgate.app.gate.reinspect import Due, ReinspectionState
+    from lockgate.app.gate.rechecked import ReinspectionState
+    from lockgate.app.gate.reinspect import Due
 
 BEYOND = 5
 

@@ -9,6 +9,7 @@ import msgspec
 from lockgate.admit import Crossing, Verdicts
 from lockgate.app.advice.advisories import place
 from lockgate.app.advice.exposure import ExposureReport, report
+from lockgate.app.gate.rechecked import last_run
 from lockgate.app.high.approvals import HandedIn, Shown, Waiting, WaitingRequests
 from lockgate.app.high.console import HOSTS_VARIABLE, Readings
 from lockgate.app.high.serving import served_side
@@ -76,7 +77,7 @@ class HomeData(ConsoleData):
         except LockgateError:
             owed, debt = (), -1
         due = min((statement.expires for statement in owed), default=None)
-        told = last_asked(self._readings.side)
+        told, run = last_asked(self._readings.side), last_run(self._readings.side)
         return Alerts(
             debt=debt,
             debt_seconds=None if due is None else (due - now).total_seconds(),
@@ -85,6 +86,7 @@ class HomeData(ConsoleData):
                 for w in told
             ),
             held=self._readings.held(),
+            verdicts=(len(run.changed), len(run.beyond), run.total - run.done) if run else None,
         )
 
     def overview(self) -> Overview:

@@ -67,6 +67,9 @@ _ALERTS = (
     ("lockgate_second_signature", "0: none is owed; 1: one is due; 2: one is overdue; -1: nobody can tell."),
     ("lockgate_second_signature_seconds", "Time left for the second signature; below 0: overdue."),
     ("lockgate_crossings_held", "Crossings that wait and that an operator holds."),
+    ("lockgate_verdicts_changed", "Artifacts of which newer verdicts say something else."),
+    ("lockgate_verdicts_beyond", "Artifacts that are served though newer verdicts hold them."),
+    ("lockgate_verdicts_old", "Artifacts that the newest run had not looked at again when it told last."),
     ("lockgate_witness_up", "1 when a witness cosigned as it was asked last."),
     ("lockgate_witness_age_seconds", "How long ago a witness cosigned last."),
 )
@@ -90,6 +93,11 @@ class AlertMetrics(Collector):
         if found.debt_seconds is not None:
             families["lockgate_second_signature_seconds"].add_metric([], found.debt_seconds)
         families["lockgate_crossings_held"].add_metric([], found.held)
+        if found.verdicts is not None:
+            changed, beyond, old = found.verdicts
+            families["lockgate_verdicts_changed"].add_metric([], changed)
+            families["lockgate_verdicts_beyond"].add_metric([], beyond)
+            families["lockgate_verdicts_old"].add_metric([], old)
         for address, cosigned, age in found.witnesses:
             families["lockgate_witness_up"].add_metric([address], float(cosigned))
             if age is not None:

@@ -133,6 +133,8 @@ class Alerts:
         witnesses: Address of each witness that is asked, whether it cosigned when asked last, and
             how many seconds ago it cosigned last (None: never).
         held: How many crossings that wait an operator holds.
+        verdicts: How many artifacts newer verdicts say something else of, how many of those are served though
+            the policy holds them, and how many still wait to be looked at again; None before the first look.
 
     """
 
@@ -140,6 +142,7 @@ class Alerts:
     debt_seconds: float | None
     witnesses: tuple[tuple[str, bool, float | None], ...]
     held: int
+    verdicts: tuple[int, int, int] | None = None
 
 
 class ConsoleData(ABC):

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from lockgate.core.errors import PolicyError
-from lockgate.core.policy import EmergencyRule, Policy, Right
+from lockgate.core.policy import AutomaticRule, EmergencyRule, Policy, Right
 from lockgate.core.roots import Purpose, Root
 
 _HOUR, _DAY = 3600, 86400
@@ -31,7 +31,7 @@ class Profile:
         approval_seconds: Longest life of an approval.
         rights: What one operator may be given.
         owed_seconds: Longest time until the second signature.
-        withdraw_limit: Most artifacts that one operator may withdraw.
+        withdraw_limit: Most artifacts that one operator, or the gate by itself, may withdraw.
         witness: Whether a witness is demanded: its key, and `witness_seconds` in the policy.
         separate: Whether nobody may hold an operator's and an approver's key.
         opaque: Whether opaque content may be admitted at all by rules of two, or only by three.
@@ -63,6 +63,7 @@ class Profile:
             approvers=self.approvers,
             approval_seconds=self.approval_seconds,
             emergency=rule if self.rights else msgspec.UNSET,
+            automatic=AutomaticRule(withdraw_limit=self.withdraw_limit),
             witness_seconds=_DAY if self.witness else msgspec.UNSET,
         )
 

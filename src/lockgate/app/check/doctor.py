@@ -123,6 +123,17 @@ def _witnesses(side: Side) -> list[Point]:
     return points
 
 
+def _verdicts(side: Side) -> Point:
+    """Return how the newest look at what was admitted ended."""
+    from lockgate.app.gate.rechecked import last_run  # noqa: PLC0415  # reads one small file
+
+    found = last_run(side)
+    if found is None:
+        return Point("Verdicts", "absent", "nobody looked again yet: `lockgate gate reinspect`")
+    state: State = "missing" if found.beyond else "ok" if found.finished else "soon"
+    return Point("Verdicts", state, found.sentence)
+
+
 def _side(home: Path | None) -> list[Point]:
     try:
         side: Side = load_settings(home)
@@ -145,7 +156,7 @@ def _side(home: Path | None) -> list[Point]:
     if all(point.state != "missing" for point in points):
         points += _keys(side)
     if side.settings.lane.side == "high":
-        points += _witnesses(side)
+        points += [*_witnesses(side), _verdicts(side)]
     points.append(_disk(side.home.root))
     return points
 

@@ -1,7 +1,6 @@
 """Looking again at what was admitted: one run at a time, at a limited rate, and what came of it on file.
 
-``run/reinspect.json`` says how far the newest run came and what it found; the console's metrics, its health
-and the doctor read it. It decides nothing: what counts is signed (`admit.reinspect`).
+What came of it is told in `app.gate.rechecked`; what counts is signed (`admit.reinspect`).
 """
 
 import fcntl
@@ -11,23 +10,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 import structlog
 
 from lockgate.admit.reinspect import Looked
-from lockgate.app.files import read_named, write_whole
+from lockgate.app.files import write_whole
 from lockgate.app.gate.gate import SandboxedInspection, open_gate
+from lockgate.app.gate.rechecked import (
+    ChangedVerdict,
+    ReinspectionState,
+    TakenAway,
+    last_run,
+    state_file,
+)
 from lockgate.app.settings import Side
 from lockgate.app.trust import audit_log, utc_now
 from lockgate.core.errors import HostError, LockgateError
 from lockgate.core.ports import Progress
-from lockgate.core.wire import Document, Moment, decode, encode, whole_second
-
-STATE_FILE = "reinspect.json"
-STATE_LIMIT = 4 << 20
-"""Longest state that is read, in bytes."""
+from lockgate.core.wire import encode, whole_second
 
 SHOWN = 200
 """Most artifacts of each kind that the state names."""
@@ -42,49 +43,6 @@ class ReinspectingError(HostError):
     advice = "Wait for it: `lockgate doctor` says how far it came."
 
 
-class ChangedVerdict(Document, frozen=True):
-    """An artifact on which newer verdicts say something else."""
-
-    crossing: int
-    purl: str
-    before: str
-    after: str
-    codes: tuple[str, ...]
-    held: bool
-
-
-class TakenAway(Document, frozen=True):
-    """What one channel lost by itself, and what it still serves though newer verdicts hold it."""
-
-    channel: str
-    withdrawn: tuple[str, ...]
-    held: tuple[str, ...]
-    beyond: tuple[str, ...]
-
-
-class ReinspectionState(Document, frozen=True):
-    """The newest run: how far it came and what it found. `changed` keeps what earlier runs found too."""
-
-    started: Moment
-    finished: Moment | None
-    total: int
-    done: int
-    changed: tuple[ChangedVerdict, ...]
-    taken: tuple[TakenAway, ...]
-
-    @property
-    def beyond(self) -> tuple[str, ...]:
-        """Return what is served though newer verdicts hold it: two persons have to look."""
-        return tuple(dict.fromkeys(purl for each in self.taken for purl in each.beyond))
-
-    @property
-    def sentence(self) -> str:
-        """Return it in one sentence."""
-        ended = f"ended {self.finished:%Y-%m-%d %H:%M} UTC" if self.finished else "has not ended"
-        text = f"looked again at {self.done} of {self.total} artifacts, {ended}; {len(self.changed)} changed"
-        return text + (f"; still served though held: {', '.join(self.beyond[:3])}" if self.beyond else "")
-
-
 @dataclass(frozen=True, slots=True)
 class Due:
     """What a run would look at again: how many artifacts, files and bytes, and their package URLs."""
@@ -92,20 +50,6 @@ class Due:
     artifacts: tuple[str, ...]
     files: int
     size: int
-
-
-def _file(side: Side) -> Path:
-    return side.home.run / STATE_FILE
-
-
-def last_run(side: Side) -> ReinspectionState | None:
-    """Return what came of the newest run; None where there was none or nobody can tell."""
-    if not _file(side).is_file():
-        return None
-    try:
-        return decode(ReinspectionState, read_named(_file(side), limit=STATE_LIMIT), name="state")
-    except LockgateError:
-        return None
 
 
 @contextmanager
@@ -151,7 +95,7 @@ def reinspect(side: Side, progress: Progress, *, rate: int = 0, jobs: int | None
 
         def tell(looked: Looked, finished: datetime | None = None) -> ReinspectionState:
             state = _state(looked, earlier, started, finished)
-            write_whole(_file(side), encode(state))
+            write_whole(state_file(side), encode(state))
             return state
 
         log = audit_log(side)

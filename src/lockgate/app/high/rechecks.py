@@ -62,6 +62,7 @@ class Rechecker:
             self._stop.wait(self._every)
 
     def _once(self) -> None:
+        self._log_file.parent.mkdir(parents=True, exist_ok=True)
         with self._log_file.open("ab") as log:
             with self._lock:
                 if self._stop.is_set():
