@@ -89,6 +89,8 @@ def stricter(first: Verdict, later: Verdict) -> Verdict:
         findings=tuple(dict.fromkeys((*later.findings, *first.findings))),
         inspectors=tuple(sorted({*first.inspectors, *later.inspectors})),
         opaque=tuple(sorted({*first.opaque, *later.opaque})),
+        # Trust roots may have expired since; a signature that is bad now is a finding beside.
+        provenance=later.provenance if isinstance(first.provenance, msgspec.UnsetType) else first.provenance,
     )
 
 

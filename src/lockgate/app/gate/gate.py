@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ToInspect
 from lockgate.app.crossing.custody import RecordedCustody
 from lockgate.app.crossing.station import RecordedStations
@@ -17,7 +19,7 @@ from lockgate.app.gate.holds import demand_usable
 from lockgate.app.gate.repository import demand_repository_key, sign_repositories
 from lockgate.app.gate.rulepacks import active_rules
 from lockgate.app.gate.rules import in_force
-from lockgate.app.gate.trust_roots import trust_now
+from lockgate.app.gate.trust_roots import trust_basis, trust_now
 from lockgate.app.high.refusals import refusals_file
 from lockgate.app.high.serving import channel_file
 from lockgate.app.keys import key_place
@@ -77,8 +79,8 @@ class SandboxedInspection(FileInspector):
         self._rules = active_rules(side, self._limits)
 
     def basis(self) -> dict[str, str]:
-        """Return the versions of all inspectors, and the set of rules that counts on this side."""
-        return basis_of(self._rules)
+        """Return the versions of all inspectors, and the rules and trust roots that count on this side."""
+        return {**basis_of(self._rules), **trust_basis(self._side)}
 
     def inspect(self, items: Sequence[ToInspect]) -> list[Verdict]:
         """Return one verdict for each item, in order."""
@@ -98,7 +100,8 @@ class SandboxedInspection(FileInspector):
                 todo, sandbox, jobs=self._jobs, limits=self._limits, progress=self._progress
             )
             looks = WholeInspection(sandbox, self._limits, trust, jobs=self._jobs, progress=self._progress)
-            return looks.add(_wholes(items), verdicts)
+            basis = self.basis()
+            return [msgspec.structs.replace(v, basis=basis) for v in looks.add(_wholes(items), verdicts)]
 
 
 def _wholes(items: Iterable[ToInspect]) -> list[Whole]:

@@ -247,3 +247,12 @@ def trust_now(side: Side, now: datetime) -> Trust:
     if now - roots.made > timedelta(days=days):
         return Trust(now, why=f"The trust roots are older than {days} days, of {roots.made:%Y-%m-%d}.")
     return Trust(now, roots)
+
+
+def trust_basis(side: Side) -> dict[str, str]:
+    """Return what verdicts rest on of trust roots: the version in force, expired or not."""
+    try:
+        present = roots_in_force(side)
+    except LockgateError:
+        return {}
+    return {"trust-roots": str(present.roots.version)} if present else {}
