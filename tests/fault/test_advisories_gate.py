@@ -1,10 +1,11 @@
 """A hold for a known vulnerability is not lifted by deleting, altering or dropping the data behind it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,7 +22,7 @@ from lockgate.cli.shared import Bars
 from lockgate.core.advised import Advised, OpenAdvisory
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.policy import Policy
-from lockgate.core.verdict import Severity
+from lockgate.core.verdict import Severity, Verdict
 from lockgate.core.wire import stamp
 from lockgate.store import FileBlobs
 
@@ -68,13 +69,45 @@ def test_the_affected_version_is_held_and_a_site_without_the_rule_admits_it(high
     assert gate.assess(gate.crossing(2)).held == ()
 
 
+class Listing(Scripted):
+    """Says that each file is the manifest of an image that holds some packages."""
+
+    def __init__(self, *packages: str) -> None:
+        super().__init__()
+        self.packages = packages
+
+    def inspect(self, items: Any) -> list[Verdict]:
+        return [msgspec.structs.replace(v, packages=self.packages) for v in super().inspect(items)]
+
+
+def test_an_image_is_held_for_what_its_layers_list(high: HighSide) -> None:
+    """The data knows nothing of the image itself; a package that it does not know is never clean."""
+    image = msgspec.structs.replace(artifact(high, b"3", "app", "3"), purl="pkg:oci/app@3", kind=Kind.OCI)
+    high.arrive_with(3, image)
+    for packages, reasons in (
+        (("pkg:pypi/demo@1", "pkg:pypi/demo@2"), ["A-1 has no known severity; the policy allows medium."]),
+        (("pkg:pypi/demo@2",), []),
+    ):
+        open_gate(high.side).inspect(3, Listing(*packages))
+        gate = gate_of(high)
+        assert [each.reason for each in gate.assess(gate.crossing(3)).held] == reasons
+    reader = open_gate(high.side)._p.advisories
+    assert reader is not None
+    told = [
+        reader.advised([image], {image.purl: said})[0] for said in (["pkg:pypi/demo@2"], ["pkg:pypi/x@1"], [])
+    ]
+    assert [each.unknown for each in told] == [False, True, True]
+
+
 @dataclass
 class Told(AdvisoryReader):
     """Says what a test wants it to say of everything."""
 
     said: Advised = field(default_factory=Advised)
 
-    def advised(self, artifacts: Sequence[Artifact]) -> Sequence[Advised]:
+    def advised(
+        self, artifacts: Sequence[Artifact], contents: Mapping[str, Sequence[str]]
+    ) -> Sequence[Advised]:
         return [self.said] * len(artifacts)
 
 

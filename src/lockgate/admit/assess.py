@@ -1,6 +1,6 @@
 """What is on record and what the policy says of it: read, checked against signatures, judged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -144,8 +144,10 @@ class Assessor:
         artifacts = self.lock(crossing).artifacts
         rules, scans = self._p.admission_rules, self.scans(crossing, artifacts)
         now = self._p.clock() if entering else None
-        for artifact, advised in zip(artifacts, self._advised(artifacts, entering=entering), strict=True):
-            mine = self.effective(crossing, artifact, by_path)
+        effective = [self.effective(crossing, artifact, by_path) for artifact in artifacts]
+        held_by = contents_of(artifacts, (verdict for mine in effective for verdict in mine))
+        said = self._advised(artifacts, held_by, entering=entering)
+        for artifact, mine, advised in zip(artifacts, effective, said, strict=True):
             ruling = rule_on(self._p.policy, rules, artifact, mine, advised=advised, now=now)
             reasons = [*ruling.held, *self._denied(artifact)]
             reasons += judge_stations(self._p.policy, artifact, mine, scans, now) if now else ()
@@ -233,14 +235,16 @@ class Assessor:
         stations = self._p.stations
         return Scans.of(stations.reports(crossing, artifacts) if stations else ())
 
-    def _advised(self, artifacts: Sequence[Artifact], *, entering: bool) -> Sequence[Advised]:
+    def _advised(
+        self, artifacts: Sequence[Artifact], contents: Mapping[str, Sequence[str]], *, entering: bool
+    ) -> Sequence[Advised]:
         """Return what advisories say; nobody is asked where the policy has no rule for it."""
         rules = self._p.admission_rules
         if not (entering and (self._p.policy.asks_advisories or asks_advisories(rules))):
             return [Advised(applies=False)] * len(artifacts)
         if self._p.advisories is None:
             return [Advised(unasked="This gate reads no advisories.")] * len(artifacts)
-        return self._p.advisories.advised(artifacts)
+        return self._p.advisories.advised(artifacts, contents)
 
     def _denied(self, artifact: Artifact) -> list[Held]:
         with self._p.records.transaction() as tx:
@@ -267,6 +271,13 @@ def read_recheck(envelope: bytes, site: Root) -> Recheck:
         raise VerdictsAlteredError(what, advice="Inspect it again: `lockgate gate reinspect`.") from error
     check(envelope, site, Purpose.INSPECTOR, REINSPECTION, made.inspected)
     return made
+
+
+def contents_of(artifacts: Iterable[Artifact], verdicts: Iterable[Verdict]) -> dict[str, tuple[str, ...]]:
+    """Return the package URLs of what each artifact holds, as its verdicts say: of images, their packages."""
+    held = {verdict.path: verdict.contents for verdict in verdicts if verdict.contents}
+    found = {a.purl: {purl for file in a.files for purl in held.get(file.path, ())} for a in artifacts}
+    return {purl: tuple(sorted(packages)) for purl, packages in found.items() if packages}
 
 
 def demand_complete(lock: Lock, verdicts: Verdicts) -> None:

@@ -1,7 +1,7 @@
 """What the gate needs of others: pages for a snapshot, and inspection."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,5 +72,10 @@ class AdvisoryReader(ABC):
     """Knows what advisories say of artifacts."""
 
     @abstractmethod
-    def advised(self, artifacts: Sequence[Artifact]) -> Sequence[Advised]:
-        """Return what is known against each, in order. Never raises for data that cannot be used."""
+    def advised(
+        self, artifacts: Sequence[Artifact], contents: Mapping[str, Sequence[str]]
+    ) -> Sequence[Advised]:
+        """Return what is known against each, in order. Never raises for data that cannot be used.
+
+        `contents` are the package URLs of what an artifact holds, by its own: an image is asked by them.
+        """

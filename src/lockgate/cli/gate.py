@@ -81,6 +81,7 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
     """
     import msgspec
 
+    from lockgate.admit.assess import contents_of
     from lockgate.app.advice.advisories import known_against, place
     from lockgate.app.crossing.station import kept_reports
     from lockgate.app.gate.gate import open_gate
@@ -91,8 +92,8 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
     side = load_settings(home).require("high")
     gate = open_gate(side)
     crossing = gate.crossing(sequence)
-    verdicts = gate.verdicts(crossing).verdicts
-    known = known_against(place(home, None, None), gate.lock(crossing))
+    verdicts, lock = gate.verdicts(crossing).verdicts, gate.lock(crossing)
+    known = known_against(place(home, None, None), lock, contents_of(lock.artifacts, verdicts))
     kept = kept_reports(side, crossing, gate.lock(crossing).artifacts)
     value = {
         "crossing": msgspec.to_builtins(crossing),

@@ -50,8 +50,8 @@ class Verdict(Document, frozen=True):
     kept beside the outcome because findings outrank it there. `basis` says what else the verdict
     rests on, by name: ``engine`` (a digest over every inspector's version), ``rules`` (the digest of
     the set of rules), and each scanner's database. A verdict with another basis than today's is old.
-    `provenance` is what signatures say of the file; verdicts of before there were such facts leave the
-    field out.
+    `provenance` is what signatures say of the file, `packages` are the package URLs of what an image
+    holds; verdicts of before there were such facts leave the fields out.
     """
 
     path: str
@@ -65,6 +65,7 @@ class Verdict(Document, frozen=True):
     opaque: tuple[str, ...] = ()
     basis: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     provenance: tuple[Fact, ...] | msgspec.UnsetType = msgspec.UNSET
+    packages: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def rests_on(self) -> dict[str, str]:
@@ -75,6 +76,11 @@ class Verdict(Document, frozen=True):
     def facts(self) -> tuple[Fact, ...]:
         """Return what signatures say of the file."""
         return () if isinstance(self.provenance, msgspec.UnsetType) else self.provenance
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """Return the package URLs of what the image holds that the file is the manifest of."""
+        return () if isinstance(self.packages, msgspec.UnsetType) else self.packages
 
 
 def stricter(first: Verdict, later: Verdict) -> Verdict:

@@ -149,7 +149,9 @@ def _claims(data: memoryview, tally: Tally, context: Context) -> None:
         tally.note("polyglot-pdf", Severity.HIGH, f"It is {tally.detected} and, for some readers, a PDF.", at)
 
 
-def inspect_bytes(data: memoryview, name: str, kind: str, limits: Limits, profile: str = "auto") -> Part:
+def inspect_bytes(
+    data: memoryview, name: str, kind: str, limits: Limits, profile: str = "auto", *, role: str = ""
+) -> Part:
     """Inspect a whole file and return what the worker answers.
 
     Args:
@@ -158,9 +160,10 @@ def inspect_bytes(data: memoryview, name: str, kind: str, limits: Limits, profil
         kind: The kind of its artifact.
         limits: All bounds.
         profile: What pickles may be read as (`lockgate.inspect.inspectors.pickle_profiles.Profile`).
+        role: What part of a package it is.
 
     """
-    context = Context(name, kind, limits, Budget(limits), inspect_content, profile=profile)
+    context = Context(name, kind, limits, Budget(limits), inspect_content, profile=profile, role=role)
     tally = inspect_content(data, context)
     for start, end in tally.gaps()[:3] if tally.complete else ():
         tally.unfinished("unclaimed", f"{end - start} bytes that no parser accounts for.", start)

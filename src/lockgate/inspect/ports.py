@@ -41,7 +41,8 @@ class InspectItem(Document, frozen=True):
 
     `path` is the label in the lock, `file` where the bytes lie now. `kind` is the artifact's
     kind (`lockgate.core.artifact.Kind`) and decides how strict documents and models are read.
-    `profile` names what pickles may be read as; `auto` is whichever covers them.
+    `profile` names what pickles may be read as; `auto` is whichever covers them. `role` says what part of
+    a package it is (`lockgate.inspect.tally.Context`).
     """
 
     path: str
@@ -50,6 +51,7 @@ class InspectItem(Document, frozen=True):
     sha256: Digest
     size: Size
     profile: Name = "auto"
+    role: str = ""
 
 
 class Part(Document, frozen=True):

@@ -13,6 +13,7 @@ from lockgate.core.verdict import Severity, Verdict
 from lockgate.inspect.decide import believable, decide, unread
 from lockgate.inspect.engine import engine_digest
 from lockgate.inspect.errors import (
+    BrokenContentError,
     JobFailedError,
     JobOutputError,
     JobTimeoutError,
@@ -33,6 +34,9 @@ OWN_FAULT = {
     NotInspectableError: "unreadable",
 }
 """What a file does to its own inspection → the code of the finding."""
+
+NO_ANSWER: tuple[type[Exception], ...] = (*OWN_FAULT, BrokenContentError, msgspec.DecodeError)
+"""What means that a sandboxed reader gave no answer that can be read."""
 
 
 def inspect_files(
@@ -145,7 +149,7 @@ def _bounded(entry: str, file: Path, args: bytes, size: int, limits: Limits) -> 
 
 
 def _job(item: InspectItem, limits: Limits) -> Job:
-    given = InspectArgs(name=item.path, kind=item.kind, limits=limits, profile=item.profile)
+    given = InspectArgs(name=item.path, kind=item.kind, limits=limits, profile=item.profile, role=item.role)
     args = msgspec.json.encode(given)
     return _bounded(INSPECT, item.file, args, item.size, limits)
 

@@ -5,14 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lockgate.core.ports import Progress, Silent
 from lockgate.core.verdict import Verdict
+from lockgate.inspect.images.service import Images
 from lockgate.inspect.limits import Limits
 from lockgate.inspect.ports import Sandbox, Whole
+from lockgate.inspect.repositories import Repositories
 from lockgate.inspect.signatures import Signatures, Trust
 from lockgate.inspect.wholes import Extras, amended, merge
 
 
 class WholeInspection:
-    """Looks at artifacts as wholes: who signed them."""
+    """Looks at artifacts as wholes: who signed them, what layers and configurations do together."""
 
     def __init__(
         self,
@@ -25,6 +27,8 @@ class WholeInspection:
     ) -> None:
         """Parse in a sandbox, within limits, and judge signatures by trust roots."""
         self._signatures = Signatures(sandbox, limits, trust)
+        self._images = Images(sandbox, limits)
+        self._repositories = Repositories(sandbox, limits)
         self._jobs = jobs
         self._progress = progress or Silent()
 
@@ -44,5 +48,12 @@ class WholeInspection:
         self._progress.finish()
         return amended(verdicts, extras)
 
+    def roles(self, wholes: Sequence[Whole]) -> dict[str, str]:
+        """Return what part of a package each file is, by path, where only its artifact tells."""
+        return self._images.roles(wholes)
+
     def _look(self, whole: Whole) -> Extras:
-        return self._signatures.judge(whole)
+        found = self._signatures.judge(whole)
+        for more in (self._images.look(whole), self._repositories.look(whole)):
+            merge(found, more)
+        return found

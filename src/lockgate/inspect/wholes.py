@@ -23,6 +23,7 @@ class Notes:
     facts: list[Fact] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     inspectors: set[str] = field(default_factory=set)
+    packages: tuple[str, ...] = ()
     complete: bool = True
 
     def note(self, code: str, severity: Severity, where: str, why: str) -> None:
@@ -53,6 +54,7 @@ def merge(into: Extras, more: Extras) -> None:
         mine.facts += notes.facts
         mine.findings += notes.findings
         mine.inspectors |= notes.inspectors
+        mine.packages += notes.packages
         mine.complete &= notes.complete
 
 
@@ -85,4 +87,5 @@ def _amended(verdict: Verdict, notes: Notes) -> Verdict:
         findings=findings,
         inspectors=(*verdict.inspectors, *sorted(notes.inspectors - set(verdict.inspectors))),
         provenance=(*verdict.facts, *notes.facts) if notes.facts else verdict.provenance,
+        packages=notes.packages or verdict.packages,
     )

@@ -34,12 +34,14 @@ class InspectArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: str
     limits: Limits
     profile: str = "auto"
+    role: str = ""
 
 
 def inspect_entry(data: memoryview, args: bytes) -> bytes:
     """Inspect one file: the entry that `lockgate.inspect.service` runs."""
     given = msgspec.json.decode(args, type=InspectArgs)
-    return msgspec.json.encode(inspect_bytes(data, given.name, given.kind, given.limits, given.profile))
+    part = inspect_bytes(data, given.name, given.kind, given.limits, given.profile, role=given.role)
+    return msgspec.json.encode(part)
 
 
 def call(entry: str, data: memoryview, args: bytes) -> bytes | Iterator[bytes]:

@@ -187,17 +187,21 @@ def _software(lock: Lock) -> list[str]:
     return [
         a.purl
         for a in lock.artifacts
-        if a.kind not in {Kind.DOCUMENT, Kind.RULES} and "advisories" not in a.attributes
+        if a.kind not in {Kind.DOCUMENT, Kind.RULES}
+        and not {"advisories", "trust-roots"} & a.attributes.keys()
     ]
 
 
-def known_against(where: Place, lock: Lock) -> Known:
+def known_against(where: Place, lock: Lock, contents: Mapping[str, Sequence[str]] | None = None) -> Known:
     """Return what the loaded data says of each artifact in a lock, or why it says nothing.
 
-    Missing or altered data is no reason to show nothing of a crossing: it is named in its place.
+    Artifacts with `contents` (images) are asked by these. Missing or altered data is no reason to show
+    nothing of a crossing: it is named in its place.
     """
     try:
-        return Known(report=ask(where, _software(lock), {}))
+        held = contents or {}
+        purls = [part for purl in _software(lock) for part in held.get(purl) or (purl,)]
+        return Known(report=ask(where, list(dict.fromkeys(purls)), {}))
     except LockgateError as error:
         return Known(code=error.code, why=error.what)
 

@@ -50,7 +50,7 @@ def report(side: Side, where: Place) -> ExposureReport:
     served = [
         Served(artifact=a.artifact, admitted=days.get(a.crossing))
         for a in channel.snapshot.admitted
-        if a.artifact.kind in _SOFTWARE and "advisories" not in a.artifact.attributes
+        if a.artifact.kind in _SOFTWARE and not {"advisories", "trust-roots"} & a.artifact.attributes.keys()
     ]
     data = where.shelf.open()
     try:

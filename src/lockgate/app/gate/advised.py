@@ -1,6 +1,8 @@
 """Joining the loaded advisories to the gate's policy: facts about what wants in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from lockgate.admit.ports import AdvisoryReader
 from lockgate.advisories import Claims, Freshness, Matched, Outcome, SetKind, Shelf, Source, ages, match_all
@@ -24,23 +26,31 @@ class RecordedAdvisories(AdvisoryReader):
         """Ask this side's; nothing is read yet."""
         self._side = side
 
-    def advised(self, artifacts: Sequence[Artifact]) -> Sequence[Advised]:
-        """Return what is known against each artifact, in order; why, where nothing can be told."""
+    def advised(
+        self, artifacts: Sequence[Artifact], contents: Mapping[str, Sequence[str]]
+    ) -> Sequence[Advised]:
+        """Return what is known against each artifact, in order; why, where nothing can be told.
+
+        An image is asked by the packages that its layers list, and as unknown as the least known of them.
+        """
         asked = [a for a in artifacts if _speaks_of(a)]
+        parts = [contents.get(a.purl) or (a.purl,) for a in asked]
         try:
-            said = dict(zip((a.purl for a in asked), self._ask(asked), strict=True))
+            purls = sorted({purl for each in parts for purl in each})
+            found = dict(zip(purls, self._ask(purls), strict=True))
+            said = {a.purl: _joined([found[p] for p in each]) for a, each in zip(asked, parts, strict=True)}
         except LockgateError as error:
             said = {a.purl: Advised(unasked=f"{error.what} ({error.code})") for a in asked}
         return [said[a.purl] if _speaks_of(a) else Advised(applies=False) for a in artifacts]
 
-    def _ask(self, artifacts: Sequence[Artifact]) -> list[Advised]:
+    def _ask(self, purls: Sequence[str]) -> list[Advised]:
         shelf = Shelf(self._side.home.advisories)
         data = shelf.open()
         try:
             freshness = Freshness(utc_now(), self._side.settings.advisories.age_days * _DAY)
             self._demand_admitted(data.sources)
             claims = Claims(approved(self._side).claims)
-            answers = match_all(data, [a.purl for a in artifacts], freshness, claims=claims)
+            answers = match_all(data, purls, freshness, claims=claims)
             seconds = [age.seconds for age in ages(data.sources, freshness)]
             age = -1 if min(seconds) < 0 else max(seconds)
             catalogue = any(source.kind is SetKind.KEV for source in data.sources)
@@ -75,8 +85,15 @@ class RecordedAdvisories(AdvisoryReader):
 
 def _speaks_of(artifact: Artifact) -> bool:
     """Tell whether advisories speak of such an artifact; only a plain file may be a data set itself."""
-    is_data = artifact.kind is Kind.FILE and "advisories" in artifact.attributes
+    is_data = artifact.kind is Kind.FILE and {"advisories", "trust-roots"} & artifact.attributes.keys()
     return artifact.kind not in {Kind.DOCUMENT, Kind.RULES} and not is_data
+
+
+def _joined(parts: Sequence[Advised]) -> Advised:
+    """Return what is known against everything that an artifact holds."""
+    each = {one.id: one for part in parts for one in part.open}
+    unknown = any(part.unknown for part in parts)
+    return msgspec.structs.replace(parts[0], unknown=unknown, open=tuple(each.values()))
 
 
 def _facts(answer: Matched, age: int, *, catalogue: bool) -> Advised:

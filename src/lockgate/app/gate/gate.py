@@ -84,24 +84,26 @@ class SandboxedInspection(FileInspector):
 
     def inspect(self, items: Sequence[ToInspect]) -> list[Verdict]:
         """Return one verdict for each item, in order."""
-        todo = [
-            InspectItem(
-                path=item.file.path,
-                kind=item.artifact.kind,
-                file=item.on_disk,
-                sha256=item.file.sha256,
-                size=item.file.size,
-            )
-            for item in items
-        ]
-        trust = trust_now(self._side, utc_now())
+        trust, wholes = trust_now(self._side, utc_now()), _wholes(items)
         with WarmSandbox(rules=self._rules) as sandbox:
+            looks = WholeInspection(sandbox, self._limits, trust, jobs=self._jobs, progress=self._progress)
+            roles = looks.roles(wholes)
+            todo = [
+                InspectItem(
+                    path=item.file.path,
+                    kind=item.artifact.kind,
+                    file=item.on_disk,
+                    sha256=item.file.sha256,
+                    size=item.file.size,
+                    role=roles.get(item.file.path, ""),
+                )
+                for item in items
+            ]
             verdicts = inspect_files(
                 todo, sandbox, jobs=self._jobs, limits=self._limits, progress=self._progress
             )
-            looks = WholeInspection(sandbox, self._limits, trust, jobs=self._jobs, progress=self._progress)
             basis = self.basis()
-            return [msgspec.structs.replace(v, basis=basis) for v in looks.add(_wholes(items), verdicts)]
+            return [msgspec.structs.replace(v, basis=basis) for v in looks.add(wholes, verdicts)]
 
 
 def _wholes(items: Iterable[ToInspect]) -> list[Whole]:

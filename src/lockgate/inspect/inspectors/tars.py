@@ -4,8 +4,10 @@ Formats: POSIX.1-2017 pax, "ustar Interchange Format" and "pax Extended Header";
 "Basic Tar Format". Python's extraction filters were bypassed more than once; this walk only reads.
 """
 
+import re
 import stat
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from lockgate.core.artifact import UnsafePathError, safe_path
 from lockgate.core.verdict import Severity
@@ -27,6 +29,14 @@ _PAX_BYTES = 1 << 20
 _SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
 
 
+FILES = _FILE
+"""Types of members that are plain files."""
+
+EXTENDED = frozenset({_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK})
+"""Types of members that say something of the one that follows."""
+
+_BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
+"""Where a layout of images keeps its blobs (OCI image layout)."""
 _SYSTEMS = frozenset({"deb-data", "oci-layer"})
 """Roles of archives that are unpacked at the root of a system."""
 _ROLES = {"deb-control": "deb-script"}
@@ -50,7 +60,9 @@ class _Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
+class Header:
+    """One header: name, type, length in bytes, permissions, target of a link."""
+
     name: str
     kind: bytes
     size: int
@@ -76,7 +88,7 @@ class TarInspector(Inspector):
                 _tail(data, tally, at)
                 packages.check(tally, seen.kept)
                 return
-            header = _header(block, at)
+            header = read_header(block, at)
             size = int(carried.get("size", header.size))
             start, end = at + BLOCK, at + BLOCK + size
             stop = start + -(-size // BLOCK) * BLOCK
@@ -85,7 +97,7 @@ class TarInspector(Inspector):
                 raise BrokenContentError(what, at=at)
             tally.claim(at, start)
             tally.claim(end, stop)
-            if header.kind in {_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK}:
+            if header.kind in EXTENDED:
                 carried |= self._extended(data[start:end], tally, header.kind, at)
                 tally.claim(start, end)
             else:
@@ -117,12 +129,12 @@ class TarInspector(Inspector):
         content: memoryview,
         tally: Tally,
         context: Context,
-        header: _Header,
+        header: Header,
         place: tuple[dict[str, str], "_Seen", int],
     ) -> None:
         carried, seen, at = place
         name = carried.get("path", header.name).removesuffix("/")
-        inner = context.member(name, role=_ROLES.get(context.role, context.role))
+        inner = context.member(name, role=_role(context.role, _plain(name)))
         _names(tally, name, seen, at, context.limits)
         if header.mode & _SPECIAL_BITS and header.kind != _FOLDER:
             known = context.role in _SYSTEMS and name.rsplit("/", 1)[-1] in _KNOWN_SETUID
@@ -144,6 +156,7 @@ class TarInspector(Inspector):
             return
         if header.kind in _FILE:
             context.budget.member(len(content))
+            _image_member(tally, name, content, at, layer=context.role == "oci-layer")
             if packages.wants(_plain(name)) and len(content) <= packages.KEPT_BYTES:
                 seen.kept[_plain(name)] = bytes(content)
             if tally.absorb(context.inspect(content, inner)):
@@ -152,6 +165,26 @@ class TarInspector(Inspector):
 
 def _plain(name: str) -> str:
     return name.removeprefix("./")
+
+
+def _role(role: str, name: str) -> str:
+    """Return what part of a package a member is: blobs of a layout and old images' layers are layers."""
+    if not role and (_BLOB.fullmatch(name) or name.endswith("/layer.tar")):
+        return "oci-layer"
+    return _ROLES.get(role, role)
+
+
+def _image_member(tally: Tally, name: str, content: memoryview, at: int, *, layer: bool) -> None:
+    """Note a blob that its name does not name, and a removal that runtimes read in different ways."""
+    blob = _BLOB.fullmatch(_plain(name))
+    if blob and sha256(content).hexdigest() != blob[1]:
+        tally.note("oci-blob-digest", Severity.CRITICAL, f"{name} does not hash to its own name.", at)
+    base = name.rsplit("/", 1)[-1]
+    if layer and base.startswith(".wh."):
+        odd = base == ".wh." or (base.startswith(".wh..wh.") and base != ".wh..wh..opq")
+        if odd or len(content) or base in {".wh...", ".wh.."}:
+            why = f"{name} removes something in a way that only some runtimes understand."
+            tally.note("oci-whiteout-form", Severity.HIGH, why, at)
 
 
 def _names(tally: Tally, name: str, seen: _Seen, at: int, limits: Limits) -> None:
@@ -191,6 +224,20 @@ def _link(tally: Tally, name: str, what: str, target: str, place: tuple[int, boo
     tally.note("tar-link", severity, f"{name} is a {what} to {target!r}.", at)
 
 
+def extended(raw: memoryview, kind: bytes, at: int) -> dict[str, str]:
+    """Return what a member says of the one that follows; a global header says nothing that counts here.
+
+    Raises:
+        BrokenContentError, OverLimitError: It is malformed or too long.
+
+    """
+    demand(len(raw), _PAX_BYTES, "pax header bytes")
+    if kind in {_LONG_NAME, _LONG_LINK}:
+        text = bytes(raw).rstrip(b"\x00").decode("utf-8")
+        return {"path" if kind == _LONG_NAME else "linkpath": text}
+    return {} if kind == _PAX_GLOBAL else _pax(bytes(raw), at)
+
+
 def _number(raw: bytes, at: int) -> int:
     if raw[0] & 0x80:
         return int.from_bytes(bytes([raw[0] & 0x7F]) + raw[1:], "big")
@@ -206,7 +253,13 @@ def _text(raw: bytes) -> str:
     return raw.split(b"\x00", 1)[0].decode("utf-8")
 
 
-def _header(block: bytes, at: int) -> _Header:
+def read_header(block: bytes, at: int) -> Header:
+    """Return a header after checking its sum.
+
+    Raises:
+        BrokenContentError: It is cut short, or does not match its check sum.
+
+    """
     if len(block) < BLOCK:
         what = "The archive ends inside a header."
         raise BrokenContentError(what, at=at)
@@ -216,7 +269,7 @@ def _header(block: bytes, at: int) -> _Header:
     name = _text(block[:100])
     if block[257:263] == b"ustar\x00" and block[345]:
         name = f"{_text(block[345:500])}/{name}"
-    return _Header(
+    return Header(
         name, block[156:157], _number(block[124:136], at), _number(block[100:108], at), _text(block[157:257])
     )
 
