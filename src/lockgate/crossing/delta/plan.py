@@ -96,7 +96,9 @@ class Planner:
             proven = side.submit(prove, new, pieces, [old.file], feeds)
             try:
                 for writer, feed in zip(writers, feeds, strict=True):
-                    stream = writer.write([old.file], pool=self._pool, spool=self._spool, done=feed.put)
+                    stream = writer.write(
+                        [old.file], pool=self._pool, spool=self._spool, done=feed.put, decode=work.old_content
+                    )
                     feed.end()
                     streams.append(stream)
             finally:

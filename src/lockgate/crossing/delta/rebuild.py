@@ -3,7 +3,7 @@
 Everything is untrusted until the caller has hashed what comes out. No container is parsed here.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 from lockgate.crossing.delta.align import read_aligned
@@ -31,12 +31,25 @@ TOKENS_CONTENT_LIMIT = 96 * MIB
 """Longest run of tokens, in bytes: they are put together in one piece."""
 
 
+Decode = Callable[[Source, Sequence[Readable]], Iterator[bytes]]
+"""Returns what a source in one of the bases decodes to."""
+
+
 class Reference:
     """The decoded sources of a stream, of which the part that may still be referred to is in memory."""
 
-    def __init__(self, sources: Iterable[Source], bases: Sequence[Readable]) -> None:
-        """Begin before the first source; nothing is decoded yet."""
-        self._parts = chain.from_iterable(_decode(source, bases) for source in sources)
+    def __init__(
+        self, sources: Iterable[Source], bases: Sequence[Readable], decode: Decode | None = None
+    ) -> None:
+        """Begin before the first source; nothing is decoded yet.
+
+        Args:
+            sources: What the reference is made of.
+            bases: The files that they lie in.
+            decode: Gives a source's content; planning knows some of it already.
+
+        """
+        self._parts = chain.from_iterable((decode or decode_source)(source, bases) for source in sources)
         self._held = bytearray()
         self._low = 0
 
@@ -59,7 +72,8 @@ class Reference:
             self._low += gone
 
 
-def _decode(source: Source, bases: Sequence[Readable]) -> Iterator[bytes]:
+def decode_source(source: Source, bases: Sequence[Readable]) -> Iterator[bytes]:
+    """Return a source's content, block by block."""
     parts = blocks(bases[source.base], source.offset, source.length)
     return decoded(source.codec, source.parameter, source.size, parts)
 

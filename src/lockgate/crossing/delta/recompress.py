@@ -20,6 +20,9 @@ _GLANCE: Final = 64 * 1024
 _STEP: Final = 64 * 1024
 """Bytes of content after which what a compressor gave is compared."""
 
+_KEPT_MOST: Final = 32 * MIB
+"""Bytes of tokens that are kept for one file."""
+
 _TOKENS_GROWTH = 5
 """A literal of a DEFLATE stream takes at least a fifth of the four bytes of the longest token."""
 
@@ -41,6 +44,25 @@ FEW: Final = len(_FIRST)
 """Settings that are tried where other members of the file were compressed by none."""
 
 _ZSTD_LEVELS: Final = (3, 19, 1, 10, 9, 6, 15, *(n for n in range(2, 23) if n not in {3, 6, 9, 10, 15, 19}))
+
+
+class Tokens:
+    """Tokens of one file's members, up to a bound: taking apart takes long, and is needed again."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._held: dict[int, bytes] = {}
+        self._left = _KEPT_MOST
+
+    def put(self, span: Span, tokens: bytes) -> None:
+        """Keep a member's tokens where there is room."""
+        if len(tokens) <= self._left and span.offset not in self._held:
+            self._held[span.offset] = tokens
+            self._left -= len(tokens)
+
+    def get(self, offset: int) -> bytes | None:
+        """Return the tokens of the member at a place of the file, if they are kept."""
+        return self._held.get(offset)
 
 
 def members(file: Readable, span: Span) -> Iterator[bytes]:
@@ -87,7 +109,9 @@ def _agrees(file: Readable, span: Span, parts: Iterable[bytes], parameter: int) 
     return at + len(made) == span.length and file.at(span.offset + at, len(made)) == made
 
 
-def reproduced(file: Readable, span: Span, hint: int | None = None, most: int = TRIALS) -> Span | None:
+def reproduced(
+    file: Readable, span: Span, hint: int | None = None, most: int = TRIALS, kept: Tokens | None = None
+) -> Span | None:
     """Return a member's span with the setting that seems to compress it again, or None.
 
     Only the beginning of a longer member is looked at: whether the rest is the same, too, shows when
@@ -98,6 +122,7 @@ def reproduced(file: Readable, span: Span, hint: int | None = None, most: int = 
         span: The member.
         hint: A setting that was right for another member of the file.
         most: Settings that are tried beside the hint.
+        kept: Keeps tokens, where the member is taken apart.
 
     Returns:
         A span of the same codec with its setting, or one of the codec ``TOKENS``.
@@ -110,7 +135,9 @@ def reproduced(file: Readable, span: Span, hint: int | None = None, most: int = 
         found = _first(file, span, head, most)
     except PatchError:
         return None
-    return replace(span, parameter=found) if found is not None else taken_apart(file, span, check=False)
+    if found is None:
+        return taken_apart(file, span, check=False, kept=kept)
+    return replace(span, parameter=found)
 
 
 def thoroughly(file: Readable, span: Span) -> Span | None:
@@ -139,13 +166,14 @@ def _first(file: Readable, span: Span, head: bytes, most: int) -> int | None:
     return next((value for value in settings if _agrees(file, span, [head], value)), None)
 
 
-def taken_apart(file: Readable, span: Span, *, check: bool = True) -> Span | None:
+def taken_apart(file: Readable, span: Span, *, check: bool = True, kept: Tokens | None = None) -> Span | None:
     """Return a DEFLATE member as its tokens, or None where that does not give its bytes back.
 
     Args:
         file: Holds the member.
         span: The member.
         check: Whether to put it together again; a member of the old file is only taken apart.
+        kept: Keeps the tokens.
 
     """
     if span.codec is not Codec.DEFLATE or span.length > TOKENS_LIMIT:
@@ -157,4 +185,6 @@ def taken_apart(file: Readable, span: Span, *, check: bool = True) -> Span | Non
             return None
     except PatchError:
         return None
+    if kept is not None:
+        kept.put(span, tokens)
     return replace(span, codec=Codec.TOKENS, parameter=0, size=len(tokens))

@@ -16,7 +16,7 @@ from lockgate.crossing.delta.bounds import MIB, Readable, Spool
 from lockgate.crossing.delta.grouping import write_grouped
 from lockgate.crossing.delta.packing import squeeze
 from lockgate.crossing.delta.planes import GROUPED, SUBTRACT, XOR, split, write_planes
-from lockgate.crossing.delta.rebuild import Reference
+from lockgate.crossing.delta.rebuild import Decode, Reference
 from lockgate.crossing.delta.recipe import Segment, SegmentKind, Source, Stream
 from lockgate.crossing.delta.seek import Start, aligned
 
@@ -182,6 +182,7 @@ class StreamWriter:
         pool: Executor,
         spool: Spool,
         done: Callable[[Segment, int], None] = lambda _segment, _offset: None,
+        decode: Decode | None = None,
     ) -> Stream:
         """Write the data of the segments to a spool and return the stream.
 
@@ -190,10 +191,11 @@ class StreamWriter:
             pool: Runs work at the same time.
             spool: Takes the data.
             done: Given each segment when its data are in the spool, and where they lie.
+            decode: Gives a source's content where it is known already.
 
         """
         segments = list[Segment]()
-        reference = Reference(self.sources, bases)
+        reference = Reference(self.sources, bases, decode)
         for segment, body in _in_order(pool, _tasks(self._parts, self._slices, reference)):
             segments.append(segment)
             offset = spool.end

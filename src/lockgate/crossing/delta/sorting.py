@@ -11,8 +11,9 @@ from lockgate.crossing.delta.directory import relative_directory
 from lockgate.crossing.delta.errors import PatchError
 from lockgate.crossing.delta.layout import Span
 from lockgate.crossing.delta.matching import first_bytes, match
+from lockgate.crossing.delta.rebuild import decode_source
 from lockgate.crossing.delta.recipe import Codec, Piece, PieceKind, Source
-from lockgate.crossing.delta.recompress import FEW, TRIALS, members, reproduced, taken_apart
+from lockgate.crossing.delta.recompress import FEW, TRIALS, Tokens, members, reproduced, taken_apart
 from lockgate.crossing.delta.segments import Part
 
 _LEAST_COPY: Final = 32
@@ -92,6 +93,8 @@ class Members:
         self.inside_sources: list[Source] = []
         self.kept: list[str] = []
         self.coded: list[Span] = []
+        self._old_tokens = Tokens()
+        self._new_tokens = Tokens()
         self._known = known or {}
         self._hints: dict[Codec, int] = {}
         self._failed: Counter[Codec] = Counter()
@@ -100,6 +103,11 @@ class Members:
     def streams(self) -> tuple[tuple[list[Part], list[Source]], tuple[list[Part], list[Source]]]:
         """Return what each of the two streams carries, and the further sources that it may refer to."""
         return (self.around, self.around_sources), (self.inside, self.inside_sources)
+
+    def old_content(self, source: Source, bases: Sequence[Readable]) -> Iterator[bytes]:
+        """Return a source's content; of what was taken apart already, the tokens that are kept."""
+        tokens = self._old_tokens.get(source.offset) if source.codec is Codec.TOKENS else None
+        return decode_source(source, bases) if tokens is None else iter([tokens])
 
     def sort_out(self) -> None:
         """Decide about every span."""
@@ -191,7 +199,11 @@ class Members:
             self._known[span]
             if span in self._known
             else reproduced(
-                self.new, span, self._hints.get(span.codec), TRIALS if failed < _PATIENCE else FEW
+                self.new,
+                span,
+                self._hints.get(span.codec),
+                TRIALS if failed < _PATIENCE else FEW,
+                self._new_tokens,
             )
         )
         if found is None:
@@ -206,14 +218,15 @@ class Members:
     def _content(self, span: Span) -> Iterator[bytes]:
         # A reproducible member is decoded the way it was found; its setting matters for encoding alone.
         found = span if span.codec is Codec.TOKENS else replace(span, parameter=_reading(span))
-        return members(self.new, found)
+        tokens = self._new_tokens.get(span.offset) if span.codec is Codec.TOKENS else None
+        return members(self.new, found) if tokens is None else iter([tokens])
 
     def _source_for(self, made: Span, like: Span | None) -> Source | None:
         """Return a likeness in the form that the member has: content, tokens, or compressed bytes."""
         if like is None:
             return None
         if made.codec is Codec.TOKENS and like.codec is Codec.DEFLATE:
-            tokens = taken_apart(self.old, like, check=False)
+            tokens = taken_apart(self.old, like, check=False, kept=self._old_tokens)
             return _source(tokens) if tokens else None
         if made.codec is Codec.RAW and like.codec is not Codec.RAW and made.name in self.kept:
             return _source(Span(like.offset, like.length, size=like.length, name=like.name))
