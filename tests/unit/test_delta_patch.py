@@ -63,6 +63,25 @@ def test_a_patch_of_members_gives_the_file_back_and_is_short(pool: ThreadPoolExe
     assert patch.size * most < len(new), f"{patch.size} of {len(new)} bytes"
 
 
+@pytest.mark.parametrize(("most", "times"), [(1 << 25, 3), (1000, 5)])
+def test_a_foreign_member_is_taken_apart_once_for_planning_where_its_tokens_can_be_kept(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, most: int, times: int
+) -> None:
+    taken = []
+
+    def counted(data: bytes, limit: int) -> bytes:
+        taken.append(len(data))
+        return decode_tokens(data, limit)
+
+    for room in ("codecs", "recompress"):
+        monkeypatch.setattr(f"lockgate.crossing.delta.{room}.decode_tokens", counted)
+    monkeypatch.setattr("lockgate.crossing.delta.recompress._KEPT_MOST", most)
+    name, old, new = PAIRS["tgz of a foreign compressor"]
+    patch = Planner(pool, spool()).members(name, MemoryFile(new), old_file(old))
+    assert len(taken) == times  # the third time proves the patch, and takes the old one apart by itself
+    assert rebuilt(patch.file, old) == new
+
+
 @pytest.mark.parametrize(
     ("case", "kind", "codecs"),
     [
