@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from steps.custody import arrive, pack, record, tell_back
 from steps.shell import Shell
 
 APPROVERS = ("approver-1", "approver-2")
@@ -41,6 +42,7 @@ def seal(shell: Shell) -> None:
             shutil.copytree(crate, partial)
             partial.rename(arrived)
             shell.took("carrying", time.monotonic() - begun)
+        pack(shell, crate)
 
 
 def admit(shell: Shell) -> None:
@@ -52,7 +54,9 @@ def admit(shell: Shell) -> None:
         sequence = int(shell.facts["crate"]["sequence"])
         if states.get(sequence) == "published":
             print("  published already")
+            tell_back(shell, sequence)
             return
+        arrive(shell, crate)
         shell.run(
             "lockgate",
             "receive",
@@ -62,10 +66,15 @@ def admit(shell: Shell) -> None:
             high=True,
             timed="receiving",
         )
+        record(shell, crate, sequence)
         shell.run(
             "lockgate", "gate", "inspect", str(sequence), "--home", shell.high, high=True, timed="inspecting"
         )
+        told = shell.joined("record")
+        if told:
+            print(f"      {told[0]['handovers']} hand-overs on record, no gap")
         _approve(shell, sequence)
+        tell_back(shell, sequence)
 
 
 def _approve(shell: Shell, sequence: int) -> None:

@@ -27,6 +27,7 @@ from lockgate.console.report import (
 )
 from lockgate.core.verdict import Outcome, worst
 from steps.clients import Answer
+from steps.custody import COURIER
 from steps.shell import Shell
 
 LIMITS = (
@@ -113,10 +114,11 @@ def _crossing(shell: Shell) -> CrossingFacts:
 def _stages(shell: Shell) -> tuple[Stage, ...]:
     took = shell.facts["seconds"]
     content, sealed = shell.facts["collected"]["bytes"], shell.facts["crate"]["bytes"]
+    handed = shell.facts.get("handovers", 0)
     plan = (
         ("collect", Place.LOW, "collecting", content, "pip's own configuration"),
         ("seal", Place.LOW, "sealing", sealed, f"{shell.facts['crate']['volumes']} volumes"),
-        ("carry", Place.GAP, "carrying", sealed, "copied, as media would be"),
+        ("carry", Place.GAP, "carrying", sealed, f"copied; {handed} signed hand-overs"),
         ("receive", Place.HIGH, "receiving", sealed, "verified, decrypted, quarantined"),
         ("inspect", Place.HIGH, "inspecting", content, "one sandbox a file"),
         ("publish", Place.HIGH, "publishing", content, "two approvers, one snapshot"),
@@ -220,6 +222,16 @@ def _egress_facts(egress: dict[str, Any]) -> EgressFacts:
     )
 
 
+def _told(shell: Shell) -> str:
+    receipt = shell.facts.get("receipt")
+    return f"; by hand, a receipt of {receipt['bytes']} bytes" if receipt else ""
+
+
+def _carried(shell: Shell) -> str:
+    steps = shell.facts.get("handovers", 0)
+    return f"clerk-low, {COURIER}, clerk-high: {steps} hand-overs signed and chained, the seal compared"
+
+
 def print_end(shell: Shell, answers: list[Answer], proof: dict[str, Any], report: Path) -> None:
     """Print what was shown, in a few lines."""
     statement, crate = shell.facts["statement"], shell.facts["crate"]
@@ -233,12 +245,13 @@ def print_end(shell: Shell, answers: list[Answer], proof: dict[str, Any], report
     seconds = sum(shell.facts["seconds"][name] for name in shell.steps())
     rows = {
         "What crossed": f"crossing {crate['sequence']}: {files} files, {sealed}, {crate['volumes']} volumes",
+        "Who carried": _carried(shell),
         "Who approved": f"{approvers}; {statement['requester']} asked, and was refused as approver",
         "Snapshot": statement["snapshot_sha256"],
         "Model": f"{model['sha256'][:16]}…, {model['enforcement']}",
         "Answers": f"{sum(right)} of {len(right)} as expected, one of them that the documents do not say",
         "Audit": f"leaf {proof['leaf']} is in the log of {proof['told']['size']}, checked offline",
-        "What left": left,
+        "What left": left + _told(shell),
         "Memory": f"{shell.facts['peak_bytes'] / 2**30:.2f} GiB at most",
         "Time": f"{seconds:.0f} s",
         "Report": str(report).replace(here, ""),

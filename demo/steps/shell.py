@@ -7,7 +7,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 STEPS = 9
@@ -15,6 +17,44 @@ STEPS = 9
 
 class Stop(Exception):  # noqa: N818  # the demonstration stops; it is no error class of the product
     """A step failed; the sentence says which and why."""
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A command as it is shown, and on which side."""
+
+    words: tuple[str | Path, ...]
+    high: bool
+
+
+class Beside:
+    """Commands that run one after another in a thread, with what each said."""
+
+    def __init__(self, told: list[_Told]) -> None:
+        """Prepare."""
+        self.told = told
+        self.said: list[Any] = []
+        self.failed = ""
+        self._thread: Thread | None = None
+
+    def start(self, commands: list[tuple[list[str], dict[str, str]]]) -> None:
+        """Begin the commands, each with its environment."""
+        self._thread = Thread(target=self._run, args=(commands,))
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for their end."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, commands: list[tuple[list[str], dict[str, str]]]) -> None:
+        for told, (argv, environment) in zip(self.told, commands, strict=True):
+            ran = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
+            if ran.returncode:
+                shown = " ".join(map(str, told.words[:4]))
+                self.failed = f"`{shown} …` ended with status {ran.returncode}: {ran.stderr.strip()}"
+                return
+            self.said.append(json.loads(ran.stdout))
 
 
 class Shell:
@@ -31,6 +71,7 @@ class Shell:
         self._file = folder / "steps.json"
         self.facts: dict[str, Any] = json.loads(self._file.read_text()) if self._file.is_file() else {}
         self.facts.setdefault("seconds", {})
+        self._beside: dict[str, Beside] = {}
 
     def remember(self, **facts: Any) -> None:
         """Keep facts for the report of this run and of later ones."""
@@ -113,6 +154,34 @@ class Shell:
             reason = f"`{' '.join(map(str, argv[:4]))} …` ended with status {ran.returncode}"
             raise Stop(reason)
         return json.loads(ran.stdout)
+
+    def beside(self, name: str, *commands: Sequence[str | Path]) -> None:
+        """Begin commands, one after another, beside what goes on; `joined` shows what they said.
+
+        Those that name the high side's home run inside its network.
+        """
+        work = Beside([_Told(tuple(words), high=self.high in words) for words in commands])
+        words = [(self.inside(t.words) if t.high else t.words, t.high) for t in work.told]
+        environments = {high: self.environment(high=high) for high in (True, False)}
+        work.start([([*map(str, argv), "--json"], environments[high]) for argv, high in words])
+        self._beside[name] = work
+
+    def joined(self, name: str) -> list[Any]:
+        """Wait for commands that run beside, show them, and return what each printed as JSON; once.
+
+        Raises:
+            Stop: One failed.
+
+        """
+        work = self._beside.pop(name, None)
+        if work is None:
+            return []
+        work.join()
+        for told in work.told[: len(work.said)]:
+            self.say(told.words, where="high " if told.high else "")
+        if work.failed:
+            raise Stop(work.failed)
+        return work.said
 
     def refused(self, *argv: str | Path) -> dict[str, Any]:
         """Run a command that has to be refused and return the error that it printed.

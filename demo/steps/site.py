@@ -4,6 +4,7 @@ import contextlib
 import json
 import subprocess
 
+from steps.custody import told_back
 from steps.shell import Shell, Stop
 
 HIGH_SETTINGS = """
@@ -67,6 +68,7 @@ def start_services(shell: Shell) -> None:
         if ran.returncode:
             shell.run("lockgate", "high", "up", "--detach", "--home", shell.high, high=True)
         shell.run(*status, high=True)
+        told_back(shell)
 
 
 def stop_services(shell: Shell) -> None:

@@ -44,6 +44,8 @@ def test_from_a_manifest_to_cited_answers(first: tuple[Path, str]) -> None:
     assert "refused, as it must be: LG-3001" in told
     assert "Answers        5 of 5 as expected" in told
     assert "What left      0 packets" in told
+    assert "3 hand-overs on record" in told
+    assert "341 bytes went back; the low side knows: crossing 1 acknowledged" in told
     assert "hashed, enforced (sealed memfd)" in told
     assert re.search(r"positive control: (\d+) sent on purpose, counter rose by \1", told)
     facts = json.loads((folder / "steps.json").read_text())
