@@ -4,11 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from msgspec import structs
+
 from lockgate.advisories import Age, Exposed, Found, Open, SetKind, Source, totals
 from lockgate.advisories import Outcome as Answer
 from lockgate.advisories.model import Exploited
 from lockgate.app.advice.exposure import ExposureReport
 from lockgate.app.high.approvals import HandedIn, NoSuchRequestError, Shown, Waiting
+from lockgate.app.high.models import ModelRow
 from lockgate.console.pages import build_app
 from lockgate.console.ports import (
     Alerts,
@@ -37,6 +40,7 @@ from lockgate.core.custody import Finding as CustodyFinding
 from lockgate.core.policy import Held
 from lockgate.core.statement import Operation
 from lockgate.core.verdict import Finding, Outcome, Severity, Verdict
+from lockgate.infer.cards import ModelCard, licence_facts
 from lockgate.trust.webauthn import Assertion
 
 NOON = datetime(2030, 1, 2, 12, 0, 0, tzinfo=UTC)
@@ -237,12 +241,47 @@ EXPOSURE = ExposureReport(
 )
 
 
+_CARD = ModelCard(
+    name="small",
+    version="b" * 40,
+    family="Llama",
+    architecture="LlamaForCausalLM",
+    format="safetensors",
+    quantisation="",
+    weights=8_000_000_000,
+    context_tokens=131_072,
+    chat_template_sha256="c" * 64,
+    tools=True,
+    json=True,
+    knowledge_cutoff="2023-12",
+    label="internal",
+    licence=licence_facts("llama3.1"),
+    base="",
+)
+_ROW = ModelRow(
+    name="small",
+    purl="pkg:huggingface/org/small@b",
+    sha256="e" * 64,
+    crossing=2,
+    configured=True,
+    aliases=("assistant",),
+    card=_CARD,
+    trouble="",
+)
+MODELS = (
+    _ROW,
+    structs.replace(_ROW, name="odd", aliases=(), card=structs.replace(_CARD, licence=licence_facts("own"))),
+    structs.replace(_ROW, name="broken", aliases=(), card=None, trouble="LG-1a22: The file ends early."),
+)
+
+
 class Fixed(ConsoleData):
     """Shows what it was given; an error in place of content is raised."""
 
     def __init__(self, overview: Overview | Exception = OVERVIEW, *details: CrossingDetail) -> None:
         self._overview = overview
         self.ways = {2: WAY}
+        self.served = list(MODELS)
         self.alerting = Alerts(0, None, (), 0)
         self._details = {d.row.sequence: d for d in details or (DETAIL,)}
 
@@ -270,6 +309,9 @@ class Fixed(ConsoleData):
 
     def custody(self, sequence: int) -> CustodyReport | None:
         return self.ways.get(sequence)
+
+    def models(self) -> list[ModelRow]:
+        return self.served
 
     def exposure(self) -> ExposureReport:
         return EXPOSURE

@@ -35,6 +35,11 @@ else:
     top = options["--model"]
     weights = top + "/model.safetensors"
     place = None
+    if "--enable-lora" in sys.argv:
+        name, _, folder = options["--lora-modules"].partition("=")
+        assert (name, options["--served-model-name"]) == ("served", "base")
+        assert open(weights, "rb").read()
+        weights = folder + "/adapter_model.safetensors"
 words = open(weights, "rb").read().decode().split()
 try:
     open(top + "/extra", "w").close()
@@ -173,6 +178,14 @@ class Model:
         }
         for name, data in contents.items():
             (folder / self.files[name].sha256).write_bytes(data)
+
+    def add_adapter(self, words: bytes) -> ModelFile:
+        """Put an adapter's files beside the model's and return its weights."""
+        contents = {"adapter_config.json": b'{"r": 4}', "adapter_model.safetensors": words}
+        for name, data in contents.items():
+            self.files[name] = ModelFile(f"models/site/own/{name}", sha256(data), len(data))
+            (self.folder / self.files[name].sha256).write_bytes(data)
+        return self.files["adapter_model.safetensors"]
 
     @property
     def weights(self) -> ModelFile:

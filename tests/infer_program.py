@@ -31,6 +31,8 @@ if os.path.exists("unknown-instruction"):
 if os.path.exists("ignore-term"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 words = open(options["--model"], "rb").read().decode().split()
+if "--lora" in options:
+    words = open(options["--lora"], "rb").read().decode().split() + words
 secret = open(options["--api-key-file"]).read().strip()
 library = open(os.path.join(os.path.dirname(sys.argv[0]), "libwords.so")).read()
 json.dump({"argv": sys.argv, "env": dict(os.environ), "library": library}, open("started.json", "w"))

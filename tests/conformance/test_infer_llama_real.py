@@ -12,6 +12,7 @@ from typing import Any
 import openai
 import pytest
 
+from corpora import gguflora
 from infer_doubles import NOW, Counting, HandbookKnowledge, MemoryLedger, MemorySource, make_key, proc
 from lockgate.infer import (
     AdmittedModel,
@@ -189,5 +190,37 @@ def test_library_beside_the_real_engine_is_refused(fetched: Path, tmp_path: Path
                 await engine(fetched, tmp_path / "run").start()
         finally:
             extra.unlink()
+
+    asyncio.run(run())
+
+
+def test_an_adapter_changes_what_the_real_engine_says(fetched: Path, tmp_path: Path) -> None:
+    data = gguflora.adapter("llama", layers=30, width=576)
+    file = tmp_path / "adapter.gguf"
+    file.write_bytes(data)
+    asked = EngineRequest([Message("user", "What is the capital of France?")], 16, {"temperature": 0})
+
+    async def said(llama: LlamaEngine) -> str:
+        await llama.start()
+        try:
+            return "".join([piece.text async for piece in llama.chat(asked)])
+        finally:
+            await llama.stop()
+
+    async def run() -> None:
+        plain = engine(fetched, tmp_path / "plain")
+        adapted = LlamaEngine(
+            model=ModelFile("weights.gguf", WEIGHTS_SHA256, (fetched / WEIGHTS).stat().st_size),
+            open_model=lambda: (fetched / WEIGHTS).open("rb"),
+            adapter=ModelFile("adapter.gguf", hashlib.sha256(data).hexdigest(), len(data)),
+            open_adapter=lambda: file.open("rb"),
+            installation=plain._installation,
+            config=LlamaConfig(tmp_path / "adapted", context=2048),
+            limits=EngineLimits(running=2),
+            clock=lambda: NOW,
+        )
+        without = await said(plain)
+        assert "Paris" in without
+        assert await said(adapted) != without
 
     asyncio.run(run())

@@ -1,4 +1,4 @@
-"""The real vLLM, on a processor, over a tiny model that these tests make, behind the gateway.
+"""The real vLLM, on a processor, over a tiny model and an adapter that these tests make, behind the gateway.
 
 It is installed once into a folder of the user's cache. On a processor vLLM comes as a project of another name
 that declares no metadata for ``vllm`` itself, which it looks up as it starts: the folder gets it, and loses
@@ -22,16 +22,19 @@ from infer_doubles import NOW, Counting, MemoryLedger, MemorySource, make_key, p
 from lockgate.infer import (
     AdmittedModel,
     EngineLimits,
+    EngineRequest,
     GatewayConfig,
     Installation,
     MemoryKeys,
     MemoryReceipts,
+    Message,
     ModelFile,
     Parts,
     VllmConfig,
     VllmEngine,
     serving,
 )
+from lockgate.infer.client import ChatClient
 from lockgate.infer.engine_vllm import EXECUTABLE, MODULE
 from lockgate.infer.errors import EngineFilesError, ModelMismatchError
 from lockgate.infer.installation import record_digests
@@ -84,7 +87,9 @@ def installation() -> Installation:
 def admitted(folder: Path) -> tuple[ModelFile, ...]:
     return tuple(
         ModelFile(
-            f"models/org/tiny/{path.name}", hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size
+            f"models/org/{folder.name}/{path.name}",
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            path.stat().st_size,
         )
         for path in sorted(folder.iterdir())
     )
@@ -96,11 +101,13 @@ class Bench:
     def __init__(self, tmp: Path, installation: Installation) -> None:
         self.folder = tmp / "tiny"
         tinyllama.write(self.folder)
-        self.files = admitted(self.folder)
-        self.weights = next(f for f in self.files if f.path.endswith(".safetensors"))
-        names = {f.sha256: self.folder / Path(f.path).name for f in self.files}
+        tinyllama.write_adapter(tmp / "own")
+        self.files = admitted(self.folder) + admitted(tmp / "own")
+        self.base, self.weights = (f for f in self.files if f.path.endswith(".safetensors"))
+        names = {f.sha256: tmp / f.path.removeprefix("models/org/") for f in self.files}
         self.engine = VllmEngine(
             model=self.weights,
+            base=self.base,
             files=self.files,
             open_file=lambda digest: names[digest].open("rb"),
             installation=installation,
@@ -116,7 +123,7 @@ class Bench:
         )
 
 
-def test_the_real_vllm_answers_from_a_private_model_and_without_a_network(
+def test_the_real_vllm_serves_an_adapter_from_private_files_and_without_a_network(
     installation: Installation, tmp_path: Path
 ) -> None:
     async def run() -> None:
@@ -129,6 +136,7 @@ def test_the_real_vllm_answers_from_a_private_model_and_without_a_network(
             label="internal",
             licence="Apache-2.0",
             weights=bench.weights,
+            base=bench.base,
             files=bench.files,
             crossing=1,
             crate_sha256="c" * 64,
@@ -145,7 +153,8 @@ def test_the_real_vllm_answers_from_a_private_model_and_without_a_network(
             entropy=entropy,
         )
         async with serving(GatewayConfig(port=0), parts) as url:
-            await asyncio.to_thread(_talk, url, secret)
+            own = await asyncio.to_thread(_talk, url, secret)
+            assert own != await _said_by_the_base(tmp_path / "run"), "the adapter changes nothing"
             loaded, pid = bench.engine.loaded, bench.engine.pid
             assert loaded is not None
             assert pid is not None
@@ -167,7 +176,7 @@ def _network(process: int | str) -> Path:
     return Path(f"/proc/{process}/ns/net").readlink()
 
 
-def _talk(url: str, secret: str) -> None:
+def _talk(url: str, secret: str) -> str:
     with openai.OpenAI(base_url=f"{url}/v1", api_key=secret, max_retries=0, timeout=120) as client:
         asked: list[dict[str, str]] = [{"role": "user", "content": "Say something"}]
         ask: Any = client.chat.completions.create
@@ -179,6 +188,17 @@ def _talk(url: str, secret: str) -> None:
         assert said == whole.choices[0].message.content
         text = client.completions.create(model="tiny", prompt="Once", temperature=0, max_tokens=4)
         assert text.usage is not None
+        return said
+
+
+async def _said_by_the_base(run: Path) -> str:
+    """Ask the engine itself, past the gateway, for the model without its adapter."""
+    client = ChatClient("http://engine", "base", limits=EngineLimits(), socket=run / "engine.sock")
+    asked = EngineRequest([Message("user", "Say something")], 8, {"temperature": 0})
+    try:
+        return "".join([piece.text async for piece in client.chat(asked)])
+    finally:
+        await client.close()
 
 
 def test_a_file_added_to_the_environment_is_refused(installation: Installation, tmp_path: Path) -> None:

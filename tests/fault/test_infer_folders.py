@@ -290,3 +290,37 @@ def test_weights_that_are_no_file_of_the_model_are_refused(tmp_path: Path) -> No
             await engine.start()
 
     asyncio.run(run())
+
+
+def test_an_adapter_is_served_over_the_base_that_it_was_made_for(tmp_path: Path) -> None:
+    async def run() -> None:
+        bench = Bench("vllm", tmp_path)
+        base, adapter = bench.model.weights, bench.model.add_adapter(b"Own words .")
+
+        def engine() -> VllmEngine:
+            return VllmEngine(
+                model=adapter,
+                base=base,
+                files=tuple(bench.model.files.values()),
+                open_file=lambda digest: (bench.model.folder / digest).open("rb"),
+                installation=bench.installation,
+                config=VllmConfig(bench.run, start_seconds=30.0),
+                limits=EngineLimits(),
+                clock=lambda: NOW,
+            )
+
+        bench.engine = engine()
+        await bench.engine.start()
+        assert bench.engine.loaded is not None
+        assert bench.engine.loaded.sha256 == adapter.sha256
+        assert bench.engine.loaded.enforcement is Enforcement.PRIVATE
+        assert await bench.said() == "Own words ."
+        await bench.engine.stop()
+        for file in (base, adapter):
+            kept = bench.model.path(file).read_bytes()
+            bench.model.path(file).write_bytes(kept.upper())
+            with pytest.raises(ModelMismatchError):
+                await engine().start()
+            bench.model.path(file).write_bytes(kept)
+
+    asyncio.run(run())

@@ -347,3 +347,41 @@ def test_log_is_put_aside_when_it_is_full(tmp_path: Path) -> None:
         assert log.end() == "first line second"
 
     asyncio.run(run())
+
+
+def test_an_adapter_lies_in_sealed_memory_beside_its_base(tmp_path: Path) -> None:
+    async def run() -> None:
+        bench = Bench(tmp_path)
+        own = b"Own words,"
+        file = tmp_path / "adapter.gguf"
+        file.write_bytes(own)
+
+        def engine() -> LlamaEngine:
+            return LlamaEngine(
+                model=ModelFile("weights.gguf", hashlib.sha256(WORDS).hexdigest(), len(WORDS)),
+                open_model=lambda: bench.weights.open("rb"),
+                adapter=ModelFile("adapter.gguf", hashlib.sha256(own).hexdigest(), len(own)),
+                open_adapter=lambda: file.open("rb"),
+                installation=bench.installation,
+                config=LlamaConfig(bench.run, start_seconds=20.0),
+                limits=EngineLimits(),
+                clock=lambda: NOW,
+            )
+
+        bench.engine = engine()
+        await bench.engine.start()
+        loaded = bench.engine.loaded
+        assert loaded is not None
+        assert loaded.sha256 == hashlib.sha256(own).hexdigest()
+        assert loaded.enforcement is Enforcement.SEALED
+        file.write_bytes(b"Other text")
+        assert await bench.said() == "Own words, Hello there ."
+        await bench.engine.stop()
+        with pytest.raises(ModelMismatchError):
+            await engine().start()
+        file.write_bytes(own)
+        _swap_model(bench)
+        with pytest.raises(ModelMismatchError):
+            await engine().start()
+
+    asyncio.run(run())

@@ -26,7 +26,8 @@ from infer_doubles import (
     text_of,
 )
 from lockgate.app.gate.gate import execute
-from lockgate.app.high.gateway import NoChatModelError, serve_gateway
+from lockgate.app.high.engines import NoChatModelError
+from lockgate.app.high.gateway import serve_gateway
 from lockgate.app.high.knowledge import SignedKnowledge, index_documents
 from lockgate.app.high.serving import NotLoadableError, SignedModels
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role

@@ -187,6 +187,7 @@ def test_every_explained_variable_works(home: Path, monkeypatch: pytest.MonkeyPa
             "adapter": "icap",
             "folder_answer": "result",
             "icap_method": "reqmod",
+            "kind": "vllm",
             "mirror_url": "https://mirror.example",
         }.get(name, old + 1 if isinstance(old, int) else f"{old}x")
         with monkeypatch.context() as patch:

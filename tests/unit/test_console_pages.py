@@ -9,7 +9,20 @@ import pytest
 from msgspec import structs
 from starlette.types import ASGIApp, Message
 
-from console_double import CARD, DETAIL, EMPTY, HELD, OVERVIEW, PICKLE, ROW, VERDICTS, WAY, Fixed, verdict
+from console_double import (
+    CARD,
+    DETAIL,
+    EMPTY,
+    HELD,
+    MODELS,
+    OVERVIEW,
+    PICKLE,
+    ROW,
+    VERDICTS,
+    WAY,
+    Fixed,
+    verdict,
+)
 from lockgate.admit.errors import VerdictsAlteredError
 from lockgate.console.pages import ROWS, build_app
 from lockgate.console.ports import ConsoleData, CrossingDetail, ServiceRow
@@ -372,3 +385,23 @@ def test_exposure_says_what_is_open_and_never_that_unknown_is_clean() -> None:
     assert '<span class="clean">not affected</span>' in page.text
     assert "osv-pypi: 20.0 days old, too old" in page.plain
     assert page.headers["content-security-policy"] == POLICY
+
+
+def test_models_say_what_their_licences_forbid_and_never_that_unknown_is_free() -> None:
+    page = ask(build_app(Fixed()), "/models")
+    assert page.status == 200
+    assert "3 models" in page.plain
+    assert "answers for assistant" in page.plain
+    assert "military" in page.plain
+    assert "131,072" in page.plain or "131 072" in page.plain
+    assert '<span class="findings">restricted</span>' in page.text
+    assert '<span class="incomplete">not in the table</span>' in page.text
+    assert "LG-1a22" in page.plain
+    assert page.headers["content-security-policy"] == POLICY
+    data = Fixed()
+    data.served = [structs.replace(MODELS[0], name=HOSTILE, aliases=(HOSTILE,))]
+    text = ask(build_app(data), "/models").text
+    assert "<script>" not in text
+    assert text.count("&lt;script&gt;") == 2
+    data.served = []
+    assert "The channel has no model." in ask(build_app(data), "/models").plain

@@ -219,9 +219,28 @@ class ServeSection(_Section):
 class EngineSection(_Section):
     """Which engine the gateway starts (high side)."""
 
+    kind: Literal["llama", "vllm", "ollama", "tgi"] = Field(
+        default="llama", description="What the engine is that the gateway starts."
+    )
     project: str = Field(default="", description="Python project that carries the engine; empty: no engine.")
-    executable: str = Field(default="", description="Path of the engine's program inside that project.")
-    chat_model: str = Field(default="", description="Name of the chat model to load, as `org/name`.")
+    executable: str = Field(
+        default="", description="Path of the program inside that project (llama) or folder (ollama, tgi)."
+    )
+    folder: str = Field(
+        default="",
+        description="Folder of an installed program (ollama, tgi); each file in it must be admitted.",
+    )
+    options: str = Field(
+        default="", description="Further options of vLLM with spaces between, as `--dtype bfloat16`."
+    )
+    instances: int = Field(
+        default=1, ge=1, le=16, description="How many programs are started for each model."
+    )
+    chat_model: str = Field(
+        default="",
+        description="Names of the chat models to load, as `org/name` or `org/name@revision` with spaces "
+        "between; empty: the newest.",
+    )
     context_tokens: int = Field(default=4096, ge=512, le=1 << 20, description="Context window in tokens.")
     threads: int = Field(
         default=0, ge=0, le=512, description="Threads of the engine; 0: one for each processor."
@@ -235,6 +254,11 @@ class EngineSection(_Section):
     server_key_file: str = Field(
         default="", description="File with the bearer token of the servers; relative ones lie below the home."
     )
+
+    @property
+    def serves(self) -> bool:
+        """Tell whether there is anything to serve models with."""
+        return bool(self.project or self.folder or self.servers)
 
 
 class KnowledgeSection(_Section):

@@ -41,6 +41,7 @@ COMMANDS = {
         "Print configuration for the mirrors' clients.",
     ),
     "lockfile": ("lockgate.cli.lockfile", "Rewrite lock files that name other hosts."),
+    "models": ("lockgate.cli.models", "List models, what is known of them, and who answers for a name."),
     "gateway": ("lockgate.cli.gateway", "Serve language models through the OpenAI API."),
     "console": ("lockgate.cli.console", "Serve the web console."),
     "knowledge": ("lockgate.cli.knowledge", "Index admitted documents and search them."),

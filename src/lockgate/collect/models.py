@@ -151,8 +151,13 @@ def _model(room: Room, section: ModelSection, sources: Sources) -> Artifact:
 
 
 def ages_of(section: ModelSection) -> dict[str, str]:
-    """Return what tells how old a model is, where the manifest says it."""
-    found = {"knowledge-cutoff": section.knowledge_cutoff, "successor": section.successor}
+    """Return what tells how old a model is, and what an adapter is made for, where the manifest says it."""
+    found = {
+        "base": section.base,
+        "base-sha256": section.base_sha256,
+        "knowledge-cutoff": section.knowledge_cutoff,
+        "successor": section.successor,
+    }
     return {name: value for name, value in found.items() if value}
 
 

@@ -12,6 +12,7 @@ from lockgate.app.advice.exposure import ExposureReport, report
 from lockgate.app.gate.rechecked import last_run
 from lockgate.app.high.approvals import HandedIn, Shown, Waiting, WaitingRequests
 from lockgate.app.high.console import HOSTS_VARIABLE, Readings
+from lockgate.app.high.models import ModelRow, list_models
 from lockgate.app.high.serving import served_side
 from lockgate.app.lane.standing import expiries
 from lockgate.app.record.asking import last_asked
@@ -120,6 +121,10 @@ class HomeData(ConsoleData):
             verdicts=verdicts.verdicts if verdicts else (),
             held=crossing.held,
         )
+
+    def models(self) -> list[ModelRow]:
+        """Return what is known of the models that are served."""
+        return list_models(self._readings.side)
 
     def exposure(self) -> ExposureReport:
         """Return how exposed what is served is, from the loaded advisories."""

@@ -162,6 +162,12 @@ class Pages:
             pages=pages,
         )
 
+    async def models(self, request: Request) -> Response:
+        """Answer what is known of the models that are served, and what their licences forbid."""
+        del request
+        rows = await run_in_threadpool(self._data.models)
+        return self.page("models.html", rows=rows[:ROWS], total=len(rows))
+
     async def exposure(self, request: Request) -> Response:
         """Answer how exposed what is served is, the worst first."""
         del request
@@ -246,6 +252,7 @@ def build_app(data: ConsoleData, hosts: Iterable[str] = ()) -> Shell:
         Route("/crossings/{sequence:int}", pages.crossing, name="crossing"),
         Route("/crossings/{sequence:int}/custody", pages.custody, name="custody"),
         Route("/exposure", pages.exposure, name="exposure"),
+        Route("/models", pages.models, name="models"),
         *Approving(data, pages.page).routes(),
         Route("/static/console.css", pages.style, name="style"),
         Route("/static/icon.svg", pages.icon, name="icon"),

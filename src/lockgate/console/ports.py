@@ -6,6 +6,7 @@ from datetime import datetime
 
 from lockgate.app.advice.exposure import ExposureReport
 from lockgate.app.high.approvals import HandedIn, Shown, Waiting
+from lockgate.app.high.models import ModelRow
 from lockgate.core.custody import CustodyReport
 from lockgate.core.policy import Held
 from lockgate.core.statement import Operation
@@ -173,6 +174,15 @@ class ConsoleData(ABC):
     @abstractmethod
     def crossing(self, sequence: int) -> CrossingDetail | None:
         """Return one crossing, or None when there is no such number."""
+
+    @abstractmethod
+    def models(self) -> list[ModelRow]:
+        """Return what is known of the models that are served.
+
+        Raises:
+            NothingPublishedError: Nothing is served.
+
+        """
 
     @abstractmethod
     def exposure(self) -> ExposureReport:

@@ -29,7 +29,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-_PAGES = frozenset({"", "crossings", "exposure", *_SIGNING, "static", "healthz", "metrics"})
+_PAGES = frozenset({"", "crossings", "exposure", "models", *_SIGNING, "static", "healthz", "metrics"})
 
 
 class Shell:

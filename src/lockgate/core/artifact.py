@@ -110,11 +110,12 @@ class Artifact(Document, frozen=True):
     """One or more files with a package URL, a licence and a label.
 
     `attributes` carries what a kind needs: ``requires-python`` (python), ``collection`` and
-    ``title`` (document), ``format`` and ``task`` (model: ``gguf`` or ``onnx``; ``chat`` or
-    ``embed``), ``knowledge-cutoff`` and ``successor`` where they are known (model), ``advisories``
-    (file: the data set of vulnerability data that it is), ``trust-roots`` (file: the version that it is),
-    ``tags`` (oci and ollama: with spaces between),
-    ``install-script``, ``deprecated`` and ``maintainers`` (npm), ``places`` and ``architecture`` (apt).
+    ``title`` (document), ``format`` and ``task`` (model: ``gguf``, ``onnx`` or ``safetensors``;
+    ``chat``, ``embed`` or ``adapter``, the latter with ``base`` and ``base-sha256``),
+    ``knowledge-cutoff`` and ``successor`` where they are known (model), ``advisories`` (file: the data set of
+    vulnerability data that it is), ``trust-roots`` (file: the version that it is), ``tags`` (oci and ollama:
+    with spaces between), ``install-script``, ``deprecated`` and ``maintainers`` (npm), ``places`` and
+    ``architecture`` (apt).
     """
 
     purl: str

@@ -34,6 +34,7 @@ class Operation(StrEnum):
     POLICY = "policy"
     TRUST_ROOTS = "trust-roots"
     RELEASE = "release"
+    SHARE = "model-share"
     HOLD = "hold"
     WITHDRAW = "withdraw"
     EMERGENCY_ROLLBACK = "emergency-rollback"
@@ -89,10 +90,10 @@ class Statement(Document, frozen=True):
     `snapshot_sha256`, its trial in `verdicts_sha256`, and the active release in `previous_sha256`.
     A restore names the backup's manifest in `snapshot_sha256`, the plan that says what was lost and
     what the floor is in `previous_sha256`, and the last crossing in `crossing` and `crate_sha256`.
-    What is about no crossing (`CLOCK`, `ANCHOR`, `VEX`, `REQUESTS`, `POLICY`, `TRUST_ROOTS`, emergencies)
-    says in `facts` what is agreed to, and so does `RELEASE` of what was held; other statements about a
-    crossing leave the field out. A promotion (`PROMOTE`) names there which version of ``candidate`` it
-    takes over.
+    What is about no crossing (`CLOCK`, `ANCHOR`, `VEX`, `REQUESTS`, `POLICY`, `TRUST_ROOTS`, `SHARE`,
+    emergencies) says in `facts` what is agreed to, and so does `RELEASE` of what was held; other statements
+    about a crossing leave the field out. A promotion (`PROMOTE`) names there which version of ``candidate``
+    it takes over.
     """
 
     format: str

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from lockgate.infer.cards import ModelCard, card_of
 from lockgate.infer.installation import Installation, wheel_files
 from lockgate.infer.keys import FileKeys, MemoryKeys, new_key
 from lockgate.infer.limits import EngineLimits, GatewayLimits
@@ -34,6 +35,7 @@ from lockgate.infer.quotas import Quota, Quotas, Spent
 from lockgate.infer.receipts import Receipt, StoredReceipt
 from lockgate.infer.receiptstore import FileReceipts, MemoryReceipts, RecordReceipts
 from lockgate.infer.service import GatewayConfig, run_gateway, serve_until, serving
+from lockgate.infer.shares import Arm, By, MemoryShares, PromotionCheck, Share, ShareSource, parse_arms
 
 if TYPE_CHECKING:
     from lockgate.infer.engine_llama import LlamaConfig, LlamaEngine
@@ -72,6 +74,8 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "AdmittedModel",
     "ApiKey",
+    "Arm",
+    "By",
     "ChannelModels",
     "Citation",
     "CitedSentence",
@@ -97,7 +101,9 @@ __all__ = [
     "MemoryKeys",
     "MemoryQuotas",
     "MemoryReceipts",
+    "MemoryShares",
     "Message",
+    "ModelCard",
     "ModelFile",
     "ModelSource",
     "OllamaConfig",
@@ -107,6 +113,7 @@ __all__ = [
     "Pool",
     "PoolConfig",
     "Priority",
+    "PromotionCheck",
     "Quota",
     "Quotas",
     "Receipt",
@@ -115,6 +122,8 @@ __all__ = [
     "RemoteConfig",
     "RemoteEngine",
     "RemoteKind",
+    "Share",
+    "ShareSource",
     "Spent",
     "StoredReceipt",
     "TgiConfig",
@@ -122,7 +131,9 @@ __all__ = [
     "Usage",
     "VllmConfig",
     "VllmEngine",
+    "card_of",
     "new_key",
+    "parse_arms",
     "run_gateway",
     "serve_until",
     "serving",

@@ -111,15 +111,18 @@ class ChatDesk:
         """Answer a request, streamed or whole."""
         began = asyncio.get_running_loop().time()
         chat, key = question.chat, question.key
-        target = self._targets.resolve(chat.model, key)
+        target = self._targets.resolve(chat.model, key, lambda: _token(chat))
         self._demand_abilities(chat, target)
         with self._metrics.in_flight.track_inprogress():
             admission = self._guards.admit(chat.messages)
-            asked = Asked(key, target.view, target.model, target.loaded, chat.messages, None, _tools(chat))
+            asked = Asked(
+                key, target.view, target.model, target.loaded, chat.messages, None, _tools(chat), target.share
+            )
             if admission.blocked is not None:
                 await self._refuse(asked, admission)
             async with target.slots.held(key.id, self._meter.priority(key)):
-                target = self._targets.resolve(chat.model, key)  # withdrawn, perhaps, while this one waited
+                target = self._targets.again(target, key)  # withdrawn, perhaps, while this one waited
+                asked = replace(asked, view=target.view, model=target.model, loaded=target.loaded)
                 answer, grounds = await self._answer(target, chat, key)
                 completion = chat.max_tokens * chat.choices if answer.prompt_bound else 0
                 async with self._meter.reserved(key, answer.prompt_bound, completion) as charge:
@@ -319,6 +322,8 @@ class ChatDesk:
     def _count(self, talk: Talk, status: Status) -> None:
         name, usage = talk.target.model.name, talk.answer.usage
         self._metrics.answers.labels(name, status.value).inc()
+        if talk.target.share:
+            self._metrics.shares.labels(talk.target.asked, name).inc()
         self._metrics.tokens.labels(name, "prompt").inc(usage.prompt_tokens)
         self._metrics.tokens.labels(name, "completion").inc(usage.completion_tokens)
 
@@ -336,6 +341,11 @@ def _numbered(asked: EngineRequest, at: int) -> EngineRequest:
     if at and isinstance(seed, int):
         return replace(asked, options={**asked.options, "seed": seed + at})
     return asked
+
+
+def _token(chat: ChatRequest) -> bytes:
+    """Return what stands for a request where a share is decided by it: the same for the same words."""
+    return encode([[message.role, message.text] for message in chat.messages])
 
 
 def _tools(chat: ChatRequest) -> bytes:

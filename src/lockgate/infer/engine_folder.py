@@ -30,6 +30,15 @@ FOLDER = "model"
 _CODE = "code"
 
 
+def below(top: PurePosixPath, files: Sequence[ModelFile]) -> dict[str, ModelFile]:
+    """Return the files below a folder by their paths from there."""
+    return {
+        PurePosixPath(file.path).relative_to(top).as_posix(): file
+        for file in files
+        if PurePosixPath(file.path).is_relative_to(top)
+    }
+
+
 class FolderEngine(SupervisedEngine[ConfigT]):
     """A supervised program that is given the folder of a model.
 
@@ -74,12 +83,7 @@ class FolderEngine(SupervisedEngine[ConfigT]):
 
     def _wanted(self) -> Mapping[str, ModelFile]:
         """Return the model's files by where the program looks for them below the model's folder."""
-        top = PurePosixPath(self._model.path).parent
-        return {
-            PurePosixPath(file.path).relative_to(top).as_posix(): file
-            for file in self._files
-            if PurePosixPath(file.path).is_relative_to(top)
-        }
+        return below(PurePosixPath(self._model.path).parent, self._files)
 
     def _written(self) -> Mapping[str, bytes]:
         """Return small files of ours that go beside the model's own."""

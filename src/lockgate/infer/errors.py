@@ -62,6 +62,20 @@ class EngineOptionError(InputError):
     advice = "Leave the option out; docs/gateway.md lists those that a site may set."
 
 
+class ShareError(InputError):
+    """A share of traffic cannot be as it is written."""
+
+    code = "LG-1a21"
+    advice = "Write each model with its weight, as in `old=90 new=10`, and ask anew where the share changed."
+
+
+class ModelFactsError(InputError):
+    """What a model's files say of it cannot be read."""
+
+    code = "LG-1a22"
+    advice = "Look at the model's verdict: `lockgate gate show N`. It is served all the same."
+
+
 class RemoteModelError(PolicyError):
     """A server passes a model's requests on to another machine."""
 

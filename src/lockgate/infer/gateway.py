@@ -5,7 +5,7 @@ cut off at once, before the first token too.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock, Entropy
 from lockgate.core.wire import encode
 from lockgate.guard import GuardPolicy
+from lockgate.infer.cards import ModelCard
 from lockgate.infer.chat import ChatDesk, ClientGoneError, Question
 from lockgate.infer.errors import (
     BadRequestError,
@@ -37,6 +38,7 @@ from lockgate.infer.metrics import CONTENT_TYPE, GatewayMetrics
 from lockgate.infer.page import ChatPage
 from lockgate.infer.plain import PlainDesk
 from lockgate.infer.ports import (
+    AdmittedModel,
     ApiKey,
     Engine,
     EngineState,
@@ -51,7 +53,8 @@ from lockgate.infer.quotas import Quotas
 from lockgate.infer.receipts import ReceiptBook
 from lockgate.infer.salts import Salts
 from lockgate.infer.shapes import INTERNAL_ERROR, described, error_object, model, models
-from lockgate.infer.targets import Targets
+from lockgate.infer.shares import MemoryShares, ShareSource
+from lockgate.infer.targets import Listed, Targets
 from lockgate.infer.withdrawal import Withdrawals
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -88,6 +91,8 @@ class Parts:
         salt_secret: Makes the salts of tenants' caches; empty for one that ends with this process.
         quotas: What each key may spend.
         sources: Address of the mirrors, where the chat page opens cited documents.
+        shares: How the traffic of names is spread over models.
+        cards: What is known of a served model, by its name; quick.
         spending: Keeps what keys spend; where there is none, quotas bound nothing but the order of waiting.
 
     """
@@ -106,6 +111,8 @@ class Parts:
     quotas: QuotaSource = field(default_factory=MemoryQuotas)
     spending: Quotas | None = None
     sources: str = ""
+    shares: ShareSource = field(default_factory=MemoryShares)
+    cards: Mapping[str, ModelCard] = field(default_factory=dict)
 
 
 class Gateway:
@@ -129,7 +136,9 @@ class Gateway:
         )
         self._quota_thread = ThreadPoolExecutor(1, "lockgate-quotas")
         self._meter = Meter(parts.quotas, parts.spending, self._quota_thread)
-        targets = Targets(parts.source, parts.engines, parts.knowledge, engine_limits or EngineLimits())
+        targets = Targets(
+            parts.source, parts.engines, parts.knowledge, engine_limits or EngineLimits(), parts.shares
+        )
         self._targets = targets
         self._desk = ChatDesk(
             targets=targets,
@@ -319,23 +328,24 @@ class Gateway:
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         view, listed = self._targets.listed(self._caller(request))
-        return _json(models(view, listed))
+        return _json(models(view, listed, self._parts.cards))
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         view, listed = self._targets.listed(self._caller(request))
         name = request.match_info["name"]
-        for known, entry in listed:
-            if known == name:
-                return _json(model(view, name, entry))
+        for one in listed:
+            if one.name == name:
+                return _json(model(view, one, self._parts.cards))
         what = f"There is no model {name!r} for this key."
         raise UnknownModelError(what, param="model")
 
     async def _ollama_tags(self, request: web.Request) -> web.StreamResponse:
-        return _json(ollama_tags(*self._targets.listed(self._caller(request))))
+        view, listed = self._targets.listed(self._caller(request))
+        return _json(ollama_tags(view, _named(listed)))
 
     async def _ollama_show(self, request: web.Request) -> web.StreamResponse:
         view, listed = self._targets.listed(self._caller(request))
-        return _json(ollama_show(view, listed, await self._body(request)))
+        return _json(ollama_show(view, _named(listed), await self._body(request)))
 
     async def _ollama_version(self, request: web.Request) -> web.StreamResponse:
         self._caller(request)
@@ -367,6 +377,10 @@ class Gateway:
         with suppress(LockgateError):  # a channel that does not verify is what requests are refused for
             self.metrics.debt.set(judge_debt(self._parts.source.current().owed, self._parts.clock()))
         return web.Response(body=self.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _named(listed: Sequence[Listed]) -> list[tuple[str, AdmittedModel]]:
+    return [(one.name, one.model) for one in listed]
 
 
 def _json(body: object) -> web.Response:

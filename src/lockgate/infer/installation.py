@@ -150,6 +150,23 @@ def record_digests(data: bytes) -> dict[str, str]:
     return files
 
 
+def installed_files(listed: Mapping[str, str]) -> dict[str, str]:
+    """Return a wheel's files by where they lie once it is installed into a folder of its own.
+
+    Format: Binary Distribution Format, "The .data directory": what goes elsewhere. Scripts, which installers
+    rewrite, are left out; they are started by nobody.
+    """
+    found: dict[str, str] = {}
+    for path, digest in listed.items():
+        top, _, rest = path.partition("/")
+        scheme, _, inner = rest.partition("/")
+        if not top.endswith(".data"):
+            found[path] = digest
+        elif scheme in {"purelib", "platlib", "data"}:
+            found[inner] = digest
+    return found
+
+
 def verify(installation: Installation) -> None:
     """Hash the installed engine and compare it with the admitted wheel.
 

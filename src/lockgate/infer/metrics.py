@@ -26,6 +26,12 @@ class GatewayMetrics:
             ("model", "status"),
             registry=self.registry,
         )
+        self.shares = Counter(
+            "lockgate_gateway_share_answers",
+            "Answers for a name with shares, by the model that gave them.",
+            ("name", "model"),
+            registry=self.registry,
+        )
         self.tokens = Counter(
             "lockgate_gateway_tokens",
             "Tokens that engines counted.",

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from lockgate.core.errors import LockgateError
+from lockgate.core.wire import encode
 from lockgate.infer.chat import RECEIPT_HEADER
 from lockgate.infer.errors import BadRequestError
 from lockgate.infer.limits import BYTES_A_TOKEN, TURN_TOKENS, GatewayLimits
@@ -179,7 +180,7 @@ class PlainDesk:
 
         What the block appends to the list is what was spent.
         """
-        target = self._targets.resolve(model, key)
+        target = self._targets.resolve(model, key, lambda: encode(list(texts)))
         name = target.model.name
         messages = [Message("user", text) for text in texts]
         spent: list[Usage] = []
@@ -191,9 +192,9 @@ class PlainDesk:
                 target.slots.held(key.id, priority),
                 self._meter.reserved(key, bound, 0) as charge,
             ):
-                target = self._targets.resolve(model, key)  # withdrawn, perhaps, while this one waited
+                target = self._targets.again(target, key)  # withdrawn, perhaps, while this one waited
                 record = self._book.record(
-                    Asked(key, target.view, target.model, target.loaded, messages, None)
+                    Asked(key, target.view, target.model, target.loaded, messages, None, share=target.share)
                 )
                 record.begin()
                 try:
@@ -210,6 +211,8 @@ class PlainDesk:
                     charge.usage = spent[0] if spent and spent[0] != Usage() else told
                     closing = record.close(status, usage=spent[0] if spent else Usage(), reason=reason)
                     self._metrics.answers.labels(name, status.value).inc()
+                    if target.share:
+                        self._metrics.shares.labels(target.asked, name).inc()
             if spent:
                 self._metrics.tokens.labels(name, "prompt").inc(spent[0].prompt_tokens)
             await closing

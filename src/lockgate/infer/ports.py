@@ -245,7 +245,9 @@ class ModelFile:
 class AdmittedModel:
     """A chat model that the channel's approvers admitted, and the crossing that brought it.
 
-    `name` is what callers ask for; `weights` is the file that the engine loads.
+    `name` is what callers ask for; `weights` is the file that the engine loads. `version` is its revision and
+    `full_name` what it is called upstream. Of an adapter (LoRA) the weights are its own, and `base` is the
+    file that it is laid over; `files` has both. `attributes` are those of the lock.
     """
 
     name: str
@@ -256,6 +258,10 @@ class AdmittedModel:
     files: tuple[ModelFile, ...]
     crossing: int
     crate_sha256: str
+    version: str = ""
+    full_name: str = ""
+    base: ModelFile | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

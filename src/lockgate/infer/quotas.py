@@ -24,7 +24,10 @@ from lockgate.infer.ports import Count, Usage
 from lockgate.infer.queue import Priority
 from lockgate.store.ports import Records, Transaction
 
-_DAY, _RUNNING, _OPEN = "quota-day", "quota-running", "quota-open"
+DAY = "quota-day"
+"""Collection of what keys spent, by key and day."""
+
+_RUNNING, _OPEN = "quota-running", "quota-open"
 _log = structlog.get_logger("lockgate.infer")
 
 
@@ -175,7 +178,7 @@ class Quotas:
             completion_tokens=wanted.completion_tokens,
         )
         tx.insert(_OPEN, name, encode(reserved))
-        tx.put(_DAY, f"{wanted.key}:{day}", encode(after))
+        tx.put(DAY, f"{wanted.key}:{day}", encode(after))
         _put_running(tx, wanted.key, running + 1)
         return name
 
@@ -196,14 +199,14 @@ class Quotas:
             prompt_tokens=max(0, before.prompt_tokens - prompt),
             completion_tokens=max(0, before.completion_tokens - completion),
         )
-        tx.put(_DAY, f"{reserved.key}:{reserved.day}", encode(after))
+        tx.put(DAY, f"{reserved.key}:{reserved.day}", encode(after))
         _put_running(tx, reserved.key, _running(tx, reserved.key) - 1)
         tx.delete(_OPEN, settled.reservation)
         return settled.reservation
 
 
 def _spent(tx: Transaction, key: str, day: str) -> Spent:
-    value = tx.get(_DAY, f"{key}:{day}")
+    value = tx.get(DAY, f"{key}:{day}")
     return Spent() if value is None else decode(Spent, value)
 
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
+import msgspec
 import structlog
 
 from lockgate.core.artifact import Digest
@@ -63,7 +64,7 @@ class FileEvidence(Document, frozen=True):
 
 
 class ModelEvidence(Document, frozen=True):
-    """Which model answered, where it came from, and how its load was checked."""
+    """Which model answered, where it came from, how its load was checked, and which share chose it."""
 
     name: str
     purl: str
@@ -71,6 +72,7 @@ class ModelEvidence(Document, frozen=True):
     loaded: LoadedModel
     crossing: int
     crate_sha256: Digest
+    share: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Span(Document, frozen=True):
@@ -137,7 +139,8 @@ class Grounds:
 class Asked:
     """What is known of a request before its answer begins.
 
-    `tools` are the canonical bytes of tools and schemas that it came with.
+    `tools` are the canonical bytes of tools and schemas that it came with; `share` says which share of a name
+    the model answers for.
     """
 
     key: ApiKey
@@ -147,6 +150,7 @@ class Asked:
     messages: Sequence[Message]
     grounds: Grounds | None
     tools: bytes = b""
+    share: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +268,7 @@ class Record:
                 loaded=asked.loaded,
                 crossing=model.crossing,
                 crate_sha256=model.crate_sha256,
+                share=asked.share or msgspec.UNSET,
             ),
             knowledge=_knowledge(asked.grounds, ended.cited),
             guards=ended.guards,

@@ -63,7 +63,8 @@ class FileReceipts(ReceiptStore):
             return data, b""
 
 
-_RECEIPT, _KEY = "receipt", "receipt-key"
+RECEIPT, KEY = "receipt", "receipt-key"
+"""Collections of receipts, and of the keys of their digests."""
 
 
 class RecordReceipts(ReceiptStore):
@@ -91,15 +92,15 @@ class RecordReceipts(ReceiptStore):
             return
         try:
             with self._records.transaction() as tx:
-                tx.insert_all((_KEY, receipt_id, key) for receipt_id, _, key in receipts)
-                tx.insert_all((_RECEIPT, receipt_id, data) for receipt_id, data, _ in receipts)
+                tx.insert_all((KEY, receipt_id, key) for receipt_id, _, key in receipts)
+                tx.insert_all((RECEIPT, receipt_id, data) for receipt_id, data, _ in receipts)
         except RecordExistsError as error:
             raise FileExistsError(receipts[0][0]) from error
 
     def get(self, receipt_id: str) -> tuple[bytes, bytes] | None:
         """Return a receipt and its key."""
         with self._records.transaction() as tx:
-            data, key = tx.get(_RECEIPT, receipt_id), tx.get(_KEY, receipt_id)
+            data, key = tx.get(RECEIPT, receipt_id), tx.get(KEY, receipt_id)
         if data is None:
             return self._older.get(receipt_id) if self._older is not None else None
         return data, key or b""

@@ -4,7 +4,7 @@ Format: OpenAI API reference, "Models" and "Error codes". The field ``lockgate``
 fields that they do not know.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,9 @@ import msgspec
 from lockgate.core.errors import InputError, LimitError, LockgateError, PolicyError
 from lockgate.guard.errors import PromptBlockedError
 from lockgate.infer import errors
-from lockgate.infer.ports import AdmittedModel, ChannelModels, Citation, Usage
+from lockgate.infer.cards import ModelCard
+from lockgate.infer.ports import ChannelModels, Citation, Usage
+from lockgate.infer.targets import Listed
 
 _Mapped = tuple[type[LockgateError], int, str, str]
 
@@ -63,27 +65,33 @@ def described(error: LockgateError) -> tuple[int, dict[str, Any]]:
     return status, error_object(f"{error.what} ({error.code}: {error.what_to_do})", kind, code, param)
 
 
-def models(view: ChannelModels, listed: Sequence[tuple[str, AdmittedModel]]) -> dict[str, Any]:
-    """Return the list of models: pairs of the name to ask for and what stands behind it."""
-    return {"object": "list", "data": [model(view, name, entry) for name, entry in listed]}
+def models(view: ChannelModels, listed: Sequence[Listed], cards: Mapping[str, ModelCard]) -> dict[str, Any]:
+    """Return the list of models: what may be asked for and what stands behind it."""
+    return {"object": "list", "data": [model(view, one, cards) for one in listed]}
 
 
-def model(view: ChannelModels, name: str, entry: AdmittedModel) -> dict[str, Any]:
+def model(view: ChannelModels, listed: Listed, cards: Mapping[str, ModelCard]) -> dict[str, Any]:
     """Return one model's entry."""
+    entry, card, share = listed.model, cards.get(listed.model.name), listed.share
+    said: dict[str, Any] = {
+        "purl": entry.purl,
+        "sha256": entry.weights.sha256,
+        "licence": entry.licence,
+        "label": entry.label,
+        "crossing": entry.crossing,
+        "snapshot_sha256": view.snapshot_sha256,
+        "channel_version": view.channel_version,
+    }
+    if card is not None:
+        said["card"] = msgspec.to_builtins(card)
+    if share is not None:
+        said["share"] = {"by": share.by.value, "arms": {arm.model: arm.weight for arm in share.arms}}
     return {
-        "id": name,
+        "id": listed.name,
         "object": "model",
         "created": int(view.created.timestamp()),
         "owned_by": "lockgate",
-        "lockgate": {
-            "purl": entry.purl,
-            "sha256": entry.weights.sha256,
-            "licence": entry.licence,
-            "label": entry.label,
-            "crossing": entry.crossing,
-            "snapshot_sha256": view.snapshot_sha256,
-            "channel_version": view.channel_version,
-        },
+        "lockgate": said,
     }
 
 

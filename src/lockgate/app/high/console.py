@@ -128,7 +128,7 @@ class Readings:
         serve, engine = self.side.settings.serve, self.side.settings.engine
         tls = tls_of(self.side, utc_now())
         targets = [Target("mirror", serve.host, serve.mirror_port)]
-        if engine.project:
+        if engine.serves:
             targets.append(Target("gateway", serve.host, serve.gateway_port))
         return (*check_all(HttpProbe(tls=tls.client() if tls else None), targets), *self._witnesses())
 

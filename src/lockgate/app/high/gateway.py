@@ -1,14 +1,14 @@
 """Joining the gateway: admitted models, the installed engine, knowledge, keys, log and receipts."""
 
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from lockgate.app.high.engine import installation
+from lockgate.app.high.engines import engines_of
+from lockgate.app.high.models import cards_of
 from lockgate.app.high.quotas import quota_file, spending_of
-from lockgate.app.high.servers import server_engine
-from lockgate.app.high.serving import SignedModels, mirror_url, models_of, short_name
+from lockgate.app.high.serving import SignedModels, mirror_url
+from lockgate.app.high.shares import SignedShares
 from lockgate.app.high.tls import tls_of
 from lockgate.app.high.workers import run_workers
 from lockgate.app.logs import configure_logs
@@ -17,16 +17,11 @@ from lockgate.app.trust import audit_log, utc_now
 from lockgate.core.errors import InputError
 from lockgate.guard import GuardPolicy, Mode
 from lockgate.infer import (
-    AdmittedModel,
     ApiKey,
-    Engine,
-    EngineLimits,
     FileKeys,
     FileReceipts,
     GatewayConfig,
     Knowledge,
-    LlamaConfig,
-    LlamaEngine,
     Parts,
     ReceiptStore,
     RecordReceipts,
@@ -35,13 +30,6 @@ from lockgate.infer import (
 )
 from lockgate.infer.keys import replace_file
 from lockgate.store import open_records
-
-
-class NoChatModelError(InputError):
-    """The channel has no chat model of the configured name."""
-
-    code = "LG-1f06"
-    advice = "Name an admitted model under [engine] chat_model in lockgate.toml: `lockgate gate show N`."
 
 
 class OwnEngineError(InputError):
@@ -76,37 +64,6 @@ def remove_api_key(side: Side, name: str) -> None:
 def api_keys(side: Side) -> tuple[ApiKey, ...]:
     """Return every API key, without secrets."""
     return _keys(side).all()
-
-
-def _chosen(side: Side, source: SignedModels) -> AdmittedModel:
-    wanted = side.settings.engine.chat_model
-    found = models_of(source.verified(), "chat")
-    matching = [short_name(a) for a in found if wanted in {"", a.artifact.name}]
-    model = source.current().named(matching[0]) if matching else None
-    if model is None:
-        what = f"The channel has no chat model {wanted!r}."
-        raise NoChatModelError(what)
-    return model
-
-
-def _engine(side: Side, source: SignedModels) -> tuple[str, Engine]:
-    model = _chosen(side, source)
-    settings = side.settings.engine
-    if settings.servers:
-        return model.name, server_engine(side, source, model)
-    config = LlamaConfig(
-        run_folder=side.home.run / "engine",
-        context=settings.context_tokens,
-        threads=settings.threads or os.cpu_count() or 1,
-    )
-    return model.name, LlamaEngine(
-        model=model.weights,
-        open_model=lambda: source.open(model.weights.sha256),
-        installation=installation(side),
-        config=config,
-        limits=EngineLimits(),
-        clock=utc_now,
-    )
 
 
 def _knowledge(side: Side) -> Mapping[str, Knowledge]:
@@ -165,12 +122,12 @@ def serve_alone(home: Path, host: str, port: int, *, shared: bool = True) -> Non
     side = load_settings(home).require("high")
     configure_logs(side.settings.log.level)
     source = SignedModels(side)
-    name, engine = _engine(side, source)
+    engines = engines_of(side, source)
     spending = spending_of(side)
     spending.recover()
     parts = Parts(
         source=source,
-        engines={name: engine},
+        engines=engines,
         knowledge=_knowledge(side),
         keys=_keys(side),
         ledger=audit_log(side),
@@ -182,6 +139,8 @@ def serve_alone(home: Path, host: str, port: int, *, shared: bool = True) -> Non
         quotas=quota_file(side),
         spending=spending,
         sources=mirror_url(side),
+        shares=SignedShares(side),
+        cards=cards_of(source, engines),
     )
     tls = tls_of(side, utc_now())
     run_gateway(GatewayConfig(host=host, port=port, shared=shared, tls=tls.server() if tls else None), parts)

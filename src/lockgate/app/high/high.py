@@ -130,7 +130,7 @@ def _start(side: Side, supervisor: Supervisor, say: Callable[[str], None]) -> No
         say(f"engine installed from the mirror: {folder.name}")
     if side.settings.knowledge.collection:
         say(index_documents(side).sentence)
-    if side.settings.engine.project:
+    if side.settings.engine.serves:
         supervisor.start(_service(side, "gateway"))
         say(f"gateway ready on {address(side, 'gateway')}/v1")
     supervisor.start(_service(side, "console"))

@@ -1,4 +1,4 @@
-"""Backups of a high side: records, log, channels, trust state and the list of blobs, under a signed manifest.
+"""Backups of a high side: records, log, channels, trust, the gateway's databases, the list of blobs.
 
 Records are written out through their port, so that a backup of one database can be restored into
 another. Channels are copied first, then records, then the log: whatever happens meanwhile, the
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.app.files import read_named
+from lockgate.app.record.gateway_record import QUOTAS, RECEIPTS, copy_database
 from lockgate.app.record.leaves import LEAVES, Leaves
 from lockgate.app.settings import CONFIG_FILE, Side
 from lockgate.app.stores import audit_records_of, blobs_of, records_of
@@ -137,6 +138,8 @@ def make_backup(
         writer.rows(RECORDS, records_of(side))
         writer.rows(LOG, audit_records_of(side))
         leaves = read_leaves(folder / LOG)
+        for name in (RECEIPTS, QUOTAS):
+            writer.database(side.home.root / name, name)
         writer.copy_all(side.home.trust, "trust")
         writer.copy(side.home.config, CONFIG_FILE)
         blobs = blobs_of(side)
@@ -197,6 +200,16 @@ class _Writer:
 
     def copy(self, source: Path, path: str) -> None:
         self.pieces(path, [source.read_bytes()])
+
+    def database(self, source: Path, path: str) -> None:
+        """Copy a database that others may write, where there is one."""
+        target = self._folder / path
+        if copy_database(source, target):
+            with target.open("rb") as file:
+                os.fsync(file.fileno())
+                digest, size = sha256_stream(file)
+            sync_folder(target.parent)
+            self.files.append(BackupFile(path=path, size=size, sha256=digest))
 
     def copy_all(self, folder: Path, name: str) -> None:
         for source in sorted(folder.iterdir()) if folder.is_dir() else ():

@@ -16,6 +16,7 @@ from lockgate.app.files import read_named, write_named
 from lockgate.app.gate.gate import open_gate
 from lockgate.app.gate.holds import HOLDS, LAST, RESTORED, Hold, Restored
 from lockgate.app.record.backup import LOG, RECORDS, OpenedBackup, open_backup
+from lockgate.app.record.gateway_record import QUOTAS, RECEIPTS, merge_databases
 from lockgate.app.record.leaves import LEAVES, Leaves
 from lockgate.app.record.merge import PROTECTED, HistoriesDifferError, behind, merged
 from lockgate.app.record.merge import Records as Held
@@ -282,8 +283,18 @@ def restore(side: Side, folder: Path, floor: Floor, signed: Sequence[Path]) -> R
             "restore", backup=backup.sha256, plan=digest_of(plan), approvers=sorted(approvers)
         )
         _restore_files(side, backup)
+        names = frozenset(file.path for file in backup.manifest.files)
+        changed = merge_databases(side.home.root, backup.folder, names)
         _commit(records, prepared, statement)
-        log.outcome(intent, "done", lost=plan.lost, anchored=plan.anchored, last=plan.last_crossing)
+        log.outcome(
+            intent,
+            "done",
+            lost=plan.lost,
+            anchored=plan.anchored,
+            last=plan.last_crossing,
+            receipts=changed.get(RECEIPTS, 0),
+            quotas=changed.get(QUOTAS, 0),
+        )
     records.close()
     missing = _missing(side, backup)
     if not missing:
