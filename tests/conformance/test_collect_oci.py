@@ -95,6 +95,18 @@ def test_a_tag_is_pinned_and_all_platforms_and_referrers_come(debian, tmp_path):
     }
 
 
+def test_what_cosign_tags_comes_with_its_manifest(debian, tmp_path):
+    """The older form refers to nothing: only its tag says what it signs."""
+    signed, attested = (image({name: b"signature"}) for name in ("sig", "att"))
+    debian.push("team/tagged", AMD, "1.0")
+    for made, end in ((signed, "sig"), (attested, "att")):
+        debian.push("team/tagged", made, f"{AMD.root.replace(':', '-')}.{end}")
+    (found,) = gather(tmp_path, section(debian, "team/tagged", tags='["1.0"]')).artifacts
+    assert bytes_of(tmp_path, found) == everything(AMD, signed, attested)
+    (bare,) = gather(tmp_path, section(debian, "team/tagged", tags='["1.0"]', referrers=False)).artifacts
+    assert bytes_of(tmp_path, bare) == everything(AMD)
+
+
 def test_two_tags_of_two_digests_are_two_artifacts(debian, tmp_path):
     found = gather(tmp_path, section(debian, tags='["1.0", "amd"]', referrers=False)).artifacts
     assert {a.version: a.attributes["tags"] for a in found} == {BOTH.root: "1.0", AMD.root: "amd"}

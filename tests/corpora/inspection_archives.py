@@ -175,6 +175,28 @@ ARCHIVES = [
     # TAR and gzip
     bad("a tar name that climbs", "a.tar", make.tar({"../x": b"x"}), "tar-slip"),
     bad("an absolute tar name", "a.tar", make.tar({"/x": b"x"}), "tar-slip"),
+    # Images in one archive
+    bad(
+        "a blob under another digest", "i.tar", make.saved_image({"a": b"x"}, renamed=True), "oci-blob-digest"
+    ),
+    *(
+        bad(f"a removal called {name}", "i.tar", make.saved_image({name: b""}), "oci-whiteout-form")
+        for name in (".wh.", "a/.wh..wh.plnk", ".wh..wh.aufs", "etc/.wh...")
+    ),
+    bad("a removal with content", "i.tar", make.saved_image({"a/.wh.b": b"x"}), "oci-whiteout-form"),
+    bad(
+        "an old layer's odd removal",
+        "i.tar",
+        make.tar({"1/layer.tar": make.tar({".wh.": b""})}),
+        "oci-whiteout-form",
+    ),
+    bad("a layer that climbs", "i.tar", make.saved_image({"../x": b"x"}), "tar-slip"),
+    bad(
+        "a device in a layer",
+        "i.tar",
+        make.saved_image({"d": make.tar_entry("d", tarfile.CHRTYPE)}),
+        "tar-device",
+    ),
     bad("a pipe", "a.tar", make.tar({"x": make.tar_entry("x", tarfile.FIFOTYPE)}), "tar-device"),
     bad(
         "a tar link outside",

@@ -203,6 +203,13 @@ def tar(members, *, form=tarfile.PAX_FORMAT) -> bytes:
     return out.getvalue()
 
 
+def saved_image(members, *, renamed: bool = False) -> bytes:
+    """Return an image of one layer as one archive: an OCI layout (blobs under their digests)."""
+    layer = gzipped(tar(members))
+    name = hashlib.sha256(b"other" if renamed else layer).hexdigest()
+    return tar({"oci-layout": b'{"imageLayoutVersion": "1.0.0"}', f"blobs/sha256/{name}": layer})
+
+
 def tar_entry(name, kind, target="", mode=0o644) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type, info.linkname, info.mode = kind, target, mode

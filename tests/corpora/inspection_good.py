@@ -45,6 +45,16 @@ COMMON = [
     good("a wheel", WHEEL, make.wheel(), "python", detected="wheel"),
     good("a stored wheel", WHEEL, make.wheel(method=zipfile.ZIP_STORED), "python", detected="wheel"),
     good("a tar archive", "a.tar", make.tar({"a/b.txt": b"text"}), detected="tar"),
+    good(
+        "an image in one archive",
+        "i.tar",
+        make.saved_image({"a/x": b"x", "a/.wh.b": b"", "c/.wh..wh..opq": b""}),
+    ),
+    good(
+        "links of a system in a layer",
+        "i.tar",
+        make.saved_image({"bin": make.tar_entry("bin", tarfile.SYMTYPE, "/usr/bin"), "usr/bin/x": b"x"}),
+    ),
     good("a tar archive with long names", "a.tar", make.tar({"d/" * 80 + "é.txt": b"text"})),
     good("a GNU tar archive", "a.tar", make.tar({"d/" * 80 + "b.txt": b"text"}, form=tarfile.GNU_FORMAT)),
     good("a source archive", "a.tar.gz", make.gzipped(make.tar({"a.py": b"x = 1\n"})), detected="gzip"),

@@ -69,6 +69,28 @@ class Issuer:
         return self.certificate.public_bytes(Encoding.DER)
 
 
+def _usage(*, issues: bool) -> x509.KeyUsage:
+    """Return what a key may do: issue certificates, or sign."""
+    return x509.KeyUsage(
+        digital_signature=not issues,
+        key_cert_sign=issues,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _identified(builder: x509.CertificateBuilder, key: Any, above: Any) -> x509.CertificateBuilder:
+    """Add the identifiers of a certificate's own key and of its issuer's (RFC 5280, 4.2.1)."""
+    own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(above.public_key())
+    return builder.add_extension(own, critical=False).add_extension(issuer, critical=False)
+
+
 def authority(
     name: str,
     above: Issuer | None = None,
@@ -88,7 +110,9 @@ def authority(
         .not_valid_before(start)
         .not_valid_after(start + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(_usage(issues=True), critical=True)
     )
+    builder = _identified(builder, key, above.key if above else key)
     return Issuer(key, builder.sign(above.key if above else key, hashes.SHA256()))
 
 
@@ -124,7 +148,9 @@ class World:
             .not_valid_before(start)
             .not_valid_after(start + timedelta(days=days))
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=True)
+            .add_extension(_usage(issues=False), critical=True)
         )
+        builder = _identified(builder, key, self.tsa_root.key)
         return Issuer(key, builder.sign(self.tsa_root.key, hashes.SHA256()))
 
     def roots(self, version: int = 1, **changes: Any) -> TrustRoots:
@@ -308,8 +334,10 @@ def signer(
         .not_valid_before(at - timedelta(minutes=1))
         .not_valid_after(at + timedelta(minutes=minutes - 1))
         .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        .add_extension(_usage(issues=False), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(WORKFLOW)]), critical=True)
     )
+    builder = _identified(builder, key, issuer.key)
     for extension, critical in more:
         builder = builder.add_extension(extension, critical=critical)
     for number, value in claims.items():

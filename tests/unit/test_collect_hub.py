@@ -115,6 +115,18 @@ def test_a_revision_is_pinned_and_pickles_beside_safetensors_are_left_out(tmp_pa
     assert [files[name].role for name in named] == roles
 
 
+def test_what_signs_a_repository_is_kept_as_its_provenance(tmp_path):
+    hub = MemoryHub()
+    for name in ("model.sig", "claims.sigstore.json"):
+        hub.files[name] = b"{}"
+        hub.tree.append(entry(name, b"{}"))
+    (found,), _ = gather(tmp_path, hub)
+    assert {n for n, f in paths(found).items() if f.role is Role.PROVENANCE} == {
+        "model.sig",
+        "claims.sigstore.json",
+    }
+
+
 def test_patterns_choose(tmp_path):
     (found,), _ = gather(tmp_path, MemoryHub(), f'{TEXT}include = ["*.bin", "*.json"]\nexclude = ["tok*"]\n')
     assert set(paths(found)) == {"pytorch_model.bin", "config.json"}
