@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from corpora.kills import killed_before
@@ -20,6 +21,7 @@ from crossing_lane import MIB, NOW, Lane, filler, tree
 from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
 from lockgate.core.roots import Purpose
+from lockgate.core.wire import decode, encode
 from lockgate.crossing import RecordLedger, RecordSealLedger, SealedCrate, SealerParts
 from lockgate.crossing.direct import (
     DirectSealer,
@@ -32,6 +34,7 @@ from lockgate.crossing.direct import (
     Wanted,
     WrongMediumError,
 )
+from lockgate.crossing.direct.session import Done
 from lockgate.crossing.errors import CrateIoError, SealingUnfinishedError, SourceChangedError
 from lockgate.crossing.media import MediaReader, opened_medium
 from lockgate.crossing.media import write as write_module
@@ -518,6 +521,21 @@ def test_a_source_that_changed_discards_what_was_begun(site: Site) -> None:
         file.write(b"rotten")
     with pytest.raises(SourceChangedError):
         DirectSealer(site.parts(folders), ListedMounts(folders)).seal(request)
+    assert not site.unfinished
+    assert not any(folders[0].iterdir())
+
+
+def test_content_that_reads_otherwise_than_before_discards_what_was_begun(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read error that went unnoticed before a kill: the volume would not be what is sealed."""
+    folders = site.media(1)
+    _stop_at(site, folders, monkeypatch, volume=3)
+    (note,) = (site.outbox / ONTO_MEDIA / "done").glob("vol-0001.lgv")
+    done = decode(Done, note.read_bytes())
+    note.write_bytes(encode(msgspec.structs.replace(done, plain_sha256="a" * 64)))
+    with pytest.raises(SourceChangedError):
+        site.seal(folders)
     assert not site.unfinished
     assert not any(folders[0].iterdir())
 

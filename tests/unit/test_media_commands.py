@@ -181,6 +181,47 @@ def test_sealing_asks_for_one_medium_after_another_and_keeps_to_its_plan(
     assert (read["crates"][-1]["missing"], read["crates"][-1]["damages"]) == ([], [])
 
 
+class Swapping:
+    """A person at the terminal who swaps sticks when asked, and takes the wrong one once."""
+
+    def __init__(self, port: Path, sticks: list[Path]) -> None:
+        self.port, self.sticks, self.at, self.swaps = port, sticks, 0, [1, 0, 2, 3, 0, 1, 2]
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        self.port.rename(self.sticks[self.at])
+        self.at = self.swaps.pop(0)
+        self.sticks[self.at].rename(self.port)
+        return "\n"
+
+
+def test_somebody_swaps_sticks_at_one_place(
+    commands: Commands, lane: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, sticks = lane / "usb", [lane / f"stick-{number}" for number in range(4)]
+    for stick in sticks:
+        stick.mkdir()
+    sticks[0].rename(port)
+    person = Swapping(port, sticks)
+    monkeypatch.setattr("sys.stdin", person)
+    how = ("--full", "--parity", "25%", "--medium", "6000000", "--home", lane / "low")
+    ran = commands.run("seal", "--to", port, "--one-by-one", *how)
+    assert (ran.status, person.swaps) == (0, []), ran.err
+    for said in (
+        "Medium 1 of 4 is filled and read back. Unmount and unplug it",
+        "Mount medium 2 of 4",
+        "holds another part of this crate",
+        "Mount medium 3 of 4",
+        "once more, to be closed",
+    ):
+        assert said in " ".join(ran.err.split())
+    port.rename(sticks[person.at])
+    read = commands.json("media", "read", *sticks, "--home", lane / "high")
+    assert (read["crates"][-1]["missing"], read["crates"][-1]["damages"]) == ([], [])
+
+
 @pytest.mark.parametrize(
     "words",
     [
