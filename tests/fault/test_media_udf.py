@@ -441,6 +441,15 @@ def test_bounds_are_kept(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             opened.crate(opened.crates()[0])
 
 
+def test_two_files_of_one_name_are_refused(image: Path, tmp_path: Path) -> None:
+    disc = Disc(image.read_bytes())
+    _two_of_one_name(disc)
+    doubled = tmp_path / "doubled.iso"
+    doubled.write_bytes(disc.data)
+    with UdfImage(doubled) as opened, pytest.raises(ImageFormError, match="twice"):
+        opened.crate(opened.crates()[0])
+
+
 def test_content_in_an_entry_is_read(image: Path, tmp_path: Path) -> None:
     """Linux and Windows keep small files in their entries."""
     disc = Disc(image.read_bytes())
