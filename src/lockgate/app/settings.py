@@ -283,6 +283,21 @@ class GuardSection(_Section):
     )
 
 
+class ShapingSection(_Section):
+    """What an observer of the network learns from sizes and times of answers (high side)."""
+
+    labels: str = Field(
+        default="",
+        pattern=r"^([a-z0-9_-]+=(off|padded|paced|constant)( +|$))*$",
+        description="Profiles by label, as `secret=constant internal=padded`: off, padded, paced, constant.",
+    )
+    record_bytes: int = Field(default=1024, ge=64, le=1 << 20, description="Bytes of one record.")
+    interval_ms: int = Field(default=50, ge=1, le=60_000, description="Milliseconds between two records.")
+    bucket_records: int = Field(
+        default=600, ge=1, le=1 << 20, description="A constant answer has a multiple of so many records."
+    )
+
+
 class StoreSection(_Section):
     """Where records and blobs are kept. Secrets stand in files; relative ones lie below the home."""
 
@@ -438,6 +453,7 @@ class Settings(BaseSettings):
     engine: EngineSection = EngineSection()
     knowledge: KnowledgeSection = KnowledgeSection()
     guard: GuardSection = GuardSection()
+    shaping: ShapingSection = ShapingSection()
     limits: LimitsSection = LimitsSection()
     reinspect: ReinspectSection = ReinspectSection()
     audit: AuditSection = AuditSection()

@@ -26,6 +26,7 @@ from lockgate.infer.receipts import Asked, Grounds, ReceiptBook, Record, Status
 from lockgate.infer.requests import ChatRequest
 from lockgate.infer.salts import Salts
 from lockgate.infer.shapes import INTERNAL_ERROR, described, provenance
+from lockgate.infer.shaping import PacedPipe, Pipe, PlainPipe, Profile, ShapingPolicy, padded_whole
 from lockgate.infer.targets import Target, Targets
 
 RECEIPT_HEADER = "X-Lockgate-Receipt"
@@ -60,6 +61,7 @@ class Talk:
     shape: Shape
     began: float
     admitted: tuple[GuardFinding, ...]
+    profile: Profile = Profile.OFF
 
     @property
     def guards(self) -> tuple[GuardFinding, ...]:
@@ -80,6 +82,7 @@ class ChatDesk:
         salts: Keep tenants apart in engines' caches.
         entropy: Names tool calls.
         executor: Threads for the knowledge bases.
+        shaping: What observers of the network see of answers, by label.
 
     """
 
@@ -95,6 +98,7 @@ class ChatDesk:
         salts: Salts,
         entropy: Entropy,
         executor: Executor,
+        shaping: ShapingPolicy,
     ) -> None:
         """Keep the parts."""
         self._targets = targets
@@ -106,6 +110,7 @@ class ChatDesk:
         self._salts = salts
         self._entropy = entropy
         self._executor = executor
+        self._shaping = shaping
 
     async def answer(self, question: Question) -> web.StreamResponse:
         """Answer a request, streamed or whole."""
@@ -131,7 +136,8 @@ class ChatDesk:
                         met = admission.findings + (grounds.blocked if grounds else ())
                         head = Head(record.id, chat.model, self._book.clock(), chat)
                         shape = question.form.shape(head)
-                        talk = Talk(question, target, answer, record, shape, began, met)
+                        profile = self._shaping.of({target.model.label, *key.labels})
+                        talk = Talk(question, target, answer, record, shape, began, met, profile)
                         async with self._recorded(talk):
                             return await (self._streamed(talk) if chat.stream else self._whole(talk))
                     finally:
@@ -229,16 +235,43 @@ class ChatDesk:
             response.charset = "utf-8"
         async with aclosing(talk.answer.deltas()) as deltas:
             first = await self._first(talk, deltas)
+            await self._start(talk)
             await self._patiently(response.prepare(talk.question.request))
-            try:
-                await self._send_all(talk, response, deltas, first)
-            except ClientGoneError:
-                raise
-            except Exception as error:  # noqa: BLE001  # a response that has begun cannot become another
-                await self._broken_off(talk, response, error)
+            async with self._pipe(talk, response) as pipe:
+                try:
+                    await self._send_all(talk, pipe, deltas, first)
+                except ClientGoneError:
+                    raise
+                except Exception as error:  # noqa: BLE001  # a response that has begun cannot become another
+                    await self._broken_off(talk, pipe, error)
+            await self._patiently(response.write_eof())
         return response
 
-    async def _broken_off(self, talk: Talk, response: web.StreamResponse, error: Exception) -> None:
+    def _pipe(self, talk: Talk, response: web.StreamResponse) -> Pipe:
+        """Return where the parts of a stream leave, by the profile of its labels."""
+        measures, media, profile = self._shaping.shaping, talk.question.form.media, talk.profile
+
+        async def write(data: bytes) -> None:
+            await self._send(talk, response, data)
+
+        async def finish(data: bytes) -> None:
+            await self._patiently(response.write_eof(data))
+
+        if profile is Profile.OFF:
+            return PlainPipe(write, finish, media)
+        if profile is Profile.PADDED:
+            return PlainPipe(write, finish, media, measures.pad_bytes)
+        bucket = measures.bucket_records if profile is Profile.CONSTANT else 1
+        return PacedPipe(write, media, measures, bucket=bucket)
+
+    async def _start(self, talk: Talk) -> None:
+        """Wait, under ``constant``, until the next moment at which an answer may begin."""
+        if talk.profile is Profile.CONSTANT:
+            grid = self._shaping.shaping.start_seconds
+            elapsed = asyncio.get_running_loop().time() - talk.began
+            await asyncio.sleep(-elapsed % grid)
+
+    async def _broken_off(self, talk: Talk, pipe: Pipe, error: Exception) -> None:
         """End a stream with an error in place of the rest."""
         talk.answer.status = Status.FAILED
         if isinstance(error, LockgateError):
@@ -247,20 +280,18 @@ class ChatDesk:
             code, status, said = LockgateError.code, 500, INTERNAL_ERROR
             _logger.error("an answer broke off", exc_info=error)
         talk.record.close(Status.FAILED, usage=talk.answer.usage, guards=talk.guards, reason=code)
-        await self._patiently(response.write_eof(talk.shape.broken(status, said)))
+        await pipe.end(talk.shape.broken(status, said))
 
-    async def _send_all(
-        self, talk: Talk, response: web.StreamResponse, deltas: AsyncIterator[Delta], first: Delta
-    ) -> None:
+    async def _send_all(self, talk: Talk, pipe: Pipe, deltas: AsyncIterator[Delta], first: Delta) -> None:
         shape = talk.shape
         _add(talk.record, first)
-        await self._send(talk, response, shape.begin() + shape.delta(first))
+        await pipe.send(shape.begin() + shape.delta(first))
         async for delta in deltas:
             _add(talk.record, delta)
             if data := shape.delta(delta):
-                await self._send(talk, response, data)
+                await pipe.send(data)
         await self._close(talk)
-        await self._patiently(response.write_eof(shape.end(self._ended(talk))))
+        await pipe.end(shape.end(self._ended(talk)))
 
     async def _whole(self, talk: Talk) -> web.StreamResponse:
         async with aclosing(talk.answer.deltas()) as deltas:
@@ -270,8 +301,12 @@ class ChatDesk:
             _add(talk.record, part)
         await self._close(talk)
         said = gathered(parts, talk.question.chat.choices)
+        body = talk.shape.whole(said, self._ended(talk))
+        if talk.profile is not Profile.OFF:
+            body = padded_whole(body, self._shaping.shaping.whole_bytes)
+        await self._start(talk)
         return web.Response(
-            body=talk.shape.whole(said, self._ended(talk)),
+            body=body,
             content_type="application/json",
             headers={RECEIPT_HEADER: talk.record.id},
         )

@@ -53,6 +53,7 @@ from lockgate.infer.quotas import Quotas
 from lockgate.infer.receipts import ReceiptBook
 from lockgate.infer.salts import Salts
 from lockgate.infer.shapes import INTERNAL_ERROR, described, error_object, model, models
+from lockgate.infer.shaping import ShapingPolicy
 from lockgate.infer.shares import MemoryShares, ShareSource
 from lockgate.infer.targets import Listed, Targets
 from lockgate.infer.withdrawal import Withdrawals
@@ -90,6 +91,7 @@ class Parts:
         canaries: Words that must not leave in an answer.
         salt_secret: Makes the salts of tenants' caches; empty for one that ends with this process.
         quotas: What each key may spend.
+        shaping: What observers of the network see of answers, by label.
         sources: Address of the mirrors, where the chat page opens cited documents.
         shares: How the traffic of names is spread over models.
         cards: What is known of a served model, by its name; quick.
@@ -113,6 +115,7 @@ class Parts:
     sources: str = ""
     shares: ShareSource = field(default_factory=MemoryShares)
     cards: Mapping[str, ModelCard] = field(default_factory=dict)
+    shaping: ShapingPolicy = field(default_factory=ShapingPolicy)
 
 
 class Gateway:
@@ -150,6 +153,7 @@ class Gateway:
             salts=Salts(parts.salt_secret or parts.entropy(32), parts.clock),
             entropy=parts.entropy,
             executor=self._knowledge_threads,
+            shaping=parts.shaping,
         )
         self._plain = PlainDesk(
             targets=targets, book=self._book, limits=self._limits, metrics=self.metrics, meter=self._meter

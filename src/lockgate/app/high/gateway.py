@@ -29,6 +29,7 @@ from lockgate.infer import (
     run_gateway,
 )
 from lockgate.infer.keys import replace_file
+from lockgate.infer.shaping import Profile, Shaping, ShapingPolicy
 from lockgate.store import open_records
 
 
@@ -91,6 +92,18 @@ def guard_policy(side: Side) -> GuardPolicy:
     )
 
 
+def shaping_policy(side: Side) -> ShapingPolicy:
+    """Return what observers of the network see of answers, by label."""
+    section = side.settings.shaping
+    pairs = (word.split("=") for word in section.labels.split())
+    measures = Shaping(
+        record_bytes=section.record_bytes,
+        interval_seconds=section.interval_ms / 1000,
+        bucket_records=section.bucket_records,
+    )
+    return ShapingPolicy({label: Profile(profile) for label, profile in pairs}, shaping=measures)
+
+
 def _salt_secret(side: Side) -> bytes:
     """Return the secret of the salts that keep tenants' caches apart; made when it is first asked for."""
     path = side.home.keys / "cache-salt"
@@ -141,6 +154,7 @@ def serve_alone(home: Path, host: str, port: int, *, shared: bool = True) -> Non
         sources=mirror_url(side),
         shares=SignedShares(side),
         cards=cards_of(source, engines),
+        shaping=shaping_policy(side),
     )
     tls = tls_of(side, utc_now())
     run_gateway(GatewayConfig(host=host, port=port, shared=shared, tls=tls.server() if tls else None), parts)
