@@ -20,8 +20,8 @@ from infer_doubles import (
     ScriptedEngine,
     make_key,
 )
-from lockgate.app.high.gateway import shaping_policy
-from lockgate.app.settings import CONFIG_FILE, SettingsError, load_settings
+from lockgate.app.high.gateway import ShapingLabelsError, shaping_policy
+from lockgate.app.settings import CONFIG_FILE, load_settings
 from lockgate.infer import GatewayConfig, MemoryKeys, MemoryReceipts, Parts
 from lockgate.infer.service import serving
 from lockgate.infer.shaping import (
@@ -311,6 +311,7 @@ def test_profiles_are_named_in_the_settings(tmp_path: Any) -> None:
     assert policy.of(["secret"]) is Profile.CONSTANT
     assert policy.of(["internal"]) is Profile.PADDED
     assert policy.shaping.interval_seconds == pytest.approx(0.02)
-    file.write_text(f'{SMALL}labels = "secret=hidden"\n')
-    with pytest.raises(SettingsError, match=r"shaping\.labels"):
-        load_settings(tmp_path)
+    for wrong in ("secret=hidden", "secret", "=padded"):
+        file.write_text(f'{SMALL}labels = "{wrong}"\n')
+        with pytest.raises(ShapingLabelsError, match=wrong):
+            shaping_policy(load_settings(tmp_path))

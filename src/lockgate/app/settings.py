@@ -288,7 +288,6 @@ class ShapingSection(_Section):
 
     labels: str = Field(
         default="",
-        pattern=r"^([a-z0-9_-]+=(off|padded|paced|constant)( +|$))*$",
         description="Profiles by label, as `secret=constant internal=padded`: off, padded, paced, constant.",
     )
     record_bytes: int = Field(default=1024, ge=64, le=1 << 20, description="Bytes of one record.")

@@ -92,16 +92,36 @@ def guard_policy(side: Side) -> GuardPolicy:
     )
 
 
+class ShapingLabelsError(InputError):
+    """The profiles of traffic shaping cannot be read."""
+
+    code = "LG-1f2e"
+    advice = (
+        "Write `[shaping] labels` as `label=profile` with spaces between; `config explain` lists profiles."
+    )
+
+
 def shaping_policy(side: Side) -> ShapingPolicy:
-    """Return what observers of the network see of answers, by label."""
+    """Return what observers of the network see of answers, by label.
+
+    Raises:
+        ShapingLabelsError: A word is no label with a profile.
+
+    """
     section = side.settings.shaping
-    pairs = (word.split("=") for word in section.labels.split())
+    profiles: dict[str, Profile] = {}
+    for word in section.labels.split():
+        label, _, name = word.partition("=")
+        if not label or name not in set(Profile):
+            what = f"{word[:80]!r} names no label with a profile."
+            raise ShapingLabelsError(what)
+        profiles[label] = Profile(name)
     measures = Shaping(
         record_bytes=section.record_bytes,
         interval_seconds=section.interval_ms / 1000,
         bucket_records=section.bucket_records,
     )
-    return ShapingPolicy({label: Profile(profile) for label, profile in pairs}, shaping=measures)
+    return ShapingPolicy(profiles, shaping=measures)
 
 
 def _salt_secret(side: Side) -> bytes:
