@@ -27,10 +27,10 @@ def write_grouped(differences: bytes, reference: bytes) -> bytes:
     """Return zigzag differences of 16-bit numbers in the order of the magnitudes of the base."""
     shift = 0 if len(set(magnitudes(reference))) <= _FINE else _COARSER
     keys = np.frombuffer(magnitudes(reference, shift), np.uint8)
-    ordered = np.frombuffer(differences, "<u2")[np.argsort(keys, kind="stable")]
-    counts = np.bincount(keys, minlength=1)
+    numbers = np.frombuffer(differences, "<u2")
     settings, heads, lows, escapes = bytearray(), list[bytes](), list[bytes](), list[bytes]()
-    for group in np.split(ordered, np.cumsum(counts[counts > 0])[:-1]) if len(ordered) else ():
+    for key in np.unique(keys):  # one order of all of them would take four times their memory
+        group = numbers[keys == key]
         bits, values = _setting(group)
         settings += bytes((bits, values - 1))
         found = group >> bits
