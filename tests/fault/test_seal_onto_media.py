@@ -173,6 +173,18 @@ def test_side_by_side_any_medium_may_be_lost_that_the_plan_says(site: Site) -> N
     site.opened(crate)
 
 
+@pytest.mark.parametrize("lost", range(4))
+def test_on_four_sticks_a_third_of_parity_makes_any_one_good(site: Site, lost: int) -> None:
+    folders = site.media(4)
+    plan = site.lane.sealer(site.outbox, **_facts(site, folders)).plan(site.lane.request(FILES))
+    assert (len(plan.places), discs(plan, plan.places).losses) == (4, 1)
+    sealed = site.seal(folders)
+    shutil.rmtree(sealed.media[lost].path)
+    crate = site.take([medium.path.parent for medium in sealed.media if medium.path.is_dir()])
+    Mender().repair(crate)
+    site.opened(crate)
+
+
 def test_one_after_another_every_medium_repairs_itself(site: Site) -> None:
     site.free, site.alike = room(3), True
     sealed = site.seal(site.media(4))
@@ -440,7 +452,7 @@ def test_a_medium_that_lies_is_found_and_can_be_replaced(
 def test_what_a_power_cut_ate_is_sealed_again(spread: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = spread.media(4)
     _stop_at(spread, folders, monkeypatch, volume=3)
-    (eaten,) = folders[0].glob(".partial-*/vol-0002.lgv")
+    (eaten,) = (path for folder in folders for path in folder.glob(".partial-*/vol-0002.lgv"))
     with eaten.open("r+b") as file:
         file.seek(5000)
         file.write(b"eaten by a power cut")

@@ -115,13 +115,12 @@ def _facts(sealed: "SealedMedia") -> dict[str, object]:
 
 def _show(out: Console, sealed: "SealedMedia") -> None:
     from lockgate.cli.media import CACHED
+    from lockgate.cli.seal_plan import listed
 
     manifest = sealed.manifest
     out.print(f"Crossing {manifest.sequence} sealed onto {len(sealed.media)} media")
     for number, medium in enumerate(sealed.media, 1):
-        first, last = medium.files[0], medium.files[-1]
-        names = first if first == last else f"{first} to {last}"
-        out.print(f"  medium {number}: {medium.path}: {names}, {human(medium.size)}")
+        out.print(f"  medium {number}: {medium.path}: {listed(medium.files)}, {human(medium.size)}")
     out.print(f"  crate.json {sealed.crate_sha256}, expires {manifest.expires:%Y-%m-%d}")
     if manifest.open_to_all:
         out.print("  [bold]Not sealed:[/] signed only, everybody can read it")

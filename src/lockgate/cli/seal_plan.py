@@ -1,5 +1,6 @@
 """``lockgate seal --plan``: what would cross and why, and what goes on which medium."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from lockgate.app.settings import Side
     from lockgate.crossing import Plan
     from lockgate.crossing.needs import Discs, MediumNeed
+
+
+_NAMED = 3
+"""From how many files on they are counted and not named."""
 
 
 def show_plan(side: "Side", choices: "SealChoices", *, as_json: bool) -> None:
@@ -92,12 +97,18 @@ def show_entries(out: Console, planned: "Plan") -> None:
     out.print("On media: " + "; ".join(map(_need, per_medium(planned))))
 
 
+def listed(files: Sequence[str]) -> str:
+    """Return which files lie on a medium, in a few words."""
+    if len(files) < _NAMED:
+        return " and ".join(files) or "nothing"
+    return f"{files[0]} and {len(files) - 1} more"
+
+
 def show_discs(out: Console, spread: "Discs") -> None:
     """Print what goes on which disc, and which of them may get lost."""
     count = len(spread.discs)
     for disc in spread.discs:
-        first, last = (disc.files[0], disc.files[-1]) if disc.files else ("nothing", "nothing")
-        names = first if first == last else f"{first} to {last}"
+        names = listed(disc.files)
         spare = "rebuilt from the others if it is lost" if disc.spare else "has to arrive"
         out.print(f"  disc {disc.number} of {count}: {names}, {human(disc.size)}; {spare}")
     if count > 1:

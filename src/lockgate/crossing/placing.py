@@ -85,11 +85,35 @@ def place(
     if rooms.alike and share:
         return _fill(volumes, share, rooms.free[0])
     parity = plan_parity(volumes, share)
+    if share:
+        return parity, _deal(volumes, parity, rooms.free)
     sizes = file_sizes(volumes, parity)
     free = [rooms.free[0]] * len(sizes) if rooms.alike else list(rooms.free)
     placed = spread(sizes, repeated_on_each(volumes, parity), free)
     # Media that stay empty are not written: a crate is asked for on those that hold a part of it.
     return parity, tuple(tuple(places) for places in placed if places)
+
+
+def _deal(volumes: Sequence[PlannedVolume], parity: Sequence[PlannedParity], free: Sequence[int]) -> Places:
+    """Deal the files of each parity group evenly to all media, so that as many as can be may get lost."""
+    room = [each - RESERVE - repeated_on_each(volumes, parity) for each in free]
+    placed: list[list[int]] = [[] for _ in free]
+    at, spare = 0, len(volumes)
+    for one in parity:
+        size, count = one.group.volumes, one.group.parity
+        held = [0] * len(free)
+        for place in (*range(at, at + size), *range(spare, spare + count)):
+            need = file_bytes(volumes[place].size if place < len(volumes) else one.size)
+            fits = [number for number in range(len(free)) if room[number] >= need]
+            if not fits:
+                what = f"{len(free)} media do not suffice; a file of {need} bytes finds no room."
+                raise MediumSpaceError(what, missing=need - max(room))
+            best = min(fits, key=lambda number: (held[number], -room[number]))
+            placed[best].append(place)
+            held[best] += 1
+            room[best] -= need
+        at, spare = at + size, spare + count
+    return tuple(tuple(places) for places in placed if places)
 
 
 def _fill(
