@@ -4,13 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+import msgspec
 from msgspec import structs
 
-from lockgate.advisories import Age, Exposed, Found, Open, SetKind, Source, totals
+from lockgate.advisories import Age, Exposed, Found, Matched, Open, SetKind, Source, totals
 from lockgate.advisories import Outcome as Answer
 from lockgate.advisories.model import Exploited
 from lockgate.app.advice.exposure import ExposureReport
 from lockgate.app.high.approvals import HandedIn, NoSuchRequestError, Shown, Waiting
+from lockgate.app.high.artifacts import ArtifactFacts
 from lockgate.app.high.models import ModelRow
 from lockgate.console.pages import build_app
 from lockgate.console.ports import (
@@ -27,7 +29,7 @@ from lockgate.console.ports import (
     Tally,
 )
 from lockgate.console.shell import Shell
-from lockgate.core.artifact import Kind
+from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.custody import (
     CUSTODY_FORMAT,
     REPORT_FORMAT,
@@ -37,9 +39,13 @@ from lockgate.core.custody import (
     SignedHandOver,
 )
 from lockgate.core.custody import Finding as CustodyFinding
+from lockgate.core.difference import Change, Difference, Risk
+from lockgate.core.golden import Divergence, Engine, Replay
 from lockgate.core.policy import Held
+from lockgate.core.provenance import Fact, Scheme, State
 from lockgate.core.statement import Operation
 from lockgate.core.verdict import Finding, Outcome, Severity, Verdict
+from lockgate.core.weights import Compared, Remark, WeightsFacts
 from lockgate.infer.cards import ModelCard, licence_facts
 from lockgate.trust.webauthn import Assertion
 
@@ -275,6 +281,136 @@ MODELS = (
 )
 
 
+ENGINE = Engine(name="pkg:pypi/llama@1", sha256=digest("engine"), context=2048, seed=1)
+MODEL = "models/a/b/model.gguf"
+CHANGES = (
+    Change(
+        risk=Risk.GOLDEN,
+        purl="pkg:huggingface/a/b@2",
+        before="pkg:huggingface/a/b@1",
+        what="1 of 5 golden prompts are answered otherwise; capital at token 3: 'Paris' became 'Berlin'.",
+    ),
+    Change(
+        risk=Risk.WEIGHTS,
+        purl="pkg:huggingface/a/b@2",
+        before="pkg:huggingface/a/b@1",
+        what="weights-row token_embd.weight: Row 777 holds 91.1 % of the change; 1 of 49152 rows changed.",
+    ),
+    Change(
+        risk=Risk.NETWORK,
+        purl="pkg:pypi/httpx@0.28.1",
+        before="pkg:pypi/httpx@0.27.0",
+        what="It uses the network for the first time: httpx/_client.py.",
+    ),
+    Change(
+        risk=Risk.FACTS,
+        purl="pkg:huggingface/a/b@2",
+        before="pkg:huggingface/a/b@1",
+        what="Weights: 1 of 272 tensors changed (0.0028 % of all elements).",
+    ),
+)
+DIFFERENCE = Difference(
+    format="lockgate-difference/1",
+    crossing=2,
+    channel="stable",
+    previous_sha256=digest("snapshot"),
+    verdicts_sha256=digest("verdicts"),
+    facts_sha256=digest("facts"),
+    entering=14,
+    bytes=121_000_000,
+    changes=CHANGES,
+    omitted=2,
+    all_sha256=digest("all"),
+    quiet=12,
+    quiet_sha256=digest("quiet"),
+    left=("pkg:generic/disk",),
+)
+WEIGHTS = WeightsFacts(
+    path=MODEL,
+    sha256=digest(MODEL),
+    size=1000,
+    base_path="models/a/b/old.gguf",
+    base_sha256=digest("old"),
+    base_size=1000,
+    compared=Compared(
+        format="lockgate-weights/1",
+        tool="weights/1 gguf",
+        tensors=272,
+        equal=271,
+        changed=1,
+        recast=0,
+        added=0,
+        removed=0,
+        elements=1_000_000,
+        elements_changed=28,
+        shown=(),
+        remarks=(
+            Remark(
+                code="weights-row",
+                where="token_embd.weight",
+                why="Row 777 holds 91.1 % of the change; 1 of 49152 rows changed.",
+            ),
+        ),
+    ),
+)
+REPLAY = Replay(
+    model_sha256=digest(MODEL),
+    golden_sha256=digest("golden"),
+    engine=ENGINE,
+    recorded_by=ENGINE,
+    prompts=5,
+    differing=1,
+    divergences=(Divergence(id="capital", at=3, expected="Paris", found="Berlin"),),
+)
+FACT = Fact(scheme=Scheme.MODEL, state=State.VERIFIED, identity="models@example.org", signed=NOON, roots=3)
+ARTIFACT = ArtifactFacts(
+    crossing=2,
+    state="inspected",
+    artifact=Artifact(
+        purl="pkg:huggingface/a/b@2",
+        kind=Kind.MODEL,
+        name="a/b",
+        version="2",
+        licence="Apache-2.0",
+        files=(ArtifactFile(path=MODEL, role=Role.WEIGHTS, size=1000, sha256=digest(MODEL)),),
+    ),
+    verdicts=(msgspec.structs.replace(verdict(MODEL, Outcome.OPAQUE), provenance=(FACT,), opaque=("gguf",)),),
+    held=(),
+    before="pkg:huggingface/a/b@1",
+    changes=tuple(change for change in CHANGES if "huggingface" in change.purl),
+    problem="",
+    weights=(WEIGHTS,),
+    replays=(REPLAY,),
+    advisories=(
+        Matched(
+            purl="pkg:huggingface/a/b@2",
+            outcome=Answer.AFFECTED,
+            reason="",
+            stale=False,
+            basis="",
+            found=(BAD,),
+        ),
+    ),
+    advisories_problem="",
+    custody=WAY,
+)
+STOPPED = replace(
+    ARTIFACT,
+    artifact=msgspec.structs.replace(
+        ARTIFACT.artifact, purl="pkg:generic/disk", name="disk", kind=Kind.FILE, version="1"
+    ),
+    verdicts=(VERDICTS[3],),
+    held=HELD,
+    before="",
+    changes=(),
+    weights=(),
+    replays=(),
+    advisories=(),
+    advisories_problem="No advisory data is loaded.",
+    custody=None,
+)
+
+
 class Fixed(ConsoleData):
     """Shows what it was given; an error in place of content is raised."""
 
@@ -313,6 +449,15 @@ class Fixed(ConsoleData):
     def models(self) -> list[ModelRow]:
         return self.served
 
+    def difference(self, sequence: int) -> Difference:
+        return DIFFERENCE
+
+    def artifact(self, sequence: int, purl: str) -> ArtifactFacts | None:
+        return {each.artifact.purl: each for each in (ARTIFACT, STOPPED)}.get(purl)
+
+    def shown_with(self, name: str) -> Difference | None:
+        raise NoSuchRequestError("No such request waits.")
+
     def exposure(self) -> ExposureReport:
         return EXPOSURE
 
@@ -326,7 +471,13 @@ class Fixed(ConsoleData):
         raise NoSuchRequestError("No such request waits.")
 
 
-DETAIL = CrossingDetail(row=ROW, inspected=NOON + timedelta(minutes=5), verdicts=VERDICTS, held=HELD)
+DETAIL = CrossingDetail(
+    row=ROW,
+    inspected=NOON + timedelta(minutes=5),
+    verdicts=VERDICTS,
+    held=HELD,
+    artifacts={"models/a/b/model.bin": "pkg:huggingface/a/b@2", "files/disk.img": "pkg:generic/disk"},
+)
 
 
 def app() -> Shell:

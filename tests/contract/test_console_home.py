@@ -19,10 +19,11 @@ from lockgate.approve import approve, combine
 from lockgate.console.home import HomeData, console_app
 from lockgate.console.shell import Shell
 from lockgate.core.artifact import LOCK_FORMAT, Artifact, ArtifactFile, Kind, Lock, Role
+from lockgate.core.difference import Risk
 from lockgate.core.roots import Purpose
 from lockgate.core.sequence import CrossingState, LedgerEntry
 from lockgate.core.verdict import Outcome, Verdict
-from lockgate.core.wire import encode, whole_second
+from lockgate.core.wire import digest_of, encode, whole_second
 from lockgate.crossing.ledger import LEDGER, ledger_key
 from lockgate.store import FileBlobs, open_records
 
@@ -142,6 +143,34 @@ def test_a_crossing_from_quarantine_to_served(site: Site) -> None:
     assert page.crossings[0].state == "published"
     assert page.crossings[0].finished is not None
     assert [(s.name, s.condition) for s in page.services] == [("mirror", "down")]
+
+
+def test_an_artifact_shows_all_that_is_known_without_any_key_of_the_gate(site: Site) -> None:
+    site.arrive("a", "b")
+    crossing = site.gate.inspect(1, Scripted(b=Outcome.INCOMPLETE))
+    signed = digest_of(site.gate.differ.draw(crossing, CHANNEL))
+    for file in site.side.home.keys.iterdir():
+        file.unlink()
+    data = site.data
+    detail = data.crossing(1)
+    assert detail is not None
+    assert detail.artifacts["documents/b"] == "pkg:generic/b@1"
+    drawn = data.difference(1)
+    assert (digest_of(drawn), drawn.entering, drawn.left) == (signed, 1, ("pkg:generic/b@1",))
+    found = data.artifact(1, "pkg:generic/a@1")
+    assert found is not None
+    assert ([change.risk for change in found.changes or ()], found.held, found.before) == (
+        [Risk.BINARY, Risk.NEW],
+        (),
+        "",
+    )
+    assert [verdict.outcome for verdict in found.verdicts] == [Outcome.CLEAN]
+    assert found.advisories_problem or found.advisories == ()
+    held = data.artifact(1, "pkg:generic/b@1")
+    assert held is not None
+    assert (held.changes, len(held.held)) == ((), 1)
+    assert data.artifact(1, "pkg:generic/none@1") is None
+    assert data.artifact(7, "pkg:generic/a@1") is None
 
 
 def test_a_row_that_points_to_other_verdicts_is_not_believed(site: Site) -> None:

@@ -78,28 +78,42 @@ class World:
         self.nonces = iter(range(1, 1000))
         self.demand_open = lambda: None
         self.rules = None
+        self.weights = None
 
     @property
     def gate(self) -> Gate:
-        return Gate(
-            GateParts(
-                records=self.records,
-                blobs=self.blobs,
-                quarantine=self.quarantine,
-                audit=self.log,
-                site=self.site,
-                inspector=self.inspector,
-                pages=OnePage(),
-                clock=lambda: self.now,
-                entropy=lambda n: next(self.nonces).to_bytes(n, "big"),
-                write_channel=self.files.__setitem__,
-                mark_ledger=lambda tx, n, state: self.marks.__setitem__(n, state),
-                demand_open=self.demand_open,
-                rules=self.rules,
-            )
+        return Gate(self.parts)
+
+    @property
+    def parts(self) -> GateParts:
+        return GateParts(
+            records=self.records,
+            blobs=self.blobs,
+            quarantine=self.quarantine,
+            audit=self.log,
+            site=self.site,
+            inspector=self.inspector,
+            pages=OnePage(),
+            clock=lambda: self.now,
+            entropy=lambda n: next(self.nonces).to_bytes(n, "big"),
+            write_channel=self.files.__setitem__,
+            mark_ledger=lambda tx, n, state: self.marks.__setitem__(n, state),
+            demand_open=self.demand_open,
+            rules=self.rules,
+            weights=self.weights,
         )
 
-    def arrive(self, sequence: int, *names: str, label: str = "internal") -> None:
+    def arrive_packages(self, sequence: int, *names: str) -> None:
+        self.arrive(sequence, *names, kind=Kind.PYTHON, ecosystem="pypi")
+
+    def arrive(
+        self,
+        sequence: int,
+        *names: str,
+        label: str = "internal",
+        kind: Kind = Kind.DOCUMENT,
+        ecosystem: str = "generic",
+    ) -> None:
         artifacts = []
         for name in names:
             data = name.encode()
@@ -107,8 +121,8 @@ class World:
             file = ArtifactFile(path=f"documents/{name}", role=Role.DOCUMENT, size=len(data), sha256=digest)
             artifacts.append(
                 Artifact(
-                    purl=f"pkg:generic/{name}@1",
-                    kind=Kind.DOCUMENT,
+                    purl=f"pkg:{ecosystem}/{name}@1",
+                    kind=kind,
                     name=name.split("-")[0],
                     version="1",
                     files=(file,),

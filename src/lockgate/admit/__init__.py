@@ -2,7 +2,7 @@
 
 from lockgate.admit.assess import Assessment
 from lockgate.admit.model import ChannelPointer, Crossing, Verdicts
-from lockgate.admit.parts import GateParts
+from lockgate.admit.parts import GateParts, ReadingParts
 from lockgate.admit.ports import FileInspector, Page, PageMaker, ToInspect
 from lockgate.admit.service import Gate
 
@@ -15,6 +15,7 @@ __all__ = [
     "GateParts",
     "Page",
     "PageMaker",
+    "ReadingParts",
     "ToInspect",
     "Verdicts",
 ]

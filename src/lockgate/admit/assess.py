@@ -12,6 +12,7 @@ from lockgate.admit.errors import (
     VerdictsAlteredError,
     WrongStateError,
 )
+from lockgate.admit.facts import known_of
 from lockgate.admit.model import (
     CHANNELS,
     CROSSINGS,
@@ -24,10 +25,11 @@ from lockgate.admit.model import (
     crossing_key,
     recheck_key,
 )
-from lockgate.admit.parts import GateParts
+from lockgate.admit.parts import ReadingParts
 from lockgate.admit.snapshots import merged
 from lockgate.core.advised import Advised
 from lockgate.core.artifact import Artifact, Lock
+from lockgate.core.closure import dependents
 from lockgate.core.policy import Held
 from lockgate.core.roots import Purpose, Root
 from lockgate.core.ruling import asks_advisories, rule_on
@@ -68,7 +70,7 @@ class Assessment:
 class Assessor:
     """Reads crossings and channels and judges them; it changes nothing."""
 
-    def __init__(self, parts: GateParts) -> None:
+    def __init__(self, parts: ReadingParts) -> None:
         """Use the gate's parts."""
         self._p = parts
 
@@ -144,11 +146,12 @@ class Assessor:
         artifacts = self.lock(crossing).artifacts
         rules, scans = self._p.admission_rules, self.scans(crossing, artifacts)
         now = self._p.clock() if entering else None
+        replays = known_of(self._p, crossing).replays if entering else {}
         effective = [self.effective(crossing, artifact, by_path) for artifact in artifacts]
         held_by = contents_of(artifacts, (verdict for mine in effective for verdict in mine))
         said = self._advised(artifacts, held_by, entering=entering)
         for artifact, mine, advised in zip(artifacts, effective, said, strict=True):
-            ruling = rule_on(self._p.policy, rules, artifact, mine, advised=advised, now=now)
+            ruling = rule_on(self._p.policy, rules, artifact, mine, advised=advised, now=now, replays=replays)
             reasons = [*ruling.held, *self._denied(artifact)]
             reasons += judge_stations(self._p.policy, artifact, mine, scans, now) if now else ()
             outcomes[artifact.purl] = worst(v.outcome for v in mine)
@@ -156,6 +159,12 @@ class Assessor:
             if not reasons:
                 admitted.append(artifact)
                 waived.update(ruling.waived)
+        if entering and held:
+            needs = {a.purl: _needs(by_path[file.path] for file in a.files) for a in artifacts}
+            served = [each.artifact for each in self.base(STABLE)]
+            held += dependents(artifacts, needs, {each.purl for each in held}, served)
+            stopped = {each.purl for each in held}
+            admitted = [artifact for artifact in admitted if artifact.purl not in stopped]
         return Assessment(tuple(admitted), tuple(held), verdicts, outcomes, tuple(sorted(waived)))
 
     def verdicts(self, crossing: Crossing) -> Verdicts:
@@ -278,6 +287,10 @@ def contents_of(artifacts: Iterable[Artifact], verdicts: Iterable[Verdict]) -> d
     held = {verdict.path: verdict.contents for verdict in verdicts if verdict.contents}
     found = {a.purl: {purl for file in a.files for purl in held.get(file.path, ())} for a in artifacts}
     return {purl: tuple(sorted(packages)) for purl, packages in found.items() if packages}
+
+
+def _needs(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
+    return tuple(need for verdict in verdicts for need in verdict.requires or ())
 
 
 def demand_complete(lock: Lock, verdicts: Verdicts) -> None:

@@ -10,7 +10,7 @@ from lockgate.core.roots import Root
 from lockgate.core.rules import ActiveRules, Rules, policy_digest
 
 if TYPE_CHECKING:
-    from lockgate.admit.ports import AdvisoryReader, CustodyReader, PageMaker, StationReader
+    from lockgate.admit.ports import AdvisoryReader, CustodyReader, PageMaker, StationReader, WeightsReader
     from lockgate.audit import AuditLog
     from lockgate.core.ports import Clock, Entropy
     from lockgate.core.sequence import CrossingState
@@ -29,35 +29,25 @@ def unwritten(envelope: bytes) -> None:
     del envelope
 
 
-@dataclass(frozen=True, slots=True)
-class GateParts:
-    """Everything that the gate is joined from.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingParts:
+    """What reading and judging need: no key, and nothing that writes.
 
-    `demand_open` refuses where admission is held; `distrusted` gives the ids of a crossing's signers
-    that are no longer believed; `rules` are the admission rules that two persons signed, and
-    `rules_lost` says why they cannot be read; `write_refusals` puts the signed list of what may not be
-    loaded where models are loaded.
+    `distrusted` gives the ids of a crossing's signers that are no longer believed; `rules` are the
+    admission rules that two persons signed, and `rules_lost` says why they cannot be read.
     """
 
     records: "Records"
     blobs: "BlobStore"
     quarantine: "BlobStore"
-    audit: "AuditLog"
     site: Root
-    inspector: "Signer"
-    pages: "PageMaker"
     clock: "Clock"
-    entropy: "Entropy"
-    write_channel: Callable[[str, bytes], None]
-    mark_ledger: "Callable[[Transaction, int, CrossingState], None]"
-    demand_open: Callable[[], None]
     distrusted: Callable[[int], frozenset[str]] = nobody
     custody: "CustodyReader | None" = None
     advisories: "AdvisoryReader | None" = None
     stations: "StationReader | None" = None
     rules: ActiveRules | None = None
     rules_lost: LockgateError | None = None
-    write_refusals: Callable[[bytes], None] = unwritten
 
     @property
     def policy(self) -> Policy:
@@ -80,3 +70,22 @@ class GateParts:
     def policy_sha256(self) -> str:
         """Return the digest that statements bind the policy and its admission rules by."""
         return policy_digest(self.policy, self.rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateParts(ReadingParts):
+    """Everything that the gate is joined from.
+
+    `demand_open` refuses where admission is held; `write_refusals` puts the signed list of what may not be
+    loaded where models are loaded.
+    """
+
+    audit: "AuditLog"
+    inspector: "Signer"
+    pages: "PageMaker"
+    entropy: "Entropy"
+    write_channel: Callable[[str, bytes], None]
+    mark_ledger: "Callable[[Transaction, int, CrossingState], None]"
+    demand_open: Callable[[], None]
+    weights: "WeightsReader | None" = None
+    write_refusals: Callable[[bytes], None] = unwritten

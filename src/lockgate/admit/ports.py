@@ -12,6 +12,7 @@ from lockgate.core.custody import CustodyReport
 from lockgate.core.snapshot import Admitted
 from lockgate.core.station import SignedReport
 from lockgate.core.verdict import Verdict
+from lockgate.core.weights import WeightsFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,14 @@ class FileInspector(ABC):
     def basis(self) -> dict[str, str]:
         """Return what its verdicts rest on now; a verdict that rests on something else is old."""
         return {}
+
+
+class WeightsReader(ABC):
+    """Compares weights with those of before."""
+
+    @abstractmethod
+    def compare(self, pairs: Sequence[tuple[ToInspect, ToInspect]]) -> Sequence[WeightsFacts]:
+        """Return what changed for each new file and the one before it, in order."""
 
 
 class CustodyReader(ABC):

@@ -7,6 +7,7 @@ import msgspec
 from lockgate.admit.assess import Assessor
 from lockgate.admit.attestation import attest_admission
 from lockgate.admit.custody import custody_digest, demand_custody
+from lockgate.admit.difference import Differ
 from lockgate.admit.errors import HeldBackError, PredecessorError, SnapshotDerivationError
 from lockgate.admit.hold import CrossingHolds, demand_free
 from lockgate.admit.model import (
@@ -25,6 +26,7 @@ from lockgate.admit.promote import Promoter, demand_soak_first
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.approve import demand_counting, judge
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
+from lockgate.core.difference import DIFFERENCE
 from lockgate.core.errors import LockgateError
 from lockgate.core.policy import approvers_for
 from lockgate.core.ruling import demand_roles, demanded_of
@@ -56,6 +58,7 @@ class Publisher:
         self._assessor = assessor
         self._maker = maker
         self._promoter = Promoter(parts, assessor, maker)
+        self._differ = Differ(parts, assessor)
 
     def execute(self, envelope: bytes) -> Statement:
         """Carry out a statement that enough approvers signed; see `Gate.execute`."""
@@ -271,6 +274,9 @@ class Publisher:
         if not fresh or digest_of(derived) != statement.snapshot_sha256:
             what = f"The snapshot is not what crossing {crossing.sequence} adds to {statement.channel!r}."
             raise SnapshotDerivationError(what)
+        shown = (statement.facts or {}).get(DIFFERENCE)
+        if shown != digest_of(self._differ.draw(crossing, statement.channel)):
+            raise StatementChangedError("What approving would change is not what the approvers were shown.")
 
     def _commit(
         self, statement: Statement, crossing: Crossing, pointer: ChannelPointer, attestation: str

@@ -8,20 +8,24 @@ import msgspec
 
 from lockgate.admit.assess import Assessor, demand_complete
 from lockgate.admit.custody import custody_digest, custody_report, demand_custody
+from lockgate.admit.difference import Differ, previous_of
 from lockgate.admit.emergency import Emergencies
 from lockgate.admit.errors import (
     HeldBackError,
     NothingToAdmitError,
     WrongStateError,
 )
+from lockgate.admit.facts import FactKind, keep_facts, read_facts
 from lockgate.admit.hold import CrossingHolds, demand_free
 from lockgate.admit.model import CROSSINGS, Crossing, Verdicts, crossing_key
 from lockgate.admit.parts import GateParts
+from lockgate.admit.ports import ToInspect
 from lockgate.admit.promote import Promoter, demand_soak_first
 from lockgate.admit.publish import Publisher
 from lockgate.admit.reinspect import Reinspector
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.approve import request
+from lockgate.core.difference import DIFFERENCE, weights_pairs
 from lockgate.core.errors import LockgateError
 from lockgate.core.sequence import FINAL, CrossingState
 from lockgate.core.soak import CANDIDATE, STABLE
@@ -32,10 +36,13 @@ from lockgate.store.errors import RecordExistsError
 from lockgate.trust.attest import INSPECTION, attest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from lockgate.admit.facts import Facts
     from lockgate.admit.ports import FileInspector
+    from lockgate.core.artifact import Lock
     from lockgate.core.custody import CustodyReport
+    from lockgate.core.weights import WeightsFacts
     from lockgate.trust.keys import Signer
 
 
@@ -49,12 +56,14 @@ class Gate(Assessor):
     def __init__(self, parts: GateParts) -> None:
         """Use the parts; nothing happens yet."""
         super().__init__(parts)
+        self._p: GateParts = parts
         self._snapshots = SnapshotMaker(parts.quarantine, parts.blobs, parts.pages)
         self._publisher = Publisher(parts, self, self._snapshots)
         self.emergencies = Emergencies(parts, self, self._snapshots, self._publisher)
         self.holds = CrossingHolds(parts)
         self.promoter = Promoter(parts, self, self._snapshots)
         self.reinspector = Reinspector(parts, self, self.emergencies)
+        self.differ = Differ(parts, self)
 
     @contextmanager
     def _recorded(self, action: str, **facts: object) -> "Iterator[None]":
@@ -92,8 +101,6 @@ class Gate(Assessor):
 
     def inspect(self, sequence: int, inspector: "FileInspector") -> Crossing:
         """Inspect every file of a crossing and sign the verdicts."""
-        from lockgate.admit.ports import ToInspect  # noqa: PLC0415  # only types elsewhere
-
         self._p.demand_open()
         crossing = self._open_crossing(sequence)
         lock = self.lock(crossing)
@@ -118,8 +125,33 @@ class Gate(Assessor):
                 crossing, state=CrossingState.INSPECTED, verdicts_sha256=digest, attestation_sha256=signed
             )
             done = msgspec.structs.replace(done, held=self.assess(done).held)
+            keep_facts(self._p, done, weights=self._compared(lock))
             self._save(crossing, done)
         return done
+
+    def facts(self, crossing: Crossing) -> "list[Facts]":
+        """Return what is known of a crossing besides verdicts, after checking who signed it."""
+        found = [read_facts(self._p, crossing, kind) for kind in FactKind]
+        return [each[0] for each in found if each is not None]
+
+    def judge_anew(self, crossing: Crossing) -> Crossing:
+        """Say anew what the policy holds of a crossing that was inspected, after new facts about it."""
+        done = msgspec.structs.replace(crossing, held=self.assess(crossing).held)
+        self._save(crossing, done)
+        return done
+
+    def _compared(self, lock: "Lock") -> "Sequence[WeightsFacts]":
+        """Compare weights with those that are served, or that soak."""
+        if self._p.weights is None:
+            return ()
+        served, pairs = self.base(CANDIDATE), []
+        for artifact in lock.artifacts:
+            admitted = previous_of(artifact, served)
+            before = admitted.artifact if admitted else artifact
+            for new, old in weights_pairs(artifact, before):
+                now = ToInspect(artifact, new, self._p.quarantine.path(new.sha256))
+                pairs.append((now, ToInspect(before, old, self._p.blobs.path(old.sha256))))
+        return self._p.weights.compare(pairs)
 
     def request(self, sequence: int, channel: str, requester: "Signer", *, partial: bool = False) -> bytes:
         """Prepare the snapshot that publishing would make, and return the request to sign.
@@ -159,7 +191,8 @@ class Gate(Assessor):
             fresh = assessment.fresh(crossing)
             snapshot = self._snapshots.make(self._p.site.lane, self.base(channel), fresh, self._p.clock())
             statement = self._statement(Operation.PUBLISH, crossing, channel, requester, digest_of(snapshot))
-            statement = msgspec.structs.replace(statement, waivers=assessment.waived)
+            facts = {DIFFERENCE: digest_of(self.differ.draw(crossing, channel))}
+            statement = msgspec.structs.replace(statement, waivers=assessment.waived, facts=facts)
             return self._ask(statement, crossing, requester)
 
     def request_reject(self, sequence: int, requester: "Signer") -> bytes:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lockgate.cli.custody_draw import draw_findings
+from lockgate.cli.difference import draw_difference
 from lockgate.cli.shared import JsonOption, emit
 
 app = typer.Typer(help="Show and sign a statement with an approver's key.")
@@ -41,6 +42,9 @@ def approve(
     ] = None,
     custody: Annotated[
         Path | None, typer.Option(help="The report of the crate's way (default: beside the request).")
+    ] = None,
+    difference: Annotated[
+        Path | None, typer.Option(help="What approving would change (default: beside the request).")
     ] = None,
     state: Annotated[
         Path | None,
@@ -78,8 +82,10 @@ def approve(
     from lockgate.app.gate.approve import (
         Device,
         custody_beside,
+        difference_beside,
         evidence_beside,
         shown_custody,
+        shown_difference,
         sign_as_approver,
         unpack_pictures,
     )
@@ -93,6 +99,7 @@ def approve(
     read = read_statement(request)
     said = msgspec.to_builtins(read)
     way = shown_custody(read, custody or custody_beside(statement))
+    drawn = shown_difference(read, difference or difference_beside(statement))
     if not as_json:
         table = Table("What is signed", "", title_justify="left")
         for name, value in said.items():
@@ -100,6 +107,8 @@ def approve(
         Console().print(table)
         if way is not None:
             draw_findings(Console(), way.findings)
+        if drawn is not None:
+            draw_difference(Console(), drawn)
     if not yes and not typer.confirm("Sign exactly this?"):
         raise typer.Exit(1)
     place = key_place(key, token_pin_file, ask_pin if sys.stdin.isatty() else None)
@@ -113,6 +122,7 @@ def approve(
         "person": done.person,
         "log_seen": done.seen,
         "custody": findings,
+        "difference": msgspec.to_builtins(drawn),
         "pictures": shown,
     }
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lockgate.cli import emergency, reinspect, soak
+from lockgate.cli import difference, emergency, golden, reinspect, soak
 from lockgate.cli.advisories import draw
 from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
 
@@ -28,6 +28,8 @@ app.command("emergency-rollback")(emergency.emergency_rollback)
 app.command()(emergency.ratify)
 app.command()(emergency.owed)
 app.command()(reinspect.reinspect)
+app.command()(difference.diff)
+app.command()(golden.replay)
 app.command()(soak.soak)
 app.command()(soak.promote)
 
@@ -86,6 +88,8 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
     from lockgate.app.crossing.station import kept_reports
     from lockgate.app.gate.gate import open_gate
     from lockgate.app.settings import load_settings
+    from lockgate.cli.golden import draw_replay
+    from lockgate.cli.inspect import draw_weights
     from lockgate.cli.station import draw_report
     from lockgate.crossing.station import as_plain
 
@@ -94,6 +98,7 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
     crossing = gate.crossing(sequence)
     verdicts, lock = gate.verdicts(crossing).verdicts, gate.lock(crossing)
     known = known_against(place(home, None, None), lock, contents_of(lock.artifacts, verdicts))
+    facts = gate.facts(crossing)
     kept = kept_reports(side, crossing, gate.lock(crossing).artifacts)
     value = {
         "crossing": msgspec.to_builtins(crossing),
@@ -101,6 +106,7 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
         "advisories": msgspec.to_builtins(known),
         "stations": [as_plain(signed) for signed in kept.reports],
         "unproven": list(kept.unproven),
+        "facts": [msgspec.to_builtins(each) for each in facts],
     }
 
     def render(out: Console) -> None:
@@ -115,6 +121,11 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
         draw_provenance(out, verdicts)
         for signed in kept.reports:
             draw_report(out, signed)
+        for weights in (each for kind in facts for each in kind.weights):
+            out.print(f"{escape(weights.path)} against {escape(weights.base_path)}")
+            draw_weights(out, weights)
+        for replayed in (each for kind in facts for each in kind.replays):
+            draw_replay(out, replayed)
         for why in kept.unproven:
             out.print(f"[yellow]not counted[/]: {escape(why)}")
         if known.why:

@@ -42,6 +42,7 @@ COMMANDS = {
     ),
     "lockfile": ("lockgate.cli.lockfile", "Rewrite lock files that name other hosts."),
     "models": ("lockgate.cli.models", "List models, what is known of them, and who answers for a name."),
+    "golden": ("lockgate.cli.golden", "Golden prompts: record, check and compare a model's answers."),
     "gateway": ("lockgate.cli.gateway", "Serve language models through the OpenAI API."),
     "console": ("lockgate.cli.console", "Serve the web console."),
     "knowledge": ("lockgate.cli.knowledge", "Index admitted documents and search them."),

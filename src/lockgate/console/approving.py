@@ -20,6 +20,7 @@ from lockgate.app.high.approvals import Enrolment, Proof, begin_card, finish_car
 from lockgate.console.ports import ConsoleData
 from lockgate.console.templating import asset
 from lockgate.core.ceremony import CARD_TYPE
+from lockgate.core.difference import GRAVE
 from lockgate.core.errors import LockgateError
 from lockgate.trust.webauthn import Assertion, padded
 
@@ -72,7 +73,9 @@ class Approving:
         """Answer with one statement, rendered from the bytes that are signed."""
         name = request.path_params["name"]
         shown = await run_in_threadpool(self._data.statement, name, _origin(request))
-        return self._page("statement.html", s=shown, fields=msgspec.to_builtins(shown.statement))
+        drawn = await run_in_threadpool(self._data.shown_with, name)
+        fields = msgspec.to_builtins(shown.statement)
+        return self._page("statement.html", s=shown, fields=fields, d=drawn, grave=GRAVE)
 
     async def hand_in(self, request: Request) -> Response:
         """Take a signature that a browser made."""

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 import msgspec
 
 from lockgate.admit import Crossing, Verdicts
+from lockgate.admit.errors import NoSuchCrossingError
 from lockgate.app.advice.advisories import place
 from lockgate.app.advice.exposure import ExposureReport, report
 from lockgate.app.gate.rechecked import last_run
 from lockgate.app.high.approvals import HandedIn, Shown, Waiting, WaitingRequests
+from lockgate.app.high.artifacts import ArtifactFacts, ArtifactReadings
 from lockgate.app.high.console import HOSTS_VARIABLE, Readings
 from lockgate.app.high.models import ModelRow, list_models
 from lockgate.app.high.serving import served_side
@@ -35,6 +37,7 @@ from lockgate.console.ports import (
 )
 from lockgate.console.shell import Shell
 from lockgate.core.custody import CustodyReport
+from lockgate.core.difference import Difference
 from lockgate.core.emergency import judge_debt
 from lockgate.core.errors import LockgateError
 from lockgate.core.verdict import Outcome, Verdict
@@ -48,6 +51,7 @@ class HomeData(ConsoleData):
         """Show these readings."""
         self._readings = readings
         self._requests = WaitingRequests(readings.side)
+        self._artifacts = ArtifactReadings(readings.side)
 
     @property
     def lane(self) -> str:
@@ -120,11 +124,33 @@ class HomeData(ConsoleData):
             inspected=verdicts.inspected if verdicts else None,
             verdicts=verdicts.verdicts if verdicts else (),
             held=crossing.held,
+            artifacts={
+                file.path: artifact.purl
+                for artifact in self._artifacts.artifacts(crossing)
+                for file in artifact.files
+            },
         )
 
     def models(self) -> list[ModelRow]:
         """Return what is known of the models that are served."""
         return list_models(self._readings.side)
+
+    def difference(self, sequence: int) -> Difference:
+        """Return what approving a crossing would change."""
+        crossing = self._readings.crossing(sequence)
+        if crossing is None:
+            what = f"There is no crossing {sequence}."
+            raise NoSuchCrossingError(what)
+        return self._artifacts.difference(crossing)
+
+    def artifact(self, sequence: int, purl: str) -> ArtifactFacts | None:
+        """Return one artifact of a crossing, or None where there is none of that name."""
+        crossing = self._readings.crossing(sequence)
+        return self._artifacts.facts(crossing, purl) if crossing else None
+
+    def shown_with(self, name: str) -> Difference | None:
+        """Return the difference that a waiting statement binds."""
+        return self._requests.difference(name)
 
     def exposure(self) -> ExposureReport:
         """Return how exposed what is served is, from the loaded advisories."""

@@ -15,13 +15,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lockgate import __version__
+from lockgate.app.high.artifacts import ArtifactFacts
 from lockgate.console.approving import Approving
 from lockgate.console.ports import ConsoleData, CrossingDetail
 from lockgate.console.shell import Shell
 from lockgate.console.templating import asset, environment
 from lockgate.core.custody import BREAKS
+from lockgate.core.difference import GRAVE
 from lockgate.core.errors import LockgateError
+from lockgate.core.provenance import Fact
 from lockgate.core.verdict import Outcome
+from lockgate.core.wire import digest_of
 
 ROWS = 200
 """How many verdicts stand on one page."""
@@ -168,6 +172,22 @@ class Pages:
         rows = await run_in_threadpool(self._data.models)
         return self.page("models.html", rows=rows[:ROWS], total=len(rows))
 
+    async def difference(self, request: Request) -> Response:
+        """Answer what approving a crossing would change, the gravest first."""
+        sequence = int(request.path_params["sequence"])
+        if await run_in_threadpool(self._data.crossing, sequence) is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        drawn = await run_in_threadpool(self._data.difference, sequence)
+        return self.page("difference.html", n=sequence, d=drawn, sha256=digest_of(drawn), grave=GRAVE)
+
+    async def artifact(self, request: Request) -> Response:
+        """Answer one artifact of a crossing (``?purl=``) with all that is known of it."""
+        sequence, purl = int(request.path_params["sequence"]), request.query_params.get("purl", "")
+        found = await run_in_threadpool(self._data.artifact, sequence, purl)
+        if found is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return self.page("artifact.html", a=found, grave=GRAVE, breaks=BREAKS, provenance=_provenance(found))
+
     async def exposure(self, request: Request) -> Response:
         """Answer how exposed what is served is, the worst first."""
         del request
@@ -251,6 +271,8 @@ def build_app(data: ConsoleData, hosts: Iterable[str] = ()) -> Shell:
         Route("/", pages.overview, name="overview"),
         Route("/crossings/{sequence:int}", pages.crossing, name="crossing"),
         Route("/crossings/{sequence:int}/custody", pages.custody, name="custody"),
+        Route("/crossings/{sequence:int}/difference", pages.difference, name="difference"),
+        Route("/crossings/{sequence:int}/artifact", pages.artifact, name="artifact"),
         Route("/exposure", pages.exposure, name="exposure"),
         Route("/models", pages.models, name="models"),
         *Approving(data, pages.page).routes(),
@@ -268,6 +290,11 @@ def build_app(data: ConsoleData, hosts: Iterable[str] = ()) -> Shell:
         },
     )
     return Shell(app, pages.requests, hosts)
+
+
+def _provenance(found: ArtifactFacts) -> list[tuple[str, tuple[Fact, ...]]]:
+    """Return what signatures say, by file."""
+    return [(verdict.path, verdict.facts) for verdict in found.verdicts if verdict.facts]
 
 
 def _chosen(text: str) -> Outcome | None:

@@ -1,13 +1,16 @@
 """What the console shows, and where it asks for it. It reads, and takes signatures that it does not judge."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from lockgate.app.advice.exposure import ExposureReport
 from lockgate.app.high.approvals import HandedIn, Shown, Waiting
+from lockgate.app.high.artifacts import ArtifactFacts
 from lockgate.app.high.models import ModelRow
 from lockgate.core.custody import CustodyReport
+from lockgate.core.difference import Difference
 from lockgate.core.policy import Held
 from lockgate.core.statement import Operation
 from lockgate.core.verdict import Outcome, Verdict
@@ -46,6 +49,8 @@ class CrossingDetail:
     inspected: datetime | None
     verdicts: tuple[Verdict, ...]
     held: tuple[Held, ...]
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    """Path of a file → package URL of its artifact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,28 @@ class ConsoleData(ABC):
 
         Raises:
             NothingPublishedError: Nothing is served.
+
+        """
+
+    @abstractmethod
+    def difference(self, sequence: int) -> Difference:
+        """Return what approving a crossing would change.
+
+        Raises:
+            LockgateError: It was not inspected, or nothing can be judged.
+
+        """
+
+    @abstractmethod
+    def artifact(self, sequence: int, purl: str) -> ArtifactFacts | None:
+        """Return one artifact of a crossing with all that is known of it, or None where there is none."""
+
+    @abstractmethod
+    def shown_with(self, name: str) -> Difference | None:
+        """Return the difference that a waiting statement binds; None where it binds none.
+
+        Raises:
+            DifferenceUnshownError: It binds one that is not there, or another.
 
         """
 

@@ -77,6 +77,7 @@ class Role(StrEnum):
     LICENCE = "licence"
     MANIFEST = "manifest"
     BLOB = "blob"
+    GOLDEN = "golden"
     OTHER = "other"
 
 

@@ -83,6 +83,8 @@ class Rule(Document, frozen=True):
         provenance: Least provenance: ``intact`` (none is invalid or expired) or ``verified`` (of each file).
         signers: Identities, repositories (``…/*``: all below) or keys whose signature counts; empty: any.
         issuers: Who may vouch for signers; empty: anybody in the trust roots.
+        golden_differing: Most golden prompts that a model may answer otherwise than it did where they were
+            recorded; a model without a replay is held. Left out: none is demanded.
         approvers: How many persons must approve.
         roles: Roles of which each must be among them.
 
@@ -102,6 +104,7 @@ class Rule(Document, frozen=True):
     provenance: Demand | None = None
     signers: tuple[Sentence, ...] = ()
     issuers: tuple[Sentence, ...] = ()
+    golden_differing: Annotated[int, msgspec.Meta(ge=0, le=256)] | msgspec.UnsetType = msgspec.UNSET
     approvers: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     roles: tuple[Name, ...] = ()
 
@@ -110,7 +113,7 @@ class Rule(Document, frozen=True):
         """Return the rule as approvers read it."""
         fields = msgspec.to_builtins(self)
         plain = msgspec.to_builtins(Rule(name=self.name))
-        said = [f"{key}={_text(value)}" for key, value in fields.items() if value != plain[key]]
+        said = [f"{key}={_text(value)}" for key, value in fields.items() if value != plain.get(key)]
         return f"rule {self.name}: {'; '.join(said) or 'demands nothing'}"
 
 

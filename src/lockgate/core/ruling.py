@@ -1,6 +1,6 @@
 """What the admission rules make of one artifact. Pure decisions; the strictest rule of several counts."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -9,6 +9,7 @@ import msgspec
 
 from lockgate.core.advised import Advised, judge_advisories
 from lockgate.core.artifact import Artifact, Kind, Role
+from lockgate.core.golden import Replay
 from lockgate.core.licences import acceptable
 from lockgate.core.policy import Held, Policy, judge
 from lockgate.core.provenance import Demand, meets
@@ -16,6 +17,8 @@ from lockgate.core.rules import RoleMissingError, Rule, Rules, Waiver, Waives
 from lockgate.core.verdict import Severity, Verdict
 
 _SEVERITIES = list(Severity)
+_MODELS = frozenset({Kind.MODEL, Kind.OLLAMA})
+_NO_REPLAYS: Mapping[str, Replay] = {}
 
 
 def ecosystem_of(purl: str) -> str:
@@ -89,6 +92,7 @@ def rule_on(
     *,
     advised: Advised,
     now: datetime | None,
+    replays: Mapping[str, Replay] = _NO_REPLAYS,
 ) -> Ruling:
     """Return what the policy and the admission rules say of an artifact.
 
@@ -100,6 +104,7 @@ def rule_on(
         advised: What advisories say of it.
         now: The moment that waivers are judged by; None where it entered before: an expired waiver
             holds what wants in, and takes nothing away from those who are served.
+        replays: What golden prompts showed, by the digest of the model's file.
 
     """
     mine = demanded(rules, artifact)
@@ -119,6 +124,7 @@ def rule_on(
         held += _licence(rule, artifact, waivers)
         held += _provenance(rule, artifact, verdicts, waivers)
         held += _unknown(rule, artifact.purl, advised, waivers)
+        held += _golden(rule, artifact, replays) if now is not None else ()
     return Ruling(tuple(dict.fromkeys(held)), waivers.used)
 
 
@@ -221,6 +227,23 @@ def _unknown(rule: Rule, purl: str, advised: Advised, waivers: _Waivers) -> Iter
         return
     if (advised.unknown or advised.unasked) and not waivers.lets(Waives.UNKNOWN):
         yield _held(purl, rule, "the advisory data does not know it", "Bring data that does, or waive it.")
+
+
+def _golden(rule: Rule, artifact: Artifact, replays: Mapping[str, Replay]) -> Iterable[Held]:
+    """Hold a model whose golden prompts were not replayed, or are answered otherwise."""
+    if isinstance(rule.golden_differing, msgspec.UnsetType) or artifact.kind not in _MODELS:
+        return
+    mine = [replays[file.sha256] for file in artifact.files if file.sha256 in replays]
+    if not mine:
+        reason = "its golden prompts were not replayed"
+        yield _held(
+            artifact.purl, rule, reason, "Bring a golden set with it, and run `lockgate gate replay`."
+        )
+    for each in mine:
+        if each.problem or each.differing > rule.golden_differing:
+            resolve = "Look at `lockgate gate show`; bring the model that the prompts were recorded with."
+            reason = f"golden prompts hold it: {each.sentence[:160]}"
+            yield _held(artifact.purl, rule, reason, resolve)
 
 
 def _held(purl: str, rule: Rule, reason: str, resolve: str, path: str = "") -> Held:

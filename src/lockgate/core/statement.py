@@ -92,8 +92,9 @@ class Statement(Document, frozen=True):
     what the floor is in `previous_sha256`, and the last crossing in `crossing` and `crate_sha256`.
     What is about no crossing (`CLOCK`, `ANCHOR`, `VEX`, `REQUESTS`, `POLICY`, `TRUST_ROOTS`, `SHARE`,
     emergencies) says in `facts` what is agreed to, and so does `RELEASE` of what was held; other statements
-    about a crossing leave the field out. A promotion (`PROMOTE`) names there which version of ``candidate``
-    it takes over.
+    about a crossing leave the field out. What publishes (`PUBLISH`) names there the digest of the difference
+    that approvers are shown (`core.difference`), a promotion (`PROMOTE`) which version of ``candidate`` it
+    takes over.
     """
 
     format: str

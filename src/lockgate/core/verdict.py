@@ -51,7 +51,10 @@ class Verdict(Document, frozen=True):
     rests on, by name: ``engine`` (a digest over every inspector's version), ``rules`` (the digest of
     the set of rules), and each scanner's database. A verdict with another basis than today's is old.
     `provenance` is what signatures say of the file, `packages` are the package URLs of what an image
-    holds; verdicts of before there were such facts leave the fields out.
+    holds, `uses` says which members reach outside of their program (``network pkg/api.py``; see
+    `lockgate.inspect.inspectors.uses`): nothing in itself, and what a new version began to do is shown to
+    approvers. `requires` is what a package says that it needs, in its ecosystem's own words. Verdicts of
+    before there were such facts leave the fields out.
     """
 
     path: str
@@ -66,6 +69,8 @@ class Verdict(Document, frozen=True):
     basis: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     provenance: tuple[Fact, ...] | msgspec.UnsetType = msgspec.UNSET
     packages: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    uses: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    requires: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def rests_on(self) -> dict[str, str]:
@@ -108,6 +113,11 @@ def same_meaning(first: Verdict, later: Verdict) -> bool:
         return verdict.outcome, above, frozenset(verdict.opaque), verdict.covered == verdict.size
 
     return meaning(first) == meaning(later)
+
+
+def rank(outcome: Outcome) -> int:
+    """Return how unfavourable an outcome is: the higher, the worse."""
+    return _RANK[outcome]
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:

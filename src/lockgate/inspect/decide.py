@@ -2,12 +2,13 @@
 
 from lockgate.core.verdict import Finding, Outcome, Severity, Verdict
 from lockgate.inspect.ports import InspectItem, Part
-from lockgate.inspect.tally import LABEL_LENGTH
+from lockgate.inspect.tally import LABEL_LENGTH, USE_LENGTH, USES
 
 UNREAD = "unread"
 """Detected type of a file whose inspection gave no answer."""
 
 _CODE_LENGTH = 48
+_USE_TEXT = USE_LENGTH + 16
 
 
 def believable(part: Part, item: InspectItem, findings: int) -> bool:
@@ -17,6 +18,8 @@ def believable(part: Part, item: InspectItem, findings: int) -> bool:
         part.size == item.size
         and part.covered <= part.size
         and len(part.findings) <= findings
+        and max(len(part.uses), len(part.requires)) <= USES + 1
+        and all(len(t) <= _USE_TEXT and t.isprintable() for t in (*part.uses, *part.requires))
         and all(len(text) <= LABEL_LENGTH and text.isprintable() for text in texts)
         and all(0 < len(found.code) <= _CODE_LENGTH and found.code.isascii() for found in part.findings)
     )
@@ -47,6 +50,8 @@ def decide(item: InspectItem, part: Part) -> Verdict:
         findings=part.findings,
         inspectors=part.inspectors,
         opaque=part.opaque,
+        uses=part.uses,
+        requires=part.requires,
     )
 
 

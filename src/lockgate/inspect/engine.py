@@ -175,4 +175,6 @@ def inspect_bytes(
         opaque=tuple(sorted(tally.opaque)),
         findings=tuple(tally.findings),
         inspectors=tuple(sorted(tally.inspectors)),
+        uses=tuple(sorted(tally.uses)),
+        requires=tuple(sorted(tally.requires)),
     )

@@ -64,6 +64,8 @@ class Part(Document, frozen=True):
     opaque: tuple[Name, ...]
     findings: tuple[Finding, ...]
     inspectors: tuple[Name, ...]
+    uses: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
 
 
 class Job(Document, frozen=True):

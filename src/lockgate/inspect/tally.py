@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 LABEL_LENGTH = 240
 """Longest place or reason that a finding carries, in characters."""
 
+USES, USE_LENGTH = 512, 200
+"""How many uses are told of one file, and the longest place of one, in characters."""
+
+MORE_USES = "more than is told"
 SEPARATOR = "!"
 """Stands between a container and its member where a finding says where."""
 
@@ -79,6 +83,20 @@ class Tally:
     opaque: set[str] = field(default_factory=set)
     inspectors: set[str] = field(default_factory=set)
     claims: list[tuple[int, int]] = field(default_factory=list)
+    uses: set[str] = field(default_factory=set)
+    requires: set[str] = field(default_factory=set)
+
+    def need(self, what: str) -> None:
+        """Keep what the package says that it needs; what is past the bound is not told, and marked so."""
+        told = len(self.requires) < USES and len(what) <= USE_LENGTH
+        self.requires.add(printable(what, USE_LENGTH) if told else MORE_USES)
+
+    def use(self, kind: str) -> None:
+        """Say that this content reaches outside of its program; past the bound that there is more."""
+        if len(self.uses) < USES:
+            self.uses.add(f"{kind} {printable(self.where, USE_LENGTH)}".rstrip())
+        else:
+            self.uses.add(MORE_USES)
 
     def claim(self, start: int, end: int) -> None:
         """Say that a validated parser accounts for the bytes from `start` up to `end`."""
@@ -142,6 +160,7 @@ class Tally:
         self.findings.extend(member.findings[:room])
         self.opaque |= member.opaque
         self.inspectors |= member.inspectors
+        self.uses |= member.uses if len(self.uses) + len(member.uses) <= USES else {MORE_USES}
         whole = member.whole and len(member.findings) <= room
         if not whole:
             self.complete = False

@@ -19,6 +19,8 @@ INSPECTION = "urn:lockgate:inspection:v1"
 REINSPECTION = "urn:lockgate:reinspection:v1"
 SEALING = "urn:lockgate:sealing:v1"
 ADMISSION = "urn:lockgate:admission:v1"
+FACTS = "urn:lockgate:facts:v1"
+CONVERSION = "urn:lockgate:conversion:v1"
 
 
 class Subject(Document, frozen=True):

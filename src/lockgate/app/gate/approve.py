@@ -18,6 +18,7 @@ from lockgate.approve import approve, read_statement
 from lockgate.audit import Seen, named_checkpoint, read_evidence, watch
 from lockgate.audit.evidence import EVIDENCE_LIMIT
 from lockgate.core.custody import CustodyReport
+from lockgate.core.difference import DIFFERENCE, Difference
 from lockgate.core.digests import sha256
 from lockgate.core.errors import InputError, LockgateError
 from lockgate.core.roots import Purpose
@@ -32,6 +33,12 @@ EVIDENCE_SUFFIX = ".log.json"
 CUSTODY_SUFFIX = ".custody.json"
 """The report of the crate's way beside a request is named like the request, with this ending."""
 
+DIFFERENCE_SUFFIX = ".difference.json"
+"""What approving would change, beside the request, is named like the request, with this ending."""
+
+BESIDE = (EVIDENCE_SUFFIX, CUSTODY_SUFFIX, DIFFERENCE_SUFFIX)
+"""Endings of what lies beside a request and is no request."""
+
 _BREAKS = frozenset({Operation.ANCHOR, Operation.RESTORE})
 """What may be signed though the log does not continue what this machine saw: it is about that."""
 
@@ -44,6 +51,13 @@ class CustodyUnshownError(InputError):
 
     code = "LG-1f50"
     advice = "Fetch the file that the gate wrote beside the request, or name it with --custody."
+
+
+class DifferenceUnshownError(InputError):
+    """A statement binds what approving would change, and that is not there or is another one."""
+
+    code = "LG-1fb1"
+    advice = "Fetch the file that the gate wrote beside the request, or name it with --difference."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,7 @@ def _place(document: bytes, request: Path) -> Path:
         (read_statement, request),
         (read_evidence, evidence_beside(request)),
         (lambda data: decode(CustodyReport, data, limit=REPORT_LIMIT), custody_beside(request)),
+        (lambda data: decode(Difference, data, limit=REPORT_LIMIT), difference_beside(request)),
     )
     for read, place in kinds:
         with suppress(LockgateError):
@@ -105,7 +120,7 @@ def request_pictures(request: Path) -> list[Path]:
     """
     read_statement(read_named(request))
     files = [request, evidence_beside(request)]
-    files += [custody_beside(request)] if custody_beside(request).is_file() else []
+    files += [file for file in (custody_beside(request), difference_beside(request)) if file.is_file()]
     return [picture for file in files for picture in write_pictures(read_named(file), file)]
 
 
@@ -146,6 +161,32 @@ def shown_custody(statement: Statement, file: Path) -> CustodyReport | None:
         what = f"{file} is not the report of the crate's way that the statement binds."
         raise CustodyUnshownError(what)
     return decode(CustodyReport, data, limit=REPORT_LIMIT, name="custody report")
+
+
+def difference_beside(request: Path) -> Path:
+    """Return where what approving would change lies."""
+    return request.with_suffix(DIFFERENCE_SUFFIX)
+
+
+def shown_difference(statement: Statement, file: Path) -> Difference | None:
+    """Return the difference that a statement binds, which approvers must see; None where it binds none.
+
+    Raises:
+        DifferenceUnshownError: It is not there, or not the one that the statement binds.
+
+    """
+    bound = (statement.facts or {}).get(DIFFERENCE)
+    if bound is None:
+        return None
+    try:
+        data = read_named(file, limit=REPORT_LIMIT)
+    except NamedFileError as error:
+        what = f"What approving would change is missing: {error.what}"
+        raise DifferenceUnshownError(what) from error
+    if sha256(data) != bound:
+        what = f"{file} is not the difference that the statement binds."
+        raise DifferenceUnshownError(what)
+    return decode(Difference, data, limit=REPORT_LIMIT, name="difference")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,23 +3,25 @@
 import os
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ToInspect
+from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ReadingParts, ToInspect
 from lockgate.app.crossing.custody import RecordedCustody
 from lockgate.app.crossing.station import RecordedStations
 from lockgate.app.files import write_named, write_whole
 from lockgate.app.gate.admission import demand_admission
 from lockgate.app.gate.advised import RecordedAdvisories
-from lockgate.app.gate.approve import custody_beside, evidence_beside
+from lockgate.app.gate.approve import custody_beside, difference_beside, evidence_beside
 from lockgate.app.gate.holds import demand_usable
 from lockgate.app.gate.repository import demand_repository_key, sign_repositories
 from lockgate.app.gate.rulepacks import active_rules
 from lockgate.app.gate.rules import in_force
 from lockgate.app.gate.trust_roots import trust_basis, trust_now
+from lockgate.app.gate.weights import SandboxedWeights
 from lockgate.app.high.refusals import refusals_file
 from lockgate.app.high.serving import channel_file
 from lockgate.app.keys import key_place
@@ -34,7 +36,7 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.core.snapshot import Admitted
-from lockgate.core.statement import FORWARD, NOTHING, Statement
+from lockgate.core.statement import FORWARD, NOTHING, Operation, Statement
 from lockgate.core.verdict import Verdict
 from lockgate.core.wire import encode
 from lockgate.crossing.ledger import mark
@@ -143,8 +145,8 @@ def write_channel(side: Side, channel: str, envelope: bytes) -> None:
         raise StoreIoError(what, file=str(target)) from error
 
 
-def gate_parts(side: Side) -> GateParts:
-    """Return what the gate of a high side is joined from; nothing is written.
+def reading_parts(side: Side) -> ReadingParts:
+    """Return what reading and judging a high side needs; no key of the gate is opened, nothing is written.
 
     Where admission rules are gone that were in force, nothing can be judged; holding and withdrawing
     go on.
@@ -156,24 +158,33 @@ def gate_parts(side: Side) -> GateParts:
         rules = in_force(side)
     except LockgateError as error:
         lost = error
-    return GateParts(
+    return ReadingParts(
         records=records_of(side),
         blobs=blobs_of(side),
         quarantine=FileBlobs(side.home.quarantine),
-        audit=audit_log(side),
         site=site,
-        inspector=signer_from(side.home.keys, Purpose.INSPECTOR, site),
-        pages=MirrorPages(),
         clock=utc_now,
-        entropy=secrets.token_bytes,
-        write_channel=lambda channel, envelope: write_channel(side, channel, envelope),
-        mark_ledger=mark,
         distrusted=lambda sequence: distrusted_signers(side, sequence),
         custody=RecordedCustody(side),
         advisories=RecordedAdvisories(side),
         stations=RecordedStations(side),
         rules=rules.active if rules else None,
         rules_lost=lost,
+    )
+
+
+def gate_parts(side: Side) -> GateParts:
+    """Return what the gate of a high side is joined from; nothing is written."""
+    reading = reading_parts(side)
+    return GateParts(
+        **{field.name: getattr(reading, field.name) for field in fields(ReadingParts)},
+        audit=audit_log(side),
+        inspector=signer_from(side.home.keys, Purpose.INSPECTOR, reading.site),
+        pages=MirrorPages(),
+        entropy=secrets.token_bytes,
+        write_channel=lambda channel, envelope: write_channel(side, channel, envelope),
+        mark_ledger=mark,
+        weights=SandboxedWeights(),
         write_refusals=lambda envelope: write_whole(refusals_file(side), envelope),
         demand_open=lambda: demand_admission(side),
     )
@@ -206,6 +217,10 @@ def write_request(side: Side, name: str, envelope: bytes, out: Path | None) -> P
     write_evidence(side, evidence_beside(target), [named_size(envelope)])
     if statement.custody_sha256 != NOTHING:
         write_named(custody_beside(target), encode(open_gate(side).custody(statement.crossing)))
+    if statement.operation is Operation.PUBLISH:
+        gate = open_gate(side)
+        drawn = gate.differ.draw(gate.crossing(statement.crossing), statement.channel)
+        write_named(difference_beside(target), encode(drawn))
     write_named(target, envelope)
     return target
 

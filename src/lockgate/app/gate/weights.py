@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from lockgate.admit import ToInspect
+from lockgate.admit.ports import WeightsReader
 from lockgate.core.digests import sha256_stream
 from lockgate.core.errors import InputError, LockgateError
 from lockgate.core.weights import Compared, WeightsFacts, printable
@@ -108,6 +110,24 @@ def _answered(base: Path, new: Path, sandbox: BubblewrapSandbox, size: int) -> C
 def _digest(file: Path) -> tuple[str, int]:
     with os.fdopen(open_regular(file), "rb", buffering=0) as stream:
         return sha256_stream(stream)
+
+
+class SandboxedWeights(WeightsReader):
+    """Compares each pair in a process of its own."""
+
+    def compare(self, pairs: Sequence[tuple[ToInspect, ToInspect]]) -> Sequence[WeightsFacts]:
+        """Return what changed for each pair, in order; without a sandbox nothing is compared.
+
+        Raises:
+            SandboxUnavailableError: There are pairs, and nothing can be compared safely here.
+
+        """
+        sandbox = comparing_sandbox() if pairs else None
+        return [
+            compare_weights(old.on_disk, new.on_disk, sandbox, names=(old.file.path, new.file.path))
+            for new, old in pairs
+            if sandbox is not None
+        ]
 
 
 def counterpart(base: Path, new: Path, paths: Sequence[Path]) -> Path | None:

@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from lockgate.app.files import read_named, write_whole
-from lockgate.app.gate.approve import CUSTODY_SUFFIX, EVIDENCE_SUFFIX
+from lockgate.app.gate.approve import BESIDE, difference_beside, shown_difference
 from lockgate.app.settings import Side
 from lockgate.app.trust import site_root, utc_now
 from lockgate.approve import read_statement
 from lockgate.approve.service import STATEMENT_LIMIT
 from lockgate.core.ceremony import CARD_FORMAT, CARD_TYPE, KeyCard
+from lockgate.core.difference import Difference
 from lockgate.core.digests import words
 from lockgate.core.errors import InputError, LockgateError, MalformedDocumentError
 from lockgate.core.roots import Purpose, Root
@@ -108,8 +109,7 @@ class WaitingRequests:
 
     def _files(self) -> dict[str, Path]:
         found = sorted(self._folder.glob(f"*{_SUFFIX}")) if self._folder.is_dir() else []
-        beside = (EVIDENCE_SUFFIX, CUSTODY_SUFFIX)
-        named = [path for path in found if not path.name.endswith(beside) and not path.name.startswith(".")]
+        named = [path for path in found if not path.name.endswith(BESIDE) and not path.name.startswith(".")]
         return {path.name.removesuffix(_SUFFIX): path for path in named[-REQUESTS_LIMIT:]}
 
     def waiting(self) -> tuple[Waiting, ...]:
@@ -142,6 +142,17 @@ class WaitingRequests:
                 held = [site.keys[k] for k in opened.signatures if k in site.keys]
                 people |= {key.person for key in held if key.purpose is Purpose.APPROVER}
         return tuple(sorted(people))
+
+    def difference(self, name: str) -> Difference | None:
+        """Return the difference that a waiting statement binds; None where it binds none.
+
+        Raises:
+            NoSuchRequestError: None of this name waits.
+            DifferenceUnshownError: It is not beside the request, or another one.
+
+        """
+        statement = read_statement(self._request(name))
+        return shown_difference(statement, difference_beside(self._files()[name]))
 
     def shown(self, name: str, origin: str) -> Shown:
         """Return a statement as it is shown at an origin, from the bytes that are signed.

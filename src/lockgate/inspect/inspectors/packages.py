@@ -138,6 +138,8 @@ def _dependencies(tally: Tally, said: dict[str, Any]) -> None:
     for section in ("dependencies", "optionalDependencies", "peerDependencies"):
         wanted = said.get(section)
         for name, source in wanted.items() if isinstance(wanted, dict) else ():
+            if section == "dependencies" and isinstance(source, str):
+                tally.need(f"{name} {source}")
             if isinstance(source, str) and _ADDRESS.match(source) and not _HOSTED.match(source):
                 why = f"{name[:60]} comes from an address, not from the registry: {source[:80]}"
                 tally.note("npm-address-dependency", Severity.HIGH, why)

@@ -18,6 +18,7 @@ from lockgate.inspect.inspectors.code_signs import INSTALL_PYTHON, INSTALL_SHELL
 from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.python_import import ACTS, at_import
 from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, depth, loads
+from lockgate.inspect.inspectors.uses import use
 from lockgate.inspect.inspectors.yaml_signs import tags
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
@@ -136,6 +137,7 @@ class TextInspector(Inspector):
 def _signs(tally: Tally, text: str, context: Context) -> None:
     """Look for signs of harm in scripts, told by their name, first line or role."""
     kind = extension(context.name)
+    use(tally, text, kind)
     shell = kind in _SHELLS or _SHEBANG.match(text)
     if context.role == "deb-script":
         look(tally, text, SHELL + INSTALL_SHELL)
@@ -178,6 +180,7 @@ class PythonInspector(Inspector):
         scan(tally, text)
         tally.claim_all()
         installs = context.name.rsplit("/", 1)[-1] == "setup.py"
+        use(tally, text, "py")
         look(tally, text, PYTHON + INSTALL_PYTHON if installs else PYTHON)
         for line in _LINE_END.split(raw, _COOKIE_LINES)[:_COOKIE_LINES]:
             cookie = _COOKIE.match(line)

@@ -35,6 +35,7 @@ _KNOWN_PTH = re.compile(
     rb"enabled and __import__\('_distutils_hack'\)(?:\.add_shim\(\))?;"
 )
 """Lines that setuptools itself writes, of namespace packages and of its own shim, and no other."""
+_EXTRA = re.compile(r";.*\bextra\s*==")
 _ROW = 3
 _SHOWN = 8
 _WHEEL_PARTS = 5
@@ -76,6 +77,7 @@ def check(tally: Tally, context: Context, members: Mapping[str, _Member]) -> Non
         return
     _record(tally, members, members[f"{info}/RECORD"].text)
     _identity(tally, context.name, info, members[f"{info}/METADATA"].text)
+    _requires(tally, members[f"{info}/METADATA"].text)
     _startup(tally, members)
     if f"{info}/entry_points.txt" in members:
         _entry_points(tally, members[f"{info}/entry_points.txt"].text)
@@ -134,6 +136,14 @@ def _identity(tally: Tally, path: str, info: str, metadata: bytes) -> None:
         wrong = len(parts) != 2 or _normal(parts[0]) != said[0] or _version(parts[1]) != _version(said[1])  # noqa: PLR2004  # name and version
         if wrong:
             tally.note("wheel-identity", Severity.HIGH, f"METADATA says {'-'.join(said)}, {where} does not.")
+
+
+def _requires(tally: Tally, metadata: bytes) -> None:
+    """Keep what the wheel needs always, without what only an extra brings (core metadata 2.4)."""
+    headers = HeaderParser().parsestr(metadata.decode("utf-8", "replace"), headersonly=True)
+    for line in headers.get_all("Requires-Dist", []):
+        if not _EXTRA.search(str(line)):
+            tally.need(" ".join(str(line).split()))
 
 
 def _version(text: str) -> str:

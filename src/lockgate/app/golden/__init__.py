@@ -1,0 +1,1 @@
+"""Golden prompts: recorded where a model was tried, replayed before it is published."""
