@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lockgate.cli import difference, emergency, golden, reinspect, soak
+from lockgate.cli import inspect as inspection
 from lockgate.cli.advisories import draw
 from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
 
@@ -28,6 +29,7 @@ app.command("emergency-rollback")(emergency.emergency_rollback)
 app.command()(emergency.ratify)
 app.command()(emergency.owed)
 app.command()(reinspect.reinspect)
+app.command("convert")(inspection.gate_convert)
 app.command()(difference.diff)
 app.command()(golden.replay)
 app.command()(soak.soak)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from lockgate.cli.shared import JsonOption, human, out
+from lockgate.cli.shared import HomeOption, JsonOption, emit, human, out
 from lockgate.core.artifact import Kind
 from lockgate.core.pickles import PickleProfile
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lockgate.app.gate.convert import Conversion
     from lockgate.app.gate.inspection import Inspected
     from lockgate.core.weights import WeightsFacts
 
@@ -47,18 +48,28 @@ def inspect(
         Path | None,
         typer.Option(help="The version before: weights are compared with it, tensor by tensor."),
     ] = None,
+    convert: Annotated[
+        Path | None,
+        typer.Option(
+            help="Make this file out of a refused one: safetensors of a torch archive, text of a document."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Inspect files, each in a sandboxed process of its own; with --json, one line for each.
 
     Ends with status 0 only when each is clean, or opaque, without a finding.
 
+    With --convert nothing but one file is made, with a verdict of its own and both digests told.
     With --against, what changed in weights is told beside the verdict; it changes no status.
 
     Example: lockgate inspect wheels/ model.gguf --json
     """
     from lockgate.app.gate.inspection import files_below, inspect_paths
 
+    if convert is not None:
+        _convert(paths, convert, as_json=as_json)
+        return
     good, files = True, files_below(paths)
     for result in inspect_paths(files, kind, jobs, insecure=insecure, profile=profile):
         good &= result.good
@@ -71,6 +82,49 @@ def inspect(
                 draw_weights(out, facts)
     if not good:
         raise typer.Exit(NOT_GOOD)
+
+
+def _convert(paths: list[Path], target: Path, *, as_json: bool) -> None:
+    import msgspec
+
+    from lockgate.app.gate.convert import convert
+
+    if len(paths) != 1:
+        raise typer.BadParameter("One file is converted at a time.", param_hint="--convert")
+    done = convert(paths[0], target)
+    emit(as_json, msgspec.to_builtins(done), lambda console: draw_conversion(console, done))
+
+
+def draw_conversion(console: "Console", done: "Conversion") -> None:
+    """Draw what was made of a file."""
+    verdict = done.verdict
+    console.print(
+        f"{escape(done.source)} {done.source_sha256}\nbecame {escape(done.target)} {done.target_sha256}"
+        f" ({done.method}): [{STYLES[verdict.outcome]}]{verdict.outcome}[/]",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def gate_convert(
+    sequence: Annotated[int, typer.Argument(help="The crossing's number.")],
+    path: Annotated[str, typer.Argument(help="The file, as `lockgate gate show` names it.")],
+    out: Annotated[Path, typer.Option(help="The file to make; the attestation lies beside it.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a file in quarantine and attest it with both digests; nothing enters by it.
+
+    Example: lockgate gate convert 3 models/org/m/model.pt --out model.safetensors --home lane/high
+    """
+    import msgspec
+
+    from lockgate.app.gate.convert import convert_held
+    from lockgate.app.settings import load_settings
+
+    done, evidence = convert_held(load_settings(home).require("high"), sequence, path, out)
+    value = {**msgspec.to_builtins(done), "attestation": evidence}
+    emit(as_json, value, lambda console: draw_conversion(console, done))
 
 
 def _compared(against: Path, path: Path, paths: list[Path]) -> "WeightsFacts | None":

@@ -393,6 +393,10 @@ _APPLY: dict[str, Callable[[_Machine, bytes], None]] = {
 }
 
 
+Machine = _Machine
+"""For whoever keeps more of the values than inspection does (`lockgate.inspect.convert.tree`)."""
+
+
 def walk(data: memoryview, steps: int = MOST_STEPS, start: int = 0) -> Walk:
     """Walk one pickle of at most `steps` opcodes, up to its STOP or to where it makes no sense."""
     return _Machine(data, steps, start).run()
