@@ -15,9 +15,9 @@ PAGE_SOURCE_LIMIT = 1 << 30
 
 
 def slot_of(admitted: Admitted) -> tuple[str, ...]:
-    """Return what a new artifact replaces: a document its older self, others only the same purl."""
+    """Return what a new artifact replaces: a document or repository its older self, others the same purl."""
     artifact = admitted.artifact
-    if artifact.kind is Kind.DOCUMENT:
+    if artifact.kind in {Kind.DOCUMENT, Kind.GIT}:
         return artifact.kind, artifact.name
     return artifact.kind, artifact.purl
 

@@ -26,6 +26,7 @@ _TYPES = {
     Kind.SPACE: "application",
     Kind.RULES: "data",
     Kind.APT: "application",
+    Kind.GIT: "library",
 }
 _TASKS = {"chat": "text-generation", "embed": "feature-extraction"}
 

@@ -62,6 +62,7 @@ class Kind(StrEnum):
     SPACE = "space"
     RULES = "rules"
     APT = "apt"
+    GIT = "git"
 
 
 class Role(StrEnum):
@@ -116,7 +117,7 @@ class Artifact(Document, frozen=True):
     ``knowledge-cutoff`` and ``successor`` where they are known (model), ``advisories`` (file: the data set of
     vulnerability data that it is), ``trust-roots`` (file: the version that it is), ``tags`` (oci and ollama:
     with spaces between), ``install-script``, ``deprecated`` and ``maintainers`` (npm), ``places`` and
-    ``architecture`` (apt).
+    ``architecture`` (apt), ``refs`` (git: ``name=commit``, with spaces between; the first is the default).
     """
 
     purl: str

@@ -25,6 +25,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x93NUMPY", "npy"),
     (b"!<arch>\n", "ar"),
+    (b"# v2 git bundle\n", "git-bundle"),
     (b"!<thin>\n", "ar-thin"),
     (b"SIMPLE  =", "fits"),
     (b"7z\xbc\xaf\x27\x1c", "7z"),

@@ -34,6 +34,7 @@ _WHERE = {
     "mach-o": "programs:MachInspector",
     "wasm": "programs:WasmInspector",
     "ar": "native:ArchiveInspector",
+    "git-bundle": "git_bundles:GitBundleInspector",
     "mo": "tables:CatalogueInspector",
     "tzif": "tables:ZoneInspector",
     "ico": "tables:IconInspector",
