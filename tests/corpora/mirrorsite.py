@@ -14,6 +14,7 @@ import msgspec
 from corpora.lanekey import LaneKey
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.deb import deb_purl, pool_folder
+from lockgate.core.git import refs_text
 from lockgate.core.npm import npm_purl
 from lockgate.core.snapshot import SNAPSHOT_FORMAT, Admitted, Snapshot
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
@@ -211,6 +212,19 @@ class MirrorSite:
             files=(self.file(path, encode(about), Role.MANIFEST),),
         )
         self.entries = [a for a in self.entries if a.artifact.purl != artifact.purl]
+        return self.add(artifact, crossing)
+
+    def add_git(self, name, bundle, refs, *, crossing=1):
+        commit = next(iter(refs.values()))
+        artifact = Artifact(
+            purl=f"pkg:generic/git/{name}@{commit}",
+            kind=Kind.GIT,
+            name=name,
+            version=commit,
+            files=(self.file(f"git/{name}/{commit}.bundle", bundle, Role.DISTRIBUTION),),
+            attributes={"refs": refs_text(refs)},
+        )
+        self.entries = [a for a in self.entries if a.artifact.name != name]
         return self.add(artifact, crossing)
 
     def add_document(self, path, data, *, crossing=1):

@@ -14,7 +14,7 @@ def client_config(
     client: Annotated[
         str,
         typer.Argument(
-            help="pip, uv, npm, yarn, pnpm, docker, podman, containerd, huggingface, ollama, apt."
+            help="pip, uv, npm, yarn, pnpm, docker, podman, containerd, huggingface, ollama, git, apt."
         ),
     ],
     url: Annotated[

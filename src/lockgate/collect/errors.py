@@ -103,6 +103,13 @@ class BadReleaseError(TrustError):
     advice = "Check keyring and clock; if both are right, somebody altered the repository or the way to it."
 
 
+class BadRepositoryError(TrustError):
+    """A git repository has objects that are malformed, missing or not what their names say."""
+
+    code = "LG-2541"
+    advice = "Have the repository's owner look at `git fsck --strict`; nothing of it was kept."
+
+
 class CollectLimitError(LimitError):
     """Something upstream is larger or longer than its bound."""
 

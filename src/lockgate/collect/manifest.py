@@ -27,6 +27,7 @@ from lockgate.collect.errors import (
     ManifestError,
     SourceMissingError,
 )
+from lockgate.collect.git.section import GitSection
 from lockgate.collect.hub.section import HubSection
 from lockgate.collect.npm.section import NpmSection
 from lockgate.collect.oci.section import OciSection, OllamaSection
@@ -239,6 +240,7 @@ class Manifest(Section, frozen=True):
     python: tuple[PythonSection, ...] = ()
     npm: tuple[NpmSection, ...] = ()
     apt: tuple[AptSection, ...] = ()
+    git: tuple[GitSection, ...] = ()
     model: tuple[ModelSection, ...] = ()
     documents: tuple[DocumentsSection, ...] = ()
     file: tuple[FileSection, ...] = ()

@@ -19,6 +19,8 @@ from lockgate.collect.errors import (
     OnlyError,
     WorkFolderError,
 )
+from lockgate.collect.git.client import GitClient
+from lockgate.collect.git.service import repositories as git_repositories
 from lockgate.collect.hub import Hub, WebHub
 from lockgate.collect.hub.service import repositories
 from lockgate.collect.manifest import LoadedManifest, Manifest, load_manifest
@@ -75,6 +77,7 @@ def collect(
     web: Web,
     npm: NpmClient | None = None,
     apt: AptClient | None = None,
+    git: GitClient | None = None,
     copier: ImageCopier | None = None,
     registries: Registries = plain_registries,
     hub: Hub | None = None,
@@ -102,6 +105,7 @@ def collect(
         web: Reads index pages and addresses of the manifest.
         npm: The client of npm registries; needed where the manifest has npm packages.
         apt: apt with folders of its own; needed where the manifest has Debian packages.
+        git: git; needed where the manifest has repositories of it.
         copier: The client of container registries; needed where the manifest has images.
         registries: Gives registries that are read directly.
         hub: Reads the Hugging Face Hub; over plain HTTP or TLS when left out.
@@ -141,6 +145,8 @@ def collect(
         found = _gather(room, replace(loaded, content=chosen), previous, offline=offline)
         if chosen.apt:
             found += apt_packages(room, demand_apt(apt), chosen.apt, previous, offline=offline)
+        if chosen.git:
+            found += git_repositories(room, demand_git(git), chosen.git, previous, offline=offline)
         found += images(room, clients, chosen.oci, previous, offline=offline)
         found += ollama_models(room, clients, chosen.ollama, offline=offline)
         found += repositories(room, hub or WebHub(), hub_endpoint, chosen.huggingface, offline=offline)
@@ -215,6 +221,19 @@ def demand_apt(apt: AptClient | None) -> AptClient:
         what = "The manifest has Debian packages, and this collection has no client for them."
         raise InstallerError(what, advice="Collect on a machine that has apt.")
     return apt
+
+
+def demand_git(git: GitClient | None) -> GitClient:
+    """Return git.
+
+    Raises:
+        InstallerError: There is none.
+
+    """
+    if git is None:
+        what = "The manifest has git repositories, and this collection has no client for them."
+        raise InstallerError(what, advice="Install git, or collect where it is installed.")
+    return git
 
 
 def _disk_error(error: Exception, work: Path) -> DiskFullError | WorkFolderError:

@@ -251,6 +251,21 @@ def _ollama(place: Place) -> ClientConfig:
     return ClientConfig("ollama", notes=notes)
 
 
+def _git(place: Place) -> ClientConfig:
+    text = _lines(
+        f'[url "{place.url}/git/"]',
+        "\tinsteadOf = https://",
+        f"\tinsteadOf = {place.url}/git/",
+        f'[http "{place.url}/"]' if place.authority else None,
+        f"\tsslCAInfo = {place.authority}" if place.authority else None,
+    )
+    notes = (
+        "Repositories keep their address: https://HOST/PATH is asked for at the mirror.",
+        f"One repository by itself: git clone {place.url}/git/HOST/PATH",
+    )
+    return ClientConfig("git", (ConfigFile("~/.gitconfig", text),), notes=notes)
+
+
 def _apt(place: Place, known: AptSuites) -> ClientConfig:
     """Return deb822 sources with the lane's key in them (sources.list(5), apt 2.3.10 and later)."""
     block = "".join(f" {line or '.'}\n" for line in known.certificate.splitlines())
@@ -288,6 +303,7 @@ _CLIENTS: dict[str, Callable[[Place], ClientConfig]] = {
     "containerd": _containerd,
     "huggingface": _huggingface,
     "ollama": _ollama,
+    "git": _git,
 }
 
 

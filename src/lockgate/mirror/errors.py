@@ -87,6 +87,20 @@ class UnsignedRepositoryError(TrustError):
     advice = "`lockgate gate list` completes what the gate left open; it signs with keys/repository.pem."
 
 
+class BadBundleError(TrustError):
+    """An admitted bundle does not hold what the signed snapshot says of it."""
+
+    code = "LG-2921"
+    advice = "Collect the repository again; `git bundle verify` says what is wrong with the bundle."
+
+
+class NoGitError(HostError):
+    """git is missing on the mirror's host, failed, or took too long."""
+
+    code = "LG-5920"
+    advice = "Install git on the mirror's host: its http-backend serves repositories."
+
+
 class MissingBlobError(HostError):
     """A blob that the snapshot lists is not in the store."""
 

@@ -21,6 +21,7 @@ from lockgate.mirror.misses import Misses
 from lockgate.mirror.ports import Asked, BlobFiles
 from lockgate.mirror.responses import BlobResponse
 from lockgate.mirror.serve_apt import AptRoutes
+from lockgate.mirror.serve_git import GitRoutes
 from lockgate.mirror.serve_hub import HubRoutes
 from lockgate.mirror.serve_npm import NpmRoutes
 from lockgate.mirror.serve_oci import OciRoutes
@@ -68,18 +69,20 @@ def build_app(
     site = Site(view=view, blobs=blobs, metrics=metrics, misses=Misses(asked.misses))
     own = _OwnRoutes(site)
     opened = internal.namespaces(refused) if internal else None
+    git = GitRoutes(site)
     routes = [
         *own.routes(),
         *PypiRoutes(site).routes(),
         *NpmRoutes(site, asked).routes(),
         *OciRoutes(site, opened).routes(),
         *AptRoutes(site).routes(),
+        *git.routes(),
         *HubRoutes(site, asked.address).routes(),
     ]
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Shell, metrics=metrics)],
-        lifespan=_lifespan(site, opened, hash_ahead=hash_ahead),
+        lifespan=_lifespan(site, opened, git, hash_ahead=hash_ahead),
     )
     app.router.middleware_stack = Switch(routes, app.router.middleware_stack)
     app.router.redirect_slashes = False  # the catch-all route decides; redirects are the protocols' own
@@ -138,7 +141,7 @@ class _OwnRoutes:
 
 
 def _lifespan(
-    site: Site, opened: OpenNamespaces | None, *, hash_ahead: bool
+    site: Site, opened: OpenNamespaces | None, git: GitRoutes, *, hash_ahead: bool
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -153,6 +156,7 @@ def _lifespan(
             keeping.cancel()
             await _save_misses(site)
             site.blobs.close()
+            git.close()
             if opened:
                 opened.close()
 

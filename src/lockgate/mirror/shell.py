@@ -36,8 +36,9 @@ _PROTOCOLS = {
     "metrics": "own",
     "v2": "oci",
     "apt": "apt",
+    "git": "git",
 }
-_DECIDE_METHODS = frozenset({"oci"})
+_DECIDE_METHODS = frozenset({"oci", "git"})
 """Protocols that answer other methods than GET and HEAD themselves, in their own words."""
 _QUESTIONS = ("/npm/-/npm/v1/security/",)
 """Where POST asks a question that is too long for an address; nothing is changed by it."""

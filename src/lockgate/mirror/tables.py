@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from lockgate.core.artifact import ArtifactFile
+from lockgate.core.artifact import ArtifactFile, Kind
+from lockgate.core.git import is_repository_name, refs_of
 from lockgate.core.repository import is_release
 from lockgate.core.snapshot import Generated, Snapshot
 from lockgate.core.statement import Statement
 from lockgate.mirror import apt
-from lockgate.mirror.errors import AmbiguousSnapshotError
+from lockgate.mirror.errors import AmbiguousSnapshotError, LayoutError
 from lockgate.mirror.files import SUMS, served_files
 from lockgate.mirror.huggingface import revisions
 from lockgate.mirror.npm import SEARCH, releases
 from lockgate.mirror.oci import Repository, aliases, repositories
-from lockgate.mirror.pages import BINARY_TYPE, JSON_TYPE, media_type_of
+from lockgate.mirror.pages import BINARY_TYPE, JSON_TYPE, media_type_of, of_kind
 from lockgate.mirror.pypi import METADATA_SUFFIX, PROVENANCE_SUFFIX, distributions
 from lockgate.mirror.signed import SignedRepository
 
@@ -118,6 +119,14 @@ class AptEntries:
 
 
 @dataclass(frozen=True, slots=True)
+class GitEntries:
+    """What is served of one git repository: a bundle, and what it has to hold, the default first."""
+
+    bundle: Entry
+    refs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Everything that one signed snapshot answers. A request looks at exactly one table."""
 
@@ -132,6 +141,7 @@ class Table:
     npm: Mapping[str, NpmEntries]
     npm_search: Entry | None
     apt: AptEntries
+    git: Mapping[str, GitEntries]
     repository: SignedRepository | None = None
 
 
@@ -166,6 +176,7 @@ def build_table(
         npm=MappingProxyType(_npm(snapshot, pages)),
         npm_search=pages.by_path.get(SEARCH),
         apt=_apt(snapshot, pages),
+        git=MappingProxyType(_git(snapshot)),
         repository=repository,
     )
 
@@ -237,6 +248,19 @@ def _apt(snapshot: Snapshot, pages: _Pages) -> AptEntries:
         by_hash = f"{address.rpartition('/')[0]}/{apt.BY_HASH}/{page.sha256}"
         files[by_hash] = Entry(page.sha256, page.size, page.media_type, immutable=True, page=True)
     return AptEntries(MappingProxyType(files), MappingProxyType(releases))
+
+
+def _git(snapshot: Snapshot) -> dict[str, GitEntries]:
+    """Return repositories by name; the newest crossing's of one name."""
+    found: dict[str, GitEntries] = {}
+    for entry in of_kind(snapshot.admitted, Kind.GIT):
+        artifact = entry.artifact
+        if not is_repository_name(artifact.name) or len(artifact.files) != 1:
+            what = f"{artifact.purl} is no bundle of one repository."
+            raise LayoutError(what)
+        refs = MappingProxyType(refs_of(artifact.attributes.get("refs", "")))
+        found[artifact.name] = GitEntries(_entry(artifact.files[0], BINARY_TYPE), refs)
+    return found
 
 
 def _models(snapshot: Snapshot, pages: _Pages) -> dict[str, ModelEntries]:

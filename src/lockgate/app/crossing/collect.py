@@ -10,6 +10,7 @@ from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, signer_from, supply_root, utc_now
 from lockgate.collect import Collected, Foreseen, NpmCommand, PipPackages, UrlWeb, collect, plan
 from lockgate.collect.apt import AptCommand
+from lockgate.collect.git import GitCommand
 from lockgate.collect.hub import WebHub
 from lockgate.collect.oci import Skopeo, WebRegistry
 from lockgate.core.artifact import Lock
@@ -97,6 +98,7 @@ def run_collect(
             web=UrlWeb(pip.web_settings()),
             npm=NpmCommand(os.environ, offline=offline),
             apt=AptCommand(os.environ),
+            git=GitCommand(os.environ),
             copier=Skopeo(os.environ),
             registries=lambda host, plain: WebRegistry(host, plain=plain, settings=pip.web_settings()),
             hub=WebHub(pip.web_settings()),

@@ -1,0 +1,163 @@
+"""Collecting git repositories with the machine's own git, out of a folder that a test writes."""
+
+import os
+from datetime import UTC, datetime
+
+import pytest
+
+from corpora.gitrepo import GitRepo, git
+from lockgate.collect import collect, parse_manifest
+from lockgate.collect.errors import (
+    BadRepositoryError,
+    CollectLimitError,
+    DuplicateNameError,
+    InstallerError,
+    ManifestError,
+    UnresolvableError,
+)
+from lockgate.collect.git import GitCommand
+from lockgate.collect.ports import Limits
+from lockgate.core.artifact import Kind
+from lockgate.core.errors import MalformedDocumentError
+from lockgate.core.git import is_ref, is_repository_name, refs_of
+from lockgate.core.ports import Silent
+from lockgate.store import FileBlobs
+
+
+class Low:
+    """A low side's store and work folder beside a repository."""
+
+    def __init__(self, root):
+        self.root, self.blobs, self.previous = root, FileBlobs(root / "blobs"), None
+        self.repo = GitRepo(root / "tools/helper")
+        self.first = self.repo.step(1)
+        self.repo.tag("v1")
+        self.second = self.repo.step(2)
+
+    def collect(self, *refs, limits=None, more="", offline=False):
+        names = ", ".join(f'"{ref}"' for ref in refs)
+        (self.root / "m.toml").write_text(f'[[git]]\nurl = "tools/helper"\nrefs = [{names}]\n{more}')
+        found = collect(
+            self.root / "m.toml",
+            blobs=self.blobs,
+            work=self.root / "work",
+            lane="harbour",
+            clock=lambda: datetime(2026, 5, 1, tzinfo=UTC),
+            progress=Silent(),
+            packages=None,
+            web=None,
+            git=GitCommand(os.environ, limits=limits),
+            previous=self.previous,
+            offline=offline,
+            limits=limits,
+        )
+        self.lock = found.lock
+        return found.lock.artifacts[0]
+
+
+@pytest.fixture
+def low(tmp_path):
+    return Low(tmp_path)
+
+
+def test_branches_and_tags_are_pinned_and_bundled(low, tmp_path):
+    found = low.collect("main", "v1")
+    assert (found.kind, found.name, found.version) == (Kind.GIT, "tools/helper", low.second)
+    refs = refs_of(found.attributes["refs"])
+    assert refs == {"refs/heads/main": low.second, "refs/tags/v1": low.repo.refs()["refs/tags/v1"]}
+    bundle = tmp_path / "out.bundle"
+    bundle.write_bytes(low.blobs.read(found.files[0].sha256))
+    git(tmp_path, "clone", "-q", "-b", "main", str(bundle), "again")
+    assert git(tmp_path / "again", "rev-parse", "HEAD") == low.second
+    assert not list((low.root / "work").iterdir())
+
+
+def test_a_commit_is_pinned_by_itself(low):
+    found = low.collect(low.first)
+    assert refs_of(found.attributes["refs"]) == {f"refs/pins/{low.first}": low.first}
+
+
+def test_what_did_not_move_is_not_bundled_again(low):
+    low.collect("main")
+    low.previous = low.lock
+    again = low.collect("main")
+    assert low.lock is low.previous
+    low.repo.step(3)
+    assert low.collect("main").files[0].sha256 != again.files[0].sha256
+
+
+def test_what_is_missing_is_told(low):
+    with pytest.raises(UnresolvableError, match="no branch or tag 'absent'"):
+        low.collect("absent")
+    with pytest.raises((UnresolvableError, InstallerError)):
+        low.collect("0" * 39 + "1")
+
+
+def test_nothing_of_a_hostile_repository_runs(low):
+    """A hook, a filter, an alternate and an option in a configuration that git would read where it works."""
+    flag = low.root / "ran"
+    low.repo.step(5, {".gitattributes": b"* filter=evil\n", ".gitmodules": b'[submodule "x"]\n\tpath = x\n'})
+    hooks = low.repo.folder / ".git/hooks"
+    hooks.mkdir(exist_ok=True)
+    for name in ("post-checkout", "reference-transaction", "post-update", "pre-auto-gc"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {flag}\n")
+        (hooks / name).chmod(0o755)
+    for key in ("filter.evil.smudge", "filter.evil.clean", "uploadpack.packObjectsHook", "core.fsmonitor"):
+        git(low.repo.folder, "config", key, f"touch {flag};")
+    flag.unlink(missing_ok=True)
+    low.collect("main")
+    assert not flag.exists()
+
+
+def test_malformed_objects_are_refused(low):
+    """A tree that names .git is what a checkout would be led astray by."""
+    (low.root / "evil").write_bytes(b"x")
+    name = git(low.repo.folder, "hash-object", "-w", str(low.root / "evil"))
+    (low.root / "tree").write_bytes(b"100644 .git\x00" + bytes.fromhex(name))
+    tree = git(low.repo.folder, "hash-object", "-t", "tree", "--literally", "-w", str(low.root / "tree"))
+    commit = git(low.repo.folder, "commit-tree", tree, "-m", "evil")
+    git(low.repo.folder, "update-ref", "refs/heads/evil", commit)
+    with pytest.raises(BadRepositoryError):
+        low.collect("evil")
+
+
+def test_growth_is_bounded(low):
+    low.repo.step(6, {"noise.bin": os.urandom(200_000)})
+    with pytest.raises(CollectLimitError):
+        low.collect("main", limits=Limits(git_bytes=50_000))
+
+
+def test_one_repository_stands_once(low):
+    with pytest.raises(DuplicateNameError):
+        low.collect("main", more='[[git]]\nurl = "tools/helper"\nrefs = ["v1"]\n')
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('url = "ext::sh -c touch% /tmp/x"', "url has to be a path"),
+        ('url = "http://code.example/x"', "url has to be a path"),
+        ('url = "ssh://git@code.example/x"', "url has to be a path"),
+        ('url = "https://ann@code.example/x"', "url has to be a path"),
+        ('url = "--upload-pack=touch"', "url has to be a path"),
+        ('url = "https://code.example/x"\nrefs = ["--all"]', "no branch, tag or commit"),
+        ('url = "https://code.example/x"\nrefs = ["a..b"]', "no branch, tag or commit"),
+        ('url = "https://code.example/x"\nname = "../x"', "cannot name a repository"),
+    ],
+)
+def test_tables_that_cannot_be_carried_out_say_why(line, reason):
+    refs = "" if "refs" in line else 'refs = ["main"]'
+    with pytest.raises(ManifestError, match=reason):
+        parse_manifest(f"[[git]]\n{line}\n{refs}\n".encode())
+
+
+def test_names_that_git_reads_in_another_way_are_none():
+    assert is_ref("refs/tags/v1.0+rc-1")
+    for name in ("refs/heads/a.lock", "refs/heads/a@{1}", "refs/heads/.a", "refs/notes/a", "refs/heads/a b"):
+        assert not is_ref(name)
+    assert is_repository_name("code.example/group/tool")
+    for name in ("a.git/b", "a//b", "/a", "a/../b", "a/.b"):
+        assert not is_repository_name(name)
+    for text in ("", "refs/heads/a=12", f"refs/heads/a={'0' * 40} refs/heads/a={'1' * 40}"):
+        with pytest.raises(MalformedDocumentError):
+            refs_of(text)
