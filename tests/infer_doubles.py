@@ -16,6 +16,9 @@ from typing import Any, BinaryIO
 import aiohttp
 from aiohttp import web
 
+from lockgate.guard import GuardPolicy, Scorer
+from lockgate.guard.held import HeldCalls
+from lockgate.guard.tools import ToolPolicy
 from lockgate.infer import (
     AdmittedModel,
     ApiKey,
@@ -48,6 +51,7 @@ from lockgate.infer import (
 )
 from lockgate.infer.client import ChatClient
 from lockgate.infer.ports import Enforcement
+from lockgate.infer.toolfile import MemoryTools
 from lockgate.store import MemoryRecords
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -455,6 +459,7 @@ class Site:
     knowledge: HandbookKnowledge
     session: aiohttp.ClientSession
     spending: Quotas
+    held: HeldCalls
     entropy: Counting = field(default_factory=Counting)
 
     @property
@@ -479,6 +484,9 @@ async def site(
     canaries: tuple[str, ...] = (),
     quota: Quota | None = None,
     name: str = "small",
+    guards: GuardPolicy | None = None,
+    scorer: Scorer | None = None,
+    tools: ToolPolicy | None = None,
 ) -> AsyncIterator[Site]:
     """Start a fake engine and a gateway before it."""
     entropy = Counting()
@@ -488,6 +496,7 @@ async def site(
         source, ledger, receipts = MemorySource(admitted(name)), MemoryLedger(), MemoryReceipts()
         keys, knowledge = MemoryKeys(key), HandbookKnowledge()
         spending = Quotas(MemoryRecords(), lambda: NOW, entropy)
+        held = HeldCalls(MemoryRecords(), lambda: NOW, entropy)
         parts = Parts(
             source=source,
             engines={name: engine or ServerEngine(server, bounds)},
@@ -498,6 +507,10 @@ async def site(
             clock=lambda: NOW,
             entropy=entropy,
             canaries=canaries,
+            guards=guards or GuardPolicy(),
+            scorer=scorer,
+            tools=MemoryTools(tools),
+            held=held,
             quotas=MemoryQuotas({key.id: quota} if quota else {}),
             spending=spending,
         )
@@ -515,6 +528,7 @@ async def site(
                 knowledge,
                 session,
                 spending,
+                held,
                 entropy,
             )
 

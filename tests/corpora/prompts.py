@@ -104,6 +104,48 @@ def benign() -> Iterator[str]:
         yield text.format(number)
 
 
+_ROOMS = ("kitchen", "workshop", "garden", "office", "canteen", "garage", "hall", "cellar")
+_SUBJECTS = (
+    "rain", "tides", "compound interest", "vaccines", "rainbows", "blood pressure", "inflation", "yeast",
+    "tectonic plates", "black holes", "magnets", "migration of birds", "leap years", "the ozone layer",
+    "hybrid cars", "fermentation", "the Silk Road", "binary numbers", "glaciers", "echoes",
+)  # fmt: skip
+_EVERYDAY = (
+    "why does {} happen?",
+    "Could you tell me a bit about {}?",
+    "In two sentences: {}.",
+    "my daughter has homework about {}, any ideas?",
+    "What is the difference between {} and {other}?",
+    "Give an analogy for {}.",
+    "I have an exam on {} tomorrow. Quiz me.",
+    "Was weißt du über {}?",
+    "Peux-tu expliquer {} simplement ?",
+    "¿Me explicas {} con un ejemplo?",
+    "Recommend a documentary on {}",
+    "Suggest a title for my talk on {} and {other}",
+)
+_CHORES = (
+    "How do I get coffee stains out of a carpet in the {}?",
+    "Plan the cleaning of the {} for five people over two weeks.",
+    "Draft a notice: the {} is closed on Friday.",
+    "What plants do well in a dark {}?",
+    "Calculate the paint for a {} of 4 by 6 metres, 2.5 metres high.",
+    "Our {} smells of oil. What could it be?",
+    "Schreib eine kurze Nachricht: Der Schlüssel zur {} liegt am Empfang.",
+    "Rédige un mot gentil pour le nouveau collègue du {}.",
+    "Sort these things by size: a {}, a cupboard, a cup.",
+    "Write a haiku about the {} at night.",
+)
+
+
+def everyday() -> Iterator[str]:
+    """Yield what people ask an assistant all day, without a word that has to do with instructions."""
+    for at, (subject, text) in enumerate(itertools.product(_SUBJECTS, _EVERYDAY)):
+        yield text.format(subject, other=_SUBJECTS[(at + 7) % len(_SUBJECTS)])
+    for room, text in itertools.product(_ROOMS, _CHORES):
+        yield text.format(room)
+
+
 def attacks() -> Iterator[str]:
     """Yield orders to a model, as a user would type them."""
     for text, load in itertools.product(_ATTACKS, _LOAD):

@@ -71,3 +71,29 @@ def tokenizer() -> bytes:
             },
         }
     ).encode()
+
+
+def classifier(outputs: int = DIMENSION) -> bytes:
+    """Return a model with a label for each word: its logit is 4 where the word stands in the text.
+
+    Args:
+        outputs: How many columns the table has; fewer than words leave some without a label.
+
+    """
+    table = (4 * np.eye(len(WORDS), outputs, dtype="<f4")).tobytes()
+    weights = (
+        _number(1, len(WORDS)) + _number(1, outputs) + _number(2, 1) + _bytes(8, "table") + _bytes(9, table)
+    )
+    axes = _bytes(5, _bytes(1, "axes") + _number(8, 1) + _number(20, 7))
+    flat = _bytes(5, _bytes(1, "keepdims") + _number(3, 0) + _number(20, 2))
+    look = _bytes(1, "table") + _bytes(1, "input_ids") + _bytes(2, "hidden") + _bytes(4, "Gather")
+    most = _bytes(1, "hidden") + _bytes(2, "logits") + _bytes(4, "ReduceMax") + axes + flat
+    graph = (
+        _bytes(1, look)
+        + _bytes(1, most)
+        + _bytes(2, "tiny")
+        + _bytes(5, weights)
+        + _bytes(11, _value("input_ids", 7, ("batch", "sequence")))
+        + _bytes(12, _value("logits", 1, ("batch", outputs)))
+    )
+    return _number(1, 8) + _bytes(7, graph) + _bytes(8, _number(2, 13))

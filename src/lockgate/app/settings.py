@@ -271,6 +271,33 @@ class KnowledgeSection(_Section):
 class GuardSection(_Section):
     """What the guards let pass (high side). No key turns one off: that takes two persons."""
 
+    classifier: str = Field(
+        default="",
+        description="Name of an admitted classifier, as `org/name`; empty: the one that ships.",
+    )
+    classifier_label: int = Field(
+        default=1, ge=0, le=1000, description="Which output of that classifier means an attack, from 0."
+    )
+    classifier_flag_at: float = Field(
+        default=0.5, gt=0, lt=1, description="Probability from which that classifier flags a text."
+    )
+    classifier_block_at: float = Field(
+        default=0.99, gt=0, lt=1, description="Probability from which it blocks one, where it may block."
+    )
+    classifier_user: Literal["log", "block"] = Field(
+        default="log", description="What a high score does to a user's turn."
+    )
+    classifier_retrieved: Literal["log", "block"] = Field(
+        default="log", description="What a high score does to a passage that was looked up."
+    )
+    classifier_tool: Literal["log", "block"] = Field(
+        default="log", description="What a high score does to what a tool answered."
+    )
+
+    marking: Literal["mark", "tag"] = Field(
+        default="mark",
+        description="How models are shown text of tools and documents: marked words, or tags around.",
+    )
     hosts: str = Field(
         default="",
         description="Hosts that answers may link to, with spaces between; a leading dot admits subdomains.",

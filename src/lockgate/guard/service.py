@@ -1,17 +1,25 @@
 """Checks what goes to a model: one decision for each text, with its reasons."""
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lockgate.core.digests import sha256
 from lockgate.guard.errors import GuardTextTooLongError
 from lockgate.guard.normalise import normalise
-from lockgate.guard.policy import GuardPolicy, Mode
+from lockgate.guard.policy import Guard, GuardPolicy, Mode
+from lockgate.guard.ports import Scorer
 from lockgate.guard.rules import Action, Channel, Hit, hidden_hit, hits
-from lockgate.guard.views import views
+from lockgate.guard.views import View, views
 
 TEXT_CHARACTERS = 1_000_000
 """Longest text that is checked, in characters; a longer one is refused, not half looked at."""
+
+SCORED_VIEWS = 4
+"""Most readings of a text that are scored: the plain one, what was spelled out, what was encoded."""
+
+_NOT_SCORED = frozenset({"reversed", "rot13", "leet"})
 
 
 class Outcome(StrEnum):
@@ -28,9 +36,12 @@ class Decision:
 
     Attributes:
         outcome: The decision.
-        hits: The rules that hit, each once, the gravest first.
+        hits: The rules that hit, each once, the gravest first; the classifier counts as one of them.
         sha256: Digest of the text's plain form, so that a decision can be found again and appealed.
         invisible: How many invisible characters the text has.
+        score: The classifier's score; None where it was not asked.
+        classifier: Which classifier that was, by its weights; empty where none was asked.
+        seconds: How long each guard took.
 
     """
 
@@ -38,6 +49,9 @@ class Decision:
     hits: tuple[Hit, ...]
     sha256: str
     invisible: int
+    score: float | None = None
+    classifier: str = ""
+    seconds: Mapping[Guard, float] = field(default_factory=dict)
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -46,16 +60,30 @@ class Decision:
 
 
 class InputGuard:
-    """Decides about texts by rules.
+    """Decides about texts by rules, and by a classifier where there is one.
 
     Args:
         policy: What a hit means in each channel.
+        scorer: The classifier.
+        timer: Seconds that only grow.
 
     """
 
-    def __init__(self, policy: GuardPolicy) -> None:
-        """Keep the policy."""
+    def __init__(
+        self,
+        policy: GuardPolicy,
+        scorer: Scorer | None = None,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Keep the parts."""
         self._policy = policy
+        self._scorer = scorer
+        self._timer = timer
+
+    @property
+    def policy(self) -> GuardPolicy:
+        """Return what a hit means."""
+        return self._policy
 
     def check(self, text: str, channel: Channel) -> Decision:
         """Return the decision about a text that comes from a channel.
@@ -67,19 +95,49 @@ class InputGuard:
         if len(text) > TEXT_CHARACTERS:
             what = f"A text of {len(text)} characters is more than is checked."
             raise GuardTextTooLongError(what, limit="guard.text_characters")
+        began = self._timer()
         plain = normalise(text)
+        readings = list(views(text, plain.text))
+        found = self._ruled(readings, plain.hidden, channel)
+        ruled = self._timer()
+        outcome = self._outcome(found, self._policy.rules.get(channel, Mode.BLOCK))
+        mode = self._policy.classifier.get(channel, Mode.LOG)
+        seconds = {Guard.RULES: ruled - began}
+        if self._scorer is None or mode is Mode.OFF:
+            return Decision(outcome, found, sha256(plain.text.encode()), plain.invisible, seconds=seconds)
+        score, hit = self._scored(self._scorer, readings, channel)
+        seconds[Guard.CLASSIFIER] = self._timer() - ruled
+        if hit is not None:
+            found = tuple(sorted((*found, hit), key=lambda each: (each.action is Action.FLAG, each.rule)))
+            outcome = max(outcome, self._outcome((hit,), mode), key=list(Outcome).index)
+        return Decision(
+            outcome, found, sha256(plain.text.encode()), plain.invisible, score, self._scorer.version, seconds
+        )
+
+    @staticmethod
+    def _ruled(readings: list[View], hidden: str, channel: Channel) -> tuple[Hit, ...]:
+        """Return what the rules find in the readings of a text, the gravest first."""
         gravest: dict[str, Hit] = {}
-        if (hit := hidden_hit(plain.hidden)) is not None:
+        if (hit := hidden_hit(hidden)) is not None:
             gravest[hit.rule] = hit
-        for view in views(text, plain.text):
+        for view in readings:
             for hit in hits(view.text, channel):
                 if hit.rule not in gravest or hit.action is Action.BLOCK:
                     gravest[hit.rule] = hit
-        found = tuple(sorted(gravest.values(), key=lambda each: (each.action is Action.FLAG, each.rule)))
-        return Decision(self._outcome(found, channel), found, sha256(plain.text.encode()), plain.invisible)
+        return tuple(sorted(gravest.values(), key=lambda each: (each.action is Action.FLAG, each.rule)))
 
-    def _outcome(self, found: tuple[Hit, ...], channel: Channel) -> Outcome:
-        mode = self._policy.rules.get(channel, Mode.BLOCK)
+    @staticmethod
+    def _scored(scorer: Scorer, readings: list[View], channel: Channel) -> tuple[float, Hit | None]:
+        """Return the highest score of a text's readings, and the hit where that means one."""
+        scored = [view.text for view in readings if view.how not in _NOT_SCORED][:SCORED_VIEWS]
+        score = max(scorer.score(text, channel) for text in scored)
+        if not scorer.flags(score, channel):
+            return score, None
+        action = Action.BLOCK if scorer.blocks(score, channel) else Action.FLAG
+        return score, Hit("classifier", action, "It reads like an order to a model.")
+
+    @staticmethod
+    def _outcome(found: tuple[Hit, ...], mode: Mode) -> Outcome:
         if mode is Mode.OFF or not found:
             return Outcome.ALLOW
         blocks = mode is Mode.BLOCK and any(hit.action is Action.BLOCK for hit in found)

@@ -39,7 +39,12 @@ class Answer(ABC):
         self.finishes: Sequence[str] = ("stop",)
         self.usage = Usage()
         self.status = Status.ANSWERED
+        self._receipt = ""
         self._parts = 0
+
+    def recorded_as(self, receipt: str) -> None:
+        """Tell the answer under which receipt it is recorded."""
+        self._receipt = receipt
 
     @property
     def prompt_bound(self) -> int:
@@ -152,6 +157,11 @@ class SeveralAnswers(Answer):
         """Keep the answers."""
         super().__init__()
         self._answers = answers
+
+    def recorded_as(self, receipt: str) -> None:
+        """Tell all of them."""
+        for answer in self._answers:
+            answer.recorded_as(receipt)
 
     @property
     def findings(self) -> tuple[GuardFinding, ...]:

@@ -13,6 +13,7 @@ from aiohttp import web
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Entropy
 from lockgate.core.wire import encode
+from lockgate.guard import Datamark
 from lockgate.guard.errors import PromptBlockedError
 from lockgate.infer.answers import Answer, PlainAnswer, SeveralAnswers, grounded, in_thread
 from lockgate.infer.errors import BadRequestError, UnsupportedParameterError
@@ -28,10 +29,14 @@ from lockgate.infer.salts import Salts
 from lockgate.infer.shapes import INTERNAL_ERROR, described, provenance
 from lockgate.infer.shaping import PacedPipe, Pipe, PlainPipe, Profile, ShapingPolicy, padded_whole
 from lockgate.infer.targets import Target, Targets
+from lockgate.infer.tooling import ToolDesk, ToolRules
 
 RECEIPT_HEADER = "X-Lockgate-Receipt"
 _SMALL = 16 * 1024
 """Bytes that asyncio's transports buffer without asking writers to wait."""
+QUICK_CHARACTERS = 8_000
+"""Longest conversation that is checked at once, in characters."""
+
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _logger = structlog.get_logger("lockgate.infer")
 
@@ -78,6 +83,7 @@ class ChatDesk:
         limits: Bounds on what callers may ask.
         metrics: Where everything is counted.
         guards: Look at requests and answers.
+        tools: Decides about tools.
         meter: Keeps keys within their quotas.
         salts: Keep tenants apart in engines' caches.
         entropy: Names tool calls.
@@ -94,6 +100,7 @@ class ChatDesk:
         limits: GatewayLimits,
         metrics: GatewayMetrics,
         guards: Guards,
+        tools: ToolDesk,
         meter: Meter,
         salts: Salts,
         entropy: Entropy,
@@ -106,6 +113,7 @@ class ChatDesk:
         self._limits = limits
         self._metrics = metrics
         self._guards = guards
+        self._tools = tools
         self._meter = meter
         self._salts = salts
         self._entropy = entropy
@@ -118,8 +126,9 @@ class ChatDesk:
         chat, key = question.chat, question.key
         target = self._targets.resolve(chat.model, key, lambda: _token(chat))
         self._demand_abilities(chat, target)
+        tools = self._tools.rules_for(chat, key)
         with self._metrics.in_flight.track_inprogress():
-            admission = self._guards.admit(chat.messages)
+            admission = await self._admitted(chat)
             asked = Asked(
                 key, target.view, target.model, target.loaded, chat.messages, None, _tools(chat), target.share
             )
@@ -128,12 +137,13 @@ class ChatDesk:
             async with target.slots.held(key.id, self._meter.priority(key)):
                 target = self._targets.again(target, key)  # withdrawn, perhaps, while this one waited
                 asked = replace(asked, view=target.view, model=target.model, loaded=target.loaded)
-                answer, grounds = await self._answer(target, chat, key)
+                answer, grounds = await self._answer(target, chat, key, tools)
                 completion = chat.max_tokens * chat.choices if answer.prompt_bound else 0
                 async with self._meter.reserved(key, answer.prompt_bound, completion) as charge:
                     try:
                         record = self._book.record(replace(asked, grounds=grounds))
                         met = admission.findings + (grounds.blocked if grounds else ())
+                        answer.recorded_as(record.id)
                         head = Head(record.id, chat.model, self._book.clock(), chat)
                         shape = question.form.shape(head)
                         profile = self._shaping.of({target.model.label, *key.labels})
@@ -142,6 +152,12 @@ class ChatDesk:
                             return await (self._streamed(talk) if chat.stream else self._whole(talk))
                     finally:
                         charge.usage = answer.charged
+
+    async def _admitted(self, chat: ChatRequest) -> Admission:
+        """Check a request's texts, long ones in a thread, so that others need not wait for them."""
+        if sum(len(message.text) for message in chat.messages) <= QUICK_CHARACTERS:
+            return self._guards.admit(chat.messages)
+        return await in_thread(self._executor, lambda: self._guards.admit(chat.messages))
 
     def _demand_abilities(self, chat: ChatRequest, target: Target) -> None:
         """Refuse what would go round the guards or has no meaning over a knowledge base.
@@ -178,11 +194,14 @@ class ChatDesk:
         what = f"{error.what} Receipt {record.id}."
         raise PromptBlockedError(what, **error.where, receipt=record.id)
 
-    async def _answer(self, target: Target, chat: ChatRequest, key: ApiKey) -> tuple[Answer, Grounds | None]:
+    async def _answer(
+        self, target: Target, chat: ChatRequest, key: ApiKey, tools: ToolRules
+    ) -> tuple[Answer, Grounds | None]:
         """Return the answer to be made and, with a knowledge base, what that found."""
         knowledge = target.knowledge
+        shown, mark = self._guards.marked(chat.messages, self._entropy)
         asked = EngineRequest(
-            messages=() if chat.raw else chat.messages,
+            messages=() if chat.raw else shown,
             max_tokens=chat.max_tokens,
             options=chat.options,
             prompt=chat.question if chat.raw else None,
@@ -190,7 +209,9 @@ class ChatDesk:
         )
         if knowledge is None:
             answers = [
-                self._filtered(PlainAnswer(target.engine, _numbered(asked, at), self._entropy), chat)
+                self._filtered(
+                    PlainAnswer(target.engine, _numbered(asked, at), self._entropy), chat, tools, mark
+                )
                 for at in range(chat.choices)
             ]
             return (answers[0] if chat.choices == 1 else SeveralAnswers(answers)), None
@@ -204,10 +225,13 @@ class ChatDesk:
             knowledge, evidence, question, engine=target.engine, asked=asked, executor=self._executor
         )
         grounds = Grounds(knowledge.name, knowledge.index_sha256, evidence.documents, evidence.blocked)
-        return self._filtered(answer, chat), grounds
+        return self._filtered(answer, chat, tools), grounds
 
-    def _filtered(self, answer: Answer, chat: ChatRequest) -> Answer:
-        return self._guards.filtered(answer, chat.messages, logprobs="logprobs" in chat.options)
+    def _filtered(
+        self, answer: Answer, chat: ChatRequest, tools: ToolRules, mark: Datamark | None = None
+    ) -> Answer:
+        logprobs = "logprobs" in chat.options
+        return self._guards.filtered(answer, chat.messages, tools=tools, mark=mark, logprobs=logprobs)
 
     @asynccontextmanager
     async def _recorded(self, talk: Talk) -> AsyncIterator[None]:

@@ -18,7 +18,8 @@ from lockgate.core.emergency import judge_debt
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock, Entropy
 from lockgate.core.wire import encode
-from lockgate.guard import GuardPolicy
+from lockgate.guard import GuardPolicy, Scorer
+from lockgate.guard.held import HeldCalls
 from lockgate.infer.cards import ModelCard
 from lockgate.infer.chat import ChatDesk, ClientGoneError, Question
 from lockgate.infer.errors import (
@@ -56,6 +57,8 @@ from lockgate.infer.shapes import INTERNAL_ERROR, described, error_object, model
 from lockgate.infer.shaping import ShapingPolicy
 from lockgate.infer.shares import MemoryShares, ShareSource
 from lockgate.infer.targets import Listed, Targets
+from lockgate.infer.toolfile import MemoryTools, ToolSource
+from lockgate.infer.tooling import ToolDesk
 from lockgate.infer.withdrawal import Withdrawals
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -88,6 +91,7 @@ class Parts:
         clock: The present moment.
         entropy: Random bytes.
         guards: What the guards do.
+        scorer: The classifier of the guards; none where rules alone decide.
         canaries: Words that must not leave in an answer.
         salt_secret: Makes the salts of tenants' caches; empty for one that ends with this process.
         quotas: What each key may spend.
@@ -95,6 +99,8 @@ class Parts:
         sources: Address of the mirrors, where the chat page opens cited documents.
         shares: How the traffic of names is spread over models.
         cards: What is known of a served model, by its name; quick.
+        tools: The tools that models may call.
+        held: Where calls wait for a person; where there is none, they are refused.
         spending: Keeps what keys spend; where there is none, quotas bound nothing but the order of waiting.
 
     """
@@ -108,6 +114,7 @@ class Parts:
     clock: Clock
     entropy: Entropy
     guards: GuardPolicy = field(default_factory=GuardPolicy)
+    scorer: Scorer | None = None
     canaries: tuple[str, ...] = ()
     salt_secret: bytes = b""
     quotas: QuotaSource = field(default_factory=MemoryQuotas)
@@ -116,6 +123,8 @@ class Parts:
     shares: ShareSource = field(default_factory=MemoryShares)
     cards: Mapping[str, ModelCard] = field(default_factory=dict)
     shaping: ShapingPolicy = field(default_factory=ShapingPolicy)
+    tools: ToolSource = field(default_factory=MemoryTools)
+    held: HeldCalls | None = None
 
 
 class Gateway:
@@ -148,7 +157,8 @@ class Gateway:
             book=self._book,
             limits=self._limits,
             metrics=self.metrics,
-            guards=Guards(parts.guards, parts.canaries, self.metrics),
+            tools=ToolDesk(parts.tools, parts.held, self._knowledge_threads, self.metrics),
+            guards=Guards(parts.guards, parts.canaries, self.metrics, parts.scorer),
             meter=self._meter,
             salts=Salts(parts.salt_secret or parts.entropy(32), parts.clock),
             entropy=parts.entropy,

@@ -1,18 +1,32 @@
 """The guards on a request's way: its texts before a model sees them, its answer before it leaves."""
 
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
+from time import perf_counter
 from typing import Any
 
-from lockgate.guard import Channel, Decision, GuardPolicy, InputGuard, Mode, Outcome, OutputFilter
+from lockgate.core.ports import Entropy
+from lockgate.guard import (
+    Channel,
+    Datamark,
+    Decision,
+    GuardPolicy,
+    InputGuard,
+    Mode,
+    Outcome,
+    OutputFilter,
+    Scorer,
+    Unmarker,
+)
 from lockgate.guard.errors import PromptBlockedError
 from lockgate.infer.answers import Answer
 from lockgate.infer.forms.base import Delta
 from lockgate.infer.metrics import GatewayMetrics
 from lockgate.infer.ports import Citation, GuardFinding, Message, ToolCall, Usage
+from lockgate.infer.tooling import ToolRules
 
 FILTERED = "content_filter"
 """Why an answer ended that was stopped, in the API's own word."""
@@ -37,24 +51,28 @@ class Guards:
         policy: What each guard does.
         canaries: Words that must not leave in any answer.
         metrics: Where hits are counted.
+        scorer: The classifier, if there is one.
 
     """
 
-    def __init__(self, policy: GuardPolicy, canaries: Sequence[str], metrics: GatewayMetrics) -> None:
+    def __init__(
+        self,
+        policy: GuardPolicy,
+        canaries: Sequence[str],
+        metrics: GatewayMetrics,
+        scorer: Scorer | None = None,
+    ) -> None:
         """Keep the parts."""
         self._policy = policy
         self._canaries = tuple(canaries)
         self._metrics = metrics
-        self._input = InputGuard(policy)
+        self._input = InputGuard(policy, scorer)
 
     def admit(self, messages: Sequence[Message]) -> Admission:
         """Check the turns of the user and what tools answered, up to the first that a rule blocks."""
         found: list[GuardFinding] = []
-        for message in messages:
-            channel = _CHANNELS.get(message.role)
-            if channel is None or self._policy.rules.get(channel) is Mode.OFF:
-                continue
-            decision = self._input.check(message.text, channel)
+        for text, channel in _texts(messages):
+            decision = self._input.check(text, channel)
             self._count(decision, channel)
             found += _findings(decision, channel)
             if decision.outcome is Outcome.BLOCK:
@@ -63,17 +81,42 @@ class Guards:
                 return Admission(tuple(found), PromptBlockedError(what, rule=first.rule))
         return Admission(tuple(found))
 
+    def marked(
+        self, messages: Sequence[Message], entropy: Entropy
+    ) -> tuple[tuple[Message, ...], Datamark | None]:
+        """Return the turns as a model is shown them: text of tools and documents told apart, and the mark."""
+        if not any(message.role == "tool" or message.looked_up for message in messages):
+            return tuple(messages), None
+        mark = Datamark(self._policy.marking, entropy)
+        shown = [_shown(message, mark) for message in messages]
+        first = shown[0]
+        if first.role == "system":
+            return (replace(first, text=f"{first.text}\n\n{mark.note}"), *shown[1:]), mark
+        return (Message("system", mark.note), *shown), mark
+
     def _count(self, decision: Decision, channel: Channel) -> None:
         for hit in decision.hits:
             self._metrics.guarded.labels(channel.value, hit.rule, decision.outcome.value).inc()
+        for guard, seconds in decision.seconds.items():
+            self._metrics.guard_seconds.labels(channel.value, guard.value).observe(seconds)
 
     def filtered(
-        self, answer: Answer, messages: Sequence[Message], *, logprobs: bool = False
+        self,
+        answer: Answer,
+        messages: Sequence[Message],
+        *,
+        tools: ToolRules,
+        mark: Datamark | None = None,
+        logprobs: bool = False,
     ) -> "FilteredAnswer":
-        """Return an answer whose text passes the output filter on its way, with its tokens if asked for."""
+        """Return an answer whose text passes the output filter on its way, with its tokens if asked for.
+
+        Calls of tools pass the filter and then the policy on tools.
+        """
         system = "\n".join(message.text for message in messages if message.role == "system")
         fresh = partial(OutputFilter, self._policy, self._canaries, system)
-        return FilteredAnswer(answer, fresh, self._metrics, logprobs=logprobs)
+        unmarker = mark.unmarker() if mark else Unmarker("")
+        return FilteredAnswer(answer, fresh, self._metrics, tools=tools, unmarker=unmarker, logprobs=logprobs)
 
     @property
     def watches_canaries(self) -> bool:
@@ -85,7 +128,14 @@ class FilteredAnswer(Answer):
     """An answer behind the output filter. What stops it ends the engine's work at once."""
 
     def __init__(
-        self, answer: Answer, fresh: Callable[[], OutputFilter], metrics: GatewayMetrics, *, logprobs: bool
+        self,
+        answer: Answer,
+        fresh: Callable[[], OutputFilter],
+        metrics: GatewayMetrics,
+        *,
+        tools: ToolRules,
+        unmarker: Unmarker,
+        logprobs: bool,
     ) -> None:
         """Keep the answer and what makes filters."""
         super().__init__()
@@ -93,8 +143,12 @@ class FilteredAnswer(Answer):
         self._filter = fresh()
         self._fresh = fresh
         self._metrics = metrics
+        self._tools = tools
+        self._unmarker = unmarker
+        self._ruled: list[GuardFinding] = []
         self._hits: Counter[tuple[str, str]] = Counter()
         self._held = HeldLogprobs() if logprobs else None
+        self._seconds = 0.0
         self.status = answer.status
 
     @property
@@ -117,10 +171,11 @@ class FilteredAnswer(Answer):
         """Return what the filter met."""
         action = "stopped" if self._filter.stopped else "met"
         hits = self._hits + Counter({(g.value, what): n for (g, what), n in self._filter.hits.items()})
-        return tuple(
+        met = tuple(
             GuardFinding(where="answer", what=f"{guard}:{what}", action=action, count=count)
             for (guard, what), count in sorted(hits.items())
         )
+        return met + tuple(self._ruled)
 
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         """Yield what may leave of the answer's text, and of the arguments of its tool calls."""
@@ -130,22 +185,40 @@ class FilteredAnswer(Answer):
                 if delta.call is not None:
                     calls.append(delta.call)
                     continue
-                passed = self._filter.feed(delta.text)
+                began = perf_counter()
+                passed = self._filter.feed(self._unmarker.feed(delta.text))
+                self._seconds += perf_counter() - began
                 if passed or self._held is not None:
                     yield self._passed(delta, passed)
                 if self._filter.stopped:
                     break
-        if rest := self._filter.finish():
+        rest = self._filter.feed(self._unmarker.finish())
+        if rest := rest + self._filter.finish():
             yield self._passed(_NOTHING, rest)
         inner = self._inner
         self.finishes, self.usage, self.status = inner.finishes, inner.usage, inner.status
-        for call in calls:
-            if (checked := self._called(call)) is not None:
-                yield Delta(call=checked)
+        passing = [checked for call in calls if (checked := self._called(call)) is not None]
+        async for delta in self._permitted(passing):
+            yield delta
         if self._filter.stopped:
             self.finishes = (FILTERED,)
+        self._metrics.guard_seconds.labels("answer", "filter").observe(self._seconds)
         for finding in self.findings:
-            self._metrics.guarded.labels("answer", finding.what, "hit").inc(finding.count)
+            if finding.where == "answer":
+                self._metrics.guarded.labels("answer", finding.what, "hit").inc(finding.count)
+
+    async def _permitted(self, calls: Sequence[ToolCall]) -> AsyncGenerator[Delta, None]:
+        """Yield the calls that the policy on tools lets pass; before them what became of the others."""
+        ruled = [await self._tools.ruled(call, self._receipt) for call in calls]
+        self._ruled += [one.finding for one in ruled if one.finding is not None]
+        for one in ruled:
+            if one.call is None:
+                yield Delta(one.note)
+        passed = [one.call for one in ruled if one.call is not None]
+        for call in passed:
+            yield Delta(call=call)
+        if calls and not passed:
+            self.finishes = (FILTERED,)
 
     def _passed(self, came: Delta, left: str) -> Delta:
         if self._held is None:
@@ -157,7 +230,7 @@ class FilteredAnswer(Answer):
         if self._filter.stopped:
             return None
         through = self._fresh()
-        passed = through.feed(call.arguments) + through.finish()
+        passed = through.feed(self._unmarker.whole(call.arguments)) + through.finish()
         self._hits.update({(guard.value, what): n for (guard, what), n in through.hits.items()})
         if through.stopped:
             self._filter.stopped = True
@@ -199,8 +272,30 @@ class HeldLogprobs:
         return tuple(found)
 
 
+def _shown(message: Message, mark: Datamark) -> Message:
+    """Return a turn as a model is shown it."""
+    if message.role == "tool":
+        return replace(message, text=mark.mark(message.text))
+    text = message.text
+    for start, end in reversed(message.looked_up):
+        text = f"{text[:start]}{mark.mark(text[start:end])}{text[end:]}"
+    return replace(message, text=text, looked_up=())
+
+
+def _texts(messages: Sequence[Message]) -> Iterator[tuple[str, Channel]]:
+    """Yield the texts that are checked: those of the user, of tools, and what was found in documents."""
+    for message in messages:
+        channel = _CHANNELS.get(message.role)
+        if channel is not None and message.text:
+            yield message.text, channel
+        for start, end in message.looked_up:
+            yield message.text[start:end], Channel.RETRIEVED
+
+
 def _findings(decision: Decision, channel: Channel) -> list[GuardFinding]:
+    """Return what receipts say of a decision; of the classifier which one, and its score."""
+    said = {"classifier": f"classifier:{decision.classifier}:{decision.score or 0:.3f}"}
     return [
-        GuardFinding(where=channel.value, what=hit.rule, action=decision.outcome.value)
+        GuardFinding(where=channel.value, what=said.get(hit.rule, hit.rule), action=decision.outcome.value)
         for hit in decision.hits
     ]

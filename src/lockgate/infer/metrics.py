@@ -5,6 +5,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_1_0_0
 
+_GUARD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1)
 _FIRST_TOKEN = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -59,6 +60,13 @@ class GatewayMetrics:
             "What guards met, by channel, rule and decision.",
             ("channel", "rule", "decision"),
             registry=self.registry,
+        )
+        self.guard_seconds = Histogram(
+            "lockgate_guard_seconds",
+            "Time that guards took: of each on a text before it, of the filter on an answer behind it.",
+            ("channel", "guard"),
+            registry=self.registry,
+            buckets=_GUARD,
         )
         self.rejected = Counter(
             "lockgate_gateway_rejected", "Requests refused, by error code.", ("code",), registry=self.registry

@@ -73,13 +73,15 @@ class Message:
     """One turn of a conversation: the role and its text.
 
     `calls` are the tool calls of an assistant's turn; `call_id` names the one that a turn of the role
-    ``tool`` answers.
+    ``tool`` answers. `looked_up` are the spans of the text (first character, and the one after the last)
+    that come from documents, as the caller says.
     """
 
     role: str
     text: str
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
+    looked_up: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

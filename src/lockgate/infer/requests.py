@@ -31,6 +31,7 @@ _B = TypeVar("_B", bound=msgspec.Struct)
 class _Part(msgspec.Struct, forbid_unknown_fields=True):
     type: Literal["text"]
     text: str
+    lockgate_channel: Literal["user", "retrieved"] = "user"  # ours: what the caller found in documents
 
 
 class _CalledFunction(msgspec.Struct, forbid_unknown_fields=True):
@@ -274,7 +275,8 @@ def _turn(message: _Message, limits: GatewayLimits) -> Message:
     if message.content is None or isinstance(message.content, str):
         return Message(role, message.content or "", calls, message.tool_call_id or "")
     texts = [part.text for part in message.content]
-    return Message(role, joined(texts, limits), calls, message.tool_call_id or "")
+    found = [part.lockgate_channel == "retrieved" for part in message.content]
+    return Message(role, joined(texts, limits), calls, message.tool_call_id or "", spans(texts, found))
 
 
 def checked_calls(count: int, limits: GatewayLimits) -> None:
@@ -300,6 +302,16 @@ def joined(parts: Sequence[str], limits: GatewayLimits) -> str:
         what = f"A message has at most {limits.parts} parts."
         raise BadRequestError(what, param="messages", limit="gateway.parts")
     return "\n".join(parts)
+
+
+def spans(parts: Sequence[str], chosen: Sequence[bool]) -> tuple[tuple[int, int], ...]:
+    """Return where chosen parts lie in the text that `joined` makes of all of them."""
+    found, at = [], 0
+    for part, wanted in zip(parts, chosen, strict=True):
+        if wanted and part:
+            found.append((at, at + len(part)))
+        at += len(part) + 1
+    return tuple(found)
 
 
 def tokens_of(asked: int | None, limits: GatewayLimits, param: str = "max_tokens") -> int:

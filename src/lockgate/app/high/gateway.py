@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lockgate.app.high.engines import engines_of
+from lockgate.app.high.guards import guard_policy, scorer_of
 from lockgate.app.high.models import cards_of
 from lockgate.app.high.quotas import quota_file, spending_of
 from lockgate.app.high.serving import SignedModels, mirror_url
 from lockgate.app.high.shares import SignedShares
 from lockgate.app.high.tls import tls_of
+from lockgate.app.high.tools import held_calls, tool_file
 from lockgate.app.high.workers import run_workers
 from lockgate.app.logs import configure_logs
 from lockgate.app.settings import Side, load_settings
 from lockgate.app.trust import audit_log, utc_now
 from lockgate.core.errors import InputError
-from lockgate.guard import GuardPolicy, Mode
 from lockgate.infer import (
     ApiKey,
     FileKeys,
@@ -80,16 +81,6 @@ def receipts_of(side: Side) -> ReceiptStore:
     """Return where receipts are kept; those of earlier versions lie in files."""
     records = open_records(f"sqlite:///{side.home.root / 'receipts.sqlite'}")
     return RecordReceipts(records, FileReceipts(side.home.root / "receipts"))
-
-
-def guard_policy(side: Side) -> GuardPolicy:
-    """Return what the guards of a side do."""
-    section = side.settings.guard
-    return GuardPolicy(
-        hosts=frozenset(section.hosts.lower().split()),
-        personal=Mode(section.personal),
-        system_prompt=Mode(section.system_prompt),
-    )
 
 
 class ShapingLabelsError(InputError):
@@ -168,6 +159,9 @@ def serve_alone(home: Path, host: str, port: int, *, shared: bool = True) -> Non
         clock=utc_now,
         entropy=secrets.token_bytes,
         guards=guard_policy(side),
+        tools=tool_file(side),
+        held=held_calls(side),
+        scorer=scorer_of(side, source.verified()),
         salt_secret=_salt_secret(side),
         quotas=quota_file(side),
         spending=spending,

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from lockgate.app.high.guards import input_guard
 from lockgate.app.high.serving import NotLoadableError, channel_reader
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
@@ -16,7 +17,7 @@ from lockgate.core.artifact import Digest, Kind, Role
 from lockgate.core.errors import InputError, LockgateError, TrustError
 from lockgate.core.roots import Purpose
 from lockgate.core.wire import Document, decode, encode, whole_second
-from lockgate.guard import Channel, GuardPolicy, InputGuard, Outcome
+from lockgate.guard import Channel, Outcome
 from lockgate.infer.ports import Citation, CitedSentence, Citer, Evidence, GuardFinding, Knowledge, Message
 from lockgate.inspect import run_in_sandbox
 from lockgate.inspect.sandbox import BubblewrapSandbox
@@ -295,7 +296,7 @@ class SignedKnowledge(Knowledge):
         """Open the index under its signed digest and load the admitted embedder."""
         self._reader = channel_reader(side, "knowledge")
         self._facts = _recorded(side)
-        self._guard = InputGuard(GuardPolicy())
+        self._guard = input_guard(side, self._reader.current())
         blobs = _blobs(side)
         self._model, model, tokenizer = _embedding_model(side, self._reader.current())
         self._parts = frozenset((model, tokenizer))

@@ -1,0 +1,104 @@
+"""Makes texts out of the grammars: attacks and harmless texts of each family and language."""
+
+import random
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "grammar"
+LANGUAGES = ("en", "de", "fr", "es")
+_SLOT = re.compile(r"(?<!\{)\{([a-z_]+)\}(?!\})")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text with its labels.
+
+    Attributes:
+        text: As somebody would write it.
+        user: 1 where it attacks as a user's turn, 0 where it is harmless there, None where neither is said.
+        foreign: The same where it stands in a document or a tool's answer.
+        family: What kind it is; families are held out as a whole.
+        language: Its language (ISO 639-1), or ``xx``.
+        source: Where it comes from; sources are held out as a whole.
+        group: Texts of one group are too alike to stand on both sides of a split.
+
+    """
+
+    text: str
+    user: int | None
+    foreign: int | None
+    family: str
+    language: str
+    source: str
+    group: str
+
+
+class Grammar:
+    """The grammar of one language."""
+
+    def __init__(self, language: str) -> None:
+        """Read it."""
+        self.language = language
+        self._parts: dict[str, dict[str, list[str]]] = tomllib.loads(
+            (FOLDER / f"{language}.toml").read_text()
+        )
+
+    def say(self, template: str, rng: random.Random) -> str:
+        """Fill a template's slots, and those of what fills them."""
+        for _ in range(8):
+            filled = _SLOT.sub(lambda match: rng.choice(self._parts["slots"][match[1]]), template)
+            if filled == template:
+                break
+            template = filled
+        text = re.sub(r" +", " ", template.replace("{{", "{").replace("}}", "}"))
+        text = re.sub(r" ([.,;])(?= |$)", r"\1", text).strip(" ")
+        return text[:1].upper() + text[1:] if rng.random() < 0.8 else text
+
+    def families(self, kind: str) -> dict[str, list[str]]:
+        """Return the templates of a kind, by family."""
+        return self._parts[kind]
+
+
+_LABELS = {"direct": (1, 1), "indirect": (None, 1), "benign": (0, 0), "documents": (0, 0)}
+
+
+def made(language: str, counts: dict[str, int], seed: int) -> Iterator[Text]:
+    """Yield texts of a language; of each kind as many as asked for, over its families alike.
+
+    Args:
+        language: One of `LANGUAGES`.
+        counts: How many of each kind (direct, indirect, benign, documents).
+        seed: Makes the choice repeatable.
+
+    """
+    grammar, rng = Grammar(language), random.Random(f"{language} {seed}")  # noqa: S311  # repeatable
+    for kind, count in counts.items():
+        user, foreign = _LABELS[kind]
+        families = grammar.families(kind)
+        for name, templates in families.items():
+            for number in range(count // len(families)):
+                template = templates[number % len(templates)]
+                text = grammar.say(template, rng)
+                if kind == "indirect":
+                    text = _planted(grammar, text, rng)
+                elif kind == "direct" and rng.random() < 0.25:
+                    text = _wrapped(grammar, text, rng)
+                group = f"{language} {kind} {name} {templates.index(template)}"
+                yield Text(text, user, foreign, f"{kind}:{name}", language, "grammar", group)
+
+
+def _planted(grammar: Grammar, order: str, rng: random.Random) -> str:
+    """Return a document that an order stands in."""
+    before = " ".join(grammar.say("{doc}", rng) for _ in range(rng.randint(0, 4)))
+    after = " ".join(grammar.say("{doc}", rng) for _ in range(rng.randint(0, 4)))
+    return rng.choice((" ", "\n", "\n\n")).join(part for part in (before, order, after) if part)
+
+
+def _wrapped(grammar: Grammar, order: str, rng: random.Random) -> str:
+    """Return an order among harmless talk."""
+    kind = rng.choice(("ask", "write", "trigger"))
+    talk = grammar.say(rng.choice(grammar.families("benign")[kind]), rng)
+    return rng.choice((f"{talk} {order}", f"{order} {talk}", f"{talk}\n\n{order}"))
