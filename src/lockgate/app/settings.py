@@ -278,11 +278,14 @@ class GuardSection(_Section):
     classifier_label: int = Field(
         default=1, ge=0, le=1000, description="Which output of that classifier means an attack, from 0."
     )
-    classifier_flag_at: float = Field(
-        default=0.5, gt=0, lt=1, description="Probability from which that classifier flags a text."
+    classifier_flag_percent: int = Field(
+        default=50,
+        ge=1,
+        le=99,
+        description="Probability from which that classifier flags a text, in percent.",
     )
-    classifier_block_at: float = Field(
-        default=0.99, gt=0, lt=1, description="Probability from which it blocks one, where it may block."
+    classifier_block_percent: int = Field(
+        default=99, ge=1, le=99, description="Probability from which it blocks one, where it may block."
     )
     classifier_user: Literal["log", "block"] = Field(
         default="log", description="What a high score does to a user's turn."

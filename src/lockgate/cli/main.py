@@ -46,7 +46,7 @@ COMMANDS = {
     "gateway": ("lockgate.cli.gateway", "Serve language models through the OpenAI API."),
     "console": ("lockgate.cli.console", "Serve the web console."),
     "knowledge": ("lockgate.cli.knowledge", "Index admitted documents and search them."),
-    "guard": ("lockgate.cli.guard", "Try the guards, list tools, answer calls that wait, appeal."),
+    "guard": ("lockgate.cli.guard", "Try the guards, answer calls of tools that wait, appeal."),
     "ask": ("lockgate.cli.ask", "Ask the gateway a question and show answer, sources and receipt."),
     "policy": (
         "lockgate.cli.policy",

@@ -65,8 +65,8 @@ def scorer_of(side: Side, verified: VerifiedChannel) -> Scorer:
                 blobs.read(parts[Role.WEIGHTS], limit=MODEL_LIMIT),
                 blobs.read(parts[Role.TOKENIZER], limit=MODEL_LIMIT),
                 label=section.classifier_label,
-                flag=section.classifier_flag_at,
-                block=section.classifier_block_at,
+                flag=section.classifier_flag_percent / 100,
+                block=section.classifier_block_percent / 100,
             )
     what = f"The channel has no classifier {section.classifier!r} with weights and tokenizer."
     raise NoClassifierError(what)
