@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from infer_doubles import NOW
-from lockgate.app.high.engines import NoChatModelError, chosen_models, options_of
+from lockgate.app.high.engines import NoChatModelError, chosen_models, engines_of, options_of
 from lockgate.app.high.serving import NotLoadableError, SignedModels
 from lockgate.app.settings import SettingsError
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
@@ -181,3 +181,11 @@ def test_every_attribute_reaches_the_card() -> None:
     made = replace(source(model("org/x", "e" * 40, 5, **{"knowledge-cutoff": "2025-01"})).current().models[0])
     assert made.attributes["knowledge-cutoff"] == "2025-01"
     assert made.full_name == "org/x"
+
+
+def test_several_models_are_not_asked_for_under_one_name() -> None:
+    made = source(OLD, NEW)
+    both = side("org/small org/small@aaaa", served_name="small")
+    both.settings.engine.servers = "openai=http://one.invalid:1"
+    with pytest.raises(SettingsError, match="2 models"):
+        engines_of(both, made)

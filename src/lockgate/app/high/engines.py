@@ -64,9 +64,15 @@ def engines_of(side: Side, source: SignedModels) -> Mapping[str, Engine]:
 
     Raises:
         NoChatModelError: A configured model is not in the channel.
+        SettingsError: Several models would be asked for under one name.
 
     """
-    return {model.name: _engine(side, source, model) for model in chosen_models(side, source)}
+    chosen = chosen_models(side, source)
+    if len(chosen) > 1 and side.settings.engine.served_name:
+        what = f"engine.served_name is one name, and {len(chosen)} models are served."
+        advice = "Leave it empty and let the servers have the models under their own names."
+        raise SettingsError(what, key="engine.served_name", advice=advice)
+    return {model.name: _engine(side, source, model) for model in chosen}
 
 
 def _engine(side: Side, source: SignedModels, model: AdmittedModel) -> Engine:
