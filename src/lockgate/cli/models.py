@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from lockgate.cli.shared import AskKeyOption, HomeOption, JsonOption, RequestOutOption, emit
 
@@ -38,9 +38,9 @@ def list_models(home: HomeOption = None, as_json: JsonOption = False) -> None:
     rows = read(load_settings(home).require("high"))
 
     def render(out: Console) -> None:
-        table = Table(
-            "Name", "Family", "Context", "Abilities", "Licence", "Knows until", "Label", "Answers for"
-        )
+        name = Column("Name", overflow="fold")  # a name is copied from here: it must be whole
+        rest = ("Family", "Context", "Abilities", "Licence", "Knows until", "Label", "Answers for")
+        table = Table(name, *rest)
         for row in rows:
             table.add_row(*_cells(row))
         out.print(table)
