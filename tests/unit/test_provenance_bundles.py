@@ -210,6 +210,20 @@ def test_an_entry_of_another_signature_proves_nothing() -> None:
         judge(world, mine)
 
 
+def test_a_proof_into_a_tree_that_the_log_did_not_sign_proves_nothing() -> None:
+    """Anybody can make a tree that holds an entry; the log's checkpoint has to be of that very tree."""
+    world = World()
+    mine, later = world.bundle(STATEMENT), world.bundle(STATEMENT)
+    proof, other = (entry_of(each)["inclusionProof"] for each in (mine, later))
+    proof["checkpoint"] = other["checkpoint"]
+    with pytest.raises(InvalidProvenanceError, match="of another tree"):
+        judge(world, mine)
+    alone = sha256(b"\x00" + b64decode(entry_of(mine)["canonicalizedBody"])).digest()
+    proof |= {"logIndex": "0", "treeSize": "1", "hashes": [], "rootHash": b64(alone)}
+    with pytest.raises(InvalidProvenanceError, match="of another tree"):
+        judge(world, mine)
+
+
 def test_a_certificate_that_was_over_when_it_signed_is_expired_and_nothing_else() -> None:
     world = World()
     for at in (NOW - timedelta(minutes=30), NOW + timedelta(minutes=30)):
