@@ -1,7 +1,8 @@
 """The guards: what they catch and what they wrongly stop on this project's own sets, and what they cost.
 
-The sets are made in `tests/corpora/prompts.py`: harmless prompts full of trigger words, orders to drop
-instructions, the same orders as attackers dress them, and orders planted in documents. Numbers on one's
+The sets are made in `tests/corpora/prompts.py`: ordinary prompts, harmless ones full of trigger words,
+orders to drop instructions, the same orders as attackers dress them, and orders planted in documents.
+Numbers on one's
 own sets say little about foreign ones; intervals are Wilson's at 95 %. Times are CPU time of one thread:
 a check against SHA-256 of the same text would be no peer, so the filter is set beside passing text on.
 `--quick` changes nothing but the rounds, `--json` prints the ratios.
@@ -20,8 +21,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from corpora.prompts import attacks, benign, dressed, planted
-from lockgate.guard import Channel, GuardPolicy, InputGuard, Outcome, OutputFilter, new_canary
+from corpora.prompts import attacks, benign, dressed, everyday, planted
+from lockgate.guard import (
+    Channel,
+    GuardPolicy,
+    InputGuard,
+    Outcome,
+    OutputFilter,
+    Scorer,
+    new_canary,
+    shipped,
+)
 
 POLICY = GuardPolicy()
 TOKEN = 4
@@ -35,16 +45,17 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def blocked(texts: Iterable[str], channel: Channel) -> tuple[int, int]:
-    """Return how many of the texts are blocked, and how many there are."""
-    guard = InputGuard(POLICY)
+def judged(texts: Iterable[str], channel: Channel, scorer: Scorer | None) -> tuple[int, int, int]:
+    """Return how many of the texts are blocked, how many flagged or blocked, and how many there are."""
+    guard = InputGuard(POLICY, scorer)
     outcomes = [guard.check(text, channel).outcome for text in texts]
-    return sum(outcome is Outcome.BLOCK for outcome in outcomes), len(outcomes)
+    blocked = sum(outcome is Outcome.BLOCK for outcome in outcomes)
+    return blocked, sum(outcome is not Outcome.ALLOW for outcome in outcomes), len(outcomes)
 
 
-def check_ms(rounds: int) -> float:
+def check_ms(rounds: int, scorer: Scorer | None) -> float:
     """Return the median CPU milliseconds of a check of 500 harmless characters."""
-    guard, text, taken = InputGuard(POLICY), " ".join(benign())[:500], []
+    guard, text, taken = InputGuard(POLICY, scorer), " ".join(benign())[:500], []
     for _ in range(rounds):
         began = time.thread_time()
         guard.check(text, Channel.USER)
@@ -86,6 +97,11 @@ def held_back(rounds: int) -> int:
     return worst
 
 
+def share(found: tuple[int, int, int], which: int) -> float:
+    """Return the share of texts that were blocked (0), or flagged or blocked (1)."""
+    return found[which] / found[2]
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -94,21 +110,39 @@ def main() -> None:
     options = parser.parse_args()
     rounds = 20 if options.quick else 200
     sets = {
-        "harmless, from users": blocked(benign(), Channel.USER),
-        "harmless, looked up": blocked(benign(), Channel.RETRIEVED),
-        "orders, from users": blocked(attacks(), Channel.USER),
-        "orders, dressed": blocked((d for a in attacks() for _, d in dressed(a)), Channel.USER),
-        "orders, planted in documents": blocked(planted(), Channel.RETRIEVED),
+        "ordinary, from users": (list(everyday()), Channel.USER),
+        "ordinary, looked up": (list(everyday()), Channel.RETRIEVED),
+        "trigger words, from users": (list(benign()), Channel.USER),
+        "trigger words, looked up": (list(benign()), Channel.RETRIEVED),
+        "orders, from users": (list(attacks()), Channel.USER),
+        "orders, dressed": ([d for a in attacks() for _, d in dressed(a)], Channel.USER),
+        "orders, planted in documents": (list(planted()), Channel.RETRIEVED),
     }
+    found: dict[tuple[str, str], tuple[int, int, int]] = {}
+    for stack, scorer in (("rules", None), ("rules and classifier", shipped())):
+        for name, (texts, channel) in sets.items():
+            found[stack, name] = judged(texts, channel, scorer)
     rows = [
-        {"set": name, "blocked": hits, "texts": count, "interval": [round(x, 4) for x in wilson(hits, count)]}
-        for name, (hits, count) in sets.items()
+        {
+            "stack": stack,
+            "set": name,
+            "blocked": blocked,
+            "caught": caught,
+            "texts": count,
+            "interval": [round(x, 4) for x in wilson(caught, count)],
+        }
+        for (stack, name), (blocked, caught, count) in found.items()
     ]
+    whole = "rules and classifier"
     ratios = {
-        "benign_blocked": sets["harmless, from users"][0] / sets["harmless, from users"][1],
-        "direct_caught": sets["orders, from users"][0] / sets["orders, from users"][1],
-        "dressed_caught": sets["orders, dressed"][0] / sets["orders, dressed"][1],
-        "check_500_ms": round(check_ms(rounds * 5), 3),
+        "benign_blocked": share(found["rules", "trigger words, from users"], 0),
+        "ordinary_flagged": share(found[whole, "ordinary, from users"], 1),
+        "trigger_words_flagged": share(found[whole, "trigger words, from users"], 1),
+        "direct_caught": share(found[whole, "orders, from users"], 1),
+        "dressed_caught": share(found[whole, "orders, dressed"], 1),
+        "planted_caught": share(found[whole, "orders, planted in documents"], 1),
+        "check_500_ms": round(check_ms(rounds * 5, None), 3),
+        "check_500_classified_ms": round(check_ms(rounds * 5, shipped()), 3),
         "filter_us_per_piece": round(stream_us(rounds, canary=False), 1),
         "filter_canary_us_per_piece": round(stream_us(rounds, canary=True), 1),
         "held_back_characters": held_back(rounds // 10),
@@ -119,7 +153,10 @@ def main() -> None:
         return
     for row in rows:
         low, high = row["interval"]
-        print(f"{row['set']:32} {row['blocked']:5} of {row['texts']:5} blocked   [{low:.3f}, {high:.3f}]")
+        print(
+            f"{row['stack']:21} {row['set']:29} {row['blocked']:5} blocked {row['caught']:5} caught"
+            f" of {row['texts']:5}  [{low:.3f}, {high:.3f}]"
+        )
     for name, value in ratios.items():
         print(f"{name:32} {value:.4g}")
 

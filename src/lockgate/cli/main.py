@@ -47,6 +47,10 @@ COMMANDS = {
     "console": ("lockgate.cli.console", "Serve the web console."),
     "knowledge": ("lockgate.cli.knowledge", "Index admitted documents and search them."),
     "guard": ("lockgate.cli.guard", "Try the guards, answer calls of tools that wait, appeal."),
+    "redteam": (
+        "lockgate.cli.redteam",
+        "Attack a model behind the gateway, and compare with the version before.",
+    ),
     "ask": ("lockgate.cli.ask", "Ask the gateway a question and show answer, sources and receipt."),
     "policy": (
         "lockgate.cli.policy",

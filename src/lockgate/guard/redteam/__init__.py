@@ -1,0 +1,16 @@
+"""A suite of attacks on a model behind the gateway, and what its answers mean."""
+
+from lockgate.guard.redteam.report import Compared, RedTeamReport, Tally, compared, tallied
+from lockgate.guard.redteam.suite import Case, Result, load_suite, result_of
+
+__all__ = [
+    "Case",
+    "Compared",
+    "RedTeamReport",
+    "Result",
+    "Tally",
+    "compared",
+    "load_suite",
+    "result_of",
+    "tallied",
+]
