@@ -46,6 +46,7 @@ COMMANDS = {
     "gateway": ("lockgate.cli.gateway", "Serve language models through the OpenAI API."),
     "console": ("lockgate.cli.console", "Serve the web console."),
     "knowledge": ("lockgate.cli.knowledge", "Index admitted documents and search them."),
+    "leak": ("lockgate.cli.leak", "Measure what sizes and times of answers tell an observer."),
     "guard": ("lockgate.cli.guard", "Try the guards, answer calls of tools that wait, appeal."),
     "redteam": (
         "lockgate.cli.redteam",
