@@ -10,7 +10,7 @@ from lockgate.cli.shared import Bars, JsonOption, emit
 if TYPE_CHECKING:
     from rich.console import Console
 
-app = typer.Typer(no_args_is_help=True, help="Measure what sizes and times of answers tell.")
+app = typer.Typer(no_args_is_help=True, help="Measure what sizes and times of answers tell an observer.")
 
 
 @app.callback()

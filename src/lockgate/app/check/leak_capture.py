@@ -71,7 +71,7 @@ class CaptureError(HostError):
 class LeakSamplesError(InputError):
     """Too few answers were asked for, or came, to say anything."""
 
-    code = "LG-1f60"
+    code = "LG-1fa8"
     advice = "Ask for more samples, see that the gateway answers both keys, and raise their quotas."
 
 
