@@ -74,10 +74,9 @@ def installation() -> Installation:
         _install(root)
     files: dict[str, str] = {}
     for record in root.glob("*.dist-info/RECORD"):
-        lines = [
-            line for line in record.read_bytes().splitlines(keepends=True) if not line.startswith(b"../")
-        ]
-        files |= record_digests(b"".join(lines))
+        # what lies beside modules is two folders up in pip's words, and in the same folder with --target
+        lines = [line.removeprefix(b"../../") for line in record.read_bytes().splitlines(keepends=True)]
+        files |= record_digests(b"".join(line for line in lines if not line.startswith(b"../")))
     files = {path: digest for path, digest in files.items() if (root / path).exists()}
     named = "vllm-0.32.0+cpu.dist-info/METADATA"
     files[named] = hashlib.sha256((root / named).read_bytes()).hexdigest()

@@ -123,6 +123,7 @@ def test_files_of_a_wheel_lie_where_installers_put_them() -> None:
         "pkg-1.data/purelib/b.py": "2",
         "pkg-1.data/platlib/c.so": "3",
         "pkg-1.data/data/share/d": "4",
+        "pkg-1.data/data/lib/libd.so": "6",
         "pkg-1.data/scripts/run": "5",
     }
     assert installed_files(listed) == {"pkg/a.py": "1", "b.py": "2", "c.so": "3", "share/d": "4"}

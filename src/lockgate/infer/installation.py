@@ -154,7 +154,7 @@ def installed_files(listed: Mapping[str, str]) -> dict[str, str]:
     """Return a wheel's files by where they lie once it is installed into a folder of its own.
 
     Format: Binary Distribution Format, "The .data directory": what goes elsewhere. Scripts, which installers
-    rewrite, are left out; they are started by nobody.
+    rewrite, are left out, for nobody starts them; so is ``lib/``, which pip brings into no such folder.
     """
     found: dict[str, str] = {}
     for path, digest in listed.items():
@@ -162,7 +162,7 @@ def installed_files(listed: Mapping[str, str]) -> dict[str, str]:
         scheme, _, inner = rest.partition("/")
         if not top.endswith(".data"):
             found[path] = digest
-        elif scheme in {"purelib", "platlib", "data"}:
+        elif scheme in {"purelib", "platlib"} or (scheme == "data" and not inner.startswith("lib/")):
             found[inner] = digest
     return found
 
