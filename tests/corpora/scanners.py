@@ -89,11 +89,11 @@ class Icap:
 
 
 @contextmanager
-def clamd(folder: Path, data: Path) -> Iterator[Path]:
-    """Run ClamAV's daemon on data of our own; give its socket."""
+def clamd(folder: Path, data: Path, more: str = "") -> Iterator[Path]:
+    """Run ClamAV's daemon on data of our own, with more lines of configuration; give its socket."""
     config, socket_file = folder / "clamd.conf", folder / "clamd"
     name = pwd.getpwuid(os.getuid()).pw_name
-    config.write_text(CLAMD.format(folder=folder, data=data, name=name))
+    config.write_text(CLAMD.format(folder=folder, data=data, name=name) + more)
     command = [program("clamd"), f"--config-file={config}"]
     with running(command, folder / "clamd.out") as process:
         until(lambda: answers(socket.AF_UNIX, str(socket_file)), process, folder / "clamd.out")

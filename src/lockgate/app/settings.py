@@ -458,6 +458,31 @@ class ReinspectSection(_Section):
     )
 
 
+class ClamavSection(_Section):
+    """ClamAV's daemon as a second opinion at inspection (high side)."""
+
+    socket: str = Field(default="", description="Unix socket of clamd; empty: it is not asked.")
+    kinds: str = Field(
+        default="python npm document file oci space dataset",
+        description="Kinds of artifacts whose files it is shown, with spaces between.",
+    )
+    required: bool = Field(
+        default=True, description="Whether nothing is inspected while it is down or its data too old."
+    )
+    database: str = Field(
+        default="", description="Its folder of signatures, where its version names no date."
+    )
+    database_days: int = Field(
+        default=7, ge=0, le=400, description="Days that its data may be old; 0: any age."
+    )
+    largest_bytes: int = Field(
+        default=100 << 20,
+        ge=1 << 10,
+        description="Longest file that it is shown, as StreamMaxLength; a longer one is incomplete.",
+    )
+    seconds: int = Field(default=120, ge=1, le=3600, description="How long it may be silent.")
+
+
 class LimitsSection(_Section):
     """Bounds on what untrusted input can make this side do."""
 
@@ -485,6 +510,7 @@ class Settings(BaseSettings):
     shaping: ShapingSection = ShapingSection()
     limits: LimitsSection = LimitsSection()
     reinspect: ReinspectSection = ReinspectSection()
+    clamav: ClamavSection = ClamavSection()
     audit: AuditSection = AuditSection()
     log: LogSection = LogSection()
     advisories: AdvisoriesSection = AdvisoriesSection()

@@ -59,3 +59,19 @@ class SandboxUnavailableError(HostError):
     advice = (
         "Install bubblewrap and allow unprivileged user namespaces; `lockgate doctor` shows what is missing."
     )
+
+
+class ClamdDownError(HostError):
+    """ClamAV's daemon is demanded, and does not answer or finds nothing."""
+
+    code = "LG-5621"
+    advice = (
+        "Start clamd, or look at [clamav] in lockgate.toml; while it is required, nothing goes without it."
+    )
+
+
+class ClamdOldError(HostError):
+    """The data of ClamAV is older than the settings allow, or nobody can tell how old it is."""
+
+    code = "LG-5622"
+    advice = "Bring newer signatures across and reload clamd, or raise database_days under [clamav]."

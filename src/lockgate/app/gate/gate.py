@@ -16,6 +16,7 @@ from lockgate.app.files import write_named, write_whole
 from lockgate.app.gate.admission import demand_admission
 from lockgate.app.gate.advised import RecordedAdvisories
 from lockgate.app.gate.approve import custody_beside, difference_beside, evidence_beside
+from lockgate.app.gate.clamav import clamd_of
 from lockgate.app.gate.holds import demand_usable
 from lockgate.app.gate.repository import demand_repository_key, sign_repositories
 from lockgate.app.gate.rulepacks import active_rules
@@ -41,6 +42,7 @@ from lockgate.core.verdict import Verdict
 from lockgate.core.wire import encode
 from lockgate.crossing.ledger import mark
 from lockgate.inspect import InspectItem, Limits, basis_of, inspect_files
+from lockgate.inspect.clamd import Daemon, Shown
 from lockgate.inspect.ports import Whole
 from lockgate.inspect.warm import WarmSandbox
 from lockgate.inspect.whole import WholeInspection
@@ -79,10 +81,13 @@ class SandboxedInspection(FileInspector):
         self._progress = progress
         self._jobs = jobs or os.cpu_count() or 1
         self._rules = active_rules(side, self._limits)
+        self._clamd = clamd_of(side)
+        self._daemon = self._clamd.present() if self._clamd else Daemon()
 
     def basis(self) -> dict[str, str]:
         """Return the versions of all inspectors, and the rules and trust roots that count on this side."""
-        return {**basis_of(self._rules), **trust_basis(self._side)}
+        scanner = self._daemon.basis if self._clamd else {}
+        return {**basis_of(self._rules), **trust_basis(self._side), **scanner}
 
     def inspect(self, items: Sequence[ToInspect]) -> list[Verdict]:
         """Return one verdict for each item, in order."""
@@ -105,7 +110,11 @@ class SandboxedInspection(FileInspector):
                 todo, sandbox, jobs=self._jobs, limits=self._limits, progress=self._progress
             )
             basis = self.basis()
-            return [msgspec.structs.replace(v, basis=basis) for v in looks.add(wholes, verdicts)]
+            verdicts = looks.add(wholes, verdicts)
+        if self._clamd:
+            shown = [Shown(item.artifact.kind, item.on_disk) for item in items]
+            verdicts = self._clamd.add(self._daemon, shown, verdicts, self._jobs)
+        return [msgspec.structs.replace(verdict, basis=basis) for verdict in verdicts]
 
 
 def _wholes(items: Iterable[ToInspect]) -> list[Whole]:
