@@ -145,6 +145,7 @@ def test_a_run_that_is_killed_keeps_nobody_out_and_is_gone_on_from(high: HighSid
     assert served(high) == ["fine", "rules"]
 
 
+@pytest.mark.slow
 def test_the_services_look_again_by_themselves_and_stop_with_their_supervisor(
     high: HighSide, monkeypatch: pytest.MonkeyPatch
 ) -> None:

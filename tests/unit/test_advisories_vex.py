@@ -1,6 +1,7 @@
 """VEX statements: read strictly, applied narrowly, and only as two persons signed them."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,17 @@ from lockgate.advisories import Claims, Limits, Matched, Outcome, claims_of, mat
 from lockgate.advisories.errors import AdvisoryLimitError, BadVexError
 from lockgate.app.advice.advisories import ask as ask_packages
 from lockgate.app.advice.advisories import place
-from lockgate.app.advice.vex import apply, approved, ask_to_apply
+from lockgate.app.advice.vex import (
+    WITHDRAWALS,
+    NotAppliedError,
+    applied,
+    apply,
+    approved,
+    ask_to_apply,
+    withdraw,
+)
+from lockgate.app.stores import records_of
+from lockgate.app.trust import utc_now
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.cli.main import main
 from lockgate.core.errors import LockgateError
@@ -199,3 +210,64 @@ def test_the_commands_ask_and_apply(high: HighSide, capsys: pytest.CaptureFixtur
         main(["advisories", "vex", str(file), *map(str, signed), *home, "--json"])
     assert ended.value.code in {0, None}
     assert json.loads(capsys.readouterr().out)["applied"] is True
+
+
+def test_one_operator_withdraws_a_document_and_putting_its_files_back_brings_it_back_not(
+    high: HighSide, capsys: pytest.CaptureFixture[str]
+) -> None:
+    side, file = high.side, vex_of(high)
+    apply(side, file, high.signed(ask_to_apply(side, file, high.operator), "vex"))
+    folder = side.home.advisories / "vex"
+    kept = {each: each.read_bytes() for each in folder.iterdir()}
+    (holds,) = applied(side)
+    assert outcome(high) is not Outcome.AFFECTED
+    with pytest.raises(NotAppliedError):
+        withdraw(side, "0" * 64, "no", high.operator)
+    words = ["advisories", "vex-withdraw", holds.document, "--home", str(high.lane.high), "--json"]
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--key", str(high.lane.people["operator"]), "--reason", "it is reachable"])
+    assert ended.value.code in {0, None}
+    assert json.loads(capsys.readouterr().out)["operator"] == "operator"
+    assert outcome(high) is Outcome.AFFECTED
+    assert "withdrew" in approved(side).refused[0]
+    for each in folder.iterdir():
+        each.unlink()
+    for each, data in kept.items():
+        each.write_bytes(data)
+    assert applied(side) == ()
+    assert outcome(high) is Outcome.AFFECTED
+    with pytest.raises(NotAppliedError):
+        withdraw(side, holds.document, "again", high.operator)
+
+
+def test_the_withdrawal_outlives_its_row_by_the_signed_file(high: HighSide) -> None:
+    side, file = high.side, vex_of(high)
+    apply(side, file, high.signed(ask_to_apply(side, file, high.operator), "vex"))
+    made = withdraw(side, applied(side)[0].document, "it is reachable", high.operator)
+    records = records_of(side)
+    with records.transaction() as tx:
+        tx.delete(WITHDRAWALS, made.document)
+    records.close()
+    assert applied(side) == ()
+    marker = side.home.advisories / "vex" / f"{made.document}.withdrawn.json"
+    marker.write_bytes(b"nothing that can be read")
+    assert applied(side) == ()
+    assert outcome(high) is Outcome.AFFECTED
+
+
+def test_what_two_persons_approve_after_a_withdrawal_counts_again(
+    high: HighSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side, file = high.side, vex_of(high)
+    apply(side, file, high.signed(ask_to_apply(side, file, high.operator), "vex"))
+    withdraw(side, applied(side)[0].document, "it is reachable", high.operator)
+    later = utc_now() + timedelta(minutes=5)
+    for module in ("lockgate.app.gate.decisions", "lockgate.app.trust", "corpora.homes"):
+        monkeypatch.setattr(f"{module}.utc_now", lambda: later)
+    apply(side, file, high.signed(ask_to_apply(side, file, high.operator), "vex-again"))
+    assert len(applied(side)) == 1
+    assert outcome(high) is not Outcome.AFFECTED

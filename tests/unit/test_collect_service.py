@@ -1,6 +1,8 @@
 """From a manifest to a lock, over doubles."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from lockgate.collect.errors import (
     DigestMismatchError,
     DiskFullError,
     DuplicateNameError,
+    ManifestError,
     MemberMissingError,
     SourceMissingError,
     UnresolvableError,
@@ -124,6 +127,34 @@ sha256 = "{sha(b"rule a { condition: false }")}"
     assert made.files[0].path == "files/site-rules/site.yar"
     with pytest.raises(DuplicateNameError):
         run(write(tmp_path, table + table.replace("[[rules]]", "[[file]]")), packages())
+
+
+def test_a_folder_of_advisories_is_packed_the_same_way_each_time(tmp_path: Path) -> None:
+    folder = tmp_path / "osv" / "PyPI"
+    folder.mkdir(parents=True)
+    for name in ("B-2", "A-1"):
+        (folder / f"{name}.json").write_text("{}")
+    table = '[[advisories]]\nname = "osv"\nurl = "osv"\n'
+    (first,) = run(write(tmp_path, table), packages())[0].lock.artifacts
+    (folder / "B-2.json").touch()
+    found, blobs = run(write(tmp_path, table), packages())
+    assert found.lock.artifacts == (first,)
+    assert (first.attributes, first.files[0].path) == ({"advisories": "osv"}, "files/osv/all.zip")
+    with zipfile.ZipFile(io.BytesIO(blobs.read(first.files[0].sha256))) as packed:
+        assert packed.namelist() == ["PyPI/A-1.json", "PyPI/B-2.json"]
+    pinned = f'sha256 = "{first.files[0].sha256}"\n'
+    run(write(tmp_path, table + pinned), packages())
+    (folder / "B-2.json").write_text("[]")
+    with pytest.raises(ManifestError, match="not those that the manifest pins"):
+        run(write(tmp_path, table + pinned), packages())
+    (folder / "C-3.json").symlink_to("/etc/hostname")
+    with pytest.raises(SourceMissingError):
+        run(write(tmp_path, table), packages())
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceMissingError):
+        run(write(tmp_path, table.replace('"osv"\n', '"empty"\n')), packages())
+    with pytest.raises(ManifestError, match="not its SHA-256"):
+        run(write(tmp_path, '[[advisories]]\nname = "kev"\nurl = "kev.json"\n'), packages())
 
 
 def test_a_model_names_where_each_file_was_taken_from(tmp_path: Path) -> None:

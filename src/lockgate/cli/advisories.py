@@ -296,3 +296,43 @@ def vex(
             console.print(escape(f"  {name}: {text}"))
 
     emit(as_json, {"request": file, "statement": msgspec.to_builtins(statement)}, render)
+
+
+@app.command("vex-withdraw")
+def vex_withdraw(
+    document: Annotated[
+        str, typer.Argument(help="SHA-256 of an applied VEX document; without it, list them.")
+    ] = "",
+    key: AskKeyOption = None,
+    reason: Annotated[str, typer.Option(help="Why, for those who read the log.")] = "",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Withdraw an applied VEX document at once, by one operator: what it closed is open again (high side).
+
+    Examples:
+      lockgate advisories vex-withdraw --home lane/high
+      lockgate advisories vex-withdraw 3f0a… --reason "it is reachable" --key people/operator --home lane/high
+    """
+    import msgspec
+
+    from lockgate.app.advice.vex import applied, withdraw
+    from lockgate.app.gate.gate import operator_key
+    from lockgate.app.settings import load_settings
+
+    side = load_settings(home).require("high")
+    if not document:
+        found = applied(side)
+
+        def listed(console: Console) -> None:
+            for each in found:
+                console.print(f"{each.document} signed by {', '.join(each.approvers)}")
+                for claim in each.claims:
+                    console.print(escape(f"  {claim.sentence}"))
+
+        emit(as_json, {"documents": [msgspec.to_builtins(each) for each in found]}, listed)
+        return
+    if key is None or not reason.strip():
+        raise typer.BadParameter("Give --key and --reason to withdraw a document.")
+    made = withdraw(side, document, reason, operator_key(side, key))
+    emit(as_json, msgspec.to_builtins(made), lambda c: c.print(f"Withdrawn: {made.document}"))

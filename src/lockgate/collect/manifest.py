@@ -204,7 +204,17 @@ sha256 = "{"0" * 64}"
 
 
 class AdvisoriesSection(FileSection, frozen=True):
-    """A data set of advisories (OSV all.zip, KEV JSON, EPSS CSV) that the high side loads once admitted."""
+    """A data set of advisories (OSV all.zip, KEV JSON, EPSS CSV) that the high side loads once admitted.
+
+    `url` may be a folder of OSV records too, which is packed; then the digest may be left out.
+    """
+
+    sha256: Digest | None = None  # type: ignore[assignment]  # pinned like a file unless it is a folder
+
+    def brings(self) -> str:
+        """Return what a collection takes from this table."""
+        pinned = f"if its SHA-256 is {self.sha256[:12]}…" if self.sha256 else "packed where it is a folder"
+        return f"The advisories {self.name} from {self.url}, {pinned}."
 
     EXAMPLE: ClassVar[str] = f"""
 name = "osv-pypi"

@@ -25,6 +25,8 @@ class Limits:
     client_seconds: int = 4 * 3600
     wheels: int = 20_000
     members: int = 200_000
+    advisories: int = 500_000
+    advisory_bytes: int = 1 << 24
     npm_packages: int = 50_000
     debs: int = 300_000
     index_bytes: int = 1 << 30

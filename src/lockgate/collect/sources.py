@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from packageurl import PackageURL
 
+from lockgate.collect.advisories import packed
 from lockgate.collect.errors import DigestMismatchError, ManifestError, SourceMissingError
 from lockgate.collect.manifest import AdvisoriesSection, FileSection, RulesSection, TrustRootsSection
 from lockgate.collect.room import Room
@@ -56,12 +57,8 @@ def files(room: Room, sections: Iterable[FileSection]) -> list[Artifact]:
 
 
 def _file(room: Room, section: FileSection) -> Artifact:
-    filename = unquote(urlsplit(section.url).path.rpartition("/")[2])
-    if not filename:
-        what = f"The address of the file {section.name!r} ends in no file name."
-        raise ManifestError(what)
-    version = section.version or section.sha256[:12]
-    size = bring(room, section.url, section.sha256)
+    filename, digest, size = _brought(room, section)
+    version = section.version or digest[:12]
     return Artifact(
         purl=PackageURL(type="generic", name=section.name, version=version).to_string(),
         kind=Kind.RULES if isinstance(section, RulesSection) else Kind.FILE,
@@ -72,7 +69,7 @@ def _file(room: Room, section: FileSection) -> Artifact:
                 path=f"files/{section.name}/{filename}",
                 role=Role.OTHER,
                 size=size,
-                sha256=section.sha256,
+                sha256=digest,
                 source=shown(section.url),
             ),
         ),
@@ -87,3 +84,20 @@ def _attributes(section: FileSection) -> dict[str, str]:
     if isinstance(section, AdvisoriesSection):
         return {"advisories": section.name}
     return {"trust-roots": section.version or ""} if isinstance(section, TrustRootsSection) else {}
+
+
+def _brought(room: Room, section: FileSection) -> tuple[str, str, int]:
+    """Bring what a table names; return its file name, digest and length."""
+    if isinstance(section, AdvisoriesSection) and not urlsplit(section.url).scheme:
+        folder = local_path(room.folder, section.url)
+        if folder.is_dir():
+            return "all.zip", *packed(room, section, folder)
+    filename = unquote(urlsplit(section.url).path.rpartition("/")[2])
+    if not filename:
+        what = f"The address of the file {section.name!r} ends in no file name."
+        raise ManifestError(what)
+    pinned: str | None = section.sha256
+    if pinned is None:
+        what = f"The advisories {section.name!r} name a file, and not its SHA-256."
+        raise ManifestError(what)
+    return filename, pinned, bring(room, section.url, pinned)
