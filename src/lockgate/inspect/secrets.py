@@ -150,11 +150,13 @@ def load() -> None:
 
 
 def look(data: memoryview, tally: Tally, context: Context) -> None:
-    """Note the secrets in one text."""
-    if tally.detected not in TYPES or context.kind == Kind.RULES:
+    """Note the secrets in one text, or in what a document says."""
+    plain = tally.detected in TYPES
+    if not (plain or tally.texts) or context.kind == Kind.RULES:
         return
     tally.inspectors.add(f"{NAME}/{VERSION}")
-    in_text(bytes(data[:_SEARCHED]), tally, context)
+    for raw in [bytes(data[:_SEARCHED])] if plain else [text.encode() for text in tally.texts]:
+        in_text(raw, tally, context)
 
 
 def in_text(raw: bytes, tally: Tally, context: Context) -> None:

@@ -83,6 +83,8 @@ class Tally:
     opaque: set[str] = field(default_factory=set)
     inspectors: set[str] = field(default_factory=set)
     claims: list[tuple[int, int]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    """What a document says, where that is not its bytes; whoever looks for secrets reads it too."""
     uses: set[str] = field(default_factory=set)
     requires: set[str] = field(default_factory=set)
 

@@ -54,6 +54,7 @@ def orders(tally: Tally, text: str, *, where: str = "", hidden: bool = False) ->
 
     """
     searched = text[:_SEARCHED]
+    tally.texts.append(searched)
     if not searched.isascii():
         searched = unicodedata.normalize("NFKC", _INVISIBLE.sub("", searched))
     if not _WORDS.search(searched):
