@@ -249,6 +249,20 @@ def test_a_kill_at_any_step_is_gone_on_from(tmp_path: Path, step: int, monkeypat
     assert site.look("one-1", "six-1").total == 0
 
 
+def test_a_kill_between_signing_and_withdrawing_is_made_good_by_the_next_run(site: Site, monkeypatch) -> None:
+    def die(*_: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lockgate.admit.emergency.Emergencies.take_away", die)
+        with pytest.raises(KilledError):
+            site.look("one-1")
+    assert "one" in site.served()
+    found = site.look("one-1")
+    assert (found.total, found.taken[0].withdrawn) == (0, (purl("one-1"),))
+    assert "one" not in site.served()
+
+
 def test_what_is_signed_already_is_not_looked_at_twice(site: Site, monkeypatch) -> None:
     monkeypatch.setattr("lockgate.admit.reinspect.BATCH_FILES", 1)
 

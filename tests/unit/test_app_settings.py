@@ -189,7 +189,7 @@ def test_every_explained_variable_works(home: Path, monkeypatch: pytest.MonkeyPa
             "icap_method": "reqmod",
             "kind": "vllm",
             "mirror_url": "https://mirror.example",
-        }.get(name, old + 1 if isinstance(old, int) else f"{old}x")
+        }.get(name, not old if isinstance(old, bool) else old + 1 if isinstance(old, int) else f"{old}x")
         with monkeypatch.context() as patch:
             patch.setenv(entry["variable"], str(new))
             after = load_settings(home).settings.model_dump()
