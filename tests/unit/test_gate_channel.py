@@ -9,7 +9,7 @@ import pytest
 
 from corpora.gates import Scripted, World
 from lockgate.admit import Gate
-from lockgate.app.gate.gate import write_channel
+from lockgate.app.gate.gate import put_channel
 from lockgate.app.settings import Home, LaneSection, Settings, Side, TrustSection
 from lockgate.approve import read_statement
 from lockgate.core.sequence import CrossingState
@@ -74,12 +74,12 @@ def test_an_approved_rejection_is_carried_out_once(world: World) -> None:
 
 
 def test_the_file_is_replaced_whole(side: Side) -> None:
-    write_channel(side, "stable", b"first")
+    put_channel(side, "stable", b"first")
     target = side.home.channels / "stable.dsse.json"
     before = target.stat().st_ino
-    write_channel(side, "stable", b"first")
+    put_channel(side, "stable", b"first")
     assert target.stat().st_ino == before, "the same again is not written again"
-    write_channel(side, "stable", b"second")
+    put_channel(side, "stable", b"second")
     assert target.read_bytes() == b"second"
     assert [p.name for p in side.home.channels.iterdir()] == ["stable.dsse.json"]
 
@@ -88,7 +88,7 @@ def test_the_file_is_replaced_whole(side: Side) -> None:
 def test_a_disk_that_refuses_leaves_the_old_file(
     side: Side, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    write_channel(side, "stable", b"first")
+    put_channel(side, "stable", b"first")
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -96,8 +96,8 @@ def test_a_disk_that_refuses_leaves_the_old_file(
     with monkeypatch.context() as patch:
         patch.setattr(os, call, refuse)
         with pytest.raises(StoreIoError, match="'stable' could not be written: No space left"):
-            write_channel(side, "stable", b"second")
+            put_channel(side, "stable", b"second")
     assert (side.home.channels / "stable.dsse.json").read_bytes() == b"first"
-    write_channel(side, "stable", b"second")
+    put_channel(side, "stable", b"second")
     assert (side.home.channels / "stable.dsse.json").read_bytes() == b"second"
     assert len(list(side.home.channels.iterdir())) == 1

@@ -128,9 +128,23 @@ def _wholes(items: Iterable[ToInspect]) -> list[Whole]:
 
 
 def write_channel(side: Side, channel: str, envelope: bytes) -> None:
-    """Put a channel's signed statement in place, atomically and durably.
+    """Put a channel's signed statement in place, after what clients of its package repositories verify.
 
-    What clients of package repositories verify is signed before, so that it is there when it is asked for.
+    Raises:
+        StoreIoError: The disk refused; the file is as it was.
+        LockgateError: The repositories cannot be signed; the file is as it was.
+
+    """
+    try:
+        sign_repositories(side, read_statement(envelope))
+    except OSError as error:
+        what = f"The repositories of channel {channel!r} could not be signed: {error.strerror}."
+        raise StoreIoError(what, file=str(error.filename or side.home.channels)) from error
+    put_channel(side, channel, envelope)
+
+
+def put_channel(side: Side, channel: str, envelope: bytes) -> None:
+    """Put a channel's file in place, atomically and durably.
 
     Raises:
         StoreIoError: The disk refused; the file is as it was.
@@ -138,7 +152,6 @@ def write_channel(side: Side, channel: str, envelope: bytes) -> None:
     """
     target = channel_file(side, channel)
     try:
-        sign_repositories(side, read_statement(envelope))
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_file() and target.read_bytes() == envelope:
             return
