@@ -16,7 +16,16 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.roots import Purpose
 from lockgate.core.sequence import CrossingState
 from lockgate.core.wire import encode
-from lockgate.crossing import SBOM, Received, RecordLedger, SealedCrate, attest_collection, payload, seal
+from lockgate.crossing import (
+    SBOM,
+    Received,
+    RecordLedger,
+    SealedCrate,
+    attest_collection,
+    payload,
+    prepare,
+    seal,
+)
 from lockgate.crossing import errors as e
 from lockgate.crossing.payload import Content, Entry, PayloadSource
 from lockgate.store.errors import BlobTooLargeError
@@ -38,7 +47,7 @@ class Rogue:
         self._patch = monkeypatch
 
     def __call__(self, name: str, other: object) -> None:
-        self._patch.setattr(seal, name, other)
+        self._patch.setattr(prepare if hasattr(prepare, name) else seal, name, other)
 
     def targets(self, change: Callable[[dict[str, Target]], object]) -> None:
         """Sign update metadata that names other targets."""
@@ -123,7 +132,7 @@ def test_a_payload_that_brings_other_bytes_under_an_honest_lock(
     lane: Lane, rogue: Rogue, tmp_path: Path
 ) -> None:
     """Lock and update metadata agree; only the payload's own index vouches for the forged file."""
-    honest = seal.whole_contents
+    honest = prepare.whole_contents
     entry = Entry(path="files/b", kind="whole", size=1, sha256=sha256(b"X"))
     forged = Content(entry, lambda: io.BytesIO(b"X"))
     rogue(
@@ -187,7 +196,7 @@ def attested(lane: Lane, /, **changes: Any) -> seal.SealRequest:
 
 
 def test_a_lock_of_another_lane(lane: Lane, rogue: Rogue, tmp_path: Path) -> None:
-    honest = seal.whole_contents
+    honest = prepare.whole_contents
     request = attested(lane, lane="elsewhere")
     rogue("whole_contents", lambda _, blobs: honest(request, blobs))
     disguised = replace(request, lock=msgspec.structs.replace(request.lock, lane=lane.name))
@@ -203,7 +212,7 @@ def test_a_lock_of_another_format(lane: Lane, tmp_path: Path) -> None:
 
 def test_a_lock_that_names_fewer_files(lane: Lane, rogue: Rogue, tmp_path: Path) -> None:
     """A file beside the lock would escape the approvers' eyes."""
-    honest = seal.whole_contents
+    honest = prepare.whole_contents
     extra = lane.low_blobs.put_bytes(b"stowaway")
     stowaway = Content(
         Entry(path="files/stowaway", kind="whole", size=8, sha256=extra), lambda: io.BytesIO(b"stowaway")
@@ -215,7 +224,7 @@ def test_a_lock_that_names_fewer_files(lane: Lane, rogue: Rogue, tmp_path: Path)
 
 
 def test_a_crate_without_a_bill_of_materials(lane: Lane, rogue: Rogue, tmp_path: Path) -> None:
-    honest = seal.whole_contents
+    honest = prepare.whole_contents
     rogue("check_collection", lambda *_: None)
     rogue(
         "whole_contents",

@@ -375,7 +375,7 @@ def test_the_high_side_checks_the_collector_itself(
     request = lane.request(FILES)
     forged = attest_collection(request.lock, request.sbom, lane.signers[Purpose.SEALER])
     with monkeypatch.context() as low:
-        low.setattr("lockgate.crossing.seal.check_collection", lambda *_: None)
+        low.setattr("lockgate.crossing.prepare.check_collection", lambda *_: None)
         crate = lane.sealer(tmp_path / "o").seal(replace(request, lock_attestation=forged))
     refused(lane.opener(tmp_path / "staging"), crate, KeyPurposeError)
     state = RecordLedger(lane.high_records).entries()[1].state

@@ -11,7 +11,7 @@ import pytest
 from crossing_lane import Lane, refused
 from lockgate.core.roots import Purpose, UnknownKeyError
 from lockgate.core.wire import encode
-from lockgate.crossing import Received, RecordLedger, payload, seal
+from lockgate.crossing import Received, RecordLedger, payload, prepare
 from lockgate.crossing import errors as e
 from lockgate.crossing.ledger import RecordSealLedger
 from lockgate.crossing.payload import Entry
@@ -94,7 +94,9 @@ def test_a_low_side_that_forgot_its_metadata_is_refused_when_names_are_missing(
 
 
 @pytest.mark.parametrize("role", [Purpose.TARGETS, Purpose.SNAPSHOT, Purpose.TIMESTAMP])
-def test_a_new_root_takes_a_role_its_key(lane: Lane, tmp_path: Path, role: Purpose) -> None:
+def test_a_new_root_takes_a_role_its_key(
+    lane: Lane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: Purpose
+) -> None:
     """After the root that names the new key has crossed, the removed key signs nothing any more."""
     first = cross(lane, tmp_path, wheels(9))
     removed, lane.signers[role] = lane.signers[role], new_signer(role, "successor")
@@ -106,7 +108,7 @@ def test_a_new_root_takes_a_role_its_key(lane: Lane, tmp_path: Path, role: Purpo
     sealer = lane.sealer(tmp_path / "outbox")
     with pytest.raises(UnknownKeyError):
         sealer.seal(lane.request(wheels(10)))
-    sealer._demand_keys = lambda _: None  # type: ignore[method-assign]  # a low side that lies
+    monkeypatch.setattr(prepare.Preparer, "demand_keys", lambda *_: None)  # a low side that lies
     refused(lane.opener(tmp_path / "staging"), sealer.seal(lane.request(wheels(10))), UpdateMetadataError)
     assert RecordLedger(lane.high_records).tuf() == second
 
@@ -122,7 +124,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[list[
             text = encode({"entries": changed, "format": "lockgate-payload/1"})
             return payload.MAGIC + len(text).to_bytes(8, "big") + text
 
-        monkeypatch.setattr(seal, "payload_prefix", other)
+        monkeypatch.setattr(prepare, "payload_prefix", other)
 
     yield use
     monkeypatch.undo()
