@@ -153,6 +153,8 @@ LISTENERS = {
 """Each module that listens anywhere, and the trace of the service that it makes."""
 
 NO_SERVICE = {
+    "app/check/leak_capture.py": "hears what passes on a link; nobody can connect to it",
+    "app/high/forwarding.py": "passes what a program of a red team asks on to the named gateway, while it runs",
     "infer/engine_supervised.py": "asks the kernel for a free port of loopback",
     "inspect/selftest.py": "makes what a sandboxed process must not reach",
     "isolate/frames.py": "counts frames of a namespace",
