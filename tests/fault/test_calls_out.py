@@ -154,7 +154,7 @@ LISTENERS = {
 
 NO_SERVICE = {
     "app/check/leak_capture.py": "hears what passes on a link; nobody can connect to it",
-    "app/high/forwarding.py": "passes what a program of a red team asks on to the named gateway, while it runs",
+    "app/high/forwarding.py": "passes on what a program of a red team asks, while it runs",
     "infer/engine_supervised.py": "asks the kernel for a free port of loopback",
     "inspect/selftest.py": "makes what a sandboxed process must not reach",
     "isolate/frames.py": "counts frames of a namespace",

@@ -188,6 +188,11 @@ def test_every_explained_variable_works(home: Path, monkeypatch: pytest.MonkeyPa
             "folder_answer": "result",
             "icap_method": "reqmod",
             "kind": "vllm",
+            "classifier_user": "block",
+            "classifier_retrieved": "block",
+            "classifier_tool": "block",
+            "classifier_block_percent": 98,
+            "marking": "tag",
             "mirror_url": "https://mirror.example",
         }.get(name, not old if isinstance(old, bool) else old + 1 if isinstance(old, int) else f"{old}x")
         with monkeypatch.context() as patch:

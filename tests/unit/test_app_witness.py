@@ -170,7 +170,7 @@ def ask(side: Side, lane: NewLane, target: Path) -> Path:
     statement = Statement(
         format=STATEMENT_FORMAT,
         lane="test",
-        operation=Operation.PUBLISH,
+        operation=Operation.ROLLBACK,
         crossing=1,
         crate_sha256=NOTHING,
         snapshot_sha256=NOTHING,
