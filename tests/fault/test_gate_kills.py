@@ -23,7 +23,8 @@ from corpora.gates import START, OnePage, Scripted, World
 from corpora.processes import run_all
 from lockgate.admit import Gate, GateParts
 from lockgate.app.gate import gate as app_gate
-from lockgate.app.settings import Home, LaneSection, Settings, Side, TrustSection
+from lockgate.app.sections import LaneSection, TrustSection
+from lockgate.app.settings import Home, Settings, Side
 from lockgate.approve import ChannelReader, VerifiedChannel
 from lockgate.audit import AuditLog
 from lockgate.core.roots import Purpose, Root

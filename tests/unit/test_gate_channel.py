@@ -10,7 +10,8 @@ import pytest
 from corpora.gates import Scripted, World
 from lockgate.admit import Gate
 from lockgate.app.gate.gate import put_channel
-from lockgate.app.settings import Home, LaneSection, Settings, Side, TrustSection
+from lockgate.app.sections import LaneSection, TrustSection
+from lockgate.app.settings import Home, Settings, Side
 from lockgate.approve import read_statement
 from lockgate.core.sequence import CrossingState
 from lockgate.store.errors import StoreIoError

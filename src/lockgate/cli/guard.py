@@ -11,7 +11,7 @@ import typer
 
 from lockgate.cli.shared import HomeOption, JsonOption, emit, out
 
-app = typer.Typer(no_args_is_help=True, help="Try the guards, answer calls of tools that wait, appeal.")
+app = typer.Typer(no_args_is_help=True, help="Try the guards, answer calls of tools that wait.")
 tools = typer.Typer(no_args_is_help=True, help="The tools that models may call: set, show, remove.")
 app.add_typer(tools, name="tool")
 
@@ -21,7 +21,7 @@ NOT_ALLOWED = 4
 
 @app.callback()
 def guard() -> None:
-    """Try the guards, answer calls of tools that wait, appeal."""
+    """Try the guards, answer calls of tools that wait."""
 
 
 @app.command()

@@ -47,7 +47,7 @@ COMMANDS = {
     "console": ("lockgate.cli.console", "Serve the web console."),
     "knowledge": ("lockgate.cli.knowledge", "Index admitted documents and search them."),
     "leak": ("lockgate.cli.leak", "Measure what sizes and times of answers tell an observer."),
-    "guard": ("lockgate.cli.guard", "Try the guards, answer calls of tools that wait, appeal."),
+    "guard": ("lockgate.cli.guard", "Try the guards, answer calls of tools that wait."),
     "redteam": (
         "lockgate.cli.redteam",
         "Attack a model behind the gateway, and compare with the version before.",

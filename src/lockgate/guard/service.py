@@ -37,7 +37,7 @@ class Decision:
     Attributes:
         outcome: The decision.
         hits: The rules that hit, each once, the gravest first; the classifier counts as one of them.
-        sha256: Digest of the text's plain form, so that a decision can be found again and appealed.
+        sha256: Digest of the text's plain form, so that a decision can be found again.
         invisible: How many invisible characters the text has.
         score: The classifier's score; None where it was not asked.
         classifier: Which classifier that was, by its weights; empty where none was asked.

@@ -181,7 +181,7 @@ class ChatDesk:
             raise UnsupportedParameterError(what, param="prompt" if chat.raw else "n")
 
     async def _refuse(self, asked: Asked, admission: Admission) -> NoReturn:
-        """Record a request that a guard stopped, so that it can be appealed, and refuse it.
+        """Record a request that a guard stopped, so that it can be looked at again, and refuse it.
 
         Raises:
             PromptBlockedError: Always; it names the receipt.

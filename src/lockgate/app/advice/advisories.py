@@ -98,7 +98,7 @@ def place(home: Path | None, data: Path | None, age_days: int | None) -> Place:
 
     """
     if data is not None:
-        from lockgate.app.settings import AdvisoriesSection  # noqa: PLC0415  # the default stands there
+        from lockgate.app.sections import AdvisoriesSection  # noqa: PLC0415  # the default stands there
 
         return Place(Shelf(data), (age_days or AdvisoriesSection().age_days) * _DAY)
     side = load_settings(home)
