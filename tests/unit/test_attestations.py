@@ -12,7 +12,7 @@ from lockgate.app.trust import site_root, supply_root
 from lockgate.core.roots import KeyPurposeError, Purpose
 from lockgate.core.wire import digest_of
 from lockgate.crossing import contents
-from lockgate.crossing import seal as sealing_room
+from lockgate.crossing import prepare as prepare_room
 from lockgate.crossing.errors import TargetSetError
 from lockgate.trust.attest import ADMISSION, COLLECTION, INSPECTION, SEALING, check
 from lockgate.trust.keys import Signer
@@ -71,7 +71,7 @@ def test_a_crate_whose_sealing_attestation_says_something_else(
 
     for forged in (other_sequence, one_less):
         lane = Lane()
-        monkeypatch.setattr(sealing_room, "attest_sealing", forged)
+        monkeypatch.setattr(prepare_room, "attest_sealing", forged)
         crate = lane.seal(tmp_path / forged.__name__)
         error = refused(lane.opener(tmp_path / "staging"), crate, TargetSetError)
         assert error.where["path"] == "meta/sealing.dsse.json"
@@ -83,7 +83,7 @@ def test_a_crate_whose_sealing_attestation_says_something_else(
         return real(parts, sealing, [Signer(Purpose.SEALER, "x", key.raw)])
 
     lane = Lane()
-    monkeypatch.setattr(sealing_room, "attest_sealing", by_the_collector)
+    monkeypatch.setattr(prepare_room, "attest_sealing", by_the_collector)
     refused(lane.opener(tmp_path / "staging"), lane.seal(tmp_path / "out"), KeyPurposeError)
 
 
@@ -95,7 +95,7 @@ def test_a_crate_without_a_sealing_attestation_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lane = Lane()
-    monkeypatch.setattr(sealing_room, "with_sealing", lambda parts, _sealing: tuple(parts))
+    monkeypatch.setattr(prepare_room, "with_sealing", lambda parts, _sealing: tuple(parts))
     error = refused(lane.opener(tmp_path / "staging"), lane.seal(tmp_path / "out"), TargetSetError)
     assert "brings no" in error.what
     assert error.where["path"] == "meta/sealing.dsse.json"

@@ -10,10 +10,11 @@ from corpora.debs import DebFile, suite
 from corpora.gates import Scripted
 from corpora.homes import HighSide
 from corpora.mirrorsite import MirrorSite, ask
-from lockgate.app.gate.gate import execute, open_gate, write_request
+from lockgate.app.gate.gate import execute, open_gate, write_channel, write_request
 from lockgate.app.gate.repository import NoRepositoryKeyError, signed_repositories
 from lockgate.app.high.repositories import served_to_apt
 from lockgate.app.high.serving import channel_reader, derived_pages, mirror_app
+from lockgate.approve import read_statement
 from lockgate.core.repository import RepositorySignatures
 from lockgate.core.statement import Operation
 from lockgate.core.wire import decode, encode
@@ -130,6 +131,21 @@ def test_a_signature_that_was_put_there_by_somebody_else_is_not_believed(high):
     assert signed(high) is not None
     file.unlink()
     assert signed(high) is None
+
+
+def test_a_row_that_somebody_wrote_has_the_key_sign_nothing(high):
+    """Whoever writes rows and blobs could otherwise have the lane's key sign what nobody approved."""
+    publish(high, 1, LEAF)
+    folder = high.side.home.channels / "repository"
+    before = sorted(folder.iterdir())
+    request = arrive(high, 2, DebFile("evil", "1.0")).request(2, "stable", high.operator)
+    wanted = read_statement(request).snapshot_sha256
+    quarantine, blobs = FileBlobs(high.side.home.quarantine), FileBlobs(high.side.home.blobs)
+    for digest, _ in quarantine.digests():
+        blobs.put_bytes(quarantine.read(digest))
+    assert blobs.has(wanted)
+    write_channel(high.side, "stable", request)  # asked for by one operator, approved by nobody
+    assert sorted(folder.iterdir()) == before
 
 
 def test_the_mirror_serves_it_and_the_command_tells_apt(high, monkeypatch):

@@ -136,7 +136,7 @@ def write_channel(side: Side, channel: str, envelope: bytes) -> None:
 
     """
     try:
-        sign_repositories(side, read_statement(envelope))
+        sign_repositories(side, envelope)
     except OSError as error:
         what = f"The repositories of channel {channel!r} could not be signed: {error.strerror}."
         raise StoreIoError(what, file=str(error.filename or side.home.channels)) from error

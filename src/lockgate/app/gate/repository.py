@@ -8,11 +8,12 @@ import os
 
 import structlog
 
+from lockgate.app.high.serving import derived_pages
 from lockgate.app.keys import holds_key
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import signer_from, site_root
-from lockgate.approve.verify import SNAPSHOT_LIMIT
+from lockgate.approve.verify import SNAPSHOT_LIMIT, verify_channel
 from lockgate.core.errors import InputError, LockgateError
 from lockgate.core.repository import (
     SIGNATURES_FORMAT,
@@ -48,27 +49,34 @@ class NoRepositoryKeyError(InputError):
     )
 
 
-def sign_repositories(side: Side, statement: Statement) -> bool:
+def sign_repositories(side: Side, envelope: bytes) -> bool:
     """Sign the Release files of a statement's snapshot unless that is done; tell whether they are signed.
 
-    Without a key nothing is signed, and nothing of it is served; everything else goes on.
+    The statement is verified as whoever serves verifies it: a row that somebody else wrote must not have the
+    lane's key sign what nobody approved. Where it does not verify, or there is no key, nothing is signed and
+    nothing of it is served; everything else goes on.
 
     Raises:
         OSError: The disk refused.
-        LockgateError: The key does not open, or the snapshot cannot be read.
+        LockgateError: The key does not open.
 
     """
+    site = site_root(side, None)
+    try:
+        standing = verify_channel(envelope, site, blobs_of(side), derived_pages)
+        releases = _releases(blobs_of(side), standing.snapshot)
+    except LockgateError as error:
+        _log.error("repositories not signed", code=error.code, error=error.what)
+        return False
+    statement = standing.statement
     target = side.home.channels / FOLDER / f"{digest_of(statement)}.json"
     if target.is_file():
         return True
-    snapshot = _snapshot(blobs_of(side), statement)
-    releases = _releases(blobs_of(side), snapshot)
     if not releases:
         return True
     if not holds_key(side.home.keys, Purpose.REPOSITORY):
         _log.error("repositories not signed", code=NoRepositoryKeyError.code, channel=statement.channel)
         return False
-    site = site_root(side, None)
     signer = signer_from(side.home.keys, Purpose.REPOSITORY, site)
     key = OpenPgpKey(signer.public, user_id(site.lane))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -133,11 +141,6 @@ def signed_repositories(side: Side, statement: Statement, snapshot: Snapshot) ->
     except LockgateError as error:
         _log.error("repositories not served", code=error.code, error=error.what)
     return None
-
-
-def _snapshot(blobs: BlobStore, statement: Statement) -> Snapshot:
-    data = blobs.read(statement.snapshot_sha256, limit=SNAPSHOT_LIMIT)
-    return decode(Snapshot, data, limit=SNAPSHOT_LIMIT, name="snapshot")
 
 
 def _releases(blobs: BlobStore, snapshot: Snapshot) -> dict[str, bytes]:
