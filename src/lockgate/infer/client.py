@@ -4,7 +4,9 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import aiohttp
@@ -43,6 +45,23 @@ class _RefusalBody(msgspec.Struct):
 
 
 _refusals = msgspec.json.Decoder(_RefusalBody)
+
+
+@dataclass(slots=True)
+class _Used:
+    """Tells whether a request went over a connection that had carried another one before."""
+
+    before: bool = False
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    async def again(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        if context.trace_request_ctx is not None:
+            context.trace_request_ctx.before = True
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_reuseconn.append(again)
+    return config
 
 
 class ChatClient:
@@ -94,6 +113,7 @@ class ChatClient:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._limits.connect_seconds),
                 auto_decompress=False,
                 trust_env=False,
+                trace_configs=[_tracing()],
             )
         return self._session
 
@@ -193,19 +213,7 @@ class ChatClient:
     @asynccontextmanager
     async def _posted(self, call: Call, accepted: str) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request and hold its response; leaving early cuts the connection at once."""
-        headers = {"Content-Type": "application/json", "Accept": accepted}
-        body = msgspec.json.encode(call.body)
-        try:
-            async with asyncio.timeout(self._limits.first_seconds):
-                response = await self._open().post(
-                    call.path, data=body, headers=headers, allow_redirects=False
-                )
-        except TimeoutError as error:
-            what = f"The engine did not answer within {self._limits.first_seconds:g} seconds."
-            raise EngineTimeoutError(what) from error
-        except (aiohttp.ClientError, OSError) as error:
-            what = "The engine cannot be reached."
-            raise EngineUnavailableError(what, reason=type(error).__name__) from error
+        response = await self._post(call, accepted)
         try:
             if response.status != _OK:
                 await self._refuse(response)
@@ -217,6 +225,36 @@ class ChatClient:
             if not response.content.at_eof():
                 response.close()
             response.release()
+
+    async def _post(self, call: Call, accepted: str) -> aiohttp.ClientResponse:
+        """Send a request and return its response once its head is there.
+
+        An engine may close a connection just as it is used again. Nothing came on it, so the request is sent
+        once more on another one; a connection that was new and broke is the engine's failure.
+        """
+        headers = {"Content-Type": "application/json", "Accept": accepted}
+        body = msgspec.json.encode(call.body)
+        try:
+            async with asyncio.timeout(self._limits.first_seconds):
+                while True:
+                    used = _Used()
+                    try:
+                        return await self._open().post(
+                            call.path,
+                            data=body,
+                            headers=headers,
+                            allow_redirects=False,
+                            trace_request_ctx=used,
+                        )
+                    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                        if not used.before:
+                            raise
+        except TimeoutError as error:
+            what = f"The engine did not answer within {self._limits.first_seconds:g} seconds."
+            raise EngineTimeoutError(what) from error
+        except (aiohttp.ClientError, OSError) as error:
+            what = "The engine cannot be reached."
+            raise EngineUnavailableError(what, reason=type(error).__name__) from error
 
     async def _refuse(self, response: aiohttp.ClientResponse) -> None:
         """Turn an engine's error status into ours."""
