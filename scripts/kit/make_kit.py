@@ -111,12 +111,13 @@ def sign(kit: Path, key: KitKey) -> str:
 
 
 def pack(kit: Path, epoch: int) -> Path:
-    """Write the kit as one archive (POSIX ustar) without anything of this machine in it."""
+    """Write the kit as one archive (POSIX pax, for names over 100 bytes) without anything of this machine."""
     settle(kit, epoch)
     archive = kit.with_name(kit.name + ".tar")
-    with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as out:
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as out:
         for path in [kit, *sorted(kit.rglob("*"))]:
             entry = out.gettarinfo(path, path.relative_to(kit.parent).as_posix())
+            entry.mtime = int(entry.mtime)
             entry.uid = entry.gid = 0
             entry.uname = entry.gname = ""
             if path.is_file():
