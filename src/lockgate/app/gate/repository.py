@@ -61,8 +61,8 @@ def sign_repositories(side: Side, envelope: bytes) -> bool:
         LockgateError: The key does not open.
 
     """
-    site = site_root(side, None)
     try:
+        site = site_root(side, None)
         standing = verify_channel(envelope, site, blobs_of(side), derived_pages)
         releases = _releases(blobs_of(side), standing.snapshot)
     except LockgateError as error:
