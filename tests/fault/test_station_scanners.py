@@ -304,9 +304,9 @@ def test_an_exit_status_means_what_the_settings_say_and_no_more(
 
 
 def test_a_program_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
-    scanner = program(tmp_path, f"sleep 600 & echo $! > {tmp_path}/child; wait", seconds=1)
+    scanner = program(tmp_path, f"sleep 600 & echo $! > {tmp_path}/child; wait", seconds=5)
     said = scanner.scan(write_staged(scanner.stage, "a.txt", [GOOD]))
-    assert (said.outcome, said.why) == (Outcome.INCOMPLETE, "It did not finish within 1 seconds.")
+    assert (said.outcome, said.why) == (Outcome.INCOMPLETE, "It did not finish within 5 seconds.")
     child = int((tmp_path / "child").read_text())
     state = Path(f"/proc/{child}/stat")
     assert not state.exists() or state.read_text().split()[2] == "Z"
