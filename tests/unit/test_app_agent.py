@@ -131,5 +131,7 @@ def test_pins_of_roots_are_shown_as_pictures(tmp_path: Path) -> None:
     made = commands.json("lane", "init", tmp_path / "lane")
     commands.json("root", "show", "--home", tmp_path / "lane/high", "--qr", tmp_path / "pins")
     for kind in ("supply", "site"):
-        (code,) = zxingcpp.read_barcodes(Image.open(tmp_path / f"pins/{kind}-pin.png"))
+        (code,) = zxingcpp.read_barcodes(
+            Image.open(tmp_path / f"pins/{kind}-pin.png"), zxingcpp.BarcodeFormat.QRCode
+        )
         assert code.text == made[f"{kind}_pin"]

@@ -252,7 +252,7 @@ def test_each_side_draws_its_own_slip_from_the_verified_crate(counters: Counters
         said = counters.run.json(*words, "--home", counters.lane / side)
         pictures.append((tmp_path / f"{side}.png").read_bytes())
     assert pictures[0] == pictures[1]
-    seen = zxingcpp.read_barcodes(Image.open(tmp_path / "low.png"))
+    seen = zxingcpp.read_barcodes(Image.open(tmp_path / "low.png"), zxingcpp.BarcodeFormat.QRCode)
     assert [code.text for code in seen] == [f"LGC1:PLANT:1:{said['crate_sha256'].upper()}"]
     assert counters.receive("courier-7", "--slip", seen[0].text).status == 0
     text = pypdfium2.PdfDocument(tmp_path / "low.pdf")[0].get_textpage().get_text_bounded()

@@ -106,7 +106,7 @@ def test_a_keep_list_crosses_back_as_a_picture(there: Path, monkeypatch: pytest.
     assert PURLS[3] in asked
     assert "at most 11 bits" in asked
     way.whole(1, PURLS[3], PURLS[10])
-    (found,) = zxingcpp.read_barcodes(Image.open(there / "k1.png"))
+    (found,) = zxingcpp.read_barcodes(Image.open(there / "k1.png"), zxingcpp.BarcodeFormat.QRCode)
     monkeypatch.setattr("sys.stdin", StringIO(found.text + "\n"))
     said = way.run.json(*way.read("-"))
     assert said["dropped"] == [PURLS[3], PURLS[10]]

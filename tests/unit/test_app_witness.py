@@ -88,11 +88,11 @@ def test_a_log_that_was_cut_is_found_by_a_kept_file(lane: NewLane, tmp_path: Pat
 def test_by_picture(lane: NewLane, tmp_path: Path) -> None:
     picture = tmp_path / "asked.png"
     write_qr(witness_request(high(lane), 3).text, picture)
-    (shown,) = zxingcpp.read_barcodes(Image.open(picture))
+    (shown,) = zxingcpp.read_barcodes(Image.open(picture), zxingcpp.BarcodeFormat.QRCode)
     _, note = cosign_text(witness_of(lane, tmp_path / "s"), witness_request(high(lane), 0).text, first=True)
     assert shown.text == witness_request(high(lane), 3).text
     write_qr(note, tmp_path / "back.png")
-    (back,) = zxingcpp.read_barcodes(Image.open(tmp_path / "back.png"))
+    (back,) = zxingcpp.read_barcodes(Image.open(tmp_path / "back.png"), zxingcpp.BarcodeFormat.QRCode)
     assert bring_back(high(lane), back.text)[1] == ["witness"]
     with pytest.raises(QrTooLongError):
         write_qr("x" * (QR_BYTES + 1), tmp_path / "long.png")
