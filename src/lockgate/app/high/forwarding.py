@@ -1,11 +1,16 @@
-"""A port on loopback that passes requests on with a key, for programs that can send none."""
+"""A port on loopback that passes requests on with a key, for programs that can send none.
+
+The port asks for no key itself, so it answers programs of this process's own account alone.
+"""
 
 import http.client
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 BODY_LIMIT = 8 << 20
@@ -34,6 +39,13 @@ def _stopped(data: bytes) -> bytes | None:
     usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     answer = {"id": "guarded", "object": "chat.completion", "created": 0, "model": "guarded"}
     return json.dumps({**answer, "choices": [choice], "usage": usage}).encode()
+
+
+def own_connection(port: int, account: int) -> bool:
+    """Tell whether a connection from a port of loopback is a process's of an account (proc_net(5))."""
+    wanted = f"0100007F:{port:04X}"
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
+    return any(row[1] == wanted and int(row[7]) == account for row in rows)
 
 
 @contextmanager
@@ -69,6 +81,9 @@ def forwarded(url: str, key: str) -> Iterator[int]:
             """Write nothing."""
 
         def _pass(self, body: bytes | None) -> None:
+            if not own_connection(self.client_address[1], os.getuid()):
+                self.send_error(403)
+                return
             connection = connect(parts.hostname or "", parts.port, timeout=SECONDS)
             headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
             try:
