@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lockgate.app.files import read_named, write_whole
 from lockgate.app.gate.decisions import Decision, ask, decided, spend
+from lockgate.app.gate.versioned import Versioned
 from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, site_root, utc_now
@@ -33,8 +34,7 @@ from lockgate.store.ports import Transaction
 from lockgate.trust.keys import Signer
 
 _FLOORS, _FLOOR = "policy-floor", "rules"
-_PREFIX = "policy-"
-_DOCUMENT, _SIGNED = ".toml", ".dsse.json"
+_VERSIONS = Versioned("policy-", ".toml", ".dsse.json")
 VERSION, DOCUMENT, PREVIOUS = "version", "document", "previous"
 """Facts of a statement about rules; beside them stands each sentence of the document."""
 
@@ -65,17 +65,6 @@ class InForce:
     requester: str
 
 
-def _files(side: Side, version: int) -> tuple[Path, Path]:
-    stem = f"{_PREFIX}{version:06d}"
-    return side.home.trust / f"{stem}{_DOCUMENT}", side.home.trust / f"{stem}{_SIGNED}"
-
-
-def _newest(side: Side) -> int:
-    found = [path.name.removeprefix(_PREFIX) for path in side.home.trust.glob(f"{_PREFIX}*{_SIGNED}")]
-    numbers = [name.removesuffix(_SIGNED) for name in found]
-    return max((int(number) for number in numbers if number.isdecimal()), default=0)
-
-
 def _read_floor(tx: Transaction) -> RulesFloor | None:
     value = tx.get(_FLOORS, _FLOOR)
     return decode(RulesFloor, value) if value else None
@@ -93,7 +82,7 @@ def in_force(side: Side) -> InForce | None:
     with records.transaction() as tx:
         floor = _read_floor(tx)
     records.close()
-    version = _newest(side)
+    version = _VERSIONS.newest(side)
     if version < (floor.version if floor else 0):
         what = f"Version {floor.version if floor else 0} of the admission rules was in force and is gone."
         raise RulesWithdrawnError(what)
@@ -107,14 +96,18 @@ def in_force(side: Side) -> InForce | None:
 
 
 def _verified(side: Side, version: int) -> InForce:
-    document, signed = _files(side, version)
+    document, signed = _VERSIONS.files(side, version)
     site = site_root(side, None)
     envelope = read_named(signed)
     made = read_statement(envelope).created
     statement, approvers = judge(envelope, site, made, need=(site.policy or Policy()).approvers)
     data = read_named(document, limit=RULES_LIMIT)
     facts = dict(statement.facts or {})
-    before = sha256(read_named(_files(side, version - 1)[0], limit=RULES_LIMIT)) if version > 1 else NOTHING
+    before = (
+        sha256(read_named(_VERSIONS.files(side, version - 1)[0], limit=RULES_LIMIT))
+        if version > 1
+        else NOTHING
+    )
     same = _facts(data, before) == facts
     if statement.operation is not Operation.POLICY or not same or facts[VERSION] != str(version):
         what = f"Version {version} of the admission rules is not what its approvers signed."
@@ -198,7 +191,7 @@ def activate(side: Side, file: Path, signed: Sequence[Path]) -> Decision:
     intent = log.intent(
         "policy", version=rules.version, document=sha256(data), approvers=sorted(decision.approvers)
     )
-    document, statement = _files(side, rules.version)
+    document, statement = _VERSIONS.files(side, rules.version)
     floor = RulesFloor(version=rules.version, document_sha256=sha256(data))
     records = records_of(side)
     with records.transaction() as tx:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lockgate.app.files import read_named, write_whole
 from lockgate.app.gate.decisions import Decision, ask, decided, spend
+from lockgate.app.gate.versioned import Versioned
 from lockgate.app.high.serving import CHANNEL, channel_reader
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
@@ -31,8 +32,7 @@ ATTRIBUTE = "trust-roots"
 """The attribute of an artifact that is trust roots; its value is the version."""
 
 _FLOORS, _FLOOR = "trust-roots-floor", "roots"
-_PREFIX = "trust-roots-"
-_DOCUMENT, _SIGNED = ".json", ".dsse.json"
+_VERSIONS = Versioned("trust-roots-", ".json", ".dsse.json")
 VERSION, DOCUMENT, PREVIOUS = "version", "document", "previous"
 """Facts of a statement about trust roots; beside them stands each sentence of the document."""
 
@@ -70,17 +70,6 @@ class RootsInForce:
     approvers: tuple[str, ...]
 
 
-def _files(side: Side, version: int) -> tuple[Path, Path]:
-    stem = f"{_PREFIX}{version:06d}"
-    return side.home.trust / f"{stem}{_DOCUMENT}", side.home.trust / f"{stem}{_SIGNED}"
-
-
-def _newest(side: Side) -> int:
-    found = [path.name.removeprefix(_PREFIX) for path in side.home.trust.glob(f"{_PREFIX}*{_SIGNED}")]
-    numbers = [name.removesuffix(_SIGNED) for name in found]
-    return max((int(number) for number in numbers if number.isdecimal()), default=0)
-
-
 def _read_floor(tx: Transaction) -> _Floor | None:
     value = tx.get(_FLOORS, _FLOOR)
     return decode(_Floor, value) if value else None
@@ -98,13 +87,13 @@ def roots_in_force(side: Side) -> RootsInForce | None:
     with records.transaction() as tx:
         floor = _read_floor(tx)
     records.close()
-    version = _newest(side)
+    version = _VERSIONS.newest(side)
     if version < (floor.version if floor else 0):
         what = f"Version {floor.version if floor else 0} of the trust roots was in force and is gone."
         raise TrustRootsWithdrawnError(what)
     if version == 0:
         return None
-    document, signed = _files(side, version)
+    document, signed = _VERSIONS.files(side, version)
     site = site_root(side, None)
     envelope, data = read_named(signed), read_named(document, limit=ROOTS_LIMIT)
     made = read_statement(envelope).created
@@ -217,7 +206,7 @@ def activate_roots(side: Side, signed: Sequence[Path]) -> Decision:
     intent = log.intent(
         "trust-roots", version=roots.version, document=sha256(data), approvers=sorted(decision.approvers)
     )
-    document, statement = _files(side, roots.version)
+    document, statement = _VERSIONS.files(side, roots.version)
     records = records_of(side)
     with records.transaction() as tx:
         spend(tx, decision.statement)
