@@ -17,6 +17,7 @@ from lockgate.core.digests import BadDigestError, sha256
 from lockgate.store import BlobStore, FileBlobs, MemoryBlobs, ports
 from lockgate.store.errors import BlobMismatchError, BlobMissingError, BlobTooLargeError, StoreIoError
 from lockgate.store.objects import ObjectBlobs, S3Address, s3_store
+from lockgate.store.ports import DiscardingBlobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -271,3 +272,16 @@ def test_sweeping_removes_what_dead_writers_left_and_nothing_else(files: FileBlo
     assert not dead.exists()
     assert alive.exists()
     assert files.read(DIGEST) == DATA
+
+
+def test_a_blob_is_taken_back_and_what_is_absent_is_no_fault(blobs: DiscardingBlobs) -> None:
+    assert blobs.written(DIGEST) is None
+    blobs.put_bytes(DATA)
+    blobs.path(DIGEST)  # an object store keeps a copy from here on
+    assert blobs.written(DIGEST) is not None
+    blobs.discard(DIGEST)
+    blobs.discard(DIGEST)
+    assert not blobs.has(DIGEST)
+    assert blobs.written(DIGEST) is None
+    with pytest.raises(BlobMissingError):
+        blobs.path(DIGEST)

@@ -11,7 +11,7 @@ from lockgate.admit.assess import Assessor
 from lockgate.admit.errors import NoSuchArtifactError, NothingOwedError, PredecessorError, WrongStateError
 from lockgate.admit.model import CHANNELS, ChannelPointer
 from lockgate.admit.parts import GateParts
-from lockgate.admit.publish import Publisher, spend
+from lockgate.admit.publish import Picked, Publisher, spend
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.approve import demand_counting, judge, read_statement, request, verify_channel
 from lockgate.core.ceremony import holders
@@ -37,6 +37,7 @@ from lockgate.core.statement import (
     TooFewApproversError,
 )
 from lockgate.core.wire import decode, digest_of, encode, whole_second
+from lockgate.store.garbage import pick_up, settle
 from lockgate.trust.errors import EnvelopeError
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ class Emergencies:
             follow(before, statement, after, self._p.policy)
             if statement.operation is Operation.EMERGENCY_ROLLBACK:
                 self._publisher.judge_again(after)
-            self._publisher.admit_bytes(after, encode(after))
+            began = self._publisher.admit_bytes(after, encode(after))
             pointer = ChannelPointer(
                 version=statement.channel_version,
                 snapshot_sha256=statement.snapshot_sha256,
@@ -203,14 +204,14 @@ class Emergencies:
                 previous_sha256=statement.previous_sha256,
                 published=statement.created,
             )
-            self._move(statement, pointer)
+            self._move(statement, pointer, Picked.of(after, pointer, began))
             self._publisher.point(statement.channel)
         except LockgateError as error:
             self._p.audit.outcome(intent, "refused", code=error.code, error=error.what)
             raise
         self._p.audit.outcome(intent, "done", owed=f"{statement.expires:%Y-%m-%dT%H:%M:%SZ}")
 
-    def _move(self, statement: Statement, pointer: ChannelPointer) -> None:
+    def _move(self, statement: Statement, pointer: ChannelPointer, picked: Picked) -> None:
         with self._p.records.transaction() as tx:
             spend(tx, statement)
             current = tx.get(CHANNELS, statement.channel)
@@ -218,6 +219,7 @@ class Emergencies:
             if at + 1 != pointer.version:
                 raise PredecessorError("Somebody moved the channel at the same moment.")
             tx.swap(CHANNELS, statement.channel, current, encode(pointer))
+            settle(tx, self._p.blobs, picked.wanted, picked.began)
 
     def ratify(self, envelope: bytes) -> Statement:
         """Put a second person's signature to the newest emergency of its channel.
@@ -245,9 +247,11 @@ class Emergencies:
         if pointer is None or held != statement or not self.standing(statement.channel).owed:
             raise NothingOwedError("It is not an emergency that waits for a second signature.")
         intent = self._p.audit.intent("ratify", channel=statement.channel, approvers=sorted(people))
+        began = pick_up(self._p.records, ())
         paid = msgspec.structs.replace(pointer, statement_sha256=self._p.blobs.put_bytes(envelope))
         with self._p.records.transaction() as tx:
             tx.swap(CHANNELS, statement.channel, encode(pointer), encode(paid))
+            settle(tx, self._p.blobs, {paid.statement_sha256}, began)
         self._publisher.point(statement.channel)
         self._p.audit.outcome(intent, "done")
         return statement

@@ -1,5 +1,6 @@
 """Carrying out an approved statement: check everything again, then one transaction, then one rename."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -41,12 +42,34 @@ from lockgate.core.statement import (
     TooFewApproversError,
 )
 from lockgate.core.wire import decode, digest_of, encode, whole_second
+from lockgate.store.garbage import pick_up, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lockgate.core.policy import Held
     from lockgate.store.ports import Transaction
+
+
+def named_by(snapshot: Snapshot) -> set[str]:
+    """Return the digests of all bytes that a snapshot needs: files, pages, verdicts."""
+    wanted = {f.sha256 for a in snapshot.admitted for f in a.artifact.files}
+    wanted |= {page.sha256 for page in snapshot.generated}
+    return wanted | {a.verdicts_sha256 for a in snapshot.admitted}
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """The blobs that a channel's new pointer needs, and since when no garbage collection may take them."""
+
+    wanted: frozenset[str]
+    began: int
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, pointer: ChannelPointer, began: int) -> "Picked":
+        """Return what a pointer to a snapshot needs."""
+        own = {pointer.snapshot_sha256, pointer.statement_sha256}
+        return cls(frozenset(named_by(snapshot) | own), began)
 
 
 class Publisher:
@@ -165,7 +188,7 @@ class Publisher:
         self.judge_again(snapshot, crossing.sequence if publishing else None)
         if statement.operation is Operation.PUBLISH:
             self._derive_again(statement, crossing, snapshot)
-        self.admit_bytes(snapshot, data)
+        began = self.admit_bytes(snapshot, data)
         pointer = ChannelPointer(
             version=statement.channel_version,
             snapshot_sha256=statement.snapshot_sha256,
@@ -177,7 +200,7 @@ class Publisher:
         if statement.operation is Operation.PUBLISH:
             envelope = attest_admission(statement, snapshot, pointer, approvers, self._p.inspector)
             attested = self._p.blobs.put_bytes(envelope)
-        self._commit(statement, crossing, pointer, attested)
+        self._commit(statement, crossing, pointer, attested, Picked.of(snapshot, pointer, began))
 
     def _demand_predecessor(self, statement: Statement) -> None:
         pointer = self._assessor.pointer(statement.channel)
@@ -236,16 +259,21 @@ class Publisher:
         data = held.read(digest)
         return decode(Snapshot, data, name="snapshot"), data
 
-    def admit_bytes(self, snapshot: Snapshot, data: bytes) -> None:
-        """Copy what the snapshot names into the store, hashing it again; nothing points there yet."""
-        wanted = {f.sha256 for a in snapshot.admitted for f in a.artifact.files}
-        wanted |= {page.sha256 for page in snapshot.generated}
-        wanted |= {a.verdicts_sha256 for a in snapshot.admitted}
+    def admit_bytes(self, snapshot: Snapshot, data: bytes) -> int:
+        """Copy what the snapshot names into the store, hashing it again; nothing points there yet.
+
+        Returns:
+            What garbage collection said when the bytes were picked up; the transaction wants it.
+
+        """
+        wanted = named_by(snapshot)
+        began = pick_up(self._p.records, wanted)
         for each in sorted(wanted):
             if not self._p.blobs.has(each):
                 with self._p.quarantine.open(each) as stream:
                     self._p.blobs.put_stream(stream, expected=each)
         self._p.blobs.put_bytes(data)
+        return began
 
     def judge_again(self, snapshot: Snapshot, entering: int | None = None) -> None:
         """Refuse a snapshot with an artifact that today's policy or the deny list holds back.
@@ -279,7 +307,12 @@ class Publisher:
             raise StatementChangedError("What approving would change is not what the approvers were shown.")
 
     def _commit(
-        self, statement: Statement, crossing: Crossing, pointer: ChannelPointer, attestation: str
+        self,
+        statement: Statement,
+        crossing: Crossing,
+        pointer: ChannelPointer,
+        attestation: str,
+        picked: Picked,
     ) -> None:
         done = msgspec.structs.replace(crossing, state=CrossingState.PUBLISHED, finished=pointer.published)
         with self._p.records.transaction() as tx:
@@ -290,6 +323,7 @@ class Publisher:
                 raise PredecessorError("Somebody published at the same moment.")
             tx.swap(CHANNELS, statement.channel, current, encode(pointer))
             tx.put(HISTORY, f"{statement.channel}:{statement.snapshot_sha256}", encode(pointer))
+            settle(tx, self._p.blobs, picked.wanted | {attestation} - {""}, picked.began)
             if statement.operation is Operation.PUBLISH:
                 demand_free(tx, crossing.sequence)
                 key = crossing_key(crossing.sequence)

@@ -9,6 +9,7 @@ from lockgate.app.settings import SettingsError, Side
 from lockgate.core.digests import checked
 from lockgate.store import BlobStore, FileBlobs, Records, migrate_records, open_records
 from lockgate.store.errors import BlobMissingError
+from lockgate.store.ports import DiscardingBlobs
 
 if TYPE_CHECKING:
     from lockgate.store.objects import ObjectBlobs
@@ -54,6 +55,11 @@ def blobs_of(side: Side) -> BlobStore:
         StoreAddressError: The endpoint or key cannot be used.
 
     """
+    return stored_blobs(side)
+
+
+def stored_blobs(side: Side) -> DiscardingBlobs:
+    """Return a side's blobs for garbage collection, which alone takes any of them back; see `blobs_of`."""
     address = side.settings.store.blobs
     return _bucket(side, address) if address else FileBlobs(side.home.blobs)
 

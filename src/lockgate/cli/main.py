@@ -73,6 +73,7 @@ COMMANDS = {
     "restore": ("lockgate.cli.restore", "Restore a backup, with two approvals; nothing goes back in time."),
     "agent": ("lockgate.cli.agent", "Keep a token's PIN in memory for your own commands."),
     "update": ("lockgate.cli.update", "Update Lockgate itself: try, activate, go back."),
+    "store": ("lockgate.cli.store", "Look after the blobs of a side."),
     "config": ("lockgate.cli.config", "Show and explain the configuration."),
     "doctor": ("lockgate.cli.doctor", "Check what this machine has and lacks."),
 }

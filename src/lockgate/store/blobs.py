@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -83,6 +84,16 @@ class FileBlobs(DiscardingBlobs):
             self._name(digest).unlink(missing_ok=True)
         except OSError as error:
             what = f"The store could not remove a blob: {error.strerror}."
+            raise StoreIoError(what, digest=digest) from error
+
+    def written(self, digest: str) -> datetime | None:
+        """Return when the blob was written last."""
+        try:
+            return datetime.fromtimestamp(self._name(digest).stat().st_mtime, UTC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            what = f"The store cannot be asked for a blob: {error.strerror}."
             raise StoreIoError(what, digest=digest) from error
 
     def has(self, digest: str) -> bool:

@@ -92,3 +92,10 @@ class SpoolFullError(LimitError):
 
     code = "LG-4202"
     advice = "Wait for running work to end, free space, or raise store.spool_bytes in lockgate.toml."
+
+
+class BlobsSweptError(HostError):
+    """Blobs that were to be referred to were collected as garbage at that very moment."""
+
+    code = "LG-5204"
+    advice = "Nothing was changed. Run the command again: it puts them back from where they came."

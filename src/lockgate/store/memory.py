@@ -6,11 +6,13 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
 from typing import BinaryIO
 
 from lockgate.core.digests import checked
+from lockgate.core.ports import Clock
 from lockgate.store.errors import BlobMissingError, RecordExistsError, StaleRecordError
 from lockgate.store.ports import BLOB_LIMIT, DiscardingBlobs, HashingReader, Records, Transaction, checked_key
 
@@ -18,9 +20,11 @@ from lockgate.store.ports import BLOB_LIMIT, DiscardingBlobs, HashingReader, Rec
 class MemoryBlobs(DiscardingBlobs):
     """Blobs in a dictionary; `path` writes a temporary file that lives as long as the store."""
 
-    def __init__(self) -> None:
-        """Begin empty."""
+    def __init__(self, clock: Clock | None = None) -> None:
+        """Begin empty; without a clock everything was written at one moment long ago."""
         self._blobs: dict[str, bytes] = {}
+        self._written: dict[str, datetime] = {}
+        self._clock = clock or (lambda: datetime.min.replace(tzinfo=UTC))
         self._folder: Path | None = None
 
     def put_stream(
@@ -31,6 +35,7 @@ class MemoryBlobs(DiscardingBlobs):
         data = b"".join(reader)
         digest = reader.digest(expected)
         self._blobs[digest] = data
+        self._written[digest] = self._clock()
         return digest, len(data)
 
     def _get(self, digest: str) -> bytes:
@@ -56,6 +61,10 @@ class MemoryBlobs(DiscardingBlobs):
     def discard(self, digest: str) -> None:
         """Remove a blob."""
         self._blobs.pop(checked(digest), None)
+
+    def written(self, digest: str) -> datetime | None:
+        """Return when the blob was written last."""
+        return self._written.get(digest) if self.has(digest) else None
 
     def has(self, digest: str) -> bool:
         """Tell whether the blob is held."""

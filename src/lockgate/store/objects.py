@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -28,7 +29,7 @@ from lockgate.store.errors import (
     StoreAddressError,
     StoreIoError,
 )
-from lockgate.store.ports import BLOB_LIMIT, BlobStore, HashingReader
+from lockgate.store.ports import BLOB_LIMIT, DiscardingBlobs, HashingReader
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -101,7 +102,7 @@ def _endpoint(endpoint: str) -> tuple[bool, str]:
     return parts.scheme == "https", host
 
 
-class ObjectBlobs(BlobStore):
+class ObjectBlobs(DiscardingBlobs):
     """Blobs as objects named ``ab/abcdef…``, with a folder of verified local copies.
 
     Args:
@@ -207,6 +208,20 @@ class ObjectBlobs(BlobStore):
         """Return the blob's length in bytes."""
         with _translated(digest):
             return obstore.head(self._store, self._name(digest))["size"]
+
+    def discard(self, digest: str) -> None:
+        """Remove a blob and its local copy."""
+        with suppress(BlobMissingError), _translated(digest):
+            obstore.delete(self._store, self._name(digest))
+        self._copies.discard(digest)
+
+    def written(self, digest: str) -> datetime | None:
+        """Return when the blob was written last, by the store's clock."""
+        try:
+            with _translated(digest):
+                return obstore.head(self._store, self._name(digest))["last_modified"]
+        except BlobMissingError:
+            return None
 
     def sweep(self) -> int:
         """Remove what interrupted local copies left behind."""

@@ -5,6 +5,7 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -166,7 +167,16 @@ class BlobStore(ABC):
 
 
 class DiscardingBlobs(BlobStore):
-    """A store of which blobs can be taken back: one that nobody serves from, like quarantine."""
+    """A store of which blobs can be taken back: by who fills quarantine, and by garbage collection."""
+
+    @abstractmethod
+    def written(self, digest: str) -> datetime | None:
+        """Return when the blob was written last, or None when it is not held.
+
+        Raises:
+            StoreIoError: The store cannot be asked.
+
+        """
 
     @abstractmethod
     def discard(self, digest: str) -> None:

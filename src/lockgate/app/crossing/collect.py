@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.app.settings import Side
-from lockgate.app.stores import blobs_of
+from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, signer_from, supply_root, utc_now
 from lockgate.collect import Collected, Foreseen, NpmCommand, PipPackages, UrlWeb, collect, plan
 from lockgate.collect.apt import AptCommand
@@ -21,6 +21,7 @@ from lockgate.core.roots import Purpose
 from lockgate.core.wire import decode, encode
 from lockgate.crossing.contents import attest_collection
 from lockgate.store.blobs import sync_folder
+from lockgate.store.garbage import pick_up, settle
 
 LOCK_NAME = "lock.json"
 SBOM_NAME = "sbom.cdx.json"
@@ -86,6 +87,8 @@ def run_collect(
     log = audit_log(side)
     intent = log.intent("collect", manifest=manifest.name)
     pip = PipPackages(os.environ)
+    records = records_of(side)
+    began = pick_up(records, ())
     try:
         found = collect(
             manifest,
@@ -108,10 +111,14 @@ def run_collect(
             offline=offline,
         )
         if not dry_run:
+            with records.transaction() as tx:
+                settle(tx, blobs_of(side), {f.sha256 for a in found.lock.artifacts for f in a.files}, began)
             _keep(side, found)
     except LockgateError as error:
         log.outcome(intent, "refused", code=error.code, error=error.what)
         raise
+    finally:
+        records.close()
     log.outcome(intent, "tried" if dry_run else "done", lock=sha256(encode(found.lock)))
     return found
 

@@ -12,6 +12,7 @@ from lockgate.app.keys import holds_key
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, signer_from, site_root, supply_root, supply_root_versions, utc_now
+from lockgate.core.artifact import Lock
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
@@ -26,6 +27,7 @@ from lockgate.crossing.placing import Rooms
 from lockgate.crossing.prepare import SealerParts
 from lockgate.crossing.seal import SealedCrate, Sealer
 from lockgate.crossing.sealplan import Plan
+from lockgate.store.garbage import holding
 from lockgate.trust.tuf import TufSigners
 
 
@@ -139,8 +141,9 @@ def media_need(plan: Plan, medium: str | None) -> MediaNeed:
 
 def seal_crate(side: Side, progress: Progress, choices: SealChoices = AS_SET) -> SealedCrate:
     """Seal the current lock into the outbox, recorded before and after."""
-    with _recorded(side) as done:
-        crate = Sealer(_parts(side, choices)).seal(_request(side, choices), progress)
+    request = _request(side, choices)
+    with _recorded(side) as done, _holding(side, request.lock):
+        crate = Sealer(_parts(side, choices)).seal(request, progress)
         done.update(crossing=crate.manifest.sequence, crate=crate.crate_sha256)
     return crate
 
@@ -159,7 +162,8 @@ def seal_onto_media(
 
     """
     request = None if more else _request(side, choices)
-    with _recorded(side, media=[str(folder) for folder in choices.to]) as done:
+    lock = request.lock if request else None  # what is unfinished holds its own
+    with _recorded(side, media=[str(folder) for folder in choices.to]) as done, _holding(side, lock):
         sealer = DirectSealer(_parts(side, choices), mounts)
         sealed = sealer.seal(request, progress, replace=more.replace if more else None)
         done.update(crossing=sealed.manifest.sequence, crate=sealed.crate_sha256)
@@ -172,6 +176,18 @@ def give_up_media(side: Side, folders: Sequence[Path]) -> int:
         number = DirectSealer(_parts(side), ListedMounts(folders)).give_up(folders)
         done.update(discarded=number)
     return number
+
+
+@contextmanager
+def _holding(side: Side, lock: Lock | None) -> Iterator[None]:
+    """Keep garbage collection away from what is sealed, whatever lock is the present one meanwhile."""
+    records = records_of(side)
+    try:
+        artifacts = lock.artifacts if lock else ()
+        with holding(records, {f.sha256 for a in artifacts for f in a.files}, utc_now):
+            yield
+    finally:
+        records.close()
 
 
 @contextmanager
