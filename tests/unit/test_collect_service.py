@@ -17,6 +17,7 @@ from lockgate.collect.errors import (
     DuplicateNameError,
     ManifestError,
     MemberMissingError,
+    QuarantinedError,
     SourceMissingError,
     UnresolvableError,
 )
@@ -229,6 +230,24 @@ def test_the_index_gives_upload_time_and_provenance(tmp_path: Path) -> None:
     assert thing.attributes["yanked"] == "bad build"
     assert any("yanked" in note for note in found.log)
     assert not any("no provenance" in note for note in found.log)
+
+
+def test_the_index_and_the_status_of_a_project_are_kept_and_quarantine_is_obeyed(tmp_path: Path) -> None:
+    manifest = write(tmp_path, '[[python]]\nrequirements = ["thing"]')
+    kind, data = index()
+    said = json.loads(data)
+    said["project-status"] = {"status": "deprecated", "reason": "use another"}
+    web = MemoryWeb({PAGE: (kind, json.dumps(said).encode())})
+    found, _ = run(manifest, packages({"thing": (PAGE,)}), web=web)
+    (thing,) = found.lock.artifacts
+    assert thing.attributes["index"] == PAGE
+    assert thing.attributes["project-status"] == "deprecated"
+    assert thing.attributes["project-status-reason"] == "use another"
+    said["project-status"] = {"status": "quarantined", "reason": "malware"}
+    web = MemoryWeb({PAGE: (kind, json.dumps(said).encode())})
+    with pytest.raises(QuarantinedError) as caught:
+        run(manifest, packages({"thing": (PAGE,)}), web=web)
+    assert caught.value.where["reason"] == "malware"
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,27 @@ def test_a_page_may_say_little() -> None:
     )
 
 
+def test_what_an_index_says_of_a_project_is_read_and_bounded() -> None:
+    said = json.loads(page(yanked=True))
+    said["alternate-locations"] = [
+        "https://a.invalid/thing/",
+        "https://u:p@b.invalid/",
+        "ftp://c.invalid/",
+        "x y",
+    ]
+    said["project-status"] = {"status": "archived", "reason": "moved\n" + "x" * 1000}
+    project = read_page(SIMPLE_JSON, json.dumps(said).encode(), PAGE)[
+        "thing-1.0-py3-none-any.whl", "a" * 64
+    ].project
+    assert project.page == PAGE
+    assert project.alternates == ("https://a.invalid/thing/", "https://b.invalid/")
+    assert (project.status, len(project.reason), project.reason[:6]) == ("archived", 300, "moved ")
+    for status in ("active", "<script>", ""):
+        said["project-status"] = {"status": status, "reason": "why"}
+        (listed,) = read_page(SIMPLE_JSON, json.dumps(said).encode(), PAGE).values()
+        assert (listed.project.status, listed.project.reason) == ("", "")
+
+
 @pytest.mark.parametrize(
     "address",
     ["https://elsewhere.invalid/p", "http://index.invalid/p", "file:///etc/passwd", "https://[", ""],

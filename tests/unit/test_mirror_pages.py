@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from corpora.mirrorsite import COMMIT, MirrorSite
+from corpora.mirrorsite import COMMIT, MirrorSite, ask
 from corpora.wheels import build_wheel
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.mirror import AmbiguousSnapshotError, LayoutError, generate_pages
@@ -43,7 +43,7 @@ def test_simple_json_has_what_the_peps_demand(site):
     site.add_wheels("tiny-box", "1.10", wheel, requires_python=">=3.9")
     site.add_wheels("tiny-box", "1.9", older, yanked="broken")
     page = json.loads(pages(site)["simple/tiny-box/index.json"].body)
-    assert page["meta"] == {"api-version": "1.3"}
+    assert page["meta"] == {"api-version": "1.4"}
     assert page["name"] == "tiny-box"
     assert page["versions"] == ["1.9", "1.10"]
     first, second = page["files"]
@@ -69,7 +69,7 @@ def test_simple_html_says_the_same_as_the_json(site):
     html = Links(made["simple/box/index.html"].body)
     entry = json.loads(made["simple/box/index.json"].body)["files"][0]
     (link,) = html.links
-    assert html.meta["pypi:repository-version"] == "1.3"
+    assert html.meta["pypi:repository-version"] == "1.4"
     assert link["href"] == f"{entry['url']}#sha256={wheel.sha256}"
     assert link["data-requires-python"] == entry["requires-python"] == ">=3.9,<4"
     assert link["data-core-metadata"] == f"sha256={entry['core-metadata']['sha256']}"
@@ -77,6 +77,51 @@ def test_simple_html_says_the_same_as_the_json(site):
     root = Links(made["simple/index.html"].body)
     assert [a["href"] for a in root.links] == ["box/"]
     assert json.loads(made["simple/index.json"].body)["projects"] == [{"name": "box"}]
+
+
+def test_a_project_says_where_it_was_taken_from_and_what_its_index_says_of_it(site):
+    first = {"index": "https://one.invalid/simple/box/", "project_status": "deprecated"}
+    site.add_wheels("box", "1", build_wheel("box", "1"), crossing=1, **first)
+    new = {
+        "index": "https://two.invalid/box/",
+        "alternate_locations": "https://a.invalid/ https://b.invalid/",
+    }
+    status = {"project_status": "archived", "project_status_reason": 'moved to "chest"'}
+    site.add_wheels("box", "2", build_wheel("box", "2"), crossing=2, **new, **status)
+    made = pages(site)
+    page = json.loads(made["simple/box/index.json"].body)
+    assert page["meta"]["tracks"] == ["https://one.invalid/simple/box/", "https://two.invalid/box/"]
+    assert page["alternate-locations"] == ["https://a.invalid/", "https://b.invalid/"]
+    assert page["project-status"] == {"status": "archived", "reason": 'moved to "chest"'}
+    assert len(page["files"]) == 2
+    html = Links(made["simple/box/index.html"].body)
+    assert html.meta["pypi:tracks"] == "https://two.invalid/box/"
+    assert html.meta["pypi:alternate-locations"] == "https://b.invalid/"
+    assert html.meta["pypi:project-status"] == "archived"
+    assert html.meta["pypi:project-status-reason"] == 'moved to "chest"'
+
+
+def test_a_project_that_is_not_from_its_index_alone_tracks_nothing(site):
+    site.add_wheels("box", "1", build_wheel("box", "1"), index="https://one.invalid/simple/box/")
+    site.add_wheels("box", "2", build_wheel("box", "2"))
+    site.add_wheels("box", "3", build_wheel("box", "3"), index="https://one.invalid/simple/box/")
+    made = pages(site)
+    assert json.loads(made["simple/box/index.json"].body)["meta"] == {"api-version": "1.4"}
+    assert list(Links(made["simple/box/index.html"].body).meta) == ["pypi:repository-version"]
+
+
+def test_a_project_in_quarantine_offers_no_file(site):
+    site.add_wheels("box", "1", build_wheel("box", "1"), crossing=1)
+    wheel = build_wheel("box", "2")
+    site.add_wheels("box", "2", wheel, crossing=2, project_status="quarantined")
+    made = pages(site)
+    page = json.loads(made["simple/box/index.json"].body)
+    assert (page["files"], page["project-status"]) == ([], {"status": "quarantined"})
+    assert Links(made["simple/box/index.html"].body).links == []
+    site.publish()
+    app = site.app()
+    assert ask(app, f"/packages/{wheel.sha256}/{wheel.filename}").status == 404
+    app.state.site.blobs.close()
 
 
 def test_metadata_is_advertised_only_where_it_is_kept(site):

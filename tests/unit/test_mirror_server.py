@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import socket
+from urllib.parse import urljoin
 
 import pytest
 
@@ -14,6 +15,7 @@ from lockgate.mirror.misses import MISS_LENGTH, MISS_LIMIT, Misses
 from lockgate.mirror.pypi import SIMPLE_HTML, SIMPLE_JSON
 
 WHEEL = build_wheel("Tiny-Box", "1.0", padding=bytes(range(256)) * (CHUNK // 128))
+LOCAL = build_wheel("Tiny-Box", "2.0+cu121")
 CONFIG = b'{"a": 1}'
 WEIGHTS = b"GGUF" + bytes(3000)
 PACKAGE = f"/packages/{WHEEL.sha256}/{WHEEL.filename}"
@@ -50,6 +52,25 @@ def test_index_pages_are_negotiated(app):
     names = json.loads(ask(app, "/simple/", accept=SIMPLE_JSON).body)["projects"]
     assert names == [{"name": "tiny-box"}]
     assert ask(app, "/simple/", accept="image/png").status == 406
+
+
+def test_all_that_a_page_advertises_is_served_and_is_what_it_says(site, app):
+    site.add_wheels("tiny-box", "2.0+cu121", LOCAL, yanked="broken", requires_python=">=3.9")
+    site.publish()
+    page = json.loads(ask(app, "/simple/tiny-box/", accept=SIMPLE_JSON).body)
+    html = ask(app, "/simple/tiny-box/", accept="text/html").body.decode()
+    assert [f["filename"] for f in page["files"]] == [WHEEL.filename, LOCAL.filename]
+    assert [f["yanked"] for f in page["files"]] == [False, "broken"]
+    for file in page["files"]:
+        path = urljoin("/simple/tiny-box/", file["url"])
+        answer = ask(app, path)
+        assert (answer.status, len(answer.body)) == (200, file["size"])
+        assert hashlib.sha256(answer.body).hexdigest() == file["hashes"]["sha256"]
+        metadata = ask(app, f"{path}.metadata")
+        assert metadata.status == 200
+        assert hashlib.sha256(metadata.body).hexdigest() == file["core-metadata"]["sha256"]
+        assert f'href="{file["url"]}#sha256={file["hashes"]["sha256"]}"' in html
+        assert ask(app, path.replace("+", "%2B")).body == answer.body
 
 
 def test_names_are_normalised_by_redirect(app):

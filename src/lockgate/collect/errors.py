@@ -89,6 +89,15 @@ class BadWheelError(TrustError):
     advice = "Fetch it again; if it stays so, report it to the project and pin another version."
 
 
+class QuarantinedError(TrustError):
+    """A package index has put a project into quarantine (PEP 792)."""
+
+    code = "LG-2503"
+    advice = (
+        "Take the project out of the manifest until its index has cleared it; look at what crossed before."
+    )
+
+
 class BadTarballError(TrustError):
     """An npm archive is damaged, says two things at once, or is not the one that its name says."""
 

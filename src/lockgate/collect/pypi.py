@@ -7,11 +7,19 @@ from tempfile import TemporaryDirectory
 
 from packageurl import PackageURL
 
-from lockgate.collect.errors import DigestMismatchError, DiskFullError, DuplicateNameError
+from lockgate.collect.errors import DigestMismatchError, DiskFullError, DuplicateNameError, QuarantinedError
 from lockgate.collect.manifest import PythonSection
 from lockgate.collect.ports import Request, Target, Wheel
 from lockgate.collect.room import Room
-from lockgate.collect.simple import SIMPLE_JSON, Listed, PageError, read_page, read_provenance
+from lockgate.collect.simple import (
+    QUARANTINED,
+    SIMPLE_JSON,
+    Listed,
+    PageError,
+    Project,
+    read_page,
+    read_provenance,
+)
 from lockgate.collect.web import read_bounded, shown
 from lockgate.collect.wheels import CoreMetadata, read_metadata
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
@@ -90,6 +98,7 @@ def resolve(room: Room, requests: Iterable[tuple[Request, str]]) -> list[Found]:
     Raises:
         UnresolvableError, TargetError, NotAWheelError, UnreachableError, InstallerError: See
             `Packages.resolve`.
+        QuarantinedError: An index calls a project unsafe.
 
     """
     pages = Pages(room)
@@ -102,6 +111,7 @@ def resolve(room: Room, requests: Iterable[tuple[Request, str]]) -> list[Found]:
             room.progress.finish()
         for wheel in answer.wheels:
             listed = pages.look(wheel, answer.pages.get(wheel.project, ()))
+            demand_no_quarantine(wheel, listed)
             one = found.setdefault((wheel.filename, wheel.sha256), Found(wheel, request, label, listed))
             _demand_one_label(wheel, {one.label, label})
     return list(found.values())
@@ -168,6 +178,7 @@ def _artifact(room: Room, name: str, version: str, group: list[Found]) -> Artifa
     attributes = {"summary": " ".join(first.summary.split())[:300], "requires-python": first.requires_python}
     yanked = next((r for one in group if (r := one.listed.yanked if one.listed else one.wheel.yanked)), "")
     attributes["yanked"] = yanked[:300]
+    attributes |= _project_of(group).attributes()
     if yanked:
         room.note(f"{name} {version} was withdrawn upstream (yanked): {yanked[:200]}")
     return Artifact(
@@ -180,6 +191,24 @@ def _artifact(room: Room, name: str, version: str, group: list[Found]) -> Artifa
         label=group[0].label,
         attributes={key: value for key, value in attributes.items() if value},
     )
+
+
+def _project_of(group: list[Found]) -> Project:
+    """Return what the index says of the project, if it is the index of every file."""
+    projects = [one.listed.project if one.listed else Project() for one in group]
+    return projects[0] if len({project.page for project in projects}) == 1 else Project()
+
+
+def demand_no_quarantine(wheel: Wheel, listed: Listed | None) -> None:
+    """Refuse a project that its index calls unsafe.
+
+    Raises:
+        QuarantinedError: It does.
+
+    """
+    if listed and listed.project.status == QUARANTINED:
+        what = f"The index has put {wheel.project} into quarantine."
+        raise QuarantinedError(what, reason=listed.project.reason or None)
 
 
 def _demand_one_label(wheel: Wheel, labels: set[str]) -> None:

@@ -1,5 +1,6 @@
-"""Pages of a package index in JSON (PEP 691, with PEP 700, 714 and 740)."""
+"""Pages of a package index in JSON (PEP 691, with PEP 700, 708, 714, 740 and 792)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
+from lockgate.collect.web import shown
 from lockgate.core.digests import sha256
 from lockgate.core.wire import whole_second
 
@@ -14,15 +16,51 @@ SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 """Media type of a version 1 page in JSON."""
 
 
+QUARANTINED = "quarantined"
+"""The status of a project that its index calls unsafe (PEP 792)."""
+
+LOCATIONS = 20
+"""How many other locations of a project are kept; an owner has one or two."""
+
+TEXT_LENGTH = 300
+"""Characters that are kept of a reason or address that an index gives."""
+
+_STATUS = re.compile(r"[a-z][a-z-]{0,31}")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What an index says of a project as a whole; `status` is empty for an active one (PEP 792).
+
+    `page` is the address of its page; `alternates` are the other locations that its owner names (PEP 708).
+    """
+
+    page: str = ""
+    alternates: tuple[str, ...] = ()
+    status: str = ""
+    reason: str = ""
+
+    def attributes(self) -> dict[str, str]:
+        """Return it as attributes of an artifact."""
+        return {
+            "index": self.page,
+            "alternate-locations": " ".join(self.alternates),
+            "project-status": self.status,
+            "project-status-reason": self.reason,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What an index says of one file."""
+    """What an index says of one file and its project; `metadata` tells that core metadata lie beside it."""
 
     size: int | None
     uploaded: datetime | None
     yanked: str
     metadata_sha256: str | None
     provenance: str | None
+    metadata: bool = False
+    project: Project = Project()
 
 
 class _File(msgspec.Struct, frozen=True, rename="kebab"):
@@ -39,9 +77,16 @@ class _Meta(msgspec.Struct, frozen=True, rename="kebab"):
     api_version: str
 
 
-class _Page(msgspec.Struct, frozen=True):
+class _Status(msgspec.Struct, frozen=True):
+    status: str = ""
+    reason: str | None = None
+
+
+class _Page(msgspec.Struct, frozen=True, rename="kebab"):
     meta: _Meta
     files: list[_File]
+    alternate_locations: list[str] = []
+    project_status: _Status | None = None
 
 
 class PageError(ValueError):
@@ -68,7 +113,8 @@ def read_page(kind: str, data: bytes, address: str) -> Mapping[tuple[str, str], 
     if page.meta.api_version.split(".")[0] != "1":
         msg = f"index version {page.meta.api_version[:20]!r} is not known"
         raise PageError(msg)
-    return {(f.filename, f.hashes.get("sha256", "")): _listed(f, address) for f in page.files}
+    project = _project(page, address)
+    return {(f.filename, f.hashes.get("sha256", "")): _listed(f, address, project) for f in page.files}
 
 
 def read_provenance(data: bytes) -> str:
@@ -91,7 +137,25 @@ def read_provenance(data: bytes) -> str:
     return sha256(data)
 
 
-def _listed(file: _File, address: str) -> Listed:
+def _project(page: _Page, address: str) -> Project:
+    """Return what a page says of its project; addresses and words of another form are left out."""
+    said = page.project_status or _Status()
+    status = said.status if _STATUS.fullmatch(said.status) and said.status != "active" else ""
+    addresses = [a for a in map(shown, page.alternate_locations[:LOCATIONS]) if _is_address(a)]
+    return Project(
+        page=shown(address),
+        alternates=tuple(addresses),
+        status=status,
+        reason=" ".join((said.reason or "").split())[:TEXT_LENGTH] if status else "",
+    )
+
+
+def _is_address(text: str) -> bool:
+    plain = len(text) <= TEXT_LENGTH and text.isprintable() and " " not in text
+    return plain and text.startswith(("https://", "http://"))
+
+
+def _listed(file: _File, address: str, project: Project) -> Listed:
     yanked = file.yanked if isinstance(file.yanked, str) else "yanked" if file.yanked else ""
     hashes = file.core_metadata if isinstance(file.core_metadata, dict) else {}
     uploaded = file.upload_time
@@ -101,6 +165,8 @@ def _listed(file: _File, address: str) -> Listed:
         yanked=yanked,
         metadata_sha256=hashes.get("sha256"),
         provenance=_beside(file.provenance, address),
+        metadata=bool(file.core_metadata),
+        project=project,
     )
 
 

@@ -1,7 +1,8 @@
 """The PyPI mirror's pages: the simple repository API in HTML and JSON.
 
 Sources: PEP 503 (HTML), PEP 592 (yanked), PEP 629 (version), PEP 691 (JSON), PEP 700 (sizes,
-versions, upload times), PEP 658 and PEP 714 (core metadata), PEP 740 (provenance).
+versions, upload times), PEP 658 and PEP 714 (core metadata), PEP 708 (the index that a project
+was taken from, other locations), PEP 740 (provenance), PEP 792 (status of a project).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,8 +27,11 @@ from lockgate.mirror.pages import Page, ReadBlob, json_page, of_kind
 
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 SIMPLE_HTML = "application/vnd.pypi.simple.v1+html"
-API_VERSION = "1.3"
-"""Version of the simple API: 1.3 is the first with `provenance` (PEP 740)."""
+API_VERSION = "1.4"
+"""Version of the simple API: 1.4 is the first with `project-status` (PEP 792)."""
+
+QUARANTINED = "quarantined"
+"""The status of a project none of whose files an index may offer (PEP 792)."""
 
 METADATA_SUFFIX = ".metadata"
 PROVENANCE_SUFFIX = ".provenance"
@@ -56,8 +60,52 @@ class Distribution:
         return f"packages/{self.file.sha256}/{self.filename}"
 
 
-def distributions(admitted: Iterable[Admitted]) -> dict[str, list[Distribution]]:
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What a page says of a project as a whole, by what its index said when it was collected.
+
+    `tracks` are its pages on the indexes that every one of its files came from; empty where one came from
+    elsewhere, since a client may then not take both for one project (PEP 708). `status` and what other
+    locations it has are those of the newest crossing.
+    """
+
+    tracks: tuple[str, ...] = ()
+    alternates: tuple[str, ...] = ()
+    status: str = ""
+    reason: str = ""
+
+    def meta(self) -> Iterator[tuple[str, str]]:
+        """Yield the names and contents of the HTML page's meta tags."""
+        yield from (("pypi:tracks", address) for address in self.tracks)
+        yield from (("pypi:alternate-locations", address) for address in self.alternates)
+        if self.status:
+            yield "pypi:project-status", self.status
+            if self.reason:
+                yield "pypi:project-status-reason", self.reason
+
+
+def about(admitted: Iterable[Admitted]) -> dict[str, Project]:
+    """Return what is known of each project as a whole, by normalised name."""
+    found: dict[str, Project] = {}
+    mixed: set[str] = set()
+    for entry in of_kind(admitted, Kind.PYTHON):
+        said = entry.artifact.attributes
+        name, index = canonicalize_name(entry.artifact.name), said.get("index", "")
+        mixed |= set() if index else {name}
+        before = found.get(name, Project()).tracks
+        found[name] = Project(
+            tracks=() if name in mixed else tuple(sorted({*before, index})),
+            alternates=tuple(said.get("alternate-locations", "").split()),
+            status=said.get("project-status", ""),
+            reason=said.get("project-status-reason", ""),
+        )
+    return found
+
+
+def distributions(admitted: Sequence[Admitted]) -> dict[str, list[Distribution]]:
     """Return every distribution by normalised project name, both in a fixed order.
+
+    A project that its index has in quarantine has none.
 
     Raises:
         LayoutError: A file's name does not say the project and version of its artifact.
@@ -65,7 +113,11 @@ def distributions(admitted: Iterable[Admitted]) -> dict[str, list[Distribution]]
 
     """
     projects: dict[str, dict[str, Distribution]] = {}
+    held = {name for name, project in about(admitted).items() if project.status == QUARANTINED}
     for entry in of_kind(admitted, Kind.PYTHON):
+        if (name := canonicalize_name(entry.artifact.name)) in held:
+            projects.setdefault(name, {})
+            continue
         for found in _of_artifact(entry):
             files = projects.setdefault(found.project, {})
             before = files.setdefault(found.filename, found)
@@ -90,17 +142,16 @@ def generate(admitted: Sequence[Admitted], read: ReadBlob) -> Iterator[Page]:
 
     """
     del read
-    projects = distributions(admitted)
-    meta = {"api-version": API_VERSION}
+    projects, known = distributions(admitted), about(admitted)
     names = [{"name": name} for name in projects]
-    yield json_page("simple/index.json", {"meta": meta, "projects": names}, SIMPLE_JSON)
+    root = {"meta": {"api-version": API_VERSION}, "projects": names}
+    yield json_page("simple/index.json", root, SIMPLE_JSON)
     links = (f'<a href="{name}/">{name}</a>' for name in projects)
     yield _html("simple/index.html", "Simple index", links)
     for name, files in projects.items():
-        versions = list(dict.fromkeys(d.version for d in files))
-        body = {"meta": meta, "name": name, "versions": versions, "files": [_json_file(d) for d in files]}
-        yield json_page(f"simple/{name}/index.json", body, SIMPLE_JSON)
-        yield _html(f"simple/{name}/index.html", f"Links for {name}", map(_html_link, files))
+        yield json_page(f"simple/{name}/index.json", _json_project(name, known[name], files), SIMPLE_JSON)
+        path, title = f"simple/{name}/index.html", f"Links for {name}"
+        yield _html(path, title, map(_html_link, files), known[name].meta())
 
 
 def _of_artifact(entry: Admitted) -> Iterator[Distribution]:
@@ -139,6 +190,24 @@ def _check_name(file: ArtifactFile, project: str, version: str) -> None:
         raise LayoutError(what, path=file.path)
 
 
+def _json_project(name: str, project: Project, files: Iterable[Distribution]) -> dict[str, object]:
+    meta: dict[str, object] = {"api-version": API_VERSION}
+    if project.tracks:
+        meta["tracks"] = list(project.tracks)
+    body: dict[str, object] = {
+        "meta": meta,
+        "name": name,
+        "versions": list(dict.fromkeys(d.version for d in files)),
+        "files": [_json_file(d) for d in files],
+    }
+    if project.alternates:
+        body["alternate-locations"] = list(project.alternates)
+    if project.status:
+        reason = {"reason": project.reason} if project.reason else {}
+        body["project-status"] = {"status": project.status, **reason}
+    return body
+
+
 def _json_file(d: Distribution) -> dict[str, object]:
     core = {"sha256": d.metadata.sha256} if d.metadata else False
     entry: dict[str, object] = {
@@ -173,10 +242,11 @@ def _html_link(d: Distribution) -> str:
     return f"<a {attributes}>{escape(d.filename)}</a>"
 
 
-def _html(path: str, title: str, links: Iterable[str]) -> Page:
+def _html(path: str, title: str, links: Iterable[str], meta: Iterable[tuple[str, str]] = ()) -> Page:
+    tags = (f'<meta name="{name}" content="{escape(content)}">\n' for name, content in meta)
     head = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="pypi:repository-version" content="{API_VERSION}">\n'
+        f'<meta name="pypi:repository-version" content="{API_VERSION}">\n{"".join(tags)}'
         f"<title>{escape(title)}</title>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"
     )
     body = head + "".join(f"{link}<br>\n" for link in links) + "</body>\n</html>\n"
