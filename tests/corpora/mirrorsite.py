@@ -280,6 +280,18 @@ def app_from_environment():
     return build_app(site.view(), site.blobs, lambda: datetime.now(UTC), asked=asked)
 
 
+def app_with_keys():
+    """Return the application for the home in LOCKGATE_HOME, read by API keys; ``internal`` by everybody."""
+    from lockgate.app.high.reading import KeyCallers
+    from lockgate.app.settings import Home
+    from lockgate.mirror import Access, build_app
+
+    site = MirrorSite(Path(os.environ["LOCKGATE_HOME"]))
+    callers = KeyCallers(SimpleNamespace(home=Home(site.root)))
+    access = Access(callers, frozenset({"internal"}), (), site.blobs.read)
+    return build_app(site.view(), site.blobs, lambda: datetime.now(UTC), access=access)
+
+
 def side_with_advisories(folder, age_days=40_000):
     """Return what `RecordedAdvisor` asks of a side: where its data lies and how old it may be."""
     advisories = SimpleNamespace(age_days=age_days)

@@ -92,6 +92,18 @@ class ServeSection(Section):
         default="",
         description="Image namespaces that clients may push to, with spaces between; empty: none.",
     )
+    mirror_access: Literal["open", "labels"] = Field(
+        default="open",
+        description="Who reads the mirrors: everybody everything, or each by the labels of an API key.",
+    )
+    anonymous_labels: str = Field(
+        default="",
+        description="Labels that are read without a key (with tls_client_ca: by any certificate's holder).",
+    )
+    namespace_labels: str = Field(
+        default="",
+        description="`BEGINNING=LABEL` with spaces between: package URLs whose readers need that label too.",
+    )
     push_bytes: int = Field(
         default=1 << 38, ge=1 << 20, description="Most bytes that open namespaces hold together."
     )

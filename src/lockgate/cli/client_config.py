@@ -1,5 +1,6 @@
 """``lockgate client-config``: what a developer's tools have to know of the mirrors."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,6 +8,21 @@ import typer
 from lockgate.cli.shared import HomeOption, JsonOption, emit
 
 app = typer.Typer(help="Print configuration for the mirrors' clients.")
+
+
+def key_of(home: Path | None, key_file: Path | None, *, asked: bool) -> str:
+    """Return the API key for a client: from a file, or what stands for it where the side asks for keys."""
+    if key_file is not None:
+        from lockgate.store.address import read_secret
+
+        return read_secret(key_file)
+    if not asked:
+        return ""
+    from lockgate.app.settings import load_settings
+    from lockgate.mirror.clients import KEY_PLACE
+
+    labels = load_settings(home).require("high").settings.serve.mirror_access == "labels"
+    return KEY_PLACE if labels else ""
 
 
 @app.command()
@@ -23,12 +39,16 @@ def client_config(
     ca: Annotated[
         str, typer.Option(help="Where the internal authority's certificate lies on the client's host.")
     ] = "",
+    key_file: Annotated[
+        Path | None, typer.Option(help="File with the API key that goes into the lines for credentials.")
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print the files and variables that make a client ask the mirrors of this high side, and nothing else.
 
-    What apt is told depends on what is served: its key, repositories and suites.
+    Where the mirrors are read by API keys, lines for one are printed as well; without `--key-file` they have
+    a word in the key's place. What apt is told depends on what is served: its key, repositories and suites.
 
     Examples:
       lockgate client-config npm --home lane/high
@@ -40,6 +60,7 @@ def client_config(
     from lockgate.mirror import APT, shell_lines
     from lockgate.mirror import client_config as make
 
+    key = key_of(home, key_file, asked=not url)
     if not url:
         from lockgate.app.high.serving import mirror_url
         from lockgate.app.settings import load_settings
@@ -51,7 +72,7 @@ def client_config(
         from lockgate.app.settings import load_settings
 
         apt = served_to_apt(load_settings(home).require("high"))
-    found = make(client, url, apt, authority=ca)
+    found = make(client, url, apt, authority=ca, key=key)
     emit(as_json, found.as_dict(), lambda _: None)
     if not as_json:
         sys.stdout.write("\n".join(shell_lines(found)) + "\n")

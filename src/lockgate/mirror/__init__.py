@@ -7,6 +7,7 @@ because the gate needs no web server.
 
 from typing import TYPE_CHECKING, Any
 
+from lockgate.mirror.access import PUSH, Access, Caller, Callers
 from lockgate.mirror.channel import SignedChannel
 from lockgate.mirror.clients import (
     APT,
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 __all__ = [
     "APT",
     "LOCKFILE_LIMIT",
+    "PUSH",
+    "Access",
     "Advice",
     "Advisor",
     "AmbiguousSnapshotError",
@@ -59,6 +62,8 @@ __all__ = [
     "AptSuites",
     "Asked",
     "BlobFiles",
+    "Caller",
+    "Callers",
     "CannotListenError",
     "ChannelVerifier",
     "ClientConfig",

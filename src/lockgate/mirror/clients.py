@@ -14,6 +14,13 @@ APT = "apt"
 """The one client that is told what is served, not only where."""
 
 
+USER = "__token__"
+"""The user's name beside an API key, for clients that want one; any will do."""
+
+KEY_PLACE = "YOUR-API-KEY"
+"""What stands for a key that is not told."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
     """One file: where it usually stands, and its text."""
@@ -50,13 +57,22 @@ class Place:
     name: str
     secure: bool
     authority: str = ""
+    key: str = ""
 
     @classmethod
-    def of(cls, url: str, authority: str = "") -> "Place":
+    def of(cls, url: str, authority: str = "", key: str = "") -> "Place":
         """Return the parts of an address such as ``https://mirror.example:8710``."""
         parts = urlsplit(url)
         secure = parts.scheme == "https"
-        return cls(url.rstrip("/"), parts.netloc, parts.hostname or "", secure, authority if secure else "")
+        return cls(
+            url.rstrip("/"), parts.netloc, parts.hostname or "", secure, authority if secure else "", key
+        )
+
+    @property
+    def with_key(self) -> str:
+        """Return the address with the key in it, for clients that take it nowhere else."""
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{USER}:{self.key}@{rest}" if self.key else self.url
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +95,7 @@ class AptSuites:
 
 
 def client_config(
-    client: str, url: str, apt: AptSuites | None = None, *, authority: str = ""
+    client: str, url: str, apt: AptSuites | None = None, *, authority: str = "", key: str = ""
 ) -> ClientConfig:
     """Return what a client needs to know of the mirrors at an address.
 
@@ -89,6 +105,7 @@ def client_config(
         apt: What is served to apt; without it there is nothing to say to apt.
         authority: Where the certificate of the internal authority lies on the client's host; empty: the
             host trusts it already.
+        key: The API key that the client is to use; empty: none.
 
     Raises:
         UnknownClientError: There is no such client here.
@@ -98,11 +115,11 @@ def client_config(
     if client == APT:
         if apt is None:
             raise NothingForClientError("No repository for apt is served, or none that the gate signed.")
-        return _apt(Place.of(url, authority), apt)
+        return _apt(Place.of(url, authority, key), apt)
     if client not in _CLIENTS:
         what = f"There is no configuration for {client[:40]!r}."
         raise UnknownClientError(what, advice=f"Name one of: {', '.join(clients())}.")
-    return _CLIENTS[client](Place.of(url, authority))
+    return _CLIENTS[client](Place.of(url, authority, key))
 
 
 def clients() -> tuple[str, ...]:
@@ -117,7 +134,7 @@ def _lines(*lines: str | None) -> str:
 def _pip(place: Place) -> ClientConfig:
     text = _lines(
         "[global]",
-        f"index-url = {place.url}/simple/",
+        f"index-url = {place.with_key}/simple/",
         None if place.secure else f"trusted-host = {place.name}",
         f"cert = {place.authority}" if place.authority else None,
         "disable-pip-version-check = true",
@@ -135,7 +152,11 @@ def _uv(place: Place) -> ClientConfig:
         "default = true",
     )
     notes = ("A uv.lock that names other hosts is rewritten by `lockgate lockfile rewrite`.",)
-    environment = (("SSL_CERT_FILE", place.authority),) if place.authority else ()
+    environment: tuple[tuple[str, str], ...] = ()
+    if place.authority:
+        environment += (("SSL_CERT_FILE", place.authority),)
+    if place.key:
+        environment += (("UV_INDEX_LOCKGATE_USERNAME", USER), ("UV_INDEX_LOCKGATE_PASSWORD", place.key))
     return ClientConfig("uv", (ConfigFile("~/.config/uv/uv.toml", text),), environment, notes)
 
 
@@ -146,8 +167,14 @@ def _npmrc(place: Place) -> ConfigFile:
         "update-notifier=false",
         "fund=false",
         f"cafile={place.authority}" if place.authority else None,
+        *_npm_key(place),
     )
     return ConfigFile("~/.npmrc", text)
+
+
+def _npm_key(place: Place) -> tuple[str, ...]:
+    """Return what npm, pnpm and yarn 1 prove who asks by."""
+    return (f"//{place.host}/npm/:_authToken={place.key}",) if place.key else ()
 
 
 def _npm(place: Place) -> ClientConfig:
@@ -163,19 +190,25 @@ def _yarn(place: Place) -> ClientConfig:
         f'registry "{place.url}/npm/"',
         "disable-self-update-check true",
         f'cafile "{place.authority}"' if place.authority else None,
+        "always-auth true" if place.key else None,
     )
     new = _lines(
         f'npmRegistryServer: "{place.url}/npm"',
         "enableTelemetry: false",
         None if place.secure else f'unsafeHttpWhitelist: ["{place.name}"]',
         f'httpsCaFilePath: "{place.authority}"' if place.authority else None,
+        f'npmAuthToken: "{place.key}"' if place.key else None,
+        "npmAlwaysAuth: true" if place.key else None,
     )
     notes = (
         "yarn 1 reads .yarnrc, later versions read .yarnrc.yml.",
         "A yarn.lock of yarn 1 that names other hosts is rewritten by `lockgate lockfile rewrite`.",
         "`yarn audit` of yarn 1 asks a registry that is written into its code; use `npm audit`.",
     )
-    return ClientConfig("yarn", (ConfigFile("~/.yarnrc", old), ConfigFile("~/.yarnrc.yml", new)), notes=notes)
+    files = [ConfigFile("~/.yarnrc", old), ConfigFile("~/.yarnrc.yml", new)]
+    if place.key:
+        files.append(ConfigFile("~/.npmrc", _lines(*_npm_key(place))))  # yarn 1 reads its key there
+    return ClientConfig("yarn", tuple(files), notes=notes)
 
 
 def _huggingface(place: Place) -> ClientConfig:
@@ -184,6 +217,8 @@ def _huggingface(place: Place) -> ClientConfig:
         ("HF_HUB_DISABLE_TELEMETRY", "1"),
         ("HF_HUB_DISABLE_XET", "1"),
     )
+    if place.key:
+        environment += (("HF_TOKEN", place.key),)
     if place.authority:
         environment += (("REQUESTS_CA_BUNDLE", place.authority), ("SSL_CERT_FILE", place.authority))
     return ClientConfig("huggingface", environment=environment)
@@ -196,12 +231,18 @@ def _authority_notes(place: Place, folder: str) -> tuple[str, ...]:
     return (f"It trusts the authority from its folder: cp {place.authority} {folder}/{place.host}/ca.crt",)
 
 
+def _login(place: Place, program: str) -> tuple[str, ...]:
+    """Say how a program that keeps credentials by registry is given the key, which stands in no file here."""
+    return (f"Log in: {program} login --username {USER} --password-stdin {place.host}",) if place.key else ()
+
+
 def _docker(place: Place) -> ClientConfig:
     insecure = [] if place.secure else [f'  "insecure-registries": ["{place.host}"],']
     text = _lines("{", *insecure, f'  "registry-mirrors": ["{place.url}"]', "}")
     notes = (
         f"Pull any image by its full name: docker pull {place.host}/REGISTRY/REPOSITORY:TAG",
         "Docker asks a mirror only for images of its default registry.",
+        *_login(place, "docker"),
         *_authority_notes(place, "/etc/docker/certs.d"),
     )
     return ClientConfig("docker", (ConfigFile("/etc/docker/daemon.json", text),), notes=notes)
@@ -221,6 +262,7 @@ def _podman(place: Place) -> ClientConfig:
             f'For names as they are upstream, add [[registry]] with prefix = "REGISTRY" and location = '
             f'"{place.host}/REGISTRY". skopeo and buildah read the same file.'
         ),
+        *_login(place, "podman"),
         *_authority_notes(place, "/etc/containers/certs.d"),
     )
     return ClientConfig(
@@ -235,6 +277,8 @@ def _containerd(place: Place) -> ClientConfig:
         f'[host."{place.url}"]',
         '  capabilities = ["pull", "resolve"]',
         f'  ca = "{place.authority}"' if place.authority else None,
+        f'  [host."{place.url}".header]' if place.key else None,
+        f'    authorization = "Bearer {place.key}"' if place.key else None,
     )
     notes = ("It stands for every registry; containerd's config_path has to name the folder above _default.",)
     return ClientConfig(
@@ -247,6 +291,7 @@ def _ollama(place: Place) -> ClientConfig:
     notes = (
         f"Name the mirror before the model: ollama pull {insecure}{place.host}/OWNER/NAME:TAG",
         "Models without an owner have the owner `library`.",
+        *(("Ollama sends no API key: it pulls what is read without one.",) if place.key else ()),
     )
     return ClientConfig("ollama", notes=notes)
 
@@ -256,7 +301,8 @@ def _git(place: Place) -> ClientConfig:
         f'[url "{place.url}/git/"]',
         "\tinsteadOf = https://",
         f"\tinsteadOf = {place.url}/git/",
-        f'[http "{place.url}/"]' if place.authority else None,
+        f'[http "{place.url}/"]' if place.authority or place.key else None,
+        f'\textraHeader = "Authorization: Bearer {place.key}"' if place.key else None,
         f"\tsslCAInfo = {place.authority}" if place.authority else None,
     )
     notes = (
@@ -286,6 +332,9 @@ def _apt(place: Place, known: AptSuites) -> ClientConfig:
         "Take other files out of /etc/apt/sources.list.d: their hosts are not reached from here.",
     )
     files = [ConfigFile("/etc/apt/sources.list.d/lockgate.sources", "\n".join(texts))]
+    if place.key:
+        text = _lines(f"machine {place.url}/apt/ login {USER} password {place.key}")
+        files.append(ConfigFile("/etc/apt/auth.conf.d/lockgate.conf", text))
     if place.authority:
         trust = _lines(f'Acquire::https::CaInfo "{place.authority}";')
         files.append(ConfigFile("/etc/apt/apt.conf.d/90lockgate", trust))

@@ -1,6 +1,6 @@
 """Errors of the mirror room."""
 
-from lockgate.core.errors import HostError, InputError, LimitError, TrustError
+from lockgate.core.errors import HostError, InputError, LimitError, PolicyError, TrustError
 
 
 class LayoutError(InputError):
@@ -166,3 +166,12 @@ class PushLimitError(LimitError):
 
     code = "LG-4901"
     advice = "Remove what is no longer needed from the internal namespace, or push less at once."
+
+
+class CredentialsError(PolicyError):
+    """A caller of the mirror has no API key, or one that proves nobody."""
+
+    code = "LG-3901"
+    advice = (
+        "`lockgate gateway key add` makes a key; `lockgate client-config` prints where each client takes it."
+    )

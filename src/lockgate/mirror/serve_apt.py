@@ -50,7 +50,8 @@ class AptRoutes:
         entry = table.apt.files.get(path)
         if entry is None and _BY_HASH in path:
             # A client that read a Release file before the channel moved asks for what that one listed.
-            entry = next((t.apt.files[path] for t in self._site.older() if path in t.apt.files), None)
+            older = await self._site.older()
+            entry = next((t.apt.files[path] for t in older if path in t.apt.files), None)
         if entry is None:
             return self._absent(path)
         return BlobResponse(self._site.blobs, entry, modified=table.created)

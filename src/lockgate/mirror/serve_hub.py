@@ -66,7 +66,7 @@ class HubRoutes:
         try:
             if parts[:1] != ["models"] and parts[0] not in _KINDS:
                 raise self._no_repository("/".join(parts[:3]))
-            model, rest = self._at_commit(table, parts[1:] if parts[0] == "models" else parts)
+            model, rest = await self._at_commit(table, parts[1:] if parts[0] == "models" else parts)
             return await self._about(request, model, rest)
         except _NotThere as missing:
             return _not_found(missing)
@@ -79,7 +79,7 @@ class HubRoutes:
             return JSONResponse({"error": "Nothing is served here."}, HTTPStatus.NOT_FOUND)
         table = await self._site.table()
         try:
-            model, rest = self._at_commit(table, parts)
+            model, rest = await self._at_commit(table, parts)
             revision = _revision(model, rest[1] if len(rest) > 1 else "main")
             return await self._file(revision, "/".join(rest[2:]))
         except _NotThere as missing:
@@ -180,11 +180,11 @@ class HubRoutes:
                 headers["X-Linked-Size"] = str(entry.size)
         return BlobResponse(self._site.blobs, entry, etag=etag, headers=headers, announce_length=short)
 
-    def _at_commit(self, table: Table, parts: list[str]) -> tuple[ModelEntries, list[str]]:
+    async def _at_commit(self, table: Table, parts: list[str]) -> tuple[ModelEntries, list[str]]:
         """Return the repository and the rest; a commit that only an older table has comes from that one."""
         commits = [part for part in parts if _COMMIT.fullmatch(part)]
         before = 1 if parts[0] in _KINDS else 0
-        for older in (table, *self._site.older()) if commits else ():
+        for older in (table, *await self._site.older()) if commits else ():
             for count in (before + _OWNER_AND_NAME, before + 1):
                 model = older.models.get("/".join(parts[:count]))
                 if model and commits[0] in model.revisions and commits[0] in parts[count : count + 2]:

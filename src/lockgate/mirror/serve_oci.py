@@ -13,6 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lockgate.core.oci import host_folder, is_digest, is_name, is_tag
+from lockgate.mirror.access import CALLER, INTERNAL, Access
+from lockgate.mirror.challenge import denied
+from lockgate.mirror.errors import CredentialsError
 from lockgate.mirror.registry import (
     PAGE_TAGS,
     VERSION,
@@ -36,10 +39,13 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 class OciRoutes:
     """Handlers of a registry that only reads, but for the namespaces that are open."""
 
-    def __init__(self, site: Site, opened: OpenNamespaces | None = None) -> None:
+    def __init__(
+        self, site: Site, opened: OpenNamespaces | None = None, access: Access | None = None
+    ) -> None:
         """Serve from a site."""
         self._site = site
         self._opened = opened
+        self._access = access
 
     def routes(self) -> list[Route]:
         """Return the routes; every method comes here, so that each is refused in the registry's words."""
@@ -55,8 +61,30 @@ class OciRoutes:
         parts = segments(request)[1:]
         if parts in ([""], []):
             return await self.base(request)
+        refused = self._refused(request, parts)
+        if refused is not None:
+            return refused
         answer = await self._opened.handle(request, parts) if self._opened else None
         return answer or await self.read(request, parts)
+
+    def _refused(self, request: Request, parts: list[str]) -> Response | None:
+        """Refuse who may not write into an open namespace, or may not read it; None goes on."""
+        access, opened, caller = self._access, self._opened, CALLER.get()
+        if access is None or opened is None or caller is None:
+            return None
+        name = "/".join(parts[:-2])
+        namespace = opened.namespace("/".join(parts))
+        if namespace is None:
+            return None
+        if request.method not in {"GET", "HEAD"}:
+            if caller.may_push(namespace):
+                return None
+            if not caller.name:
+                raise CredentialsError("Writing into this namespace needs an API key.")
+            return denied(namespace)
+        if caller.may_push(namespace) or access.sees(f"pkg:oci/{name}", INTERNAL, caller.labels):
+            return None
+        return unknown_name(name)
 
     async def read(self, request: Request, parts: list[str]) -> Response:
         """Answer a request about the snapshot."""
@@ -67,7 +95,7 @@ class OciRoutes:
         host = host_folder(request.query_params.get("ns", ""))
         found = (await self._site.table()).images.find(name, host)
         if is_digest(which):
-            found = self._holding(found, name, host, what, which.removeprefix("sha256:"))
+            found = await self._holding(found, name, host, what, which.removeprefix("sha256:"))
         if what == "referrers":
             return await self._referrers(request, found, which)
         if found is None:
@@ -75,14 +103,14 @@ class OciRoutes:
             return unknown_name(name)
         return self._within(request, found, what, which)
 
-    def _holding(
+    async def _holding(
         self, found: ImageEntries | None, name: str, host: str, what: str, digest: str
     ) -> ImageEntries | None:
         """Return the repository of the newest or an older table, where only that one holds a digest.
 
         A pull takes several connections: what a tag named before the channel moved is still fetched.
         """
-        tables = (self._site.view.table, *self._site.older())
+        tables = (await self._site.newest(), *await self._site.older())
         for other in (found, *(table.images.find(name, host) for table in tables)):
             held = {"manifests": other.manifests, "blobs": other.blobs}.get(what, {}) if other else {}
             if digest in held:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from lockgate.core.errors import LockgateError
 from lockgate.core.oci import MANIFEST_LIMIT, is_digest, is_name
+from lockgate.mirror.access import CALLER
 from lockgate.mirror.blobs import VerifiedBlobs
 from lockgate.mirror.errors import (
     BadPushError,
@@ -106,7 +107,11 @@ class OpenNamespaces:
 
     def owns(self, repository: str) -> bool:
         """Tell whether a repository lies in an open namespace."""
-        return any(repository == name or repository.startswith(f"{name}/") for name in self._names)
+        return self.namespace(repository) is not None
+
+    def namespace(self, path: str) -> str | None:
+        """Return the open namespace that a repository, or an address below it, lies in."""
+        return next((n for n in self._names if path == n or path.startswith(f"{n}/")), None)
 
     async def handle(self, request: Request, parts: list[str]) -> Response | None:
         """Answer a request about an open namespace; `None` when it is about none."""
@@ -198,7 +203,7 @@ class OpenNamespaces:
         """Begin an upload; or do it at once, by mounting or with the bytes that come along."""
         mount, digest = request.query_params.get("mount"), request.query_params.get("digest")
         source = request.query_params.get("from") or None
-        allowed = mount and is_digest(mount) and (source is None or self.owns(source))
+        allowed = mount and is_digest(mount) and self._may_mount(source)
         if allowed and await self._run(self._pushed.mount, name, str(mount), source, _client(request)):
             return _created(name, str(mount))
         if digest and not is_digest(digest):
@@ -207,6 +212,14 @@ class OpenNamespaces:
         if digest:
             return await self._finish(request, upload)
         return _progress(upload, HTTPStatus.ACCEPTED)
+
+    def _may_mount(self, source: str | None) -> bool:
+        """Tell whether the caller may take a blob over: with a key only from where it may write as well."""
+        caller = CALLER.get()
+        if caller is None:
+            return source is None or self.owns(source)
+        namespace = self.namespace(source) if source else None
+        return namespace is not None and caller.may_push(namespace)
 
     async def _finish(self, request: Request, upload: Upload) -> Response:
         digest = request.query_params.get("digest", "")
@@ -241,7 +254,9 @@ class OpenNamespaces:
 
 
 def _client(request: Request) -> str:
-    return request.client.host if request.client else ""
+    """Return who pushes, for the log: the name of the key where there is one, and the address."""
+    caller, host = CALLER.get(), request.client.host if request.client else ""
+    return f"{caller.name} from {host}" if caller and caller.name else host
 
 
 def _start_of(request: Request, upload: Upload) -> int | None:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock
+from lockgate.mirror.access import Access, PagesBeside, Worlds
 from lockgate.mirror.blobs import LARGE, VerifiedBlobs
 from lockgate.mirror.metrics import Metrics
 from lockgate.mirror.misses import Misses
@@ -30,6 +31,7 @@ from lockgate.mirror.serve_pypi import PypiRoutes
 from lockgate.mirror.shell import Shell
 from lockgate.mirror.site import Site, segments
 from lockgate.mirror.switch import Switch
+from lockgate.mirror.tables import Table
 from lockgate.mirror.view import SignedView
 
 MISSES_SECONDS = 5.0
@@ -46,6 +48,7 @@ def build_app(
     hash_ahead: bool = True,
     internal: Internal | None = None,
     asked: Asked | None = None,
+    access: Access | None = None,
 ) -> Starlette:
     """Return the application that serves a view.
 
@@ -56,6 +59,7 @@ def build_app(
         hash_ahead: Whether large blobs are hashed at the start, so that nobody waits for it.
         internal: What was pushed, and the namespaces where clients may push.
         asked: What the mirrors take from outside of the snapshot: advisories, their own address.
+        access: Who may read what; none: everybody everything.
 
     """
     metrics = Metrics(view, clock)
@@ -65,8 +69,10 @@ def build_app(
         metrics.refused_blobs.inc()
         _log.error("blob refused", code="LG-2901", digest=digest)
 
-    blobs = VerifiedBlobs(files, refused)
-    site = Site(view=view, blobs=blobs, metrics=metrics, misses=Misses(asked.misses))
+    made = PagesBeside(files) if access else None
+    worlds = Worlds(access, made.folder) if access and made else None
+    blobs = VerifiedBlobs(made or files, refused)
+    site = Site(view=view, blobs=blobs, metrics=metrics, misses=Misses(asked.misses), worlds=worlds)
     own = _OwnRoutes(site)
     opened = internal.namespaces(refused) if internal else None
     git = GitRoutes(site)
@@ -74,15 +80,15 @@ def build_app(
         *own.routes(),
         *PypiRoutes(site).routes(),
         *NpmRoutes(site, asked).routes(),
-        *OciRoutes(site, opened).routes(),
+        *OciRoutes(site, opened, access).routes(),
         *AptRoutes(site).routes(),
         *git.routes(),
         *HubRoutes(site, asked.address).routes(),
     ]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Shell, metrics=metrics)],
-        lifespan=_lifespan(site, opened, git, hash_ahead=hash_ahead),
+        middleware=[Middleware(Shell, metrics=metrics, access=access, address=asked.address)],
+        lifespan=_lifespan(site, opened, git, made, hash_ahead=hash_ahead),
     )
     app.router.middleware_stack = Switch(routes, app.router.middleware_stack)
     app.router.redirect_slashes = False  # the catch-all route decides; redirects are the protocols' own
@@ -141,7 +147,7 @@ class _OwnRoutes:
 
 
 def _lifespan(
-    site: Site, opened: OpenNamespaces | None, git: GitRoutes, *, hash_ahead: bool
+    site: Site, opened: OpenNamespaces | None, git: GitRoutes, made: PagesBeside | None, *, hash_ahead: bool
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -159,6 +165,8 @@ def _lifespan(
             git.close()
             if opened:
                 opened.close()
+            if made:
+                made.close()
 
     return lifespan
 
@@ -177,10 +185,15 @@ async def _save_misses(site: Site) -> None:
         _log.warning("missed names not kept", error=error.strerror)
 
 
+async def _newest(site: Site) -> Table:
+    await asyncio.to_thread(site.view.refresh)
+    return site.view.table
+
+
 async def _hash_large(site: Site) -> None:
     """Hash the large blobs of the snapshot, one after another; trouble is logged, not raised."""
     try:
-        table = await site.table()
+        table = site.view.table if not site.view.stale() else await _newest(site)
     except LockgateError as error:
         _log.warning("nothing to serve yet", code=error.code, error=error.what)
         return

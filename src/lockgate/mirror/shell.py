@@ -1,5 +1,6 @@
 """The outermost layer of the server: methods, bounds, headers, counting, and errors with codes."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import structlog
@@ -8,8 +9,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lockgate.core.errors import LockgateError
+from lockgate.mirror.access import CALLER, Access
+from lockgate.mirror.challenge import TOKEN_PATH, WAITS_FOR_CHALLENGE, challenge, token
 from lockgate.mirror.continuity import CLIENT, client_of
-from lockgate.mirror.errors import NothingPublishedError
+from lockgate.mirror.errors import CredentialsError, NothingPublishedError
 from lockgate.mirror.metrics import Metrics
 from lockgate.mirror.responses import problem
 
@@ -47,10 +50,14 @@ _QUESTIONS = ("/npm/-/npm/v1/security/",)
 class Shell:
     """Wraps the application; every answer passes through it."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        """Wrap an application and count into these metrics."""
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, access: Access | None = None, address: str = ""
+    ) -> None:
+        """Wrap an application, count into these metrics, and demand credentials where there are rules."""
         self._app = app
         self._metrics = metrics
+        self._access = access
+        self._address = address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse what is not for us, run the rest, and turn errors into answers."""
@@ -60,13 +67,15 @@ class Shell:
         first = scope["path"].removeprefix("/").partition("/")[0]
         protocol = _PROTOCOLS.get(first, "huggingface")
         reply = _Reply(send, self._metrics, protocol)
-        early = _refusal(scope, protocol)
+        early = _refusal(scope, protocol) or self._identified(scope, protocol, reply)
         if early is not None:
             await early(scope, receive, reply)
             return
         CLIENT.set(client_of(scope.get("client"), Headers(scope=scope).get("npm-session")))
         try:
             await self._app(scope, receive, reply)
+        except CredentialsError as error:
+            await challenge(scope, protocol, error, self._address)(scope, receive, reply)
         except LockgateError as error:
             _log.error("request failed", code=error.code, error=error.what, path=scope["path"][:200])
             if reply.started:
@@ -81,6 +90,25 @@ class Shell:
             body = {"code": "LG-0000", "error": "The mirror failed in an unexpected way; its log says how."}
             await JSONResponse(body, HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, reply)
 
+    def _identified(self, scope: Scope, protocol: str, reply: "_Reply") -> Response | None:
+        """Learn who asks; return the answer to who may not, or to a registry's client about its token."""
+        if self._access is None or protocol == "own":
+            return None
+        authorization = Headers(scope=scope).get("authorization")
+        reply.private = True
+        try:
+            if scope["path"] == TOKEN_PATH and scope["method"] == "GET":
+                return token(scope, self._access)
+            CALLER.set(self._access.caller(authorization))
+        except CredentialsError as error:
+            return challenge(scope, protocol, error, self._address)
+        if authorization is None and scope["path"] in {"/v2", "/v2/"}:  # clients of registries ask here first
+            return challenge(scope, protocol, CredentialsError("This registry gives tokens."), self._address)
+        if authorization is None and protocol in WAITS_FOR_CHALLENGE:
+            absent = CredentialsError("Nothing of this name can be read without an API key.")
+            reply.instead = challenge(scope, protocol, absent, self._address)
+        return None
+
 
 class _Reply:
     """A `send` that adds the security headers and counts."""
@@ -90,16 +118,46 @@ class _Reply:
         self._metrics = metrics
         self._protocol = protocol
         self.started = False
+        self.private = False
+        self.instead: Response | None = None
+        self._dropped = False
 
     async def __call__(self, message: Message) -> None:
+        if self._dropped:
+            return
         if message["type"] == "http.response.start":
             self.started = True
+            if self.instead is not None and message["status"] == HTTPStatus.NOT_FOUND:
+                await self._ask_instead(self.instead)
+                return
             kept = [pair for pair in message["headers"] if pair[0] not in _NAMES]
+            if self.private:
+                kept = [*_kept_private(kept), (b"vary", b"Authorization")]
             message = {**message, "headers": [*kept, *_RAW]}
             self._metrics.answered(self._protocol, message["status"])
         elif message["type"] == "http.response.body":
             self._metrics.sent_bytes(self._protocol, len(message.get("body", b"")))
         await self._send(message)
+
+    async def _ask_instead(self, response: Response) -> None:
+        """Ask for credentials where something is absent for who has none, whether or not it is there."""
+        self._dropped, self.instead = True, None
+        head = {
+            "type": "http.response.start",
+            "status": response.status_code,
+            "headers": [*response.raw_headers, *_RAW],
+        }
+        self._metrics.answered(self._protocol, response.status_code)
+        await self._send(head)
+        await self._send({"type": "http.response.body", "body": response.body})
+
+
+def _kept_private(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return headers by which no cache that several people share keeps an answer."""
+    return [
+        (name, value.replace(b"public", b"private") if name == b"cache-control" else value)
+        for name, value in headers
+    ]
 
 
 def _refusal(scope: Scope, protocol: str) -> Response | None:

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from starlette.requests import Request
 
+from lockgate.mirror.access import CALLER, Worlds
 from lockgate.mirror.blobs import VerifiedBlobs
 from lockgate.mirror.continuity import CLIENT
 from lockgate.mirror.metrics import Metrics
@@ -22,6 +23,7 @@ class Site:
     blobs: VerifiedBlobs
     metrics: Metrics
     misses: Misses
+    worlds: Worlds | None = None
 
     async def table(self) -> Table:
         """Return the table for one request: the one that its client began with. Ask once per request.
@@ -32,11 +34,22 @@ class Site:
         """
         if self.view.stale():
             await asyncio.to_thread(self.view.refresh)
-        return self.view.continuity.table(self.view.table, CLIENT.get())
+        return await self._seen(self.view.continuity.table(self.view.table, CLIENT.get()))
 
-    def older(self) -> tuple[Table, ...]:
+    async def newest(self) -> Table:
+        """Return the newest table, whatever the client began with."""
+        return await self._seen(self.view.table)
+
+    async def older(self) -> tuple[Table, ...]:
         """Return tables before the newest, for addresses that name their content alone."""
-        return self.view.continuity.older()
+        return tuple([await self._seen(table) for table in self.view.continuity.older()])
+
+    async def _seen(self, whole: Table) -> Table:
+        """Return what the caller may see of a table."""
+        caller = CALLER.get()
+        if self.worlds is None:
+            return whole
+        return await self.worlds.table(whole, caller.labels if caller else frozenset())
 
     def missed(self, protocol: str, name: str) -> None:
         """Note that something was asked for that is not in the snapshot."""

@@ -142,6 +142,7 @@ class Table:
     npm_search: Entry | None
     apt: AptEntries
     git: Mapping[str, GitEntries]
+    snapshot: Snapshot
     repository: SignedRepository | None = None
 
 
@@ -177,6 +178,7 @@ def build_table(
         npm_search=pages.by_path.get(SEARCH),
         apt=_apt(snapshot, pages),
         git=MappingProxyType(_git(snapshot)),
+        snapshot=snapshot,
         repository=repository,
     )
 
