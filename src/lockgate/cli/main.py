@@ -18,6 +18,7 @@ COMMANDS = {
     "root": ("lockgate.cli.root", "Make, sign, rotate and show the two roots; revoke keys."),
     "manifest": ("lockgate.cli.manifest", "Begin, check and explain a manifest (low side)."),
     "collect": ("lockgate.cli.collect", "Resolve and fetch what a manifest names (low side)."),
+    "profile": ("lockgate.cli.profile", "Tell the low side what a host of the high side is."),
     "seal": ("lockgate.cli.seal", "Seal what was collected into a crate (low side)."),
     "custody": ("lockgate.cli.custody", "Sign hand-overs of a crate's package, check and show its way."),
     "media": ("lockgate.cli.media", "Write crates to media, read them, and keep track of media."),
