@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+import ssl
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -50,6 +51,7 @@ from lockgate.infer import (
     serving,
 )
 from lockgate.infer.client import ChatClient
+from lockgate.infer.identity import Callers
 from lockgate.infer.ports import Enforcement
 from lockgate.infer.toolfile import MemoryTools
 from lockgate.store import MemoryRecords
@@ -487,6 +489,8 @@ async def site(
     guards: GuardPolicy | None = None,
     scorer: Scorer | None = None,
     tools: ToolPolicy | None = None,
+    callers: Callers | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Site]:
     """Start a fake engine and a gateway before it."""
     entropy = Counting()
@@ -513,8 +517,9 @@ async def site(
             held=held,
             quotas=MemoryQuotas({key.id: quota} if quota else {}),
             spending=spending,
+            callers=callers,
         )
-        config = GatewayConfig(port=0, limits=limits or GatewayLimits(), engine_limits=bounds)
+        config = GatewayConfig(port=0, limits=limits or GatewayLimits(), engine_limits=bounds, tls=tls)
         async with serving(config, parts) as url, aiohttp.ClientSession(url) as session:
             yield Site(
                 url,

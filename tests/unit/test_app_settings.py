@@ -195,6 +195,7 @@ def test_every_explained_variable_works(home: Path, monkeypatch: pytest.MonkeyPa
             "marking": "tag",
             "mirror_url": "https://mirror.example",
             "mirror_access": "labels",
+            "oidc_issuer": "https://sso.example",
         }.get(name, not old if isinstance(old, bool) else old + 1 if isinstance(old, int) else f"{old}x")
         with monkeypatch.context() as patch:
             patch.setenv(entry["variable"], str(new))

@@ -83,6 +83,10 @@ class ServeSection(Section):
     tls_client_crl: str = Field(
         default="", description="That authority's list of revoked certificates; read when a service starts."
     )
+    tls_client_optional: bool = Field(
+        default=False,
+        description="Whether the gateway takes clients without a certificate too.",
+    )
     gateway_port: int = Field(default=8720, ge=1, le=65535, description="OpenAI-compatible gateway.")
     gateway_processes: int = Field(
         default=1, ge=1, le=256, description="Gateway processes on the port; more than one need `servers`."
@@ -152,6 +156,38 @@ class EngineSection(Section):
     def serves(self) -> bool:
         """Tell whether there is anything to serve models with."""
         return bool(self.project or self.folder or self.servers)
+
+
+class IdentitiesSection(Section):
+    """Who may ask the gateway beside the holders of API keys (high side)."""
+
+    stale_seconds: int = Field(
+        default=900,
+        ge=30,
+        le=86_400,
+        description="Seconds until somebody whom their source disabled is refused, whatever a token says.",
+    )
+    oidc_issuer: str = Field(
+        default="",
+        pattern=r"^(https://[^\s?#@]{1,400}|http://(127\.0\.0\.1|\[::1\]):[0-9]{1,5}(/[^\s?#@]{0,300})?)?$",
+        description="OpenID Connect issuer, as its tokens name it; empty: no tokens are taken.",
+    )
+    oidc_audience: str = Field(default="", description="For whom tokens have to be: the gateway's own name.")
+    oidc_clients: str = Field(
+        default="",
+        description="Programs whose tokens are taken (`azp`), with spaces between; empty: any.",
+    )
+    oidc_groups: str = Field(
+        default="groups", description="Claim with the groups; dots lead inside, as `realm_access.roles`."
+    )
+    oidc_name: str = Field(default="preferred_username", description="Claim with the name for people.")
+    oidc_ca: str = Field(
+        default="",
+        description="Authority of the issuer's certificate; empty: those of the system.",
+    )
+    certificates: bool = Field(
+        default=False, description="Whether client certificates of `[serve] tls_client_ca` prove who asks."
+    )
 
 
 class KnowledgeSection(Section):

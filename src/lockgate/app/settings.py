@@ -17,6 +17,7 @@ from lockgate.app.sections import (
     CustodySection,
     EngineSection,
     GuardSection,
+    IdentitiesSection,
     KnowledgeSection,
     LaneSection,
     LimitsSection,
@@ -159,6 +160,7 @@ class Settings(BaseSettings):
     custody: CustodySection = CustodySection()
     serve: ServeSection = ServeSection()
     engine: EngineSection = EngineSection()
+    identities: IdentitiesSection = IdentitiesSection()
     knowledge: KnowledgeSection = KnowledgeSection()
     guard: GuardSection = GuardSection()
     shaping: ShapingSection = ShapingSection()

@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lockgate.cli import gateway_grant
 from lockgate.cli.shared import HomeOption, HostOption, JsonOption, PortOption, emit
 
 app = typer.Typer(no_args_is_help=True, help="Serve language models through the OpenAI API.")
@@ -13,6 +14,7 @@ keys = typer.Typer(no_args_is_help=True, help="API keys: add, list, remove.")
 app.add_typer(keys, name="key")
 quotas = typer.Typer(no_args_is_help=True, help="What API keys may spend a day: set, show.")
 app.add_typer(quotas, name="quota")
+app.add_typer(gateway_grant.app, name="grant")
 
 
 @app.command()
@@ -86,7 +88,9 @@ def remove_key(name: Annotated[str, typer.Argument(help="The key's name.")], hom
 
 @quotas.command("set")
 def set_quota(
-    name: Annotated[str, typer.Argument(help="The key's name.")],
+    name: Annotated[
+        str, typer.Argument(help="The key's name, or a caller as receipts name them: `oidc:jane`.")
+    ],
     requests: Annotated[int | None, typer.Option(min=0, help="Requests a day.")] = None,
     tokens_in: Annotated[int | None, typer.Option(min=0, help="Tokens of prompts a day.")] = None,
     tokens_out: Annotated[int | None, typer.Option(min=0, help="Tokens of answers a day.")] = None,

@@ -22,7 +22,7 @@ from lockgate.infer.guarding import Admission, Guards
 from lockgate.infer.limits import GatewayLimits
 from lockgate.infer.meter import Meter
 from lockgate.infer.metrics import GatewayMetrics
-from lockgate.infer.ports import ApiKey, EngineRequest, GuardFinding, Usage
+from lockgate.infer.ports import EngineRequest, GuardFinding, Principal, Usage
 from lockgate.infer.receipts import Asked, Grounds, ReceiptBook, Record, Status
 from lockgate.infer.requests import ChatRequest
 from lockgate.infer.salts import Salts
@@ -50,7 +50,7 @@ class Question:
     """A request that was checked: who asks what, in which form."""
 
     request: web.Request
-    key: ApiKey
+    key: Principal
     chat: ChatRequest
     form: Form
 
@@ -195,7 +195,7 @@ class ChatDesk:
         raise PromptBlockedError(what, **error.where, receipt=record.id)
 
     async def _answer(
-        self, target: Target, chat: ChatRequest, key: ApiKey, tools: ToolRules
+        self, target: Target, chat: ChatRequest, key: Principal, tools: ToolRules
     ) -> tuple[Answer, Grounds | None]:
         """Return the answer to be made and, with a knowledge base, what that found."""
         knowledge = target.knowledge

@@ -214,3 +214,31 @@ class DescriptorError(HostError):
 
     code = "LG-5a09"
     advice = "Serve models from the file store, or free enough memory for a sealed copy."
+
+
+class BadCredentialsError(TrustError):
+    """A token, certificate or password does not prove who asks."""
+
+    code = "LG-2a30"
+    advice = "Sign in anew; docs/gateway.md says what the gateway takes."
+
+
+class GrantError(InputError):
+    """Something cannot be granted or taken away as it is written."""
+
+    code = "LG-1a30"
+    advice = "`lockgate gateway grant list` shows what is granted, and to whom."
+
+
+class NotGrantedError(PolicyError):
+    """Somebody is known to an identity source, and may do nothing here."""
+
+    code = "LG-3a30"
+    advice = "An operator grants labels with `lockgate gateway grant`, and lets in again with `let-in`."
+
+
+class IdentitySourceError(HostError):
+    """Who asks cannot be told, since the source of identities cannot be asked or trusted."""
+
+    code = "LG-5a30"
+    advice = "Try again shortly; an operator looks at the issuer, the directory or the list named here."

@@ -32,7 +32,8 @@ from lockgate.infer.errors import (
 from lockgate.infer.forms import FORMS, form_at
 from lockgate.infer.forms.ollama_models import ollama_show, ollama_tags
 from lockgate.infer.guarding import Guards
-from lockgate.infer.keys import authenticate
+from lockgate.infer.identity import Callers, Credentials
+from lockgate.infer.keys import authenticate, is_key
 from lockgate.infer.limits import EngineLimits, GatewayLimits
 from lockgate.infer.meter import Meter
 from lockgate.infer.metrics import CONTENT_TYPE, GatewayMetrics
@@ -40,13 +41,13 @@ from lockgate.infer.page import ChatPage
 from lockgate.infer.plain import PlainDesk
 from lockgate.infer.ports import (
     AdmittedModel,
-    ApiKey,
     Engine,
     EngineState,
     KeyStore,
     Knowledge,
     Ledger,
     ModelSource,
+    Principal,
     ReceiptStore,
 )
 from lockgate.infer.quotafile import MemoryQuotas, QuotaSource
@@ -86,6 +87,7 @@ class Parts:
         engines: The engine of each chat model, by the model's name.
         knowledge: The knowledge bases, by name (written behind the ``@`` of a model's name).
         keys: The API keys.
+        callers: Tells who asks without an API key; none where keys alone open the gateway.
         ledger: The audit log.
         receipts: Where receipts are kept.
         clock: The present moment.
@@ -125,6 +127,7 @@ class Parts:
     shaping: ShapingPolicy = field(default_factory=ShapingPolicy)
     tools: ToolSource = field(default_factory=MemoryTools)
     held: HeldCalls | None = None
+    callers: Callers | None = None
 
 
 class Gateway:
@@ -258,18 +261,22 @@ class Gateway:
             response.headers["WWW-Authenticate"] = "Bearer"
         return response
 
-    def _caller(self, request: web.Request) -> ApiKey:
-        """Return the key that a request proves to hold.
+    async def _caller(self, request: web.Request) -> Principal:
+        """Return whom a request proves to come from: an API key, or somebody whom another source knows.
 
         Anthropic's clients send it as ``x-api-key``, all others as a bearer token.
         """
         given = request.headers.get("Authorization")
         if given is None and (secret := request.headers.get("x-api-key")):
             given = f"Bearer {secret}"
+        if self._parts.callers is not None and not is_key(given):
+            known = await self._parts.callers.identify(Credentials(given, certificate_of(request)))
+            if known is not None:
+                return known
         return authenticate(given, self._parts.keys)
 
     @asynccontextmanager
-    async def _admitted(self, key: ApiKey) -> AsyncIterator[None]:
+    async def _admitted(self, key: Principal) -> AsyncIterator[None]:
         """Count a key's running requests.
 
         Raises:
@@ -315,7 +322,7 @@ class Gateway:
         raise BodyTooLargeError(what, limit="gateway.body_bytes")
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        key = self._caller(request)
+        key = await self._caller(request)
         async with self._admitted(key):
             form = FORMS[request.path]
             chat = form.parse(await self._body(request), self._limits)
@@ -334,18 +341,18 @@ class Gateway:
         return await self._served(request, self._plain.tokenize)
 
     async def _served(
-        self, request: web.Request, serve: Callable[[ApiKey, bytes], Awaitable[web.Response]]
+        self, request: web.Request, serve: Callable[[Principal, bytes], Awaitable[web.Response]]
     ) -> web.StreamResponse:
-        key = self._caller(request)
+        key = await self._caller(request)
         async with self._admitted(key):
             return await serve(key, await self._body(request))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
-        view, listed = self._targets.listed(self._caller(request))
+        view, listed = self._targets.listed(await self._caller(request))
         return _json(models(view, listed, self._parts.cards))
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
-        view, listed = self._targets.listed(self._caller(request))
+        view, listed = self._targets.listed(await self._caller(request))
         name = request.match_info["name"]
         for one in listed:
             if one.name == name:
@@ -354,19 +361,19 @@ class Gateway:
         raise UnknownModelError(what, param="model")
 
     async def _ollama_tags(self, request: web.Request) -> web.StreamResponse:
-        view, listed = self._targets.listed(self._caller(request))
+        view, listed = self._targets.listed(await self._caller(request))
         return _json(ollama_tags(view, _named(listed)))
 
     async def _ollama_show(self, request: web.Request) -> web.StreamResponse:
-        view, listed = self._targets.listed(self._caller(request))
+        view, listed = self._targets.listed(await self._caller(request))
         return _json(ollama_show(view, _named(listed), await self._body(request)))
 
     async def _ollama_version(self, request: web.Request) -> web.StreamResponse:
-        self._caller(request)
+        await self._caller(request)
         return _json({"version": __version__})
 
     async def _receipt(self, request: web.Request) -> web.StreamResponse:
-        found = await self._book.find(request.match_info["id"], self._caller(request))
+        found = await self._book.find(request.match_info["id"], await self._caller(request))
         return _json(found)
 
     async def _health(self, _: web.Request) -> web.StreamResponse:
@@ -391,6 +398,13 @@ class Gateway:
         with suppress(LockgateError):  # a channel that does not verify is what requests are refused for
             self.metrics.debt.set(judge_debt(self._parts.source.current().owed, self._parts.clock()))
         return web.Response(body=self.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def certificate_of(request: web.Request) -> bytes | None:
+    """Return the certificate (DER) that a connection's client proved to hold."""
+    tls = request.transport.get_extra_info("ssl_object") if request.transport is not None else None
+    found: bytes | None = tls.getpeercert(binary_form=True) if tls is not None else None
+    return found
 
 
 def _named(listed: Sequence[Listed]) -> list[tuple[str, AdmittedModel]]:

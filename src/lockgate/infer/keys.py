@@ -55,6 +55,12 @@ def new_key(name: str, labels: tuple[str, ...], clock: Clock, entropy: Entropy) 
     return secret, kept
 
 
+def is_key(header: str | None) -> bool:
+    """Tell whether an ``Authorization`` header is meant to hold an API key, right or wrong."""
+    scheme, _, token = (header or "").partition(" ")
+    return scheme.lower() == "bearer" and token.lstrip().startswith("lg-")
+
+
 def authenticate(header: str | None, store: KeyStore) -> ApiKey:
     """Return the key that an ``Authorization`` header proves to hold.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from lockgate.core.errors import LockgateError
 from lockgate.infer.batches import Batches
 from lockgate.infer.errors import LedgerUnavailableError
-from lockgate.infer.ports import ApiKey, Usage
+from lockgate.infer.ports import Principal, Usage
 from lockgate.infer.queue import Priority
 from lockgate.infer.quotafile import QuotaSource
 from lockgate.infer.quotas import Quota, Quotas, Settled, Wanted
@@ -42,13 +42,13 @@ class Meter:
         self._source = source
         self._batches: _Batches | None = Batches(quotas.work, executor) if quotas is not None else None
 
-    def priority(self, key: ApiKey) -> Priority:
+    def priority(self, key: Principal) -> Priority:
         """Return in which order a key's requests wait."""
         quota = self._source.find(key.id)
         return quota.priority if quota is not None else Priority.NORMAL
 
     @asynccontextmanager
-    async def reserved(self, key: ApiKey, prompt: int, completion: int) -> AsyncIterator[Charge]:
+    async def reserved(self, key: Principal, prompt: int, completion: int) -> AsyncIterator[Charge]:
         """Reserve tokens for a request and settle them when the block ends, in whatever way.
 
         Raises:

@@ -22,7 +22,7 @@ from lockgate.infer.errors import BadRequestError
 from lockgate.infer.limits import BYTES_A_TOKEN, TURN_TOKENS, GatewayLimits
 from lockgate.infer.meter import Meter
 from lockgate.infer.metrics import GatewayMetrics
-from lockgate.infer.ports import ApiKey, Embedded, Message, Ranked, Usage
+from lockgate.infer.ports import Embedded, Message, Principal, Ranked, Usage
 from lockgate.infer.receipts import Asked, ReceiptBook, Record, Status
 from lockgate.infer.requests import ModelName, decoded
 from lockgate.infer.shapes import usage_object
@@ -97,7 +97,7 @@ class PlainDesk:
         self._metrics = metrics
         self._meter = meter
 
-    async def embed(self, key: ApiKey, data: bytes) -> web.Response:
+    async def embed(self, key: Principal, data: bytes) -> web.Response:
         """Serve ``/v1/embeddings``."""
         body = decoded(_embeds, data, _Embed)
         found, record = await self._embedded(key, body.model, body.input)
@@ -110,7 +110,7 @@ class PlainDesk:
         answer = {"object": "list", "data": rows, "model": body.model, "usage": usage}
         return _answered({**answer, "lockgate": {"receipt": record.id}}, record)
 
-    async def ollama_embed(self, key: ApiKey, data: bytes) -> web.Response:
+    async def ollama_embed(self, key: Principal, data: bytes) -> web.Response:
         """Serve ``/api/embed``."""
         body = decoded(_ollama_embeds, data, _OllamaEmbed)
         found, record = await self._embedded(key, body.model.removesuffix(":latest"), body.input)
@@ -123,7 +123,7 @@ class PlainDesk:
         }
         return _answered(answer, record)
 
-    async def _embedded(self, key: ApiKey, model: str, given: str | list[str]) -> tuple[Embedded, Record]:
+    async def _embedded(self, key: Principal, model: str, given: str | list[str]) -> tuple[Embedded, Record]:
         texts = [given] if isinstance(given, str) else given
         self._demand_count(texts, "input")
         async with self._recorded(key, model, texts) as (target, record, usage):
@@ -132,7 +132,7 @@ class PlainDesk:
             record.add_bytes(msgspec.json.encode(found.vectors))
         return found, record
 
-    async def rerank(self, key: ApiKey, data: bytes) -> web.Response:
+    async def rerank(self, key: Principal, data: bytes) -> web.Response:
         """Serve ``/v1/rerank``."""
         body = decoded(_reranks, data, _Rerank)
         self._demand_count(body.documents, "documents")
@@ -155,7 +155,7 @@ class PlainDesk:
         }
         return _answered(answer, record)
 
-    async def tokenize(self, key: ApiKey, data: bytes) -> web.Response:
+    async def tokenize(self, key: Principal, data: bytes) -> web.Response:
         """Serve ``/tokenize``."""
         body = decoded(_tokenizes, data, _Tokenize)
         text = body.content if body.prompt is None else body.prompt
@@ -174,7 +174,7 @@ class PlainDesk:
 
     @asynccontextmanager
     async def _recorded(
-        self, key: ApiKey, model: str, texts: Sequence[str]
+        self, key: Principal, model: str, texts: Sequence[str]
     ) -> AsyncIterator[tuple[Target, Record, list[Usage]]]:
         """Hold a slot and see to it that the intent is durable before the answer leaves, and has an outcome.
 

@@ -402,6 +402,34 @@ class ReceiptStore(ABC):
         """Return a receipt and the key of its digests (empty once it was erased)."""
 
 
+class Principal(Protocol):
+    """Who asks: an API key, or a person or program that an identity source vouched for.
+
+    Quotas, receipts and caches go by `id`, which no two sources share. `source` names who vouched; it is
+    empty for API keys.
+    """
+
+    @property
+    def id(self) -> str:
+        """Return what tells callers apart, for good."""
+
+    @property
+    def name(self) -> str:
+        """Return what people call the caller."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the labels that the caller may see."""
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Return what the caller may do beside asking models."""
+
+    @property
+    def source(self) -> str:
+        """Return who vouched for the caller."""
+
+
 class ApiKey(Document, frozen=True):
     """Who may call: the digest of a secret that is shown once, and the labels its holder has."""
 
@@ -410,6 +438,16 @@ class ApiKey(Document, frozen=True):
     sha256: Digest
     labels: tuple[str, ...]
     created: datetime
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Return none: a key asks models, and nothing more."""
+        return frozenset()
+
+    @property
+    def source(self) -> str:
+        """Return nothing: the key speaks for itself."""
+        return ""
 
 
 class KeyStore(ABC):

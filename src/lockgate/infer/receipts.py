@@ -26,7 +26,6 @@ from lockgate.infer.batches import Batches
 from lockgate.infer.errors import LedgerUnavailableError, UnknownReceiptError
 from lockgate.infer.ports import (
     AdmittedModel,
-    ApiKey,
     ChannelModels,
     Citation,
     Count,
@@ -34,12 +33,16 @@ from lockgate.infer.ports import (
     Ledger,
     LoadedModel,
     Message,
+    Principal,
     ReceiptStore,
     Usage,
 )
 from lockgate.infer.receiptstore import RECEIPT_LIMIT
 
 RECEIPT_FORMAT = "lockgate-receipt/1"
+AUDITOR = "auditor"
+"""The role of those who may read what stands behind others' answers."""
+
 _ID = re.compile(r"[0-9a-f]{32}")
 _KEY_BYTES = 32
 _T = TypeVar("_T")
@@ -96,8 +99,18 @@ class KnowledgeEvidence(Document, frozen=True):
     cited: tuple[Span, ...]
 
 
+class Asker(Document, frozen=True):
+    """Who asked, where no API key did: the name for people, and which identity source vouched."""
+
+    name: str
+    source: str
+
+
 class Receipt(Document, frozen=True):
-    """What stands behind one answer. The audit log's outcome leaf carries its digest."""
+    """What stands behind one answer. The audit log's outcome leaf carries its digest.
+
+    `api_key` is the id of the key that asked, or of the caller whom `asker` says more about.
+    """
 
     format: str
     id: str
@@ -116,6 +129,7 @@ class Receipt(Document, frozen=True):
     answer_hmac: Digest
     usage: Usage
     intent_leaf: Count
+    asker: Asker | msgspec.UnsetType = msgspec.UNSET
 
 
 class StoredReceipt(Document, frozen=True):
@@ -143,7 +157,7 @@ class Asked:
     the model answers for.
     """
 
-    key: ApiKey
+    key: Principal
     view: ChannelModels
     model: AdmittedModel
     loaded: LoadedModel
@@ -203,6 +217,8 @@ class Record:
             "channel_version": asked.view.channel_version,
             "prompt_hmac": self._prompt,
         }
+        if asked.key.source:
+            facts["identity_source"] = asked.key.source
         if asked.grounds:
             facts["knowledge_sha256"] = asked.grounds.index_sha256
         self._opening = self._book.open({"kind": "intent", "action": "answer", "facts": facts})
@@ -276,6 +292,7 @@ class Record:
             answer_hmac=self._answer.hexdigest(),
             usage=ended.usage,
             intent_leaf=leaf,
+            asker=Asker(name=asked.key.name, source=asked.key.source) if asked.key.source else msgspec.UNSET,
         )
 
 
@@ -401,8 +418,10 @@ class ReceiptBook:
         except (LockgateError, OSError) as error:
             raise _unrecorded(error) from error
 
-    async def find(self, receipt_id: str, key: ApiKey) -> dict[str, Any]:
-        """Return a receipt, its leaves, and the key of its digests, for the key that asked.
+    async def find(self, receipt_id: str, key: Principal) -> dict[str, Any]:
+        """Return a receipt and its leaves, for whoever asked, and for auditors.
+
+        The key of its digests, with which texts can be compared, is the asker's alone.
 
         Raises:
             UnknownReceiptError: There is none by this id that belongs to the caller.
@@ -410,7 +429,8 @@ class ReceiptBook:
         """
         found = await self._get(receipt_id) if _ID.fullmatch(receipt_id) else None
         stored = decode(StoredReceipt, found[0], limit=RECEIPT_LIMIT, name="The receipt") if found else None
-        if found is None or stored is None or stored.receipt.api_key != key.id:
+        mine = stored is not None and stored.receipt.api_key == key.id
+        if found is None or stored is None or not (mine or AUDITOR in key.roles):
             what = f"There is no receipt {receipt_id[:40]!r} for this key."
             raise UnknownReceiptError(what)
         receipt = stored.receipt
@@ -421,5 +441,5 @@ class ReceiptBook:
                 "outcome_leaf": stored.outcome_leaf,
                 "receipt_sha256": digest_of(receipt),
             },
-            "digest_key": found[1].hex(),
+            "digest_key": found[1].hex() if mine else "",
         }

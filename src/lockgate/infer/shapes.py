@@ -21,6 +21,8 @@ _Mapped = tuple[type[LockgateError], int, str, str]
 # error class → HTTP status, OpenAI type, OpenAI code; the first that fits counts
 _STATUS: tuple[_Mapped, ...] = (
     (errors.BadApiKeyError, 401, "invalid_request_error", "invalid_api_key"),
+    (errors.BadCredentialsError, 401, "invalid_request_error", "invalid_credentials"),
+    (errors.NotGrantedError, 403, "permission_error", "nothing_granted"),
     (errors.UnknownModelError, 404, "invalid_request_error", "model_not_found"),
     (errors.UnknownReceiptError, 404, "invalid_request_error", "receipt_not_found"),
     (PromptBlockedError, 400, "invalid_request_error", "content_filter"),

@@ -7,12 +7,12 @@ from lockgate.infer.errors import EngineUnavailableError, UnknownModelError
 from lockgate.infer.limits import EngineLimits
 from lockgate.infer.ports import (
     AdmittedModel,
-    ApiKey,
     ChannelModels,
     Engine,
     Knowledge,
     LoadedModel,
     ModelSource,
+    Principal,
 )
 from lockgate.infer.queue import Slots
 from lockgate.infer.shares import MemoryShares, Share, ShareSource
@@ -77,7 +77,7 @@ class Targets:
         """Return how many answers an engine is making."""
         return self._slots[name].running
 
-    def listed(self, key: ApiKey) -> tuple[ChannelModels, list[Listed]]:
+    def listed(self, key: Principal) -> tuple[ChannelModels, list[Listed]]:
         """Return the models that a key may ask for, each alone and with each knowledge base."""
         view = self._source.current()
         mine = {m.name: m for m in view.models if m.name in self._engines and m.label in key.labels}
@@ -92,7 +92,7 @@ class Targets:
             Listed(name, one.model, one.share) for one in found.values() for name in _names(one.name, bases)
         ]
 
-    def resolve(self, name: str, key: ApiKey, request: Callable[[], bytes] = bytes) -> Target:
+    def resolve(self, name: str, key: Principal, request: Callable[[], bytes] = bytes) -> Target:
         """Return what a name stands for.
 
         Args:
@@ -128,7 +128,7 @@ class Targets:
         knowledge = self._knowledge.get(collection)
         return Target(view, model, engine, loaded, self._slots[handle], knowledge, base, said)
 
-    def again(self, target: Target, key: ApiKey) -> Target:
+    def again(self, target: Target, key: Principal) -> Target:
         """Return a target as it is now, after a wait: the same model whatever its share has become.
 
         Raises:
@@ -146,7 +146,7 @@ class Targets:
             raise EngineUnavailableError(what)
         return replace(target, view=view, model=model, loaded=loaded)
 
-    def _able(self, view: ChannelModels, share: Share, key: ApiKey) -> Collection[str]:
+    def _able(self, view: ChannelModels, share: Share, key: Principal) -> Collection[str]:
         """Return the models of a share that are admitted, served, and for this key."""
         able = set()
         for arm in share.arms:

@@ -10,7 +10,7 @@ from lockgate.guard.held import HELD_FORMAT, HeldCall, HeldCalls, HeldState
 from lockgate.guard.tools import Caller, Judged, Ruling, ToolPolicy, judge, offered_by
 from lockgate.infer.answers import in_thread
 from lockgate.infer.metrics import GatewayMetrics
-from lockgate.infer.ports import ApiKey, GuardFinding, Message, ToolCall
+from lockgate.infer.ports import GuardFinding, Message, Principal, ToolCall
 from lockgate.infer.requests import ChatRequest
 from lockgate.infer.toolfile import ToolSource
 
@@ -44,7 +44,7 @@ class ToolDesk:
         self._executor = executor
         self._metrics = metrics
 
-    def rules_for(self, chat: ChatRequest, key: ApiKey) -> "ToolRules":
+    def rules_for(self, chat: ChatRequest, key: Principal) -> "ToolRules":
         """Return what holds for a request.
 
         Raises:

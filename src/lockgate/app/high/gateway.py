@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lockgate.app.high.engines import engines_of
 from lockgate.app.high.guards import guard_policy, scorer_of
+from lockgate.app.high.identities import callers_of
 from lockgate.app.high.models import cards_of
 from lockgate.app.high.quotas import quota_file, spending_of
 from lockgate.app.high.serving import SignedModels, mirror_url
@@ -169,6 +170,8 @@ def serve_alone(home: Path, host: str, port: int, *, shared: bool = True) -> Non
         shares=SignedShares(side),
         cards=cards_of(source, engines),
         shaping=shaping_policy(side),
+        callers=callers_of(side),
     )
     tls = tls_of(side, utc_now())
-    run_gateway(GatewayConfig(host=host, port=port, shared=shared, tls=tls.server() if tls else None), parts)
+    context = tls.server(optional=side.settings.serve.tls_client_optional) if tls else None
+    run_gateway(GatewayConfig(host=host, port=port, shared=shared, tls=context), parts)

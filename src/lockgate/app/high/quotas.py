@@ -6,6 +6,7 @@ from lockgate.app.settings import Side
 from lockgate.app.trust import audit_log, utc_now
 from lockgate.infer import FileKeys, FileQuotas, Quota, Quotas, Spent
 from lockgate.infer.errors import KeyNameError
+from lockgate.infer.identity import Source
 from lockgate.store import open_records
 
 
@@ -24,6 +25,9 @@ def _key_id(side: Side, name: str) -> str:
     for key in FileKeys(side.home.trust / "api-keys.json").all():
         if key.name == name:
             return key.id
+    source, _, subject = name.partition(":")
+    if source in set(Source) and subject:
+        return name  # a caller whom an identity source knows, as receipts name them
     what = f"No API key is named {name[:80]!r}."
     raise KeyNameError(what)
 

@@ -39,8 +39,11 @@ class Tls:
     clients: Path | None = None
     revoked: Path | None = None
 
-    def server(self) -> ssl.SSLContext:
+    def server(self, *, optional: bool = False) -> ssl.SSLContext:
         """Return what a server speaks TLS with.
+
+        Args:
+            optional: Whether clients without a certificate are let in too; one that is shown has to hold.
 
         Raises:
             TlsFilesError: A file cannot be used.
@@ -52,7 +55,7 @@ class Tls:
             context.load_cert_chain(self.cert, self.key)
             if self.clients:
                 context.load_verify_locations(self.clients)
-                context.verify_mode = ssl.CERT_REQUIRED
+                context.verify_mode = ssl.CERT_OPTIONAL if optional else ssl.CERT_REQUIRED
             if self.revoked:
                 context.load_verify_locations(self.revoked)
                 context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
