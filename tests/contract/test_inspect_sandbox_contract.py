@@ -7,12 +7,24 @@ import pytest
 from corpora import inspection_content as make
 from lockgate.inspect import InspectItem, Job, Limits, inspect_files, run_in_sandbox
 from lockgate.inspect.errors import BadEntryError, JobFailedError, JobOutputError, NotInspectableError
+from lockgate.inspect.helped import Helper
 from lockgate.inspect.insecure import InsecureInProcessSandbox
-from lockgate.inspect.sandbox import BubblewrapSandbox
+from lockgate.inspect.sandbox import ProcessSandbox
 from lockgate.inspect.warm import WarmSandbox
 from lockgate.inspect.worker import INSPECT, InspectArgs
 
-SANDBOXES = [BubblewrapSandbox, WarmSandbox, InsecureInProcessSandbox]
+
+def _helped() -> ProcessSandbox:
+    return ProcessSandbox(launcher=Helper())
+
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root is its own helper")
+SANDBOXES = [
+    ProcessSandbox,
+    WarmSandbox,
+    pytest.param(_helped, marks=ROOT),
+    InsecureInProcessSandbox,
+]
 
 
 @pytest.fixture(params=SANDBOXES, ids=lambda kind: kind.__name__)
@@ -109,12 +121,12 @@ def test_both_give_the_same_verdicts(tmp_path) -> None:
     with WarmSandbox() as warm:
         isolated, forked, direct = (
             inspect_files(items, sandbox, jobs=2)
-            for sandbox in (BubblewrapSandbox(), warm, InsecureInProcessSandbox())
+            for sandbox in (ProcessSandbox(), warm, InsecureInProcessSandbox())
         )
     assert isolated == direct == forked
     assert [verdict.path for verdict in isolated] == list(content)
 
 
 def test_says_what_it_is() -> None:
-    assert BubblewrapSandbox().describe()["seccomp"] == "allow-list"
+    assert ProcessSandbox().describe()["seccomp"] == "allow-list"
     assert "INSECURE" in InsecureInProcessSandbox().describe()["sandbox"]

@@ -9,7 +9,7 @@ import pytest
 from crossing_lane import Lane
 from lockgate.app.crossing.rebuild import SandboxRebuilder
 from lockgate.crossing import Received
-from lockgate.inspect.sandbox import BubblewrapSandbox
+from lockgate.inspect.sandbox import ProcessSandbox
 from lockgate.store import FileBlobs
 
 WHEELS = {1: ("idna==3.9", "markupsafe==3.0.1"), 2: ("idna==3.10", "markupsafe==3.0.2")}
@@ -37,7 +37,7 @@ def test_a_delta_of_real_packages_ends_as_a_full_crossing(tmp_path: Path) -> Non
     for delta in (False, True):
         folder = tmp_path / f"delta-{delta}"
         lane = Lane(low_blobs=FileBlobs(folder / "low"), quarantine=FileBlobs(folder / "quarantine"))
-        opener = lane.opener(folder / "staging", rebuilder=SandboxRebuilder(BubblewrapSandbox()))
+        opener = lane.opener(folder / "staging", rebuilder=SandboxRebuilder(ProcessSandbox()))
         for number in (1, 2):
             crate = lane.sealer(folder / "outbox").seal(lane.request(files[number], delta=delta))
             received = opener.receive(crate.path)

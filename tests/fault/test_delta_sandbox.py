@@ -13,12 +13,12 @@ from lockgate.crossing.delta import MemoryFile, PatchError, PatchLimitError
 from lockgate.crossing.delta.bounds import Spool
 from lockgate.crossing.delta.plan import OldFile, Planner
 from lockgate.crossing.deltas import spooled
-from lockgate.inspect.sandbox import BubblewrapSandbox
+from lockgate.inspect.sandbox import ProcessSandbox
 
 
 @pytest.fixture(scope="module")
 def sandboxed() -> SandboxRebuilder:
-    return SandboxRebuilder(BubblewrapSandbox())
+    return SandboxRebuilder(ProcessSandbox())
 
 
 def apply(rebuilder: SandboxRebuilder, folder: Path, patch: bytes, base: bytes, size: int) -> bytes:

@@ -1,6 +1,7 @@
 """Parsers that turn on their host come nowhere, and only their own file's verdict suffers."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,9 +21,12 @@ from lockgate.inspect.errors import (
     JobTimeoutError,
     SandboxUnavailableError,
 )
-from lockgate.inspect.sandbox import BubblewrapSandbox
+from lockgate.inspect.helped import Helper
+from lockgate.inspect.launch import Bubblewrap
+from lockgate.inspect.sandbox import ProcessSandbox
 from lockgate.inspect.warm import WarmSandbox
 
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root is its own helper")
 HOSTILE = Path(__file__).parents[1] / "corpora" / "hostile_parsers.py"
 
 
@@ -39,9 +43,18 @@ def code(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=[BubblewrapSandbox, WarmSandbox], ids=lambda kind: kind.__name__)
+@pytest.fixture(
+    scope="module",
+    params=[
+        (ProcessSandbox, Bubblewrap),
+        (WarmSandbox, Bubblewrap),
+        pytest.param((WarmSandbox, Helper), marks=ROOT),
+    ],
+    ids=lambda kinds: "-".join(kind.__name__ for kind in kinds),
+)
 def sandbox(request, code):
-    made = request.param(code=code)
+    kind, launcher = request.param
+    made = kind(code=code, launcher=launcher())
     yield made
     if isinstance(made, WarmSandbox):
         made.close()
@@ -172,13 +185,23 @@ def test_the_other_files_keep_their_verdicts(sandbox, tmp_path, victim, name) ->
 
 def test_without_bubblewrap_nothing_is_parsed() -> None:
     with pytest.raises(SandboxUnavailableError):
-        BubblewrapSandbox(program="no-such-program-of-that-name")
+        Bubblewrap("no-such-program-of-that-name")
 
 
-@pytest.mark.parametrize("kind", [BubblewrapSandbox, WarmSandbox])
+@pytest.mark.parametrize("kind", [ProcessSandbox, WarmSandbox])
 def test_a_sandbox_that_does_not_come_up_is_the_hosts_fault(victim, tmp_path, kind) -> None:
     with pytest.raises(SandboxUnavailableError, match="did not come up"):
         _run(kind(code=tmp_path / "missing"), victim, "echo")
+
+
+@ROOT
+@pytest.mark.parametrize("kind", [ProcessSandbox, WarmSandbox])
+def test_a_helper_that_cannot_lay_out_a_sandbox_is_the_hosts_fault(victim, tmp_path, kind) -> None:
+    with pytest.raises(SandboxUnavailableError, match="cannot be opened for the sandbox"):
+        _run(kind(code=tmp_path / "missing", launcher=Helper()), victim, "echo")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SandboxUnavailableError, match=r"did not come up.*No module named 'lockgate.inspect'"):
+        _run(kind(code=tmp_path / "empty", launcher=Helper()), victim, "echo")
 
 
 def test_a_warm_parent_that_dies_fails_its_jobs_and_is_replaced(code, victim) -> None:

@@ -11,35 +11,17 @@ import pytest
 
 import lockgate
 from corpora import inspection_content as make
+from corpora.hardened import HARDENED, NOBODY, a_way_for_nobody
 from lockgate.core.errors import HostError
-from lockgate.inspect import Job, Sandbox, escapes
+from lockgate.inspect import Job, Sandbox, escapes, helper
 from lockgate.inspect.escapes import ATTEMPTS
-from lockgate.inspect.sandbox import BubblewrapSandbox
+from lockgate.inspect.sandbox import ProcessSandbox
 from lockgate.inspect.selftest import Outcome, judge, try_to_escape
 
 LOCKGATE = (sys.executable, "-c", "from lockgate.cli.main import main; main()")
-NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 FAMILIES = ["inet", "inet6", "netlink", "packet", "vsock"]
 
-OPEN_A_WAY = """
-set -e
-mount --make-rprivate /
-kept=$1; shift
-home=$(getent passwd 0 | cut -d: -f6)
-see='test -r "$1" && test -r "$2" && test -r "$3"'
-if ! setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "$see" sh "$@"
-then
-    for n in 1 2 3; do eval "path=\\$$n"; mkdir -p "$kept/$n"; mount --bind "$path" "$kept/$n"; done
-    mount -t tmpfs -o mode=755 none "$home"
-    for n in 1 2 3; do
-        eval "path=\\$$n"
-        case "$path" in "$home"/*) mkdir -p "$path"; mount --bind "$kept/$n" "$path";; esac
-    done
-fi
-shift 3
-exec "$@"
-"""
-"""Lets nobody reach an interpreter and code that lie in root's own folder, in this process's mounts only."""
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody, or be a helper for all")
 
 
 def _doctor(*before: str, env: dict[str, str] | None = None) -> tuple[int, dict]:
@@ -51,11 +33,11 @@ def _doctor(*before: str, env: dict[str, str] | None = None) -> tuple[int, dict]
     return ran.returncode, json.loads(ran.stdout)
 
 
-def _all_refused(status: int, said: dict) -> dict[str, dict]:
+def _all_refused(status: int, said: dict, sandbox: str = "bubblewrap") -> dict[str, dict]:
     by_name = {each["name"]: each for each in said["attempts"]}
     assert [each for each in said["attempts"] if each["result"] != "PASS"] == []
     assert list(by_name) == list(ATTEMPTS)
-    assert (status, said["held"], said["layers"]["sandbox"]) == (0, True, "bubblewrap")
+    assert (status, said["held"], said["layers"]["sandbox"]) == (0, True, sandbox)
     return by_name
 
 
@@ -66,13 +48,28 @@ def test_nobody_escapes() -> None:
     assert harmless | {"fork", "threads", "memory", "cpu", "wall", "descriptors"} <= proven
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody; then the test above is this one")
+@ROOT
 def test_nobody_escapes_from_an_unprivileged_gate(tmp_path) -> None:
-    needed = (Path(sys.base_prefix).resolve(), Path(sys.prefix), Path(lockgate.__file__).parents[1])
-    kept = str(tmp_path / "kept")
-    way = ("unshare", "--mount", "sh", "-c", OPEN_A_WAY, "sh", kept, *map(str, needed))
+    way = a_way_for_nobody(tmp_path / "kept")
     tried = _all_refused(*_doctor(*way, *NOBODY, env={"PATH": os.environ["PATH"]}))
     assert tried["setuid"]["control"].startswith("impossible on this host anyway")
+
+
+@ROOT
+def test_nobody_escapes_where_user_namespaces_are_forbidden() -> None:
+    tried = _all_refused(*_doctor(*HARDENED, "--"), sandbox="helper")
+    assert tried["user-namespace"]["control"].startswith("impossible on this host anyway")
+    assert tried["net-namespace"]["control"].startswith("impossible on this host anyway")
+
+
+@ROOT
+def test_nobody_escapes_from_an_unprivileged_gate_where_user_namespaces_are_forbidden(tmp_path) -> None:
+    helped = (*HARDENED, "--helper", helper.__file__, "--", *a_way_for_nobody(tmp_path / "kept"), *NOBODY)
+    status, said = _doctor(*helped, env={"PATH": os.environ["PATH"]})
+    tried = _all_refused(status, said, sandbox="helper")
+    assert said["layers"]["program"] == helper.SOCKET
+    assert tried["setuid"]["control"].startswith("impossible on this host anyway")
+    assert tried["user-namespace"]["control"].startswith("impossible on this host anyway")
 
 
 class _Bare(Sandbox):
@@ -120,7 +117,7 @@ def test_a_layer_that_is_missing_is_seen(code, layer, seen) -> None:
     text = file.read_text()
     assert layer in text
     file.write_text(text.replace(layer, ""))
-    assert {each.result for each in try_to_escape(BubblewrapSandbox(code=code), names=seen)} == {"FAIL"}
+    assert {each.result for each in try_to_escape(ProcessSandbox(code=code), names=seen)} == {"FAIL"}
 
 
 def test_a_lying_attempt_is_convicted_by_what_it_left() -> None:
@@ -184,13 +181,23 @@ def test_only_the_named_insecure_adapter_inspects_without_bubblewrap(tmp_path) -
     assert "insecure_sandbox" not in error
 
 
-def test_nothing_is_inspected_where_user_namespaces_are_forbidden(asked) -> None:
-    def within(limit: int) -> list[str]:
-        script = f'echo {limit} > /proc/sys/user/max_user_namespaces; exec "$@"'
-        return ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh", *asked]
-
-    status, answer, error = _run(within(0))
+@ROOT
+def test_nothing_is_inspected_where_nobody_makes_namespaces(tmp_path) -> None:
+    asked = [*HARDENED, "--", *a_way_for_nobody(tmp_path / "kept"), *NOBODY, *LOCKGATE, "doctor", "--json"]
+    status, answer, error = _run([*asked, "--sandbox"], env={"PATH": os.environ["PATH"]})
     assert (status, answer) == (HostError.exit_status, "")
     assert "LG-5601" in error
-    assert "did not come up" in error
-    assert _run(within(99))[0] == 0
+    assert f"No sandbox helper answers at {helper.SOCKET}" in error
+    status, answer, _ = _run(asked, env={"PATH": os.environ["PATH"]})
+    (point,) = (each for each in json.loads(answer) if each["name"] == "Sandbox")
+    assert (status, point["state"]) == (1, "missing")
+
+
+def test_root_of_a_namespace_that_allows_no_others_inspects_with_a_helper_of_its_own(tmp_path) -> None:
+    file = tmp_path / "lock_demo-1.0-py3-none-any.whl"
+    file.write_bytes(make.wheel())
+    script = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
+    within = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]
+    status, answer, _ = _run([*within, *LOCKGATE, "inspect", str(file), "--json"])
+    said = json.loads(answer)
+    assert (status, said["verdict"], said["sandbox"]) == (0, "clean", "helper")

@@ -57,7 +57,8 @@ class SandboxUnavailableError(HostError):
 
     code = "LG-5601"
     advice = (
-        "Install bubblewrap and allow unprivileged user namespaces; `lockgate doctor` shows what is missing."
+        "Install bubblewrap and allow user namespaces, or start the root-owned sandbox helper"
+        " (docs/runbooks/hardened-hosts.md); `lockgate doctor` shows what is missing."
     )
 
 

@@ -1,6 +1,6 @@
-"""The sandbox: bubblewrap around a worker that confines itself, one process per job.
+"""The sandbox: namespaces around a worker that confines itself, one process per job.
 
-Namespaces (user, process, network, mount, host name, IPC, cgroup) come from bubblewrap; resource
+Namespaces (process, network, mount, host name, IPC, cgroup) come from `lockgate.inspect.launch`; resource
 limits, Landlock and seccomp from `lockgate.inspect.confine`, in the worker, before it reads a byte
 of the file. The worker sees the interpreter, the system's libraries and our own code, all
 read-only; its file as a descriptor; no ``/proc``, no ``/dev``, no network.
@@ -9,18 +9,16 @@ read-only; its file as a descriptor; no ``/proc``, no ``/dev``, no network.
 import os
 import re
 import selectors
-import shutil
 import stat
 import subprocess
-import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import IO
 
+from lockgate.inspect import launch
 from lockgate.inspect.errors import (
     BadEntryError,
     JobFailedError,
@@ -29,8 +27,9 @@ from lockgate.inspect.errors import (
     NotInspectableError,
     SandboxUnavailableError,
 )
+from lockgate.inspect.launch import Child, Launcher
 from lockgate.inspect.ports import Job, Sandbox
-from lockgate.inspect.rulesets import MOUNT, RuleSet
+from lockgate.inspect.rulesets import RuleSet
 from lockgate.inspect.tally import printable
 from lockgate.inspect.worker import READY
 
@@ -52,10 +51,8 @@ DISTRIBUTIONS = {
 
 _BOOT = "import sys; sys.path[:0] = ['/code', '/site']; from lockgate.inspect.worker import main; main()"
 ENTRY = re.compile(r"lockgate(?:\.[a-z][a-z0-9_]*)+:[a-z][a-z0-9_]*")
-_LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
 _KEPT_ERROR = 4096
 _READ = 1 << 16
-_NOBODY = "65534"
 
 
 @dataclass(slots=True)
@@ -82,52 +79,42 @@ class Streams:
             raise JobOutputError(what, limit="output_bytes")
 
 
-class BubblewrapSandbox(Sandbox):
-    """Runs each job in a process of its own, inside bubblewrap."""
+class ProcessSandbox(Sandbox):
+    """Runs each job in a process of its own, in namespaces of its own."""
 
     def __init__(
         self,
         *,
-        program: str = "bwrap",
+        launcher: Launcher | None = None,
         distributions: Mapping[str, Sequence[str]] = DISTRIBUTIONS,
         code: Path = Path(__file__).parents[1],
         rules: RuleSet | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Find bubblewrap and lay out what the worker sees.
+        """Find what makes namespaces here and lay out what the worker sees.
 
         Args:
-            program: Name or path of bubblewrap.
+            launcher: What makes the namespaces; left out, what works on this host.
             distributions: Third-party packages that the worker may see, by distribution.
             code: Folder of our own package.
             rules: Packs of rules that are seen inside, beside our own.
             monotonic: Clock that deadlines are measured by, in seconds.
 
         Raises:
-            SandboxUnavailableError: Bubblewrap is not installed.
+            SandboxUnavailableError: Nothing makes namespaces here.
 
         """
-        found = shutil.which(program)
-        if found is None:
-            what = f"The program {program} is not installed."
-            raise SandboxUnavailableError(what)
-        self._bwrap = found
+        self._launcher = launcher or launch.launcher()
         self._monotonic = monotonic
         self.rules = rules or RuleSet()
-        self._layout = tuple(_layout(distributions, code, self.rules))
-
-    def command(self, boot: str) -> list[str]:
-        """Return the command that runs one line of Python inside, up to that line's own arguments."""
-        return [self._bwrap, *self._layout, boot]
+        self._layout = launch.layout_of(distributions, code, self.rules)
 
     def describe(self) -> dict[str, str]:
         """Return the layers of the isolation."""
         from lockgate.inspect.confine import landlock_abi  # noqa: PLC0415  # loads ctypes
 
         return {
-            "sandbox": "bubblewrap",
-            "program": self._bwrap,
-            "namespaces": "user, pid, net, mount, uts, ipc, cgroup",
+            **self._launcher.describe(),
             "seccomp": "allow-list",
             "landlock": f"ABI {landlock_abi()}" if landlock_abi() else "not offered by this kernel",
         }
@@ -154,9 +141,9 @@ class BubblewrapSandbox(Sandbox):
                 self._drain(child, streams, self._monotonic() + job.wall_seconds)
             finally:
                 child.kill()
-        return judge(child.returncode, streams)
+        return judge(child.wait(), streams)
 
-    def start(self, job: Job, source: int, args: int, more: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
+    def start(self, job: Job, source: int, args: int, more: Sequence[int] = ()) -> Child:
         """Start a job's process.
 
         Args:
@@ -166,22 +153,10 @@ class BubblewrapSandbox(Sandbox):
             more: Further descriptors that it may read, under the same numbers.
 
         """
-        worker = [job.entry, str(args), str(job.cpu_seconds), str(job.memory_bytes)]
-        try:
-            return subprocess.Popen(  # noqa: S603  # our own command; nothing in it comes from the file
-                [*self.command(_BOOT), *worker],
-                stdin=source,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(args, *more),
-                env={},
-                cwd="/",
-            )
-        except OSError as error:
-            what = f"Bubblewrap cannot be started: {error}."
-            raise SandboxUnavailableError(what) from error
+        words = [_BOOT, job.entry, str(args), str(job.cpu_seconds), str(job.memory_bytes)]
+        return self._launcher.start(self._layout, words, source, (args, *more), answers=True)
 
-    def _drain(self, child: "subprocess.Popen[bytes]", streams: Streams, deadline: float) -> None:
+    def _drain(self, child: Child, streams: Streams, deadline: float) -> None:
         self._read(child.stdout, child.stderr, streams, deadline)
         try:
             child.wait(max(0.0, deadline - self._monotonic()))
@@ -245,43 +220,3 @@ def open_regular(file: Path) -> int:
         what = f"{file} is no regular file."
         raise NotInspectableError(what)
     return descriptor
-
-
-def _layout(distributions: Mapping[str, Sequence[str]], code: Path, rules: RuleSet) -> Iterator[str]:
-    """Yield bubblewrap's arguments and the interpreter's, up to the worker's own."""
-    yield from ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
-    yield from ("--uid", _NOBODY, "--gid", _NOBODY, "--hostname", "lockgate", "--clearenv")
-    yield from ("--setenv", "LANG", "C.UTF-8")
-    for folder in _LIBRARIES:
-        if Path(folder).is_symlink():
-            yield from ("--symlink", str(Path(folder).readlink()), folder)
-        else:
-            yield from ("--ro-bind-try", folder, folder)
-    yield from ("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache")
-    interpreter = Path(sys.executable).resolve()
-    library = Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")
-    shared = library / str(sysconfig.get_config_var("INSTSONAME") or "none")
-    for path in (interpreter, Path(sysconfig.get_path("stdlib")), shared):
-        if path.exists():
-            yield from ("--ro-bind", str(path), str(path))
-    yield from ("--ro-bind", str(code), "/code/lockgate")
-    for name, packages in distributions.items():
-        for path in _folders(name, packages):
-            yield from ("--ro-bind", str(path), f"/site/{path.name}")
-    for pack in rules.packs:
-        yield from ("--ro-bind", str(pack.file), str(MOUNT / f"{pack.sha256[:16]}.yar"))
-    yield from ("--remount-ro", "/", "--chdir", "/", "--")
-    yield from (str(interpreter), "-I", "-S", "-B", "-X", "utf8", "-c")
-
-
-def _folders(name: str, packages: Sequence[str]) -> Iterator[Path]:
-    """Yield the folders of a distribution's packages and of its metadata."""
-    try:
-        found = distribution(name)
-    except PackageNotFoundError as error:
-        what = f"The distribution {name}, which parsers need, is not installed."
-        raise SandboxUnavailableError(what) from error
-    for package in packages:
-        yield Path(str(found.locate_file(package)))
-    info = next(file for file in found.files or () if file.match("*.dist-info/METADATA"))
-    yield Path(str(found.locate_file(info))).parent

@@ -15,8 +15,9 @@ from lockgate.inspect.errors import (
     JobTimeoutError,
     SandboxUnavailableError,
 )
+from lockgate.inspect.launch import Child
 from lockgate.inspect.ports import Job
-from lockgate.inspect.sandbox import BubblewrapSandbox, open_regular
+from lockgate.inspect.sandbox import ProcessSandbox, open_regular
 from lockgate.inspect.tally import printable
 from lockgate.inspect.worker import READY
 
@@ -29,7 +30,7 @@ MakeArgs = Callable[[Sequence[int]], bytes]
 class JobStream(io.RawIOBase):
     """Reads what a confined process writes, within the job's bounds."""
 
-    def __init__(self, child: "subprocess.Popen[bytes]", job: Job, monotonic: Callable[[], float]) -> None:
+    def __init__(self, child: Child, job: Job, monotonic: Callable[[], float]) -> None:
         """Begin before the first byte."""
         self._child = child
         self._job = job
@@ -122,7 +123,7 @@ class JobStream(io.RawIOBase):
 
 @contextmanager
 def job_stream(
-    sandbox: BubblewrapSandbox,
+    sandbox: ProcessSandbox,
     job: Job,
     more: Sequence[Path],
     args: MakeArgs,

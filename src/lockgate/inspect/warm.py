@@ -1,4 +1,4 @@
-"""A warm sandbox: one bubblewrap with the parsers loaded, one forked child for each file.
+"""A warm sandbox: one set of namespaces with the parsers loaded, one forked child for each file.
 
 What isolates a file is the same as in `lockgate.inspect.sandbox`; what is saved is starting an
 interpreter for each. The program inside is `lockgate.inspect.nursery`. When it dies, the jobs of that
@@ -8,7 +8,6 @@ moment fail and the next one starts another.
 import itertools
 import os
 import socket
-import subprocess
 import threading
 from types import TracebackType
 from typing import Any, Self
@@ -19,9 +18,10 @@ from lockgate.inspect.errors import (
     JobTimeoutError,
     SandboxUnavailableError,
 )
+from lockgate.inspect.launch import Launcher, Layout
 from lockgate.inspect.nursery import UP
 from lockgate.inspect.ports import Job
-from lockgate.inspect.sandbox import ENTRY, BubblewrapSandbox, Streams, judge, open_regular
+from lockgate.inspect.sandbox import ENTRY, ProcessSandbox, Streams, judge, open_regular
 from lockgate.inspect.tally import printable
 
 _START_SECONDS = 60.0
@@ -30,7 +30,7 @@ _BOOT = "import sys; sys.path[:0] = ['/code', '/site']; from lockgate.inspect.nu
 _GONE = "The process that starts the parsers has gone."
 
 
-class WarmSandbox(BubblewrapSandbox):
+class WarmSandbox(ProcessSandbox):
     """Runs each job in a child of its own, forked where the parsers are loaded already."""
 
     def __init__(self, **keywords: Any) -> None:
@@ -99,14 +99,14 @@ class WarmSandbox(BubblewrapSandbox):
             if self._nursery is None or not self._nursery.alive:
                 if self._nursery:
                     self._nursery.close()
-                self._nursery = _Nursery(self.command(_BOOT))
+                self._nursery = _Nursery(self._launcher, self._layout)
             return self._nursery
 
 
 class _Nursery:
     """The process inside, and who waits for which of its children."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, launcher: Launcher, layout: Layout) -> None:
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
         self._ended: dict[str, int] = {}
@@ -117,7 +117,7 @@ class _Nursery:
         # bubblewrap dies with the thread that started it (prctl(2), PR_SET_PDEATHSIG): that has to be one
         # which lives as long as the process inside, not that of whoever had the first job.
         self._listener = threading.Thread(
-            target=self._live, args=(command,), name="inspect-nursery", daemon=True
+            target=self._live, args=(launcher, layout), name="inspect-nursery", daemon=True
         )
         self._listener.start()
         self._up.wait()
@@ -125,10 +125,10 @@ class _Nursery:
             self._listener.join()
             raise error
 
-    def _live(self, command: list[str]) -> None:
+    def _live(self, launcher: Launcher, layout: Layout) -> None:
         """Start the process inside, say whether it came up, and take in how its children end."""
         try:
-            self._start(command)
+            self._start(launcher, layout)
         except SandboxUnavailableError as error:
             self._failed.append(error)
             self._up.set()
@@ -136,24 +136,16 @@ class _Nursery:
         self._up.set()
         self._listen()
 
-    def _start(self, command: list[str]) -> None:
+    def _start(self, launcher: Launcher, layout: Layout) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket = ours
+        control = theirs.fileno()
         with theirs:
             try:
-                self._child = subprocess.Popen(  # noqa: S603  # our own command; nothing in it comes from a file
-                    [*command, str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    pass_fds=(theirs.fileno(),),
-                    env={},
-                    cwd="/",
-                )
-            except OSError as error:
+                self._child = launcher.start(layout, (_BOOT, str(control)), None, (control,), answers=False)
+            except SandboxUnavailableError:
                 ours.close()
-                what = f"Bubblewrap cannot be started: {error}."
-                raise SandboxUnavailableError(what) from error
+                raise
         ours.settimeout(_START_SECONDS)
         self._demand_up()
         ours.settimeout(None)
@@ -165,10 +157,11 @@ class _Nursery:
             up = b""
         if up != UP:
             self._child.kill()
-            _, said = self._child.communicate()
+            with self._child as child:
+                said = child.stderr.read() if child.stderr else b""
             self._socket.close()
             last = printable(said.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1])
-            what = f"The sandbox did not come up: {last or f'status {self._child.returncode}'}"
+            what = f"The sandbox did not come up: {last or f'status {child.returncode}'}"
             raise SandboxUnavailableError(what)
 
     def _listen(self) -> None:

@@ -69,6 +69,18 @@ def _runs(name: str, needed: State, command: tuple[str, ...], without: str) -> P
     return Point(name, "ok", program)
 
 
+def _sandbox() -> Point:
+    """Return what makes namespaces for inspection here, found as inspection finds it."""
+    from lockgate.inspect.errors import SandboxUnavailableError  # noqa: PLC0415
+    from lockgate.inspect.launch import launcher  # noqa: PLC0415
+
+    try:
+        layers = launcher().describe()
+    except SandboxUnavailableError as error:
+        return Point("Sandbox", "missing", f"{error.what} Nothing can be inspected")
+    return Point("Sandbox", "ok", f"{layers['sandbox']}: {layers['program']}")
+
+
 def _disk(folder: Path) -> Point:
     free = shutil.disk_usage(folder).free
     return Point("Free space", "ok" if free >= FREE_BYTES else "missing", f"{free / 2**30:.1f} GiB")
@@ -163,11 +175,10 @@ def _side(home: Path | None) -> list[Point]:
 
 def examine(home: Path | None) -> list[Point]:
     """Return everything that was looked at; with a home, its configuration and roots too."""
-    sandbox = ("bwrap", "--unshare-all", "--ro-bind", "/", "/", "true")
     points = [
         _python(),
         _sqlite(),
-        _runs("Sandbox (bubblewrap)", "missing", sandbox, "nothing can be inspected"),
+        _sandbox(),
         _runs("Network namespaces", "absent", ("unshare", "--net", "true"), "the high side is not isolated"),
         _runs("Packet counter (nft)", "absent", ("nft", "--version"), "what leaves is not counted"),
         _runs("Package client (pip)", "absent", (sys.executable, "-m", "pip", "--version"), "cannot collect"),
@@ -190,10 +201,10 @@ def try_sandbox(home: Path | None, progress: "Progress") -> "tuple[dict[str, str
 
     """
     from lockgate.inspect.escapes import ATTEMPTS  # noqa: PLC0415  # loads ctypes
-    from lockgate.inspect.sandbox import BubblewrapSandbox  # noqa: PLC0415
+    from lockgate.inspect.sandbox import ProcessSandbox  # noqa: PLC0415
     from lockgate.inspect.selftest import try_to_escape  # noqa: PLC0415
 
-    sandbox = BubblewrapSandbox()
+    sandbox = ProcessSandbox()
     folder = None if home is None else load_settings(home).home.root
     progress.start("Trying to escape", len(ATTEMPTS))
     tried = try_to_escape(sandbox, home=folder, advance=lambda: progress.advance(1))

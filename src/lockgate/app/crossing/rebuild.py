@@ -17,7 +17,7 @@ from lockgate.inspect.errors import (
     NotInspectableError,
     SandboxUnavailableError,
 )
-from lockgate.inspect.sandbox import BubblewrapSandbox
+from lockgate.inspect.sandbox import ProcessSandbox
 from lockgate.inspect.streaming import JobStream, job_stream
 
 MEMORY_BYTES = 1 << 30
@@ -33,7 +33,7 @@ BYTES_PER_SECOND = 64 * 1024
 class SandboxRebuilder(Rebuilder):
     """Rebuilds each file in a process of its own that can do nothing else."""
 
-    def __init__(self, sandbox: BubblewrapSandbox) -> None:
+    def __init__(self, sandbox: ProcessSandbox) -> None:
         """Use a sandbox."""
         self._sandbox = sandbox
 
@@ -91,6 +91,6 @@ class _Stream:
 def rebuilder() -> SandboxRebuilder | None:
     """Return what rebuilds files here, or None where there is no sandbox: deltas are refused then."""
     try:
-        return SandboxRebuilder(BubblewrapSandbox())
+        return SandboxRebuilder(ProcessSandbox())
     except SandboxUnavailableError:
         return None

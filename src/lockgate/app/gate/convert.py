@@ -22,7 +22,7 @@ from lockgate.core.wire import Document
 from lockgate.inspect import Job, Limits
 from lockgate.inspect.convert import documents, torch_weights
 from lockgate.inspect.errors import JobFailedError
-from lockgate.inspect.sandbox import DISTRIBUTIONS, BubblewrapSandbox, open_regular
+from lockgate.inspect.sandbox import DISTRIBUTIONS, ProcessSandbox, open_regular
 from lockgate.inspect.streaming import job_stream
 from lockgate.store.blobs import sync_folder
 from lockgate.trust.attest import CONVERSION, attest
@@ -78,7 +78,7 @@ def convert(source: Path, target: Path, name: str = "") -> Conversion:
         digest, size = sha256_stream(stream)
     name = name or source.name
     job, distributions, args, method = _job(source, size, Path(name))
-    sandbox = BubblewrapSandbox(distributions=distributions)
+    sandbox = ProcessSandbox(distributions=distributions)
     with _partial(target) as partial:
         try:
             with job_stream(sandbox, job, [], lambda _: args) as stream:

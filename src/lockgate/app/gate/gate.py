@@ -66,7 +66,7 @@ class MirrorPages(PageMaker):
 
 
 class SandboxedInspection(FileInspector):
-    """Inspects each file in a child process of its own, inside bubblewrap; then artifacts as wholes."""
+    """Inspects each file in a child process of its own, in the sandbox; then artifacts as wholes."""
 
     def __init__(self, side: Side, progress: Progress, jobs: int | None = None) -> None:
         """Use as many children at a time as there are processors."""

@@ -13,7 +13,7 @@ from lockgate.core.errors import InputError, LockgateError
 from lockgate.core.weights import Compared, WeightsFacts, printable
 from lockgate.inspect import Job, Limits
 from lockgate.inspect.errors import SandboxUnavailableError
-from lockgate.inspect.sandbox import BubblewrapSandbox, open_regular
+from lockgate.inspect.sandbox import ProcessSandbox, open_regular
 from lockgate.inspect.streaming import job_stream
 from lockgate.inspect.weights.entry import ENTRY, CompareArgs
 
@@ -36,18 +36,18 @@ class NoWeightsError(InputError):
     advice = "Name a file of weights (safetensors or GGUF), or a folder whose files have the same names."
 
 
-def comparing_sandbox() -> BubblewrapSandbox:
+def comparing_sandbox() -> ProcessSandbox:
     """Return the sandbox that comparisons run in.
 
     Raises:
         SandboxUnavailableError: Nothing can be compared safely here.
 
     """
-    return BubblewrapSandbox(distributions=DISTRIBUTIONS)
+    return ProcessSandbox(distributions=DISTRIBUTIONS)
 
 
 def compare_weights(
-    base: Path, new: Path, sandbox: BubblewrapSandbox, *, names: tuple[str, str] = ("", "")
+    base: Path, new: Path, sandbox: ProcessSandbox, *, names: tuple[str, str] = ("", "")
 ) -> WeightsFacts:
     """Return what changed from one file to another; a file that cannot be read gives a problem instead.
 
@@ -82,7 +82,7 @@ def compare_weights(
     )
 
 
-def _answered(base: Path, new: Path, sandbox: BubblewrapSandbox, size: int) -> Compared:
+def _answered(base: Path, new: Path, sandbox: ProcessSandbox, size: int) -> Compared:
     seconds = WALL_SECONDS + size // BYTES_PER_SECOND
     job = Job(
         entry=ENTRY,

@@ -20,7 +20,7 @@ from lockgate.core.wire import Document, decode, encode, whole_second
 from lockgate.guard import Channel, Outcome
 from lockgate.infer.ports import Citation, CitedSentence, Citer, Evidence, GuardFinding, Knowledge, Message
 from lockgate.inspect import run_in_sandbox
-from lockgate.inspect.sandbox import BubblewrapSandbox
+from lockgate.inspect.sandbox import ProcessSandbox
 from lockgate.knowledge import Citer as SentenceCiter
 from lockgate.knowledge import KnowledgeBase, OnnxEmbedder, Span, Support, documents_of, index_snapshot
 from lockgate.store import FileBlobs
@@ -121,11 +121,11 @@ class OverlayBlobs(BlobStore):
 
 
 class SandboxRunner:
-    """Runs a document parser in bubblewrap."""
+    """Runs a document parser in the sandbox."""
 
     def __init__(self) -> None:
         """Prepare the sandbox."""
-        self._sandbox = BubblewrapSandbox()
+        self._sandbox = ProcessSandbox()
 
     def run(self, entry: str, file: Path, args: bytes) -> bytes:
         """Return what the function makes of the file."""

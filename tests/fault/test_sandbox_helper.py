@@ -1,0 +1,305 @@
+"""The root-owned helper gives a caller nothing that it could not do alone, and leaves nothing behind."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from corpora.hardened import NOBODY
+from lockgate.inspect import helper, launch
+from lockgate.inspect.errors import SandboxUnavailableError
+from lockgate.inspect.helped import Helper, _connect
+from lockgate.inspect.rulesets import RuleSet
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be the helper")
+
+WAIT = "import os, sys; os.write(1, b'up'); os.read(0, 1); os.write(1, b'on'); os.read(0, 1)"
+
+
+def _layout(*mounts: tuple[Path, str]) -> launch.Layout:
+    made = launch.layout_of({}, Path(launch.__file__).parents[1], RuleSet())
+    return launch.Layout((*made.mounts, *mounts), made.links, made.python)
+
+
+def _said(code: str, *mounts: tuple[Path, str], more: tuple[int, ...] = ()) -> str:
+    """Return what a line of Python prints inside, without the worker's own confinement."""
+    child = Helper().start(_layout(*mounts), (code,), None, more, answers=True)
+    with child:
+        said, error = child.stdout.read().decode(), child.stderr.read().decode()
+        assert child.wait() == 0, error
+    return said.strip()
+
+
+def _status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def _open_to_all(folder: Path) -> None:
+    """Let everybody reach a folder of this test."""
+    for each in (folder, *folder.parents):
+        mode = each.stat().st_mode
+        if not mode & 0o001:
+            each.chmod(mode & 0o7777 | 0o055)
+
+
+def _below(pid: int) -> list[int]:
+    """Return the processes below one, the nearest first."""
+    found = []
+    for each in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+        found += [each, *_below(each)]
+    return found
+
+
+@pytest.fixture
+def waiting():
+    """A process inside that waits for a byte, and the pipe that it waits at."""
+    ask, tell = os.pipe()
+    child = Helper().start(_layout(), (WAIT,), ask, (), answers=True)
+    os.close(ask)
+    assert child.stdout.read(2) == b"up", child.stderr.read()
+    with child:
+        yield child, tell
+        child.kill()
+    os.close(tell)
+
+
+def test_what_the_caller_starts_has_no_right_left(waiting) -> None:
+    child, _ = waiting
+    first, last = _below(child._served.pid)
+    for pid in (first, last):
+        status = _status(pid)
+        assert set(status["Uid"].split()) == set(status["Gid"].split()) == {"65534"}
+        assert status["Groups"].strip() == ""
+        assert {int(status[f"Cap{kind}"], 16) for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {0}
+        assert status["NoNewPrivs"] == "1"
+    for kind in ("pid", "net", "mnt", "uts", "ipc", "cgroup"):
+        theirs, ours = (Path(f"/proc/{who}/ns/{kind}").readlink() for who in (last, "self"))
+        assert theirs != ours, kind
+
+
+def test_a_sandbox_ends_when_its_caller_says_so(waiting) -> None:
+    child, _ = waiting
+    child.kill()
+    assert child.wait() == 128 + 9
+    assert child.stdout.read() == b""
+
+
+def test_a_sandbox_ends_with_its_connection(waiting) -> None:
+    child, _ = waiting
+    pids = [os.pidfd_open(pid) for pid in _below(child._served.pid)]
+    child._connection.close()
+    assert child.stdout.read() == b""  # the other end is closed: whoever held it is gone
+    for pid in pids:
+        os.close(pid)
+    child._served.wait(30)
+
+
+def test_a_sandbox_ends_with_its_helper(waiting) -> None:
+    child, _ = waiting
+    child._served.kill()
+    assert child.stdout.read() == b""
+    assert child.wait() == 255
+
+
+def test_it_lives_until_its_own_end(waiting) -> None:
+    child, tell = waiting
+    os.write(tell, b"x")
+    assert child.stdout.read(2) == b"on"
+    os.write(tell, b"x")
+    assert child.wait() == 0
+
+
+def test_nothing_inside_can_be_written_even_by_its_owner(tmp_path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    code = """
+import os
+for place in ("/theirs/new", "/new", "/usr/lib/new", "/code/new"):
+    try:
+        os.close(os.open(place, os.O_WRONLY | os.O_CREAT))
+    except OSError as error:
+        print(error.errno, end=" ")
+"""
+    assert _said(code, (folder, "/theirs")) == "30 30 30 30"
+    assert list(folder.iterdir()) == []
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A folder that everybody may read."""
+    made = tmp_path / "folder"
+    made.mkdir()
+    made.chmod(0o755)
+    return made
+
+
+def test_set_user_id_programs_and_devices_do_not_work_inside(folder) -> None:
+    shutil.copy("/usr/bin/id", folder)
+    (folder / "id").chmod(0o4755)
+    os.mknod(folder / "null", 0o020666, os.makedev(1, 3))
+    (folder / "null").chmod(0o666)
+    (folder / "plain").write_text("plain")
+    code = """
+import os
+print(open("/theirs/plain").read(), flush=True)
+try:
+    os.open("/theirs/null", os.O_RDONLY)
+except OSError as error:
+    print(error.errno, flush=True)
+os.execv("/theirs/id", ["id", "-u"])
+"""
+    assert _said(code, (folder, "/theirs")).split() == ["plain", "13", "65534"]
+
+
+def test_files_that_nobody_may_read_stay_unread(folder) -> None:
+    secret = folder / "key"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    code = "import os\ntry: open('/theirs/key')\nexcept OSError as error: print(error.errno)"
+    assert _said(code, (folder, "/theirs")) == "13"
+
+
+def test_only_what_is_named_is_left_open() -> None:
+    memory = os.memfd_create("named")
+    other = os.memfd_create("other")
+    os.set_inheritable(other, True)  # noqa: FBT003  # the call's own form
+    code = "import os\nfor n in range(3, 99):\n try: os.fstat(n); print(n)\n except OSError: pass"
+    try:
+        assert _said(code, more=(memory,)) == str(memory)
+    finally:
+        os.close(memory)
+        os.close(other)
+
+
+def test_what_is_not_what_the_caller_opened_is_not_mounted(folder, monkeypatch) -> None:
+    send = socket.send_fds
+
+    def exchange(*arguments):
+        folder.rmdir()
+        Path(f"{folder} (deleted)").mkdir()  # what the kernel calls it now is another folder's name
+        return send(*arguments)
+
+    monkeypatch.setattr(socket, "send_fds", exchange)
+    with Helper().start(_layout((folder, "/theirs")), ("print()",), None, (), answers=True) as child:
+        said = child.stderr.read().decode()
+        assert child.wait() == 1
+    assert "is no longer what the caller opened" in said
+
+
+GOOD = {
+    "version": helper.VERSION,
+    "mounts": [["/a", 0]],
+    "links": [["/l", "usr/lib"]],
+    "keep": [[0, 1]],
+    "mounted_in": 1,
+    "errors": 1,
+    "command": ["/bin/true"],
+    "environment": {},
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"mounts": [["a", 0]]},
+        {"mounts": [["/", 0]]},
+        {"mounts": [["/a/../..", 0]]},
+        {"mounts": [["/a", 2]]},
+        {"mounts": [["/a", -1]]},
+        {"mounts": [["/a", True]]},
+        {"mounts": [["/a\0b", 0]]},
+        {"mounts": 5},
+        {"links": [["l", "usr"]]},
+        {"keep": [[1 << 16, 0]]},
+        {"keep": [[-1, 0]]},
+        {"keep": [["0", 0]]},
+        {"mounted_in": None},
+        {"errors": 9},
+        {"command": []},
+        {"command": [5]},
+        {"environment": []},
+        {"environment": {"A": 1}},
+    ],
+    ids=str,
+)
+def test_requests_that_are_none_are_refused(change) -> None:
+    assert helper.read_request(json.dumps(GOOD).encode(), 2)["errors"] == 1
+    with pytest.raises(helper.RequestError):
+        helper.read_request(json.dumps({**GOOD, **change}).encode(), 2)
+
+
+@pytest.mark.parametrize("message", [b"", b"[]", b"{", b"\xff", b'"x"', b"[" * 100_000])
+def test_messages_that_are_no_request_are_refused(message) -> None:
+    with pytest.raises(helper.RequestError):
+        helper.read_request(message, 2)
+
+
+def test_a_request_that_was_cut_off_is_refused() -> None:
+    with pytest.raises(helper.RequestError):
+        helper.read_request(json.dumps(GOOD).encode(), 2, whole=False)
+
+
+@pytest.fixture
+def listening(tmp_path):
+    """A helper that listens, and the path of its socket."""
+    path = str(tmp_path / "made" / "socket")
+    started = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-B", helper.__file__, "--listen", path, "--group", "root"],
+        stderr=subprocess.PIPE,
+    )
+    while True:
+        assert started.poll() is None
+        try:
+            _connect(path).close()
+        except SandboxUnavailableError:
+            continue
+        break
+    yield path
+    started.kill()
+    with started:
+        pass
+
+
+def test_others_than_root_and_the_group_cannot_ask(listening) -> None:
+    _open_to_all(Path(listening).parent)
+    assert Path(listening).stat().st_mode & 0o777 == 0o660
+    ask = f"import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect({listening!r})"
+    ran = subprocess.run(
+        [*NOBODY, "/usr/bin/python3", "-c", ask], capture_output=True, text=True, check=False
+    )
+    assert "PermissionError" in ran.stderr
+
+
+def test_no_more_sandboxes_than_its_bound_run_at_one_time(listening) -> None:
+    held = [_connect(listening) for _ in range(helper.MOST_AT_ONCE)]
+    with _connect(listening) as over:
+        over.settimeout(30)
+        assert over.recv(1) == b""
+    held.pop().close()
+    for each in held:
+        each.close()
+
+
+def test_a_helper_that_is_not_roots_is_not_believed(tmp_path) -> None:
+    place = tmp_path / "theirs"
+    place.mkdir()
+    os.chown(place, 65534, 65534)
+    _open_to_all(place)
+    code = (
+        "import socket, sys\ns = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+        "s.bind(sys.argv[1]); s.listen(1); print('up', flush=True); s.accept()"
+    )
+    command = [*NOBODY, "/usr/bin/python3", "-c", code, str(place / "socket")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as liar:
+        assert liar.stdout.readline() == b"up\n"
+        with pytest.raises(SandboxUnavailableError, match="runs as user 65534, and not as root"):
+            _connect(str(place / "socket"))
+        liar.kill()
