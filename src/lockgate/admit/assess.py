@@ -36,6 +36,7 @@ from lockgate.core.ruling import asks_advisories, rule_on
 from lockgate.core.snapshot import Admitted, Snapshot
 from lockgate.core.soak import CANDIDATE, STABLE
 from lockgate.core.station import Scans, judge_stations
+from lockgate.core.submission import INTERNAL, ORIGIN, Submission, is_submission, name_key
 from lockgate.core.verdict import Outcome, Verdict, stricter, worst
 from lockgate.core.wire import decode, encode
 from lockgate.trust.attest import INSPECTION, REINSPECTION, InTotoStatement, check
@@ -150,10 +151,12 @@ class Assessor:
         effective = [self.effective(crossing, artifact, by_path) for artifact in artifacts]
         held_by = contents_of(artifacts, (verdict for mine in effective for verdict in mine))
         said = self._advised(artifacts, held_by, entering=entering)
+        names = self._names() if entering else {}
         for artifact, mine, advised in zip(artifacts, effective, said, strict=True):
             ruling = rule_on(self._p.policy, rules, artifact, mine, advised=advised, now=now, replays=replays)
             reasons = [*ruling.held, *self._denied(artifact)]
             reasons += judge_stations(self._p.policy, artifact, mine, scans, now) if now else ()
+            reasons += judge_name(crossing.sequence, artifact, names) if entering else ()
             outcomes[artifact.purl] = worst(v.outcome for v in mine)
             held.extend(reasons)
             if not reasons:
@@ -255,6 +258,23 @@ class Assessor:
             return [Advised(unasked="This gate reads no advisories.")] * len(artifacts)
         return self._p.advisories.advised(artifacts, contents)
 
+    def _names(self) -> dict[str, Admitted]:
+        """Return what is served, or soaks, by the name that nothing of the other origin may have."""
+        return {name_key(each.artifact): each for each in self.base(CANDIDATE)}
+
+    def submission(self, crossing: Crossing) -> Submission:
+        """Return what is known of a submission: its digest stands where a crossing has its crate's.
+
+        Raises:
+            VerdictsAlteredError: It speaks of another number or other artifacts.
+
+        """
+        said = decode(Submission, self._p.quarantine.read(crossing.crate_sha256), name="submission")
+        if (said.number, said.lock_sha256) != (crossing.sequence, crossing.lock_sha256):
+            what = f"What is on record as submission {crossing.sequence} is not what was submitted."
+            raise VerdictsAlteredError(what)
+        return said
+
     def _denied(self, artifact: Artifact) -> list[Held]:
         with self._p.records.transaction() as tx:
             bad = [f for f in artifact.files if tx.get(DENIED, f.sha256) is not None]
@@ -262,6 +282,21 @@ class Assessor:
             Held(purl=artifact.purl, path=f.path, reason="Rejected before.", resolve=DeniedError.advice)
             for f in bad
         ]
+
+
+def judge_name(number: int, artifact: Artifact, names: Mapping[str, Admitted]) -> list[Held]:
+    """Hold what has the name of something of the other origin, and what only says that it is from inside."""
+    inside = is_submission(number)
+    if not inside and artifact.attributes.get(ORIGIN) == INTERNAL:
+        reason = "It crossed, and says that it was made inside."
+        return [Held(purl=artifact.purl, path="", reason=reason, resolve="Ask the collector how that came.")]
+    other = names.get(name_key(artifact))
+    if other is None or is_submission(other.crossing) == inside:
+        return []
+    origin = "crossed" if inside else "was made inside"
+    reason = f"{other.artifact.purl} has this name and {origin}: clients could not tell them apart."
+    resolve = "Give what was made inside another name, or withdraw it."
+    return [Held(purl=artifact.purl, path="", reason=reason, resolve=resolve)]
 
 
 def read_recheck(envelope: bytes, site: Root) -> Recheck:

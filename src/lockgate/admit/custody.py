@@ -5,11 +5,14 @@ from lockgate.admit.model import Crossing
 from lockgate.admit.parts import GateParts
 from lockgate.core.custody import CustodyReport
 from lockgate.core.statement import NOTHING
+from lockgate.core.submission import is_submission
 from lockgate.core.wire import digest_of
 
 
 def custody_report(parts: GateParts, crossing: Crossing) -> CustodyReport | None:
     """Return what is known of a crossing's way, or None where nothing is and nothing is demanded."""
+    if is_submission(crossing.sequence):
+        return None  # nothing was carried
     return parts.custody.report(crossing) if parts.custody else None
 
 
@@ -27,7 +30,7 @@ def demand_custody(parts: GateParts, crossing: Crossing) -> None:
 
     """
     rule = parts.policy.custody_rule
-    if rule is None or not rule.required:
+    if rule is None or not rule.required or is_submission(crossing.sequence):
         return
     report = custody_report(parts, crossing)
     if report is None:

@@ -38,9 +38,11 @@ from lockgate.core.statement import (
     GATE_OPERATIONS,
     NOTHING,
     Operation,
+    OwnRequestError,
     Statement,
     TooFewApproversError,
 )
+from lockgate.core.submission import is_submission
 from lockgate.core.wire import decode, digest_of, encode, whole_second
 from lockgate.store.garbage import pick_up, settle
 
@@ -228,10 +230,16 @@ class Publisher:
         """Demand the persons whom rules name for what would enter: for opaque content, and by roles.
 
         Raises:
+            OwnRequestError: Who submitted it is among them.
             TooFewApproversError: Fewer approved.
             RoleMissingError: Nobody of a role did.
 
         """
+        if is_submission(crossing.sequence):
+            submitter = self._assessor.submission(crossing).submitter
+            if submitter in approvers:
+                what = f"{submitter} submitted this and cannot approve it."
+                raise OwnRequestError(what)
         assessment = self._assessor.assess(crossing)
         entering = {file.path for artifact in assessment.admitted for file in artifact.files}
         mine = [verdict for verdict in assessment.verdicts.verdicts if verdict.path in entering]

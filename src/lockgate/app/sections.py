@@ -108,6 +108,10 @@ class ServeSection(Section):
         default="",
         description="`BEGINNING=LABEL` with spaces between: package URLs whose readers need that label too.",
     )
+    open_projects: str = Field(
+        default="",
+        description="Python projects that clients may upload, by name or `BEGINNING*`, with spaces between.",
+    )
     push_bytes: int = Field(
         default=1 << 38, ge=1 << 20, description="Most bytes that open namespaces hold together."
     )

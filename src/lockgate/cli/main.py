@@ -33,6 +33,7 @@ COMMANDS = {
     "canary": ("lockgate.cli.canary", "Try what is on candidate, and sign what was seen."),
     "approve": ("lockgate.cli.approve", "Show and sign a statement with an approver's key."),
     "request": ("lockgate.cli.request", "Ask for what is missing, and follow it until it is there."),
+    "submit": ("lockgate.cli.submit", "Bring what was made inside to the gate."),
     "receipt": ("lockgate.cli.receipt", "Tell the low side how a crossing ended, and read what it says."),
     "high": ("lockgate.cli.high", "Start, stop and watch the services of the high side."),
     "ca": ("lockgate.cli.ca", "Certificates for the services and for those who call them."),

@@ -147,6 +147,22 @@ class BadPushError(InputError):
     )
 
 
+class BadUploadError(InputError):
+    """An upload is not the form that Python's tools send, or its file is not what the form says."""
+
+    code = "LG-1906"
+    advice = "Upload wheels with twine or a tool like it, one by one."
+
+
+class UploadNotOpenError(PolicyError):
+    """A key may not upload files of a project."""
+
+    code = "LG-3902"
+    advice = (
+        "`[serve] open_projects` opens names; a key needs the label `push:pypi/` and the word that opens."
+    )
+
+
 class NotPushedError(InputError):
     """Something that was never pushed is to be read or removed."""
 

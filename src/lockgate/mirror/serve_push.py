@@ -242,7 +242,7 @@ class OpenNamespaces:
                 await self._run(self._uploads.write, upload, file, data)
 
             try:
-                async for piece in _timed(request.stream()):
+                async for piece in timed(request.stream()):
                     waiting += piece
                     if len(waiting) >= PIECE:
                         await write()
@@ -277,7 +277,7 @@ def _start_of(request: Request, upload: Upload) -> int | None:
     return int(match[1])
 
 
-async def _timed(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def timed(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the pieces of a body; a client that stalls, or leaves, ends it.
 
     Raises:
@@ -302,7 +302,7 @@ async def _short_body(request: Request) -> bytes:
 
     """
     body = bytearray()
-    async for piece in _timed(request.stream()):
+    async for piece in timed(request.stream()):
         body += piece
         if len(body) > MANIFEST_LIMIT:
             what = f"A manifest is longer than {MANIFEST_LIMIT} bytes."

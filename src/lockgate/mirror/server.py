@@ -28,6 +28,7 @@ from lockgate.mirror.serve_npm import NpmRoutes
 from lockgate.mirror.serve_oci import OciRoutes
 from lockgate.mirror.serve_push import Internal, OpenNamespaces
 from lockgate.mirror.serve_pypi import PypiRoutes
+from lockgate.mirror.serve_upload import Door, doors
 from lockgate.mirror.shell import Shell
 from lockgate.mirror.site import Site, segments
 from lockgate.mirror.switch import Switch
@@ -49,6 +50,7 @@ def build_app(
     internal: Internal | None = None,
     asked: Asked | None = None,
     access: Access | None = None,
+    door: Door | None = None,
 ) -> Starlette:
     """Return the application that serves a view.
 
@@ -60,6 +62,7 @@ def build_app(
         internal: What was pushed, and the namespaces where clients may push.
         asked: What the mirrors take from outside of the snapshot: advisories, their own address.
         access: Who may read what; none: everybody everything.
+        door: Where Python projects are uploaded to; none: nowhere.
 
     """
     metrics = Metrics(view, clock)
@@ -83,6 +86,7 @@ def build_app(
         *OciRoutes(site, opened, access).routes(),
         *AptRoutes(site).routes(),
         *git.routes(),
+        *doors(site, door),
         *HubRoutes(site, asked.address).routes(),
     ]
     app = Starlette(

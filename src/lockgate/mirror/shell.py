@@ -40,8 +40,9 @@ _PROTOCOLS = {
     "v2": "oci",
     "apt": "apt",
     "git": "git",
+    "legacy": "upload",
 }
-_DECIDE_METHODS = frozenset({"oci", "git"})
+_DECIDE_METHODS = frozenset({"oci", "git", "upload"})
 """Protocols that answer other methods than GET and HEAD themselves, in their own words."""
 _QUESTIONS = ("/npm/-/npm/v1/security/",)
 """Where POST asks a question that is too long for an address; nothing is changed by it."""

@@ -8,6 +8,7 @@ from lockgate.app.settings import SettingsError, Side
 from lockgate.app.stores import records_of
 from lockgate.app.trust import utc_now
 from lockgate.core.cadence import Cadence, Standing, standing
+from lockgate.core.submission import is_submission
 from lockgate.core.wire import decode
 from lockgate.watch import calendar
 
@@ -43,8 +44,9 @@ def plan_of(side: Side) -> Plan:
     cadence = cadence_of(side)
     records = records_of(side)
     with records.transaction() as tx:
-        received = [decode(Crossing, value).received for _, value in tx.scan(CROSSINGS)]
+        crossings = [decode(Crossing, value) for _, value in tx.scan(CROSSINGS)]
     records.close()
+    received = [each.received for each in crossings if not is_submission(each.sequence)]
     return Plan(cadence, standing(cadence, received, utc_now()))
 
 

@@ -38,6 +38,7 @@ from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.core.snapshot import Admitted
 from lockgate.core.statement import FORWARD, NOTHING, Operation, Statement
+from lockgate.core.submission import is_submission
 from lockgate.core.verdict import Verdict
 from lockgate.core.wire import encode
 from lockgate.crossing.ledger import mark
@@ -54,6 +55,8 @@ from lockgate.trust.keys import Signer
 
 if TYPE_CHECKING:
     from lockgate.core.artifact import Artifact
+    from lockgate.core.sequence import CrossingState
+    from lockgate.store import Transaction
 
 
 class MirrorPages(PageMaker):
@@ -195,6 +198,12 @@ def reading_parts(side: Side) -> ReadingParts:
     )
 
 
+def mark_crossing(tx: "Transaction", number: int, state: "CrossingState") -> None:
+    """Move a crossing on in the lane's ledger, which knows no submissions."""
+    if not is_submission(number):
+        mark(tx, number, state)
+
+
 def gate_parts(side: Side) -> GateParts:
     """Return what the gate of a high side is joined from; nothing is written."""
     reading = reading_parts(side)
@@ -205,7 +214,7 @@ def gate_parts(side: Side) -> GateParts:
         pages=MirrorPages(),
         entropy=secrets.token_bytes,
         write_channel=lambda channel, envelope: write_channel(side, channel, envelope),
-        mark_ledger=mark,
+        mark_ledger=mark_crossing,
         weights=SandboxedWeights(),
         write_refusals=lambda envelope: write_whole(refusals_file(side), envelope),
         demand_open=lambda: demand_admission(side),

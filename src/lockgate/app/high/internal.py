@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockgate.app.settings import SettingsError, Side
@@ -24,6 +25,11 @@ class PushedRepository:
     name: str
     tags: tuple[str, ...]
     state: str
+
+
+def drop_folder(side: Side) -> Path:
+    """Return where the mirrors lay what clients upload, for the gate to take it from."""
+    return side.home.internal / "drop"
 
 
 def open_namespaces(side: Side, more: Sequence[str] = ()) -> tuple[str, ...]:

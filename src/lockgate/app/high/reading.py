@@ -2,14 +2,17 @@
 
 from typing import TYPE_CHECKING
 
+from lockgate.app.high.internal import drop_folder
 from lockgate.app.settings import SettingsError, Side
 from lockgate.app.stores import blobs_of
+from lockgate.app.trust import audit_log
 from lockgate.infer.errors import BadApiKeyError
 from lockgate.infer.keys import FileKeys, authenticate
 from lockgate.mirror import Caller, Callers
 
 if TYPE_CHECKING:
     from lockgate.mirror import Access
+    from lockgate.mirror.serve_upload import Door
 
 OPEN = "open"
 
@@ -28,6 +31,18 @@ class KeyCallers(Callers):
         except BadApiKeyError:
             return None
         return Caller(key.name, frozenset(key.labels))
+
+
+def door_of(side: Side) -> "Door | None":
+    """Return where clients upload Python projects; None where no name is open."""
+    from lockgate.mirror.serve_upload import Door  # noqa: PLC0415  # servers alone need it
+
+    words = tuple(side.settings.serve.open_projects.split())
+    if not words:
+        return None
+    log = audit_log(side)
+    log.outcome(log.intent("uploads open", projects=list(words)), "done")
+    return Door(words, KeyCallers(side), drop_folder(side), side.settings.serve.push_bytes, log)
 
 
 def access_of(side: Side) -> "Access | None":

@@ -98,7 +98,7 @@ def mirror_app() -> Any:
     """Return the mirrors' application for the home that the environment names."""
     from lockgate.app.advice.registry import RecordedAdvisor  # noqa: PLC0415  # the same
     from lockgate.app.gate.repository import signed_repositories  # noqa: PLC0415  # the same
-    from lockgate.app.high.reading import access_of  # noqa: PLC0415  # the same
+    from lockgate.app.high.reading import access_of, door_of  # noqa: PLC0415  # the same
     from lockgate.mirror import (  # noqa: PLC0415  # servers alone need it
         Asked,
         SignedChannel,
@@ -114,8 +114,15 @@ def mirror_app() -> Any:
     asked = Asked(
         advisor=RecordedAdvisor(side), address=side.settings.serve.mirror_url, misses=misses_file(side)
     )
-    access = access_of(side)
-    return build_app(view, blob_files(side), utc_now, internal=internal_of(side), asked=asked, access=access)
+    return build_app(
+        view,
+        blob_files(side),
+        utc_now,
+        internal=internal_of(side),
+        asked=asked,
+        access=access_of(side),
+        door=door_of(side),
+    )
 
 
 def misses_file(side: Side) -> Path:

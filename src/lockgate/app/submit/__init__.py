@@ -1,0 +1,1 @@
+"""What is made on the high side, on its way to the gate."""
