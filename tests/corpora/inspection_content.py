@@ -179,6 +179,11 @@ def pdf(*, catalog="", extra=(), tail=b"") -> bytes:
         b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
         *(item if isinstance(item, bytes) else item.encode() for item in extra),
     ]
+    return pdf_of(bodies) + tail
+
+
+def pdf_of(bodies) -> bytes:
+    """A PDF of some objects, numbered from 1; the first is the catalogue."""
     out = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"
     places = []
     for number, body in enumerate(bodies, 1):
@@ -188,7 +193,7 @@ def pdf(*, catalog="", extra=(), tail=b"") -> bytes:
     out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(bodies) + 1)
     out += b"".join(b"%010d 00000 n \n" % place for place in places)
     out += b"trailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % (len(bodies) + 1, start)
-    return out + tail
+    return out
 
 
 def tar(members, *, form=tarfile.PAX_FORMAT) -> bytes:

@@ -12,6 +12,7 @@ from corpora.inspection_hdf5 import HDF5_BAD, HDF5_GOOD, HDF5_UNREAD
 from corpora.inspection_malware import MALWARE_BAD, MALWARE_GOOD
 from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
+from corpora.inspection_real import REAL_BAD, REAL_GOOD, REAL_UNREAD
 from corpora.inspection_small import SMALL_BAD, SMALL_GOOD, SMALL_UNREAD
 from corpora.inspection_variants import VARIANTS_BAD, VARIANTS_GOOD, VARIANTS_UNREAD
 
@@ -26,6 +27,7 @@ GOOD = [
     *HDF5_GOOD,
     *SMALL_GOOD,
     *MALWARE_GOOD,
+    *REAL_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -37,11 +39,12 @@ BAD = [
     *HDF5_BAD,
     *SMALL_BAD,
     *MALWARE_BAD,
+    *REAL_BAD,
 ]
 
 UNREAD = [
     *VARIANTS_UNREAD,
-    *(Case(title, name, data) for title, name, data in SMALL_UNREAD),
+    *(Case(title, name, data) for title, name, data in (*SMALL_UNREAD, *REAL_UNREAD)),
     *(Case(title, name, data, "model") for title, name, data in HDF5_UNREAD),
     *(Case(title, name, data, "document") for title, name, data in DOCUMENTS_UNREAD),
     *(Case(title, name, data, "model") for title, name, data in PICKLES_UNREAD),

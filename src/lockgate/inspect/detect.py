@@ -100,7 +100,7 @@ _CLAIMS: dict[str, frozenset[str]] = {
     "fits": frozenset({"fits"}),
     "jpg": frozenset({"jpeg"}),
     "jpeg": frozenset({"jpeg"}),
-    "gz": frozenset({"gzip"}),
+    "gz": frozenset({"gzip", "zlib", "bzip2", "xz", "lzma"}),
     "tgz": frozenset({"gzip"}),
     "tar": frozenset({"tar"}),
     "so": frozenset({"elf"}),
@@ -154,6 +154,10 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _CONTROL_C1 = re.compile(rb"[\x80-\x9f]")
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]")
 _LATIN_SHARE = 0.25
+_NONE, _FEW = "none", "few"
+_CONTROL_SHARE, _C1_SHARE = 0.002, 0.01
+"""How much of a text may be controls: minified scripts and Info files hold a few, and so do texts in which
+somebody mixed encodings. None of it may be a null byte."""
 _SAFETENSORS_HEADER = 8
 _TAR_BLOCK = 512
 _TAR_MAGIC = slice(257, 262)
@@ -268,19 +272,27 @@ def _is_tar(head: bytes) -> bool:
 
 
 def _text(data: memoryview, name: str, limit: int) -> str:
-    if len(data) > limit or _CONTROL.search(data):
+    if len(data) > limit:
         return ""
     raw = bytes(data)
+    if not (controls := _controls(raw)):
+        return ""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        high = len(_HIGH_BYTES.findall(raw))
-        latin = not _CONTROL_C1.search(raw) and high <= _LATIN_SHARE * len(raw)
+        high, c1 = len(_HIGH_BYTES.findall(raw)), len(_CONTROL_C1.findall(raw))
+        latin = controls == _NONE and c1 <= _C1_SHARE * len(raw) and high <= _LATIN_SHARE * len(raw)
         return "text-latin1" if latin else ""
     if named := by_name(name):
         return named
     if extension(name) in {"eml", "mht", "mhtml"} or (_MAIL.match(text) and _MAIL_FIELD.search(text[:20000])):
         return "mail"
-    if _HTML_START.match(text):
-        return "html"
-    return "xml" if _XML_START.match(text) else "text"
+    return "html" if _HTML_START.match(text) else "xml" if _XML_START.match(text) else "text"
+
+
+def _controls(raw: bytes) -> str:
+    """Return whether a text has no control characters, or few; nothing where it cannot be a text."""
+    if not _CONTROL.search(raw):
+        return _NONE
+    few = raw.find(0) < 0 and len(_CONTROL.findall(raw)) <= _CONTROL_SHARE * len(raw)
+    return _FEW if few else ""

@@ -11,7 +11,16 @@ from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
 from lockgate.core.wire import digest_of
 from lockgate.inspect import malware, secrets
-from lockgate.inspect.detect import EMPTY, UNKNOWN, ZIP_TYPES, detect, extension, mismatch, zip_tail
+from lockgate.inspect.detect import (
+    EMPTY,
+    TEXT_TYPES,
+    UNKNOWN,
+    ZIP_TYPES,
+    detect,
+    extension,
+    mismatch,
+    zip_tail,
+)
 from lockgate.inspect.errors import BrokenContentError, OverLimitError
 from lockgate.inspect.limits import Budget, Limits
 from lockgate.inspect.ports import Inspector, Part
@@ -129,7 +138,8 @@ def _claims(data: memoryview, tally: Tally, context: Context) -> None:
     """Note names that promise another type, and content that is two things at once."""
     if mismatch(tally.detected, context.name):
         why = f"It is named .{extension(context.name)} and is {tally.detected}."
-        tally.note("type-mismatch", Severity.HIGH, why)
+        inert = context.package and tally.detected in TEXT_TYPES
+        tally.note("type-mismatch", Severity.INFO if inert else Severity.HIGH, why)
     if tally.detected in ZIP_TYPES:
         return
     tail = zip_tail(data)

@@ -31,13 +31,19 @@ def printable(text: str, length: int = LABEL_LENGTH) -> str:
     return safe if len(safe) <= length else safe[: length - 1] + "…"
 
 
+def nothing(_: str) -> bool:
+    """Return that a package defines no such class: what holds outside of packages."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Where a piece of content stands and what it may use.
 
     `name` is the path that its container gives it; `where` locates it for people; `package`
     says that it lies inside a package; `role` what part of one it is (`deb-control`, `deb-script`,
-    `deb-data`, `oci-layer`); `profile` is what pickles may be read as.
+    `deb-data`, `oci-layer`); `profile` is what pickles may be read as; `own` tells whether a class
+    (``package.module.Name``) is defined by the source of the package that it lies in.
     """
 
     name: str
@@ -50,8 +56,16 @@ class Context:
     package: bool = False
     profile: str = "auto"
     role: str = ""
+    own: "Callable[[str], bool]" = nothing
 
-    def member(self, name: str, *, package: bool = False, role: str | None = None) -> "Context":
+    def member(
+        self,
+        name: str,
+        *,
+        package: bool = False,
+        role: str | None = None,
+        own: "Callable[[str], bool] | None" = None,
+    ) -> "Context":
         """Return the context of a member.
 
         Raises:
@@ -67,6 +81,7 @@ class Context:
             depth=self.depth + 1,
             package=self.package or package,
             role=self.role if role is None else role,
+            own=own or self.own,
         )
 
 

@@ -26,13 +26,14 @@ _SUFFIXES = {
     "zstd": (".zst", ".zstd", ".tzst"),
     "lz4": (".lz4",),
 }
+_ENDINGS = tuple(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
 
 
 class CompressedInspector(Inspector):
     """Unpacks all streams of a file within bounds and inspects what is inside."""
 
     name = "compressed"
-    version = 1
+    version = 2
     detects = frozenset(_SUFFIXES)
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -59,7 +60,8 @@ def inner_name(name: str, kind: str) -> str:
         if file.lower().endswith(suffix):
             stem = file[: -len(suffix)]
             return f"{stem}.tar" if suffix in {".tbz2", ".tbz", ".txz", ".tzst"} else stem
-    return file
+    # Named after another compression: that ending is no claim about the content either.
+    return file.rsplit(".", 1)[0] if file.lower().endswith((".gz", *_ENDINGS)) else file
 
 
 def _unpack(kind: str, data: memoryview, bound: int, limits: Limits) -> tuple[bytearray, int]:

@@ -28,8 +28,9 @@ from lockgate.inspect.tally import Context, Tally
 
 KNOWN_DOMAINS = frozenset(
     {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "com.microsoft", "com.microsoft.nchwc"}
+    | {"ai.onnx.preview", "ai.onnx.preview.training"}
 )
-"""Operator domains that ONNX Runtime brings itself; any other needs a library of its own."""
+"""Operator domains of ONNX and those that ONNX Runtime brings; any other needs a library of its own."""
 
 _WIRES = {
     VARINT: {WIRE_VARINT},
@@ -61,7 +62,7 @@ class OnnxInspector(Inspector):
     """Walks the whole message tree; weights are opaque, references to other files a finding."""
 
     name = "onnx"
-    version = 1
+    version = 2
     detects = frozenset({"onnx"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:

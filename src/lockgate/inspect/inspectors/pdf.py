@@ -52,7 +52,7 @@ class PdfInspector(Inspector):
     """Reads all objects in file order, then lets PDFium open every page."""
 
     name = "pdf"
-    version = 1
+    version = 2
     detects = frozenset({"pdf"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -77,7 +77,7 @@ class PdfInspector(Inspector):
         for number, at in openings.items():
             if not _only_goes(actions.get(number)):
                 tally.note("pdf-open-action", Severity.HIGH, "The document acts when it is opened.", at)
-        if _opens(tally, data, limits) and whole:
+        if _opens(tally, data, limits, package=context.package) and whole:
             tally.claim_all()
 
 
@@ -152,12 +152,12 @@ def _packed(tally: Tally, content: bytes, item: Indirect, limits: Limits) -> Non
         raise BrokenContentError(what, at=item.at)
 
 
-def _opens(tally: Tally, data: memoryview, limits: Limits) -> bool:
+def _opens(tally: Tally, data: memoryview, limits: Limits, *, package: bool) -> bool:
     import pypdfium2  # noqa: PLC0415  # only PDF files pay for it
 
     try:
         document = pypdfium2.PdfDocument(bytes(data))
-        pages, characters = compare(tally, document, limits)
+        pages, characters = compare(tally, document, limits, package=package)
         document.close()
     except pypdfium2.PdfiumError as error:
         tally.unfinished("pdf-render", f"PDFium cannot open it: {error}.")

@@ -34,13 +34,15 @@ class _Seen:
     objects: int = 0
 
 
-def compare(tally: Tally, document: Any, limits: Limits) -> tuple[int, int]:
+def compare(tally: Tally, document: Any, limits: Limits, *, package: bool = False) -> tuple[int, int]:
     """Note text that no reader sees; return the numbers of pages and characters.
 
     Args:
         tally: Takes the findings.
         document: An open ``pypdfium2.PdfDocument``.
         limits: All bounds.
+        package: It is a manual inside a package, that is no source of knowledge: figures are clipped there,
+            lines run off the page, and only orders in hidden text are more than information.
 
     """
     pages = demand(len(document), limits.pages, "pages")
@@ -56,18 +58,18 @@ def compare(tally: Tally, document: Any, limits: Limits) -> tuple[int, int]:
             _page(page, text, seen, limits)
         text.close()
         page.close()
-    _report(tally, seen)
+    _report(tally, seen, package=package)
     return pages, characters
 
 
-def _report(tally: Tally, seen: _Seen) -> None:
+def _report(tally: Tally, seen: _Seen, *, package: bool) -> None:
     text = "\n".join(seen.text)
     scan(tally, text, lenient=True)
     orders(tally, text)
     hidden = " ".join(seen.hidden).strip()
     if sum(char.isalnum() for char in hidden) >= _SHORTEST:
         why = f"{len(hidden)} characters that readers do not see: {hidden[:80]!r}"
-        tally.note("document-hidden-text", Severity.HIGH, why)
+        tally.note("document-hidden-text", Severity.INFO if package else Severity.HIGH, why)
     orders(tally, hidden, where="Hidden: ", hidden=True)
     orders(tally, " ".join(seen.unseen), where="Under a picture: ", hidden=True)
 
@@ -129,14 +131,28 @@ def _small(pdfium: Any, item: Any) -> bool:
     if not pdfium.FPDFTextObj_GetFontSize(item.raw, size):
         return False
     matrix = item.get_matrix()
+    for form in _forms(item):
+        matrix = matrix.multiply(form)
     scale = max(abs(matrix.d), abs(matrix.b), abs(matrix.a), abs(matrix.c))
     return bool(0 <= abs(size.value) * scale < _SMALLEST)
+
+
+def _forms(item: Any) -> list[Any]:
+    """Return the matrices of the forms that a text lies in, the innermost first."""
+    out, form = [], item.container
+    while form is not None:
+        out.append(form.get_matrix())
+        form = form.container
+    return out
 
 
 def _drawn(pdfium: Any, page: Any, item: Any, view: _Picture) -> bool:
     """Return whether the place of a text shows anything on the rendered page."""
     left, bottom, right, top = item.get_bounds()
-    corners = [_pixel(pdfium, page, view, x, y) for x in (left, right) for y in (bottom, top)]
+    points = [(x, y) for x in (left, right) for y in (bottom, top)]
+    for form in _forms(item):  # the bounds are those inside the form
+        points = [form.on_point(x, y) for x, y in points]
+    corners = [_pixel(pdfium, page, view, x, y) for x, y in points]
     across, down = [x for x, _ in corners], [y for _, y in corners]
     contrast = view.contrast(min(across) - 1, min(down) - 1, max(across) + 2, max(down) + 2)
     return contrast is not None and contrast >= _CONTRAST

@@ -7,10 +7,12 @@ names that its C++ loader resolves among the operators and classes inside the ar
 """
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from lockgate.core.pickles import PickleProfile as Profile
 from lockgate.inspect.inspectors.pickle_values import Walk
+from lockgate.inspect.tally import nothing
 
 
 def _names(module: str, names: str) -> frozenset[str]:
@@ -122,6 +124,7 @@ class Allowed:
     exact: frozenset[str]
     words: re.Pattern[str] = field(default=_NO_WORDS)
     persistent: bool = False
+    own: Callable[[str], bool] = nothing
 
     def refused(self, seen: Walk) -> list[str]:
         """Return the globals of a walk that the profile does not hold, sorted."""
@@ -129,7 +132,7 @@ class Allowed:
 
     def holds(self, name: str) -> bool:
         """Return whether a global is on the list."""
-        return name in self.exact or bool(self.words.fullmatch(name))
+        return name in self.exact or bool(self.words.fullmatch(name)) or self.own(name)
 
 
 PROFILES: tuple[Allowed, ...] = (
@@ -145,12 +148,15 @@ _LOADS = frozenset({Profile.DATA, Profile.NUMPY, Profile.TORCH, Profile.SKLEARN}
 """Profiles of pickles that Python loads; TorchScript's are read by libtorch, inside its archives alone."""
 
 
-def candidates(asked: str, inside: Profile | None = None) -> tuple[Allowed, ...]:
+def candidates(
+    asked: str, inside: Profile | None = None, own: Callable[[str], bool] = nothing
+) -> tuple[Allowed, ...]:
     """Return the profiles that may cover a pickle, narrowest first.
 
     Args:
         asked: What the operator asks for, `auto` for whichever fits.
         inside: The profile of the container that the pickle lies in, if it has one.
+        own: Tells the classes of the package that the pickle lies in: whoever wrote it wrote them, too.
 
     """
     if asked == Profile.NONE:
@@ -161,7 +167,8 @@ def candidates(asked: str, inside: Profile | None = None) -> tuple[Allowed, ...]
             wanted &= _upto(asked)
     else:
         wanted = set(_LOADS) if asked == Profile.AUTO else _upto(asked)
-    return tuple(item for item in PROFILES if item.profile in wanted)
+    fitting = (item for item in PROFILES if item.profile in wanted)
+    return tuple(replace(item, own=own) if item.profile != Profile.TORCHSCRIPT else item for item in fitting)
 
 
 def _upto(asked: str) -> set[Profile]:

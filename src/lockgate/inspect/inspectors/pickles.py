@@ -40,7 +40,7 @@ class PickleInspector(Inspector):
     """Walks the opcodes of protocols 0 to 5 without loading anything."""
 
     name = "pickle"
-    version = 2
+    version = 3
     detects = frozenset({"pickle"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -51,7 +51,7 @@ class PickleInspector(Inspector):
             inspect_legacy(data, tally, context)
             return
         stream = follow(data)
-        covered = judge(tally, stream, candidates(context.profile))
+        covered = judge(tally, stream, candidates(context.profile, own=context.own))
         if covered is None:
             return
         tally.claim(0, stream.end)

@@ -16,7 +16,9 @@ from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
 
 _MO_ORDERS = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}
-_MO_HEAD = 28
+_MO_HEAD, _MO_HEAD_SYSTEM = 28, 48
+_MO_LAST_SEGMENT = 0xFFFFFFFF
+"""Marks the last part of a text (``SEGMENTS_END`` in gettext's ``gmo.h``)."""
 _TZ_HEAD = struct.Struct(">4sc15x6L")
 _TZ_TIMES = {1: 4, 2: 8}
 _TZ_FOOTER = re.compile(rb"\n[\x20-\x7e]{0,64}\n")
@@ -31,7 +33,7 @@ class CatalogueInspector(Inspector):
     """Compiled messages: two tables of texts that lie inside the file."""
 
     name = "mo"
-    version = 1
+    version = 2
     detects = frozenset({"mo"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -57,9 +59,45 @@ class CatalogueInspector(Inspector):
                 tally.claim(at, at + length + 1)
         if hashes + 4 * size <= len(data):
             tally.claim(hashes, hashes + 4 * size)
-        for start, end in tally.gaps():
-            if end - start < 8 and not any(data[start:end]):  # noqa: PLR2004  # alignment
-                tally.claim(start, end)
+        if revision & 0xFFFF and len(data) >= _MO_HEAD_SYSTEM:
+            _system_texts(data, tally, order, context)
+        _alignment(data, tally)
+
+
+def _alignment(data: memoryview, tally: Tally) -> None:
+    for start, end in tally.gaps():
+        if end - start < 8 and not any(data[start:end]):  # noqa: PLR2004  # alignment
+            tally.claim(start, end)
+
+
+def _system_texts(data: memoryview, tally: Tally, order: str, context: Context) -> None:
+    """Claim texts with parts that the reading system fills in (minor revision 1: formats of numbers)."""
+    segments, segment_table, count, *tables = struct.unpack_from(f"{order}5I", data, _MO_HEAD)
+    demand(max(count, segments), context.limits.entries, "entries")
+
+    def words(at: int, number: int) -> tuple[int, ...]:
+        if at + 4 * number > len(data):
+            raise _broken("A table of the catalogue ends past the file.", at)
+        tally.claim(at, at + 4 * number)
+        return struct.unpack_from(f"{order}{number}I", data, at)
+
+    words(_MO_HEAD, 5)
+    said = words(segment_table, 2 * segments)
+    parts = list(zip(said[::2], said[1::2], strict=True))
+    for at in (start for table in tables for start in words(table, count)):
+        (text,) = words(at, 1)
+        for place in range(at + 4, len(data), 8):
+            length, segment = words(place, 2)
+            parts.append((length, text))
+            text += length
+            if segment == _MO_LAST_SEGMENT:
+                break
+        demand(len(parts), context.limits.entries, "entries")
+    for length, at in parts:
+        if at + length > len(data):
+            raise _broken("A text of the catalogue ends past the file.", at)
+        scan(tally, bytes(data[at : at + length]).decode("utf-8", "replace"), lenient=True)
+        tally.claim(at, at + length)
 
 
 class ZoneInspector(Inspector):

@@ -40,6 +40,19 @@ _CODES = {
     "run": ("text-zero-width", Severity.HIGH, "A run of zero-width characters can carry hidden text"),
     "invisible": ("text-invisible", Severity.INFO, "An invisible character"),
 }
+_FROM_RIGHT = re.compile(
+    "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
+_FROM_RIGHT_SHARE = 0.03
+_OVERRIDE = re.compile("[\u202d\u202e]")
+_OPENING = {"\u202a": "\u202c", "\u202b": "\u202c"} | dict.fromkeys("\u2066\u2067\u2068", "\u2069")
+"""Embeddings and isolates with what ends each."""
+_LONGEST_READ = 300
+"""Longest lines that people are taken to read, in characters and on the average of a source."""
+_SOURCES = frozenset({
+    "py", "pyi", "pyx", "pxd", "js", "cjs", "mjs", "ts", "tsx", "jsx", "c", "h", "cc", "cpp", "cxx", "hpp",
+    "rs", "go", "java", "kt", "swift", "rb", "php", "pl", "lua", "cs", "sql", "sh", "bash", "ps1", "bat",
+})  # fmt: skip
 _ACTIVE = frozenset({"html-script", "html-event", "html-object", "html-frame", "html-script-address"})
 """What acts in a drawing; that it has layers nobody sees is usual."""
 _CSV = re.compile(
@@ -53,6 +66,8 @@ _ASIDE = re.compile(
 )
 """Folders whose modules are programs of their own, which nobody imports."""
 _SHELLS = frozenset({"sh", "bash", "zsh", "ksh", "bat", "cmd", "ps1", "psm1", "command"})
+_TEMPLATES = frozenset({"jinja", "jinja2", "j2", "template"})
+"""Templates; those of a package are its own code, which renders what it will."""
 _SHEBANG = re.compile(r"#!\s*/(?:usr/)?(?:bin/)?(?:env\s+)?\S*(?:ba|da|z|k)?sh\b")
 _SHOWN = 5
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-A-Za-z0-9_.]+)")
@@ -66,16 +81,18 @@ _SYNTAX_ONLY = 0x0400
 _ENTITY = re.compile(
     r"<!ENTITY\s+(?:%\s+)?\S+\s+(?:(?P<outside>SYSTEM|PUBLIC)|[\"'](?P<value>[^\"']*)[\"'])?", re.IGNORECASE
 )
+_BESIDE = re.compile(r"\s*(?:[\"'][^\"']*[\"']\s*)??[\"']\w[\w.-]*[\"']\s*>")
 _CHARACTER = re.compile(r"&(?:#x?[0-9a-fA-F]+|amp|lt|gt|quot|apos);")
 
 
-def scan(tally: Tally, text: str, *, lenient: bool = False) -> None:
+def scan(tally: Tally, text: str, *, lenient: bool = False, source: bool = False) -> None:
     """Note characters that people do not see, each kind a few times, with offsets in characters.
 
     Args:
         tally: Takes the findings.
         text: The text.
         lenient: Vocabularies of models hold every character there is; then all is information.
+        source: It is the source of a program, where order that is not what it seems hides what runs.
 
     """
     if (escape := text.find("\x1b")) >= 0:
@@ -92,19 +109,46 @@ def scan(tally: Tally, text: str, *, lenient: bool = False) -> None:
         counts[kind] = counts.get(kind, 0) + 1
         if counts[kind] <= _SHOWN:
             code, severity, why = _CODES[kind]
-            severity = Severity.INFO if lenient else severity
+            honest = lenient or (kind == "bidi" and _written_so(text, found.start(), source=source))
+            severity = Severity.INFO if honest else severity
             tally.note(code, severity, f"{why} (U+{ord(found[0][0]):04X}).", found.start())
     for kind, count in sorted(counts.items()):
         if count > _SHOWN:
-            code, severity, _ = _CODES[kind]
-            tally.note(code, Severity.INFO if lenient else severity, f"{count} of them altogether.")
+            tally.note(_CODES[kind][0], Severity.INFO, f"{count} of them altogether.")
+
+
+def _written_so(text: str, at: int, *, source: bool) -> bool:
+    """Return whether a control of direction stands where scripts that run from the right need it.
+
+    In a translation or a document that is any with a share of such letters. In source they must be on the
+    same line, and it has to be undone there (what GCC's ``-Wbidi-chars`` asks for), and no override is ever
+    needed; machine-made source, in lines that nobody could read, is left out.
+    """
+    if not source:
+        return _FROM_RIGHT_SHARE * len(text) <= len(_FROM_RIGHT.findall(text))
+    if len(text) > _LONGEST_READ * (text.count("\n") + 1):
+        return True
+    start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
+    line = text[start : end if end >= 0 else len(text)]
+    return bool(_FROM_RIGHT.search(line)) and not _OVERRIDE.search(line) and _undone(line)
+
+
+def _undone(line: str) -> bool:
+    """Return whether each control of direction is ended again on its line (UAX 9, X1 to X8)."""
+    opened: list[str] = []
+    for char in line:
+        if char in _OPENING:
+            opened.append(_OPENING[char])
+        elif char in _OPENING.values() and (not opened or opened.pop() != char):
+            return False
+    return not opened
 
 
 class TextInspector(Inspector):
     """Plain text in UTF-8, or in Latin-1 where nothing speaks against it."""
 
     name = "text"
-    version = 1
+    version = 2
     detects = frozenset({"text", "text-latin1", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -115,9 +159,10 @@ class TextInspector(Inspector):
             tally.note("text-encoding", severity, "The text is not UTF-8; read as Latin-1.")
         else:
             text = bytes(data).decode("utf-8")
-            scan(tally, text, lenient=context.kind == Kind.MODEL)
+            source = extension(context.name) in _SOURCES or text.startswith("#!")
+            scan(tally, text, lenient=context.kind == Kind.MODEL, source=source)
             if tally.detected == "xml":
-                _entities(tally, text)
+                _entities(tally, text, package=context.package)
             if "<svg" in text[:4096] and not context.package:
                 from lockgate.inspect.inspectors.html import markup  # noqa: PLC0415  # it needs this module
 
@@ -149,16 +194,21 @@ def _signs(tally: Tally, text: str, context: Context) -> None:
         look(tally, text, SCRIPT)
     elif kind in {"yaml", "yml"}:
         tags(tally, text)
-    elif kind == "jinja":
+    elif kind in _TEMPLATES and (not context.package or "chat" in context.name.rsplit("/", 1)[-1]):
         lint(tally, context.name, text)
 
 
-def _entities(tally: Tally, text: str) -> None:
-    """Note entities: those that fetch, and those made of others, which multiply when they are read."""
+def _entities(tally: Tally, text: str, *, package: bool) -> None:
+    """Note entities: those that fetch, and those made of others, which multiply when they are read.
+
+    What a package fetches from beside itself, by a plain file name, is a part of the package.
+    """
     for count, found in enumerate(_ENTITY.finditer(text)):
         nested = "&" in _CHARACTER.sub("", found["value"] or "")
         if found["outside"]:
-            tally.note("xml-entity", Severity.HIGH, "An entity fetches another resource.", found.start())
+            beside = package and _BESIDE.match(text, found.end())
+            severity = Severity.INFO if beside else Severity.HIGH
+            tally.note("xml-entity", severity, "An entity fetches another resource.", found.start())
         elif nested:
             tally.note("xml-entity", Severity.MEDIUM, "An entity is made of others.", found.start())
         elif not count:
@@ -169,7 +219,7 @@ class PythonInspector(Inspector):
     """Python source: it must parse; it is never executed."""
 
     name = "python"
-    version = 1
+    version = 2
     detects = frozenset({"python"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -177,7 +227,7 @@ class PythonInspector(Inspector):
         demand(len(data), context.limits.source_bytes, "source_bytes")
         raw = bytes(data)
         text = raw.decode("utf-8")
-        scan(tally, text)
+        scan(tally, text, source=True)
         tally.claim_all()
         installs = context.name.rsplit("/", 1)[-1] == "setup.py"
         use(tally, text, "py")
@@ -208,7 +258,7 @@ class JsonInspector(Inspector):
     """JSON: strictly read, no key twice, bounded depth."""
 
     name = "json"
-    version = 1
+    version = 2
     detects = frozenset({"json"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:

@@ -100,7 +100,7 @@ def _member(archive: _Archive, entry: Entry) -> None:
 
 def _pickle(archive: _Archive, name: str, content: memoryview, inner: Tally) -> None:
     stream = follow(content)
-    inner.inspectors.add("pickle/2")
+    inner.inspectors.add("pickle/3")
     if judge(inner, stream, candidates(archive.context.profile, archive.inside)) is None:
         return
     inner.claim(0, stream.end)

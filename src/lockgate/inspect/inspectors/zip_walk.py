@@ -36,6 +36,8 @@ _PLAIN_COMMENT = 80
 """Longest comment that says no more than who made the archive, or the commit it was made from."""
 _NEWEST = 45
 """Version that is needed for 64-bit fields; whatever is above needs methods that are not read."""
+_LAST_HOST = 19
+"""Newest system that the upper byte of a version names (4.4.2); some writers set it here too."""
 _DESCRIPTOR_FORMS = ("<4sLLL", "<LLL", "<4sLQQ", "<LQQ")
 
 
@@ -189,7 +191,8 @@ def _fields(tally: Tally, raw: bytes, at: int) -> dict[int, bytes]:
 
 
 def _needed(tally: Tally, version: int, at: int) -> None:
-    if version > _NEWEST:
+    host, version = version >> 8, version & 0xFF
+    if host > _LAST_HOST or version > _NEWEST:
         what = f"A member asks for ZIP version {version}: readers disagree about what that is."
         tally.note("zip-version", Severity.MEDIUM, what, at)
 

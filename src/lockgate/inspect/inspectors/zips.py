@@ -8,6 +8,7 @@ from lockgate.core.artifact import UnsafePathError, safe_path
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError, OverLimitError
 from lockgate.inspect.inspectors import ooxml, torch_archives, wheels
+from lockgate.inspect.inspectors.own_classes import OwnClasses
 from lockgate.inspect.inspectors.unpacking import unpack
 from lockgate.inspect.inspectors.zip_walk import Entry, entries
 from lockgate.inspect.ports import Inspector
@@ -32,7 +33,7 @@ class ZipInspector(Inspector):
     """Walks both directories, unpacks each member within bounds and inspects it."""
 
     name = "zip"
-    version = 1
+    version = 2
     detects = frozenset({"zip"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -47,8 +48,10 @@ class ZipInspector(Inspector):
         package = tally.detected == "wheel"
         office = tally.detected in {"ooxml", "odf"}
         unpacked: list[Unpacked] = []
+        own = OwnClasses(data, found, context) if package else None
         for entry in found:
-            member = self._member(data, tally, context.member(entry.name, package=package), entry)
+            inner = context.member(entry.name, package=package, own=own)
+            member = self._member(data, tally, inner, entry)
             if office:
                 ooxml.named(tally, entry.name)
             if member:
