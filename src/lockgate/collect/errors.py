@@ -52,6 +52,16 @@ class NotAWheelError(InputError):
     advice = "Only wheels are collected: building a source distribution would run its code here."
 
 
+class NoFileError(InputError):
+    """A project offers nothing that fits one of the wished environments."""
+
+    code = "LG-1508"
+    advice = (
+        "Pin a version with wheels for it, wish for another platform, or name the project in `sdists` "
+        "if it may come as a source archive."
+    )
+
+
 class NotFromRegistryError(InputError):
     """A dependency comes from git, a folder or an address, or its registry gives no SHA-512."""
 
@@ -86,6 +96,22 @@ class BadWheelError(TrustError):
     """A wheel is damaged, or is not the one that its name says."""
 
     code = "LG-2502"
+    advice = "Fetch it again; if it stays so, report it to the project and pin another version."
+
+
+class IndexPinError(TrustError):
+    """A project that is pinned to one package index would come from another, or that index is not known."""
+
+    code = "LG-2504"
+    advice = (
+        "Check the index's address and its spelling in uv's configuration; nothing was taken from elsewhere."
+    )
+
+
+class BadSdistError(TrustError):
+    """A source archive is damaged, says two things at once, or is not the one that its name says."""
+
+    code = "LG-2505"
     advice = "Fetch it again; if it stays so, report it to the project and pin another version."
 
 

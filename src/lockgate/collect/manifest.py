@@ -33,6 +33,7 @@ from lockgate.collect.npm.section import NpmSection
 from lockgate.collect.oci.section import OciSection, OllamaSection
 from lockgate.collect.ports import Limits
 from lockgate.collect.section import Label, Name, Section, Text
+from lockgate.collect.universal.section import IndexSection, Projects, projects
 from lockgate.core.artifact import Digest, Role, safe_path
 from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
@@ -45,14 +46,18 @@ Platform = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]{1,64}\Z")]
 
 
 class PythonSection(Section, frozen=True):
-    """Python projects with everything that they depend on, as wheels.
+    """Python projects with everything that they depend on: wheels, and source archives where they are named.
 
-    `python` and `platforms` default to the interpreter and platform that collect.
+    `python` and `platforms` default to the interpreter and platform that collect. With `pythons`, `sdists` or
+    an index of its own, a table is resolved by uv for each of the versions on each of the platforms at once.
     """
 
     requirements: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=2000)]
     python: Python | None = None
-    platforms: tuple[Platform, ...] = ()
+    pythons: Annotated[tuple[Python, ...], msgspec.Meta(max_length=20)] = ()
+    platforms: Annotated[tuple[Platform, ...], msgspec.Meta(max_length=50)] = ()
+    sdists: Projects = ()
+    index: Annotated[tuple[IndexSection, ...], msgspec.Meta(max_length=50)] = ()
     find_links: tuple[Text, ...] = ()
     label: Label = "internal"
 
@@ -60,23 +65,52 @@ class PythonSection(Section, frozen=True):
 requirements = ["httpx", "numpy>=2"]
 # python = "3.12"                       # default: the interpreter that collects
 # platforms = ["manylinux_2_28_x86_64"]
+# pythons = ["3.11", "3.12"]            # several versions, and platforms of other machines, through uv
+# sdists = ["name"]                     # what may come as a source archive, with what building it needs
+# [[python.index]]                      # what comes from an index of its own, and from nowhere else
+# name = "internal"
+# url = "https://index.example/simple/" # default: the index of this name in uv's configuration
+# packages = ["our-tools"]
 """
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """Return the versions of Python that are named; none means the one that collects."""
+        return tuple(dict.fromkeys(((self.python,) if self.python else ()) + self.pythons))
+
+    @property
+    def several(self) -> bool:
+        """Tell whether uv resolves the table, for several environments or indexes."""
+        return bool(self.pythons or self.sdists or self.index)
 
     def brings(self) -> str:
         """Return what a collection takes from this table."""
         places = ", ".join(self.platforms) or "this platform"
-        python = f"Python {self.python}" if self.python else "this Python"
+        named = self.versions
+        python = f"Python {', '.join(named)}" if named else "this Python"
         what = ", ".join(self.requirements)
-        return f"Wheels for {python} on {places}, with everything they depend on: {what}."
+        source = (
+            f" (as source archives where there is no wheel: {', '.join(self.sdists)})" if self.sdists else ""
+        )
+        pinned = "".join(f" {', '.join(i.packages)} from {i.name} alone." for i in self.index)
+        return f"Wheels{source} for {python} on {places}, with everything they depend on: {what}.{pinned}"
 
     def wants_files(self) -> tuple[str, ...]:
         """Return the folders of local wheels."""
         return tuple(link for link in self.find_links if "://" not in link and not link.startswith("file:"))
 
     def __post_init__(self) -> None:
-        """Refuse requirements that are not PEP 508 text (an option for the client is not)."""
-        for requirement in self.requirements:
-            _requirement(requirement)
+        """Refuse requirements that are not PEP 508 text (an option is not), and contradictions."""
+        read = [_requirement(requirement) for requirement in self.requirements]
+        projects(self.sdists)
+        pinned = [name for index in self.index for name in projects(index.packages)]
+        twice = [n for names in (pinned, [i.name for i in self.index]) for n in names if names.count(n) > 1]
+        if twice:
+            msg = f"{twice[0]} is named twice among the indexes"
+            raise ValueError(msg)
+        if self.several and any(requirement.url for requirement in read):
+            msg = "a requirement with an address cannot be resolved for several environments"
+            raise ValueError(msg)
 
 
 class ModelFile(Section, frozen=True):

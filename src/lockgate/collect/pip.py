@@ -25,13 +25,13 @@ from lockgate.collect.errors import (
 )
 from lockgate.collect.ports import Limits, Packages, Request, Resolution, Target, Wheel
 from lockgate.collect.runner import Run, run, run_text
+from lockgate.collect.universal.places import manylinux
 from lockgate.collect.web import WebSettings, shown
 from lockgate.collect.wheels import split_filename
 
 _SEARCHED = re.compile(r"location\(s\) to search for versions of (\S+):$")
 _LOCATION = re.compile(r"(?:^|\s)\* (\S+)$")
 _MANYLINUX = re.compile(r"manylinux_2_(\d{1,2})_([a-z0-9_]+)")
-_LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 
 class _Archive(msgspec.Struct, frozen=True):
@@ -106,8 +106,7 @@ class PipPackages(Packages):
 
     def web_settings(self) -> WebSettings:
         """Return how pip reaches its sources, so that their pages are read the same way."""
-        text = run_text([self._python, "-m", "pip", "config", "list"], self._environ)
-        values = read_config(text)
+        values = settings_of(self._python, self._environ)
         timeout = values.get("timeout") or values.get("default-timeout") or "60"
         authorities = values.get("cert") or self._environ.get("REQUESTS_CA_BUNDLE", "")
         return WebSettings(
@@ -173,12 +172,17 @@ def platform_tags(target: Target) -> tuple[str, ...]:
     if match is None or sys.platform != "linux" or match[2] != platform.machine():
         what = f"Wheels for {target.platform} cannot be resolved on {sys.platform} {platform.machine()}."
         raise TargetError(what, platform=target.platform)
-    tags: list[str] = []
-    for minor in range(int(match[1]), 4, -1):
-        tags.append(f"manylinux_2_{minor}_{match[2]}")
-        if minor in _LEGACY:
-            tags.append(f"{_LEGACY[minor]}_{match[2]}")
-    return (*tags, f"linux_{match[2]}")
+    return manylinux(int(match[1]), match[2])
+
+
+def settings_of(python: str, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the settings of an interpreter's pip.
+
+    Raises:
+        InstallerError: It has none, or it does not answer.
+
+    """
+    return read_config(run_text([python, "-m", "pip", "config", "list"], environ))
 
 
 def read_config(text: str) -> Mapping[str, str]:

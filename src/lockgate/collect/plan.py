@@ -16,9 +16,10 @@ from lockgate.collect.manifest import load_manifest
 from lockgate.collect.npm.ports import NpmClient
 from lockgate.collect.npm.service import foreseen
 from lockgate.collect.ports import Limits, Packages, Web
-from lockgate.collect.pypi import resolve, section_requests
+from lockgate.collect.pypi import resolve_sections
 from lockgate.collect.room import Room
 from lockgate.collect.service import demand_apt, demand_npm
+from lockgate.collect.universal.ports import Locker
 from lockgate.core.artifact import Kind, Lock
 from lockgate.core.ports import Progress
 from lockgate.store import BlobStore
@@ -59,6 +60,7 @@ def plan(
     progress: Progress,
     packages: Packages,
     web: Web,
+    locker: Locker | None = None,
     npm: NpmClient | None = None,
     apt: AptClient | None = None,
     previous: Lock | None = None,
@@ -82,19 +84,15 @@ def plan(
         packages=packages,
         web=web,
         npm=npm,
+        locker=locker,
         progress=progress,
         limits=bounds,
         free=free or (lambda: shutil.disk_usage(work).free),
     )
     content = loaded.content
-    requests = [
-        (request, section.label)
-        for section in content.python
-        for request in section_requests(section, loaded.folder, offline=offline)
-    ]
     seen = [
         Seen(Kind.PYTHON, one.wheel.project, one.wheel.version, one.size, {})
-        for one in resolve(room, requests)
+        for one in resolve_sections(room, content.python, loaded.folder, offline=offline)
     ]
     if content.npm:
         found = foreseen(room, demand_npm(room), content.npm)

@@ -18,6 +18,7 @@ class Limits:
     metadata_bytes: int = 1 << 22
     provenance_bytes: int = 1 << 22
     directory_bytes: int = 1 << 25
+    source_bytes: int = 1 << 33
     documents: int = 100_000
     document_bytes: int = 1 << 28
     report_bytes: int = 1 << 28
@@ -57,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """One resolved wheel: where it lies and what it has to hash to."""
+    """One resolved wheel or source archive: where it lies, what it has to hash to, its bytes if known."""
 
     project: str
     version: str
@@ -65,6 +66,7 @@ class Wheel:
     url: str
     sha256: str
     yanked: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

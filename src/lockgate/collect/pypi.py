@@ -1,7 +1,9 @@
 """Python projects: resolve, ask the index what it knows, fetch what is not held, keep metadata."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +11,7 @@ from packageurl import PackageURL
 
 from lockgate.collect.errors import DigestMismatchError, DiskFullError, DuplicateNameError, QuarantinedError
 from lockgate.collect.manifest import PythonSection
-from lockgate.collect.ports import Request, Target, Wheel
+from lockgate.collect.ports import Request, Resolution, Target, Wheel
 from lockgate.collect.room import Room
 from lockgate.collect.simple import (
     QUARANTINED,
@@ -20,6 +22,13 @@ from lockgate.collect.simple import (
     read_page,
     read_provenance,
 )
+from lockgate.collect.universal.fetch import fetch_files
+from lockgate.collect.universal.places import place
+from lockgate.collect.universal.ports import Described, Index, Scope
+from lockgate.collect.universal.pylock import SDIST_SUFFIX
+from lockgate.collect.universal.sdists import read_sdist
+from lockgate.collect.universal.section import projects
+from lockgate.collect.universal.service import resolve_scope
 from lockgate.collect.web import read_bounded, shown
 from lockgate.collect.wheels import CoreMetadata, read_metadata
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
@@ -35,17 +44,25 @@ TASK_LENGTH = 60
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A resolved wheel with the label of its section and what the index says of it."""
+    """A resolved file with the label of its section and what the index says of it.
+
+    Without `request` it is fetched by its own address; else by the client that resolved it.
+    """
 
     wheel: Wheel
-    request: Request
+    request: Request | None
     label: str
     listed: Listed | None = None
 
     @property
     def size(self) -> int:
         """Return the size that the index or the local file gives, or 0."""
-        return self.listed.size or 0 if self.listed else 0
+        return (self.listed.size if self.listed else None) or self.wheel.size
+
+    @property
+    def is_source(self) -> bool:
+        """Tell whether it is a source archive."""
+        return self.wheel.filename.endswith(SDIST_SUFFIX)
 
 
 @dataclass(slots=True)
@@ -87,13 +104,46 @@ def section_requests(section: PythonSection, folder: Path, *, offline: bool) -> 
         )
 
 
+def section_scope(section: PythonSection, folder: Path, *, offline: bool) -> Scope:
+    """Return what a section wants for all of its environments at once."""
+    pythons = section.versions or (f"{sys.version_info.major}.{sys.version_info.minor}",)
+    return Scope(
+        requirements=section.requirements,
+        places=tuple(place(python, tag) for python in pythons for tag in section.platforms or ("",)),
+        indexes=tuple(Index(i.name, projects(i.packages), i.url or "") for i in section.index),
+        find_links=tuple(link_of(link, folder) for link in section.find_links),
+        sources=tuple(Described(project) for project in dict.fromkeys(projects(section.sdists))),
+        offline=offline,
+    )
+
+
+def resolve_sections(
+    room: Room, sections: Iterable[PythonSection], folder: Path, *, offline: bool
+) -> list[Found]:
+    """Resolve the tables of a manifest, each by the client that it is for.
+
+    Raises:
+        LockgateError: See `resolve` and `resolve_scope`.
+
+    """
+    sections, requests, scopes = list(sections), [], []
+    for section in sections:
+        if section.several:
+            scopes.append((section_scope(section, folder, offline=offline), section.label))
+        else:
+            requests += [(r, section.label) for r in section_requests(section, folder, offline=offline)]
+    return resolve(room, requests, scopes)
+
+
 def link_of(link: str, folder: Path) -> str:
     """Return a find-links entry with a relative path made absolute from the manifest's folder."""
     return link if "://" in link or link.startswith("file:") else str(folder / link)
 
 
-def resolve(room: Room, requests: Iterable[tuple[Request, str]]) -> list[Found]:
-    """Resolve requests, each with its label, and look their wheels up in the index.
+def resolve(
+    room: Room, requests: Iterable[tuple[Request, str]], scopes: Iterable[tuple[Scope, str]] = ()
+) -> list[Found]:
+    """Resolve requests and scopes, each with its label, and look their files up in the index.
 
     Raises:
         UnresolvableError, TargetError, NotAWheelError, UnreachableError, InstallerError: See
@@ -103,18 +153,24 @@ def resolve(room: Room, requests: Iterable[tuple[Request, str]]) -> list[Found]:
     """
     pages = Pages(room)
     found: dict[tuple[str, str], Found] = {}
-    for request, label in requests:
-        with TemporaryDirectory(dir=room.work, prefix="resolve-") as folder:
-            names = ", ".join(request.requirements)
-            room.progress.start(f"resolve {names[:TASK_LENGTH]}", 0)
-            answer = room.packages.resolve(request, Path(folder), room.progress.advance)
-            room.progress.finish()
+    answers = ((_resolved(room, request), request, label) for request, label in requests)
+    locked = ((resolve_scope(room, scope), None, label) for scope, label in scopes)
+    for answer, request, label in chain(answers, locked):
         for wheel in answer.wheels:
             listed = pages.look(wheel, answer.pages.get(wheel.project, ()))
             demand_no_quarantine(wheel, listed)
             one = found.setdefault((wheel.filename, wheel.sha256), Found(wheel, request, label, listed))
             _demand_one_label(wheel, {one.label, label})
     return list(found.values())
+
+
+def _resolved(room: Room, request: Request) -> Resolution:
+    with TemporaryDirectory(dir=room.work, prefix="resolve-") as folder:
+        names = ", ".join(request.requirements)
+        room.progress.start(f"resolve {names[:TASK_LENGTH]}", 0)
+        answer = room.packages.resolve(request, Path(folder), room.progress.advance)
+        room.progress.finish()
+    return answer
 
 
 def fetch(room: Room, found: Iterable[Found]) -> None:
@@ -127,9 +183,15 @@ def fetch(room: Room, found: Iterable[Found]) -> None:
     """
     missing = [f for f in found if not room.blobs.has(f.wheel.sha256)]
     groups: dict[Request, list[Found]] = {}
+    locked = [one for one in missing if one.request is None]
     for one in missing:
-        groups.setdefault(replace(one.request, requirements=(), dependencies=False), []).append(one)
+        if one.request is not None:
+            groups.setdefault(replace(one.request, requirements=(), dependencies=False), []).append(one)
     _demand_space(room, sum(one.size for one in missing))
+    if locked:
+        room.progress.start(f"download {len(locked)} files", sum(one.wheel.size for one in locked))
+        fetch_files(room, [one.wheel for one in locked])
+        room.progress.finish()
     for request, group in groups.items():
         total = sum(one.size for one in group)
         room.progress.start(f"download {len(group)} wheels", total)
@@ -179,6 +241,8 @@ def _artifact(room: Room, name: str, version: str, group: list[Found]) -> Artifa
     yanked = next((r for one in group if (r := one.listed.yanked if one.listed else one.wheel.yanked)), "")
     attributes["yanked"] = yanked[:300]
     attributes |= _project_of(group).attributes()
+    if any(one.is_source for one in group):
+        attributes["install-script"] = "build"
     if yanked:
         room.note(f"{name} {version} was withdrawn upstream (yanked): {yanked[:200]}")
     return Artifact(
@@ -219,7 +283,10 @@ def _demand_one_label(wheel: Wheel, labels: set[str]) -> None:
 
 def _metadata(room: Room, one: Found) -> CoreMetadata:
     wheel = one.wheel
-    metadata = read_metadata(room.blobs.path(wheel.sha256), wheel.filename, room.limits)
+    path = room.blobs.path(wheel.sha256)
+    if one.is_source:
+        return read_sdist(path, wheel.filename, room.limits).metadata
+    metadata = read_metadata(path, wheel.filename, room.limits)
     digest = room.keep(metadata.raw)
     promised = one.listed.metadata_sha256 if one.listed else None
     if promised is not None and promised != digest:
@@ -241,14 +308,15 @@ def _files(room: Room, one: Found, metadata: CoreMetadata) -> Iterator[ArtifactF
         source=source,
         uploaded=uploaded,
     )
-    yield ArtifactFile(
-        path=f"{path}.metadata",
-        role=Role.CORE_METADATA,
-        size=len(metadata.raw),
-        sha256=room.keep(metadata.raw),
-        source=source,
-        uploaded=uploaded,
-    )
+    if not one.is_source:  # what a build makes may say something else than its archive (PEP 658)
+        yield ArtifactFile(
+            path=f"{path}.metadata",
+            role=Role.CORE_METADATA,
+            size=len(metadata.raw),
+            sha256=room.keep(metadata.raw),
+            source=source,
+            uploaded=uploaded,
+        )
     if one.listed and one.listed.provenance:
         yield from _provenance(room, path, one.listed.provenance)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lockgate.collect.npm.ports import NpmClient
 from lockgate.collect.ports import Limits, Packages, Web
+from lockgate.collect.universal.ports import Locker
 from lockgate.core.digests import sha256
 from lockgate.core.ports import Progress
 from lockgate.store import BlobStore
@@ -28,6 +29,7 @@ class Room:
     limits: Limits
     free: Callable[[], int]
     npm: NpmClient | None = None
+    locker: Locker | None = None
     notes: list[str] = field(default_factory=list)
 
     def note(self, sentence: str) -> None:

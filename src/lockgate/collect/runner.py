@@ -128,9 +128,14 @@ def blame(words: str, status: int) -> LockgateError:
     reasons = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     if kind is UnreachableError:
         reasons = [line.removeprefix("WARNING: ") for line in lines if "Retrying (" in line][-1:] or reasons
-    reason = _SECRETS.sub("", (reasons or lines[-1:] or [f"it ended with status {status}"])[0])
+    reason = without_secrets((reasons or lines[-1:] or [f"it ended with status {status}"])[0])
     what = f"pip: {reason[:REASON_LENGTH].rstrip('.')}."
     return kind(what)
+
+
+def without_secrets(text: str) -> str:
+    """Return text without the users and passwords of the addresses in it."""
+    return _SECRETS.sub("", text)
 
 
 PIP = Client("pip", ".whl", blame)

@@ -30,10 +30,11 @@ from lockgate.collect.npm.service import npm_packages
 from lockgate.collect.oci import ImageCopier, WebRegistry
 from lockgate.collect.oci.service import Clients, Registries, images, ollama_models
 from lockgate.collect.ports import Limits, Packages, Web
-from lockgate.collect.pypi import artifacts, fetch, resolve, section_requests
+from lockgate.collect.pypi import artifacts, fetch, resolve_sections
 from lockgate.collect.room import Room
 from lockgate.collect.sbom import bill_of_materials
 from lockgate.collect.sources import files
+from lockgate.collect.universal.ports import Locker
 from lockgate.core.artifact import LOCK_FORMAT, Artifact, Kind, Lock
 from lockgate.core.ports import Clock, Progress
 from lockgate.core.wire import whole_second
@@ -75,6 +76,7 @@ def collect(
     progress: Progress,
     packages: Packages,
     web: Web,
+    locker: Locker | None = None,
     npm: NpmClient | None = None,
     apt: AptClient | None = None,
     git: GitClient | None = None,
@@ -103,6 +105,7 @@ def collect(
         progress: Told about long work.
         packages: The package client.
         web: Reads index pages and addresses of the manifest.
+        locker: The client that locks for several environments; needed where a table wants them.
         npm: The client of npm registries; needed where the manifest has npm packages.
         apt: apt with folders of its own; needed where the manifest has Debian packages.
         git: git; needed where the manifest has repositories of it.
@@ -136,6 +139,7 @@ def collect(
             packages=packages,
             web=web,
             npm=npm,
+            locker=locker,
             progress=progress,
             limits=bounds,
             free=free or (lambda: shutil.disk_usage(work).free),
@@ -183,12 +187,7 @@ def _gather(room: Room, loaded: LoadedManifest, previous: Lock | None, *, offlin
     content = loaded.content
     single = (*content.file, *content.advisories, *content.rules, *content.trust_roots)
     found = [*documents(room, content.documents), *files(room, single)]
-    requests = [
-        (request, section.label)
-        for section in content.python
-        for request in section_requests(section, loaded.folder, offline=offline)
-    ]
-    wheels = resolve(room, requests)
+    wheels = resolve_sections(room, content.python, loaded.folder, offline=offline)
     found += models(room, content.model, previous, offline=offline)
     fetch(room, wheels)
     found += artifacts(room, wheels)

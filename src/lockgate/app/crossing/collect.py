@@ -13,6 +13,7 @@ from lockgate.collect.apt import AptCommand
 from lockgate.collect.git import GitCommand
 from lockgate.collect.hub import WebHub
 from lockgate.collect.oci import Skopeo, WebRegistry
+from lockgate.collect.universal import UvLocker
 from lockgate.core.artifact import Lock
 from lockgate.core.digests import sha256
 from lockgate.core.errors import InputError, LockgateError
@@ -60,6 +61,7 @@ def run_plan(side: Side, manifest: Path, progress: Progress, *, offline: bool) -
         progress=progress,
         packages=pip,
         web=UrlWeb(pip.web_settings()),
+        locker=UvLocker(os.environ),
         npm=NpmCommand(os.environ, offline=offline),
         apt=AptCommand(os.environ),
         previous=_previous(side),
@@ -99,6 +101,7 @@ def run_collect(
             progress=progress,
             packages=pip,
             web=UrlWeb(pip.web_settings()),
+            locker=UvLocker(os.environ),
             npm=NpmCommand(os.environ, offline=offline),
             apt=AptCommand(os.environ),
             git=GitCommand(os.environ),
