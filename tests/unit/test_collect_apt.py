@@ -25,7 +25,8 @@ from lockgate.collect.errors import (
 )
 from lockgate.collect.ports import Limits
 from lockgate.core.artifact import Kind, Role
-from lockgate.core.deb import AptSuite, DebPackage, places_of
+from lockgate.core.deb import AptSuite, DebPackage
+from lockgate.core.places import places_of
 from lockgate.core.ports import Silent
 from lockgate.core.wire import decode
 from lockgate.store import FileBlobs

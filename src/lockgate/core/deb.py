@@ -13,6 +13,7 @@ from packageurl import PackageURL
 
 from lockgate.core.artifact import Digest
 from lockgate.core.errors import MalformedDocumentError
+from lockgate.core.places import is_repository, is_suite
 from lockgate.core.wire import Document
 
 DEB_FORMAT = "lockgate-deb/1"
@@ -26,8 +27,6 @@ FIELD_LIMIT = 1 << 19
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{0,127}", re.ASCII)
 _VERSION = re.compile(r"(?:[0-9]{1,9}:)?[0-9A-Za-z][0-9A-Za-z.+~-]{0,255}", re.ASCII)
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
-_REPOSITORY = re.compile(r"[a-z0-9][a-z0-9.+_-]{0,63}", re.ASCII)
-_PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_~-]{0,63}(?:/[A-Za-z0-9][A-Za-z0-9.+_~-]{0,63}){0,3}", re.ASCII)
 _FIELD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _LIB = "lib"
 
@@ -127,36 +126,6 @@ class AptSuite(Document, frozen=True):
             raise MalformedDocumentError(what)
 
 
-class Place(msgspec.Struct, frozen=True, order=True):
-    """Where an index lists a package: repository, suite and component."""
-
-    repository: str
-    suite: str
-    component: str
-
-    def __str__(self) -> str:
-        """Return it as an artifact's attribute ``places`` names it."""
-        return f"{self.repository}:{self.suite}:{self.component}"
-
-
-def places_of(text: str) -> tuple[Place, ...]:
-    """Return the places that an artifact's attribute names.
-
-    Raises:
-        MalformedDocumentError: One of them is none.
-
-    """
-    found = []
-    for part in text.split():
-        repository, _, rest = part.partition(":")
-        suite, _, component = rest.partition(":")
-        if not (is_repository(repository) and is_suite(suite) and is_suite(component)):
-            what = f"{part[:120]!r} is no place in a Debian repository."
-            raise MalformedDocumentError(what)
-        found.append(Place(repository, suite, component))
-    return tuple(found)
-
-
 def is_name(text: str) -> bool:
     """Tell whether a text can name a package."""
     return _NAME.fullmatch(text) is not None
@@ -170,16 +139,6 @@ def is_version(text: str) -> bool:
 def is_architecture(text: str) -> bool:
     """Tell whether a text can name an architecture (``all`` and ``source`` among them)."""
     return _ARCHITECTURE.fullmatch(text) is not None
-
-
-def is_repository(text: str) -> bool:
-    """Tell whether a text can be the name under which a repository is mirrored."""
-    return _REPOSITORY.fullmatch(text) is not None
-
-
-def is_suite(text: str) -> bool:
-    """Tell whether a text can name a suite or a component (``bookworm``, ``stable/updates``)."""
-    return _PATH.fullmatch(text) is not None and ".." not in text
 
 
 def is_value(text: str) -> bool:

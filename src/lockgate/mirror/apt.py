@@ -17,10 +17,10 @@ from lockgate.core.deb import (
     AptSuite,
     DebPackage,
     PackageType,
-    places_of,
 )
 from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
+from lockgate.core.places import places_of
 from lockgate.core.repository import RELEASE
 from lockgate.core.snapshot import Admitted
 from lockgate.core.wire import decode

@@ -1,6 +1,6 @@
 """From a table of the manifest to the packages that it needs, as signed indexes list them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,9 @@ from lockgate.collect.apt.release import sums_of
 from lockgate.collect.apt.section import AptSection
 from lockgate.collect.errors import CollectLimitError, SourceMissingError, UnresolvableError
 from lockgate.collect.room import Room
-from lockgate.core.deb import Place, source_of
+from lockgate.collect.together import groups
+from lockgate.core.deb import source_of
+from lockgate.core.places import Place
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ def _solve(room: Room, client: AptClient, section: AptSection, setup: Setup) -> 
         names = [*section.packages]
         names += [f"?and(?architecture({architecture}),?priority({p}))" for p in section.priorities]
         solve = partial(_together, client, setup, architecture, section)
-        for group in _groups(room, solve, section.name, tuple(names)):
+        for group in groups(room, solve, section.name, tuple(names)):
             digests.update(dict.fromkeys(group))
         room.progress.finish()
     return list(digests)
@@ -114,22 +116,6 @@ def _together(
     client: AptClient, setup: Setup, architecture: str, section: AptSection, names: tuple[str, ...]
 ) -> list[str]:
     return client.solve(setup, Wish(names, architecture, section.recommends))
-
-
-def _groups(
-    room: Room, solve: Callable[[tuple[str, ...]], list[str]], title: str, names: tuple[str, ...]
-) -> list[list[str]]:
-    """Return what names need together; where they do not fit together, what each needs by itself."""
-    if not names:
-        return []
-    try:
-        return [solve(names)]
-    except UnresolvableError:
-        if len(names) == 1:
-            raise
-    found = [solve((name,)) for name in names]
-    room.note(f"The packages of {title} do not fit on one system; each was resolved by itself.")
-    return found
 
 
 def _sources(room: Room, found: Resolved, indexes: Iterable[IndexFile]) -> None:

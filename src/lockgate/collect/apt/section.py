@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from lockgate.collect.section import Label, Section, Text
-from lockgate.core.deb import is_architecture, is_repository, is_suite
+from lockgate.core.deb import is_architecture
+from lockgate.core.places import is_repository, is_suite
 
 _WANTED = re.compile(
     r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](?::[a-z0-9-]{2,32})?(?:=[A-Za-z0-9.+:~*-]{1,128}|/[A-Za-z0-9._-]{1,64})?",

@@ -28,13 +28,13 @@ from lockgate.core.deb import (
     SUITE_FORMAT,
     AptSuite,
     DebPackage,
-    Place,
     deb_filename,
     deb_purl,
     pool_folder,
     source_of,
 )
 from lockgate.core.digests import sha256
+from lockgate.core.places import Place
 from lockgate.core.wire import encode
 from lockgate.store.errors import BlobMismatchError
 
