@@ -9,19 +9,23 @@ import pytest
 
 from corpora.aptclient import Apt
 from corpora.debs import DebFile, suite
+from corpora.dnfclient import Dnf
 from corpora.gitrepo import GitRepo
 from corpora.images import artifact_of, image
 from corpora.lanekey import LaneKey
 from corpora.mirrorserver import Server
 from corpora.mirrorsite import MirrorSite
 from corpora.npmpackages import NpmPackage
+from corpora.rpms import RpmFile, RpmUpstream
+from corpora.rpmsite import fill
 from corpora.wheels import build_wheel
 from lockgate.infer.keys import FileKeys, new_key
-from lockgate.mirror import AptSource, AptSuites, client_config
+from lockgate.mirror import AptSource, AptSuites, DnfRepositories, DnfSource, client_config
 
 WHEEL, OPEN = build_wheel("secret", "1.0", padding=b"x"), build_wheel("plain", "1.0", padding=b"y")
 LEAF = NpmPackage("secret", "1.0.0", facts={"tags": ("latest",)})
 DEB = DebFile("leaf", "1.0")
+WORDS = RpmFile("words", "7")
 WRONG = "lg-0123456789ab-" + "A" * 43
 
 
@@ -34,6 +38,9 @@ def server(tmp_path_factory):
     site.add(artifact_of(site, "upstream.example/team/secret", image(), "1.0"))
     site.add_suite(suite(architectures=("amd64",)))
     site.add_deb(DEB, "bookworm")
+    vendor = RpmUpstream(tmp_path_factory.mktemp("upstream") / "repository", packages=[WORDS])
+    vendor.publish()
+    fill(site, vendor, WORDS)
     repo = GitRepo(tmp_path_factory.mktemp("repo") / "work")
     repo.step(1)
     site.add_git("code.example/team/secret", repo.bundle(), repo.refs())
@@ -189,6 +196,21 @@ def test_apt(server, key, tmp_path, whose):
         assert done.returncode == 0, done.stderr
         apt("install", "--download-only", "-y", "leaf")
         assert apt.held()
+    else:
+        assert done.returncode != 0
+        assert ("401" in done.stderr) == (whose == "wrong")
+
+
+@pytest.mark.parametrize("whose", ["mine", "wrong", "none"])
+def test_dnf(server, key, tmp_path, whose):
+    lane = LaneKey.at(server.site.root / "repository.key")
+    known = DnfRepositories(lane.certificate, lane.key.fingerprint, (DnfSource("rocky", "base", ""),))
+    given = {"mine": key, "wrong": WRONG, "none": ""}[whose]
+    config = client_config("dnf", server.url, dnf=known, key=given)
+    dnf = Dnf(server, tmp_path / "dnf", {file.path: file.text for file in config.files})
+    done = dnf("repoquery", "words", check=False)
+    if whose == "mine":
+        assert "words-0:7-1.noarch" in done.stdout, done.stderr
     else:
         assert done.returncode != 0
         assert ("401" in done.stderr) == (whose == "wrong")

@@ -16,6 +16,7 @@ from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.deb import deb_purl, pool_folder
 from lockgate.core.git import refs_text
 from lockgate.core.npm import npm_purl
+from lockgate.core.rpm import rpm_path, rpm_purl
 from lockgate.core.snapshot import SNAPSHOT_FORMAT, Admitted, Snapshot
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
 from lockgate.core.wire import decode, digest_of, encode
@@ -210,6 +211,40 @@ class MirrorSite:
             name=name,
             version=about.released or "1",
             files=(self.file(path, encode(about), Role.MANIFEST),),
+        )
+        self.entries = [a for a in self.entries if a.artifact.purl != artifact.purl]
+        return self.add(artifact, crossing)
+
+    def add_rpm(self, package, data, *places, repository="rocky", crossing=1):
+        """Add a package as its index describes it; `places` are channel and architecture."""
+        path = rpm_path(repository, package)
+        listed = " ".join(f"{repository}:{place}" for place in places)
+        return self.add(
+            Artifact(
+                purl=rpm_purl(repository, package),
+                kind=Kind.RPM,
+                name=f"{repository}/{package.name}",
+                version=package.evr,
+                files=(
+                    self.file(path, data, Role.DISTRIBUTION),
+                    self.file(f"{path}.json", encode(package), Role.CORE_METADATA),
+                ),
+                attributes={"places": listed, "architecture": package.architecture},
+            ),
+            crossing,
+        )
+
+    def add_rpm_repository(self, about, keys, *, crossing=1):
+        """Add what is known of a repository, and its distribution's keys."""
+        artifact = Artifact(
+            purl=f"pkg:generic/{about.folder}",
+            kind=Kind.RPM,
+            name=f"{about.repository}/repodata/{about.channel}/{about.architecture}",
+            version="1",
+            files=(
+                self.file(f"{about.folder}/repository.json", encode(about), Role.MANIFEST),
+                self.file(f"{about.folder}/keys.asc", keys.encode(), Role.OTHER),
+            ),
         )
         self.entries = [a for a in self.entries if a.artifact.purl != artifact.purl]
         return self.add(artifact, crossing)

@@ -263,6 +263,7 @@ STANDARDS = (
     "http://www.w3.org/",
     "http://www.apache.org/licenses/",
     "http://cyclonedx.org/",
+    "http://linux.duke.edu/metadata/",
     "https://in-toto.io/",
     "https://json-schema.org/",
     "https://keepachangelog.com/",

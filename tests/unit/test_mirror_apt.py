@@ -131,7 +131,9 @@ def test_the_release_file_is_dated_by_the_statement_so_that_a_rollback_is_newer(
 
 
 def test_dates_are_english_whatever_the_machine_speaks():
-    assert dated(b"", START.replace(month=12, day=3)).startswith(b"Date: Thu, 03 Dec 2026 12:00:00 UTC")
+    assert dated("apt/a/Release", b"", START.replace(month=12, day=3)).startswith(
+        b"Date: Thu, 03 Dec 2026 12:00:00 UTC"
+    )
 
 
 def test_pages_do_not_depend_on_the_order_of_what_is_admitted(standing):

@@ -8,7 +8,15 @@ import tomllib
 import pytest
 
 from corpora.commands import Commands
-from lockgate.mirror import AptSource, AptSuites, NothingForClientError, client_config, clients
+from lockgate.mirror import (
+    AptSource,
+    AptSuites,
+    DnfRepositories,
+    DnfSource,
+    NothingForClientError,
+    client_config,
+    clients,
+)
 
 HERE = "http://mirror.example:8710"
 SAFE = "https://mirror.example"
@@ -21,11 +29,22 @@ SUITES = AptSuites(
     ),
 )
 
+REPOSITORIES = DnfRepositories(
+    SUITES.certificate,
+    "AB12",
+    (DnfSource("rocky", "baseos", "vendor's keys\n"), DnfSource("rocky", "appstream", "vendor's keys\n")),
+)
+
+
+def made_for(client, url, **facts):
+    """Return a client's configuration; each is told what is served."""
+    return client_config(client, url, SUITES, dnf=REPOSITORIES, **facts)
+
 
 @pytest.mark.parametrize("url", [HERE, SAFE])
 @pytest.mark.parametrize("client", clients())
 def test_no_other_address_stands_in_any_of_them(client, url):
-    found = client_config(client, f"{url}/", SUITES if client == "apt" else None)
+    found = made_for(client, f"{url}/")
     texts = [file.text for file in found.files] + [value for _, value in found.environment]
     texts += found.notes
     assert texts
@@ -70,6 +89,20 @@ def test_apt_is_told_its_suites_and_the_lanes_key_in_deb822():
         client_config("apt", HERE)
 
 
+def test_dnf_checks_index_and_packages_with_keys_that_lie_in_files():
+    found = client_config("dnf", SAFE, dnf=REPOSITORIES, authority="/etc/ca.pem")
+    repo = configparser.ConfigParser(interpolation=None)
+    repo.read_string(found.files[0].text)
+    assert repo.sections() == ["lockgate-rocky-baseos", "lockgate-rocky-appstream"]
+    first = repo["lockgate-rocky-baseos"]
+    assert first["baseurl"] == f"{SAFE}/rpm/rocky/baseos/$basearch/"
+    assert (first["gpgcheck"], first["repo_gpgcheck"], first["sslcacert"]) == ("1", "1", "/etc/ca.pem")
+    files = {f"file://{file.path}": file.text for file in found.files[1:]}
+    assert [files[key] for key in first["gpgkey"].split()] == ["vendor's keys\n", SUITES.certificate]
+    with pytest.raises(NothingForClientError):
+        client_config("dnf", HERE)
+
+
 def test_the_command_prints_what_a_person_copies(tmp_path):
     run = Commands().run
     shown = run("client-config", "npm", "--url", HERE)
@@ -100,14 +133,12 @@ def test_the_address_comes_from_the_high_sides_settings(tmp_path):
 def test_the_internal_authority_is_named_where_a_client_looks_for_it():
     ca = "/etc/ssl/plant-ca.pem"
     for client in clients():
-        found = client_config(client, SAFE, SUITES, authority=ca)
+        found = made_for(client, SAFE, authority=ca)
         told = [file.text for file in found.files] + [value for _, value in found.environment]
         told += found.notes
         assert (ca in "".join(told)) == (client != "ollama"), "ollama trusts what its host trusts"
-        assert ca not in str(client_config(client, HERE, SUITES, authority=ca)), (
-            "plain HTTP needs no authority"
-        )
-        assert ca not in str(client_config(client, SAFE, SUITES))
+        assert ca not in str(made_for(client, HERE, authority=ca)), "plain HTTP needs no authority"
+        assert ca not in str(made_for(client, SAFE))
     pip = configparser.ConfigParser()
     pip.read_string(client_config("pip", SAFE, authority=ca).files[0].text)
     assert pip["global"]["cert"] == ca

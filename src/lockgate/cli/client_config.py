@@ -19,7 +19,7 @@ def key_of(home: Path | None, key_file: Path | None, *, asked: bool) -> str:
     if not asked:
         return ""
     from lockgate.app.settings import load_settings
-    from lockgate.mirror.clients import KEY_PLACE
+    from lockgate.mirror.clientfiles import KEY_PLACE
 
     labels = load_settings(home).require("high").settings.serve.mirror_access == "labels"
     return KEY_PLACE if labels else ""
@@ -30,7 +30,7 @@ def client_config(
     client: Annotated[
         str,
         typer.Argument(
-            help="pip, uv, npm, yarn, pnpm, docker, podman, containerd, huggingface, ollama, git, apt."
+            help="pip, uv, npm, yarn, pnpm, docker, podman, containerd, huggingface, ollama, git, apt, dnf."
         ),
     ],
     url: Annotated[
@@ -48,7 +48,7 @@ def client_config(
     """Print the files and variables that make a client ask the mirrors of this high side, and nothing else.
 
     Where the mirrors are read by API keys, lines for one are printed as well; without `--key-file` they have
-    a word in the key's place. What apt is told depends on what is served: its key, repositories and suites.
+    a word in the key's place. What apt and dnf are told depends on what is served: keys and repositories.
 
     Examples:
       lockgate client-config npm --home lane/high
@@ -57,7 +57,7 @@ def client_config(
     """
     import sys
 
-    from lockgate.mirror import APT, shell_lines
+    from lockgate.mirror import APT, DNF, shell_lines
     from lockgate.mirror import client_config as make
 
     key = key_of(home, key_file, asked=not url)
@@ -72,7 +72,13 @@ def client_config(
         from lockgate.app.settings import load_settings
 
         apt = served_to_apt(load_settings(home).require("high"))
-    found = make(client, url, apt, authority=ca, key=key)
+    dnf = None
+    if client == DNF:
+        from lockgate.app.high.repositories import served_to_dnf
+        from lockgate.app.settings import load_settings
+
+        dnf = served_to_dnf(load_settings(home).require("high"))
+    found = make(client, url, apt, dnf=dnf, authority=ca, key=key)
     emit(as_json, found.as_dict(), lambda _: None)
     if not as_json:
         sys.stdout.write("\n".join(shell_lines(found)) + "\n")

@@ -132,7 +132,7 @@ class BadTarballError(TrustError):
 
 
 class BadReleaseError(TrustError):
-    """A Debian repository's Release file or index is not signed, out of date or not what is signed."""
+    """A package repository's index is not signed, out of date or not what is signed."""
 
     code = "LG-2540"
     advice = "Check keyring and clock; if both are right, somebody altered the repository or the way to it."
@@ -143,6 +143,13 @@ class BadRepositoryError(TrustError):
 
     code = "LG-2541"
     advice = "Have the repository's owner look at `git fsck --strict`; nothing of it was kept."
+
+
+class BadPackageError(TrustError):
+    """A package bears no signature of the keys that its repository is signed with."""
+
+    code = "LG-2542"
+    advice = "Check the keyring; if it is right, somebody altered the package or the way to it."
 
 
 class CollectLimitError(LimitError):

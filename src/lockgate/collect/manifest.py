@@ -32,6 +32,7 @@ from lockgate.collect.hub.section import HubSection
 from lockgate.collect.npm.section import NpmSection
 from lockgate.collect.oci.section import OciSection, OllamaSection
 from lockgate.collect.ports import Limits
+from lockgate.collect.rpm.section import RpmSection
 from lockgate.collect.section import Label, Name, Section, Text
 from lockgate.collect.universal.section import IndexSection, Projects, projects
 from lockgate.core.artifact import Digest, Role, safe_path
@@ -284,6 +285,7 @@ class Manifest(Section, frozen=True):
     python: tuple[PythonSection, ...] = ()
     npm: tuple[NpmSection, ...] = ()
     apt: tuple[AptSection, ...] = ()
+    rpm: tuple[RpmSection, ...] = ()
     git: tuple[GitSection, ...] = ()
     model: tuple[ModelSection, ...] = ()
     documents: tuple[DocumentsSection, ...] = ()

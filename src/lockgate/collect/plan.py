@@ -1,7 +1,7 @@
 """What a collection would bring, told before anything large is fetched: versions, sizes, what is new.
 
-Only what registries resolve is looked up (Python projects, npm and Debian packages); documents, files and
-models are pinned by the manifest itself.
+Only what registries resolve is looked up (Python projects, npm, Debian and RPM packages); documents, files
+and models are pinned by the manifest itself.
 """
 
 import shutil
@@ -18,7 +18,9 @@ from lockgate.collect.npm.service import foreseen
 from lockgate.collect.ports import Limits, Packages, Web
 from lockgate.collect.pypi import resolve_sections
 from lockgate.collect.room import Room
-from lockgate.collect.service import demand_apt, demand_npm
+from lockgate.collect.rpm.ports import RpmClient
+from lockgate.collect.rpm.service import foreseen as foreseen_rpms
+from lockgate.collect.service import demand_apt, demand_npm, demand_rpm
 from lockgate.collect.universal.ports import Locker
 from lockgate.core.artifact import Kind, Lock
 from lockgate.core.ports import Progress
@@ -63,6 +65,7 @@ def plan(
     locker: Locker | None = None,
     npm: NpmClient | None = None,
     apt: AptClient | None = None,
+    rpm: RpmClient | None = None,
     previous: Lock | None = None,
     offline: bool = False,
     limits: Limits | None = None,
@@ -100,7 +103,10 @@ def plan(
     if content.apt:
         debs = foreseen_debs(room, demand_apt(apt), content.apt)
         seen += [Seen(Kind.APT, name, version, size, facts) for name, version, size, facts in debs]
-    return compare_seen(previous, seen, {Kind.PYTHON, Kind.NPM, Kind.APT})
+    if content.rpm:
+        rpms = foreseen_rpms(room, demand_rpm(rpm), content.rpm, previous)
+        seen += [Seen(Kind.RPM, name, version, size, facts) for name, version, size, facts in rpms]
+    return compare_seen(previous, seen, {Kind.PYTHON, Kind.NPM, Kind.APT, Kind.RPM})
 
 
 def compare_seen(previous: Lock | None, seen: Iterable[Seen], kinds: set[Kind]) -> tuple[Foreseen, ...]:

@@ -30,6 +30,7 @@ class Limits:
     advisory_bytes: int = 1 << 24
     npm_packages: int = 50_000
     debs: int = 300_000
+    rpms: int = 300_000
     index_bytes: int = 1 << 30
     git_bytes: int = 8 << 30
 

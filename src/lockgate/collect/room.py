@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lockgate.collect.errors import SourceMissingError
 from lockgate.collect.npm.ports import NpmClient
 from lockgate.collect.ports import Limits, Packages, Web
 from lockgate.collect.universal.ports import Locker
@@ -36,6 +37,19 @@ class Room:
         """Keep a sentence for the run's log, once."""
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+    def named(self, name: str) -> Path:
+        """Return a file of the manifest for a client that takes no white space in a path.
+
+        Raises:
+            SourceMissingError: It is not there, or lies where its client would not find it.
+
+        """
+        file = (self.folder / name).absolute()
+        if not file.is_file() or any(c.isspace() for c in str(file)):
+            what = f"{name} is not there, or has white space in its path."
+            raise SourceMissingError(what, file=name)
+        return file
 
     def keep(self, data: bytes) -> str:
         """Bring bytes into the store unless it holds them, and return their digest."""

@@ -96,7 +96,9 @@ def run(job: Run, seen: Callable[[int], None]) -> None:
             raise job.tool.blame(stream.read(WORDS_LIMIT).decode("utf-8", "replace"), status)
 
 
-def run_text(command: list[str], environ: Mapping[str, str], seconds: float = 60.0) -> str:
+def run_text(
+    command: list[str], environ: Mapping[str, str], seconds: float = 60.0, *, client: str = "pip"
+) -> str:
     """Return what a short run of the client prints.
 
     Raises:
@@ -113,7 +115,7 @@ def run_text(command: list[str], environ: Mapping[str, str], seconds: float = 60
             stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        what = f"pip did not run: {error}."
+        what = f"{client} did not run: {error}."
         raise InstallerError(what) from error
     if done.returncode != 0:
         words = (done.stderr or done.stdout)[:WORDS_LIMIT].decode("utf-8", "replace")

@@ -27,6 +27,7 @@ _TYPES = {
     Kind.RULES: "data",
     Kind.APT: "application",
     Kind.GIT: "library",
+    Kind.RPM: "application",
 }
 _TASKS = {"chat": "text-generation", "embed": "feature-extraction"}
 

@@ -32,6 +32,8 @@ from lockgate.collect.oci.service import Clients, Registries, images, ollama_mod
 from lockgate.collect.ports import Limits, Packages, Web
 from lockgate.collect.pypi import artifacts, fetch, resolve_sections
 from lockgate.collect.room import Room
+from lockgate.collect.rpm.ports import RpmClient
+from lockgate.collect.rpm.service import rpm_packages
 from lockgate.collect.sbom import bill_of_materials
 from lockgate.collect.sources import files
 from lockgate.collect.universal.ports import Locker
@@ -79,6 +81,7 @@ def collect(
     locker: Locker | None = None,
     npm: NpmClient | None = None,
     apt: AptClient | None = None,
+    rpm: RpmClient | None = None,
     git: GitClient | None = None,
     copier: ImageCopier | None = None,
     registries: Registries = plain_registries,
@@ -108,6 +111,7 @@ def collect(
         locker: The client that locks for several environments; needed where a table wants them.
         npm: The client of npm registries; needed where the manifest has npm packages.
         apt: apt with folders of its own; needed where the manifest has Debian packages.
+        rpm: dnf with folders of its own; needed where the manifest has RPM packages.
         git: git; needed where the manifest has repositories of it.
         copier: The client of container registries; needed where the manifest has images.
         registries: Gives registries that are read directly.
@@ -149,6 +153,8 @@ def collect(
         found = _gather(room, replace(loaded, content=chosen), previous, offline=offline)
         if chosen.apt:
             found += apt_packages(room, demand_apt(apt), chosen.apt, previous, offline=offline)
+        if chosen.rpm:
+            found += rpm_packages(room, demand_rpm(rpm), chosen.rpm, previous, offline=offline)
         if chosen.git:
             found += git_repositories(room, demand_git(git), chosen.git, previous, offline=offline)
         found += images(room, clients, chosen.oci, previous, offline=offline)
@@ -220,6 +226,19 @@ def demand_apt(apt: AptClient | None) -> AptClient:
         what = "The manifest has Debian packages, and this collection has no client for them."
         raise InstallerError(what, advice="Collect on a machine that has apt.")
     return apt
+
+
+def demand_rpm(rpm: RpmClient | None) -> RpmClient:
+    """Return the client of RPM repositories.
+
+    Raises:
+        InstallerError: There is none.
+
+    """
+    if rpm is None:
+        what = "The manifest has RPM packages, and this collection has no client for them."
+        raise InstallerError(what, advice="Install dnf, or collect on a machine that has it.")
+    return rpm
 
 
 def demand_git(git: GitClient | None) -> GitClient:

@@ -63,6 +63,7 @@ class Kind(StrEnum):
     RULES = "rules"
     APT = "apt"
     GIT = "git"
+    RPM = "rpm"
 
 
 class Role(StrEnum):
@@ -118,7 +119,8 @@ class Artifact(Document, frozen=True):
     ``knowledge-cutoff`` and ``successor`` where they are known (model), ``advisories`` (file: the data set of
     vulnerability data that it is), ``trust-roots`` (file: the version that it is), ``tags`` (oci and ollama:
     with spaces between), ``install-script``, ``deprecated`` and ``maintainers`` (npm), ``places`` and
-    ``architecture`` (apt), ``refs`` (git: ``name=commit``, with spaces between; the first is the default).
+    ``architecture`` (apt and rpm), ``refs`` (git: ``name=commit``,
+    with spaces between; the first is the default).
     """
 
     purl: str

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from lockgate.mirror.access import PUSH, Access, Caller, Callers
 from lockgate.mirror.channel import SignedChannel
-from lockgate.mirror.clients import (
+from lockgate.mirror.clientfiles import ClientConfig
+from lockgate.mirror.clientrepositories import (
     APT,
+    DNF,
     AptSource,
     AptSuites,
-    ClientConfig,
-    client_config,
-    clients,
-    shell_lines,
+    DnfRepositories,
+    DnfSource,
 )
+from lockgate.mirror.clients import client_config, clients, shell_lines
 from lockgate.mirror.errors import (
     AmbiguousSnapshotError,
     CannotListenError,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APT",
+    "DNF",
     "LOCKFILE_LIMIT",
     "PUSH",
     "Access",
@@ -67,6 +69,8 @@ __all__ = [
     "CannotListenError",
     "ChannelVerifier",
     "ClientConfig",
+    "DnfRepositories",
+    "DnfSource",
     "KnownAdvisory",
     "LayoutError",
     "Miss",

@@ -43,6 +43,10 @@ INTERNAL = "internal"
 """The label of what was pushed and not admitted."""
 
 
+_SIGNED = frozenset({Kind.APT, Kind.RPM})
+"""Kinds whose repositories the lane's key signs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks: the name of their key, empty without one, and the labels that they may see."""
@@ -110,7 +114,7 @@ class Access:
     def visible(self, admitted: Sequence[Admitted], labels: Collection[str]) -> tuple[Admitted, ...]:
         """Return what of a snapshot somebody may see.
 
-        Repositories for apt are seen whole or not at all: the lane's key signs their lists as they are.
+        Repositories for apt and dnf are seen whole or not at all: the lane's key signs their lists.
         """
         shown = [self.sees(a.artifact.purl, a.artifact.label, labels) for a in admitted]
         hidden = {_repository(a) for a, seen in zip(admitted, shown, strict=True) if not seen}
@@ -122,8 +126,9 @@ class Access:
 
 
 def _repository(entry: Admitted) -> str:
-    """Return the repository for apt that an artifact is of; empty: of none."""
-    return entry.artifact.name.partition("/")[0] if entry.artifact.kind is Kind.APT else ""
+    """Return the signed repository that an artifact is of; empty: of none."""
+    artifact = entry.artifact
+    return f"{artifact.kind}:{artifact.name.partition('/')[0]}" if artifact.kind in _SIGNED else ""
 
 
 def secret_of(authorization: str | None) -> str | None:
@@ -196,8 +201,8 @@ class Worlds:
         snapshot = msgspec.structs.replace(
             whole.snapshot, admitted=seen, generated=tuple(page.generated() for page in pages)
         )
-        debian = any(a.artifact.kind is Kind.APT for a in seen)
-        return build_table(whole.statement, snapshot, whole.repository if debian else None)
+        signed = any(a.artifact.kind in _SIGNED for a in seen)
+        return build_table(whole.statement, snapshot, whole.repository if signed else None)
 
     def _keep(self, digest: str, body: bytes) -> None:
         file = self._folder / digest

@@ -8,7 +8,6 @@ import gzip
 import lzma
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.deb import (
@@ -19,13 +18,11 @@ from lockgate.core.deb import (
     PackageType,
 )
 from lockgate.core.digests import sha256
-from lockgate.core.errors import LockgateError
 from lockgate.core.places import places_of
 from lockgate.core.repository import RELEASE
 from lockgate.core.snapshot import Admitted
-from lockgate.core.wire import decode
 from lockgate.mirror.errors import AmbiguousSnapshotError, LayoutError
-from lockgate.mirror.pages import BINARY_TYPE, TEXT_TYPE, Page, ReadBlob, of_kind
+from lockgate.mirror.pages import BINARY_TYPE, TEXT_TYPE, Page, ReadBlob, decoded, of_kind, only_file
 
 FOLDER = "apt/"
 BY_HASH = "by-hash/SHA256"
@@ -33,8 +30,6 @@ BY_HASH = "by-hash/SHA256"
 # Fast rather than small: an index is made anew for each snapshot, and crosses no gap.
 _XZ = {"format": lzma.FORMAT_XZ, "check": lzma.CHECK_CRC64, "preset": 2}
 _GZIP_LEVEL = 6
-
-D = TypeVar("D", AptSuite, DebPackage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +96,8 @@ def _suites(admitted: Sequence[Admitted], read: ReadBlob) -> dict[tuple[str, str
     for entry in of_kind(admitted, Kind.APT):
         if entry.artifact.attributes.get("places"):
             continue
-        file = _one(entry.artifact, Role.MANIFEST)
-        about = _decoded(AptSuite, entry.artifact, file, read)
+        file = only_file(entry.artifact, Role.MANIFEST)
+        about = decoded(AptSuite, entry.artifact, file, read, DEB_LIMIT)
         found[about.repository, about.suite] = Suite(about)
     for suite in found.values():
         for component in suite.about.components:
@@ -123,7 +118,7 @@ def _list(
         raise LayoutError(what)
     if any(file.sha256 not in served for file in files):
         return
-    package = _decoded(DebPackage, artifact, _one(artifact, Role.CORE_METADATA), read)
+    package = decoded(DebPackage, artifact, only_file(artifact, Role.CORE_METADATA), read, DEB_LIMIT)
     if (package.version, package.architecture) != (
         artifact.version,
         artifact.attributes.get("architecture"),
@@ -217,19 +212,3 @@ def _release(suite: Suite, listed: Iterable[tuple[str, str, int]]) -> bytes:
     lines = [f"{name}: {value}" for name, value in fields.items() if value]
     lines += ["SHA256:", *(f" {digest} {size} {path}" for path, digest, size in listed)]
     return ("\n".join(lines) + "\n").encode()
-
-
-def _one(artifact: Artifact, role: Role) -> ArtifactFile:
-    found = [file for file in artifact.files if file.role is role]
-    if len(found) != 1:
-        what = f"{artifact.purl} has {len(found)} files that say what it is."
-        raise LayoutError(what)
-    return found[0]
-
-
-def _decoded(kind: type[D], artifact: Artifact, file: ArtifactFile, read: ReadBlob) -> D:
-    try:
-        return decode(kind, read(file.sha256), limit=DEB_LIMIT)
-    except LockgateError as error:
-        what = f"What is known of {artifact.purl} cannot be read: {error.what}"
-        raise LayoutError(what) from error

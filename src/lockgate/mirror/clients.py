@@ -5,97 +5,27 @@ and no other; what a client would ask besides it is turned off where the client 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from lockgate.mirror.clientfiles import USER, ClientConfig, ConfigFile, Place, lines_of
+from lockgate.mirror.clientrepositories import (
+    APT,
+    DNF,
+    AptSuites,
+    DnfRepositories,
+    apt_config,
+    dnf_config,
+)
 from lockgate.mirror.errors import NothingForClientError, UnknownClientError
-
-APT = "apt"
-"""The one client that is told what is served, not only where."""
-
-
-USER = "__token__"
-"""The user's name beside an API key, for clients that want one; any will do."""
-
-KEY_PLACE = "YOUR-API-KEY"
-"""What stands for a key that is not told."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
-    """One file: where it usually stands, and its text."""
-
-    path: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClientConfig:
-    """What one client needs: files, variables of the environment, and what a person should know."""
-
-    client: str
-    files: tuple[ConfigFile, ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, object]:
-        """Return it as plain values, for ``--json``."""
-        return {
-            "client": self.client,
-            "files": [{"path": file.path, "text": file.text} for file in self.files],
-            "environment": dict(self.environment),
-            "notes": list(self.notes),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The mirror's address, taken apart."""
-
-    url: str
-    host: str
-    name: str
-    secure: bool
-    authority: str = ""
-    key: str = ""
-
-    @classmethod
-    def of(cls, url: str, authority: str = "", key: str = "") -> "Place":
-        """Return the parts of an address such as ``https://mirror.example:8710``."""
-        parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        return cls(
-            url.rstrip("/"), parts.netloc, parts.hostname or "", secure, authority if secure else "", key
-        )
-
-    @property
-    def with_key(self) -> str:
-        """Return the address with the key in it, for clients that take it nowhere else."""
-        scheme, _, rest = self.url.partition("://")
-        return f"{scheme}://{USER}:{self.key}@{rest}" if self.key else self.url
-
-
-@dataclass(frozen=True, slots=True)
-class AptSource:
-    """Suites of one repository with the same components, and whether they have source packages."""
-
-    repository: str
-    suites: tuple[str, ...]
-    components: tuple[str, ...]
-    sources: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AptSuites:
-    """What apt has to be told of a lane's repositories: the lane's key in ASCII armour, and the sources."""
-
-    certificate: str
-    fingerprint: str
-    sources: tuple[AptSource, ...]
 
 
 def client_config(
-    client: str, url: str, apt: AptSuites | None = None, *, authority: str = "", key: str = ""
+    client: str,
+    url: str,
+    apt: AptSuites | None = None,
+    *,
+    dnf: DnfRepositories | None = None,
+    authority: str = "",
+    key: str = "",
 ) -> ClientConfig:
     """Return what a client needs to know of the mirrors at an address.
 
@@ -103,6 +33,7 @@ def client_config(
         client: The client.
         url: The mirrors' address.
         apt: What is served to apt; without it there is nothing to say to apt.
+        dnf: What is served to dnf; likewise.
         authority: Where the certificate of the internal authority lies on the client's host; empty: the
             host trusts it already.
         key: The API key that the client is to use; empty: none.
@@ -115,7 +46,11 @@ def client_config(
     if client == APT:
         if apt is None:
             raise NothingForClientError("No repository for apt is served, or none that the gate signed.")
-        return _apt(Place.of(url, authority, key), apt)
+        return apt_config(Place.of(url, authority, key), apt)
+    if client == DNF:
+        if dnf is None:
+            raise NothingForClientError("No repository for dnf is served, or none that the gate signed.")
+        return dnf_config(Place.of(url, authority, key), dnf)
     if client not in _CLIENTS:
         what = f"There is no configuration for {client[:40]!r}."
         raise UnknownClientError(what, advice=f"Name one of: {', '.join(clients())}.")
@@ -124,15 +59,11 @@ def client_config(
 
 def clients() -> tuple[str, ...]:
     """Return the clients that are known."""
-    return (*_CLIENTS, APT)
-
-
-def _lines(*lines: str | None) -> str:
-    return "".join(f"{line}\n" for line in lines if line is not None)
+    return (*_CLIENTS, APT, DNF)
 
 
 def _pip(place: Place) -> ClientConfig:
-    text = _lines(
+    text = lines_of(
         "[global]",
         f"index-url = {place.with_key}/simple/",
         None if place.secure else f"trusted-host = {place.name}",
@@ -143,7 +74,7 @@ def _pip(place: Place) -> ClientConfig:
 
 
 def _uv(place: Place) -> ClientConfig:
-    text = _lines(
+    text = lines_of(
         'python-downloads = "never"',
         "",
         "[[index]]",
@@ -161,7 +92,7 @@ def _uv(place: Place) -> ClientConfig:
 
 
 def _npmrc(place: Place) -> ConfigFile:
-    text = _lines(
+    text = lines_of(
         f"registry={place.url}/npm/",
         "replace-registry-host=always",
         "update-notifier=false",
@@ -186,13 +117,13 @@ def _pnpm(place: Place) -> ClientConfig:
 
 
 def _yarn(place: Place) -> ClientConfig:
-    old = _lines(
+    old = lines_of(
         f'registry "{place.url}/npm/"',
         "disable-self-update-check true",
         f'cafile "{place.authority}"' if place.authority else None,
         "always-auth true" if place.key else None,
     )
-    new = _lines(
+    new = lines_of(
         f'npmRegistryServer: "{place.url}/npm"',
         "enableTelemetry: false",
         None if place.secure else f'unsafeHttpWhitelist: ["{place.name}"]',
@@ -207,7 +138,7 @@ def _yarn(place: Place) -> ClientConfig:
     )
     files = [ConfigFile("~/.yarnrc", old), ConfigFile("~/.yarnrc.yml", new)]
     if place.key:
-        files.append(ConfigFile("~/.npmrc", _lines(*_npm_key(place))))  # yarn 1 reads its key there
+        files.append(ConfigFile("~/.npmrc", lines_of(*_npm_key(place))))  # yarn 1 reads its key there
     return ClientConfig("yarn", tuple(files), notes=notes)
 
 
@@ -238,7 +169,7 @@ def _login(place: Place, program: str) -> tuple[str, ...]:
 
 def _docker(place: Place) -> ClientConfig:
     insecure = [] if place.secure else [f'  "insecure-registries": ["{place.host}"],']
-    text = _lines("{", *insecure, f'  "registry-mirrors": ["{place.url}"]', "}")
+    text = lines_of("{", *insecure, f'  "registry-mirrors": ["{place.url}"]', "}")
     notes = (
         f"Pull any image by its full name: docker pull {place.host}/REGISTRY/REPOSITORY:TAG",
         "Docker asks a mirror only for images of its default registry.",
@@ -249,7 +180,7 @@ def _docker(place: Place) -> ClientConfig:
 
 
 def _podman(place: Place) -> ClientConfig:
-    text = _lines(
+    text = lines_of(
         f'unqualified-search-registries = ["{place.host}"]',
         "",
         "[[registry]]",
@@ -271,7 +202,7 @@ def _podman(place: Place) -> ClientConfig:
 
 
 def _containerd(place: Place) -> ClientConfig:
-    text = _lines(
+    text = lines_of(
         f'server = "{place.url}"',
         "",
         f'[host."{place.url}"]',
@@ -297,7 +228,7 @@ def _ollama(place: Place) -> ClientConfig:
 
 
 def _git(place: Place) -> ClientConfig:
-    text = _lines(
+    text = lines_of(
         f'[url "{place.url}/git/"]',
         "\tinsteadOf = https://",
         f"\tinsteadOf = {place.url}/git/",
@@ -310,35 +241,6 @@ def _git(place: Place) -> ClientConfig:
         f"One repository by itself: git clone {place.url}/git/HOST/PATH",
     )
     return ClientConfig("git", (ConfigFile("~/.gitconfig", text),), notes=notes)
-
-
-def _apt(place: Place, known: AptSuites) -> ClientConfig:
-    """Return deb822 sources with the lane's key in them (sources.list(5), apt 2.3.10 and later)."""
-    block = "".join(f" {line or '.'}\n" for line in known.certificate.splitlines())
-    texts = [
-        _lines(
-            f"Types: {'deb deb-src' if source.sources else 'deb'}",
-            f"URIs: {place.url}/apt/{source.repository}",
-            f"Suites: {' '.join(source.suites)}",
-            f"Components: {' '.join(source.components)}",
-            "Signed-By:",
-        )
-        + block
-        for source in known.sources
-    ]
-    notes = (
-        f"The lane's key: {known.fingerprint}. The same stands in what this command prints at the gate.",
-        f"apt before 2.3.10 takes the key from a file: {place.url}/apt/lockgate.asc, named as Signed-By.",
-        "Take other files out of /etc/apt/sources.list.d: their hosts are not reached from here.",
-    )
-    files = [ConfigFile("/etc/apt/sources.list.d/lockgate.sources", "\n".join(texts))]
-    if place.key:
-        text = _lines(f"machine {place.url}/apt/ login {USER} password {place.key}")
-        files.append(ConfigFile("/etc/apt/auth.conf.d/lockgate.conf", text))
-    if place.authority:
-        trust = _lines(f'Acquire::https::CaInfo "{place.authority}";')
-        files.append(ConfigFile("/etc/apt/apt.conf.d/90lockgate", trust))
-    return ClientConfig(APT, tuple(files), notes=notes)
 
 
 _CLIENTS: dict[str, Callable[[Place], ClientConfig]] = {

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import TypeVar
 
-from lockgate.core.artifact import ArtifactFile, Kind
+from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.digests import sha256
+from lockgate.core.errors import LockgateError
 from lockgate.core.snapshot import Admitted, Generated
-from lockgate.core.wire import encode
-from lockgate.mirror.errors import AmbiguousSnapshotError
+from lockgate.core.wire import Document, decode, encode
+from lockgate.mirror.errors import AmbiguousSnapshotError, LayoutError
+
+D = TypeVar("D", bound=Document)
 
 ReadBlob = Callable[[str], bytes]
 """Returns a blob's bytes by SHA-256, re-hashed by whoever reads them."""
@@ -16,6 +20,7 @@ ReadBlob = Callable[[str], bytes]
 JSON_TYPE = "application/json"
 HTML_TYPE = "text/html; charset=utf-8"
 TEXT_TYPE = "text/plain; charset=utf-8"
+XML_TYPE = "text/xml; charset=utf-8"
 BINARY_TYPE = "application/octet-stream"
 
 # Own table: the machine's MIME database must not decide what a signed snapshot is served as.
@@ -84,3 +89,31 @@ def newest_by_path(admitted: Sequence[Admitted]) -> dict[str, ArtifactFile]:
                 raise AmbiguousSnapshotError(what, path=file.path)
             chosen[file.path] = (entry.crossing, file)
     return {path: file for path, (_, file) in sorted(chosen.items())}
+
+
+def only_file(artifact: Artifact, role: Role) -> ArtifactFile:
+    """Return an artifact's one file of a role.
+
+    Raises:
+        LayoutError: It has none, or several.
+
+    """
+    found = [file for file in artifact.files if file.role is role]
+    if len(found) != 1:
+        what = f"{artifact.purl} has {len(found)} files that say what it is."
+        raise LayoutError(what)
+    return found[0]
+
+
+def decoded(kind: type[D], artifact: Artifact, file: ArtifactFile, read: ReadBlob, limit: int) -> D:
+    """Return what one file says of its artifact.
+
+    Raises:
+        LayoutError: It cannot be read as what it has to be.
+
+    """
+    try:
+        return decode(kind, read(file.sha256), limit=limit)
+    except LockgateError as error:
+        what = f"What is known of {artifact.purl} cannot be read: {error.what}"
+        raise LayoutError(what) from error

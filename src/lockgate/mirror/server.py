@@ -28,6 +28,7 @@ from lockgate.mirror.serve_npm import NpmRoutes
 from lockgate.mirror.serve_oci import OciRoutes
 from lockgate.mirror.serve_push import Internal, OpenNamespaces
 from lockgate.mirror.serve_pypi import PypiRoutes
+from lockgate.mirror.serve_rpm import RpmRoutes
 from lockgate.mirror.serve_upload import Door, doors
 from lockgate.mirror.shell import Shell
 from lockgate.mirror.site import Site, segments
@@ -85,6 +86,7 @@ def build_app(
         *NpmRoutes(site, asked).routes(),
         *OciRoutes(site, opened, access).routes(),
         *AptRoutes(site).routes(),
+        *RpmRoutes(site).routes(),
         *git.routes(),
         *doors(site, door),
         *HubRoutes(site, asked.address).routes(),
@@ -204,7 +206,7 @@ async def _hash_large(site: Site) -> None:
     entries = [*table.packages.values(), *table.files.values()]
     entries += [e for p in table.npm.values() for e in p.archives.values()]
     entries += [e for m in table.models.values() for r in m.revisions.values() for e in r.files.values()]
-    entries += table.apt.files.values()
+    entries += [*table.apt.files.values(), *table.rpm.files.values()]
     entries += [entry for image in table.images.by_name.values() for entry in image.blobs.values()]
     for entry in entries:
         if entry.size <= LARGE:

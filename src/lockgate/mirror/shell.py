@@ -39,6 +39,7 @@ _PROTOCOLS = {
     "metrics": "own",
     "v2": "oci",
     "apt": "apt",
+    "rpm": "rpm",
     "git": "git",
     "legacy": "upload",
 }

@@ -19,7 +19,7 @@ from lockgate.trust.openpgp import Kind, OpenPgpKey, armor, clearsigned
 
 @dataclass(frozen=True, slots=True)
 class SignedRelease:
-    """One suite's files as clients ask for them."""
+    """One index as clients ask for it: the text, the text with its signature, the signature beside it."""
 
     release: bytes
     in_release: bytes
@@ -28,7 +28,7 @@ class SignedRelease:
 
 @dataclass(frozen=True, slots=True)
 class SignedRepository:
-    """Every suite's files by the path of its page, and the key that verifies them, in ASCII armour."""
+    """Every index by the path of its page, and the key that verifies them, in ASCII armour."""
 
     created: datetime
     certificate: str
@@ -43,7 +43,7 @@ def verify_signatures(
 
     Args:
         statement: What publishes the snapshot.
-        releases: The snapshot's undated Release files by path.
+        releases: The snapshot's undated indexes by path.
         signatures: What the gate signed.
         site: Names the keys for the purpose ``repository``.
 
@@ -68,7 +68,7 @@ def verify_signatures(
 def _verified(
     key: OpenPgpKey, path: str, undated: bytes, signatures: RepositorySignatures, statement: Statement
 ) -> SignedRelease:
-    text, created = dated(undated, statement.created), statement.created
+    text, created = dated(path, undated, statement.created), statement.created
     given = signatures.releases.get(path)
     raw = (bytes.fromhex(given.text), bytes.fromhex(given.detached)) if given else (b"", b"")
     if not given or not all(

@@ -10,7 +10,7 @@ from lockgate.core.git import is_repository_name, refs_of
 from lockgate.core.repository import is_release
 from lockgate.core.snapshot import Generated, Snapshot
 from lockgate.core.statement import Statement
-from lockgate.mirror import apt
+from lockgate.mirror import apt, rpm
 from lockgate.mirror.errors import AmbiguousSnapshotError, LayoutError
 from lockgate.mirror.files import SUMS, served_files
 from lockgate.mirror.huggingface import revisions
@@ -108,10 +108,10 @@ class NpmEntries:
 
 
 @dataclass(frozen=True, slots=True)
-class AptEntries:
-    """What is served below ``/apt/``: pool, indexes and the same by their digest; and undated Release files.
+class SignedEntries:
+    """What is served of signed repositories: packages, and indexes (apt's by their digest too); undated ones.
 
-    `releases` are by the folder of their suite (``debian/dists/bookworm``).
+    `releases` are by the folder that they lie in (``debian/dists/bookworm``).
     """
 
     files: Mapping[str, Entry]
@@ -140,7 +140,8 @@ class Table:
     files: Mapping[str, Entry]
     npm: Mapping[str, NpmEntries]
     npm_search: Entry | None
-    apt: AptEntries
+    apt: SignedEntries
+    rpm: SignedEntries
     git: Mapping[str, GitEntries]
     snapshot: Snapshot
     repository: SignedRepository | None = None
@@ -177,6 +178,7 @@ def build_table(
         npm=MappingProxyType(_npm(snapshot, pages)),
         npm_search=pages.by_path.get(SEARCH),
         apt=_apt(snapshot, pages),
+        rpm=_rpm(snapshot, pages),
         git=MappingProxyType(_git(snapshot)),
         snapshot=snapshot,
         repository=repository,
@@ -236,20 +238,36 @@ def _npm(snapshot: Snapshot, pages: _Pages) -> dict[str, NpmEntries]:
     }
 
 
-def _apt(snapshot: Snapshot, pages: _Pages) -> AptEntries:
+def _apt(snapshot: Snapshot, pages: _Pages) -> SignedEntries:
     files = {path: _entry(file, BINARY_TYPE) for path, file in apt.pool(snapshot.admitted).items()}
-    releases: dict[str, Entry] = {}
-    for path, page in pages.by_path.items():
-        if not path.startswith(apt.FOLDER):
-            continue
-        address = path.removeprefix(apt.FOLDER)
-        if is_release(path):
-            releases[address.rpartition("/")[0]] = page
-            continue
+    indexes, releases = _indexes(pages, apt.FOLDER)
+    for address, page in indexes.items():
         files[address] = page
         by_hash = f"{address.rpartition('/')[0]}/{apt.BY_HASH}/{page.sha256}"
         files[by_hash] = Entry(page.sha256, page.size, page.media_type, immutable=True, page=True)
-    return AptEntries(MappingProxyType(files), MappingProxyType(releases))
+    return SignedEntries(MappingProxyType(files), MappingProxyType(releases))
+
+
+def _rpm(snapshot: Snapshot, pages: _Pages) -> SignedEntries:
+    files = {path: _entry(file, BINARY_TYPE) for path, file in rpm.pool(snapshot.admitted).items()}
+    indexes, releases = _indexes(pages, rpm.FOLDER)
+    for address, page in indexes.items():  # each has its digest in its name
+        files[address] = Entry(page.sha256, page.size, page.media_type, immutable=True, page=True)
+    return SignedEntries(MappingProxyType(files), MappingProxyType(releases))
+
+
+def _indexes(pages: _Pages, prefix: str) -> tuple[dict[str, Entry], dict[str, Entry]]:
+    """Return the pages of a protocol by address, and the undated ones by the folder that they lie in."""
+    plain: dict[str, Entry] = {}
+    releases: dict[str, Entry] = {}
+    for path, page in pages.by_path.items():
+        if path.startswith(prefix):
+            address = path.removeprefix(prefix)
+            if is_release(path):
+                releases[address.rpartition("/")[0]] = page
+            else:
+                plain[address] = page
+    return plain, releases
 
 
 def _git(snapshot: Snapshot) -> dict[str, GitEntries]:

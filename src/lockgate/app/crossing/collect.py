@@ -13,6 +13,7 @@ from lockgate.collect.apt import AptCommand
 from lockgate.collect.git import GitCommand
 from lockgate.collect.hub import WebHub
 from lockgate.collect.oci import Skopeo, WebRegistry
+from lockgate.collect.rpm import DnfCommand
 from lockgate.collect.universal import UvLocker
 from lockgate.core.artifact import Lock
 from lockgate.core.digests import sha256
@@ -64,6 +65,7 @@ def run_plan(side: Side, manifest: Path, progress: Progress, *, offline: bool) -
         locker=UvLocker(os.environ),
         npm=NpmCommand(os.environ, offline=offline),
         apt=AptCommand(os.environ),
+        rpm=DnfCommand(os.environ),
         previous=_previous(side),
         offline=offline,
     )
@@ -104,6 +106,7 @@ def run_collect(
             locker=UvLocker(os.environ),
             npm=NpmCommand(os.environ, offline=offline),
             apt=AptCommand(os.environ),
+            rpm=DnfCommand(os.environ),
             git=GitCommand(os.environ),
             copier=Skopeo(os.environ),
             registries=lambda host, plain: WebRegistry(host, plain=plain, settings=pip.web_settings()),

@@ -50,7 +50,7 @@ class NoRepositoryKeyError(InputError):
 
 
 def sign_repositories(side: Side, envelope: bytes) -> bool:
-    """Sign the Release files of a statement's snapshot unless that is done; tell whether they are signed.
+    """Sign the indexes of a statement's snapshot unless that is done; tell whether they are signed.
 
     The statement is verified as whoever serves verifies it: a row that somebody else wrote must not have the
     lane's key sign what nobody approved. Where it does not verify, or there is no key, nothing is signed and
@@ -92,10 +92,10 @@ def sign_repositories(side: Side, envelope: bytes) -> bool:
 def signatures_for(
     key: OpenPgpKey, signer: Signer, statement: Statement, releases: dict[str, bytes]
 ) -> RepositorySignatures:
-    """Return the signatures over each Release file, dated by the statement."""
+    """Return the signatures over each index, dated by the statement."""
     at, signed = statement.created, {}
     for path, undated in releases.items():
-        text = dated(undated, at)
+        text = dated(path, undated, at)
         signed[path] = ReleaseSignatures(
             text=key.sign(signer, Kind.TEXT, text, at).hex(),
             detached=key.sign(signer, Kind.BINARY, text, at).hex(),
@@ -122,7 +122,7 @@ def demand_repository_key(side: Side, snapshot_sha256: str) -> None:
     snapshot = decode(Snapshot, data, limit=SNAPSHOT_LIMIT, name="snapshot")
     wanted = any(is_release(page.path) for page in snapshot.generated)
     if wanted and not holds_key(side.home.keys, Purpose.REPOSITORY):
-        raise NoRepositoryKeyError("The snapshot has apt repositories, and there is no key to sign them.")
+        raise NoRepositoryKeyError("The snapshot has package repositories, and there is no key to sign them.")
 
 
 def signed_repositories(side: Side, statement: Statement, snapshot: Snapshot) -> SignedRepository | None:

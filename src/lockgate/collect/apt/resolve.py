@@ -9,7 +9,7 @@ from lockgate.collect.apt.indexes import Listed, by_digest, demand_listed, files
 from lockgate.collect.apt.ports import AptClient, IndexFile, Setup, Source, Verified, Wish
 from lockgate.collect.apt.release import sums_of
 from lockgate.collect.apt.section import AptSection
-from lockgate.collect.errors import CollectLimitError, SourceMissingError, UnresolvableError
+from lockgate.collect.errors import CollectLimitError, UnresolvableError
 from lockgate.collect.room import Room
 from lockgate.collect.together import groups
 from lockgate.core.deb import source_of
@@ -64,22 +64,14 @@ def resolve(room: Room, client: AptClient, section: AptSection, work: Path) -> R
 
 
 def _setup(room: Room, client: AptClient, section: AptSection, work: Path) -> Setup:
-    upstream = [Source(u.url, u.suites, u.components, str(_there(room, u.keyring))) for u in section.upstream]
+    upstream = [Source(u.url, u.suites, u.components, str(room.named(u.keyring))) for u in section.upstream]
     return Setup(
         work=work,
         sources=tuple(upstream) or client.host_sources(section.suites),
         architectures=section.architectures or (client.architecture(),),
         deb_src=section.sources,
-        status=_there(room, section.status) if section.status else None,
+        status=room.named(section.status) if section.status else None,
     )
-
-
-def _there(room: Room, name: str) -> Path:
-    file = (room.folder / name).absolute()
-    if not file.is_file() or any(c.isspace() for c in str(file)):
-        what = f"{name} is not there, or has white space in its path."
-        raise SourceMissingError(what, file=name)
-    return file
 
 
 def _verify(room: Room, client: AptClient, found: Resolved, indexes: Iterable[IndexFile]) -> None:
