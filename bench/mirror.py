@@ -4,7 +4,7 @@
 
 Every pair is measured in turns in one run, on loopback: the least disturbed round counts on both sides.
 nginx serves the very file that the store holds, with sendfile. The bare framework is Starlette on the
-same server (granian) with the same bytes in memory. devpi is measured where its program is named
+same server (uvicorn) with the same bytes in memory. devpi is measured where its program is named
 (``--devpi``, which stands in a virtual environment of its own). Processor seconds are those of the
 server's processes. ``clients_1000`` are 1,000 connections with think time at half of saturation. A key
 without a number says that its peer, or what it measures, is not here.
@@ -141,16 +141,20 @@ def answers(url: str) -> bool:
 def ours(site: MirrorSite, tls: tuple[str, str] | None = None) -> "contextmanager[Server]":
     """Run our mirror over a site."""
     (port,) = free_ports(1)
-    extra = f", tls={tls!r}" if tls else ""
+    names = ", ".join(f"Path({name!r})" for name in (*tls, tls[0])) if tls else ""
+    extra = f", tls=Tls({names})" if tls else ""
     factory = "corpora.mirrorsite:app_from_environment"
-    code = f"from lockgate.mirror import serve; serve({factory!r}, '127.0.0.1', {port}{extra})"
+    code = (
+        "from pathlib import Path; from lockgate.app.high.tls import Tls; from lockgate.mirror import serve; "
+        f"serve({factory!r}, '127.0.0.1', {port}{extra})"
+    )
     paths = os.pathsep.join([sys.path[0], str(Path(__file__).resolve().parent.parent / "src")])
     where = {"LOCKGATE_HOME": str(site.root), "PYTHONPATH": paths}
     return started([sys.executable, "-c", code], port, "/healthz", "https" if tls else "http", **where)
 
 
 def framework(folder: Path, bodies: dict[str, tuple[str, bytes]]) -> "contextmanager[Server]":
-    """Run Starlette alone on granian, with bytes in memory."""
+    """Run Starlette alone on uvicorn, with bytes in memory."""
     (port,) = free_ports(1)
     for number, (_, body) in enumerate(bodies.values()):
         (folder / f"body{number}").write_bytes(body)
@@ -167,9 +171,9 @@ def framework(folder: Path, bodies: dict[str, tuple[str, bytes]]) -> "contextman
         "    return answer\n"
         "app = Starlette(routes=[Route(p, route(m, b)) for p, (m, b) in BODIES.items()])\n"
         "def serve():\n"
-        "    from granian import Granian\n    from granian.constants import Interfaces\n"
-        f"    Granian('bare:app', address='127.0.0.1', port={port}, interface=Interfaces.ASGI, workers=1,\n"
-        "            websockets=False, log_enabled=False).serve()\n"
+        "    import uvicorn\n"
+        f"    uvicorn.run(app, port={port}, loop='uvloop', http='httptools', ws='none', log_level='error',\n"
+        "                access_log=False)\n"
     )
     command = [sys.executable, "-c", "import bare; bare.serve()"]
     return started(command, port, next(iter(bodies)), PYTHONPATH=str(folder))

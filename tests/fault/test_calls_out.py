@@ -137,7 +137,7 @@ def test_help_of_every_command(trace: Trace) -> None:
 # --- every service that exists, found in the code -----------------------------------------------
 
 LISTENS = re.compile(
-    r"\b(?:run_app|TCPSite|UnixSite|SockSite|Granian|create_server|create_unix_server|start_server"
+    r"\b(?:run_app|TCPSite|UnixSite|SockSite|Server|create_server|create_unix_server|start_server"
     r"|start_unix_server|create_datagram_endpoint|\w*(?:HTTP|TCP|UDP)Server)\(|\.(?:listen|bind)\("
 )
 SOURCES = TESTS.parent / "src/lockgate"
@@ -156,6 +156,7 @@ NO_SERVICE = {
     "app/check/leak_capture.py": "hears what passes on a link; nobody can connect to it",
     "app/high/forwarding.py": "passes on what a program of a red team asks, while it runs",
     "infer/engine_supervised.py": "asks the kernel for a free port of loopback",
+    "inspect/helper.py": "root makes namespaces for accounts of its host, who ask at a file",
     "inspect/selftest.py": "makes what a sandboxed process must not reach",
     "isolate/frames.py": "counts frames of a namespace",
     "store/records.py": "SQLAlchemy's word for its own events",

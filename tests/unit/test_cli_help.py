@@ -203,7 +203,7 @@ def test_the_overview_loads_nothing_heavy() -> None:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
         main(["--help"])
     heavy = {"sqlalchemy", "cryptography", "tuf", "securesystemslib", "numpy", "onnxruntime", "aiohttp",
-             "starlette", "granian", "pydantic", "tokenizers", "pypdfium2", "msgspec", "jinja2"}
+             "starlette", "uvicorn", "pydantic", "tokenizers", "pypdfium2", "msgspec", "jinja2"}
     print(sorted(heavy & set(sys.modules)))
     """
     )

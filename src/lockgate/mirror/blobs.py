@@ -3,8 +3,9 @@
 A blob is hashed when it is first opened and again whenever its inode, size, or change time
 differs from what was hashed. The bytes that leave come from the very descriptor that was
 compared, and after every read the change time is compared again: replacing the file, or
-writing into it, stops the answer. Files are not handed to the server by name (ASGI's
-``pathsend``), because the name could stand for another file by then.
+writing into it, stops the answer. Where a lease keeps everybody from writing to the file, the kernel
+sends the bytes itself (`lease`). Files are not handed to the server by name (ASGI's ``pathsend``),
+because the name could stand for another file by then.
 """
 
 import asyncio
@@ -91,11 +92,20 @@ class OpenBlob:
             raise _tampered(self.digest)
         self.fingerprint = before
 
+    @property
+    def descriptor(self) -> int:
+        """Return the descriptor, which stays this object's."""
+        return self._descriptor
+
+    @property
+    def unchanged(self) -> bool:
+        """Tell whether the file is as it was when it was hashed."""
+        return Fingerprint.of(self._descriptor) == self.fingerprint
+
     def read(self, start: int, count: int) -> bytes | None:
         """Return bytes of the blob, or `None` when the file changed since it was hashed."""
         data = os.pread(self._descriptor, count, start)
-        same = Fingerprint.of(self._descriptor) == self.fingerprint and len(data) == count
-        return data if same else None
+        return data if self.unchanged and len(data) == count else None
 
     def close(self) -> None:
         """Close the descriptor."""

@@ -59,6 +59,13 @@ class TamperedBlobError(TrustError):
     advice = "Somebody or something changed the file in the store. Restore it from its crate, then look why."
 
 
+class LeaseBrokenError(TrustError):
+    """Somebody opened a blob for writing while it was sent; the answer was cut off."""
+
+    code = "LG-2906"
+    advice = "Blobs are never written to once they are whole: look who did. The client asks again by itself."
+
+
 class AmbiguousSnapshotError(TrustError):
     """A snapshot names two different things for one address."""
 

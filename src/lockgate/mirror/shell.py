@@ -13,6 +13,7 @@ from lockgate.mirror.access import CALLER, Access
 from lockgate.mirror.challenge import TOKEN_PATH, WAITS_FOR_CHALLENGE, challenge, token
 from lockgate.mirror.continuity import CLIENT, client_of
 from lockgate.mirror.errors import CredentialsError, NothingPublishedError
+from lockgate.mirror.lease import LENT
 from lockgate.mirror.metrics import Metrics
 from lockgate.mirror.responses import problem
 
@@ -139,6 +140,8 @@ class _Reply:
             self._metrics.answered(self._protocol, message["status"])
         elif message["type"] == "http.response.body":
             self._metrics.sent_bytes(self._protocol, len(message.get("body", b"")))
+        elif message["type"] == LENT:
+            self._metrics.sent_bytes(self._protocol, message["count"])
         await self._send(message)
 
     async def _ask_instead(self, response: Response) -> None:

@@ -1,0 +1,229 @@
+"""Connections of the mirrors: files lent to the kernel while somebody writes, and clients that hold on."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from corpora.mirrorsite import MirrorSite
+from corpora.servers import free_ports
+
+WEIGHTS = os.urandom(1 << 20) * 32
+HOST = "127.0.0.1"
+
+
+class Mirror:
+    """A mirror in a process of its own, and sockets to it."""
+
+    def __init__(self, root):
+        self.site = MirrorSite(root)
+        self.site.add_model("org/m", {"model.gguf": WEIGHTS, "config.json": b"{}"})
+        self.site.publish()
+        self.blob = self.site.blobs.path(self.site.entries[0].artifact.files[0].sha256)
+        self.path = "/org/m/resolve/main/model.gguf"
+        (self.port,) = free_ports(1)
+        self.log = (root / "log").open("w+")
+
+    @contextlib.contextmanager
+    def running(self):
+        code = f"from lockgate.mirror import serve; serve('corpora.hastydoor:app', {HOST!r}, {self.port})"
+        paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+        environment = {**os.environ, "LOCKGATE_HOME": str(self.site.root), "PYTHONPATH": paths}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stdout=self.log, stderr=self.log
+        )
+        try:
+            self.wait()
+            yield self
+        finally:
+            self.process.terminate()
+            assert self.process.wait(60) == 0
+            self.log.close()
+
+    def wait(self):
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                assert self.get("/healthz")[0] == 200
+            except OSError:
+                assert self.process.poll() is None, Path(self.log.name).read_text()
+                assert time.monotonic() < deadline
+            else:
+                return
+
+    def open(self, path=None, *headers, window=None):
+        """Send a request; return its socket."""
+        client = socket.socket()
+        if window:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        client.settimeout(60)
+        try:
+            client.connect((HOST, self.port))
+        except OSError:
+            client.close()
+            raise
+        client.sendall(request(path or self.path, *headers))
+        return client
+
+    def get(self, path=None, *headers):
+        """Return status and body of an answer."""
+        with self.open(path, *headers, "Connection: close") as client:
+            return answer(client)
+
+    def leases(self):
+        """Return how many leases the kernel has of the weights (proc_locks(5))."""
+        inode = f":{self.blob.stat().st_ino} "
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+        return sum("LEASE" in line and inode in line for line in lines)
+
+    def until(self, done):
+        deadline = time.monotonic() + 60
+        while not done():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def request(path, *headers):
+    lines = [f"GET {path} HTTP/1.1", "Host: mirror", *headers, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def answer(client):
+    data = b""
+    while part := client.recv(1 << 20):
+        data += part
+    return parted(data)
+
+
+def parted(data):
+    head, _, body = data.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    with Mirror(tmp_path).running() as running:
+        yield running
+
+
+def test_what_the_kernel_sends_is_what_was_hashed(mirror):
+    assert mirror.get() == (200, WEIGHTS)
+    assert mirror.get(None, "Range: bytes=1000000-29999999") == (206, WEIGHTS[1_000_000:30_000_000])
+    assert mirror.get(None, "Range: bytes=-5") == (206, WEIGHTS[-5:])
+    mirror.until(lambda: mirror.leases() == 0)
+    _, text = mirror.get("/metrics")
+    sent = next(line for line in text.decode().splitlines() if 'bytes_total{protocol="huggingface"}' in line)
+    assert float(sent.split()[-1]) == len(WEIGHTS) + 29_000_000 + 5
+
+
+def test_a_lease_is_held_while_bytes_are_on_their_way_and_given_back(mirror):
+    with mirror.open(window=4096) as client:
+        mirror.until(lambda: mirror.leases() == 1)
+        data = client.recv(1 << 16)
+        assert data.startswith(b"HTTP/1.1 200")
+    mirror.until(lambda: mirror.leases() == 0)
+
+
+def test_answers_on_one_connection_follow_one_another(mirror):
+    both = request(mirror.path, "Range: bytes=0-9999999") + request(mirror.path, "Connection: close")
+    with mirror.open(mirror.path, "Range: bytes=5-9") as client:
+        client.sendall(both)
+        data = b""
+        while part := client.recv(1 << 20):
+            data += part
+    _, first, second, third = data.split(b"HTTP/1.1 ")
+    bodies = [part.partition(b"\r\n\r\n")[2] for part in (first, second, third)]
+    assert bodies == [WEIGHTS[5:10], WEIGHTS[:10_000_000], WEIGHTS]
+
+
+def test_whoever_writes_while_bytes_are_on_their_way_ends_the_answer_first(mirror):
+    mirror.blob.chmod(0o644)
+    client = mirror.open(window=4096)
+    mirror.until(lambda: mirror.leases() == 1)
+    time_taken = time.monotonic()
+    with mirror.blob.open("r+b") as file:  # waits until the mirror has let go
+        assert mirror.leases() == 0
+        file.write(b"!" * len(WEIGHTS))
+    assert time.monotonic() - time_taken < 40  # the kernel alone would make it wait for 45
+    data = b""
+    with client, contextlib.suppress(ConnectionResetError):
+        while part := client.recv(1 << 16):
+            data += part
+    body = data.partition(b"\r\n\r\n")[2]
+    assert len(body) < len(WEIGHTS)
+    assert WEIGHTS.startswith(body)
+    status, refusal = mirror.get()
+    assert (status, b"LG-2901" in refusal) == (500, True)
+
+
+def test_a_file_that_is_open_for_writing_is_not_lent(mirror):
+    mirror.blob.chmod(0o644)
+    with mirror.blob.open("r+b"), mirror.open(window=4096) as client:
+        client.recv(1)
+        assert mirror.leases() == 0
+    with mirror.blob.open("r+b"):
+        assert mirror.get() == (200, WEIGHTS)
+
+
+def test_a_writer_between_the_hash_and_the_answer_is_noticed(mirror):
+    assert mirror.get() == (200, WEIGHTS)
+    mirror.until(lambda: mirror.leases() == 0)
+    mirror.blob.chmod(0o644)
+    with mirror.blob.open("r+b") as file:
+        file.seek(20_000_000)
+        file.write(b"!!!")
+    status, refusal = mirror.get()
+    assert (status, b"LG-2901" in refusal) == (500, True)
+
+
+def test_a_client_that_takes_nothing_is_let_go(mirror):
+    with mirror.open(window=4096):
+        mirror.until(lambda: mirror.leases() == 1)
+        mirror.until(lambda: mirror.leases() == 0)  # while it still holds its end
+    assert mirror.get("/healthz")[0] == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: mir"])
+def test_a_head_that_does_not_come_ends_the_connection(mirror, sent):
+    with socket.create_connection((HOST, mirror.port), 60) as client:
+        client.sendall(sent)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(100) == b""
+
+
+def test_a_head_that_never_ends_is_refused(mirror):
+    for line in (b"X-A: " + b"a" * 200_000 + b"\r\n\r\n", b"X-A: b\r\n" * 20_000 + b"\r\n"):
+        with socket.create_connection((HOST, mirror.port), 60) as client:
+            sending = threading.Thread(target=send, args=(client, b"GET / HTTP/1.1\r\nHost: m\r\n" + line))
+            sending.start()
+            assert b" 431 " in client.recv(100)
+            sending.join()
+    assert mirror.get("/healthz")[0] == 200
+
+
+def send(client, data):
+    with contextlib.suppress(OSError):
+        client.sendall(data)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: m\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: m\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : m\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: m\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_is_refused_and_the_connection_ends(mirror, sent):
+    with socket.create_connection((HOST, mirror.port), 60) as client:
+        client.sendall(sent)
+        status, _ = answer(client)
+    assert status == 400
