@@ -49,7 +49,9 @@ def collect(
       lockgate collect demo/demo.toml --update --dry-run --home lane/low
     """
     from lockgate.app.crossing.collect import run_collect, run_plan
+    from lockgate.app.rehearsal.standing import rehearsed
     from lockgate.app.settings import load_settings
+    from lockgate.cli.rehearse import warn
     from lockgate.collect import State
 
     side = load_settings(home).require("low")
@@ -65,6 +67,7 @@ def collect(
             typer.confirm("Fetch this?", abort=True, err=True)
     with Bars(quiet=as_json) as bars:
         found = run_collect(side, manifest, bars, offline=offline, dry_run=dry_run, only=only or ())
+    tried = None if dry_run else rehearsed(side)
     artifacts = found.lock.artifacts
     changes = found.difference.of(State.NEW, State.CHANGED, State.GONE)
     size = sum(a.size for a in artifacts)
@@ -75,6 +78,7 @@ def collect(
         "fresh": found.difference.fresh,
         "changes": [c.as_dict() for c in changes],
         "notes": list(found.log),
+        "rehearsal": {"standing": tried.standing, "why": tried.why} if tried else None,
     }
 
     def render(out: Console) -> None:
@@ -87,6 +91,8 @@ def collect(
         for note in found.log:
             out.print(f"  [yellow]note[/] {escape(note)}")
         out.print(f"{len(artifacts)} artifacts, {value['files']} files, {human(size)}")
+        if tried:
+            warn(out, tried)
 
     emit(as_json, value, render)
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "manifest": ("lockgate.cli.manifest", "Begin, check and explain a manifest (low side)."),
     "collect": ("lockgate.cli.collect", "Resolve and fetch what a manifest names (low side)."),
     "profile": ("lockgate.cli.profile", "Tell the low side what a host of the high side is."),
+    "rehearse": ("lockgate.cli.rehearse", "Try what was collected on a throw-away high side (low side)."),
     "seal": ("lockgate.cli.seal", "Seal what was collected into a crate (low side)."),
     "custody": ("lockgate.cli.custody", "Sign hand-overs of a crate's package, check and show its way."),
     "media": ("lockgate.cli.media", "Write crates to media, read them, and keep track of media."),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, err, human
 
 if TYPE_CHECKING:
     from lockgate.app.crossing.seal import SealChoices
@@ -125,7 +125,12 @@ def _demand_media(to: list[Path] | None, *, named: bool, replace: int | None, re
 def _to_outbox(side: "Side", choices: "SealChoices", *, as_json: bool) -> None:
     """Seal into the outbox and print what lies there."""
     from lockgate.app.crossing.seal import seal_crate
+    from lockgate.app.rehearsal.standing import rehearsed
+    from lockgate.cli.rehearse import warn
 
+    tried = rehearsed(side)
+    if not (as_json or tried.passed):
+        warn(err, tried)
     with Bars(quiet=as_json) as bars:
         crate = seal_crate(side, bars, choices)
     manifest = crate.manifest
@@ -140,6 +145,7 @@ def _to_outbox(side: "Side", choices: "SealChoices", *, as_json: bool) -> None:
         "parity_volumes": len(manifest.parity.volumes) if manifest.parity else 0,
         "cleartext": manifest.open_to_all,
         "expires": manifest.expires,
+        "rehearsal": {"standing": tried.standing, "why": tried.why},
     }
 
     def render(out: Console) -> None:

@@ -77,7 +77,11 @@ def seal_media(
     from dataclasses import replace
 
     from lockgate.app.crossing.seal import seal_onto_media
+    from lockgate.app.rehearsal.standing import rehearsed
+    from lockgate.cli.rehearse import warn
 
+    if more is None and not as_json and not (tried := rehearsed(side)).passed:
+        warn(err, tried)
     with Bars(quiet=as_json) as bars:
         to, mounts = mounts_for(choices.to, one_by_one=choices.one_by_one, next_from=next_from, bars=bars)
         chosen = replace(choices, to=to, one_by_one=choices.one_by_one or next_from is not None)

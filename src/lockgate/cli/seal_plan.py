@@ -23,11 +23,14 @@ _NAMED = 3
 def show_plan(side: "Side", choices: "SealChoices", *, as_json: bool) -> None:
     """Print what sealing would write; nothing is written."""
     from lockgate.app.crossing.seal import media_need, plan_crate
+    from lockgate.app.rehearsal.standing import rehearsed
+    from lockgate.cli.rehearse import warn
     from lockgate.crossing.needs import per_medium
 
     with Bars(quiet=as_json) as bars:
         planned = plan_crate(side, choices, bars)
     need = media_need(planned, choices.medium) if choices.medium or choices.to else None
+    tried = rehearsed(side)
     volumes = [{"name": v.name, "size": v.size} for v in planned.volumes]
     value = {
         "sequence": planned.sequence,
@@ -58,6 +61,7 @@ def show_plan(side: "Side", choices: "SealChoices", *, as_json: bool) -> None:
         "write_seconds": None if need is None else need.seconds,
         "discs": [] if need is None else [asdict(disc) for disc in need.spread.discs],
         "losses": None if need is None else need.spread.losses,
+        "rehearsal": {"standing": tried.standing, "why": tried.why},
     }
 
     def show(out: Console) -> None:
@@ -79,6 +83,7 @@ def show_plan(side: "Side", choices: "SealChoices", *, as_json: bool) -> None:
             minutes = -(-need.seconds // 60)
             out.print(f"  {need.count} of {need.medium.name} ({kept}), about {minutes} min to write and read")
             show_discs(out, need.spread)
+        warn(out, tried)
 
     emit(as_json, value, show)
 

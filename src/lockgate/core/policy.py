@@ -108,6 +108,7 @@ class Policy(Document, frozen=True):
     witness_seconds: Annotated[int, msgspec.Meta(ge=60, le=400 * 86400)] | msgspec.UnsetType = msgspec.UNSET
 
     cleartext: bool | msgspec.UnsetType = msgspec.UNSET
+    rehearsal: bool | msgspec.UnsetType = msgspec.UNSET
     station: StationRule | msgspec.UnsetType = msgspec.UNSET
     maximum_advisory: Severity | msgspec.UnsetType = msgspec.UNSET
     hold_exploited: bool | msgspec.UnsetType = msgspec.UNSET
@@ -119,6 +120,11 @@ class Policy(Document, frozen=True):
     def takes_cleartext(self) -> bool:
         """Tell whether crates that are signed and not sealed may be received; they may not by default."""
         return self.cleartext is True
+
+    @property
+    def demands_rehearsal(self) -> bool:
+        """Tell whether a lock may be sealed only with a rehearsal that passed; it may without by default."""
+        return self.rehearsal is True
 
     @property
     def station_rule(self) -> StationRule | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from lockgate.app.crossing.collect import current_lock
 from lockgate.app.keys import holds_key
+from lockgate.app.rehearsal.standing import demand_rehearsal
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, signer_from, site_root, supply_root, supply_root_versions, utc_now
@@ -140,9 +141,15 @@ def media_need(plan: Plan, medium: str | None) -> MediaNeed:
 
 
 def seal_crate(side: Side, progress: Progress, choices: SealChoices = AS_SET) -> SealedCrate:
-    """Seal the current lock into the outbox, recorded before and after."""
+    """Seal the current lock into the outbox, recorded before and after.
+
+    Raises:
+        RehearsalDemandedError: The policy demands a rehearsal that passed, and there is none.
+
+    """
     request = _request(side, choices)
     with _recorded(side) as done, _holding(side, request.lock):
+        demand_rehearsal(side)
         crate = Sealer(_parts(side, choices)).seal(request, progress)
         done.update(crossing=crate.manifest.sequence, crate=crate.crate_sha256)
     return crate
@@ -160,10 +167,15 @@ def seal_onto_media(
         mounts: Tells where each medium is.
         more: How to go on with what is unfinished, whatever the present lock is.
 
+    Raises:
+        RehearsalDemandedError: The policy demands a rehearsal that passed, and there is none.
+
     """
     request = None if more else _request(side, choices)
     lock = request.lock if request else None  # what is unfinished holds its own
     with _recorded(side, media=[str(folder) for folder in choices.to]) as done, _holding(side, lock):
+        if request is not None:
+            demand_rehearsal(side)
         sealer = DirectSealer(_parts(side, choices), mounts)
         sealed = sealer.seal(request, progress, replace=more.replace if more else None)
         done.update(crossing=sealed.manifest.sequence, crate=sealed.crate_sha256)

@@ -1,0 +1,140 @@
+"""Rehearsals that are interrupted, killed or lose their mirrors: nothing stays of the throw-away side."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from corpora.commands import Commands
+from corpora.rehearsals import Rehearsing
+from lockgate.app.rehearsal.stage import sweep
+from lockgate.isolate.process import network_of
+
+MANIFEST = """
+[[documents]]
+collection = "notes"
+folder = "documents"
+
+[[python]]
+requirements = ["shop"]
+find_links = ["wheels"]
+"""
+SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    made = Rehearsing.make(tmp_path_factory.mktemp("kills") / "made")
+    made.collect(MANIFEST)
+    made.host()
+    return made
+
+
+def until(condition, what):
+    """Wait until something holds."""
+    end = time.monotonic() + SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {SECONDS} s: {what}"
+        time.sleep(0.02)
+    return found
+
+
+def running(folder):
+    """Return the processes whose command line names the folder, or that lie in its network."""
+    pids = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(folder / "work" / "rehearsal").encode() in words:
+            pids.append(int(entry.name))
+    return pids
+
+
+def mirrors(folder):
+    """Return the processes that publish or serve, and are past their start."""
+    found = []
+    for pid in running(folder):
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"lockgate.app.rehearsal.far" in words and words[0].endswith(b"python"):
+            found.append(pid)
+    return found
+
+
+def begun(made):
+    """Start a rehearsal and return it once a client of it runs."""
+    words = ["rehearse", str(made.manifest), "--host", str(made.folder / "host.profile.json")]
+    words += ["--home", str(made.lane.low), "--json"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "lockgate.cli.main", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    until(lambda: child.poll() is not None or any_client(made), "a client runs")
+    assert child.poll() is None, child.communicate()
+    return child
+
+
+def any_client(made):
+    return any(
+        b"bwrap" in Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
+        for pid in running(made.lane.low)
+        if Path(f"/proc/{pid}/cmdline").exists()
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_an_interrupted_rehearsal_leaves_no_folder_no_network_and_no_process(made, number):
+    child = begun(made)
+    networks = {network_of(pid) for pid in running(made.lane.low)} - {network_of(os.getpid()), None}
+    assert networks
+    child.send_signal(number)
+    child.communicate(timeout=SECONDS)
+    assert child.returncode != 0
+    assert made.left() == []
+    assert running(made.lane.low) == []
+    assert not networks & {network_of(int(p.name)) for p in Path("/proc").iterdir() if p.name.isdigit()}
+
+
+@pytest.mark.slow
+def test_a_killed_rehearsal_leaves_no_process_and_its_folder_goes_with_the_next(made):
+    child = begun(made)
+    child.kill()
+    child.communicate(timeout=SECONDS)
+    until(lambda: running(made.lane.low) == [], "everything that it started ended")
+    assert len(made.left()) == 1
+    assert sweep(made.lane.low / "work" / "rehearsal") == 1
+    assert made.left() == []
+
+
+def test_mirrors_that_are_killed_make_it_fail_and_leave_nothing(made):
+    child = begun(made)
+    for pid in mirrors(made.lane.low):
+        os.kill(pid, signal.SIGKILL)
+    out, _ = child.communicate(timeout=SECONDS)
+    assert child.returncode == 1
+    assert b'"passed": false' in out
+    assert made.left() == []
+    assert running(made.lane.low) == []
+
+
+@pytest.mark.slow
+def test_only_one_rehearsal_of_a_side_runs_at_a_time(made):
+    child = begun(made)
+    try:
+        place = ("--home", made.lane.low)
+        status, error = Commands().refused(
+            "rehearse", made.manifest, *place, "--host", made.folder / "host.profile.json"
+        )
+        assert (status, error["code"]) == (2, "LG-1fc3")
+    finally:
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=SECONDS)
