@@ -31,6 +31,7 @@ ROOMS = {
     "crossing": "7",
     "admit": "8",
     "mirror": "9",
+    "targets": "9",
     "infer": "a",
     "guard": "a",
     "knowledge": "b",

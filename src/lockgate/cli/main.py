@@ -39,6 +39,7 @@ COMMANDS = {
     "high": ("lockgate.cli.high", "Start, stop and watch the services of the high side."),
     "ca": ("lockgate.cli.ca", "Certificates for the services and for those who call them."),
     "mirror": ("lockgate.cli.mirror", "Serve packages, images and models from the signed snapshot."),
+    "deliver": ("lockgate.cli.deliver", "Bring what is served to a registry or folder that the site owns."),
     "client-config": (
         "lockgate.cli.client_config",
         "Print configuration for the mirrors' clients.",
