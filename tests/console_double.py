@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 from msgspec import structs
@@ -13,6 +14,7 @@ from lockgate.advisories.model import Exploited
 from lockgate.app.advice.exposure import ExposureReport
 from lockgate.app.high.approvals import HandedIn, NoSuchRequestError, Shown, Waiting
 from lockgate.app.high.artifacts import ArtifactFacts
+from lockgate.app.high.catalogue import Admission, Catalogue, Entry
 from lockgate.app.high.models import ModelRow
 from lockgate.console.pages import build_app
 from lockgate.console.ports import (
@@ -411,6 +413,51 @@ STOPPED = replace(
 )
 
 
+def entry(purl: str, kind: str = "python", **facts: Any) -> Entry:
+    name, _, version = purl.partition("/")[2].partition("@")
+    plain: dict[str, Any] = {
+        "licence": "MIT",
+        "label": "internal",
+        "size": 1_200_000,
+        "crossing": 1,
+        "inside": False,
+        "admission": Admission("olga", ("ada", "ben"), NOON),
+        "advisories": (),
+        "users": (),
+        "last": "",
+    }
+    return Entry(purl=purl, name=name, version=version, kind=kind, **{**plain, **facts})
+
+
+CATALOGUE = Catalogue(
+    4,
+    digest("snapshot"),
+    (
+        *(entry(f"pkg:pypi/part-{n:03d}@1.{n}") for n in range(118)),
+        entry(
+            "pkg:pypi/old@1.0",
+            advisories=("GHSA-aaaa-bbbb-cccc", "CVE-2029-1234"),
+            users=(("analysts", 41), ("10.0.0.7", 2)),
+            last="2030-01-01",
+            licence="Apache-2.0",
+        ),
+        entry(
+            "pkg:huggingface/team/tuned@0123456789abcdef0123456789abcdef01234567",
+            "model",
+            crossing=900_001,
+            inside=True,
+            label="restricted",
+            size=2_400_000_000,
+            admission=Admission("dora", ("ada", "cem"), NOON),
+            users=(("a-very-long-name-of-a-key-that-somebody-made-for-a-pipeline-01", 1),),
+            last="2030-01-02",
+        ),
+        entry("pkg:npm/%40scope/left-pad@1.3.0", "npm", licence="<script>alert(1)</script>", admission=None),
+    ),
+    "No advisory data is loaded for models.",
+)
+
+
 class Fixed(ConsoleData):
     """Shows what it was given; an error in place of content is raised."""
 
@@ -448,6 +495,9 @@ class Fixed(ConsoleData):
 
     def models(self) -> list[ModelRow]:
         return self.served
+
+    def catalogue(self) -> Catalogue:
+        return CATALOGUE
 
     def difference(self, sequence: int) -> Difference:
         return DIFFERENCE

@@ -3,6 +3,8 @@
 import os
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
@@ -13,6 +15,7 @@ from lockgate.app.advice.exposure import ExposureReport, report
 from lockgate.app.gate.rechecked import last_run
 from lockgate.app.high.approvals import HandedIn, Shown, Waiting, WaitingRequests
 from lockgate.app.high.artifacts import ArtifactFacts, ArtifactReadings
+from lockgate.app.high.catalogue import Catalogue, catalogue_of
 from lockgate.app.high.console import HOSTS_VARIABLE, Readings
 from lockgate.app.high.models import ModelRow, list_models
 from lockgate.app.high.serving import served_side
@@ -23,6 +26,7 @@ from lockgate.approve import VerifiedChannel
 from lockgate.approve.errors import NothingPublishedError
 from lockgate.console.pages import build_app
 from lockgate.console.ports import (
+    CATALOGUE_SECONDS,
     Alerts,
     ApprovalRow,
     ChannelCard,
@@ -40,8 +44,18 @@ from lockgate.core.custody import CustodyReport
 from lockgate.core.difference import Difference
 from lockgate.core.emergency import judge_debt
 from lockgate.core.errors import LockgateError
+from lockgate.core.statement import Statement
 from lockgate.core.verdict import Outcome, Verdict
 from lockgate.trust.webauthn import Assertion
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What was served when it was read, and by which statement."""
+
+    read: datetime
+    statement: Statement
+    catalogue: Catalogue
 
 
 class HomeData(ConsoleData):
@@ -52,6 +66,7 @@ class HomeData(ConsoleData):
         self._readings = readings
         self._requests = WaitingRequests(readings.side)
         self._artifacts = ArtifactReadings(readings.side)
+        self._catalogue: _Kept | None = None
 
     @property
     def lane(self) -> str:
@@ -134,6 +149,18 @@ class HomeData(ConsoleData):
     def models(self) -> list[ModelRow]:
         """Return what is known of the models that are served."""
         return list_models(self._readings.side)
+
+    def catalogue(self) -> Catalogue:
+        """Return what is served; read anew when the channel moves, or after a while for its use."""
+        now, statement = utc_now(), self._readings.channel().statement
+        kept = self._catalogue
+        if (
+            kept is None
+            or kept.statement != statement
+            or (now - kept.read).total_seconds() > CATALOGUE_SECONDS
+        ):
+            kept = self._catalogue = _Kept(now, statement, catalogue_of(self._readings.side))
+        return kept.catalogue
 
     def difference(self, sequence: int) -> Difference:
         """Return what approving a crossing would change."""

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from lockgate import __version__
 from lockgate.app.high.artifacts import ArtifactFacts
 from lockgate.console.approving import Approving
+from lockgate.console.catalogue import Searching
 from lockgate.console.ports import ConsoleData, CrossingDetail
 from lockgate.console.shell import Shell
 from lockgate.console.templating import asset, environment
@@ -275,6 +276,7 @@ def build_app(data: ConsoleData, hosts: Iterable[str] = ()) -> Shell:
         Route("/crossings/{sequence:int}/artifact", pages.artifact, name="artifact"),
         Route("/exposure", pages.exposure, name="exposure"),
         Route("/models", pages.models, name="models"),
+        *Searching(data, pages.page).routes(),
         *Approving(data, pages.page).routes(),
         Route("/static/console.css", pages.style, name="style"),
         Route("/static/icon.svg", pages.icon, name="icon"),

@@ -8,6 +8,7 @@ from datetime import datetime
 from lockgate.app.advice.exposure import ExposureReport
 from lockgate.app.high.approvals import HandedIn, Shown, Waiting
 from lockgate.app.high.artifacts import ArtifactFacts
+from lockgate.app.high.catalogue import Catalogue
 from lockgate.app.high.models import ModelRow
 from lockgate.core.custody import CustodyReport
 from lockgate.core.difference import Difference
@@ -15,6 +16,9 @@ from lockgate.core.policy import Held
 from lockgate.core.statement import Operation
 from lockgate.core.verdict import Outcome, Verdict
 from lockgate.trust.webauthn import Assertion
+
+CATALOGUE_SECONDS = 30.0
+"""How long what is served is shown as it was read, use included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,15 @@ class ConsoleData(ABC):
     @abstractmethod
     def models(self) -> list[ModelRow]:
         """Return what is known of the models that are served.
+
+        Raises:
+            NothingPublishedError: Nothing is served.
+
+        """
+
+    @abstractmethod
+    def catalogue(self) -> Catalogue:
+        """Return what is served with who admitted it and who uses it; at most `CATALOGUE_SECONDS` old.
 
         Raises:
             NothingPublishedError: Nothing is served.

@@ -17,6 +17,9 @@ POLICY = (
 SIGNING_POLICY = POLICY.replace("form-action", "script-src 'self'; connect-src 'self'; form-action")
 """The same for pages on which an authenticator signs: the console's own script, which asks nobody else."""
 
+SEARCH_POLICY = POLICY.replace("form-action 'none'", "form-action 'self'")
+"""The same for the page with a form, which asks this console alone."""
+
 _SIGNING = frozenset({"pending", "enrol"})
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -29,7 +32,9 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-_PAGES = frozenset({"", "crossings", "exposure", "models", *_SIGNING, "static", "healthz", "metrics"})
+_PAGES = frozenset(
+    {"", "crossings", "exposure", "models", "catalogue", *_SIGNING, "static", "healthz", "metrics"}
+)
 
 
 class Shell:
@@ -65,6 +70,8 @@ class Shell:
                 headers.update(_HEADERS)
                 if first in _SIGNING:
                     headers["Content-Security-Policy"] = SIGNING_POLICY
+                elif first == "catalogue":
+                    headers["Content-Security-Policy"] = SEARCH_POLICY
                 message = {**message, "headers": headers.raw}
                 self._requests.labels(page or "overview", str(message["status"])).inc()
             await send(message)

@@ -45,6 +45,7 @@ from lockgate.mirror.ports import (
 )
 from lockgate.mirror.service import generate_pages
 from lockgate.mirror.signed import SignedRepository, verify_signatures
+from lockgate.mirror.uses import Use, read_uses
 from lockgate.mirror.view import SignedView, ViewStatus
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ __all__ = [
     "SignedView",
     "TamperedBlobError",
     "UnsignedRepositoryError",
+    "Use",
     "VerifiedChannel",
     "ViewStatus",
     "WrongStatementError",
@@ -94,6 +96,7 @@ __all__ = [
     "clients",
     "generate_pages",
     "read_misses",
+    "read_uses",
     "rewrite",
     "serve",
     "shell_lines",

@@ -118,11 +118,18 @@ class VerifiedBlobs:
     Args:
         files: Where blobs lie.
         refused: Told the digest of each blob that was found altered.
+        used: Told the digest of each file that somebody takes from its beginning.
 
     """
 
-    def __init__(self, files: BlobFiles, refused: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        files: BlobFiles,
+        refused: Callable[[str], None],
+        used: Callable[[str], None] | None = None,
+    ) -> None:
         """Start with nothing hashed."""
+        self.used = used or _unused
         self._files = files
         self._refused = refused
         self._known: dict[str, Fingerprint] = {}
@@ -270,6 +277,11 @@ class VerifiedBlobs:
 
 async def _in(pool: ThreadPoolExecutor, call: Callable[[*Ts], R], *args: *Ts) -> R:
     return await asyncio.get_running_loop().run_in_executor(pool, call, *args)
+
+
+def _unused(digest: str) -> None:
+    """Count nothing."""
+    del digest
 
 
 def _tampered(digest: str) -> TamperedBlobError:

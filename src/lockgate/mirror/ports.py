@@ -90,12 +90,14 @@ class Asked:
     """What a mirror takes from outside of its snapshot.
 
     `address` is this mirror's own, as its clients reach it (``https://mirror.example``); empty: the
-    one that each client asked. `misses` is where names are kept that were asked for in vain.
+    one that each client asked. `misses` is where names are kept that were asked for in vain, `uses` where it
+    is kept which files were taken and by whom.
     """
 
     advisor: Advisor | None = None
     address: str = ""
     misses: Path | None = None
+    uses: Path | None = None
 
 
 class BlobFiles(Protocol):

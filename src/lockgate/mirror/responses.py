@@ -112,6 +112,8 @@ class BlobResponse(Response):
     ) -> None:
         async with self._blobs.streams:
             blob = await self._blobs.open(self._entry.sha256, self._entry.size)
+            if not self._entry.page and (part is None or part.start == 0):
+                self._blobs.used(self._entry.sha256)
             lease = lend(blob.descriptor) if lend and self._entry.size > CHUNK else None
             if lease is not None:
                 try:

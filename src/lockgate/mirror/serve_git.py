@@ -54,6 +54,8 @@ class GitRoutes:
 
     async def _ask(self, request: Request, found: GitEntries, what: str) -> Response:
         folder = await self._repositories.folder(found)
+        if what != _REFS:
+            self._site.blobs.used(found.bundle.sha256)
         asked = {
             "REQUEST_METHOD": request.method,
             "PATH_INFO": what,

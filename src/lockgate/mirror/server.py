@@ -15,8 +15,9 @@ from starlette.routing import Route
 
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock
-from lockgate.mirror.access import Access, PagesBeside, Worlds
+from lockgate.mirror.access import CALLER, Access, PagesBeside, Worlds
 from lockgate.mirror.blobs import LARGE, VerifiedBlobs
+from lockgate.mirror.continuity import CLIENT
 from lockgate.mirror.metrics import Metrics
 from lockgate.mirror.misses import Misses
 from lockgate.mirror.ports import Asked, BlobFiles
@@ -34,10 +35,14 @@ from lockgate.mirror.shell import Shell
 from lockgate.mirror.site import Site, segments
 from lockgate.mirror.switch import Switch
 from lockgate.mirror.tables import Table
+from lockgate.mirror.uses import Uses
 from lockgate.mirror.view import SignedView
 
 MISSES_SECONDS = 5.0
 """How often missed names are written down, in seconds, when there are new ones."""
+
+USES_ROUNDS = 6
+"""Every how many of those times uses are written down as well: their file is longer."""
 
 _log = structlog.get_logger("lockgate.mirror")
 
@@ -75,8 +80,11 @@ def build_app(
 
     made = PagesBeside(files) if access else None
     worlds = Worlds(access, made.folder) if access and made else None
-    blobs = VerifiedBlobs(made or files, refused)
-    site = Site(view=view, blobs=blobs, metrics=metrics, misses=Misses(asked.misses), worlds=worlds)
+    uses = Uses(asked.uses, lambda: clock().date())
+    blobs = VerifiedBlobs(made or files, refused, lambda digest: uses.add(digest, _who()))
+    site = Site(
+        view=view, blobs=blobs, metrics=metrics, misses=Misses(asked.misses), worlds=worlds, uses=uses
+    )
     own = _OwnRoutes(site)
     opened = internal.namespaces(refused) if internal else None
     git = GitRoutes(site)
@@ -100,6 +108,12 @@ def build_app(
     app.router.redirect_slashes = False  # the catch-all route decides; redirects are the protocols' own
     app.state.site = site
     return app
+
+
+def _who() -> str:
+    """Return who takes something: the name of a key, or the address of a client without one."""
+    caller = CALLER.get()
+    return caller.name if caller and caller.name else (CLIENT.get() or "").partition(" ")[0]
 
 
 class _OwnRoutes:
@@ -167,6 +181,7 @@ def _lifespan(
                 ahead.cancel()
             keeping.cancel()
             await _save_misses(site)
+            await _save_uses(site)
             site.blobs.close()
             git.close()
             if opened:
@@ -178,10 +193,14 @@ def _lifespan(
 
 
 async def _keep_misses(site: Site) -> None:
-    """Write down from time to time what was asked for in vain."""
+    """Write down from time to time what was asked for in vain, and more rarely what was taken."""
+    rounds = 0
     while True:
         await asyncio.sleep(MISSES_SECONDS)
+        rounds += 1
         await _save_misses(site)
+        if rounds % USES_ROUNDS == 0:
+            await _save_uses(site)
 
 
 async def _save_misses(site: Site) -> None:
@@ -189,6 +208,13 @@ async def _save_misses(site: Site) -> None:
         await asyncio.to_thread(site.misses.save)
     except OSError as error:
         _log.warning("missed names not kept", error=error.strerror)
+
+
+async def _save_uses(site: Site) -> None:
+    try:
+        await asyncio.to_thread(site.uses.save)
+    except OSError as error:
+        _log.warning("uses not kept", error=error.strerror)
 
 
 async def _newest(site: Site) -> Table:

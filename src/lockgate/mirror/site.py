@@ -12,6 +12,7 @@ from lockgate.mirror.continuity import CLIENT
 from lockgate.mirror.metrics import Metrics
 from lockgate.mirror.misses import Misses
 from lockgate.mirror.tables import Table
+from lockgate.mirror.uses import Uses
 from lockgate.mirror.view import SignedView
 
 
@@ -23,6 +24,7 @@ class Site:
     blobs: VerifiedBlobs
     metrics: Metrics
     misses: Misses
+    uses: Uses
     worlds: Worlds | None = None
 
     async def table(self) -> Table:

@@ -112,7 +112,10 @@ def mirror_app() -> Any:
     signed = partial(signed_repositories, side)
     view = SignedView(SignedChannel(reader, channel_file(side, channel), signed), time.monotonic)
     asked = Asked(
-        advisor=RecordedAdvisor(side), address=side.settings.serve.mirror_url, misses=misses_file(side)
+        advisor=RecordedAdvisor(side),
+        address=side.settings.serve.mirror_url,
+        misses=misses_file(side),
+        uses=uses_file(side, channel),
     )
     return build_app(
         view,
@@ -128,6 +131,11 @@ def mirror_app() -> Any:
 def misses_file(side: Side) -> Path:
     """Return where the mirrors keep what they were asked for in vain."""
     return side.home.run / "misses.json"
+
+
+def uses_file(side: Side, channel: str) -> Path:
+    """Return where the mirrors of a channel keep which files were taken and by whom."""
+    return side.home.run / f"uses-{channel}.json"
 
 
 def mirror_url(side: Side) -> str:

@@ -1,0 +1,76 @@
+"""The console's page for searching what is served."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lockgate.app.high.catalogue import TEXT_LIMIT, Query
+from lockgate.console.ports import ConsoleData
+
+ROWS = 100
+"""How many artifacts stand on one page."""
+
+_TEXTS = ("text", "version", "licence", "kind", "label", "advisory", "by", "user")
+_NUMBER = 7
+
+
+class Searching:
+    """The endpoint of the search."""
+
+    def __init__(self, data: ConsoleData, page: Callable[..., Response]) -> None:
+        """Search this data."""
+        self._data = data
+        self._page = page
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [Route("/catalogue", self.search, name="catalogue")]
+
+    async def search(self, request: Request) -> Response:
+        """Answer what of the served artifacts is searched for; ``?page=`` turns over."""
+        query = _query(request)
+        catalogue = await run_in_threadpool(self._data.catalogue)
+        found = await run_in_threadpool(catalogue.find, query)
+        pages = max(1, -(-len(found) // ROWS))
+        page = _number(request.query_params.get("page", "1"))
+        if not 1 <= page <= pages:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return self._page(
+            "catalogue.html",
+            c=catalogue,
+            q=query,
+            rows=found[(page - 1) * ROWS : page * ROWS],
+            matching=len(found),
+            bytes=sum(entry.size for entry in found),
+            page=page,
+            pages=pages,
+            turned=lambda number: f"/catalogue?{urlencode({**_asked(query), 'page': number})}",
+        )
+
+
+def _asked(query: Query) -> dict[str, object]:
+    """Return a query as an address carries it."""
+    texts = {name: getattr(query, name) for name in _TEXTS}
+    rest = {"crossing": query.crossing or "", "unused": "1" if query.unused else ""}
+    return {name: value for name, value in {**texts, **rest}.items() if value}
+
+
+def _query(request: Request) -> Query:
+    given = request.query_params
+    texts = {name: given.get(name, "").strip() for name in _TEXTS}
+    if any(len(text) > TEXT_LIMIT for text in texts.values()):
+        raise HTTPException(HTTPStatus.BAD_REQUEST)
+    crossing = given.get("crossing", "").strip()
+    return Query(**texts, crossing=_number(crossing) if crossing else 0, unused=given.get("unused") == "1")
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < _NUMBER):
+        raise HTTPException(HTTPStatus.BAD_REQUEST)
+    return int(text)

@@ -1,0 +1,67 @@
+"""The page of what is served, searched in a real browser by pointer and keyboard, in both colour schemes."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+from test_artifact_browser import console  # noqa: F401  # a fixture
+from test_console_browser import ARGUMENTS, CHROMIUM, SCHEMES, WIDTHS, Watched, follow
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_is_served_is_searched_and_turned_over(
+    browser: Browser,
+    console: str,  # noqa: F811  # the fixture
+    scheme: str,
+    width: int,
+) -> None:
+    watched = Watched(browser, scheme, width)
+    page = watched.page
+    page.goto(console)
+    follow(page, "what is served")
+    assert page.get_by_role("heading", level=1).inner_text() == "What is served, and who uses it"
+    assert page.get_by_text("121 artifacts").is_visible()
+    assert watched.wider_than_screen() == 0
+    watched.shoot(f"catalogue-{scheme}-{width}")
+    follow(page, "next")
+    assert page.get_by_text("page 2 of 2").is_visible()
+    page.get_by_label("Advisory").fill("GHSA-AAAA")
+    with page.expect_navigation(wait_until="load"):
+        page.get_by_role("button", name="Search").click()
+    assert page.get_by_text("1 artifact,").is_visible()
+    assert page.get_by_role("link", name="pkg:pypi/old@1.0").is_visible()
+    assert page.get_by_text("approved by ada, ben").is_visible()
+    assert page.get_by_text("analysts").is_visible()
+    assert page.get_by_label("Advisory").input_value() == "GHSA-AAAA"
+    assert watched.wider_than_screen() == 0
+    watched.shoot(f"catalogue-found-{scheme}-{width}")
+    follow(page, "everything")
+    page.get_by_label("Asked for or approved by").fill("cem")
+    with page.expect_navigation(wait_until="load"):
+        page.keyboard.press("Enter")
+    assert page.get_by_text("made inside").is_visible()
+    assert page.get_by_text("submission 900001").is_visible()
+    assert watched.wider_than_screen() == 0
+    watched.shoot(f"catalogue-inside-{scheme}-{width}")
+    page.get_by_label("Asked for or approved by").fill("")
+    page.get_by_label("never downloaded").check()
+    page.get_by_label("Kind").select_option("npm")
+    with page.expect_navigation(wait_until="load"):
+        page.get_by_role("button", name="Search").click()
+    assert page.get_by_text("<script>alert(1)</script>").is_visible()
+    assert page.get_by_text("not known by whom").is_visible()
+    page.get_by_label("Name or package URL").fill("no such thing")
+    with page.expect_navigation(wait_until="load"):
+        page.get_by_role("button", name="Search").click()
+    assert page.get_by_text("Nothing that is served is like that.").is_visible()
+    assert watched.trouble == []
+    assert {url.split("/")[2] for url in watched.asked} == {console.split("/")[2]}
