@@ -2,18 +2,24 @@
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 import pytest
+from test_console_pages import ask
 from typer.testing import CliRunner
 
 from corpora.gates import Scripted
 from corpora.homes import HighSide
 from corpora.npmpackages import NpmPackage
 from corpora.wheels import build_wheel
+from lockgate.admit.custody import demand_custody
+from lockgate.admit.errors import CustodyBrokenError
 from lockgate.app.advice.cadence import plan_of
-from lockgate.app.gate.gate import SandboxedInspection, execute, open_gate
+from lockgate.app.gate.gate import SandboxedInspection, execute, gate_parts, open_gate
+from lockgate.app.high.console import Readings
 from lockgate.app.settings import load_settings
 from lockgate.app.submit import folder as folders
 from lockgate.app.submit.folder import take_all, watch_folder
@@ -22,7 +28,10 @@ from lockgate.app.submit.taking import DerivationError, NameTakenError, submissi
 from lockgate.app.trust import audit_log
 from lockgate.cli.main import app
 from lockgate.collect.errors import BadTarballError, BadWheelError
+from lockgate.console.home import HomeData
+from lockgate.console.pages import build_app
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
+from lockgate.core.policy import CustodyRule, Policy
 from lockgate.core.ports import Silent
 from lockgate.core.statement import OwnRequestError
 from lockgate.core.submission import FIRST
@@ -109,13 +118,9 @@ def test_what_it_is_made_of_is_recorded_and_has_to_be_known(high, tmp_path):
     assert (said.derived, said.submitter, said.way) == (offer.derived, "dora", "command")
     assert {f.role for f in artifact.files} == {Role.WEIGHTS, Role.CONFIGURATION}
     with pytest.raises(DerivationError, match="pkg:generic/other"):
-        submit(high.side, msgspec_free(offer, ("pkg:generic/other@1",)), "dora", "command")
-
-
-def msgspec_free(offer: Offer, derived: tuple[str, ...]) -> Offer:
-    from dataclasses import replace
-
-    return replace(offer, model="team/other", derived=derived)
+        submit(
+            high.side, replace(offer, model="team/other", derived=("pkg:generic/other@1",)), "dora", "command"
+        )
 
 
 def test_a_name_that_crossed_is_refused_whatever_its_version_case_or_state(high, tmp_path):
@@ -282,3 +287,26 @@ def test_the_commands(high, tmp_path):
     inbox = written(tmp_path, "inbox/x.bin", b"?").parent
     watched = CliRunner().invoke(app, ["submit", "watch", str(inbox), "--once", *home])
     assert json.loads(watched.stdout)[0]["code"] == "LG-1fb8"
+
+
+def test_the_console_shows_a_submission_and_its_artifact(high, tmp_path):
+    taken = submit(high.side, Offer(written(tmp_path, WHEEL.filename, WHEEL.data)), "dora", "command")
+    open_gate(high.side).inspect(taken.number, Scripted())
+    data = HomeData(Readings(high.side))
+    assert data.crossing(taken.number).row.state == "inspected"
+    assert data.custody(taken.number) is None
+    shown = data.artifact(taken.number, taken.artifact.purl)
+    assert (shown.artifact, shown.custody, shown.problem) == (taken.artifact, None, "")
+    page = ask(build_app(data), f"/crossings/{taken.number}/artifact?purl={quote(taken.artifact.purl)}")
+    assert page.status == 200
+    assert "team-tool" in page.text
+
+
+def test_a_policy_that_demands_custody_asks_none_of_what_never_crossed(high, tmp_path):
+    taken = submit(high.side, Offer(written(tmp_path, WHEEL.filename, WHEEL.data)), "dora", "command")
+    parts = gate_parts(high.side)
+    strict = replace(parts, site=msgspec.structs.replace(parts.site, policy=Policy(custody=CustodyRule())))
+    demand_custody(strict, taken.crossing)
+    high.arrive(1, "one")
+    with pytest.raises(CustodyBrokenError):
+        demand_custody(strict, open_gate(high.side).crossing(1))

@@ -31,6 +31,7 @@ from lockgate.core.errors import LockgateError, PolicyError, TrustError
 from lockgate.core.policy import Policy
 from lockgate.core.roots import Purpose
 from lockgate.core.statement import NOTHING
+from lockgate.core.submission import is_submission
 from lockgate.core.wire import decode, whole_second
 from lockgate.crossing.custody import (
     Custodians,
@@ -309,6 +310,8 @@ class RecordedCustody(CustodyReader):
 
     def report(self, crossing: Crossing) -> CustodyReport | None:
         """Return what approvers are shown; None where there is neither a chain nor a rule for one."""
+        if is_submission(crossing.sequence):
+            return None  # nothing was carried, and no crate is there to be dated
         records = records_of(self._side)
         try:
             return CustodyLedger(records, self._custodians).report(
