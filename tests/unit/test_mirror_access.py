@@ -9,12 +9,13 @@ import pytest
 from test_mirror_push import Place
 
 from corpora.images import digest
-from corpora.mirrorsite import MirrorSite, asking
+from corpora.mirrorsite import MirrorSite, admitted, asking
 from corpora.mirrorsite import ask as plain_ask
 from corpora.npmpackages import NpmPackage
 from corpora.wheels import build_wheel
 from lockgate.app.high.reading import KeyCallers, access_of
 from lockgate.app.settings import SettingsError
+from lockgate.core.artifact import Artifact, Kind
 from lockgate.infer.keys import FileKeys, new_key
 from lockgate.mirror import Access, Caller, Callers
 from lockgate.mirror.access import WORLDS_LIMIT, secret_of
@@ -303,3 +304,21 @@ def test_writing_into_an_open_namespace_needs_a_key_for_it(site, tmp_path):
     assert answers("/v2/team/b/app/blobs/uploads/", "b", **mount) == [202]  # it may upload, not take over
     assert answers("/v2/team/a/two/blobs/uploads/", "a", **mount) == [201]
     assert answers(blob, "b", method="DELETE") == [403]
+
+
+@pytest.mark.parametrize("kind", [Kind.APT, Kind.RPM])
+def test_a_repository_that_the_lane_signs_is_seen_whole_or_not_at_all(site, kind):
+    def package(repository, name, label):
+        file = site.file(f"{kind}/{repository}/pool/{name}", name.encode())
+        purl = f"pkg:generic/{repository}/{name}@1"
+        return admitted(Artifact(purl=purl, kind=kind, name=name, version="1", files=(file,), label=label))
+
+    entries = [
+        package("base", "a", "internal"),
+        package("base", "b", "internal"),
+        package("secret", "c", "internal"),
+        package("secret", "d", "restricted"),
+    ]
+    rules = access(site)
+    assert [a.artifact.name for a in rules.visible(entries, {"internal"})] == ["a", "b"]
+    assert len(rules.visible(entries, {"internal", "restricted"})) == 4

@@ -126,9 +126,10 @@ class Access:
 
 
 def _repository(entry: Admitted) -> str:
-    """Return the signed repository that an artifact is of; empty: of none."""
-    artifact = entry.artifact
-    return f"{artifact.kind}:{artifact.name.partition('/')[0]}" if artifact.kind in _SIGNED else ""
+    """Return the repository of packages that an artifact is of (``apt/debian``); empty: of none."""
+    if entry.artifact.kind not in _SIGNED or not entry.artifact.files:
+        return ""
+    return "/".join(entry.artifact.files[0].path.split("/")[:2])
 
 
 def secret_of(authorization: str | None) -> str | None:
