@@ -51,7 +51,9 @@ from lockgate.infer import (
     serving,
 )
 from lockgate.infer.client import ChatClient
-from lockgate.infer.identity import Callers
+from lockgate.infer.errors import BadCredentialsError, IdentitySourceError
+from lockgate.infer.identity import Callers, Directory, Found, Source
+from lockgate.infer.identity.signin import SignIn
 from lockgate.infer.ports import Enforcement
 from lockgate.infer.toolfile import MemoryTools
 from lockgate.store import MemoryRecords
@@ -80,6 +82,33 @@ class Counting:
 
 def make_key(entropy: Callable[[int], bytes], *labels: str, name: str = "tests") -> tuple[str, ApiKey]:
     return new_key(name, labels or ("internal",), lambda: NOW, entropy)
+
+
+class MemoryDirectory(Directory):
+    """People and passwords in memory: the double of `LdapDirectory`."""
+
+    def __init__(self, **passwords: str) -> None:
+        self.passwords = passwords
+        self.groups: tuple[str, ...] = ("analysts",)
+        self.asked: list[str] = []
+        self.down = False
+
+    def _found(self, name: str) -> Found:
+        return Found(Source.LDAP, name, name.title(), self.groups)
+
+    async def sign_in(self, name: str, password: str) -> Found:
+        self.asked.append(name)
+        if self.down:
+            raise IdentitySourceError("down")
+        if not password or self.passwords.get(name) != password:
+            raise BadCredentialsError("no")
+        return self._found(name)
+
+    async def standing(self, subject: str) -> Found | None:
+        self.asked.append(subject)
+        if self.down:
+            raise IdentitySourceError("down")
+        return self._found(subject) if subject in self.passwords else None
 
 
 class MemoryLedger:
@@ -491,6 +520,7 @@ async def site(
     tools: ToolPolicy | None = None,
     callers: Callers | None = None,
     tls: ssl.SSLContext | None = None,
+    sign_in: SignIn | None = None,
 ) -> AsyncIterator[Site]:
     """Start a fake engine and a gateway before it."""
     entropy = Counting()
@@ -518,6 +548,7 @@ async def site(
             quotas=MemoryQuotas({key.id: quota} if quota else {}),
             spending=spending,
             callers=callers,
+            sign_in=sign_in,
         )
         config = GatewayConfig(port=0, limits=limits or GatewayLimits(), engine_limits=bounds, tls=tls)
         async with serving(config, parts) as url, aiohttp.ClientSession(url) as session:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote_plus
 
 from aiohttp import web
 from cryptography.hazmat.primitives import hashes
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from infer_doubles import NOW
 
 MOMENT = int(NOW.timestamp())
-CLIENT, SECRET = "lockgate-chat", "a secret of the client"
+CLIENT = "lockgate-chat"
 AUDIENCE = "lockgate-gateway"
 
 
@@ -31,6 +32,11 @@ def b64(data: bytes) -> str:
 
 def number(value: int, size: int | None = None) -> str:
     return b64(value.to_bytes(size or (value.bit_length() + 7) // 8, "big"))
+
+
+def basic(secret: str) -> str:
+    """Return how a client proves its secret (RFC 6749, section 2.3.1): both parts are form-encoded first."""
+    return f"Basic {base64.b64encode(f'{quote_plus(CLIENT)}:{quote_plus(secret)}'.encode()).decode()}"
 
 
 @dataclass
@@ -84,6 +90,7 @@ class IssuerDouble:
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     user: dict[str, Any] = field(default_factory=lambda: {"sub": "u-17", "preferred_username": "jane"})
     id_claims: dict[str, Any] = field(default_factory=dict)
+    secret: str = ""
     groups: list[str] = field(default_factory=lambda: ["analysts"])
 
     def claims(self, **changed: Any) -> dict[str, Any]:
@@ -146,6 +153,8 @@ class IssuerDouble:
         form = await request.post()
         asked = self.codes.pop(str(form.get("code")), None)
         challenge = b64(hashlib.sha256(str(form.get("code_verifier")).encode()).digest())
+        if self.secret and request.headers.get("Authorization") != basic(self.secret):
+            return web.json_response({"error": "invalid_client"}, status=401)
         if (
             asked is None
             or form.get("grant_type") != "authorization_code"
@@ -153,7 +162,7 @@ class IssuerDouble:
             or challenge != asked["code_challenge"]
         ):
             return web.json_response({"error": "invalid_grant"}, status=400)
-        claims = self.claims(aud=CLIENT, nonce=asked["nonce"], **self.id_claims)
+        claims = self.claims(**{"aud": CLIENT, "nonce": asked["nonce"], **self.id_claims})
         made = {
             "access_token": "opaque",
             "token_type": "Bearer",

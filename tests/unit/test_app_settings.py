@@ -196,6 +196,8 @@ def test_every_explained_variable_works(home: Path, monkeypatch: pytest.MonkeyPa
             "mirror_url": "https://mirror.example",
             "mirror_access": "labels",
             "oidc_issuer": "https://sso.example",
+            "chat_url": "https://gateway.example",
+            "ldap_url": "ldaps://directory.example",
         }.get(name, not old if isinstance(old, bool) else old + 1 if isinstance(old, int) else f"{old}x")
         with monkeypatch.context() as patch:
             patch.setenv(entry["variable"], str(new))

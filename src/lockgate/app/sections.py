@@ -189,6 +189,44 @@ class IdentitiesSection(Section):
         default="",
         description="Authority of the issuer's certificate; empty: those of the system.",
     )
+    oidc_client: str = Field(
+        default="", description="As which program people sign in at the chat page; empty: they do not."
+    )
+    oidc_secret_file: str = Field(
+        default="", description="File with that program's secret; empty: it is a public one."
+    )
+    oidc_scopes: str = Field(default="openid profile", description="What the chat page asks the issuer for.")
+    chat_url: str = Field(
+        default="",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]{1,260})?$",
+        description="The gateway's address as browsers reach it, to which the issuer sends people back.",
+    )
+    session_seconds: int = Field(
+        default=28_800, ge=60, le=604_800, description="Seconds that a sign-in with a password lasts."
+    )
+    ldap_url: str = Field(
+        default="",
+        pattern=r"^(ldaps?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?)?$",
+        description="Directory of names and passwords; `ldap` begins TLS by request; empty: none.",
+    )
+    ldap_ca: str = Field(
+        default="", description="Authority of the directory's certificate; empty: those of the system."
+    )
+    ldap_base: str = Field(default="", description="Below which object people are.")
+    ldap_user: str = Field(default="uid", description="Attribute with the name that people type.")
+    ldap_name: str = Field(default="cn", description="Attribute with their name for others' eyes.")
+    ldap_groups: str = Field(
+        default="", description="Below which object groups are; empty: people name theirs (`memberOf`)."
+    )
+    ldap_member: str = Field(default="member", description="Attribute of groups with their members.")
+    ldap_group: str = Field(default="cn", description="Attribute with a group's own name.")
+    ldap_bind: str = Field(default="", description="As which object people are looked up; empty: as nobody.")
+    ldap_password_file: str = Field(default="", description="File with that object's password.")
+    ldap_disabled: str = Field(
+        default="",
+        description="What disables somebody, with spaces between: `nsAccountLock=true`, "
+        "`pwdAccountLockedTime=*`, `userAccountControl&2`.",
+    )
     certificates: bool = Field(
         default=False, description="Whether client certificates of `[serve] tls_client_ca` prove who asks."
     )

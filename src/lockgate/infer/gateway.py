@@ -33,6 +33,7 @@ from lockgate.infer.forms import FORMS, form_at
 from lockgate.infer.forms.ollama_models import ollama_show, ollama_tags
 from lockgate.infer.guarding import Guards
 from lockgate.infer.identity import Callers, Credentials
+from lockgate.infer.identity.signin import SignIn
 from lockgate.infer.keys import authenticate, is_key
 from lockgate.infer.limits import EngineLimits, GatewayLimits
 from lockgate.infer.meter import Meter
@@ -87,6 +88,7 @@ class Parts:
         engines: The engine of each chat model, by the model's name.
         knowledge: The knowledge bases, by name (written behind the ``@`` of a model's name).
         keys: The API keys.
+        sign_in: The chat page's doors for people without a key; none where it asks for keys alone.
         callers: Tells who asks without an API key; none where keys alone open the gateway.
         ledger: The audit log.
         receipts: Where receipts are kept.
@@ -128,6 +130,7 @@ class Parts:
     tools: ToolSource = field(default_factory=MemoryTools)
     held: HeldCalls | None = None
     callers: Callers | None = None
+    sign_in: SignIn | None = None
 
 
 class Gateway:
@@ -193,7 +196,10 @@ class Gateway:
         app.router.add_get("/v1/lockgate/receipts/{id}", self._receipt)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/metrics", self._metrics)
-        ChatPage(self._parts.sources).add_to(app)
+        doors = self._parts.sign_in
+        ChatPage(self._parts.sources, doors.names if doors else "").add_to(app)
+        for (method, path), answer in doors.routes().items() if doors else ():
+            app.router.add_route(method, path, answer)
         return web.AppRunner(
             app,
             handler_cancellation=True,
@@ -270,7 +276,8 @@ class Gateway:
         if given is None and (secret := request.headers.get("x-api-key")):
             given = f"Bearer {secret}"
         if self._parts.callers is not None and not is_key(given):
-            known = await self._parts.callers.identify(Credentials(given, certificate_of(request)))
+            session = self._parts.sign_in.session_of(request) if self._parts.sign_in else None
+            known = await self._parts.callers.identify(Credentials(given, certificate_of(request), session))
             if known is not None:
                 return known
         return authenticate(given, self._parts.keys)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lockgate.app.high.engines import engines_of
 from lockgate.app.high.guards import guard_policy, scorer_of
-from lockgate.app.high.identities import callers_of
+from lockgate.app.high.identities import callers_of, doors_of, passwords_of
 from lockgate.app.high.models import cards_of
 from lockgate.app.high.quotas import quota_file, spending_of
 from lockgate.app.high.serving import SignedModels, mirror_url
@@ -150,6 +150,7 @@ def serve_alone(home: Path, host: str, port: int, *, shared: bool = True) -> Non
     engines = engines_of(side, source)
     spending = spending_of(side)
     spending.recover()
+    passwords = passwords_of(side)
     parts = Parts(
         source=source,
         engines=engines,
@@ -170,7 +171,8 @@ def serve_alone(home: Path, host: str, port: int, *, shared: bool = True) -> Non
         shares=SignedShares(side),
         cards=cards_of(source, engines),
         shaping=shaping_policy(side),
-        callers=callers_of(side),
+        callers=callers_of(side, passwords),
+        sign_in=doors_of(side, passwords),
     )
     tls = tls_of(side, utc_now())
     context = tls.server(optional=side.settings.serve.tls_client_optional) if tls else None

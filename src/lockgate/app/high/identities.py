@@ -1,15 +1,21 @@
 """Joining who may ask the gateway: tokens of the site's issuer, client certificates, and their grants."""
 
+import re
+import secrets
 import ssl
+from urllib.parse import urlsplit
 
 from lockgate.app.settings import Side
 from lockgate.app.trust import audit_log, utc_now
 from lockgate.core.errors import InputError
 from lockgate.infer.identity import (
+    BasicPasswords,
     BearerTokens,
     Callers,
     Chain,
     ClientCertificates,
+    DirectoryConfig,
+    Disabled,
     FileGrants,
     Grant,
     Grants,
@@ -17,9 +23,18 @@ from lockgate.infer.identity import (
     Identities,
     Issuer,
     IssuerConfig,
+    LdapDirectory,
+    Passwords,
+    Seal,
+    Sessions,
     Source,
     TokenRules,
 )
+from lockgate.infer.identity.signin import OidcSignIn, SignIn
+from lockgate.infer.keys import replace_file
+
+LDAP_PORT, LDAPS_PORT = 389, 636
+_DISABLED = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,63})(?:=([^=&]{1,64})|&([1-9][0-9]{0,9}))")
 
 REFRESH_SHARE = 3
 """How many times an issuer's keys are fetched within the time that they count without it."""
@@ -37,7 +52,7 @@ def grants_file(side: Side) -> FileGrants:
     return FileGrants(side.home.trust / "grants.json")
 
 
-def callers_of(side: Side) -> Callers | None:
+def callers_of(side: Side, passwords: Passwords | None = None) -> Callers | None:
     """Return what tells who asks beside API keys; none where no source is set.
 
     Raises:
@@ -45,11 +60,126 @@ def callers_of(side: Side) -> Callers | None:
 
     """
     sources: list[Identities] = []
-    if side.settings.identities.oidc_issuer:
+    section = side.settings.identities
+    if section.oidc_issuer and (section.oidc_audience or not section.oidc_client):
         sources.append(BearerTokens(issuer_of(side), token_rules(side), utc_now))
-    if side.settings.identities.certificates:
+    if passwords is not None:
+        sources.append(BasicPasswords(passwords))
+    if passwords is not None or section.oidc_client:
+        sources.append(Sessions(seal_of(side), passwords))
+    if section.certificates:
         sources.append(_certificates(side))
     return Chain(tuple(sources), grants_file(side)) if sources else None
+
+
+def doors_of(side: Side, passwords: Passwords | None) -> SignIn | None:
+    """Return the chat page's doors; none where people have API keys alone.
+
+    Raises:
+        IdentitySettingsError: A door is set by half.
+
+    """
+    section = side.settings.identities
+    oidc = _issuer_door(side) if section.oidc_client else None
+    if oidc is None and passwords is None:
+        return None
+    return SignIn(
+        seal_of(side),
+        utc_now,
+        secrets.token_bytes,
+        oidc=oidc,
+        passwords=passwords,
+        session_seconds=section.session_seconds,
+        secure=bool(side.settings.serve.tls_cert) or section.chat_url.startswith("https://"),
+    )
+
+
+def _issuer_door(side: Side) -> OidcSignIn:
+    section = side.settings.identities
+    if not (section.oidc_issuer and section.chat_url):
+        what = "`[identities] oidc_client` needs oidc_issuer and chat_url."
+        raise IdentitySettingsError(what)
+    rules = TokenRules(
+        issuer=section.oidc_issuer,
+        audience=section.oidc_client,
+        clients=frozenset({section.oidc_client}),
+        stale_seconds=section.stale_seconds,
+        groups=section.oidc_groups,
+        name=section.oidc_name,
+        own=True,
+    )
+    return OidcSignIn(
+        issuer=issuer_of(side),
+        rules=rules,
+        client=section.oidc_client,
+        address=section.chat_url,
+        secret=_secret(side, section.oidc_secret_file),
+        scopes=section.oidc_scopes,
+    )
+
+
+def seal_of(side: Side) -> Seal:
+    """Return what seals sessions; its secret is made when it is first asked for, and processes share it."""
+    path = side.home.keys / "session-seal"
+    if not path.exists():
+        side.home.keys.mkdir(parents=True, exist_ok=True)
+        replace_file(path, secrets.token_bytes(32))
+    return Seal(path.read_bytes(), utc_now)
+
+
+def passwords_of(side: Side) -> Passwords | None:
+    """Return what proves names and passwords; none where no directory is set.
+
+    Raises:
+        IdentitySettingsError: It is set by half, or a file cannot be read.
+
+    """
+    section = side.settings.identities
+    if not section.ldap_url:
+        return None
+    if not section.ldap_base:
+        what = "`[identities] ldap_base` is empty: nobody can be looked up."
+        raise IdentitySettingsError(what)
+    place = urlsplit(section.ldap_url)
+    plain = place.scheme == "ldap"
+    config = DirectoryConfig(
+        host=place.hostname or "",
+        port=place.port or (LDAP_PORT if plain else LDAPS_PORT),
+        tls=authority_tls(side, section.ldap_ca) or ssl.create_default_context(),
+        base=section.ldap_base,
+        start_tls=plain,
+        user=section.ldap_user,
+        name=section.ldap_name,
+        groups=section.ldap_groups,
+        member=section.ldap_member,
+        group=section.ldap_group,
+        bind_name=section.ldap_bind,
+        bind_password=_secret(side, section.ldap_password_file),
+        disabled=tuple(_disabled(word) for word in section.ldap_disabled.split()),
+    )
+    if config.bind_name and not config.bind_password:
+        what = "`[identities] ldap_bind` needs ldap_password_file: a bind without a password proves nothing."
+        raise IdentitySettingsError(what)
+    return Passwords(LdapDirectory(config), secrets.token_bytes(32), section.stale_seconds)
+
+
+def _disabled(word: str) -> Disabled:
+    match = _DISABLED.fullmatch(word)
+    if match is None:
+        what = f"`[identities] ldap_disabled`: {word[:60]!r} is no attribute with a value or a bit."
+        raise IdentitySettingsError(what)
+    return Disabled(match[1], match[2] or "", int(match[3] or 0))
+
+
+def _secret(side: Side, file: str) -> str:
+    """Return the secret in a file, without the line's end; nothing where no file is named."""
+    if not file:
+        return ""
+    try:
+        return (side.home.root / file).read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"The secret in {file} cannot be read: {error}."
+        raise IdentitySettingsError(what) from error
 
 
 def token_rules(side: Side) -> TokenRules:

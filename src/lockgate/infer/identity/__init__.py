@@ -4,11 +4,14 @@ from lockgate.infer.identity.certificates import ClientCertificates
 from lockgate.infer.identity.claims import TokenRules
 from lockgate.infer.identity.grants import FileGrants, Grant, Grants, Holder, MemoryGrants, grant
 from lockgate.infer.identity.issuer import Issuer, IssuerConfig
+from lockgate.infer.identity.ldap import DirectoryConfig, Disabled, LdapDirectory
 from lockgate.infer.identity.oidc import BearerTokens
+from lockgate.infer.identity.passwords import BasicPasswords, Passwords, Sessions
 from lockgate.infer.identity.ports import (
     Callers,
     Chain,
     Credentials,
+    Directory,
     Found,
     Granting,
     Identities,
@@ -16,13 +19,18 @@ from lockgate.infer.identity.ports import (
     Role,
     Source,
 )
+from lockgate.infer.identity.session import Seal
 
 __all__ = [
+    "BasicPasswords",
     "BearerTokens",
     "Callers",
     "Chain",
     "ClientCertificates",
     "Credentials",
+    "Directory",
+    "DirectoryConfig",
+    "Disabled",
     "FileGrants",
     "Found",
     "Grant",
@@ -33,8 +41,12 @@ __all__ = [
     "Identity",
     "Issuer",
     "IssuerConfig",
+    "LdapDirectory",
     "MemoryGrants",
+    "Passwords",
     "Role",
+    "Seal",
+    "Sessions",
     "Source",
     "TokenRules",
     "grant",

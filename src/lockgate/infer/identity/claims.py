@@ -33,6 +33,7 @@ class TokenRules:
         stale_seconds: Age from which it counts no more, however long its issuer lets it live.
         groups: Where the groups are: the name of a claim, with dots between for one inside another.
         name: The claim with the name for people.
+        own: Whether the audience itself asked for the token, which then need not say so.
 
     """
 
@@ -42,6 +43,7 @@ class TokenRules:
     stale_seconds: int = 900
     groups: str = "groups"
     name: str = "preferred_username"
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +104,10 @@ def _demand_audience(claims: Mapping[str, Any], rules: TokenRules) -> None:
     if "azp" in claims and "client_id" in claims and claims["azp"] != claims["client_id"]:
         what = "The token names two programs that asked for it."
         raise BadCredentialsError(what)
-    if party is None and (len(several) > 1 or rules.clients):
+    if party is None and (len(several) > 1 or (rules.clients and not rules.own)):
         what = "The token does not say which program asked for it."
         raise BadCredentialsError(what)
-    if rules.clients and party not in rules.clients:
+    if rules.clients and party is not None and party not in rules.clients:
         what = "The token was made for a program that may not bring it here."
         raise BadCredentialsError(what)
 

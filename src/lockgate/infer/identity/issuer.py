@@ -191,7 +191,7 @@ class Issuer:
         Args:
             method: GET or POST.
             address: On the issuer's own origin.
-            sent: `data` and `auth`, as aiohttp takes them.
+            sent: `data` and `headers`, as aiohttp takes them.
 
         Raises:
             IdentitySourceError: It cannot be asked, or answers too much, too late, or with another status.

@@ -72,11 +72,13 @@ class Credentials:
     Attributes:
         authorization: The header of that name; none where there was none.
         certificate: The client's certificate (DER), whose chain and key TLS has checked; none without one.
+        session: What the chat page's script sends along; none from anybody else.
 
     """
 
     authorization: str | None = None
     certificate: bytes | None = None
+    session: str | None = None
 
 
 class Identities(ABC):
@@ -89,6 +91,29 @@ class Identities(ABC):
         Raises:
             BadCredentialsError: They are of its kind and do not hold.
             IdentitySourceError: The source cannot be asked.
+
+        """
+
+
+class Directory(ABC):
+    """Where people have names and passwords."""
+
+    @abstractmethod
+    async def sign_in(self, name: str, password: str) -> Found:
+        """Return who somebody is who knows the password.
+
+        Raises:
+            BadCredentialsError: Nobody of that name does, or they are disabled.
+            IdentitySourceError: The directory cannot be asked.
+
+        """
+
+    @abstractmethod
+    async def standing(self, subject: str) -> Found | None:
+        """Return what is known of somebody now; nothing where they are gone or disabled.
+
+        Raises:
+            IdentitySourceError: The directory cannot be asked.
 
         """
 

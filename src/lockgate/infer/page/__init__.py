@@ -25,17 +25,18 @@ _HEADERS = {
 class ChatPage:
     """The page's files, read once."""
 
-    def __init__(self, sources: str = "") -> None:
+    def __init__(self, sources: str = "", doors: str = "") -> None:
         """Read the files.
 
         Args:
+            doors: How people sign in here beside API keys: ``issuer``, ``password``, with spaces between.
             sources: Address of the mirrors, where cited documents are; empty: quotes are shown alone.
 
         """
         folder = files(__package__)
         self._parts = {name: folder.joinpath(name).read_bytes() for name in _TYPES}
         page = folder.joinpath("chat.html").read_text(encoding="utf-8")
-        self._page = page.replace("{sources}", html.escape(sources.rstrip("/")))
+        self._page = page.replace("{sources}", html.escape(sources.rstrip("/"))).replace("{doors}", doors)
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""

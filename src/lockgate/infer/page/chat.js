@@ -3,6 +3,10 @@ const $ = (id) => document.getElementById(id);
 const KEY = "lockgate-key";
 const sources = document.querySelector('meta[name="lockgate-sources"]').content;
 
+const doors = document.querySelector('meta[name="lockgate-doors"]').content.split(" ").filter(Boolean);
+const PAGE = { "X-Lockgate-Page": "1" }; // what no form or link of another site can send
+
+let signed = false; // in by a session, whose cookie no script sees
 let key = sessionStorage.getItem(KEY) || "";
 let said = []; // the talk as the API takes it
 let running = null; // aborts the answer that runs
@@ -13,8 +17,10 @@ function trouble(text) {
 }
 
 async function call(path, options = {}) {
-  const headers = { Authorization: `Bearer ${key}`, "Content-Type": "application/json" };
-  const answer = await fetch(path, { ...options, headers, redirect: "error", credentials: "omit" });
+  const proof = key && !signed && !path.startsWith("/chat/") ? { Authorization: `Bearer ${key}` } : PAGE;
+  const headers = { ...proof, "Content-Type": "application/json" };
+  const credentials = signed || path.startsWith("/chat/") ? "same-origin" : "omit";
+  const answer = await fetch(path, { ...options, headers, redirect: "error", credentials });
   if (answer.ok) return answer;
   let what = `The gateway answered with status ${answer.status}.`;
   try {
@@ -56,7 +62,8 @@ async function open() {
   $("knowledge").replaceChildren(new Option("none", ""), ...bases.map((name) => new Option(name, name)));
   $("knowledge").parentElement.hidden = false;
   if (bases.length) $("knowledge").value = bases[0];
-  $("enter").hidden = true;
+  for (const id of ["who", "issuer", "sign", "enter"]) $(id).hidden = true;
+  $("leave").textContent = signed ? "Sign out" : "Forget the key";
   for (const id of ["talk", "ask", "leave", "anew"]) $(id).hidden = false;
   $("words").focus();
 }
@@ -75,7 +82,24 @@ $("enter").addEventListener("submit", async (event) => {
   }
 });
 
-$("leave").addEventListener("click", () => {
+$("sign").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  trouble("");
+  const body = JSON.stringify({ name: $("name").value, password: $("password").value });
+  $("password").value = "";
+  try {
+    await call("/chat/password", { method: "POST", body });
+    signed = true;
+    await open();
+  } catch (error) {
+    signed = false;
+    trouble(error.message);
+    $("password").focus();
+  }
+});
+
+$("leave").addEventListener("click", async () => {
+  if (signed) await call("/chat/sign-out", { method: "POST" });
   sessionStorage.removeItem(KEY);
   location.reload();
 });
@@ -254,4 +278,19 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-if (key) open().catch((error) => { sessionStorage.removeItem(KEY); trouble(error.message); });
+async function resume() {
+  // Whoever signed in before, in this browser, is in again; whoever has a key in this tab goes by that.
+  if (!key && doors.length) {
+    signed = true;
+    signed = Boolean((await (await call("/chat/session")).json()).name);
+  }
+  if (key || signed) await open();
+}
+
+$("issuer").hidden = !doors.includes("issuer");
+$("sign").hidden = !doors.includes("password");
+resume().catch((error) => {
+  signed = false;
+  sessionStorage.removeItem(KEY);
+  trouble(error.message);
+});
