@@ -19,6 +19,9 @@ app = typer.Typer(
 )
 
 NameArgument = Annotated[str, typer.Argument(help="The name that callers ask for.")]
+OverrideOption = Annotated[
+    str, typer.Option(help="Why it is asked for although checks speak against it; approvers sign both.")
+]
 SignedOption = Annotated[
     list[Path] | None, typer.Option(help="Carry it out: the request as an approver signed it (repeat).")
 ]
@@ -118,6 +121,7 @@ def share(
     by: Annotated[str, typer.Option(help="tenant or request: what decides who answers.")] = "tenant",
     key: AskKeyOption = None,
     signed: SignedOption = None,
+    override: OverrideOption = "",
     out: RequestOutOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -142,7 +146,14 @@ def share(
         raise typer.BadParameter(what)
     if not name or not arms:
         raise typer.BadParameter("Name what callers ask for, and the models with their weights.")
-    _ask(side, Share(name=name, arms=parse_arms(" ".join(arms)), by=By(by)), key, out, as_json)
+    _ask(
+        side,
+        Share(name=name, arms=parse_arms(" ".join(arms)), by=By(by)),
+        key,
+        override,
+        out,
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -150,11 +161,14 @@ def promote(
     name: NameArgument,
     model: Annotated[str, typer.Argument(help="The model that is to answer alone.")],
     key: AskKeyOption = None,
+    override: OverrideOption = "",
     out: RequestOutOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask that one model answers alone for a name; the others stay in its share with nothing.
+
+    Golden prompts that were answered otherwise stand against it, and whatever the policy's rule demands.
 
     Example: lockgate models promote assistant new --key people/operator --home lane/high
     """
@@ -162,7 +176,7 @@ def promote(
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("high")
-    _ask(side, promotion(side, name, model), key, out, as_json)
+    _ask(side, promotion(side, name, model), key, override, out, as_json=as_json)
 
 
 @app.command()
@@ -192,22 +206,27 @@ def _said(made: "Share") -> str:
     return f"{made.name} is answered by {arms}, by {made.by}"
 
 
-def _ask(side: "Side", made: "Share", key: Path | None, out: Path | None, as_json: bool) -> None:
+def _ask(
+    side: "Side", made: "Share", key: Path | None, override: str, out: Path | None, *, as_json: bool
+) -> None:
     import msgspec
 
     from lockgate.app.gate.gate import operator_key, write_request
+    from lockgate.app.high.promotion import promotion_checks
     from lockgate.app.high.shares import ask_for_share
     from lockgate.approve import read_statement
 
     if key is None:
         raise typer.BadParameter("Name your key with --key to ask for a share.")
-    envelope = ask_for_share(side, made, operator_key(side, key))
+    envelope = ask_for_share(side, made, operator_key(side, key), promotion_checks(side), override)
     file = write_request(side, "model-share", envelope, out)
     statement = read_statement(envelope)
 
     def render(console: Console) -> None:
         console.print(f"Request: {file}; approvers sign it with `lockgate approve`")
         console.print(f"  {_said(made)}")
+        if said := (statement.facts or {}).get("against"):
+            console.print(f"  Against it, and to be signed with it: {said}")
 
     emit(as_json, {"request": file, "statement": msgspec.to_builtins(statement)}, render)
 
@@ -215,9 +234,10 @@ def _ask(side: "Side", made: "Share", key: Path | None, out: Path | None, as_jso
 def _carry_out(side: "Side", signed: list[Path], as_json: bool) -> None:
     import msgspec
 
+    from lockgate.app.high.promotion import promotion_checks
     from lockgate.app.high.shares import put_share
 
-    made, decision = put_share(side, signed)
+    made, decision = put_share(side, signed, promotion_checks(side))
     who = ", ".join(sorted(decision.approvers))
     value = {"share": msgspec.to_builtins(made), "approvers": sorted(decision.approvers)}
     emit(as_json, value, lambda c: c.print(f"In force, as {who} signed: {_said(made)}"))

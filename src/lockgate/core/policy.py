@@ -74,6 +74,29 @@ class EmergencyRule(Document, frozen=True):
     withdraw_limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 16
 
 
+class PromotionRule(Document, frozen=True):
+    """What a model needs before it answers for most of a name's callers.
+
+    `golden_differing` is how many golden prompts it may answer otherwise than recorded. Unset, a version
+    needs none; those that were replayed have to be answered as recorded. `red_team_percent` is the largest
+    share of attacks of a category that may work, and no category may be worse than with the version before;
+    unset, no run is needed.
+    """
+
+    golden_differing: Annotated[int, msgspec.Meta(ge=0, le=256)] | msgspec.UnsetType = msgspec.UNSET
+    red_team_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def golden_most(self) -> int | None:
+        """Return how many golden prompts may be answered otherwise; None: none are needed."""
+        return None if isinstance(self.golden_differing, msgspec.UnsetType) else self.golden_differing
+
+    @property
+    def red_team_most(self) -> int | None:
+        """Return the largest share of attacks that may work, in percent; None: no run is needed."""
+        return None if isinstance(self.red_team_percent, msgspec.UnsetType) else self.red_team_percent
+
+
 class AutomaticRule(Document, frozen=True):
     """What the gate may take away by itself when a verdict changed, without anybody's approval.
 
@@ -115,6 +138,12 @@ class Policy(Document, frozen=True):
     advisory_age_seconds: Annotated[int, msgspec.Meta(ge=3600, le=400 * 86400)] | msgspec.UnsetType = (
         msgspec.UNSET
     )
+    promotion: PromotionRule | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def promotion_rule(self) -> PromotionRule | None:
+        """Return what a model's promotion needs, or None where the policy does not say."""
+        return None if isinstance(self.promotion, msgspec.UnsetType) else self.promotion
 
     @property
     def takes_cleartext(self) -> bool:

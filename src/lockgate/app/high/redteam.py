@@ -191,3 +191,16 @@ def earlier(side: Side, report: RedTeamReport) -> RedTeamReport | None:
     found = [each for each in found if each.suite_sha256 == report.suite_sha256]
     others = [each for each in found if each.model_sha256 != report.model_sha256]
     return next(iter(others or found), None)
+
+
+def reports_of(side: Side, model_sha256: str) -> list[RedTeamReport]:
+    """Return the runs against a version, by the digest of its weights, the last one first.
+
+    Raises:
+        LockgateError: A report cannot be read.
+
+    """
+    paths = sorted((side.home.root / "redteam").glob(f"*/*-{model_sha256[:12]}.json"), reverse=True)[:KEPT]
+    found = [decode(RedTeamReport, path.read_bytes(), limit=REPORT_LIMIT, name=path.name) for path in paths]
+    same = [each for each in found if each.model_sha256 == model_sha256]
+    return sorted(same, key=lambda each: each.made, reverse=True)

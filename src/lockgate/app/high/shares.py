@@ -7,7 +7,7 @@ were signed for this name, which is what rolling back is; they can make none of 
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,12 @@ HISTORY = 64
 FILE_LIMIT = 4 << 20
 """Longest file of one name's shares, in bytes."""
 
+REASON_LIMIT = 240
+"""Longest reason of an override, in characters."""
+
+SAID_LIMIT = 1000
+"""How much of what speaks against a share stands in its statement, in characters."""
+
 _FIRST = "none"
 _PREFIX = "model-share-"  # in `trust/`, which backups hold
 _NAME = re.compile(NAME_PATTERN)
@@ -47,7 +53,10 @@ class ShareRefusedError(PolicyError):
     """A promotion is spoken against, or one person alone may not roll back here."""
 
     code = "LG-3fa0"
-    advice = "Look at what speaks against it; rolling back with two persons is asked for like a new share."
+    advice = (
+        "Look at what speaks against it; with `--override REASON` two persons sign it all the same. Rolling "
+        "back with two persons is asked for like a new share."
+    )
 
 
 class _Book(Document, frozen=True):
@@ -148,8 +157,29 @@ def promotion(side: Side, name: str, model: str) -> Share:
     return Share(name=name, arms=arms, by=before.share.by if before else By.TENANT)
 
 
+def leading(share: Share) -> str:
+    """Return the model that answers most of a name's callers; nothing where none answers more than half."""
+    return next((arm.model for arm in share.arms if 2 * arm.weight > share.total), "")
+
+
+def spoken_against(side: Side, share: Share, checks: Sequence[PromotionCheck]) -> str:
+    """Return what checks say against a share by which another model comes to answer most callers.
+
+    Whoever is asked for step by step is checked at the step that gives it more than half.
+    """
+    before = standing(side, share.name)
+    old, new = leading(before.share) if before else "", leading(share)
+    if new in {"", old}:
+        return ""
+    return " ".join(said for check in checks if (said := check.against(share.name, old, new)))
+
+
 def ask_for_share(
-    side: Side, share: Share, requester: Signer, checks: Sequence[PromotionCheck] = ()
+    side: Side,
+    share: Share,
+    requester: Signer,
+    checks: Sequence[PromotionCheck] = (),
+    override: str = "",
 ) -> bytes:
     """Return the request to spread a name's traffic so, for the approvers to sign.
 
@@ -158,25 +188,57 @@ def ask_for_share(
         share: What is asked for.
         requester: An operator's key.
         checks: What compares versions first; a word against it from any of them ends this.
+        override: Why it is asked for all the same; what is said against it stands beside this in what the
+            approvers sign.
 
     Raises:
-        ShareRefusedError: A check speaks against it.
+        ShareRefusedError: A check speaks against it, or the reason is none.
         UnknownKeyError, KeyPurposeError, KeyExpiredError: Not an operator's key.
 
     """
-    before = standing(side, share.name)
-    old = before.share.arms[-1].model if before else ""
-    for check in checks:
-        if said := check.against(share.name, old, share.arms[-1].model):
-            what = f"The share of {share.name!r} is not asked for: {said}"
+    said = spoken_against(side, share, checks)
+    facts = _facts(side, share)
+    if override:
+        if not override.isprintable() or len(override) > REASON_LIMIT:
+            what = f"A reason has at most {REASON_LIMIT} printable characters."
             raise ShareRefusedError(what)
-    return ask(side, Operation.SHARE, _facts(side, share), requester)
+        if not said:
+            what = "Nothing speaks against it: there is nothing to override."
+            raise ShareRefusedError(what)
+        facts |= {"against": _digested(said), "override": override}
+    elif said:
+        what = f"The share of {share.name!r} is not asked for: {said}"
+        raise ShareRefusedError(what)
+    return ask(side, Operation.SHARE, facts, requester)
 
 
-def put_share(side: Side, signed: Sequence[Path]) -> tuple[Share, Decision]:
+def _digested(said: str) -> str:
+    """Return what is said, cut where it is long, with the digest of the whole."""
+    return said if len(said) <= SAID_LIMIT else f"{said[:SAID_LIMIT]}… ({digest_of(said)})"
+
+
+def _demand_unopposed(
+    side: Side, share: Share, checks: Sequence[PromotionCheck], facts: Mapping[str, str]
+) -> None:
+    """Ask the checks again, since time has passed: nothing counts against it but what the approvers saw.
+
+    Raises:
+        ShareRefusedError: A check speaks against it, and they did not sign that.
+
+    """
+    said = spoken_against(side, share, checks)
+    if said and facts.get("against") != _digested(said):
+        what = f"The share of {share.name!r} is not put into force: {said}"
+        raise ShareRefusedError(what)
+
+
+def put_share(
+    side: Side, signed: Sequence[Path], checks: Sequence[PromotionCheck] = ()
+) -> tuple[Share, Decision]:
     """Put a share into force that enough approvers signed; gateways follow at once.
 
     Raises:
+        ShareRefusedError: A check speaks against it, and the approvers signed no override of that.
         ShareError: The share before it is another than when it was asked for.
         ApprovalSpentError: Used before.
         LockgateError: Too few approvers, expired, or about something else.
@@ -190,6 +252,11 @@ def put_share(side: Side, signed: Sequence[Path]) -> tuple[Share, Decision]:
         log.outcome(intent, "refused", code=ShareError.code)
         what = f"The share of {share.name!r} changed after the request."
         raise ShareError(what)
+    try:
+        _demand_unopposed(side, share, checks, decision.facts)
+    except ShareRefusedError as error:
+        log.outcome(intent, "refused", code=error.code)
+        raise
     records = records_of(side)
     with records.transaction() as tx:
         spend(tx, decision.statement)
