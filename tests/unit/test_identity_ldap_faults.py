@@ -202,6 +202,23 @@ def test_answers_of_every_kind(plant: Path, answers: list[bytes], error: type[Ex
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("password", ["", "\0", "x" * 1025])
+def test_a_password_that_is_none_is_not_even_sent(plant: Path, password: str) -> None:
+    asked = []
+
+    async def speaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await read_message(reader))
+        writer.write(entry(1, b"uid=jane", **JANE) + done(1) + done(2, 0, 0x61))
+
+    async def run() -> None:
+        async with directory(plant, speaks, tls=True) as ask:
+            with pytest.raises(BadCredentialsError):
+                await ask.sign_in("jane", password)
+
+    asyncio.run(run())
+    assert asked == []
+
+
 @pytest.mark.parametrize("said", [b"", done(1)[:5]], ids=["nothing", "half a word"])
 def test_a_silent_directory_is_left_after_its_time(plant: Path, said: bytes) -> None:
     async def speaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
