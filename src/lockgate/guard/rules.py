@@ -2,8 +2,9 @@
 
 A rule blocks only what no harmless text says in that place: an order to drop one's instructions, a
 forged turn of the conversation, characters that carry a text which nobody sees. What can be harmless
-(a question about such an order, a quotation) is flagged. What is an order depends on where it stands:
-a person may ask for much that a document found by a search, or a tool's answer, may not ask for.
+(a question about such an order, a quotation) is noted, for a classifier to judge; where there is none,
+a note counts as a flag. What is an order depends on where it stands: a person may ask for much that a
+document found by a search, or a tool's answer, may not ask for.
 """
 
 import re
@@ -23,6 +24,7 @@ class Channel(StrEnum):
 class Action(StrEnum):
     """What a rule's hit means; they are ordered."""
 
+    NOTE = "note"
     FLAG = "flag"
     BLOCK = "block"
 
@@ -38,10 +40,10 @@ class Rule:
     Attributes:
         id: Its name in decisions, metrics and receipts.
         why: What it says when it hits.
-        action: What it means where it blocks or flags.
+        action: What it means.
         channels: Where it is looked for.
         pattern: Searched in the plain form (lower case, one space between words).
-        quotable: A hit inside quotation marks or code is flagged, not blocked.
+        quotable: A hit inside quotation marks or code that is spoken about is noted only.
 
     """
 
@@ -55,7 +57,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule that hit, and whether that blocks or flags."""
+    """A rule that hit, and whether that blocks, flags or is noted."""
 
     rule: str
     action: Action
@@ -98,6 +100,15 @@ _ASSISTANT = (
     r"(?:ai|a\.i\.|llm|language model|assistant|chatbot|bot|copilot|agent|model|gpt|claude|llama|gemini)"
 )
 
+_ABOUT_PEOPLE = (
+    r"conversation|chat history|user'?s? (?:data|message|question|query|name|emails?|files?|secrets?"
+    r"|passwords?)|system prompt|previous messages?"
+)
+_TO_ADDRESS = (
+    r"[^.]{0,80}(?:https?:|\bto \S+@\S+|\burl\b|\bimage\b|\blink\b|\bquery (?:string|parameter)"
+    r"|webhook|endpoint)"
+)
+
 RULES: tuple[Rule, ...] = (
     _rule(
         "override",
@@ -123,7 +134,7 @@ RULES: tuple[Rule, ...] = (
         "It speaks of dropping what was said before.",
         rf"\b{_DROP} (?:\w+ ){{0,3}}?(?:{_EARLIER}|system) (?:\w+ ){{0,2}}?"
         r"(?:instructions?|prompts?|rules|orders|messages|context|conversation|commands)\b",
-        action=Action.FLAG,
+        action=Action.NOTE,
     ),
     _rule(
         "new-instructions",
@@ -233,14 +244,10 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "carry-out",
         "A text that was looked up asks to carry content to an address.",
-        r"\b(?:send|forward|post|upload|exfiltrate|transmit|append|include|embed|encode|leak"
-        r"|submit)\b[^.]{0,80}\b"
-        r"(?:conversation|chat history|user'?s? (?:data|message|question|query|name|emails?|files?"
-        r"|secrets?|passwords?)|"
-        r"api keys?|credentials|passwords?|secrets?|system prompt|private (?:data|information)"
-        r"|previous messages?|inbox)\b"
-        r"[^.]{0,80}(?:https?:|\bto \S+@\S+|\burl\b|\bimage\b|\blink\b|\bquery (?:string|parameter)"
-        r"|webhook|endpoint)",
+        rf"\b(?:send|forward|post|upload|exfiltrate|transmit|leak|submit)\b[^.]{{0,80}}\b(?:{_ABOUT_PEOPLE}"
+        rf"|api keys?|credentials|passwords?|secrets?|private (?:data|information)|inbox)\b{_TO_ADDRESS}"
+        rf"|\b(?:append|include|embed|encode)\b[^.]{{0,80}}\b(?:{_ABOUT_PEOPLE}"
+        rf"|(?:the|your|all|any|their) (?:\w+ )?(?:api keys?|credentials|passwords?|secrets?))\b{_TO_ADDRESS}",
         channels=FOREIGN,
     ),
     _rule(
@@ -289,7 +296,7 @@ def hits(plain: str, channel: Channel) -> Iterator[Hit]:
             quoted = [match.span() for match in _QUOTED.finditer(plain)]
         action = rule.action
         if rule.quotable and all(_mentioned(plain, match, quoted) for match in found):
-            action = Action.FLAG
+            action = Action.NOTE
         yield Hit(rule.id, action, rule.why)
 
 

@@ -19,6 +19,7 @@ TEXT_CHARACTERS = 1_000_000
 SCORED_VIEWS = 4
 """Most readings of a text that are scored: the plain one, what was spelled out, what was encoded."""
 
+_GRAVITY = (Action.BLOCK, Action.FLAG, Action.NOTE)
 _NOT_SCORED = frozenset({"reversed", "rot13", "leet"})
 
 
@@ -100,15 +101,17 @@ class InputGuard:
         readings = list(views(text, plain.text))
         found = self._ruled(readings, plain.hidden, channel)
         ruled = self._timer()
-        outcome = self._outcome(found, self._policy.rules.get(channel, Mode.BLOCK))
+        by_rules = self._policy.rules.get(channel, Mode.BLOCK)
         mode = self._policy.classifier.get(channel, Mode.LOG)
         seconds = {Guard.RULES: ruled - began}
         if self._scorer is None or mode is Mode.OFF:
+            outcome = self._outcome(found, by_rules)
             return Decision(outcome, found, sha256(plain.text.encode()), plain.invisible, seconds=seconds)
+        outcome = self._outcome(tuple(hit for hit in found if hit.action is not Action.NOTE), by_rules)
         score, hit = self._scored(self._scorer, readings, channel)
         seconds[Guard.CLASSIFIER] = self._timer() - ruled
         if hit is not None:
-            found = tuple(sorted((*found, hit), key=lambda each: (each.action is Action.FLAG, each.rule)))
+            found = tuple(sorted((*found, hit), key=_gravest_first))
             outcome = max(outcome, self._outcome((hit,), mode), key=list(Outcome).index)
         return Decision(
             outcome, found, sha256(plain.text.encode()), plain.invisible, score, self._scorer.version, seconds
@@ -122,9 +125,9 @@ class InputGuard:
             gravest[hit.rule] = hit
         for view in readings:
             for hit in hits(view.text, channel):
-                if hit.rule not in gravest or hit.action is Action.BLOCK:
+                if hit.rule not in gravest or _gravest_first(hit) < _gravest_first(gravest[hit.rule]):
                     gravest[hit.rule] = hit
-        return tuple(sorted(gravest.values(), key=lambda each: (each.action is Action.FLAG, each.rule)))
+        return tuple(sorted(gravest.values(), key=_gravest_first))
 
     @staticmethod
     def _scored(scorer: Scorer, readings: list[View], channel: Channel) -> tuple[float, Hit | None]:
@@ -142,3 +145,7 @@ class InputGuard:
             return Outcome.ALLOW
         blocks = mode is Mode.BLOCK and any(hit.action is Action.BLOCK for hit in found)
         return Outcome.BLOCK if blocks else Outcome.FLAG
+
+
+def _gravest_first(hit: Hit) -> tuple[int, str]:
+    return _GRAVITY.index(hit.action), hit.rule
