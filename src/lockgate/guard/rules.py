@@ -247,7 +247,8 @@ RULES: tuple[Rule, ...] = (
         rf"\b(?:send|forward|post|upload|exfiltrate|transmit|leak|submit)\b[^.]{{0,80}}\b(?:{_ABOUT_PEOPLE}"
         rf"|api keys?|credentials|passwords?|secrets?|private (?:data|information)|inbox)\b{_TO_ADDRESS}"
         rf"|\b(?:append|include|embed|encode)\b[^.]{{0,80}}\b(?:{_ABOUT_PEOPLE}"
-        rf"|(?:the|your|all|any|their) (?:\w+ )?(?:api keys?|credentials|passwords?|secrets?))\b{_TO_ADDRESS}",
+        r"|(?:the|your|all|any|their) (?:\w+ )?(?:api keys?|credentials|passwords?|secrets?))\b"
+        rf"{_TO_ADDRESS}",
         channels=FOREIGN,
     ),
     _rule(
