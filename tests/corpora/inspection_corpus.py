@@ -14,6 +14,7 @@ from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
 from corpora.inspection_real import REAL_BAD, REAL_GOOD, REAL_UNREAD
 from corpora.inspection_small import SMALL_BAD, SMALL_GOOD, SMALL_UNREAD
+from corpora.inspection_texts import INSTALLS_BAD, INSTALLS_GOOD, TEXTS_BAD, TEXTS_GOOD
 from corpora.inspection_variants import VARIANTS_BAD, VARIANTS_GOOD, VARIANTS_UNREAD
 
 _STORED = make.zipped({"a.txt": b"innocent"}, method=zipfile.ZIP_STORED)
@@ -28,6 +29,8 @@ GOOD = [
     *SMALL_GOOD,
     *MALWARE_GOOD,
     *REAL_GOOD,
+    *TEXTS_GOOD,
+    *INSTALLS_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -40,6 +43,8 @@ BAD = [
     *SMALL_BAD,
     *MALWARE_BAD,
     *REAL_BAD,
+    *TEXTS_BAD,
+    *INSTALLS_BAD,
 ]
 
 UNREAD = [

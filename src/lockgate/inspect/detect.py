@@ -87,6 +87,9 @@ _BY_FIRST = {
 }
 """The same by the first byte: most content begins with none of them."""
 
+_PICTURES = frozenset({"png", "jpeg", "gif", "riff"})
+"""What shows a picture tells these apart itself, and does nothing else with any of them."""
+
 _CLAIMS: dict[str, frozenset[str]] = {
     "whl": frozenset({"wheel"}),
     "zip": ZIP_TYPES,
@@ -96,15 +99,15 @@ _CLAIMS: dict[str, frozenset[str]] = {
     "safetensors": frozenset({"safetensors"}),
     "onnx": frozenset({"onnx"}),
     "pdf": frozenset({"pdf"}),
-    "png": frozenset({"png"}),
+    "png": _PICTURES,
     "fits": frozenset({"fits"}),
-    "jpg": frozenset({"jpeg"}),
-    "jpeg": frozenset({"jpeg"}),
+    "jpg": _PICTURES,
+    "jpeg": _PICTURES,
     "gz": frozenset({"gzip", "zlib", "bzip2", "xz", "lzma"}),
     "tgz": frozenset({"gzip"}),
     "tar": frozenset({"tar"}),
     "so": frozenset({"elf"}),
-    "a": frozenset({"ar"}),
+    "a": frozenset({"ar", "elf"}),
     "pkl": frozenset({"pickle", "gzip", "zlib", "bzip2", "xz", "lzma", "lz4", "zstd", "torch-archive"}),
     "pickle": frozenset({"pickle", "gzip", "zlib", "bzip2", "xz", "lzma", "lz4", "zstd"}),
     "joblib": frozenset({"pickle", "gzip", "zlib", "bzip2", "xz", "lzma", "lz4"}),

@@ -157,7 +157,9 @@ def _claims(data: memoryview, tally: Tally, context: Context) -> None:
         and not tally.detected.startswith("text")
         and tally.detected not in {"python", "markdown", "json"}
     ):
-        tally.note("polyglot-pdf", Severity.HIGH, f"It is {tally.detected} and, for some readers, a PDF.", at)
+        # What nobody understands keeps a package incomplete; pictures of documents hold one that they show.
+        severity = Severity.INFO if context.package and tally.detected == UNKNOWN else Severity.HIGH
+        tally.note("polyglot-pdf", severity, f"It is {tally.detected} and, for some readers, a PDF.", at)
 
 
 def inspect_bytes(

@@ -5,10 +5,17 @@ can pull in other templates. Whether it lies under some condition no scanner can
 is reported so that it can be compared with the one that was published.
 """
 
+import re
+
 from lockgate.core.verdict import Severity
 from lockgate.inspect.tally import Tally
 
 TEMPLATE_BYTES = 1 << 20
+_DUNDER = re.compile(r"__[a-z]{3,20}__")
+_FOREIGN = frozenset({
+    "self", "request", "config", "lipsum", "cycler", "joiner", "url_for", "get_flashed_messages", "session",
+})  # fmt: skip
+"""Names that no chat has, from which known attacks set out."""
 
 
 def lint(tally: Tally, name: str, template: str) -> None:
@@ -33,11 +40,21 @@ def lint(tally: Tally, name: str, template: str) -> None:
     reached = {node.attr for node in tree.find_all(nodes.Getattr)}
     reached |= {str(node.value) for node in tree.find_all(nodes.Const)}
     reached |= {node.name for node in tree.find_all(nodes.Name)}
-    hidden = sorted(item for item in reached if item.startswith("__"))
+    hidden = sorted(item for item in reached if item.startswith("__") or _DUNDER.search(item))
+    hidden += sorted(
+        {node.attr for node in tree.find_all(nodes.Getattr) if node.attr.startswith("_")} - set(hidden)
+    )
     if hidden or any(True for _ in tree.find_all(nodes.Filter) if _.name == "attr"):
         seen = ", ".join(hidden[:5]) or "the filter attr"
         tally.note(
             "chat-template-internals", Severity.HIGH, f"{name} reaches into Python's internals: {seen}."
         )
+    names = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "load"}
+    made = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
+    if foreign := sorted((names & _FOREIGN) - made):
+        why = f"{name} uses what belongs to a web server or to Jinja itself: {', '.join(foreign)}."
+        tally.note("chat-template-foreign", Severity.MEDIUM, why)
+    if any("%c" in value for value in reached):
+        tally.note("chat-template-internals", Severity.HIGH, f"{name} puts names together from numbers.")
     if any(True for _ in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends))):
         tally.note("chat-template-include", Severity.HIGH, f"{name} includes other templates.")

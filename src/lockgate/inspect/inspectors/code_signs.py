@@ -51,7 +51,9 @@ _DECODE = (
 _RUN = r"\b(?:exec|eval|__import__\s*\(\s*['\"]builtins['\"]\s*\)\s*\.\s*exec)\s*\("
 _HOOKS = (
     r"discord(?:app)?\.com/api/webhooks/\d",
-    r"api\.telegram\.org/bot[0-9{$'\"+]",
+    r"api\.telegram\.org/bot\d",
+    r"api\.telegram\.org/bot[\s\S]{0,4000}['\"]\d{8,10}:[\w-]{35}['\"]",
+    r"['\"]\d{8,10}:[\w-]{35}['\"][\s\S]{0,4000}api\.telegram\.org/bot",
     r"hooks\.slack\.com/services/T",
     r"\.(?:oast\.(?:fun|live|me|online|pro|site)|oastify\.com|burp[c]ollaborator\.net|interact\.sh)\b",
     r"\.(?:requestbin\.net|pipedream\.net|requestcatcher\.com|ngrok(?:-free)?\.(?:io|app)|dnslog\.cn|ceye\.io)\b",
@@ -91,6 +93,18 @@ PYTHON = (
     ),
     _EXFILTRATION,
     _sign(
+        "code-exfiltration", Severity.HIGH, "It sends all settings of its environment away",
+        r"\b(?:requests|httpx)\s*\.\s*(?:post|put)\s*\([^\n]{0,200}"
+        r"(?:dict\s*\(\s*os\.environ\s*\)|os\.environ\.copy\s*\(|(?:data|json)\s*=\s*os\.environ\b(?!\s*[\[.]))",
+        needs="os.environ",
+    ),
+    _sign(
+        "shell-download", Severity.HIGH, "A download is run at once",
+        r"\b(?:os\s*\.\s*(?:system|popen)|subprocess\s*\.\s*\w+)\s*\(\s*[rbf]?['\"][^'\"\n]{0,200}"
+        r"\b(?:curl|wget)\b[^'\"\n]{0,300}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
+        needs="curl|wget",
+    ),
+    _sign(
         "code-stealer", Severity.HIGH, "It reads the credentials that browsers or wallets keep",
         r"(?:Local[ ]Storage|Google\\{1,2}Chrome\\{1,2}User Data|\\{1,2}Login Data|/Login[ ]Data|key4\.db|"
         r"logins\.json)"
@@ -105,6 +119,16 @@ PYTHON = (
         r"|-w(?:indowstyle)?\s+h(?:idden)?\b|downloadstring|invoke-expression)",
         r"(?i)\b(?:mshta|certutil)(?:\.exe)?\s+(?:-urlcache|https?:|javascript:)",
         needs="owershell|POWERSHELL|owerShell|mshta|certutil",
+    ),
+    _sign(
+        "code-shellcode", Severity.HIGH, "Bytes are put into memory and run",
+        r"VirtualAlloc\w*\s*\([^\n]{0,200}0x40[\s\S]{0,2000}?\b(?:CreateThread|CreateRemoteThread|CFUNCTYPE)\b",
+        needs="VirtualAlloc,CreateThread|CreateRemoteThread|CFUNCTYPE",
+    ),
+    _sign(
+        "python-obfuscated", Severity.MEDIUM, "Code that only its own decryptor can read",
+        r"\b__pyarmo[r]__\s*\(\s*__name__\s*,", r"\bfrom\s+pytransform\s+import\s+pyarmo[r]_runtime\b",
+        needs="__pyarmor__|pytransform",
     ),
     _sign(
         "code-pushed-aside", Severity.HIGH, "A statement is pushed out of sight by a long run of spaces",
@@ -168,17 +192,19 @@ SCRIPT = (
 INSTALL_SCRIPT = (
     _sign(
         "install-network", Severity.HIGH, "It sends facts of this machine over the network",
-        r"(?:os\.(?:hostname|userInfo|networkInterfaces)\s*\(|JSON\.stringify\s*\(\s*process\.env\s*[,)])"
+        r"(?:os(?:['\"]\s*\))?\.(?:hostname|userInfo|networkInterfaces)\s*\(|JSON\.stringify\s*\(\s*process\.env\s*[,)])"
         r"[\s\S]{0,6000}?(?:https?(?:['\"]\s*\))?\.(?:request|get)|axios|fetch\s*\(|dns\.(?:lookup|resolve)|net\.connect)",
         r"(?:https?(?:['\"]\s*\))?\.(?:request|get)|axios|fetch\s*\(|dns\.(?:lookup|resolve))[\s\S]{0,6000}?"
-        r"(?:os\.(?:hostname|userInfo|networkInterfaces)\s*\(|JSON\.stringify\s*\(\s*process\.env\s*[,)])",
-        r"(?:/etc/passwd|\.npmrc|\.ssh/id_|\.aws/credentials)[\s\S]{0,6000}?(?:https?\.(?:request|get)|fetch\s*\()",
+        r"(?:os(?:['\"]\s*\))?\.(?:hostname|userInfo|networkInterfaces)\s*\(|JSON\.stringify\s*\(\s*process\.env\s*[,)])",
+        r"(?:/etc/passwd|\.npmrc|\.ssh/id_|\.aws/credentials)"
+        r"[\s\S]{0,6000}?(?:https?(?:['\"]\s*\))?\.(?:request|get)|fetch\s*\()",
         needs="http|fetch|axios|dns|net.",
     ),
     _sign(
         "install-command", Severity.HIGH, "It runs what it fetched, or hides a command",
         r"(?:exec|execSync|spawn|spawnSync)\s*\(\s*[`'\"][^`'\"\n]*(?:curl|wget|powershell|base64|\bnc"
         r"\b|/dev/tcp)",
+        r"\b(?:curl|wget)\b[^\n|;]{0,300}\|\s*(?:ba|z|da)?sh\b",
     ),
 )  # fmt: skip
 """For what runs while an npm package is installed."""

@@ -17,6 +17,7 @@ _NAMES = frozenset({
     "feature_extractor_config.json", "video_preprocessor_config.json", "chat_template.json", "modules.json",
     "metadata.json", "model.json",
 })  # fmt: skip
+_VOCABULARIES = frozenset({"tokenizer.json", "vocab.json", "added_tokens.json", "special_tokens_map.json"})
 _AUTO = ("auto_map", "custom_pipelines", "custom_pipeline")
 _TEMPLATES = ("chat_template", "default_chat_template")
 _KERAS_MODULE = re.compile(
@@ -41,6 +42,18 @@ _MOST_NODES = 2_000_000
 def wants(name: str) -> bool:
     """Return whether a JSON file of that name configures a model."""
     return name.rsplit("/", 1)[-1] in _NAMES
+
+
+def shaped(value: Any) -> bool:
+    """Return whether a JSON value is a model of Keras, whatever its file is named."""
+    return isinstance(value, dict) and (
+        ("class_name" in value and "config" in value) or "model_config" in value or "keras_version" in value
+    )
+
+
+def vocabulary(name: str) -> bool:
+    """Return whether a file lists the pieces of a tokenizer, among which any text may be."""
+    return name.rsplit("/", 1)[-1] in _VOCABULARIES
 
 
 def check(tally: Tally, name: str, value: Any) -> None:

@@ -37,6 +37,11 @@ _TRIED = re.compile(
 )
 """A script that may be missing: the same as naming it."""
 _SCRIPT_FILE = re.compile(r"\bnode\s+(?:-r\s+\S+\s+)?(?:\./)?([\w./-]+?)(?:\.[cm]?js)?(?=\s|$|[;&|])")
+_MAIN = re.compile(r"\b(node)\s+\.(?:/)?(?=\s|$|[;&|])")
+"""The folder itself: what Node runs then is ``index.js``, where ``main`` names nothing else."""
+_DESTROYS = re.compile(
+    r"\brm\s+-\w*r\w*\s+(?:-\S+\s+)*[\"']?(?:~|/|\$HOME|\$\{HOME\})(?:/?\*?[\"']?)(?:\s|$|[;&|])"
+)
 _INLINE = re.compile(r"\bnode\s+(?:-e|--eval|-p)\b|\bpython3?\s+-c\b|\bperl\s+-e\b|\bruby\s+-e\b|https?://")
 _ADDRESS = re.compile(r"^(?:https?|ftp|git\+http)://", re.IGNORECASE)
 _HOSTED = re.compile(
@@ -118,7 +123,9 @@ def _hook(tally: Tally, kept: Mapping[str, bytes], base: str, hook: str, command
         r"\b(?:sh|bash|cmd|chmod|\./|exec)\b|\.sh\b", command
     ):
         tally.note("npm-shell-script", Severity.MEDIUM, f"{hook} starts a shell: {command[:100]}")
-    for found in _SCRIPT_FILE.finditer(command):
+    if _DESTROYS.search(command):
+        tally.note("install-destroys", Severity.HIGH, f"{hook} removes what is not its own: {command[:100]}")
+    for found in _SCRIPT_FILE.finditer(_MAIN.sub(r"\1 index", command)):
         for end in ("", ".js", ".cjs", ".mjs", "/index.js"):
             raw = kept.get(f"{base}{found[1].removeprefix('./')}{end}")
             if raw is not None:

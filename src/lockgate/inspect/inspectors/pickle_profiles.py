@@ -20,12 +20,17 @@ def _names(module: str, names: str) -> frozenset[str]:
 
 
 _BUILTIN = "set frozenset complex bytearray range slice list dict tuple int float str bytes bool object"
+_PATHS = "PurePath PurePosixPath PureWindowsPath Path PosixPath WindowsPath"
 _DATA = (
     _names("builtins", _BUILTIN)
     | _names("__builtin__", f"{_BUILTIN} long unicode xrange")
     | _names("collections", "OrderedDict defaultdict Counter deque")
     | _names("datetime", "date datetime time timedelta timezone")
     | {"_codecs.encode", "decimal.Decimal", "fractions.Fraction", "uuid.UUID", "array._array_reconstructor"}
+    | _names("pathlib", _PATHS)
+    | _names("pathlib._local", _PATHS)
+    | _names("ipaddress", "IPv4Address IPv6Address IPv4Network IPv6Network IPv4Interface IPv6Interface")
+    | {"collections.ChainMap"}
     | {"array.array", "copyreg._reconstructor", "copy_reg._reconstructor", "types.SimpleNamespace"}
 )
 

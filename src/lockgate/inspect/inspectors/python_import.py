@@ -26,8 +26,14 @@ _SUSPICIOUS = re.compile(
     r"powershell|\bcurl\b|\bwget\b|https?://|/dev/tcp|\bcmd(?:\.exe)?\b|\bmshta\b|\bbash\b.*-c|base64|\bnc\b",
     re.IGNORECASE,
 )
+_LOOKUPS = frozenset({"socket.gethostbyname", "socket.getaddrinfo"})
+_RUNS = frozenset({"exec", "eval"})
+_DECODERS = frozenset({
+    "b64decode", "urlsafe_b64decode", "b32decode", "b85decode", "a85decode", "decompress", "unhexlify",
+    "decrypt", "fromhex",
+})  # fmt: skip
 _MOST = 20_000
-ACTS = (
+_ACTS = (
     "urlopen",
     "urlretrieve",
     "request",
@@ -38,14 +44,24 @@ ACTS = (
     "subprocess",
     "commands",
     "Popen",
+    "from os ",
 )
-"""Words without which nothing here can be found."""
+"""Words without which no call to the network or to a shell can be found."""
+
+
+def may_act(text: str) -> bool:
+    """Return whether anything can be found in a source at all: syntax trees cost most of all."""
+    if any(word in text for word in _ACTS):
+        return True
+    runs = "exec" in text or "eval" in text
+    return runs and ("[::-1]" in text or any(word in text for word in _DECODERS))
 
 
 def at_import(tally: Tally, tree: ast.AST) -> None:
     """Note calls to the network and to shells that importing the module makes."""
+    known = _Names(tree)
     for call in _calls(tree):
-        name = _dotted(call.func)
+        name = known.real(_dotted(call.func))
         line = f"(line {call.lineno})"
         if name in _NETWORK:
             tally.note(
@@ -59,6 +75,54 @@ def at_import(tally: Tally, tree: ast.AST) -> None:
             tally.note(
                 "python-import-command", Severity.HIGH, f"{name} starts a shell when it is imported {line}."
             )
+        elif name in _LOOKUPS and call.args and isinstance(call.args[0], ast.BinOp | ast.JoinedStr):
+            why = f"{name} asks for a name that is put together when it is imported {line}."
+            tally.note("python-import-network", Severity.HIGH, why)
+        elif name in _RUNS and call.args and known.decoded(call.args[0]):
+            why = f"{name} runs what was decoded, when it is imported {line}."
+            tally.note("python-decoded-code", Severity.CRITICAL, why)
+
+
+class _Names:
+    """What names of a module stand for: imported under another name, or made by decoding."""
+
+    def __init__(self, tree: ast.AST) -> None:
+        self._stands: dict[str, str] = {}
+        self._decoded: set[str] = set()
+        for node in getattr(tree, "body", ()):
+            if isinstance(node, ast.Import):
+                self._stands |= {item.asname: item.name for item in node.names if item.asname}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                self._stands |= {
+                    item.asname or item.name: f"{node.module}.{item.name}" for item in node.names
+                }
+            elif isinstance(node, ast.Assign):
+                self._assigned(node)
+
+    def _assigned(self, node: ast.Assign) -> None:
+        names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        if self.decoded(node.value):
+            self._decoded.update(names)
+        elif isinstance(node.value, ast.Name) and node.value.id in _RUNS:
+            self._stands |= dict.fromkeys(names, node.value.id)
+
+    def real(self, name: str) -> str:
+        """Return a dotted name as it is without what this module calls it."""
+        first, dot, rest = name.partition(".")
+        return f"{self._stands.get(first, first)}{dot}{rest}"
+
+    def decoded(self, node: ast.expr) -> bool:
+        """Return whether a value is decoded or turned around where it stands, or was before."""
+        for item in ast.walk(node):
+            if isinstance(item, ast.Name) and item.id in self._decoded:
+                return True
+            if isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute | ast.Name):
+                last = item.func.attr if isinstance(item.func, ast.Attribute) else self.real(item.func.id)
+                if last.rpartition(".")[2] in _DECODERS:
+                    return True
+            if isinstance(item, ast.Slice) and isinstance(item.step, ast.UnaryOp):
+                return True
+        return False
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:

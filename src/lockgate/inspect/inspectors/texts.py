@@ -12,11 +12,11 @@ from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
 from lockgate.inspect.detect import by_name, extension
 from lockgate.inspect.errors import BrokenContentError
-from lockgate.inspect.inspectors import configs
+from lockgate.inspect.inspectors import configs, data_signs, model_texts
 from lockgate.inspect.inspectors.chat_template import lint
 from lockgate.inspect.inspectors.code_signs import INSTALL_PYTHON, INSTALL_SHELL, PYTHON, SCRIPT, SHELL, look
 from lockgate.inspect.inspectors.injection import orders
-from lockgate.inspect.inspectors.python_import import ACTS, at_import
+from lockgate.inspect.inspectors.python_import import at_import, may_act
 from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, depth, loads
 from lockgate.inspect.inspectors.uses import use
 from lockgate.inspect.inspectors.yaml_signs import tags
@@ -97,7 +97,7 @@ def scan(tally: Tally, text: str, *, lenient: bool = False, source: bool = False
     """
     if (escape := text.find("\x1b")) >= 0:
         plain = all(_COLOUR.match(text, found.start()) for found in _ESCAPE.finditer(text))
-        severity = Severity.INFO if plain else Severity.LOW
+        severity = Severity.INFO if plain or source else Severity.LOW
         tally.note("text-escape", severity, "An escape character steers the terminal that shows it.", escape)
     if text.isascii():
         return
@@ -163,6 +163,7 @@ class TextInspector(Inspector):
             scan(tally, text, lenient=context.kind == Kind.MODEL, source=source)
             if tally.detected == "xml":
                 _entities(tally, text, package=context.package)
+                model_texts.xml(tally, text)
             if "<svg" in text[:4096] and not context.package:
                 from lockgate.inspect.inspectors.html import markup  # noqa: PLC0415  # it needs this module
 
@@ -176,6 +177,8 @@ class TextInspector(Inspector):
                     "csv-formula", Severity.HIGH, "A cell runs a command in a spreadsheet.", found.start()
                 )
             _signs(tally, text, context)
+            if data_signs.wants(context, text):
+                data_signs.search(tally, text)
         tally.claim_all()
 
 
@@ -194,6 +197,8 @@ def _signs(tally: Tally, text: str, context: Context) -> None:
         look(tally, text, SCRIPT)
     elif kind in {"yaml", "yml"}:
         tags(tally, text)
+        if data_signs.wants(context, text):
+            data_signs.settings(tally, text)
     elif kind in _TEMPLATES and (not context.package or "chat" in context.name.rsplit("/", 1)[-1]):
         lint(tally, context.name, text)
 
@@ -239,8 +244,8 @@ class PythonInspector(Inspector):
                 why = f"Python reads it by the codec {codec}: it runs other code than people see."
                 tally.note("python-encoding", Severity.HIGH, why)
                 return
-        if context.package and not any(word in text for word in ACTS):
-            return  # syntax trees cost most of all, and this one could show nothing
+        if context.package and not may_act(text):
+            return
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -271,8 +276,13 @@ class JsonInspector(Inspector):
         try:
             value = loads(text)
             demand(depth(value), context.limits.json_depth, "json_depth")
-            if configs.wants(context.name):
+            if configs.wants(context.name) or (not context.package and configs.shaped(value)):
                 configs.check(tally, context.name, value)
+            model_texts.graph(tally, value)
+            if context.name.endswith("MAR-INF/MANIFEST.json"):
+                model_texts.served(tally, value)
+            if data_signs.wants(context, text) and not configs.vocabulary(context.name):
+                data_signs.search(tally, data_signs.strings(value))
         except DuplicateKeyError as error:
             tally.note("json-duplicate-key", severity, error.what)
         except BrokenContentError as error:

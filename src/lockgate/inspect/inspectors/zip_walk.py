@@ -30,7 +30,11 @@ _DESCRIPTOR = 0x0008
 _UTF8 = 0x0800
 _KNOWN_FLAGS = 0x0006 | _DESCRIPTOR | _UTF8
 _EXTRA_ZIP64, _EXTRA_NAME, _EXTRA_TORCH = 0x0001, 0x7075, 0x4246
-_KNOWN_EXTRA = frozenset({_EXTRA_ZIP64, 0x5455, 0x7875, 0x5855, 0x000A, 0xCAFE, 0xD935, _EXTRA_TORCH})
+_EXTRA_GROWTH, _GROWTH_HEAD = 0xA220, 4
+"""Room that Office leaves for a member to grow in: signature, length, zeros (4.6.10)."""
+_KNOWN_EXTRA = frozenset(
+    {_EXTRA_ZIP64, 0x5455, 0x7875, 0x5855, 0x000A, 0xCAFE, 0xD935, _EXTRA_TORCH, _EXTRA_GROWTH}
+)
 _UNIX = 3
 _PLAIN_COMMENT = 80
 """Longest comment that says no more than who made the archive, or the commit it was made from."""
@@ -181,6 +185,8 @@ def _fields(tally: Tally, raw: bytes, at: int) -> dict[int, bytes]:
     if extra is None:
         what = "An extra field is malformed or stands twice."
         raise BrokenContentError(what, at=at)
+    if any(extra.get(_EXTRA_GROWTH, b"")[_GROWTH_HEAD:]):
+        tally.note("zip-extra-field", Severity.LOW, "Office's padding holds something else.", at)
     if set(extra.get(_EXTRA_TORCH, b"")) - {ord("Z")}:
         tally.note("zip-extra-field", Severity.LOW, "Torch's padding holds something else.", at)
     if _EXTRA_NAME in extra:

@@ -1,0 +1,109 @@
+"""Code where data belongs: calls of shells and interpreters in the texts of models and their settings.
+
+Nobody runs the text of a settings file by itself; whoever writes a call there counts on a loader that does,
+or hides it for something that will. Looked for in what a text says (entities resolved, strings of JSON read,
+encoded texts decoded), not in documents, which may show code, and not in packages, which are code.
+
+No pattern may find itself in this file: see `lockgate.inspect.inspectors.code_signs`.
+"""
+
+import base64
+import binascii
+import html
+import re
+from typing import Any
+
+from lockgate.core.artifact import Kind
+from lockgate.core.verdict import Severity
+from lockgate.inspect.detect import extension
+from lockgate.inspect.inspectors.chat_template import lint
+from lockgate.inspect.inspectors.code_signs import SHELL, look
+from lockgate.inspect.tally import Context, Tally
+
+_CALLS = re.compile(
+    r"\b(?:os|posix|nt)\s*\.\s*(?:system|popen|startfile|exec[vl]\w*|spawn[vl]\w*|posix_spawn)\s*\("
+    r"|\bsubprocess\s*\.\s*(?:Popen|run|call|check_call|check_output|getoutput|getstatusoutput)\s*\("
+    r"|\b__import__\s*\(\s*\\?['\"]|\bimportlib\s*\.\s*import_module\s*\("
+    r"|\b(?:eval|exec)\s*\(\s*(?:compile|__import__|base64|zlib|codecs|marshal|open|requests|[bru]?\\?['\"])"
+    r"|\b(?:pickle|marshal|dill)\s*\.\s*loads?\s*\(|\brunpy\s*\.\s*run_\w+\s*\(|\bpty\s*\.\s*spawn\s*\("
+    r"|\bos\s*\.\s*execute\s*\(|\bio\s*\.\s*popen\s*\(|\bRuntime\s*\.\s*getRuntime\s*\(\s*\)\s*\.\s*exec\b"
+)
+_ENCODED = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{24,8192}={0,2}(?![A-Za-z0-9+/=_-])")
+_MOST_ENCODED = 2_000
+_SEARCHED = 8 << 20
+_SHOWN = 3
+_DATA = frozenset({
+    "json", "yaml", "yml", "xml", "pmml", "model", "lgb", "lightgbm", "t7", "th", "net", "params", "pbtxt",
+    "prototxt", "mlmodel", "cfg", "ini", "toml", "config",
+})  # fmt: skip
+_LIGHTGBM = re.compile(r"tree\r?\nversion=v\d")
+_BLOCK = re.compile(r"\{[{%](.{1,2000}?)[%}]\}", re.DOTALL)
+_HIDDEN = re.compile(r"__[a-z]{3,20}__|\\x5f\\x5f|\|\s*attr\b|\._[A-Z]\w+__|\bmro\b", re.IGNORECASE)
+_LAYER = re.compile(r"class_name[\"']?\s*:\s*[\"']?(Lambda|TorchModuleWrapper|TFSMLayer)\b")
+
+
+def wants(context: Context, text: str) -> bool:
+    """Return whether a text is data of a model or settings, and no document and no part of a package."""
+    if context.package or context.role or context.kind not in {Kind.MODEL, Kind.FILE}:
+        return False
+    return extension(context.name) in _DATA or bool(_LIGHTGBM.match(text))
+
+
+def search(tally: Tally, text: str) -> None:
+    """Note calls in a text, and in what is encoded in it."""
+    text = text[:_SEARCHED]
+    _calls(tally, html.unescape(text) if "&" in text else text, "")
+    look(tally, text, SHELL)
+    for count, found in enumerate(_ENCODED.finditer(text)):
+        if count == _MOST_ENCODED:
+            break
+        said = _decoded(found[0])
+        if said:
+            _calls(tally, said, "Encoded: ")
+
+
+def settings(tally: Tally, text: str) -> None:
+    """Note what a YAML file gives to templates and to Keras."""
+    for found in _BLOCK.finditer(text):
+        if _HIDDEN.search(found[1]):
+            why = f"A template reaches into Python's internals: {' '.join(found[1].split())[:60]}"
+            tally.note("chat-template-internals", Severity.HIGH, why, found.start())
+    if "chat_template" in text and _BLOCK.search(text):
+        lint(tally, "chat_template", text)
+    if layer := _LAYER.search(text):
+        tally.note("keras-code", Severity.CRITICAL, f"The layer {layer[1]} carries code.", layer.start())
+
+
+def strings(value: Any, most: int = 200_000) -> str:
+    """Return all keys and texts of a JSON value, a line each."""
+    out: list[str] = []
+    todo: list[Any] = [value]
+    while todo and len(out) < most:
+        item = todo.pop()
+        if isinstance(item, str):
+            out.append(item)
+        elif isinstance(item, dict):
+            out.extend(key for key in item if isinstance(key, str))
+            todo.extend(item.values())
+        elif isinstance(item, list):
+            todo.extend(item)
+    return "\n".join(out)
+
+
+def _calls(tally: Tally, text: str, where: str) -> None:
+    for count, found in enumerate(_CALLS.finditer(text)):
+        if count == _SHOWN:
+            break
+        shown = " ".join(text[found.start() : found.start() + 60].split())
+        tally.note("data-code", Severity.HIGH, f"{where}Code where data belongs: {shown}", found.start())
+
+
+def _decoded(text: str) -> str:
+    """Return what a text says in base64 (RFC 4648, either alphabet), nothing where that is no text."""
+    plain = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        raw = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+        said = raw.decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+    return said
