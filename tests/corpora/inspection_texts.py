@@ -304,7 +304,7 @@ INSTALLS_GOOD = [
     good(
         "a package that writes to a messenger",
         WHEEL,
-        make.wheel({"lock_demo/a.py": b"URL = 'https://api.tele" + b"gram.org/bot' + token\n"}),
+        make.wheel({"lock_demo/a.py": b"URL = 'https:/" + b"/api.telegram.org/bot' + token\n"}),
         "python",
     ),
 ]
