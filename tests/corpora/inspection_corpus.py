@@ -14,6 +14,7 @@ from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
 from corpora.inspection_real import REAL_BAD, REAL_GOOD, REAL_UNREAD
 from corpora.inspection_small import SMALL_BAD, SMALL_GOOD, SMALL_UNREAD
+from corpora.inspection_systems import SYSTEMS_BAD, SYSTEMS_GOOD, SYSTEMS_UNREAD
 from corpora.inspection_texts import INSTALLS_BAD, INSTALLS_GOOD, TEXTS_BAD, TEXTS_GOOD
 from corpora.inspection_variants import VARIANTS_BAD, VARIANTS_GOOD, VARIANTS_UNREAD
 
@@ -30,6 +31,7 @@ GOOD = [
     *MALWARE_GOOD,
     *REAL_GOOD,
     *TEXTS_GOOD,
+    *SYSTEMS_GOOD,
     *INSTALLS_GOOD,
 ]
 BAD = [
@@ -44,12 +46,13 @@ BAD = [
     *MALWARE_BAD,
     *REAL_BAD,
     *TEXTS_BAD,
+    *SYSTEMS_BAD,
     *INSTALLS_BAD,
 ]
 
 UNREAD = [
     *VARIANTS_UNREAD,
-    *(Case(title, name, data) for title, name, data in (*SMALL_UNREAD, *REAL_UNREAD)),
+    *(Case(title, name, data) for title, name, data in (*SMALL_UNREAD, *REAL_UNREAD, *SYSTEMS_UNREAD)),
     *(Case(title, name, data, "model") for title, name, data in HDF5_UNREAD),
     *(Case(title, name, data, "document") for title, name, data in DOCUMENTS_UNREAD),
     *(Case(title, name, data, "model") for title, name, data in PICKLES_UNREAD),

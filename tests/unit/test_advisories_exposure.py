@@ -28,11 +28,19 @@ from lockgate.app.gate.gate import execute
 from lockgate.cli.main import main
 from lockgate.collect.manifest import parse_manifest
 from lockgate.collect.models import ages_of
+from lockgate.console.pages import AlertMetrics
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.errors import LockgateError
 from lockgate.core.wire import encode, stamp
 from lockgate.store import FileBlobs
-from lockgate.watch import ALERTS, ExposureFigures, alert_rules, exposure_metrics
+from lockgate.watch import (
+    ALERT_GROUPS,
+    ALERTS,
+    VERDICT_ALERTS,
+    ExposureFigures,
+    alert_rules,
+    exposure_metrics,
+)
 
 RECENT = datetime.now(UTC) - timedelta(days=2)
 
@@ -262,11 +270,14 @@ def test_alerts_speak_of_metrics_that_are_written() -> None:
         stale={"osv-pypi": False},
     )
     written = {f.name for f in text_string_to_metric_families(exposure_metrics(figures))}
-    text = alert_rules()
+    written |= {metric.name for metric in AlertMetrics.families()}
+    text = alert_rules(ALERT_GROUPS)
     expressions = [json.loads(found) for found in re.findall(r"^        expr: (.+)$", text, re.MULTILINE)]
-    assert expressions == [alert.expression for alert in ALERTS]
+    assert expressions == [alert.expression for alert in (*ALERTS, *VERDICT_ALERTS)]
+    assert re.findall(r"^  - name: (.+)$", text, re.MULTILINE) == ["lockgate-exposure", "lockgate-verdicts"]
     spoken = {name for expression in expressions for name in re.findall(r"lockgate_\w+", expression)}
-    assert spoken == written
+    assert spoken <= written
+    assert {"lockgate_verdicts_changed", "lockgate_verdicts_beyond", "lockgate_verdicts_old"} <= spoken
 
 
 def listed(*purls: str) -> Wanted:

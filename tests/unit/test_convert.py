@@ -2,6 +2,7 @@
 
 import json
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,30 @@ def test_the_command_flattens_a_document(tmp_path: Path) -> None:
         Outcome.CLEAN,
         ["Visible", "words."],
     )
+
+
+def test_a_pdf_becomes_one_of_pictures(tmp_path: Path) -> None:
+    source, target = tmp_path / "page.pdf", tmp_path / "clean.pdf"
+    source.write_bytes(make.pdf(catalog="/OpenAction<</S/JavaScript/JS(app.alert\\(1\\))>>"))
+    run = CliRunner().invoke(app, ["inspect", str(source), "--convert", str(target), "--json"])
+    assert run.exit_code == 0, run.output
+    said = json.loads(run.output)
+    assert said["method"] == "pdf-to-pictures/1"
+    assert (said["source_sha256"], said["target_sha256"]) == (
+        sha256(source.read_bytes()),
+        sha256(target.read_bytes()),
+    )
+    assert (said["verdict"]["outcome"], said["verdict"]["detected"]) == (Outcome.CLEAN, "pdf")
+    made = target.read_bytes()
+    assert b"JavaScript" not in made
+    assert b"/Font" not in made, "nothing of it is text any more"
+    picture = zlib.decompress(
+        made.split(b"FlateDecode", 1)[1].split(b"stream\n", 1)[1].split(b"\nendstream")[0]
+    )
+    assert (len(picture), min(picture) < 64, max(picture)) == (1240 * 1755 * 3, True, 255)
+    again = tmp_path / "again.pdf"
+    convert(source, again)
+    assert again.read_bytes() == made
 
 
 def test_the_gate_converts_out_of_quarantine_and_attests_both_digests(tmp_path: Path) -> None:

@@ -33,7 +33,10 @@ def exposure(
         bool, typer.Option("--metrics", help="Print metrics in Prometheus' text form instead.")
     ] = False,
     alerts: Annotated[
-        bool, typer.Option("--alerts", help="Print alerting rules for these metrics instead.")
+        bool,
+        typer.Option(
+            "--alerts", help="Print alerting rules for these metrics and those of verdicts instead."
+        ),
     ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -57,9 +60,9 @@ def exposure(
     from lockgate.core.wire import encode
 
     if alerts:
-        from lockgate.watch import alert_rules
+        from lockgate.watch import ALERT_GROUPS, alert_rules
 
-        sys.stdout.write(alert_rules())
+        sys.stdout.write(alert_rules(ALERT_GROUPS))
         return
     side = load_settings(home).require("high")
     found = report(side, place(home, None, None))

@@ -89,7 +89,7 @@ class AlertMetrics(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """Return what there will be, without asking anybody."""
-        return list(self._families().values())
+        return self.families()
 
     def collect(self) -> Iterable[Metric]:
         """Return the debt of second signatures, what is held, and how the witnesses are."""
@@ -108,6 +108,11 @@ class AlertMetrics(Collector):
             if age is not None:
                 families["lockgate_witness_age_seconds"].add_metric([address], age)
         return families.values()
+
+    @classmethod
+    def families(cls) -> list[Metric]:
+        """Return all of them, without a value."""
+        return list(cls._families().values())
 
     @staticmethod
     def _families() -> dict[str, GaugeMetricFamily]:

@@ -25,6 +25,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x93NUMPY", "npy"),
     (b"!<arch>\n", "ar"),
+    (b"\xed\xab\xee\xdb", "rpm"),
+    (b"070701", "cpio"),
+    (b"070702", "cpio"),
     (b"# v2 git bundle\n", "git-bundle"),
     (b"!<thin>\n", "ar-thin"),
     (b"SIMPLE  =", "fits"),
@@ -65,6 +68,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 _MAY_BE_TEXT = frozenset(
     {
         "pe",
+        "cpio",
         "font",
         "tzif",
         "zlib",
@@ -106,6 +110,7 @@ _CLAIMS: dict[str, frozenset[str]] = {
     "gz": frozenset({"gzip", "zlib", "bzip2", "xz", "lzma"}),
     "tgz": frozenset({"gzip"}),
     "tar": frozenset({"tar"}),
+    "rpm": frozenset({"rpm"}),
     "so": frozenset({"elf"}),
     "a": frozenset({"ar", "elf"}),
     "pkl": frozenset({"pickle", "gzip", "zlib", "bzip2", "xz", "lzma", "lz4", "zstd", "torch-archive"}),

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
 from lockgate.core.wire import digest_of
-from lockgate.inspect import malware, secrets
+from lockgate.inspect import malware, secrets, site
 from lockgate.inspect.detect import (
     EMPTY,
     TEXT_TYPES,
@@ -37,6 +37,8 @@ _WHERE = {
     "gzip": "gzips:GzipInspector",
     **dict.fromkeys(("zlib", "bzip2", "xz", "lzma", "zstd", "lz4"), "compressed:CompressedInspector"),
     "tar": "tars:TarInspector",
+    "cpio": "cpios:CpioInspector",
+    "rpm": "rpms:RpmInspector",
     "elf": "native:ElfInspector",
     "pe": "programs:PeInspector",
     "coff": "programs:CoffInspector",
@@ -70,6 +72,11 @@ _RULES = "rules:RulesInspector"
 """What reads an artifact of kind ``rules``, whatever its text looks like."""
 
 _EARLY_PDF = 1024
+_REFUSED = {
+    "7z": "7z archives are not unpacked: their readers differ in what they make of a broken one.",
+    "rar": "RAR archives are not unpacked: nothing that reads them is free and kept.",
+}
+"""Archives that are refused as such, so that nobody waits for them."""
 
 
 def inspectors() -> list[str]:
@@ -94,12 +101,17 @@ def _made(where: str) -> Inspector:
 
 
 @cache
-def engine_digest() -> str:
-    """Return a digest over every inspector's version: another one, and content would be read otherwise."""
+def engine_digest(announced: tuple[str, ...] = ()) -> str:
+    """Return a digest over every inspector's version: another one, and content would be read otherwise.
+
+    Args:
+        announced: The site's own inspectors with what announces them and its version.
+
+    """
     names = {f"{made.name}/{made.version}" for made in map(_made, (*_WHERE.values(), _RULES))}
     names |= {f"{each.NAME}/{each.VERSION}" for each in (malware, secrets)}
     names |= {f"{name} {version(name)}" for name in ("yara-x", "detect-secrets")}
-    return digest_of(sorted(names))
+    return digest_of(sorted(names | set(announced)))
 
 
 def inspect_content(data: memoryview, context: Context) -> Tally:
@@ -126,6 +138,13 @@ def _run(data: memoryview, tally: Tally, context: Context) -> None:
     if tally.detected == EMPTY:
         return
     inspector = _made(_RULES) if context.kind == Kind.RULES else inspector_for(tally.detected)
+    if site.look(data, tally, context, known=inspector is not None) and inspector is None:
+        return
+    if tally.detected in _REFUSED:
+        severity = Severity.INFO if context.package else Severity.HIGH
+        tally.note("archive-refused", severity, f"{_REFUSED[tally.detected]} Ask for it as zip or tar.")
+        tally.complete = False
+        return
     if inspector is None:
         what = "The type of the content is not known." if tally.detected == UNKNOWN else ""
         tally.unfinished("unknown-type", what or f"No inspector understands {tally.detected}.")
@@ -163,7 +182,14 @@ def _claims(data: memoryview, tally: Tally, context: Context) -> None:
 
 
 def inspect_bytes(
-    data: memoryview, name: str, kind: str, limits: Limits, profile: str = "auto", *, role: str = ""
+    data: memoryview,
+    name: str,
+    kind: str,
+    limits: Limits,
+    profile: str = "auto",
+    *,
+    role: str = "",
+    site: tuple[str, ...] = (),
 ) -> Part:
     """Inspect a whole file and return what the worker answers.
 
@@ -174,9 +200,12 @@ def inspect_bytes(
         limits: All bounds.
         profile: What pickles may be read as (`lockgate.inspect.inspectors.pickle_profiles.Profile`).
         role: What part of a package it is.
+        site: Classes of the site's own inspectors (`lockgate.inspect.site`).
 
     """
-    context = Context(name, kind, limits, Budget(limits), inspect_content, profile=profile, role=role)
+    context = Context(
+        name, kind, limits, Budget(limits), inspect_content, profile=profile, role=role, site=site
+    )
     tally = inspect_content(data, context)
     for start, end in tally.gaps()[:3] if tally.complete else ():
         tally.unfinished("unclaimed", f"{end - start} bytes that no parser accounts for.", start)

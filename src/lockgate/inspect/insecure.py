@@ -5,6 +5,7 @@ import os
 import structlog
 
 from lockgate.core.errors import LockgateError
+from lockgate.inspect.announced import SiteInspector
 from lockgate.inspect.errors import JobFailedError, JobOutputError
 from lockgate.inspect.ports import Job, Sandbox
 from lockgate.inspect.sandbox import open_regular
@@ -14,8 +15,9 @@ from lockgate.inspect.worker import call, content
 class InsecureInProcessSandbox(Sandbox):
     """Runs jobs in this very process: whatever the file breaks, it breaks here."""
 
-    def __init__(self) -> None:
-        """Say loudly that there is no sandbox."""
+    def __init__(self, site: tuple[SiteInspector, ...] = ()) -> None:
+        """Say loudly that there is no sandbox; `site` are the site's own inspectors."""
+        self.site = site
         log = structlog.get_logger("lockgate.inspect")
         log.warning("insecure_sandbox", reason="files are parsed without isolation")
 

@@ -9,6 +9,7 @@ import msgspec
 from lockgate.core.artifact import Artifact, Digest, Size
 from lockgate.core.verdict import Finding
 from lockgate.core.wire import Document
+from lockgate.inspect.announced import SiteInspector
 from lockgate.inspect.rulesets import RuleSet
 from lockgate.inspect.tally import Context, Tally
 
@@ -89,6 +90,8 @@ class Sandbox(ABC):
 
     rules: RuleSet = RuleSet()
     """The rules that are scanned with inside."""
+    site: tuple[SiteInspector, ...] = ()
+    """The site's own inspectors that are seen inside."""
 
     @abstractmethod
     def run(self, job: Job) -> bytes:

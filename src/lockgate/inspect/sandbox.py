@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from lockgate.inspect import launch
+from lockgate.inspect.announced import SiteInspector
 from lockgate.inspect.errors import (
     BadEntryError,
     JobFailedError,
@@ -89,6 +90,7 @@ class ProcessSandbox(Sandbox):
         distributions: Mapping[str, Sequence[str]] = DISTRIBUTIONS,
         code: Path = Path(__file__).parents[1],
         rules: RuleSet | None = None,
+        site: Sequence[SiteInspector] = (),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Find what makes namespaces here and lay out what the worker sees.
@@ -98,6 +100,7 @@ class ProcessSandbox(Sandbox):
             distributions: Third-party packages that the worker may see, by distribution.
             code: Folder of our own package.
             rules: Packs of rules that are seen inside, beside our own.
+            site: The site's own inspectors, whose packages are seen inside.
             monotonic: Clock that deadlines are measured by, in seconds.
 
         Raises:
@@ -107,7 +110,14 @@ class ProcessSandbox(Sandbox):
         self._launcher = launcher or launch.launcher()
         self._monotonic = monotonic
         self.rules = rules or RuleSet()
-        self._layout = launch.layout_of(distributions, code, self.rules)
+        self.site = tuple(site)
+        own = {
+            each.distribution: tuple(
+                {one.package for one in self.site if one.distribution == each.distribution}
+            )
+            for each in self.site
+        }
+        self._layout = launch.layout_of({**distributions, **own}, code, self.rules)
 
     def describe(self) -> dict[str, str]:
         """Return the layers of the isolation."""

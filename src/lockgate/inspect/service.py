@@ -10,6 +10,7 @@ import msgspec
 from lockgate.core.digests import sha256_stream
 from lockgate.core.ports import Progress, Silent
 from lockgate.core.verdict import Severity, Verdict
+from lockgate.inspect.announced import SiteInspector
 from lockgate.inspect.decide import believable, decide, unread
 from lockgate.inspect.engine import engine_digest
 from lockgate.inspect.errors import (
@@ -86,12 +87,22 @@ def inspect_file(item: InspectItem, sandbox: Sandbox, limits: Limits) -> Verdict
         SandboxUnavailableError: Nothing can be parsed safely here.
 
     """
-    return msgspec.structs.replace(_inspected(item, sandbox, limits), basis=basis_of(sandbox.rules))
+    return msgspec.structs.replace(
+        _inspected(item, sandbox, limits), basis=basis_of(sandbox.rules, sandbox.site)
+    )
 
 
-def basis_of(rules: RuleSet) -> dict[str, str]:
-    """Return what verdicts made with some rules rest on; it is told here, not by what reads hostile bytes."""
-    return {"engine": engine_digest(), "rules": rules.sha256}
+def basis_of(rules: RuleSet, site: tuple[SiteInspector, ...] = ()) -> dict[str, str]:
+    """Return what verdicts made with some rules rest on; it is told here, not by what reads hostile bytes.
+
+    Args:
+        rules: The rules.
+        site: The site's own inspectors; each is told by what announces it, and its version.
+
+    """
+    announced = tuple(f"{each.distribution} {each.version} {each.entry}" for each in site)
+    said = {"engine": engine_digest(announced), "rules": rules.sha256}
+    return said | ({"site": "; ".join(announced)} if site else {})
 
 
 def _inspected(item: InspectItem, sandbox: Sandbox, limits: Limits) -> Verdict:
@@ -100,7 +111,7 @@ def _inspected(item: InspectItem, sandbox: Sandbox, limits: Limits) -> Verdict:
         if _digest(item.file) != (item.sha256, item.size):
             why = "The bytes on disk are not those that the digest names."
             return unread(item, "content-changed", why, Severity.CRITICAL)
-        answer = sandbox.run(_job(item, limits))
+        answer = sandbox.run(_job(item, limits, sandbox.site))
     except tuple(OWN_FAULT) as error:
         return unread(item, OWN_FAULT[type(error)], error.what)
     try:
@@ -148,8 +159,15 @@ def _bounded(entry: str, file: Path, args: bytes, size: int, limits: Limits) -> 
     )
 
 
-def _job(item: InspectItem, limits: Limits) -> Job:
-    given = InspectArgs(name=item.path, kind=item.kind, limits=limits, profile=item.profile, role=item.role)
+def _job(item: InspectItem, limits: Limits, site: tuple[SiteInspector, ...]) -> Job:
+    given = InspectArgs(
+        name=item.path,
+        kind=item.kind,
+        limits=limits,
+        profile=item.profile,
+        role=item.role,
+        site=tuple(each.entry for each in site),
+    )
     args = msgspec.json.encode(given)
     return _bounded(INSPECT, item.file, args, item.size, limits)
 

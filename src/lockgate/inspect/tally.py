@@ -43,7 +43,8 @@ class Context:
     `name` is the path that its container gives it; `where` locates it for people; `package`
     says that it lies inside a package; `role` what part of one it is (`deb-control`, `deb-script`,
     `deb-data`, `oci-layer`); `profile` is what pickles may be read as; `own` tells whether a class
-    (``package.module.Name``) is defined by the source of the package that it lies in.
+    (``package.module.Name``) is defined by the source of the package that it lies in; `site` names the
+    classes of the site's own inspectors.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Context:
     profile: str = "auto"
     role: str = ""
     own: "Callable[[str], bool]" = nothing
+    site: tuple[str, ...] = ()
 
     def member(
         self,

@@ -35,12 +35,15 @@ class InspectArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits
     profile: str = "auto"
     role: str = ""
+    site: tuple[str, ...] = ()
 
 
 def inspect_entry(data: memoryview, args: bytes) -> bytes:
     """Inspect one file: the entry that `lockgate.inspect.service` runs."""
     given = msgspec.json.decode(args, type=InspectArgs)
-    part = inspect_bytes(data, given.name, given.kind, given.limits, given.profile, role=given.role)
+    part = inspect_bytes(
+        data, given.name, given.kind, given.limits, given.profile, role=given.role, site=given.site
+    )
     return msgspec.json.encode(part)
 
 

@@ -5,9 +5,12 @@ from lockgate.watch.exposure import ALERTS, Alert, ExposureFigures, alert_rules,
 from lockgate.watch.health import Condition, Health, Target, check, check_all, scrape
 from lockgate.watch.ports import Probe, Reply
 from lockgate.watch.probe import HttpProbe
+from lockgate.watch.verdicts import ALERT_GROUPS, VERDICT_ALERTS
 
 __all__ = [
     "ALERTS",
+    "ALERT_GROUPS",
+    "VERDICT_ALERTS",
     "Alert",
     "Condition",
     "ExposureFigures",

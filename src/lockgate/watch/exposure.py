@@ -106,18 +106,20 @@ ALERTS = (
 )
 
 
-def alert_rules(alerts: Iterable[Alert] = ALERTS) -> str:
-    """Return alerting rules as Prometheus reads them from a rule file.
+def alert_rules(groups: Mapping[str, Iterable[Alert]] | None = None) -> str:
+    """Return alerting rules as Prometheus reads them from a rule file, in groups.
 
     Every text is a double-quoted YAML scalar, whose escapes are those of JSON.
     """
-    lines = ["groups:", "  - name: lockgate-exposure", "    rules:"]
-    for alert in alerts:
-        lines += [
-            f"      - alert: {alert.name}",
-            f"        expr: {json.dumps(alert.expression)}",
-            f"        for: {alert.holds}",
-            f"        labels: {{severity: {alert.severity}}}",
-            f"        annotations: {{summary: {json.dumps(alert.summary)}}}",
-        ]
+    lines = ["groups:"]
+    for name, alerts in (groups or {"lockgate-exposure": ALERTS}).items():
+        lines += [f"  - name: {name}", "    rules:"]
+        for alert in alerts:
+            lines += [
+                f"      - alert: {alert.name}",
+                f"        expr: {json.dumps(alert.expression)}",
+                f"        for: {alert.holds}",
+                f"        labels: {{severity: {alert.severity}}}",
+                f"        annotations: {{summary: {json.dumps(alert.summary)}}}",
+            ]
     return "\n".join([*lines, ""])

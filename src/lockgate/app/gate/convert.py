@@ -20,7 +20,7 @@ from lockgate.core.errors import InputError, LockgateError
 from lockgate.core.verdict import Verdict
 from lockgate.core.wire import Document
 from lockgate.inspect import Job, Limits
-from lockgate.inspect.convert import documents, torch_weights
+from lockgate.inspect.convert import documents, pictures, torch_weights
 from lockgate.inspect.errors import JobFailedError
 from lockgate.inspect.sandbox import DISTRIBUTIONS, ProcessSandbox, open_regular
 from lockgate.inspect.streaming import job_stream
@@ -60,7 +60,7 @@ class Conversion(Document, frozen=True):
 
 
 def convert(source: Path, target: Path, name: str = "") -> Conversion:
-    """Convert a file of weights to safetensors, or a document to text, and inspect what was made.
+    """Convert weights to safetensors, a document to text, or a PDF to one of pictures; inspect what was made.
 
     The target appears whole or not at all, and gets a verdict of its own.
 
@@ -77,7 +77,7 @@ def convert(source: Path, target: Path, name: str = "") -> Conversion:
     with os.fdopen(open_regular(source), "rb", buffering=0) as stream:
         digest, size = sha256_stream(stream)
     name = name or source.name
-    job, distributions, args, method = _job(source, size, Path(name))
+    job, distributions, args, method = _job(source, size, Path(name), target)
     sandbox = ProcessSandbox(distributions=distributions)
     with _partial(target) as partial:
         try:
@@ -105,7 +105,9 @@ def convert(source: Path, target: Path, name: str = "") -> Conversion:
     )
 
 
-def _job(source: Path, size: int, name: Path) -> tuple[Job, dict[str, tuple[str, ...]], bytes, str]:
+def _job(
+    source: Path, size: int, name: Path, target: Path
+) -> tuple[Job, dict[str, tuple[str, ...]], bytes, str]:
     """Return what runs over a file, what it sees, what it is told, and what it is called."""
     seconds = WALL_SECONDS + size // BYTES_PER_SECOND
     limits = Limits()
@@ -128,8 +130,11 @@ def _job(source: Path, size: int, name: Path) -> tuple[Job, dict[str, tuple[str,
         what = f"{name} is neither weights of torch nor a document by its name."
         raise NotConvertedError(what)
     (seen,) = inspect_paths([source], Kind.DOCUMENT)
-    args = msgspec.json.encode(documents.FlattenArgs(seen.verdict.detected, limits))
     plain = {name: tuple(packages) for name, packages in DISTRIBUTIONS.items()}
+    if seen.verdict.detected == "pdf" and target.suffix.lower() == ".pdf":
+        args = msgspec.json.encode(pictures.PicturesArgs(limits))
+        return job(pictures.ENTRY, pictures.MOST_BYTES), plain, args, pictures.METHOD
+    args = msgspec.json.encode(documents.FlattenArgs(seen.verdict.detected, limits))
     return job(documents.ENTRY, 2 * limits.text_bytes), plain, args, documents.METHOD
 
 

@@ -43,6 +43,7 @@ from lockgate.core.verdict import Verdict
 from lockgate.core.wire import encode
 from lockgate.crossing.ledger import mark
 from lockgate.inspect import InspectItem, Limits, basis_of, inspect_files
+from lockgate.inspect.announced import announced
 from lockgate.inspect.clamd import Daemon, Shown
 from lockgate.inspect.ports import Whole
 from lockgate.inspect.warm import WarmSandbox
@@ -84,18 +85,19 @@ class SandboxedInspection(FileInspector):
         self._progress = progress
         self._jobs = jobs or os.cpu_count() or 1
         self._rules = active_rules(side, self._limits)
+        self._announced = announced()
         self._clamd = clamd_of(side)
         self._daemon = self._clamd.present() if self._clamd else Daemon()
 
     def basis(self) -> dict[str, str]:
         """Return the versions of all inspectors, and the rules and trust roots that count on this side."""
         scanner = self._daemon.basis if self._clamd else {}
-        return {**basis_of(self._rules), **trust_basis(self._side), **scanner}
+        return {**basis_of(self._rules, self._announced), **trust_basis(self._side), **scanner}
 
     def inspect(self, items: Sequence[ToInspect]) -> list[Verdict]:
         """Return one verdict for each item, in order."""
         trust, wholes = trust_now(self._side, utc_now()), _wholes(items)
-        with WarmSandbox(rules=self._rules) as sandbox:
+        with WarmSandbox(rules=self._rules, site=self._announced) as sandbox:
             looks = WholeInspection(sandbox, self._limits, trust, jobs=self._jobs, progress=self._progress)
             roles = looks.roles(wholes)
             todo = [

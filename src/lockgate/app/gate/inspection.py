@@ -13,6 +13,7 @@ from lockgate.core.artifact import Kind
 from lockgate.core.digests import sha256_stream
 from lockgate.core.verdict import Outcome, Severity, Verdict
 from lockgate.inspect import InspectItem, Limits, Sandbox, inspect_file
+from lockgate.inspect.announced import announced
 from lockgate.inspect.decide import unread
 from lockgate.inspect.errors import NotInspectableError
 from lockgate.inspect.insecure import InsecureInProcessSandbox
@@ -95,7 +96,8 @@ def inspect_paths(
         SandboxUnavailableError: Nothing can be parsed safely here.
 
     """
-    sandbox: Sandbox = InsecureInProcessSandbox() if insecure else WarmSandbox()
+    site = announced()
+    sandbox: Sandbox = InsecureInProcessSandbox(site) if insecure else WarmSandbox(site=site)
     layers, limits = sandbox.describe()["sandbox"], Limits()
 
     def one(path: Path) -> Inspected:

@@ -15,6 +15,13 @@ def torch_entry(data: memoryview, args: bytes) -> Iterator[bytes]:
     yield from convert(data, msgspec.json.decode(args, type=ConvertArgs).limits)
 
 
+def pictures_entry(data: memoryview, args: bytes) -> Iterator[bytes]:
+    """Yield a PDF as one of pictures of its pages."""
+    from lockgate.inspect.convert.pictures import PicturesArgs, pictures  # noqa: PLC0415  # with its library
+
+    yield from pictures(data, msgspec.json.decode(args, type=PicturesArgs).limits)
+
+
 def text_entry(data: memoryview, args: bytes) -> bytes:
     """Return the visible text of a document."""
     from lockgate.inspect.convert.documents import FlattenArgs, flatten  # noqa: PLC0415  # with its libraries

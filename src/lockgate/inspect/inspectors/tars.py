@@ -37,10 +37,10 @@ EXTENDED = frozenset({_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK})
 
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
 """Where a layout of images keeps its blobs (OCI image layout)."""
-_SYSTEMS = frozenset({"deb-data", "oci-layer"})
+SYSTEMS = frozenset({"deb-data", "oci-layer", "rpm-data"})
 """Roles of archives that are unpacked at the root of a system."""
 _ROLES = {"deb-control": "deb-script"}
-_KNOWN_SETUID = frozenset({
+KNOWN_SETUID = frozenset({
     "su", "sudo", "mount", "umount", "passwd", "chsh", "chfn", "newgrp", "gpasswd", "expiry", "chage",
     "wall", "write", "unix_chkpwd", "ssh-agent", "ssh-keysign", "pkexec", "fusermount", "fusermount3",
     "crontab", "bbsuid", "ping", "dbus-daemon-launch-helper", "polkit-agent-helper-1", "newuidmap",
@@ -51,7 +51,7 @@ _KNOWN_SETUID = frozenset({
 
 
 @dataclass(slots=True)
-class _Seen:
+class Seen:
     """What the members before have left behind."""
 
     names: set[str] = field(default_factory=set)
@@ -81,7 +81,7 @@ class TarInspector(Inspector):
         """Claim headers, zero padding and the bytes of wholly understood members."""
         at = 0
         carried: dict[str, str] = {}
-        seen = _Seen()
+        seen = Seen()
         while at < len(data):
             block = bytes(data[at : at + BLOCK])
             if len(block) == BLOCK and not any(block):
@@ -130,19 +130,19 @@ class TarInspector(Inspector):
         tally: Tally,
         context: Context,
         header: Header,
-        place: tuple[dict[str, str], "_Seen", int],
+        place: tuple[dict[str, str], "Seen", int],
     ) -> None:
         carried, seen, at = place
         name = carried.get("path", header.name).removesuffix("/")
         inner = context.member(name, role=_role(context.role, _plain(name)))
-        _names(tally, name, seen, at, context.limits)
+        check_name(tally, name, seen, at, context.limits)
         if header.mode & _SPECIAL_BITS and header.kind != _FOLDER:
-            known = context.role in _SYSTEMS and name.rsplit("/", 1)[-1] in _KNOWN_SETUID
+            known = context.role in SYSTEMS and name.rsplit("/", 1)[-1] in KNOWN_SETUID
             severity = Severity.INFO if known else Severity.HIGH
             tally.note("tar-setuid", severity, f"{name} has a set-id bit.", at)
         if header.kind in _LINKS:
             target = carried.get("linkpath", header.link)
-            _link(tally, name, _LINKS[header.kind], target, (at, context.role in _SYSTEMS))
+            check_link(tally, name, _LINKS[header.kind], target, (at, context.role in SYSTEMS))
             seen.links.add(_plain(name))
         elif header.kind in _DEVICES:
             tally.note("tar-device", Severity.HIGH, f"{name} is a {_DEVICES[header.kind]}.", at)
@@ -187,7 +187,8 @@ def _image_member(tally: Tally, name: str, content: memoryview, at: int, *, laye
             tally.note("oci-whiteout-form", Severity.HIGH, why, at)
 
 
-def _names(tally: Tally, name: str, seen: _Seen, at: int, limits: Limits) -> None:
+def check_name(tally: Tally, name: str, seen: Seen, at: int, limits: Limits) -> None:
+    """Note a name that stands twice, leads elsewhere, or lies behind a link."""
     demand(len(name), limits.name_bytes, "name_bytes")
     plain = _plain(name)
     if plain in seen.names:
@@ -206,7 +207,7 @@ def _parents(name: str) -> set[str]:
     return {"/".join(parts[:count]) for count in range(1, len(parts))}
 
 
-def _link(tally: Tally, name: str, what: str, target: str, place: tuple[int, bool]) -> None:
+def check_link(tally: Tally, name: str, what: str, target: str, place: tuple[int, bool]) -> None:
     """Note a link; inside a system's own tree, a target from its root is an everyday thing."""
     at, system = place
     if system and target.startswith("/"):

@@ -250,7 +250,11 @@ class PythonInspector(Inspector):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 tree = compile(raw, "<member>", "exec", dont_inherit=True, flags=_SYNTAX_ONLY)
-            if context.depth and not _ASIDE.search(context.name) and context.role != "deb-data":
+            if (
+                context.depth
+                and not _ASIDE.search(context.name)
+                and context.role not in {"deb-data", "rpm-data"}
+            ):
                 at_import(tally, tree)
         except (SyntaxError, ValueError) as error:
             why = f"It is text, but no source that this Python parses: {getattr(error, 'msg', error)}."
