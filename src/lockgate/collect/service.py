@@ -191,7 +191,7 @@ def _chosen(
 def _gather(room: Room, loaded: LoadedManifest, previous: Lock | None, *, offline: bool) -> list[Artifact]:
     """Collect what is quick to check first, so that a mistake shows before a long download."""
     content = loaded.content
-    single = (*content.file, *content.advisories, *content.rules, *content.trust_roots)
+    single = (*content.file, *content.asset, *content.advisories, *content.rules, *content.trust_roots)
     found = [*documents(room, content.documents), *files(room, single)]
     wheels = resolve_sections(room, content.python, loaded.folder, offline=offline)
     found += models(room, content.model, previous, offline=offline)

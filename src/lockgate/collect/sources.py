@@ -8,10 +8,12 @@ from packageurl import PackageURL
 
 from lockgate.collect.advisories import packed
 from lockgate.collect.errors import DigestMismatchError, ManifestError, SourceMissingError
-from lockgate.collect.manifest import AdvisoriesSection, FileSection, RulesSection, TrustRootsSection
+from lockgate.collect.manifest import AdvisoriesSection, RulesSection, TrustRootsSection
 from lockgate.collect.room import Room
+from lockgate.collect.single import AssetSection, FileSection
 from lockgate.collect.web import shown
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
+from lockgate.core.assets import PLACE, place_of
 from lockgate.store.errors import BlobMismatchError
 
 
@@ -83,6 +85,8 @@ def _attributes(section: FileSection) -> dict[str, str]:
     """Return what tells the high side that a file is data for it."""
     if isinstance(section, AdvisoriesSection):
         return {"advisories": section.name}
+    if isinstance(section, AssetSection):
+        return {PLACE: place_of(section.place, section.filename, section.asked_at)}
     return {"trust-roots": section.version or ""} if isinstance(section, TrustRootsSection) else {}
 
 

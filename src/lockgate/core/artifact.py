@@ -120,7 +120,7 @@ class Artifact(Document, frozen=True):
     vulnerability data that it is), ``trust-roots`` (file: the version that it is), ``tags`` (oci and ollama:
     with spaces between), ``install-script``, ``deprecated`` and ``maintainers`` (npm), ``places`` and
     ``architecture`` (apt and rpm), ``refs`` (git: ``name=commit``,
-    with spaces between; the first is the default).
+    with spaces between; the first is the default), ``place`` (file: where a library looks for it).
     """
 
     purl: str

@@ -8,6 +8,7 @@ because the gate needs no web server.
 from typing import TYPE_CHECKING, Any
 
 from lockgate.mirror.access import PUSH, Access, Caller, Callers
+from lockgate.mirror.assets import Asset, asset_config, assets_of
 from lockgate.mirror.channel import SignedChannel
 from lockgate.mirror.clientfiles import ClientConfig
 from lockgate.mirror.clientrepositories import (
@@ -64,6 +65,7 @@ __all__ = [
     "AptSource",
     "AptSuites",
     "Asked",
+    "Asset",
     "BlobFiles",
     "Caller",
     "Callers",
@@ -91,6 +93,8 @@ __all__ = [
     "VerifiedChannel",
     "ViewStatus",
     "WrongStatementError",
+    "asset_config",
+    "assets_of",
     "build_app",
     "client_config",
     "clients",
