@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,32 +44,27 @@ def until(condition, what):
     return found
 
 
+def words_of(pid):
+    """Return the command line of a process; nothing where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
 def running(folder):
-    """Return the processes whose command line names the folder, or that lie in its network."""
-    pids = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            words = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if str(folder / "work" / "rehearsal").encode() in words:
-            pids.append(int(entry.name))
-    return pids
+    """Return the processes whose command line names the folder of throw-away sides."""
+    named = str(folder / "work" / "rehearsal").encode()
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if pid != os.getpid() and any(named in word for word in words_of(pid))]
 
 
 def mirrors(folder):
     """Return the processes that publish or serve, and are past their start."""
-    found = []
-    for pid in running(folder):
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"lockgate.app.rehearsal.far" in words and words[0].endswith(b"python"):
-            found.append(pid)
-    return found
+    told = {pid: words_of(pid) for pid in running(folder)}
+    return [
+        pid for pid, words in told.items() if b"lockgate.app.rehearsal.far" in words and b"python" in words[0]
+    ]
 
 
 def begun(made):
@@ -84,11 +80,7 @@ def begun(made):
 
 
 def any_client(made):
-    return any(
-        b"bwrap" in Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
-        for pid in running(made.lane.low)
-        if Path(f"/proc/{pid}/cmdline").exists()
-    )
+    return any(b"bwrap" in (words_of(pid) or [b""])[0] for pid in running(made.lane.low))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
@@ -117,8 +109,11 @@ def test_a_killed_rehearsal_leaves_no_process_and_its_folder_goes_with_the_next(
 
 def test_mirrors_that_are_killed_make_it_fail_and_leave_nothing(made):
     child = begun(made)
-    for pid in mirrors(made.lane.low):
-        os.kill(pid, signal.SIGKILL)
+    found = mirrors(made.lane.low)
+    assert found
+    for pid in found:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     out, _ = child.communicate(timeout=SECONDS)
     assert child.returncode == 1
     assert b'"passed": false' in out

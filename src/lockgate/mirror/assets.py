@@ -83,7 +83,8 @@ def _commands(asset: Asset, place: Place) -> Iterator[str]:
     folder = f'"${variable[0]}"/' if variable[0] else f"{variable[1]}/"
     authority = shell_quote(place.authority) if place.authority else ""
     if asset.library is Library.SPACY:
-        yield f"pip install {f'--cert {authority} ' if authority else ''}{shell_quote(f'{address}#sha256={asset.sha256}')}"
+        trusted = f" --cert {authority}" if authority else ""
+        yield f"pip install{trusted} {shell_quote(f'{address}#sha256={asset.sha256}')}"
         return
     target = f"{folder}{shell_quote(asset.place)}"
     trusted = f" --cacert {authority}" if authority else ""

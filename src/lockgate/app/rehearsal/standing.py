@@ -10,7 +10,7 @@ from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
 from lockgate.app.trust import site_root, supply_root, utc_now
 from lockgate.core.digests import sha256
-from lockgate.core.errors import LockgateError, MalformedDocumentError, TrustError
+from lockgate.core.errors import LockgateError, MalformedDocumentError, TooLargeError, TrustError
 from lockgate.core.policy import Policy
 from lockgate.core.rehearsal import (
     REHEARSAL_LIMIT,
@@ -43,12 +43,14 @@ def read_rehearsal(side: Side, data: bytes, at: datetime) -> Rehearsal:
     """Return a rehearsal that the collector signed.
 
     Raises:
+        TooLargeError: Longer than `REHEARSAL_LIMIT`.
         LockgateError: It does not verify.
         RehearsalForgedError: Its subjects are not those that it speaks of.
 
     """
     if len(data) > REHEARSAL_LIMIT:
-        raise MalformedDocumentError("The attestation of a rehearsal is too long.")
+        what = f"The attestation of a rehearsal has {len(data)} bytes; at most {REHEARSAL_LIMIT} are read."
+        raise TooLargeError(what, limit="REHEARSAL_LIMIT")
     statement = check(data, supply_root(side)[1], Purpose.COLLECTOR, PREDICATE, at)
     try:
         found = msgspec.convert(statement.predicate, Rehearsal)
