@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from lockgate.core.assets import PLACE, AssetPlaceError, Library, read_place
 from lockgate.core.snapshot import Admitted
-from lockgate.mirror.clients import ClientConfig, Place
+from lockgate.mirror.clientfiles import ClientConfig, Place
 from lockgate.mirror.errors import NothingForClientError
 from lockgate.mirror.files import served_files
 
