@@ -9,7 +9,7 @@ import lockgate
 from lockgate.app.crossing.collect import CurrentLock, current_lock
 from lockgate.app.files import read_named
 from lockgate.app.rehearsal.box import Box
-from lockgate.app.rehearsal.context import Context, Outcome, Trial
+from lockgate.app.rehearsal.context import Context, Outcome, Trial, some
 from lockgate.app.rehearsal.errors import HostWantedError, OtherManifestError, RehearsalLimitError
 from lockgate.app.rehearsal.far import URL, read_lookups
 from lockgate.app.rehearsal.host import SignedHost, read_profile
@@ -44,9 +44,13 @@ _PARTS = (
     rehearse_git,
     rehearse_files,
 )
-_UNTRIED = {
-    Kind.OLLAMA: "there is no Ollama here that pulls it",
-}
+_TRIED = frozenset(
+    {
+        *(Kind.PYTHON, Kind.NPM, Kind.APT, Kind.OCI, Kind.GIT, Kind.DOCUMENT, Kind.FILE, Kind.RULES),
+        *(Kind.MODEL, Kind.DATASET, Kind.SPACE),
+    }
+)
+"""What a client here tries; of every other kind it is said that nothing did."""
 
 
 def rehearse(side: Side, manifest: Path, host: Path | None, progress: Progress) -> Rehearsal:
@@ -151,9 +155,10 @@ def _not_emulated(context: Context) -> Iterator[Outcome]:
         if engine.kind != "llama" or not engine.project:
             named = engine.project or engine.executable
             yield Trial(context, f"engine {engine.kind} ({named})").unproven("It was not started here.")
-    for kind, why in _UNTRIED.items():
-        for artifact in context.artifacts(kind):
-            yield Trial(context, f"{kind} {artifact.name}").unproven(f"Nothing pulled it: {why}.")
+    for kind in Kind:
+        names = [artifact.name for artifact in context.artifacts(kind)]
+        if names and kind not in _TRIED:
+            yield Trial(context, f"{kind}: {some(names)}").unproven("No client here fetches it.")
 
 
 def _interpreters() -> list[Path]:
