@@ -39,7 +39,7 @@ class Library(StrEnum):
 class AssetPlaceError(InputError):
     """An asset has no place that its library would look at."""
 
-    code = "LG-1009"
+    code = "LG-100c"
     advice = (
         "Name place = tiktoken, nltk/CATEGORY, spacy or driver; tiktoken needs the address as origin too."
     )
