@@ -1,13 +1,17 @@
 """What a collection would bring, told before it is fetched; and collections of some tables alone."""
 
+import json
+
 import pytest
 
-from collect_doubles import NOW, make_wheel
+from collect_doubles import NOW, make_wheel, sha
 from corpora.npmpackages import NpmPackage
 from lockgate.collect import collect, plan
+from lockgate.collect.difference import warnings
 from lockgate.collect.errors import InstallerError, OnlyError
 from lockgate.collect.memory import MemoryPackages, MemoryWeb
 from lockgate.collect.npm.memory import MemoryNpm
+from lockgate.collect.simple import SIMPLE_JSON
 from lockgate.core.ports import Silent
 from lockgate.store import FileBlobs
 
@@ -113,3 +117,92 @@ def test_a_table_that_is_not_there_or_a_first_collection_cannot_stand_alone(benc
     for name in ("model", "nonsense", "__doc__"):
         with pytest.raises(OnlyError, match="has no table"):
             bench.collect(lock, only=[name])
+
+
+PAGE = "https://index.invalid/simple/thing/"
+
+
+def provenance(*repositories):
+    bundles = [
+        {"publisher": {"kind": "Forge", "repository": r, "workflow": "release.yml"}, "attestations": []}
+        for r in repositories
+    ]
+    return "application/json", json.dumps({"version": 1, "attestation_bundles": bundles}).encode()
+
+
+def described(name, version, person):
+    text = (
+        f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\nMaintainer-email: {person} <x@invalid>\n"
+    )
+    return make_wheel(name, version, metadata=text), text.encode()
+
+
+def index_of(wheels, **said):
+    files = [
+        {
+            "filename": name,
+            "url": "x",
+            "hashes": {"sha256": sha(data)},
+            "size": len(data),
+            "core-metadata": True,
+            **said.get(name.split("-")[1].replace(".", "_"), {}),
+        }
+        for name, data in wheels
+    ]
+    return SIMPLE_JSON, json.dumps({"meta": {"api-version": "1.4"}, "files": files}).encode()
+
+
+def test_who_publishes_a_python_project_is_told_before_it_is_fetched(bench):
+    """Each of the next versions changes hands in one way, by small files alone."""
+    one, metadata = described("thing", "1.0", "Ann")
+    signed = {"provenance": "/p1"}
+    answers = {PAGE: index_of([one], **{"1_0": signed}), "https://index.invalid/p1": provenance("org/thing")}
+    bench.packages = MemoryPackages(dict([one]), {"thing": (PAGE,)})
+    lock = bench.collect(web=MemoryWeb(answers)).lock
+    (thing,) = (a for a in lock.artifacts if a.name == "thing")
+    facts = ("signed", "maintainers", "publishers")
+    assert [thing.attributes[key] for key in facts] == ["yes", "Ann", "Forge org/thing release.yml"]
+    assert bench.plan(lock, web=MemoryWeb(answers)) == ()
+
+    two, metadata = described("thing", "2.0", "Eve")
+    name = two[0]
+    bench.packages = MemoryPackages(dict([two]), {"thing": (PAGE,)})
+    answers = {
+        PAGE: index_of([two], **{"2_0": {"provenance": "/p2", "yanked": "oops"}}),
+        "https://index.invalid/p2": provenance("evil/fork"),
+        f"memory:{name}.metadata": ("text/plain", metadata),
+    }
+    web = MemoryWeb(answers)
+    (found,) = bench.plan(lock, web=web)
+    assert (found.before, found.now, found.size) == (("1.0",), ("2.0",), len(two[1]))
+    told = (
+        "new maintainer Eve",
+        "maintainer Ann left",
+        "new publisher Forge evil/fork release.yml",
+        "withdrawn: oops",
+    )
+    assert found.warnings == told
+    assert bench.packages.downloaded == []
+    change = next(
+        c for c in bench.collect(lock, web=MemoryWeb(answers)).difference.changes if c.name == "thing"
+    )
+    assert change.warnings == told
+
+    answers[PAGE] = index_of([two])
+    (found,) = bench.plan(lock, web=MemoryWeb(answers))
+    assert "no longer signed by its registry" in found.warnings
+
+
+def test_what_is_told_of_a_version_that_stays_is_what_its_index_says_now(bench):
+    one, _ = described("thing", "1.0", "Ann")
+    bench.packages = MemoryPackages(dict([one]), {"thing": (PAGE,)})
+    lock = bench.collect(web=MemoryWeb({PAGE: index_of([one])})).lock
+    assert bench.plan(lock, web=MemoryWeb()) == ()
+    yanked = {PAGE: index_of([one], **{"1_0": {"yanked": "broken"}})}
+    (found,) = bench.plan(lock, web=MemoryWeb(yanked))
+    assert (found.before, found.now, found.warnings) == (("1.0",), ("1.0",), ("withdrawn: broken",))
+
+
+def test_a_first_signature_is_told():
+    assert warnings([{}], [{"signed": "yes"}]) == ("signed by its registry for the first time",)
+    assert warnings([], [{"signed": "yes"}]) == ()

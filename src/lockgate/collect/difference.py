@@ -9,6 +9,7 @@ from lockgate.core.artifact import Artifact, Lock
 _TOLD = {
     "deprecated": "deprecated:",
     "yanked": "withdrawn:",
+    "project-status": "its index calls the project",
     "manifest-differs": "registry and archive disagree about",
 }
 _SHOWN = 120
@@ -109,8 +110,8 @@ def _change(kind: str, name: str, old: list[Artifact], new: list[Artifact], held
 def warnings(before: Iterable[Mapping[str, str]], now: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
     """Return what is new about a name, by the attributes of its artifacts.
 
-    Maintainers, signatures and scripts are compared with what was there; without a version before there
-    is nobody to compare with, and only what stands on its own is told.
+    Maintainers, publishers, signatures and scripts are compared with what was there; without a version before
+    there is nobody to compare with, and only what stands on its own is told.
     """
     old, new = list(before), list(now)
     found = []
@@ -118,18 +119,23 @@ def warnings(before: Iterable[Mapping[str, str]], now: Iterable[Mapping[str, str
     if known and people:
         found += [f"new maintainer {person}" for person in sorted(people - known)]
         found += [f"maintainer {person} left" for person in sorted(known - people)]
+    signers, trusted = _people(new, "publishers"), _people(old, "publishers")
+    if trusted and signers:
+        found += [f"new publisher {one}" for one in sorted(signers - trusted)]
     if any(a.get("install-script") for a in new) and not any(a.get("install-script") for a in old):
         found.append("runs a script at installation, for the first time")
     if any(a.get("signed") for a in old) and not all(a.get("signed") for a in new):
         found.append("no longer signed by its registry")
+    if old and not any(a.get("signed") for a in old) and all(a.get("signed") for a in new):
+        found.append("signed by its registry for the first time")
     for name, sentence in _TOLD.items():
         texts = {a[name] for a in new if a.get(name)} - {a[name] for a in old if a.get(name)}
         found += [f"{sentence} {text[:_SHOWN]}" for text in sorted(texts)]
     return tuple(found)
 
 
-def _people(attributes: Iterable[Mapping[str, str]]) -> set[str]:
-    return {person for a in attributes for person in a.get("maintainers", "").split(", ") if person}
+def _people(attributes: Iterable[Mapping[str, str]], key: str = "maintainers") -> set[str]:
+    return {person for a in attributes for person in a.get(key, "").split(", ") if person}
 
 
 def _plain(artifacts: list[Artifact]) -> list[Artifact]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from lockgate.collect.apt.ports import AptClient
 from lockgate.collect.apt.service import foreseen as foreseen_debs
 from lockgate.collect.difference import warnings
+from lockgate.collect.facts import foreseen_versions
 from lockgate.collect.manifest import load_manifest
 from lockgate.collect.npm.ports import NpmClient
 from lockgate.collect.npm.service import foreseen
@@ -93,10 +94,9 @@ def plan(
         free=free or (lambda: shutil.disk_usage(work).free),
     )
     content = loaded.content
-    seen = [
-        Seen(Kind.PYTHON, one.wheel.project, one.wheel.version, one.size, {})
-        for one in resolve_sections(room, content.python, loaded.folder, offline=offline)
-    ]
+    wheels = resolve_sections(room, content.python, loaded.folder, offline=offline)
+    versions = foreseen_versions(room, wheels, previous)
+    seen = [Seen(Kind.PYTHON, one.name, one.version, one.size, one.attributes) for one in versions]
     if content.npm:
         found = foreseen(room, demand_npm(room), content.npm)
         seen += [Seen(Kind.NPM, name, version, size, facts) for name, version, size, facts in found]

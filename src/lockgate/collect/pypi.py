@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 from packageurl import PackageURL
 
 from lockgate.collect.errors import DigestMismatchError, DiskFullError, DuplicateNameError, QuarantinedError
+from lockgate.collect.facts import by_version, standing
 from lockgate.collect.manifest import PythonSection
 from lockgate.collect.ports import Request, Resolution, Target, Wheel
 from lockgate.collect.room import Room
@@ -18,7 +20,7 @@ from lockgate.collect.simple import (
     SIMPLE_JSON,
     Listed,
     PageError,
-    Project,
+    publishers_of,
     read_page,
     read_provenance,
 )
@@ -213,10 +215,7 @@ def artifacts(room: Room, found: Iterable[Found]) -> list[Artifact]:
         DuplicateNameError: One project under two labels.
 
     """
-    groups: dict[tuple[str, str], list[Found]] = {}
-    for one in sorted(found, key=lambda f: f.wheel.filename):
-        groups.setdefault((one.wheel.project, one.wheel.version), []).append(one)
-    made = [_artifact(room, name, version, group) for (name, version), group in sorted(groups.items())]
+    made = [_artifact(room, name, version, group) for (name, version), group in by_version(found).items()]
     files = [file for artifact in made for file in artifact.files]
     wheels = [file for file in files if file.role is Role.DISTRIBUTION]
     proven = sum(file.role is Role.PROVENANCE for file in files)
@@ -237,30 +236,38 @@ def _artifact(room: Room, name: str, version: str, group: list[Found]) -> Artifa
         raise DigestMismatchError(what)
     read = [(one, _metadata(room, one)) for one in group]
     first = read[0][1]
-    attributes = {"summary": " ".join(first.summary.split())[:300], "requires-python": first.requires_python}
-    yanked = next((r for one in group if (r := one.listed.yanked if one.listed else one.wheel.yanked)), "")
-    attributes["yanked"] = yanked[:300]
-    attributes |= _project_of(group).attributes()
-    if any(one.is_source for one in group):
-        attributes["install-script"] = "build"
-    if yanked:
+    files = tuple(file for one, metadata in read for file in _files(room, one, metadata))
+    proofs = [file for file in files if file.role is Role.PROVENANCE]
+    attributes = {
+        "summary": " ".join(first.summary.split())[:300],
+        "requires-python": first.requires_python,
+        "maintainers": first.people,
+        "publishers": _publishers(room, proofs),
+        **standing(group),
+    }
+    if len(proofs) < len(group):
+        attributes.pop("signed", None)
+    if yanked := attributes.get("yanked"):
         room.note(f"{name} {version} was withdrawn upstream (yanked): {yanked[:200]}")
     return Artifact(
         purl=purl_of(group[0].wheel).to_string(),
         kind=Kind.PYTHON,
         name=name,
         version=version,
-        files=tuple(file for one, metadata in read for file in _files(room, one, metadata)),
+        files=files,
         licence=first.licence,
         label=group[0].label,
         attributes={key: value for key, value in attributes.items() if value},
     )
 
 
-def _project_of(group: list[Found]) -> Project:
-    """Return what the index says of the project, if it is the index of every file."""
-    projects = [one.listed.project if one.listed else Project() for one in group]
-    return projects[0] if len({project.page for project in projects}) == 1 else Project()
+def _publishers(room: Room, proofs: Iterable[ArtifactFile]) -> str:
+    """Return who published files, by provenance that was kept; the gate verifies it."""
+    names: set[str] = set()
+    for file in proofs:
+        with suppress(PageError):  # kept as evidence whatever is in it
+            names.update(publishers_of(room.blobs.read(file.sha256)))
+    return ", ".join(sorted(names))
 
 
 def demand_no_quarantine(wheel: Wheel, listed: Listed | None) -> None:

@@ -89,6 +89,20 @@ class _Page(msgspec.Struct, frozen=True, rename="kebab"):
     project_status: _Status | None = None
 
 
+class _Publisher(msgspec.Struct, frozen=True):
+    kind: str = ""
+    repository: str = ""
+    workflow: str = ""
+
+
+class _Bundle(msgspec.Struct, frozen=True):
+    publisher: _Publisher = _Publisher()
+
+
+class _Provenance(msgspec.Struct, frozen=True):
+    attestation_bundles: list[_Bundle] = []
+
+
 class PageError(ValueError):
     """A page is not what PEP 691 describes; the caller notes it and goes on without."""
 
@@ -135,6 +149,24 @@ def read_provenance(data: bytes) -> str:
         msg = "not a provenance object"
         raise PageError(msg)
     return sha256(data)
+
+
+def publishers_of(data: bytes) -> tuple[str, ...]:
+    """Return who published a file, by the publishers that its provenance names (PEP 740), each in one line.
+
+    Raises:
+        PageError: They are no provenance object, or have another form.
+
+    """
+    read_provenance(data)
+    try:
+        found = msgspec.json.decode(data, type=_Provenance)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        msg = f"not a provenance object: {error}"
+        raise PageError(msg) from error
+    publishers = (bundle.publisher for bundle in found.attestation_bundles[:LOCATIONS])
+    lines = (" ".join(f"{p.kind} {p.repository} {p.workflow}".replace(",", " ").split()) for p in publishers)
+    return tuple(sorted({line[:TEXT_LENGTH] for line in lines if line and line.isprintable()}))
 
 
 def _project(page: _Page, address: str) -> Project:

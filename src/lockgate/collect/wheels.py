@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import getaddresses
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -22,6 +23,12 @@ from lockgate.collect.ports import Limits
 LICENCE_TEXT = 100
 """Longest licence field taken as a name, in characters; whole licence texts are not names."""
 
+PEOPLE = 20
+"""How many people of one version are kept."""
+
+PERSON_TEXT = 100
+"""Longest name or address of a person that is kept, in characters."""
+
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _ENCRYPTED = 0x1
 
@@ -34,6 +41,7 @@ class CoreMetadata:
     requires_python: str
     licence: str
     summary: str
+    people: str = ""
 
 
 class _BoundedReads:
@@ -141,6 +149,7 @@ def read_metadata(path: Path, filename: str, limits: Limits) -> CoreMetadata:
         requires_python=fields.get("requires_python", ""),
         licence=licence_of(fields),
         summary=fields.get("summary", ""),
+        people=people_of(fields),
     )
 
 
@@ -152,6 +161,19 @@ def licence_of(fields: RawMetadata) -> str:
             return spdx(clean) or clean
     named = [c for c in fields.get("classifiers", []) if c.startswith("License :: ")]
     return ", ".join(c.rpartition(" :: ")[2] for c in named)[:LICENCE_TEXT] or "unknown"
+
+
+def people_of(fields: RawMetadata) -> str:
+    """Return whom metadata name as maintainers, or else as authors: names or addresses, between commas."""
+    for role in ("maintainer", "author"):
+        addresses = getaddresses([str(fields.get(f"{role}_email", ""))])
+        found = [name or address for name, address in addresses]
+        found += str(fields.get(role, "")).split(",")
+        clean = {" ".join(person.replace(",", " ").split())[:PERSON_TEXT] for person in found}
+        named = sorted(person for person in clean if person and person.isprintable())
+        if named:
+            return ", ".join(named[:PEOPLE])
+    return ""
 
 
 def spdx(text: str) -> str | None:

@@ -112,7 +112,8 @@ class Origin(Document, frozen=True):
 class Artifact(Document, frozen=True):
     """One or more files with a package URL, a licence and a label.
 
-    `attributes` carries what a kind needs: ``requires-python``, ``yanked``, ``index`` (the page that it was
+    `attributes` carries what a kind needs: ``requires-python``, ``yanked``, ``signed``, ``install-script``,
+    ``maintainers`` (by its metadata), ``publishers`` (by its provenance), ``index`` (the page that it was
     found on), ``alternate-locations`` and ``project-status`` with its reason (python), ``collection`` and
     ``title`` (document), ``format`` and ``task`` (model: ``gguf``, ``onnx`` or ``safetensors``;
     ``chat``, ``embed`` or ``adapter``, the latter with ``base`` and ``base-sha256``),

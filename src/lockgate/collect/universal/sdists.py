@@ -21,7 +21,7 @@ from packaging.version import InvalidVersion, Version
 
 from lockgate.collect.errors import BadSdistError, CollectLimitError
 from lockgate.collect.ports import Limits
-from lockgate.collect.wheels import CoreMetadata, licence_of
+from lockgate.collect.wheels import CoreMetadata, licence_of, people_of
 
 DEFAULT_BUILD = ("setuptools>=40.8.0",)
 """What a source archive without a build system's table is built with (PEP 518)."""
@@ -106,6 +106,7 @@ def read_sdist(path: Path, filename: str, limits: Limits) -> Source:
             requires_python=fields.get("requires_python", ""),
             licence=licence_of(fields),
             summary=fields.get("summary", ""),
+            people=people_of(fields),
         ),
         requires=requires,
         promised=promised,
