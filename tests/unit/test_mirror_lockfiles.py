@@ -79,6 +79,34 @@ def test_a_poetry_lock_changes_in_its_sources_only():
     assert found.text == text.replace("https://i.example/simple", f"{HERE}/simple")
 
 
+def test_a_pdm_lock_with_addresses_is_led_to_the_files():
+    entry = f'    {{url = "https://f.example/c/leaf-2.0%2Bcu1-py3-none-any.whl", hash = "sha256:{SUM}"}},\n'
+    plain = f'    {{file = "leaf-2.0.tar.gz", hash = "sha256:{SUM}"}},\n'
+    found = rewrite("pdm.lock", entry + plain, HERE)
+    assert f'{{url = "{HERE}/packages/{SUM}/leaf-2.0%2Bcu1-py3-none-any.whl", hash' in found.text
+    assert found.text.endswith(plain)
+
+
+def test_a_standard_lock_is_led_to_the_files_however_its_tables_are_written():
+    other = "b" * 64
+    text = (
+        '[[packages]]\nindex = "https://i.example/simple"\n'
+        f'wheels = [{{ url = "https://f.example/a-1.whl", size = 1, hashes = {{ sha256 = "{SUM}" }} }},\n'
+        f'  {{ url = "https://f.example/b-1.whl", hashes = {{ sha256 = "{other}" }} }}]\n'
+        '[[packages.wheels]]\nname = "c-1.whl"\nurl = "https://f.example/c-1.whl"\n'
+        f'[packages.wheels.hashes]\nsha256 = "{SUM}"\n'
+        '[packages.archive]\nurl = "https://f.example/d-1.whl"\n'
+    )
+    found = rewrite("pylock.dev.toml", text, HERE)
+    assert f'index = "{HERE}/simple/"' in found.text
+    assert [new for _, new in found.changed[1:]] == [
+        f"{HERE}/packages/{SUM}/a-1.whl",
+        f"{HERE}/packages/{other}/b-1.whl",
+        f"{HERE}/packages/{SUM}/c-1.whl",
+    ]
+    assert "https://f.example/d-1.whl" in found.text
+
+
 def test_other_files_are_refused():
     for name in ("requirements.txt", "lock", "package.json"):
         with pytest.raises(LockfileKindError):

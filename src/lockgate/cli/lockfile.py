@@ -18,7 +18,7 @@ def _lockfile() -> None:
 
 @app.command()
 def rewrite(
-    file: Annotated[Path, typer.Argument(help="uv.lock, poetry.lock, package-lock.json, yarn.lock (1) …")],
+    file: Annotated[Path, typer.Argument(help="uv.lock, pylock.toml, pdm.lock, package-lock.json …")],
     to: Annotated[
         str, typer.Option("--to", help="The mirrors' address (default: as lockgate.toml says).")
     ] = "",

@@ -1,7 +1,8 @@
 """Rewrites lock files that pin hosts, so that clients ask this mirror; digests stay as they are.
 
 Text is changed in place, so that the rest of a file stays byte for byte. Sources: npm's
-package-lock.json, yarn.lock version 1, pnpm-lock.yaml version 9, uv.lock version 1, poetry.lock 2.
+package-lock.json, yarn.lock version 1, pnpm-lock.yaml version 9, uv.lock version 1, poetry.lock 2,
+pdm.lock 4 with static addresses, pylock.toml 1.0 (PEP 751).
 """
 
 import re
@@ -21,6 +22,9 @@ _YARN = re.compile(rf'(^ +resolved "){_URL}', re.MULTILINE)
 _PNPM = re.compile(rf"(\btarball: '?\"?){_URL}")
 _UV_INDEX = re.compile(rf'(\bsource = \{{ registry = "){_URL}')
 _UV_FILE = re.compile(rf'(\burl = "){_URL}(", hash = "sha256:([0-9a-f]{{64}})")')
+_PYLOCK_INDEX = re.compile(rf'(^index = "){_URL}', re.MULTILINE)
+_PYLOCK_FILE = re.compile(rf'(\burl = "){_URL}("(?:(?!\burl = ).)*?\bsha256 = "([0-9a-f]{{64}})")', re.DOTALL)
+_NAMED_PYLOCK = re.compile(r"pylock\.[^./]+\.toml\Z")
 _POETRY = re.compile(rf'(^\[package\.source\]\ntype = "legacy"\nurl = "){_URL}', re.MULTILINE)
 _ELSEWHERE = re.compile(r"(?:git\+[a-z]+|git|ssh)://[^\s\"']+")
 
@@ -55,7 +59,8 @@ def rewrite(name: str, text: str, url: str) -> Rewritten:
         LockfileKindError: A file of another kind.
 
     """
-    kind = next((how for ending, how in _KINDS.items() if name.endswith(ending)), None)
+    plain = _NAMED_PYLOCK.sub("pylock.toml", name)
+    kind = next((how for ending, how in _KINDS.items() if plain.endswith(ending)), None)
     if kind is None or (name.endswith("yarn.lock") and "# yarn lockfile v1" not in text[:500]):
         what = f"{name} is no lock file that names hosts."
         raise LockfileKindError(what)
@@ -78,14 +83,21 @@ def _archive(address: str, url: str) -> str | None:
     return f"{url}/npm/{match[1]}/-/{match[2]}" if match else None
 
 
-def _uv(found: Rewritten, text: str, url: str) -> str:
-    text = _UV_INDEX.sub(lambda m: m[1] + found.swap(m[2], f"{url}/simple/"), text)
+def _python(
+    files: re.Pattern[str], index: re.Pattern[str] | None = None
+) -> Callable[[Rewritten, str, str], str]:
+    """Return what leads Python files to this mirror by their digests, and indexes to its own."""
 
-    def file(match: re.Match[str]) -> str:
-        name = urlsplit(match[2]).path.rpartition("/")[2]
-        return match[1] + found.swap(match[2], f"{url}/packages/{match[4]}/{name}") + match[3]
+    def change(found: Rewritten, text: str, url: str) -> str:
+        def file(match: re.Match[str]) -> str:
+            name = urlsplit(match[2]).path.rpartition("/")[2]
+            return match[1] + found.swap(match[2], f"{url}/packages/{match[4]}/{name}") + match[3]
 
-    return _UV_FILE.sub(file, text)
+        if index is not None:
+            text = index.sub(lambda m: m[1] + found.swap(m[2], f"{url}/simple/"), text)
+        return files.sub(file, text)
+
+    return change
 
 
 def _poetry(found: Rewritten, text: str, url: str) -> str:
@@ -103,6 +115,8 @@ _KINDS: dict[str, Callable[[Rewritten, str, str], str]] = {
     "npm-shrinkwrap.json": _archives(_NPM),
     "yarn.lock": _archives(_YARN),
     "pnpm-lock.yaml": _archives(_PNPM),
-    "uv.lock": _uv,
+    "uv.lock": _python(_UV_FILE, _UV_INDEX),
     "poetry.lock": _poetry,
+    "pdm.lock": _python(_UV_FILE),
+    "pylock.toml": _python(_PYLOCK_FILE, _PYLOCK_INDEX),
 }
