@@ -135,3 +135,29 @@ def test_a_commit_that_left_the_channel_is_served_until_downloads_end(tmp_path) 
     for port in (1, 3, 4):
         assert get(f"/org/m/resolve/{commits[0]}/note.txt", port)[0] == 404
         assert get("/org/m/resolve/main/note.txt", port)[0] == 404
+
+
+def test_a_package_that_a_page_listed_is_given_on_another_connection_after_the_channel_moved(
+    tmp_path,
+) -> None:
+    site = MirrorSite(tmp_path)
+    wheels = [build_wheel("box", "1"), build_wheel("box", "2")]
+    paths = [f"/packages/{wheel.sha256}/{wheel.filename}" for wheel in wheels]
+    app = site.app()
+
+    def offer(number: int, **changes: object) -> None:
+        site.entries.clear()
+        site.add_wheels("box", str(number + 1), wheels[number])
+        site.publish(**changes)
+
+    def get(path: str, port: int) -> int:
+        return asyncio.run(asking(app, path, client=("c", port))).status
+
+    offer(0)
+    assert get("/simple/box/", 1) == 200
+    offer(1)
+    assert get(paths[0], 2) == get(f"{paths[0]}.metadata", 2) == 200
+    assert get(paths[1], 1) == 200  # a page that another connection saw after the move
+    assert get(paths[0].replace(wheels[0].sha256, "0" * 64), 2) == 404
+    offer(1, operation=Operation.WITHDRAW)
+    assert [get(path, port) for path in paths for port in (1, 2)] == [404, 404, 200, 200]

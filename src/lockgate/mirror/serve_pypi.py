@@ -59,8 +59,16 @@ class PypiRoutes:
         return self._simple(request, page)
 
     async def package(self, request: Request) -> Response:
-        """Answer with a distribution, its metadata or its provenance."""
-        entry = (await self._site.table()).packages.get("/".join(segments(request)[1:]))
+        """Answer with a distribution, its metadata or its provenance.
+
+        The address names the content: a client that opens another connection after the channel moved, to
+        fetch what the page before the move lists, is given it too.
+        """
+        address = "/".join(segments(request)[1:])
+        entry = (await self._site.table()).packages.get(address)
+        if entry is None:
+            tables = (await self._site.newest(), *await self._site.older())
+            entry = next((found for table in tables if (found := table.packages.get(address))), None)
         if entry is None:
             return _nothing("No file with this digest and name has been admitted.")
         return BlobResponse(self._site.blobs, entry)
