@@ -10,14 +10,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
+from corpora.builds import BUILDER, MADE
 from corpora.mirrorserver import PORT, Server
 from corpora.mirrorsite import MirrorSite
 from corpora.pythonclients import installed_python_clients
-from corpora.simpleindex import build_sdist
 from corpora.wheels import build_wheel
 
 CUTTING_PORT = 8711
@@ -26,33 +25,6 @@ BIG = build_wheel("big", "1.0", padding=os.urandom(3 << 20))
 LOCAL = build_wheel("Odd.Name-x", "1!2.0rc1+cu.121")
 DIGITS = build_wheel("0x9", "7")
 TREE = build_wheel("tree", "1.0", requires=("leaf>=1", "odd-name_X>=1!0rc1"))
-BACKEND = """
-import base64, hashlib, os, zipfile
-def build_wheel(folder, config_settings=None, metadata_directory=None):
-    info = "made-1.0.dist-info"
-    files = {
-        "made.py": open("made.py", "rb").read(),
-        f"{info}/METADATA": open("PKG-INFO", "rb").read(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
-    }
-    record = "".join(f"{name},,\\n" for name in [*files, f"{info}/RECORD"])
-    name = "made-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(os.path.join(folder, name), "w") as archive:
-        for path, data in {**files, f"{info}/RECORD": record.encode()}.items():
-            archive.writestr(path, data)
-    return name
-"""
-BUILDER = build_wheel("tiny-builder", "1.0", requires=("leaf",), source=BACKEND)
-TABLE = b'[build-system]\nrequires = ["tiny-builder>=1"]\nbuild-backend = "tiny_builder"\n'
-MADE = SimpleNamespace(
-    **dict(
-        zip(
-            ("filename", "data"),
-            build_sdist("made", "1.0", {"pyproject.toml": TABLE, "made.py": b""}),
-            strict=True,
-        )
-    )
-)
 PIP = (sys.executable, "-m", "pip", "--isolated", "--no-input")
 
 

@@ -1,0 +1,121 @@
+"""Python packages on their whole way: locked by uv, crossed, served, installed by pip and uv.
+
+The upstream is another Lockgate's mirror: what the far side serves is byte for byte what this one does.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from corpora.builds import BUILDER, MADE
+from corpora.mirrorserver import Server
+from corpora.mirrorsite import MirrorSite
+from corpora.wheels import build_wheel
+from corpora.wholelane import WholeLane
+from lockgate.core.artifact import Kind
+
+PORT = 8750
+PIP = (sys.executable, "-m", "pip", "--isolated", "--no-input")
+LEAF = build_wheel("leaf", "2.0")
+LOCAL = build_wheel("inner", "1.0+cu121")
+TREE = build_wheel("tree", "1.0", requires=("inner", "leaf"))
+MANIFEST = """
+[[python]]
+requirements = ["tree", "made"]
+pythons = ["3.11", "3.12"]
+platforms = ["manylinux_2_28_x86_64", "win_amd64"]
+sdists = ["made"]
+[[python.index]]
+name = "internal"
+packages = ["inner"]
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def upstream(tmp_path):
+    site = MirrorSite(tmp_path / "upstream")
+    for name, file in (
+        ("tree", TREE),
+        ("leaf", LEAF),
+        ("tiny-builder", BUILDER),
+        ("made", MADE),
+        ("inner", LOCAL),
+    ):
+        site.add_wheels(
+            name, file.filename.split("-")[1].removesuffix(".tar.gz"), file, metadata=file is not MADE
+        )
+    site.publish()
+    with Server(site) as running:
+        yield running
+
+
+def lockgate(upstream, *words, **settings):
+    """Run a command where the upstream is all there is of a network."""
+    given = {"PYTHONPATH": os.pathsep.join(sys.path), **settings}
+    return upstream.run(sys.executable, "-m", "lockgate.cli.main", *map(str, words), **given)
+
+
+def files(upstream, url, project):
+    """Return the digests that a mirror lists for a project, by file name."""
+    accept = "Accept: application/vnd.pypi.simple.v1+json"
+    page = json.loads(upstream.run("curl", "-sf", "-H", accept, f"{url}/simple/{project}/").stdout)
+    return {file["filename"]: file["hashes"]["sha256"] for file in page["files"]}, page["meta"].get("tracks")
+
+
+def test_wheels_and_source_archives_cross_and_are_installed(upstream, tmp_path):
+    lane = WholeLane.make(tmp_path / "whole")
+    manifest = tmp_path / "whole/manifest.toml"
+    manifest.write_text(MANIFEST)
+    internal = {"UV_INDEX": f"internal={upstream.url}/simple/", "UV_CACHE_DIR": str(tmp_path / "cache")}
+    foreseen = lockgate(
+        upstream, "collect", manifest, "--home", lane.low, "--update", "--dry-run", "--json", **internal
+    )
+    told = {one["name"]: one for one in json.loads(foreseen.stdout)["foreseen"]}
+    assert (told["inner"]["now"], told["inner"]["size"]) == (["1.0+cu121"], len(LOCAL.data))
+    assert told["made"]["warnings"] == ["runs a script at installation, for the first time"]
+    lockgate(upstream, "collect", manifest, "--home", lane.low, **internal)
+    lane.before("publish")
+    lane.demand(lane.run("publish"))
+    admitted = {a.artifact.purl: a for a in lane.served().snapshot.admitted if a.artifact.kind is Kind.PYTHON}
+    assert set(admitted) == {
+        "pkg:pypi/inner@1.0%2Bcu121",
+        "pkg:pypi/leaf@2.0",
+        "pkg:pypi/made@1.0",
+        "pkg:pypi/tiny-builder@1.0",
+        "pkg:pypi/tree@1.0",
+    }
+    command = [sys.executable, "-m", "lockgate.cli.main", "mirror", "serve"]
+    command += ["--home", str(lane.high), "--port", str(PORT)]
+    serving = subprocess.Popen(
+        upstream.inside(*command),
+        env={**upstream.environment(), "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"http://127.0.0.1:{PORT}"
+        deadline = time.monotonic() + 60
+        while upstream.run("curl", "-sf", f"{url}/healthz", check=False).returncode:
+            assert serving.poll() is None
+            assert time.monotonic() < deadline
+        for project in ("inner", "leaf", "made", "tiny-builder", "tree"):
+            here, tracks = files(upstream, url, project)
+            assert here == files(upstream, upstream.url, project)[0]
+            assert tracks == [f"{upstream.url}/simple/{project}/"]
+        wanted = ("tree", "made", "inner==1.0+cu121")
+        index = ("--index-url", f"{url}/simple/", "--no-cache-dir")
+        uv = ("--python", sys.executable, "--no-cache", "--target", str(tmp_path / "uv"))
+        upstream.run(*PIP, "install", *wanted, "--target", str(tmp_path / "pip"), *index)
+        upstream.run("uv", "pip", "install", *uv, *wanted, UV_DEFAULT_INDEX=f"{url}/simple/")
+        for name in ("pip", "uv"):
+            assert (tmp_path / name / "made.py").is_file()
+            assert (tmp_path / name / "inner-1.0+cu121.dist-info").is_dir()
+    finally:
+        serving.terminate()
+        serving.wait(30)
