@@ -23,6 +23,7 @@ from lockgate.advisories.errors import AdvisoryLimitError, BadAdvisoryError, Not
 from lockgate.advisories.limits import Limits
 from lockgate.advisories.model import Exploited
 from lockgate.advisories.osv import read_json
+from lockgate.core.zips import ZIP_ERRORS
 
 _PLAIN = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _ENCRYPTED = 0x1
@@ -142,7 +143,7 @@ def _from_archive(path: Path, limits: Limits) -> Iterator[tuple[str, bytes]]:
                     if member.is_dir() or not member.filename.endswith(".json"):
                         continue
                     yield member.filename, _member(archive, member, limits, path)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        except ZIP_ERRORS as error:
             what = f"The archive {path.name} is damaged: {error}."
             raise BadAdvisoryError(what, file=path) from error
 

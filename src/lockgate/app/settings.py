@@ -238,14 +238,14 @@ def load_settings(home: Path | None) -> Side:
     except VariableError as error:
         what = f"An environment variable cannot be read: {error}."
         raise SettingsError(what) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        what = f"{file} cannot be read: {error}."
-        raise SettingsError(what) from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         what = f"{file}: {key}: {first['msg']}."
         raise SettingsError(what, key=key) from error
+    except (ValueError, OSError) as error:  # numbers with thousands of digits are no TOMLDecodeError
+        what = f"{file} cannot be read: {error}."
+        raise SettingsError(what) from error
     return Side(Home(root), settings)
 
 

@@ -294,7 +294,7 @@ def parse_manifest(data: bytes, name: str = "manifest") -> Manifest:
         place = key.strip("`").removeprefix("$.") if reason else ""
         what = f"{name}: {place + ': ' if place else ''}{reason or error}."
         raise ManifestError(what, key=place or None) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         what = f"{name} is not TOML: {error}."
         raise ManifestError(what) from error
     except LockgateError as error:

@@ -4,7 +4,6 @@ Format: the binary distribution format (PEP 427) and core metadata (PEP 566, 643
 """
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from lockgate.collect.errors import BadWheelError, CollectLimitError, MemberMissingError, NotAWheelError
 from lockgate.collect.ports import Limits
+from lockgate.core.zips import ZIP_ERRORS
 
 LICENCE_TEXT = 100
 """Longest licence field taken as a name, in characters; whole licence texts are not names."""
@@ -77,7 +77,7 @@ def open_wheel(path: Path, limits: Limits) -> Iterator[zipfile.ZipFile]:
         try:
             with zipfile.ZipFile(bounded) as archive:
                 yield archive
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except ZIP_ERRORS as error:
             what = f"{path.name} is damaged: {error}."
             raise BadWheelError(what, file=path.name) from error
 

@@ -180,11 +180,11 @@ def read_rules(data: bytes) -> Rules:
         raise TooLargeError(what, limit="rules_bytes")
     try:
         rules = msgspec.convert(tomllib.loads(data.decode()), Rules)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        what = f"The rules are not TOML: {error}."
-        raise BadRulesError(what) from error
     except msgspec.ValidationError as error:
         what = f"The rules are malformed: {error}."
+        raise BadRulesError(what) from error
+    except (ValueError, RecursionError) as error:  # numbers with thousands of digits are no TOMLDecodeError
+        what = f"The rules are not TOML: {error}."
         raise BadRulesError(what) from error
     for fault in _faults(rules):
         raise BadRulesError(fault)

@@ -19,6 +19,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lockgate.core.zips import ZIP_ERRORS
 from lockgate.guard.errors import GuardWeightsError
 from lockgate.guard.features import BUCKETS, GROUPS, LENGTHS, features, length_class, weights_of, windows
 from lockgate.guard.ports import Scorer
@@ -105,7 +106,7 @@ def load_weights(data: bytes) -> Weights:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             values, numbers = arrays["values"], arrays["numbers"]
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, *ZIP_ERRORS) as error:
         what = f"The classifier's weights cannot be read: {error}."
         raise GuardWeightsError(what) from error
     if values.shape != (2, _SIZE) or values.dtype != np.int8 or numbers.shape != (_ROWS, 2):

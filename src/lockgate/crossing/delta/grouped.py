@@ -54,6 +54,8 @@ def read_grouped(data: bytes, reference: bytes) -> bytes:
         PatchError: The data do not give one difference for each number.
 
     """
+    if not data:
+        raise PatchError("Grouped differences are missing.")
     shift, numbers = data[0], Numbers(data[1:])
     lengths = [numbers.next(len(data)) for _ in range(PARTS - 1)]
     at = 1 + len(pack(lengths))

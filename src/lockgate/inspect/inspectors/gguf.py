@@ -139,7 +139,11 @@ class _Reader:
     def text(self, bound: int, what: str) -> str:
         raw = self.raw()
         demand(len(raw), bound, what)
-        return raw.decode("utf-8")
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            message = "A name is not UTF-8."
+            raise BrokenContentError(message, at=self.at - len(raw)) from error
 
     def metadata(self, count: int) -> dict[str, Any]:
         demand(count, self.limits.entries, "entries")

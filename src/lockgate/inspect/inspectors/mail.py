@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
+from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors.html import markup
 from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.texts import scan
@@ -57,7 +58,12 @@ def _part(tally: Tally, item: "Message | EmailMessage", context: Context, count:
         tally.note("mail-attachment", Severity.HIGH, f"The attachment {name} runs when it is opened.")
     kind = item.get_content_type()
     if not name and kind in {"text/plain", "text/html"}:
-        text = body.decode(item.get_content_charset() or "utf-8", "replace")
+        charset = item.get_content_charset() or "utf-8"
+        try:
+            text = body.decode(charset, "replace")
+        except (LookupError, ValueError) as error:
+            what = f"A part names the character set {charset[:40]!r}, by which it cannot be read."
+            raise BrokenContentError(what) from error
         scan(tally, text)
         if kind == "text/html":
             markup(tally, text, document=context.kind == Kind.DOCUMENT)

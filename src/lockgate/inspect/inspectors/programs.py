@@ -192,7 +192,7 @@ class WasmInspector(Inspector):
             kind, size, shift = data[at], 0, 0
             at += 1
             for _ in range(5):
-                byte = data[at]
+                byte = data[at] if at < len(data) else 0
                 at += 1
                 size |= (byte & 0x7F) << shift
                 shift += 7

@@ -68,7 +68,12 @@ def read_header(data: memoryview, limits: Limits) -> tuple[dict[str, Any], int]:
     length = int.from_bytes(data[:HEADER], "little")
     demand(length, limits.header_bytes, "header_bytes")
     base = HEADER + length
-    header = loads(bytes(data[HEADER:base]).decode("utf-8"))
+    try:
+        text = bytes(data[HEADER:base]).decode("utf-8")
+    except UnicodeDecodeError as error:
+        what = "The table of tensors is not UTF-8."
+        raise BrokenContentError(what, at=HEADER + error.start) from error
+    header = loads(text)
     demand(len(header), limits.tensors, "tensors")
     _metadata(header.pop("__metadata__", {}))
     return header, base

@@ -1,0 +1,102 @@
+"""Inputs that fuzzing found, and what they must end in now."""
+
+import io
+import zipfile
+
+import pytest
+
+from corpora import inspection_content as make
+from corpora.inspection_case import inspected
+from lockgate.app.settings import CONFIG_FILE, load_settings
+from lockgate.collect.manifest import parse_manifest
+from lockgate.collect.npm.lockfile import sha512_hex
+from lockgate.core.errors import InputError, LockgateError
+from lockgate.core.rules import read_rules
+from lockgate.crossing.delta.errors import PatchError
+from lockgate.crossing.delta.grouped import read_grouped
+from lockgate.infer.installation import record_digests, wheel_files
+from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.limits import Limits
+from lockgate.inspect.weights.tables import read_table
+
+LONG = b"format = " + b"9" * 5000
+"""TOML with a number that Python does not turn into one: a ValueError that is no TOMLDecodeError."""
+
+
+def test_numbers_of_thousands_of_digits_are_refused_everywhere(tmp_path) -> None:
+    for read in (read_rules, parse_manifest):
+        with pytest.raises(InputError):
+            read(LONG)
+    (tmp_path / CONFIG_FILE).write_bytes(LONG)
+    with pytest.raises(InputError):
+        load_settings(tmp_path)
+
+
+def test_base64_that_is_not_ascii_is_none() -> None:
+    assert sha512_hex("sha512-é") is None
+    with pytest.raises(LockgateError, match="malformed"):
+        record_digests("a.py,sha256=é,0\n".encode())
+
+
+def _wheel(**facts: int) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a-1.dist-info/RECORD", "a.py,,\n" * 40)
+    data = bytearray(out.getvalue())
+    central = data.index(b"PK\x01\x02")
+    for name, value in facts.items():
+        at = {"version": central + 6, "method": central + 10, "flags": central + 8, "offset": central + 42}[
+            name
+        ]
+        data[at : at + 2] = value.to_bytes(2, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "facts", [{"version": 99}, {"method": 77}, {"flags": 1}, {"flags": 32}, {"offset": 9}]
+)
+def test_wheels_that_zipfile_does_not_know_are_damaged(facts) -> None:
+    assert wheel_files(io.BytesIO(_wheel())) == {}
+    with pytest.raises(LockgateError, match="damaged"):
+        wheel_files(io.BytesIO(_wheel(**facts)))
+
+
+def test_wheels_whose_stream_is_damaged_are_damaged() -> None:
+    data = bytearray(_wheel())
+    data[52:60] = b"\xff" * 8
+    with pytest.raises(LockgateError, match="damaged"):
+        wheel_files(io.BytesIO(data))
+
+
+def test_names_that_are_not_utf8_are_broken_content() -> None:
+    tensors = make.safetensors().replace(b'"F32"', b'"F\xff2"')
+    model = make.gguf()
+    for data in (tensors, model.replace(b"general.", b"gener\xff..", 1)):
+        with pytest.raises(BrokenContentError, match="not UTF-8"):
+            read_table(memoryview(data), Limits())
+
+
+def test_differences_that_are_missing_are_refused() -> None:
+    with pytest.raises(PatchError):
+        read_grouped(b"", b"ab")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("x.ico", b"\0\0\1\0"),
+        ("x.obj", b"d\x86\1\0" + bytes(31)),
+        ("x.wasm", b"\0asm\1\0\0\0\1\xff"),
+        ("x.onnx", b"\x08\x08\x12\x04\xff\xff\xff\xff" + make.onnx()[8:]),
+        ("x.eml", b"From: a@b\nContent-Type: text/plain; charset=utf-n\n\nhi\n"),
+        ("x.safetensors", make.safetensors().replace(b'"F32"', b'"F\xff2"')),
+        ("x.gguf", make.gguf().replace(b"general.", b"gener\xff..", 1)),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_a_file_that_breaks_off_is_malformed_and_no_inspector_fails(name, data) -> None:
+    part = inspected(data, name)
+    codes = {found.code for found in part.findings}
+    assert not part.complete
+    assert "inspector-failed" not in codes
+    assert any(code.endswith("-malformed") for code in codes), codes
