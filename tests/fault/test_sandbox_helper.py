@@ -83,6 +83,31 @@ def test_what_the_caller_starts_has_no_right_left(waiting) -> None:
         assert theirs != ours, kind
 
 
+ALONE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_sandbox_helper import WAIT, _below, _layout, _status
+from lockgate.inspect.helped import Helper
+code = "import time; print('up', flush=True); time.sleep(60)"
+with Helper().start(_layout(), (code,), None, (), answers=True) as child:
+    assert child.stdout.readline() == b"up\\n", child.stderr.read()
+    for pid in _below(child._served.pid):
+        status = _status(pid)
+        held = (int(status[f"Cap{kind}"], 16) for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"))
+        print(*held, status["NoNewPrivs"])
+    child.kill()
+"""
+
+
+def test_where_there_is_no_other_account_every_capability_is_gone_all_the_same() -> None:
+    words = ["unshare", "--user", "--map-root-user", sys.executable, "-c", ALONE, str(Path(__file__).parent)]
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    ran = subprocess.run(
+        words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert ran.stdout.splitlines() == ["0 0 0 0 0 1"] * 2, ran.stderr
+
+
 def test_a_sandbox_ends_when_its_caller_says_so(waiting) -> None:
     child, _ = waiting
     child.kill()
