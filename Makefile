@@ -6,6 +6,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
+FUZZ_SECONDS ?= 600
+FUZZ_ONLY ?=
+FUZZ_FOLDER ?= .fuzz
 KIT_KEY ?= dist/kit-key/kit.pem
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -64,8 +67,8 @@ test-all: lint system ## Everything, the long ones included
 bench: env-dev system ## Benchmarks: ratios to a peer or a limit in the same run
 	@for each in bench/[a-z]*.py; do $(BIN)/python $$each $(BENCH); done
 
-fuzz: env-dev ## Search for inputs that break a parser (bounded)
-	@HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -q tests/property
+fuzz: env-dev ## Search for inputs that break a parser: make fuzz FUZZ_SECONDS=3600 FUZZ_ONLY=gguf
+	@PYTHONPATH=tests $(BIN)/python -m fuzzing.run --seconds $(FUZZ_SECONDS) --only "$(FUZZ_ONLY)" --folder $(FUZZ_FOLDER)
 
 docs: env-dev ## Check the documents: links and commands
 	@$(BIN)/pytest -q tests/unit/test_docs.py

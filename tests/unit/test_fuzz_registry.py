@@ -1,0 +1,173 @@
+"""Every parser has a target that fuzzing runs, and fuzzing sees what it looks for."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import lockgate
+from fuzzing import engine, run
+from fuzzing.guard import EscapeError, Guard
+from fuzzing.registry import EXEMPT, parsers, parsers_in
+from fuzzing.target import Target, found
+from fuzzing.targets import targets
+
+PACKAGE = Path(lockgate.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def covered() -> set[str]:
+    return {where for target in targets().values() for where in target.covers}
+
+
+def test_every_parser_has_a_target_or_a_reason(covered) -> None:
+    missing = parsers(PACKAGE) - covered - set(EXEMPT)
+    assert missing == set(), "give each a target in tests/fuzzing/parsers.py"
+
+
+def test_no_reason_outlives_its_parser(covered) -> None:
+    assert set(EXEMPT) - parsers(PACKAGE) == set()
+    assert set(EXEMPT) & covered == set()
+
+
+def test_what_targets_cover_is_there(covered) -> None:
+    for where in sorted(covered):
+        owner, _, name = where.rpartition(".")
+        if owner.rpartition(".")[2][:1].isupper():
+            assert callable(getattr(found(owner), name))
+        else:
+            assert callable(found(where))
+
+
+def test_a_new_parser_is_seen() -> None:
+    source = """
+def read_thing(data: bytes, name: str) -> int: ...
+def write_thing(data: bytes) -> None: ...
+def parse_words(words: list[bytes]) -> None: ...
+def _read_more(data: bytes) -> None: ...
+def measures(data: bytes) -> dict[str, int]: ...
+def measure(data: bytes) -> int: ...
+class Reader:
+    def parse(self, data: memoryview | None) -> None: ...
+class _Own:
+    def parse(self, data: bytes) -> None: ...
+"""
+    assert list(parsers_in(source)) == ["read_thing", "measures", "Reader.parse"]
+
+
+@pytest.mark.parametrize("name", list(targets()))
+def test_each_target_begins_with_something_and_answers(name) -> None:
+    seeds = list(targets()[name].seeds())
+    assert seeds
+    for seed in seeds[:40]:
+        targets()[name].run(seed)
+
+
+def _swallows(act):
+    def parser(data: bytes) -> None:
+        if data[:1] == b"!":
+            try:
+                act()
+            except BaseException:  # noqa: BLE001  # as a parser might that wants to hide it
+                return
+
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("act", "event"),
+    [
+        (lambda: Path("new").write_bytes(b"x"), "open"),
+        (lambda: os.open("new", os.O_CREAT | os.O_RDWR), "open"),
+        (lambda: os.system("true"), "os.system"),  # noqa: S605
+        (lambda: __import__("subprocess").run(["true"], check=False), "subprocess.Popen"),
+        (lambda: __import__("socket").socket(), "socket"),
+        (lambda: __import__("pickle").loads(b"cos\nsystem\n(S'true'\ntR."), "pickle.find_class"),
+        (lambda: exec("1"), "exec"),  # noqa: S102
+        (lambda: os.unlink("gone"), "os.remove"),  # noqa: PTH108
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_an_escape_is_seen_though_the_parser_hides_it(tmp_path, monkeypatch, act, event) -> None:
+    monkeypatch.chdir(tmp_path)
+    guard = Guard()
+    guard.call(_swallows(act), b"?")
+    with pytest.raises(EscapeError, match=event.replace(".", r"\.")):
+        guard.call(_swallows(act), b"!")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _planted(data: bytes) -> None:
+    if b"\x7f\xff\xff\xff" in data and data.startswith(b"LOCK"):
+        data[1 << 40]
+
+
+def _planting(tmp_path, monkeypatch, parser) -> None:
+    target = Target("planted", (), parser, lambda: [b"LOCK" + bytes(20)])
+    monkeypatch.setattr("fuzzing.targets.targets", lambda: {"planted": target})
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds" / "0").write_bytes(b"LOCK" + bytes(20))
+
+
+def test_hypothesis_finds_keeps_and_counts(tmp_path, monkeypatch, capsys) -> None:
+    _planting(tmp_path, monkeypatch, _planted)
+    with pytest.raises(SystemExit):
+        engine.hypothesis("planted", tmp_path, 600)
+    (kept,) = tmp_path.glob("crash-*")
+    with pytest.raises(IndexError):
+        _planted(kept.read_bytes())
+    ran = run.told("planted", "hypothesis", 1, capsys.readouterr().err, [kept])
+    assert ran.failures == (str(kept),)
+    assert ran.runs > 0
+    assert "IndexError" in run.row_of(ran)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("atheris" not in run.engines(), reason="atheris has no wheel for this interpreter")
+@pytest.mark.parametrize(
+    ("body", "mark"),
+    [
+        ("if data[:4] == b'LOCK' and data[4:5] == b'!': raise IndexError", "crash-*"),
+        ("if data[:1] == b'L': open('made', 'w')", "crash-*"),
+        ("if data[:5] == b'LOCK!':\n  while True: pass", "timeout-*"),
+    ],
+)
+def test_atheris_finds_what_raises_leaves_and_hangs(tmp_path, body, mark) -> None:
+    import subprocess
+
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds" / "0").write_bytes(b"LOCK" + bytes(4))
+    code = f"""
+import fuzzing.engine as engine, fuzzing.targets as known
+from fuzzing.target import Target
+from atheris import instrument_func
+engine.HANG_SECONDS = 2
+engine.warm = lambda run, seeds: None
+@instrument_func
+def parser(data):
+ {body}
+known.targets = lambda: {{"planted": Target("planted", (), parser)}}
+engine.main()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "atheris", "planted", str(tmp_path), "120"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    (kept,) = tmp_path.glob(mark)
+    told = run.told("planted", "atheris", ran.returncode, ran.stderr, [kept])
+    assert told.failures == (str(kept),)
+    assert ran.returncode != 0
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_run_without_failure_is_told_by_its_numbers() -> None:
+    said = "#2\tINITED cov: 10 ft: 11\n#9\tDONE   cov: 31 ft: 4\nstat::number_of_executed_units: 9\n"
+    ran = run.told("a", "atheris", 0, said + "stat::slowest_unit_time_sec:    2\n", [])
+    assert (ran.runs, ran.covered, ran.failures, ran.slowest) == (9, (10, 31), (), 2.0)
+    assert "10 → 31" in run.row_of(ran)
+
+
+def test_an_engine_that_dies_without_a_word_is_a_failure() -> None:
+    assert run.told("a", "atheris", -11, "", []).failures == ("status -11",)
