@@ -89,7 +89,7 @@ def _member(data: memoryview, at: int) -> _Member:
         what = "A header is missing, or of another form."
         raise BrokenContentError(what, at=at)
     words = [head[6 + _WIDTH * index : 6 + _WIDTH * (index + 1)] for index in range(_FIELDS)]
-    if not all(word.isalnum() for word in words):
+    if any(word.strip(b"0123456789abcdefABCDEF") for word in words):
         what = "A number in a header is not hexadecimal."
         raise BrokenContentError(what, at=at)
     numbers = [int(word, 16) for word in words]

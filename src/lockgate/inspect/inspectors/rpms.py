@@ -67,7 +67,7 @@ class RpmInspector(Inspector):
     def _payload(
         self, data: memoryview, tally: Tally, context: Context, header: dict[int, list[str]], start: int
     ) -> None:
-        form, packed = header.get(_FORMAT, ["cpio"])[0], header.get(_COMPRESSOR, ["gzip"])[0]
+        form, packed = (header.get(_FORMAT) or ["cpio"])[0], (header.get(_COMPRESSOR) or ["gzip"])[0]
         if form != "cpio" or packed not in _ENDINGS:
             tally.unfinished("rpm-payload", f"A payload of {form[:20]} and {packed[:20]} is not read.", start)
             return
@@ -130,6 +130,6 @@ def _digests(
 
 def _script(tally: Tally, when: str, script: str) -> None:
     if script.strip():
-        first = script.strip().splitlines()[0]
+        first = script.strip().partition("\n")[0]
         tally.note("install-script", Severity.INFO, f"It runs as root at {when}: {first[:100]}")
         look(tally, script, SHELL + INSTALL_SHELL, f"{when}: ")
