@@ -13,6 +13,7 @@ import msgspec
 
 from corpora.lanekey import LaneKey
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
+from lockgate.core.conda import conda_path, conda_purl
 from lockgate.core.deb import deb_purl, pool_folder
 from lockgate.core.git import refs_text
 from lockgate.core.npm import npm_purl
@@ -248,6 +249,24 @@ class MirrorSite:
         )
         self.entries = [a for a in self.entries if a.artifact.purl != artifact.purl]
         return self.add(artifact, crossing)
+
+    def add_conda(self, package, data, *, channel="science", crossing=1):
+        """Add a package as its channel's index describes it."""
+        path = conda_path(channel, package)
+        return self.add(
+            Artifact(
+                purl=conda_purl(channel, package),
+                kind=Kind.CONDA,
+                name=f"{channel}/{package.name}",
+                version=package.release,
+                files=(
+                    self.file(path, data, Role.DISTRIBUTION),
+                    self.file(f"{path}.json", encode(package), Role.CORE_METADATA),
+                ),
+                attributes={"channel": channel, "architecture": package.subdir},
+            ),
+            crossing,
+        )
 
     def add_git(self, name, bundle, refs, *, crossing=1):
         commit = next(iter(refs.values()))

@@ -23,11 +23,10 @@ from lockgate.core.rpm import (
     Relation,
     RpmPackage,
     RpmRepository,
-    checked,
     rpm_purl,
 )
 from lockgate.core.statement import Operation
-from lockgate.core.wire import encode
+from lockgate.core.wire import checked, encode
 from lockgate.mirror import LayoutError, generate_pages
 
 BASE = "/rpm/rocky/base/x86_64"

@@ -30,8 +30,8 @@ def client_config(
     client: Annotated[
         str,
         typer.Argument(
-            help="pip, uv, npm, yarn, pnpm, docker, podman, containerd, huggingface, ollama, git, apt, dnf;"
-            " for asset packs tiktoken, nltk, spacy, driver."
+            help="pip, uv, npm, yarn, pnpm, docker, podman, containerd, huggingface, ollama, git, conda, apt,"
+            " dnf; for asset packs tiktoken, nltk, spacy, driver."
         ),
     ],
     url: Annotated[

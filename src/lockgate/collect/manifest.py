@@ -20,6 +20,7 @@ import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 
 from lockgate.collect.apt.section import AptSection
+from lockgate.collect.conda.section import CondaSection
 from lockgate.collect.errors import (
     CollectLimitError,
     DuplicateNameError,
@@ -257,6 +258,7 @@ class Manifest(Section, frozen=True):
     npm: tuple[NpmSection, ...] = ()
     apt: tuple[AptSection, ...] = ()
     rpm: tuple[RpmSection, ...] = ()
+    conda: tuple[CondaSection, ...] = ()
     git: tuple[GitSection, ...] = ()
     model: tuple[ModelSection, ...] = ()
     documents: tuple[DocumentsSection, ...] = ()

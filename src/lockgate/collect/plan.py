@@ -1,7 +1,7 @@
 """What a collection would bring, told before anything large is fetched: versions, sizes, what is new.
 
-Only what registries resolve is looked up (Python projects, npm, Debian and RPM packages); documents, files
-and models are pinned by the manifest itself.
+Only what registries resolve is looked up (Python projects, npm, Debian, RPM and conda packages); documents,
+files and models are pinned by the manifest itself.
 """
 
 import shutil
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from lockgate.collect.apt.ports import AptClient
 from lockgate.collect.apt.service import foreseen as foreseen_debs
+from lockgate.collect.conda.ports import CondaSolver
+from lockgate.collect.conda.service import foreseen as foreseen_condas
 from lockgate.collect.difference import warnings
 from lockgate.collect.facts import foreseen_versions
 from lockgate.collect.manifest import load_manifest
@@ -21,7 +23,7 @@ from lockgate.collect.pypi import resolve_sections
 from lockgate.collect.room import Room
 from lockgate.collect.rpm.ports import RpmClient
 from lockgate.collect.rpm.service import foreseen as foreseen_rpms
-from lockgate.collect.service import demand_apt, demand_npm, demand_rpm
+from lockgate.collect.service import demand_apt, demand_conda, demand_npm, demand_rpm
 from lockgate.collect.universal.ports import Locker
 from lockgate.core.artifact import Kind, Lock
 from lockgate.core.ports import Progress
@@ -67,6 +69,7 @@ def plan(
     npm: NpmClient | None = None,
     apt: AptClient | None = None,
     rpm: RpmClient | None = None,
+    conda: CondaSolver | None = None,
     previous: Lock | None = None,
     offline: bool = False,
     limits: Limits | None = None,
@@ -106,7 +109,10 @@ def plan(
     if content.rpm:
         rpms = foreseen_rpms(room, demand_rpm(rpm), content.rpm, previous)
         seen += [Seen(Kind.RPM, name, version, size, facts) for name, version, size, facts in rpms]
-    return compare_seen(previous, seen, {Kind.PYTHON, Kind.NPM, Kind.APT, Kind.RPM})
+    if content.conda:
+        condas = foreseen_condas(room, demand_conda(conda), content.conda)
+        seen += [Seen(Kind.CONDA, name, version, size, facts) for name, version, size, facts in condas]
+    return compare_seen(previous, seen, {Kind.PYTHON, Kind.NPM, Kind.APT, Kind.RPM, Kind.CONDA})
 
 
 def compare_seen(previous: Lock | None, seen: Iterable[Seen], kinds: set[Kind]) -> tuple[Foreseen, ...]:

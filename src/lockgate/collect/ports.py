@@ -31,6 +31,7 @@ class Limits:
     npm_packages: int = 50_000
     debs: int = 300_000
     rpms: int = 300_000
+    condas: int = 300_000
     index_bytes: int = 1 << 30
     git_bytes: int = 8 << 30
 

@@ -28,6 +28,7 @@ _TYPES = {
     Kind.APT: "application",
     Kind.GIT: "library",
     Kind.RPM: "application",
+    Kind.CONDA: "library",
 }
 _TASKS = {"chat": "text-generation", "embed": "feature-extraction"}
 

@@ -10,6 +10,8 @@ from msgspec import structs
 
 from lockgate.collect.apt.ports import AptClient
 from lockgate.collect.apt.service import apt_packages
+from lockgate.collect.conda.ports import CondaSolver
+from lockgate.collect.conda.service import conda_packages
 from lockgate.collect.difference import Difference, compare
 from lockgate.collect.documents import documents
 from lockgate.collect.errors import (
@@ -82,6 +84,7 @@ def collect(
     npm: NpmClient | None = None,
     apt: AptClient | None = None,
     rpm: RpmClient | None = None,
+    conda: CondaSolver | None = None,
     git: GitClient | None = None,
     copier: ImageCopier | None = None,
     registries: Registries = plain_registries,
@@ -112,6 +115,7 @@ def collect(
         npm: The client of npm registries; needed where the manifest has npm packages.
         apt: apt with folders of its own; needed where the manifest has Debian packages.
         rpm: dnf with folders of its own; needed where the manifest has RPM packages.
+        conda: A solver of conda's specs; needed where the manifest has conda packages.
         git: git; needed where the manifest has repositories of it.
         copier: The client of container registries; needed where the manifest has images.
         registries: Gives registries that are read directly.
@@ -155,6 +159,8 @@ def collect(
             found += apt_packages(room, demand_apt(apt), chosen.apt, previous, offline=offline)
         if chosen.rpm:
             found += rpm_packages(room, demand_rpm(rpm), chosen.rpm, previous, offline=offline)
+        if chosen.conda:
+            found += conda_packages(room, demand_conda(conda), chosen.conda, previous, offline=offline)
         if chosen.git:
             found += git_repositories(room, demand_git(git), chosen.git, previous, offline=offline)
         found += images(room, clients, chosen.oci, previous, offline=offline)
@@ -239,6 +245,19 @@ def demand_rpm(rpm: RpmClient | None) -> RpmClient:
         what = "The manifest has RPM packages, and this collection has no client for them."
         raise InstallerError(what, advice="Install dnf, or collect on a machine that has it.")
     return rpm
+
+
+def demand_conda(conda: CondaSolver | None) -> CondaSolver:
+    """Return the solver of conda's specs.
+
+    Raises:
+        InstallerError: There is none.
+
+    """
+    if conda is None:
+        what = "The manifest has conda packages, and this collection has no solver for them."
+        raise InstallerError(what, advice="Install lockgate with its extra `conda`.")
+    return conda
 
 
 def demand_git(git: GitClient | None) -> GitClient:

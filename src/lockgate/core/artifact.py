@@ -64,6 +64,7 @@ class Kind(StrEnum):
     APT = "apt"
     GIT = "git"
     RPM = "rpm"
+    CONDA = "conda"
 
 
 class Role(StrEnum):

@@ -5,9 +5,8 @@ modulemd documents (version 2), package-url specification ("rpm").
 """
 
 import re
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 from packageurl import PackageURL
@@ -36,8 +35,6 @@ Text = Annotated[
     str, msgspec.Meta(max_length=1 << 20, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]*\Z")
 ]
 """Text that XML 1.0 can hold (section 2.2)."""
-
-D = TypeVar("D", bound=msgspec.Struct)
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 
@@ -250,20 +247,6 @@ class RpmRepository(Document, frozen=True):
     def folder(self) -> str:
         """Return the folder of its pages."""
         return f"rpm/{self.repository}/{self.channel}/{self.architecture}"
-
-
-def checked(kind: type[D], facts: Mapping[str, object]) -> D:
-    """Return a document, or a part of one, made of plain values within the bounds of its kind.
-
-    Raises:
-        MalformedDocumentError: They are none.
-
-    """
-    try:
-        return msgspec.convert(facts, kind)
-    except msgspec.ValidationError as error:
-        what = f"{kind.__name__} is malformed: {error}."
-        raise MalformedDocumentError(what) from error
 
 
 def is_architecture(text: str) -> bool:

@@ -8,6 +8,7 @@ byte of a document is free (duplicate keys, spacing and escapes included).
 """
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, NoReturn, TypeVar, cast
@@ -88,6 +89,20 @@ def decode(kind: type[D], data: bytes, *, limit: int = DOCUMENT_LIMIT, name: str
         what = f"{label} is not in canonical form."
         raise NotCanonicalError(what, document=label, offset=at)
     return document
+
+
+def checked(kind: type[D], facts: Mapping[str, object]) -> D:
+    """Return a document, or a part of one, made of plain values within the bounds of its kind.
+
+    Raises:
+        MalformedDocumentError: They are none.
+
+    """
+    try:
+        return msgspec.convert(facts, kind)
+    except msgspec.ValidationError as error:
+        what = f"{kind.__name__} is malformed: {error}."
+        raise MalformedDocumentError(what) from error
 
 
 def whole_second(moment: datetime) -> datetime:

@@ -227,6 +227,22 @@ def _ollama(place: Place) -> ClientConfig:
     return ClientConfig("ollama", notes=notes)
 
 
+def _conda(place: Place) -> ClientConfig:
+    """Return what conda, mamba and micromamba read (.condarc): names of channels mean this mirror's."""
+    text = lines_of(
+        f"channel_alias: {place.with_key}/conda",
+        "default_channels: []",
+        "channels:",
+        "  - nodefaults",
+        f"ssl_verify: {place.authority}" if place.authority else None,
+    )
+    notes = (
+        "Name a channel as it is mirrored: conda create -n NAME -c CHANNEL PACKAGE",
+        f"pixi and rattler take its address: {place.url}/conda/CHANNEL",
+    )
+    return ClientConfig("conda", (ConfigFile("~/.condarc", text),), notes=notes)
+
+
 def _git(place: Place) -> ClientConfig:
     text = lines_of(
         f'[url "{place.url}/git/"]',
@@ -255,6 +271,7 @@ _CLIENTS: dict[str, Callable[[Place], ClientConfig]] = {
     "huggingface": _huggingface,
     "ollama": _ollama,
     "git": _git,
+    "conda": _conda,
 }
 
 

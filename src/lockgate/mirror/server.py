@@ -23,6 +23,7 @@ from lockgate.mirror.misses import Misses
 from lockgate.mirror.ports import Asked, BlobFiles
 from lockgate.mirror.responses import BlobResponse
 from lockgate.mirror.serve_apt import AptRoutes
+from lockgate.mirror.serve_conda import CondaRoutes
 from lockgate.mirror.serve_git import GitRoutes
 from lockgate.mirror.serve_hub import HubRoutes
 from lockgate.mirror.serve_npm import NpmRoutes
@@ -95,6 +96,7 @@ def build_app(
         *OciRoutes(site, opened, access).routes(),
         *AptRoutes(site).routes(),
         *RpmRoutes(site).routes(),
+        *CondaRoutes(site).routes(),
         *git.routes(),
         *doors(site, door),
         *HubRoutes(site, asked.address).routes(),
@@ -232,7 +234,7 @@ async def _hash_large(site: Site) -> None:
     entries = [*table.packages.values(), *table.files.values()]
     entries += [e for p in table.npm.values() for e in p.archives.values()]
     entries += [e for m in table.models.values() for r in m.revisions.values() for e in r.files.values()]
-    entries += [*table.apt.files.values(), *table.rpm.files.values()]
+    entries += [*table.apt.files.values(), *table.rpm.files.values(), *table.conda.values()]
     entries += [entry for image in table.images.by_name.values() for entry in image.blobs.values()]
     for entry in entries:
         if entry.size <= LARGE:

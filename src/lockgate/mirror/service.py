@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lockgate.core.snapshot import Admitted
-from lockgate.mirror import apt, files, huggingface, npm, oci, pypi, rpm
+from lockgate.mirror import apt, conda, files, huggingface, npm, oci, pypi, rpm
 from lockgate.mirror.errors import AmbiguousSnapshotError
 from lockgate.mirror.pages import Page, ReadBlob
 
@@ -16,8 +16,8 @@ def generate_pages(admitted: Sequence[Admitted], read: ReadBlob) -> tuple[Page, 
     Args:
         admitted: What the snapshot admits.
         read: Reads a blob by SHA-256; only files whose protocol wants another hash are read,
-            each at most `huggingface.LFS_FROM` bytes long, and what is known of npm, Debian
-            and RPM packages.
+            each at most `huggingface.LFS_FROM` bytes long, and what is known of npm, Debian,
+            RPM and conda packages.
 
     Raises:
         LayoutError: An artifact does not have the shape of its kind.
@@ -25,7 +25,7 @@ def generate_pages(admitted: Sequence[Admitted], read: ReadBlob) -> tuple[Page, 
 
     """
     pages: dict[str, Page] = {}
-    for protocol in (pypi, npm, huggingface, oci, apt, rpm, files):
+    for protocol in (pypi, npm, huggingface, oci, apt, rpm, conda, files):
         for page in protocol.generate(admitted, read):
             if page.path in pages:
                 what = f"Two pages would be called {page.path!r}."

@@ -41,6 +41,7 @@ _PROTOCOLS = {
     "v2": "oci",
     "apt": "apt",
     "rpm": "rpm",
+    "conda": "conda",
     "git": "git",
     "legacy": "upload",
 }

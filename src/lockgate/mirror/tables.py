@@ -10,7 +10,7 @@ from lockgate.core.git import is_repository_name, refs_of
 from lockgate.core.repository import is_release
 from lockgate.core.snapshot import Generated, Snapshot
 from lockgate.core.statement import Statement
-from lockgate.mirror import apt, rpm
+from lockgate.mirror import apt, conda, rpm
 from lockgate.mirror.errors import AmbiguousSnapshotError, LayoutError
 from lockgate.mirror.files import SUMS, served_files
 from lockgate.mirror.huggingface import revisions
@@ -142,6 +142,7 @@ class Table:
     npm_search: Entry | None
     apt: SignedEntries
     rpm: SignedEntries
+    conda: Mapping[str, Entry]
     git: Mapping[str, GitEntries]
     snapshot: Snapshot
     repository: SignedRepository | None = None
@@ -179,6 +180,7 @@ def build_table(
         npm_search=pages.by_path.get(SEARCH),
         apt=_apt(snapshot, pages),
         rpm=_rpm(snapshot, pages),
+        conda=MappingProxyType(_conda(snapshot, pages)),
         git=MappingProxyType(_git(snapshot)),
         snapshot=snapshot,
         repository=repository,
@@ -254,6 +256,15 @@ def _rpm(snapshot: Snapshot, pages: _Pages) -> SignedEntries:
     for address, page in indexes.items():  # each has its digest in its name
         files[address] = Entry(page.sha256, page.size, page.media_type, immutable=True, page=True)
     return SignedEntries(MappingProxyType(files), MappingProxyType(releases))
+
+
+def _conda(snapshot: Snapshot, pages: _Pages) -> dict[str, Entry]:
+    """Return what lies below ``/conda/``: packages, and each index under its name."""
+    files = {path: _entry(file, BINARY_TYPE) for path, file in conda.pool(snapshot.admitted).items()}
+    for path, page in pages.by_path.items():
+        if path.startswith(conda.FOLDER):
+            files[path.removeprefix(conda.FOLDER)] = page
+    return files
 
 
 def _indexes(pages: _Pages, prefix: str) -> tuple[dict[str, Entry], dict[str, Entry]]:

@@ -10,6 +10,7 @@ from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, signer_from, supply_root, utc_now
 from lockgate.collect import Collected, Foreseen, NpmCommand, PipPackages, UrlWeb, collect, plan
 from lockgate.collect.apt import AptCommand
+from lockgate.collect.conda import Rattler
 from lockgate.collect.git import GitCommand
 from lockgate.collect.hub import WebHub
 from lockgate.collect.oci import Skopeo, WebRegistry
@@ -66,6 +67,7 @@ def run_plan(side: Side, manifest: Path, progress: Progress, *, offline: bool) -
         npm=NpmCommand(os.environ, offline=offline),
         apt=AptCommand(os.environ),
         rpm=DnfCommand(os.environ),
+        conda=Rattler(),
         previous=_previous(side),
         offline=offline,
     )
@@ -107,6 +109,7 @@ def run_collect(
             npm=NpmCommand(os.environ, offline=offline),
             apt=AptCommand(os.environ),
             rpm=DnfCommand(os.environ),
+            conda=Rattler(),
             git=GitCommand(os.environ),
             copier=Skopeo(os.environ),
             registries=lambda host, plain: WebRegistry(host, plain=plain, settings=pip.web_settings()),

@@ -8,7 +8,8 @@ from lockgate.collect.errors import BadReleaseError
 from lockgate.collect.ports import Limits
 from lockgate.collect.rpm.markup import Element, elements, plain
 from lockgate.core.errors import LockgateError
-from lockgate.core.rpm import Erratum, Module, checked
+from lockgate.core.rpm import Erratum, Module
+from lockgate.core.wire import checked
 
 MODULES_LIMIT = 1 << 26
 """Longest ``modules.yaml`` that is read, in bytes."""

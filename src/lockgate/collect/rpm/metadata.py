@@ -1,29 +1,23 @@
 """A repository's metadata: the signature over its index first, then what that names, each by its digest."""
 
-import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-from urllib.parse import unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
 from lockgate.collect.errors import (
     BadReleaseError,
-    CollectLimitError,
-    DigestMismatchError,
     SourceMissingError,
     UnreachableError,
     UnresolvableError,
 )
+from lockgate.collect.fetching import fetch, fetch_checked, joined
 from lockgate.collect.room import Room
 from lockgate.collect.rpm.markup import Element, elements
 from lockgate.collect.rpm.packages import ALGORITHMS
 from lockgate.collect.rpm.ports import RpmClient
 from lockgate.collect.rpm.section import BASEARCH, RpmUpstream, is_address
-from lockgate.collect.web import shown
 
 REPOMD_LIMIT = 1 << 20
 """Longest ``repomd.xml``, signature or list of mirrors that is read, in bytes."""
@@ -34,7 +28,6 @@ MIRRORS_LIMIT = 16
 NEEDED = ("primary", "filelists", "other", "updateinfo", "modules")
 """What is taken of a repository's metadata; only the first has to be there."""
 
-_CHUNK = 1 << 18
 _SUFFIX = re.compile(r"(?:\.[a-z]{2,4}){1,2}\Z")
 
 
@@ -89,7 +82,7 @@ def repository_of(
     signers: tuple[str, ...] = ()
     file = folder / "upstream.xml"
     if not upstream.unsigned_index:
-        _fetch(room, f"{url}/repodata/repomd.xml.asc", folder / "upstream.asc", REPOMD_LIMIT)
+        fetch(room, f"{url}/repodata/repomd.xml.asc", folder / "upstream.asc", REPOMD_LIMIT)
         signers = client.verify(file, folder / "upstream.asc", keyring, folder)
         signature = (folder / "upstream.asc").read_bytes()
     else:
@@ -131,7 +124,7 @@ def _index(room: Room, upstream: RpmUpstream, architecture: str, folder: Path) -
     for address in addresses:
         url = address.rstrip("/")
         try:
-            _fetch(room, f"{url}/repodata/repomd.xml", folder / "upstream.xml", REPOMD_LIMIT)
+            fetch(room, f"{url}/repodata/repomd.xml", folder / "upstream.xml", REPOMD_LIMIT)
         except (UnreachableError, SourceMissingError) as error:
             last = error
         else:
@@ -145,7 +138,7 @@ def _index(room: Room, upstream: RpmUpstream, architecture: str, folder: Path) -
 def _mirrors(room: Room, upstream: RpmUpstream, architecture: str, folder: Path) -> list[str]:
     """Return the addresses of a list of mirrors; a list over TLS leads nowhere weaker without a signature."""
     place = folder / "mirrors.txt"
-    _fetch(room, upstream.mirrorlist.replace(BASEARCH, architecture), place, REPOMD_LIMIT)
+    fetch(room, upstream.mirrorlist.replace(BASEARCH, architecture), place, REPOMD_LIMIT)
     lines = [line.strip() for line in place.read_text(encoding="utf-8", errors="replace").splitlines()]
     weak: tuple[str, ...] = ("http:",) if upstream.unsigned_index else ()
     if not upstream.mirrorlist.startswith("file:"):
@@ -174,64 +167,6 @@ def _line(kind: str, data: Element, place: Path) -> str:
         if sums.text.isalnum() and sums.get("type").lower() in ALGORITHMS:
             parts.append(f"<{name} type={quoteattr(sums.get('type').lower())}>{sums.text}</{name}>")
     return f'<data type="{kind}">{"".join(parts)}<location href="repodata/{place.name}"/></data>'
-
-
-def joined(url: str, path: str) -> str:
-    """Return the address of a file of a repository.
-
-    Raises:
-        BadReleaseError: The index leads out of its own repository.
-
-    """
-    bad = path.startswith("/") or ".." in path.split("/") or not path.isprintable() or "\\" in path
-    if bad or not path or any(c in path for c in " ?#") or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", path):
-        what = f"An index names a file outside of its repository: {path[:80]!r}."
-        raise BadReleaseError(what)
-    return f"{url}/{path.replace('+', '%2B')}" if urlsplit(url).scheme != "file" else f"{url}/{path}"
-
-
-def fetch_checked(room: Room, url: str, place: Path, algorithm: str, digest: str, *, limit: int) -> None:
-    """Fetch a file and demand that it hashes to what its index says.
-
-    Raises:
-        DigestMismatchError: It does not.
-        CollectLimitError: It is longer than `limit` bytes.
-        UnreachableError, SourceMissingError: It is not there.
-
-    """
-    _fetch(room, url, place, limit)
-    with place.open("rb") as stream:
-        found = hashlib.file_digest(stream, algorithm).hexdigest()
-    if found != digest:
-        place.unlink()
-        what = f"{url.rpartition('/')[2][:80]} does not hash to what its index says."
-        raise DigestMismatchError(what, expected=digest)
-
-
-def _fetch(room: Room, url: str, place: Path, limit: int) -> None:
-    size = 0
-    with _opened(room, url) as body, place.open("wb") as out:
-        while piece := body.read(_CHUNK):
-            size += len(piece)
-            if size > limit:
-                what = f"{url.rpartition('/')[2][:80]} is longer than {limit} bytes."
-                raise CollectLimitError(what, url=shown(url))
-            out.write(piece)
-
-
-@contextmanager
-def _opened(room: Room, url: str) -> Iterator[BinaryIO]:
-    if urlsplit(url).scheme != "file":
-        with room.web.open(url) as (_, body):
-            yield body
-        return
-    try:
-        stream = Path(unquote(urlsplit(url).path)).open("rb")  # noqa: SIM115  # closed below
-    except OSError as error:
-        what = f"A file of a repository cannot be read: {error.strerror}."
-        raise SourceMissingError(what, file=shown(url)) from error
-    with stream:
-        yield stream
 
 
 def _integer(text: str) -> int:

@@ -13,8 +13,8 @@ from lockgate.core.rpm import (
     RPM_FORMAT,
     Relation,
     RpmPackage,
-    checked,
 )
+from lockgate.core.wire import checked
 
 ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
 """Digests by which a package is accepted; older repositories have others, and are not."""

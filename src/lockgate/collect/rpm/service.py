@@ -18,8 +18,9 @@ from lockgate.collect.errors import (
     DuplicateNameError,
     UnresolvableError,
 )
+from lockgate.collect.fetching import fetch_checked, joined
 from lockgate.collect.room import Room
-from lockgate.collect.rpm.metadata import Repository, fetch_checked, joined
+from lockgate.collect.rpm.metadata import Repository
 from lockgate.collect.rpm.packages import Listed
 from lockgate.collect.rpm.ports import RpmClient
 from lockgate.collect.rpm.resolve import Taken, artifact_name, resolve
