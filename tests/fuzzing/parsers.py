@@ -433,4 +433,10 @@ def parser_targets() -> list[Target]:
             cases_of("pdf:PdfInspector"),
             picture_args,
         ),
+        Target(
+            "publishers of attached provenance",
+            ("collect.simple.publishers_of",),
+            outside(late("collect.simple.publishers_of")),
+            provenance_seeds,
+        ),
     ]

@@ -85,6 +85,7 @@ def test_differences_that_are_missing_are_refused() -> None:
     ("name", "data"),
     [
         ("x.ico", b"\0\0\1\0"),
+        ("x.gz", b"\x1f\x8b"),
         ("x.obj", b"d\x86\1\0" + bytes(31)),
         ("x.wasm", b"\0asm\1\0\0\0\1\xff"),
         ("x.onnx", b"\x08\x08\x12\x04\xff\xff\xff\xff" + make.onnx()[8:]),

@@ -49,7 +49,7 @@ class GzipInspector(Inspector):
 def _header(data: memoryview) -> int:
     """Return where the compressed data begins."""
     flags = data[3] if len(data) > _FIXED else 0xFF
-    if data[2] != _DEFLATE or flags & ~_KNOWN:
+    if flags & ~_KNOWN or data[2] != _DEFLATE:
         what = "The gzip header has fields that are not known."
         raise BrokenContentError(what, at=2)
     at = _FIXED
