@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -32,3 +33,5 @@ async def main(channel: str, folder: Path, specs: list[str]) -> dict[str, str]:
 if __name__ == "__main__":
     found = asyncio.run(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]))
     sys.stdout.write(json.dumps(found))
+    sys.stdout.flush()
+    os._exit(0)  # rattler's threads may still run, and crash an interpreter that takes itself apart
