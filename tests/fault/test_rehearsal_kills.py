@@ -71,9 +71,15 @@ def begun(made):
     """Start a rehearsal and return it once a client of it runs."""
     words = ["rehearse", str(made.manifest), "--host", str(made.folder / "host.profile.json")]
     words += ["--home", str(made.lane.low), "--json"]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "lockgate.cli.main", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    own = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "lockgate.cli.main", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    finally:
+        signal.signal(signal.SIGINT, own)
     until(lambda: child.poll() is not None or any_client(made), "a client runs")
     assert child.poll() is None, child.communicate()
     return child
