@@ -11,6 +11,7 @@ import pytest
 
 from corpora.mirrorsite import MirrorSite, ask, asking
 from corpora.wheels import build_wheel
+from lockgate.core.digests import sha256_stream
 from lockgate.core.errors import LockgateError, TooLargeError
 from lockgate.mirror import MissingBlobError, TamperedBlobError
 from lockgate.mirror.blobs import CHUNK, LARGE, PAGE_LIMIT, VerifiedBlobs
@@ -258,3 +259,36 @@ def test_no_link_is_followed_even_to_the_right_bytes(tmp_path):
     with pytest.raises(MissingBlobError):
         asyncio.run(blobs.open(hashlib.sha256(b"data").hexdigest(), 4))
     blobs.close()
+
+
+@pytest.mark.parametrize("times", [1, 2, 5, 20])
+def test_a_blob_that_is_put_again_while_it_is_hashed_is_still_served(site, app, monkeypatch, times):
+    """A publication may bring what is there already; each time the name goes to a new file."""
+    left = [times]
+
+    def hashing(stream, *arguments, **options):
+        result = sha256_stream(stream, *arguments, **options)
+        if left[0]:
+            left[0] -= 1
+            site.blobs.put_bytes(WHEEL.data)
+        return result
+
+    monkeypatch.setattr("lockgate.mirror.blobs.sha256_stream", hashing)
+    answer = ask(app, PACKAGE)
+    assert (answer.status, answer.body) == (200, WHEEL.data)
+    assert "lockgate_mirror_refused_blobs_total 0.0" in ask(app, "/metrics").body.decode()
+
+
+@pytest.mark.parametrize("times", [1, 20])
+def test_a_file_that_is_written_to_while_it_is_hashed_is_refused(site, app, monkeypatch, times):
+    left = [times]
+
+    def hashing(stream, *arguments, **options):
+        result = sha256_stream(stream, *arguments, **options)
+        if left[0]:
+            left[0] -= 1
+            overwrite(site.blobs.path(WHEEL.sha256), left[0], b"!")
+        return result
+
+    monkeypatch.setattr("lockgate.mirror.blobs.sha256_stream", hashing)
+    assert refused(ask(app, PACKAGE)) == TamperedBlobError.code
