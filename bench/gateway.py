@@ -3,8 +3,11 @@
 The engine speaks with fixed timing in its own process; every proxy has one worker in its own. First tokens
 are timed with Poisson arrivals at 100 running streams of 20 tokens/s, the arms taking turns. Requests
 are counted per core: by the CPU seconds that the proxy's process spent, which other load on the machine
-does not change. Lockgate runs with keys, durable log, receipts and metrics; LiteLLM with its master key and
-its metrics but without a database, since its virtual keys and spend logs need PostgreSQL: that favours it.
+does not change. The pass-through is what one writes with aiohttp, which Lockgate serves with too: a handler
+that posts the body on and writes what comes, on asyncio's own loop. Lockgate runs with keys, durable log,
+receipts and metrics; where it is compared with LiteLLM, with guards and a quota as well. LiteLLM runs with
+its master key and its metrics but without a database, since its virtual keys, quotas and spend logs need
+PostgreSQL: that favours it.
 `--quick` leaves LiteLLM out unless `--litellm` names an installed one; `--soak` streams for 30 minutes and
 prints how memory grows.
 """
@@ -240,7 +243,14 @@ class Bench:
         self.rows: list[dict[str, Any]] = []
         self.ratios: dict[str, float | int | None] = {}
 
-    def arms(self, stack: ExitStack, *engine: str, guards: Sequence[bool], peers: bool = True) -> list[Arm]:
+    def arms(
+        self,
+        stack: ExitStack,
+        *engine: str,
+        guards: Sequence[bool],
+        peers: bool = True,
+        quotas: bool = False,
+    ) -> list[Arm]:
         """Start an engine and the proxies in front of it."""
         process, (port, *_) = stack.enter_context(role("engine", *engine))
         url = f"http://127.0.0.1:{port}"
@@ -252,7 +262,7 @@ class Bench:
             found.append(Arm("pass-through", int(port), pid=process.pid))
         for on in guards:
             folder = tempfile.mkdtemp(dir=self.folder)
-            flags = ("--guards",) if on else ()
+            flags = ["--guards"] * on + ["--quotas"] * (on and quotas)
             process, (port, key) = stack.enter_context(
                 role("lockgate", "--engine", url, "--folder", folder, *flags)
             )
@@ -307,7 +317,7 @@ class Bench:
         """Count requests per CPU second with every connection busy, the arms taking turns."""
         rounds, seconds = (2, 3.0) if self.quick else (4, 6.0)
         with ExitStack() as stack:
-            arms = self.arms(stack, guards=[False, True])
+            arms = self.arms(stack, guards=[False, True], quotas=True)
             per_core: dict[str, list[float]] = {arm.name: [] for arm in arms}
             per_second: dict[str, list[float]] = {arm.name: [] for arm in arms}
             for arm in arms:

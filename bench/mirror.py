@@ -1,18 +1,21 @@
 """How fast the mirrors serve, beside nginx, the bare framework and the servers that people use today.
 
-    python bench/mirror.py [--quick] [--json] [--devpi PROGRAM] [--artifacts N]
+    python bench/mirror.py [--quick] [--json] [--peers] [--artifacts N] [--only PART]
 
 Every pair is measured in turns in one run, on loopback: the least disturbed round counts on both sides.
 nginx serves the very file that the store holds, with sendfile. The bare framework is Starlette on the
-same server (uvicorn) with the same bytes in memory. devpi is measured where its program is named
-(``--devpi``, which stands in a virtual environment of its own). Processor seconds are those of the
-server's processes. ``clients_1000`` are 1,000 connections with think time at half of saturation. A key
-without a number says that its peer, or what it measures, is not here.
+same server (uvicorn) with the same bytes in memory. devpi and pypiserver
+are taken from the Python index into an environment that is made for the run (not in a quick one, unless
+``--peers`` asks for them), docker-registry is Debian's. Processor seconds are those of the
+server's processes. ``clients_1000`` are 1,000 connections with think time at half of saturation.
+``publish_1m_s`` is what it takes to make a snapshot of 1,000,000 artifacts and to copy it into the store; a
+quick run publishes fewer, says so in its row, and leaves the key empty. Part ``gate`` takes one artifact more
+the whole way into a site of 100,000 (or ``--artifacts``), approvals included. A key without a number says
+that its peer, or what it measures, is not here.
 """
 
 import argparse
 import asyncio
-import hashlib
 import json
 import os
 import platform
@@ -23,29 +26,41 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
+from _mirror_peers import python_peers
+from _mirror_servers import (
+    TICKS,
+    Row,
+    Server,
+    fetch,
+    framework,
+    in_turns,
+    nginx,
+    ours,
+    requests_per_second,
+)
+
 from corpora.images import Image, artifact_of, digest, image, index
-from corpora.mirrorsite import START, MirrorSite, admitted, statement_for
+from corpora.mirrorsite import MirrorSite
 from corpora.npmpackages import NpmPackage
 from corpora.registry import docker_registry
-from corpora.servers import free_ports
-from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
-from lockgate.core.snapshot import SNAPSHOT_FORMAT, Snapshot
-from lockgate.core.wire import encode
-from lockgate.mirror import generate_pages
-from lockgate.mirror.tables import build_table
+from lockgate.core.artifact import Artifact, Kind, Role
+from lockgate.core.parts import PARTED_FROM
 
 MIB = 1 << 20
 NAME = "registry.test/bench/app"
-TICKS = os.sysconf("SC_CLK_TCK")
 PARTS = 16
 CLIENTS = 1000
+PARTS_OF_IT = ("blobs", "pages", "peers", "clients", "publish", "gate")
+GATE_ARTIFACTS = 100_000
+MILLION = 1_000_000
 KEYS = (
     "blob_vs_nginx",
     "blob_range_vs_nginx",
@@ -53,6 +68,7 @@ KEYS = (
     "tls_vs_nginx",
     "simple_vs_framework",
     "simple_vs_devpi",
+    "simple_vs_pypiserver",
     "packument_vs_framework",
     "manifest_vs_framework",
     "manifest_vs_docker_registry",
@@ -61,145 +77,6 @@ KEYS = (
     "clients_1000_memory_mb",
     "publish_1m_s",
 )
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measurement: what, of whom, how much, in which unit."""
-
-    what: str
-    server: str
-    value: float
-    unit: str
-
-
-class Server:
-    """A running server: its address and the processes behind it."""
-
-    def __init__(self, process: "subprocess.Popen[bytes] | None", port: int, scheme: str = "http") -> None:
-        """Keep the process; it listens on loopback."""
-        self.process = process
-        self.url = f"{scheme}://127.0.0.1:{port}"
-
-    def pids(self) -> list[int]:
-        """Return the server's process and all below it."""
-        found, waiting = [], [self.process.pid] if self.process else []
-        while waiting:
-            pid = waiting.pop()
-            found.append(pid)
-            with suppress(OSError):
-                for task in Path(f"/proc/{pid}/task").iterdir():
-                    waiting += [int(each) for each in (task / "children").read_text().split()]
-        return found
-
-    def cpu(self) -> float:
-        """Return the processor seconds that the server used so far."""
-        total = 0
-        for pid in self.pids():
-            with suppress(OSError):
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                total += int(fields[11]) + int(fields[12])
-        return total / TICKS
-
-    def memory_mb(self) -> float:
-        """Return the highest resident memory of the server's processes together, in MB."""
-        total = 0
-        for pid in self.pids():
-            with suppress(OSError):
-                text = Path(f"/proc/{pid}/status").read_text()
-                total += int(re.search(r"VmHWM:\s+(\d+)", text)[1]) * 1024
-        return total / 1e6
-
-
-@contextmanager
-def started(
-    command: list[str], port: int, path: str, scheme: str = "http", **environment: str
-) -> Iterator[Server]:
-    """Run a server until the block ends; ready when it answers."""
-    log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server
-    process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
-    server = Server(process, port, scheme)
-    deadline = time.monotonic() + 120
-    while not answers(f"{server.url}{path}"):
-        if process.poll() is not None or time.monotonic() > deadline:
-            log.seek(0)
-            sys.exit(f"{command[0]} did not start: {log.read()[-2000:].decode()}")
-        time.sleep(0.05)
-    try:
-        yield server
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def answers(url: str) -> bool:
-    """Tell whether a server serves an address; certificates are not looked at."""
-    done = subprocess.run(["curl", "-skf", "-o", "/dev/null", "-m", "2", url], check=False)
-    return done.returncode == 0
-
-
-def ours(site: MirrorSite, tls: tuple[str, str] | None = None) -> "contextmanager[Server]":
-    """Run our mirror over a site."""
-    (port,) = free_ports(1)
-    names = ", ".join(f"Path({name!r})" for name in (*tls, tls[0])) if tls else ""
-    extra = f", tls=Tls({names})" if tls else ""
-    factory = "corpora.mirrorsite:app_from_environment"
-    code = (
-        "from pathlib import Path; from lockgate.app.high.tls import Tls; from lockgate.mirror import serve; "
-        f"serve({factory!r}, '127.0.0.1', {port}{extra})"
-    )
-    paths = os.pathsep.join([sys.path[0], str(Path(__file__).resolve().parent.parent / "src")])
-    where = {"LOCKGATE_HOME": str(site.root), "PYTHONPATH": paths}
-    return started([sys.executable, "-c", code], port, "/healthz", "https" if tls else "http", **where)
-
-
-def framework(folder: Path, bodies: dict[str, tuple[str, bytes]]) -> "contextmanager[Server]":
-    """Run Starlette alone on uvicorn, with bytes in memory."""
-    (port,) = free_ports(1)
-    for number, (_, body) in enumerate(bodies.values()):
-        (folder / f"body{number}").write_bytes(body)
-    listed = {
-        path: (media_type, str(folder / f"body{n}"))
-        for n, (path, (media_type, _)) in enumerate(bodies.items())
-    }
-    (folder / "bare.py").write_text(
-        "from pathlib import Path\nfrom starlette.applications import Starlette\n"
-        "from starlette.responses import Response\nfrom starlette.routing import Route\n"
-        f"BODIES = {{p: (m, Path(f).read_bytes()) for p, (m, f) in {listed!r}.items()}}\n"
-        "def route(media_type, body):\n"
-        "    async def answer(request):\n        return Response(body, media_type=media_type)\n"
-        "    return answer\n"
-        "app = Starlette(routes=[Route(p, route(m, b)) for p, (m, b) in BODIES.items()])\n"
-        "def serve():\n"
-        "    import uvicorn\n"
-        f"    uvicorn.run(app, port={port}, loop='uvloop', http='httptools', ws='none', log_level='error',\n"
-        "                access_log=False)\n"
-    )
-    command = [sys.executable, "-c", "import bare; bare.serve()"]
-    return started(command, port, next(iter(bodies)), PYTHONPATH=str(folder))
-
-
-@contextmanager
-def nginx(folder: Path, file: Path, certificate: tuple[str, str]) -> Iterator[tuple[Server, Server]]:
-    """Run nginx with one worker over a file, in the clear and with TLS."""
-    plain, secure = free_ports(2)
-    root = folder / "nginx"
-    root.mkdir()
-    (root / "blob").hardlink_to(file)
-    root.chmod(0o755)
-    config = folder / "nginx.conf"
-    config.write_text(
-        f"daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log; user root;\n"
-        "events { worker_connections 4096; }\n"
-        f"http {{ access_log off; sendfile on; tcp_nopush on; client_body_temp_path {folder}/t; "
-        f"proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; "
-        f"scgi_temp_path {folder}/t5;\n"
-        f"server {{ listen 127.0.0.1:{plain}; listen 127.0.0.1:{secure} ssl; root {root};\n"
-        f"ssl_certificate {certificate[0]}; ssl_certificate_key {certificate[1]}; }} }}\n"
-    )
-    program = shutil.which("nginx") or "/usr/sbin/nginx"
-    with started([program, "-c", str(config), "-e", f"{folder}/error.log"], plain, "/blob") as server:
-        yield server, Server(server.process, secure, "https")
 
 
 def whole_blob(url: str) -> None:
@@ -222,26 +99,6 @@ def rate(server: Server, work: Callable[[], None], size: int) -> tuple[float, fl
     work()
     wall = time.perf_counter() - began
     return size / 1e6 / wall, (server.cpu() - cpu) / (size / (1 << 30))
-
-
-def requests_per_second(url: str, seconds: int, accept: str = "") -> float:
-    """Return how many requests a second wrk gets answered on 32 connections."""
-    header = ["-H", f"Accept: {accept}"] if accept else []
-    done = subprocess.run(
-        ["wrk", "-t1", "-c32", f"-d{seconds}s", *header, url], check=True, capture_output=True, text=True
-    )
-    if "Non-2xx" in done.stdout:
-        sys.exit(f"{url} was answered with errors.")
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)[1])
-
-
-def in_turns(rounds: int, *works: Callable[[], object]) -> list[list]:
-    """Run works after one another, several rounds; return each one's results."""
-    results = [[] for _ in works]
-    for _ in range(rounds):
-        for kept, work in zip(results, works, strict=True):
-            kept.append(work())
-    return results
 
 
 def filled(folder: Path, size: int, files: int) -> tuple[MirrorSite, Image, str]:
@@ -352,88 +209,6 @@ def pages(site: MirrorSite, small: Image, folder: Path, seconds: int, rows: list
     return found
 
 
-def fetch(url: str, accept: str) -> bytes:
-    """Return what an address answers."""
-    done = subprocess.run(
-        ["curl", "-sf", "-H", f"Accept: {accept or '*/*'}", url], check=True, capture_output=True
-    )
-    return done.stdout
-
-
-def devpi(program: str, site: MirrorSite, folder: Path, seconds: int, rows: list[Row]) -> float:
-    """Compare the simple page with devpi, which imports the same files."""
-    export = folder / "export"
-    export.mkdir()
-    listed = []
-    for entry in site.entries:
-        if entry.artifact.kind is not Kind.PYTHON:
-            continue
-        (file,) = entry.artifact.files
-        name = file.path.rpartition("/")[2]
-        relative = f"bench/dev/many/{entry.artifact.version}/{name}"
-        target = export / relative
-        target.parent.mkdir(parents=True, exist_ok=True)
-        data = site.blobs.read(file.sha256)
-        target.write_bytes(data)
-        facts = {
-            "hash_spec": f"sha256={file.sha256}",
-            "sha256": file.sha256,
-            "last_modified": "Mon, 01 Jan 2024 00:00:00 GMT",
-        }
-        listed.append(
-            {
-                "entrymapping": facts,
-                "projectname": "many",
-                "type": "releasefile",
-                "version": entry.artifact.version,
-                "relpath": relative,
-                "log": [],
-            }
-        )
-    versions = {e["version"]: {"name": "many", "version": e["version"]} for e in listed}
-    data = {
-        "dumpversion": "2",
-        "pythonversion": [3, 11],
-        "devpi_server": "6",
-        "secret": "",
-        "uuid": "0" * 32,
-        "serverdir": "",
-        "users": {
-            name: {"username": name, "pwsalt": "", "pwhash": "", "password": ""} for name in ("root", "bench")
-        },
-        "indexes": {
-            "bench/dev": {
-                "indexconfig": {"type": "stage", "bases": [], "volatile": True},
-                "projects": {"many": versions},
-                "files": listed,
-            }
-        },
-    }
-    (export / "dataindex.json").write_text(json.dumps(data))
-    where = Path(program).parent
-    state = str(folder / "devpi")
-    subprocess.run(
-        [str(where / "devpi-import"), "--serverdir", state, "--no-root-pypi", str(export)],
-        check=True,
-        capture_output=True,
-    )
-    (port,) = free_ports(1)
-    command = [program, "--serverdir", state, "--port", str(port), "--offline-mode"]
-    with ours(site) as mine, started(command, port, "/bench/dev/+simple/many/") as peer:
-        urls = f"{mine.url}/simple/many/", f"{peer.url}/bench/dev/+simple/many/"
-        best = [
-            max(taken)
-            for taken in in_turns(
-                2, *[lambda u=u: requests_per_second(u, seconds, "text/html") for u in urls]
-            )
-        ]
-    rows += [
-        Row("simple (HTML)", name, round(v, 1), "req/s")
-        for name, v in zip(("lockgate", "devpi"), best, strict=True)
-    ]
-    return best[0] / best[1]
-
-
 @dataclass
 class Crowd:
     """What clients have in common, and what they saw."""
@@ -446,11 +221,15 @@ class Crowd:
     errors: list[str] = field(default_factory=list)
 
 
-async def _client(crowd: Crowd, first: float) -> None:
-    """Ask again and again over one connection, with think time in between."""
-    await asyncio.sleep(first)
+async def _client(crowd: Crowd, number: int) -> None:
+    """Ask again and again over one connection, with think time in between.
+
+    Clients begin at different paths: in step they would all ask for the longest page at once, and nothing
+    would be mixed.
+    """
+    await asyncio.sleep(crowd.think * number / CLIENTS)
     reader = writer = None
-    turn = 0
+    turn = number
     while time.monotonic() < crowd.end:
         path = crowd.paths[turn % len(crowd.paths)]
         turn += 1
@@ -484,7 +263,7 @@ def thousand(site: MirrorSite, seconds: int, rows: list[Row]) -> dict[str, float
         crowd = Crowd(int(mine.url.rpartition(":")[2]), paths, think, end)
 
         async def run() -> None:
-            await asyncio.gather(*(_client(crowd, think * n / CLIENTS) for n in range(CLIENTS)))
+            await asyncio.gather(*(_client(crowd, number) for number in range(CLIENTS)))
 
         asyncio.run(run())
         memory = mine.memory_mb()
@@ -500,33 +279,62 @@ def thousand(site: MirrorSite, seconds: int, rows: list[Row]) -> dict[str, float
     }
 
 
-def publish(count: int, rows: list[Row]) -> float:
-    """Time the making of a snapshot of many artifacts, with its pages, and of the table that serves it."""
-    entries = []
-    for number in range(count):
-        sha256 = hashlib.sha256(b"%d" % number).hexdigest()
-        path = f"python/p{number // 20}/p{number // 20}-1.{number % 20}-py3-none-any.whl"
-        file = ArtifactFile(path=path, role=Role.DISTRIBUTION, size=1000, sha256=sha256)
-        name = f"p{number // 20}"
-        version = f"1.{number % 20}"
-        purl = f"pkg:pypi/{name}@{version}"
-        entries.append(
-            admitted(Artifact(purl=purl, kind=Kind.PYTHON, name=name, version=version, files=(file,)))
-        )
-    began = time.perf_counter()
-    made = generate_pages(entries, bytes)
-    listed = tuple(page.generated() for page in made)
-    snapshot = Snapshot(
-        format=SNAPSHOT_FORMAT, lane="bench", created=START, admitted=tuple(entries), generated=listed
-    )
-    data = encode(snapshot)
-    hashlib.sha256(data).hexdigest()
-    wall = time.perf_counter() - began
-    rows.append(Row(f"publish {count} artifacts", "lockgate", round(wall, 1), "s"))
-    began = time.perf_counter()
-    build_table(statement_for(snapshot, 1), snapshot)
-    rows.append(Row(f"switch to {count} artifacts", "lockgate", round(time.perf_counter() - began, 2), "s"))
+def _publishing(*arguments: str, script: str = "_mirror_publish.py") -> dict[str, Any]:
+    """Run a part of the measurement of a large snapshot in a process of its own; return what it printed."""
+    command = [sys.executable, str(Path(__file__).parent / script), *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+def publish(count: int, folder: Path, rows: list[Row]) -> float:
+    """Time a snapshot of many artifacts: published whole, changed by one, switched to, and started with."""
+    made = _publishing("publish", str(folder), str(count))
+    served = _publishing("serve", str(folder), made["before"], made["after"])
+    took = made["seconds"] | served["seconds"]
+    wall = float(took["made"] + took["copied"])
+    rows += [
+        Row(f"publish {count} artifacts", "lockgate", round(wall, 1), "s"),
+        Row("· making it", "lockgate", round(took["made"], 1), "s"),
+        Row("· copying into the store", "lockgate", round(took["copied"], 1), "s"),
+        Row("· processor", "lockgate", round(took["made_cpu"] + took["copied_cpu"], 1), "s"),
+        Row("· most memory", "lockgate", round(made["most_mb"]), "MB"),
+        Row("· of it the artifacts", "lockgate", round(made["artifacts_mb"]), "MB"),
+        Row("publish one more", "lockgate", round(took["changed"], 2), "s"),
+        Row("· processor", "lockgate", round(took["changed_cpu"], 2), "s"),
+        Row("switch to it", "lockgate", round(took["switched"], 2), "s"),
+        Row("start with it", "lockgate", round(took["started"], 2), "s"),
+        Row("look a project up, first time", "lockgate", round(served["lookup_ms"], 2), "ms"),
+        Row("look a project up, again", "lockgate", round(served["lookup_kept_us"], 1), "µs"),
+        Row("most memory serving", "lockgate", round(served["most_mb"]), "MB"),
+    ]
     return wall
+
+
+def gate(count: int, folder: Path, rows: list[Row]) -> None:
+    """Time one artifact more on its whole way into a site of many: judged with all, and then alone."""
+    made = _publishing(str(folder), str(count), script="_mirror_gate.py")
+    for what, steps in zip(("all judged", "it alone judged"), made["steps"], strict=True):
+        wall, cpu = (sum(took[at] for took in steps.values()) for at in (0, 1))
+        rows.append(Row(f"one more of {count}, {what}", "lockgate", round(wall, 2), "s"))
+        rows.append(Row("· processor", "lockgate", round(cpu, 2), "s"))
+        rows += [Row(f"· {name}", "lockgate", round(took[0], 3), "s") for name, took in steps.items()]
+    rows.append(Row("most memory at the gate", "lockgate", round(made["most_mb"]), "MB"))
+
+
+def large(options: argparse.Namespace, rows: list[Row]) -> dict[str, float]:
+    """Time what is done with very many artifacts, as far as it is wanted."""
+    found = {}
+    if options.only in {None, "publish"}:
+        count = options.artifacts or (PARTED_FROM if options.quick else MILLION)
+        with tempfile.TemporaryDirectory(prefix="mirror-bench-publish-") as name:
+            wall = publish(count, Path(name), rows)
+        if count == MILLION:
+            found["publish_1m_s"] = wall
+    if options.only == "gate" or (options.only is None and not options.quick):
+        with tempfile.TemporaryDirectory(prefix="mirror-bench-gate-") as name:
+            gate(options.artifacts or GATE_ARTIFACTS, Path(name), rows)
+    return found
 
 
 def machine() -> dict[str, object]:
@@ -545,7 +353,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="less than a minute")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    parser.add_argument("--devpi", default="", help="path of devpi-server")
+    parser.add_argument("--peers", action="store_true", help="also devpi and pypiserver where it is quick")
+    parser.add_argument("--only", choices=PARTS_OF_IT, help="one part alone")
     parser.add_argument("--artifacts", type=int, default=0, help="artifacts of the snapshot that is timed")
     options = parser.parse_args()
     size, files = (256 * MIB, 2000) if options.quick else (1024 * MIB, 2000)
@@ -553,17 +362,20 @@ def main() -> None:
     ratios: dict[str, float | None] = dict.fromkeys(KEYS)
     with tempfile.TemporaryDirectory(prefix="mirror-bench-") as name:
         folder = Path(name)
-        site, small, key = filled(folder / "site", size, files)
-        if shutil.which("nginx") or Path("/usr/sbin/nginx").exists():
+
+        def wanted(part: str) -> bool:
+            return options.only in {None, part}
+
+        site, small, key = filled(folder / "site", size if wanted("blobs") else MIB, files)
+        if wanted("blobs") and (shutil.which("nginx") or Path("/usr/sbin/nginx").exists()):
             ratios |= blobs(site, key, folder, 2 if options.quick else 5, rows)
-        ratios |= pages(site, small, folder, 1 if options.quick else 5, rows)
-        if options.devpi:
-            ratios["simple_vs_devpi"] = devpi(options.devpi, site, folder, 2 if options.quick else 5, rows)
-        ratios |= thousand(site, 6 if options.quick else 60, rows)
-    count = options.artifacts or (0 if options.quick else 1_000_000)
-    if count:
-        wall = publish(count, rows)
-        ratios["publish_1m_s"] = wall if count == 1_000_000 else None  # noqa: PLR2004 - the key's own number
+        if wanted("pages"):
+            ratios |= pages(site, small, folder, 1 if options.quick else 5, rows)
+        if options.only == "peers" or options.peers or (wanted("peers") and not options.quick):
+            ratios |= python_peers(site, folder, 2 if options.quick else 5, rows)
+        if wanted("clients"):
+            ratios |= thousand(site, 6 if options.quick else 60, rows)
+    ratios |= large(options, rows)
     shown = {k: None if v is None else round(v, 3) for k, v in ratios.items()}
     if options.json:
         print(json.dumps({"machine": machine(), "ratios": shown, "rows": [asdict(r) for r in rows]}))

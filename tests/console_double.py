@@ -12,10 +12,12 @@ from lockgate.advisories import Age, Exposed, Found, Matched, Open, SetKind, Sou
 from lockgate.advisories import Outcome as Answer
 from lockgate.advisories.model import Exploited
 from lockgate.app.advice.exposure import ExposureReport
+from lockgate.app.high.appeals import SealedAppealError
 from lockgate.app.high.approvals import HandedIn, NoSuchRequestError, Shown, Waiting
 from lockgate.app.high.artifacts import ArtifactFacts
 from lockgate.app.high.catalogue import Admission, Catalogue, Entry
 from lockgate.app.high.models import ModelRow
+from lockgate.app.wishes.high import Standing
 from lockgate.console.pages import build_app
 from lockgate.console.ports import (
     Alerts,
@@ -48,7 +50,18 @@ from lockgate.core.provenance import Fact, Scheme, State
 from lockgate.core.statement import Operation
 from lockgate.core.verdict import Finding, Outcome, Severity, Verdict
 from lockgate.core.weights import Compared, Remark, WeightsFacts
+from lockgate.core.wish import Wish, WishState, plain_purl
+from lockgate.guard.appeals import APPEAL_FORMAT, Appeal, AppealState, Met, Origin, Passage
+from lockgate.guard.errors import (
+    AppealDecidedError,
+    AppealTextError,
+    OwnAppealError,
+    UnknownAppealError,
+)
+from lockgate.guard.replay import Ruling
+from lockgate.guard.service import Outcome as Decided
 from lockgate.infer.cards import ModelCard, licence_facts
+from lockgate.infer.identity import Identity
 from lockgate.trust.webauthn import Assertion
 
 NOON = datetime(2030, 1, 2, 12, 0, 0, tzinfo=UTC)
@@ -463,6 +476,8 @@ class Fixed(ConsoleData):
 
     def __init__(self, overview: Overview | Exception = OVERVIEW, *details: CrossingDetail) -> None:
         self._overview = overview
+        self.asked: list[Standing] = []
+        self.appealed: list[Appeal] = []
         self.ways = {2: WAY}
         self.served = list(MODELS)
         self.alerting = Alerts(0, None, (), 0)
@@ -510,6 +525,66 @@ class Fixed(ConsoleData):
 
     def exposure(self) -> ExposureReport:
         return EXPOSURE
+
+    def wishes(self) -> list[Standing]:
+        return self.asked
+
+    def wish(self, purl: str, reason: str, owner: Identity) -> None:
+        number = len(self.asked) + 1
+        made = Wish(number=number, purl=plain_purl(purl), reason=reason, owner=owner.name, created=NOON)
+        self.asked.append(Standing(made, WishState.REQUESTED))
+
+    def appeals(self) -> list[Appeal]:
+        return self.appealed
+
+    def appeal(self, receipt: str, reason: str, text: str, owner: Identity) -> Appeal:
+        if not text:
+            raise AppealTextError("The texts are missing.")
+        made = Appeal(
+            format=APPEAL_FORMAT,
+            number=len(self.appealed) + 1,
+            receipt=receipt,
+            caller=owner.id,
+            name=owner.name,
+            model="small",
+            status="blocked",
+            requested=NOON,
+            findings=(
+                Met(where="user", what="override", action="block"),
+                Met(where="user", what="classifier:linear-0123456789ab:0.913", action="block"),
+            ),
+            reason=reason,
+            origin=Origin.SUPPLIED,
+            passages=(Passage(channel="user", text=text),),
+            sealed=None,
+            created=NOON,
+        )
+        self.appealed.append(made)
+        return made
+
+    def replay_appeal(self, number: int) -> list[Ruling]:
+        appeal = self._appealed(number)
+        if appeal.sealed is not None:
+            raise SealedAppealError("The texts are sealed.")
+        return [Ruling(outcome=Decided.BLOCK, rules=("override",)) for _ in appeal.passages]
+
+    def decide_appeal(self, number: int, *, grant: bool, reason: str, reviewer: Identity) -> Appeal:
+        appeal = self._appealed(number)
+        if appeal.sealed is not None:
+            raise SealedAppealError("The texts are sealed.")
+        if appeal.state is not AppealState.OPEN:
+            raise AppealDecidedError("It is decided already.")
+        if reviewer.id == appeal.caller:
+            raise OwnAppealError("Nobody decides about their own.")
+        state = AppealState.GRANTED if grant else AppealState.REFUSED
+        facts = {"state": state, "decided": NOON, "decider": reviewer.id, "decision": reason}
+        self.appealed[number - 1] = msgspec.structs.replace(appeal, **facts)
+        return self.appealed[number - 1]
+
+    def _appealed(self, number: int) -> Appeal:
+        if not 0 < number <= len(self.appealed):
+            raise UnknownAppealError("There is none of this number.")
+        return self.appealed[number - 1]
 
     def waiting(self) -> tuple[Waiting, ...]:
         return ()

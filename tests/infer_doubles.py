@@ -17,7 +17,9 @@ from typing import Any, BinaryIO
 import aiohttp
 from aiohttp import web
 
+from lockgate.core.roots import Recipient
 from lockgate.guard import GuardPolicy, Scorer
+from lockgate.guard.appeals import Appeals
 from lockgate.guard.held import HeldCalls
 from lockgate.guard.tools import ToolPolicy
 from lockgate.infer import (
@@ -50,11 +52,11 @@ from lockgate.infer import (
     new_key,
     serving,
 )
-from lockgate.infer.client import ChatClient
+from lockgate.infer.engines.client import ChatClient
+from lockgate.infer.engines.ports import Enforcement
 from lockgate.infer.errors import BadCredentialsError, IdentitySourceError
 from lockgate.infer.identity import Callers, Directory, Found, Source
 from lockgate.infer.identity.signin import SignIn
-from lockgate.infer.ports import Enforcement
 from lockgate.infer.toolfile import MemoryTools
 from lockgate.store import MemoryRecords
 
@@ -516,11 +518,14 @@ async def site(
     quota: Quota | None = None,
     name: str = "small",
     guards: GuardPolicy | None = None,
+    guards_now: Callable[[], GuardPolicy] | None = None,
     scorer: Scorer | None = None,
     tools: ToolPolicy | None = None,
     callers: Callers | None = None,
     tls: ssl.SSLContext | None = None,
     sign_in: SignIn | None = None,
+    appeals: Appeals | None = None,
+    auditors: tuple[Recipient, ...] = (),
 ) -> AsyncIterator[Site]:
     """Start a fake engine and a gateway before it."""
     entropy = Counting()
@@ -542,6 +547,7 @@ async def site(
             entropy=entropy,
             canaries=canaries,
             guards=guards or GuardPolicy(),
+            guards_now=guards_now,
             scorer=scorer,
             tools=MemoryTools(tools),
             held=held,
@@ -549,6 +555,8 @@ async def site(
             spending=spending,
             callers=callers,
             sign_in=sign_in,
+            appeals=appeals,
+            auditors=auditors,
         )
         config = GatewayConfig(port=0, limits=limits or GatewayLimits(), engine_limits=bounds, tls=tls)
         async with serving(config, parts) as url, aiohttp.ClientSession(url) as session:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from lockgate.infer import Installation, ModelFile
-from lockgate.infer.engine_vllm import EXECUTABLE, MODULE
+from lockgate.infer.engines.vllm import EXECUTABLE, MODULE
 
 WORDS = b"Hello there ."
 

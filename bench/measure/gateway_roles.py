@@ -160,7 +160,7 @@ async def passthrough(options: argparse.Namespace) -> None:
 
 
 async def lockgate(options: argparse.Namespace) -> None:
-    """Serve Lockgate's gateway with a key, the durable log and receipts, metrics, and guards on or off."""
+    """Serve Lockgate's gateway with a key, the durable log and receipts, metrics; guards, quotas."""
     from lockgate.audit import AuditLog  # noqa: PLC0415  # the engine's process needs none of it
     from lockgate.guard import Channel, GuardPolicy, Mode  # noqa: PLC0415
     from lockgate.infer import (  # noqa: PLC0415
@@ -168,11 +168,15 @@ async def lockgate(options: argparse.Namespace) -> None:
         ChannelModels,
         EngineLimits,
         FileKeys,
+        FileRings,
         GatewayConfig,
         GatewayLimits,
+        MemoryQuotas,
         ModelFile,
         ModelSource,
         Parts,
+        Quota,
+        Quotas,
         RecordReceipts,
         RemoteConfig,
         RemoteEngine,
@@ -180,7 +184,7 @@ async def lockgate(options: argparse.Namespace) -> None:
         new_key,
         serving,
     )
-    from lockgate.infer.service import SWITCH_SECONDS  # noqa: PLC0415
+    from lockgate.infer.service import tune  # noqa: PLC0415
     from lockgate.store import open_records  # noqa: PLC0415
 
     weights = ModelFile("weights.gguf", SHA256, len(WEIGHTS))
@@ -221,18 +225,24 @@ async def lockgate(options: argparse.Namespace) -> None:
     keys = FileKeys(folder / "keys.json")
     secret, kept = new_key("bench", ("internal",), clock, secrets.token_bytes)
     keys.add(kept)
+    most = 1 << 40
+    much = Quota(requests=most, prompt_tokens=most, completion_tokens=most, concurrent=8192)
     parts = Parts(
         source=Source(),
         engines={MODEL: remote},
         knowledge={},
         keys=keys,
         ledger=AuditLog(open_records(f"sqlite:///{folder / 'audit.sqlite'}"), "lockgate/bench/high", clock),
-        receipts=RecordReceipts(open_records(f"sqlite:///{folder / 'receipts.sqlite'}")),
+        receipts=RecordReceipts(
+            open_records(f"sqlite:///{folder / 'receipts.sqlite'}"), FileRings(folder / "receipt-keys", clock)
+        ),
         clock=clock,
         entropy=secrets.token_bytes,
         guards=GuardPolicy() if options.guards else off,
+        quotas=MemoryQuotas({kept.id: much}) if options.quotas else MemoryQuotas(),
+        spending=Quotas(open_records(f"sqlite:///{folder / 'quotas.sqlite'}"), clock, secrets.token_bytes),
     )
-    sys.setswitchinterval(SWITCH_SECONDS)  # as `run_gateway` does
+    tune()  # as `run_gateway` does
     config = GatewayConfig(port=0, limits=GatewayLimits(per_key=8192), engine_limits=bounds)
     async with serving(config, parts) as url:
         print(url.rpartition(":")[2], secret, flush=True)
@@ -248,6 +258,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=8)
     parser.add_argument("--wait", type=float, default=0)
     parser.add_argument("--guards", action="store_true")
+    parser.add_argument("--quotas", action="store_true")
     parser.add_argument("--folder", default="")
     options = parser.parse_args()
     with suppress(KeyboardInterrupt):

@@ -18,7 +18,7 @@ from infer_doubles import (
     make_key,
 )
 from lockgate.infer import EngineRequest, GatewayConfig, MemoryKeys, MemoryReceipts, Parts, serve_until
-from lockgate.infer.ports import Piece
+from lockgate.infer.engines.ports import Piece
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]

@@ -31,7 +31,8 @@ from lockgate.infer.identity import (
     TokenRules,
     grant,
 )
-from lockgate.infer.identity.signin import OidcSignIn, SignIn
+from lockgate.infer.identity.flow import OidcSignIn
+from lockgate.infer.identity.signin import SignIn
 from oidc_double import CLIENT, IssuerDouble
 
 CHROMIUM = "/usr/bin/chromium"
@@ -63,7 +64,7 @@ def doors() -> Iterator[Doors]:
     async def run() -> None:
         async with IssuerDouble().running() as double:
             seal = Seal(b"s" * 32, lambda: NOW)
-            passwords = Passwords(MemoryDirectory(jane="right"), b"p" * 32, 900)
+            passwords = {Source.LDAP: Passwords(MemoryDirectory(jane="right"), b"p" * 32, 900)}
             issuer = Issuer(IssuerConfig(double.url))
             rules = TokenRules(double.url, CLIENT, frozenset({CLIENT}), own=True)
             oidc = OidcSignIn(issuer, rules, CLIENT, f"http://127.0.0.1:{port}")

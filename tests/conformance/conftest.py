@@ -1,11 +1,14 @@
-"""A client of The Update Framework and its repository."""
+"""A client of The Update Framework and its repository; a namespace without a network."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from corpora.mirrorserver import Server
 from corpora.tufclient import Client
 from corpora.tufrepository import MemoryFetcher, Repository
+from corpora.wholeway import empty_namespace
 
 
 @pytest.fixture
@@ -27,3 +30,9 @@ def ready(client: Client) -> Client:
     assert client.init() == 0
     assert client.refresh() == 0
     return client
+
+
+@pytest.fixture
+def namespace(tmp_path: Path) -> Iterator[Server]:
+    with empty_namespace(tmp_path) as running:
+        yield running

@@ -1,5 +1,6 @@
 """Collections through the machine's own npm: from another mirror without a network, and from a registry."""
 
+import hashlib
 import json
 import os
 import sys
@@ -227,3 +228,40 @@ def test_real_packages_of_the_configured_registry(tmp_path):
     (tmp_path / "m.toml").write_text('[[npm]]\npackages = ["is-odd@0.0.1-absent"]\n')
     with pytest.raises(UnresolvableError, match="is-odd"):
         once()
+
+
+def test_attestations_are_asked_of_the_registry_that_npm_names_and_verify(tmp_path):
+    from corpora.npmregistry import SLSA, answer, registry, statement
+    from corpora.signing import NOW, REPOSITORY, World
+    from lockgate.core.provenance import State
+    from lockgate.inspect.provenance import npm_attestations
+
+    world = World()
+    demo, lost, plain = (NpmPackage(name, "1.0.0") for name in ("@acme/demo", "lost", "plain"))
+    purl, digest = "pkg:npm/%40acme/demo@1.0.0", hashlib.sha512(demo.data).hexdigest()
+    kept = answer((SLSA, world.bundle(statement(purl, digest))))
+    with registry((demo, lost, plain), {"@acme/demo@1.0.0": kept, "lost@1.0.0": b""}) as (address, asked):
+        environment = {
+            "PATH": os.environ["PATH"],
+            "npm_config_registry": f"{address}/",
+            "npm_config_cache": str(tmp_path / "cache"),
+            "npm_config_userconfig": str(tmp_path / "none"),
+            "npm_config_globalconfig": str(tmp_path / "none-global"),
+        }
+        (tmp_path / "m.toml").write_text('[[npm]]\npackages = ["@acme/demo", "lost", "plain"]\n')
+        blobs = FileBlobs(tmp_path / "blobs")
+        found = collect(
+            tmp_path / "m.toml", blobs=blobs, work=tmp_path / "work", lane="x", clock=lambda: NOW,
+            progress=Silent(), packages=PipPackages(environment), web=UrlWeb(), npm=NpmCommand(environment),
+        )  # fmt: skip
+    by_name = {a.name: a for a in found.lock.artifacts}
+    roles = {name: [f.role.value for f in a.files] for name, a in by_name.items()}
+    assert roles["@acme/demo"] == ["distribution", "core-metadata", "provenance"]
+    assert roles["lost"] == roles["plain"] == ["distribution", "core-metadata"]
+    assert any("lost 1.0.0: attestations are named but were not kept" in line for line in found.log)
+    assert by_name["@acme/demo"].attributes["publishers"] == REPOSITORY
+    assert not any(path.endswith("plain@1.0.0") for path in asked)
+    (fact,) = npm_attestations.judge(
+        blobs.read(by_name["@acme/demo"].files[2].sha256), purl, digest, world.roots(), NOW
+    )
+    assert (fact.state, fact.repository) == (State.VERIFIED, REPOSITORY)

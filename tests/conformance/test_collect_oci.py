@@ -10,9 +10,11 @@ from collect_doubles import NOW
 from corpora.images import IMAGE, INDEX, artifact_of, descriptor, image, index, refers, to_json
 from corpora.mirrorsite import MirrorSite, admitted
 from corpora.registry import docker_registry, mirroring
+from lockgate.collect.difference import State, compare
 from lockgate.collect.errors import DigestMismatchError, UnreachableError, UnresolvableError
 from lockgate.collect.memory import MemoryPackages, MemoryWeb
-from lockgate.collect.oci import Skopeo
+from lockgate.collect.oci import Clients, Skopeo, WebRegistry
+from lockgate.collect.plan import plan
 from lockgate.collect.service import collect
 from lockgate.core.artifact import Kind, Role
 from lockgate.core.ports import Silent
@@ -105,6 +107,59 @@ def test_what_cosign_tags_comes_with_its_manifest(debian, tmp_path):
     assert bytes_of(tmp_path, found) == everything(AMD, signed, attested)
     (bare,) = gather(tmp_path, section(debian, "team/tagged", tags='["1.0"]', referrers=False)).artifacts
     assert bytes_of(tmp_path, bare) == everything(AMD)
+
+
+def foresee(folder, text, previous):
+    """Return what collecting a manifest again would change."""
+    (folder / "manifest.toml").write_text(text)
+    return plan(
+        folder / "manifest.toml",
+        blobs=FileBlobs(folder / "blobs"),
+        work=folder / "work",
+        progress=Silent(),
+        packages=MemoryPackages({}),
+        web=MemoryWeb({}),
+        images=Clients(Skopeo({**os.environ, "TMPDIR": str(folder)}), as_registry),
+        previous=previous,
+    )
+
+
+def short(made):
+    return made.root.removeprefix("sha256:")[:12]
+
+
+def as_registry(host, plain):
+    return WebRegistry(host, plain=plain)
+
+
+def test_what_is_signed_or_attested_after_it_was_taken_is_told_and_comes(tmp_path):
+    """The digest stays the same: only what refers to it, and cosign's tags, say that there is more."""
+    with docker_registry(tmp_path / "registry") as registry:
+        registry.push("team/late", BOTH, "1.0")
+        text = section(registry, "team/late")
+        taken = gather(tmp_path / "low", text)
+        assert foresee(tmp_path / "low", text, taken) == ()
+        registry.push("team/late", SIGNED, "unused")
+        entry = descriptor(SIGNED.manifests[SIGNED.root], IMAGE, artifactType="a/b")
+        body = to_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]})
+        path = f"/v2/team/late/manifests/{BOTH.root.replace(':', '-')}"
+        assert registry.ask("PUT", path, body, Content_Type=INDEX).status == 201
+        attested = image({"att": b"attestation"})
+        registry.push("team/late", attested, f"{ARM.root.replace(':', '-')}.att")
+        (seen,) = foresee(tmp_path / "low", text, taken)
+        assert (seen.before, seen.now) == ((BOTH.root,), (BOTH.root,))
+        assert sorted(seen.warnings) == [
+            f"new or changed attestation of {short(ARM)} by its tag: {short(attested)}",
+            f"new referrer to {short(BOTH)}: a/b {short(SIGNED)}",
+        ]
+        again = gather(tmp_path / "low", text, previous=taken)
+        assert {f"sha256:{f.sha256}" for f in again.artifacts[0].files} >= {SIGNED.root, attested.root}
+        (change,) = compare(taken, again).of(State.CHANGED)
+        assert change.warnings == (f"new signatures, attestations or others of {BOTH.root[:19]}: 2",)
+        assert foresee(tmp_path / "low", text, again) == ()
+        registry.push("team/late", AMD, "1.0")
+        (moved,) = foresee(tmp_path / "low", text, again)
+        assert (moved.before, moved.now, moved.warnings) == ((BOTH.root,), (AMD.root,), ())
 
 
 def test_two_tags_of_two_digests_are_two_artifacts(debian, tmp_path):

@@ -62,7 +62,7 @@ def target(tmp_path_factory):
     )
     secret, kept = new_key("robot", ("push:team",), lambda: datetime.now(UTC), os.urandom)
     FileKeys(home.trust / "api-keys.json").add(kept)
-    with Server(Site(high.lane.high), "lockgate.app.high.serving:mirror_app") as running:
+    with Server(Site(high.lane.high), "lockgate.app.high.mirrors:mirror_app") as running:
         running.key = secret
         yield running
 

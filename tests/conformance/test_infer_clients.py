@@ -47,15 +47,15 @@ def run(call: Callable[[Site], Any], *, statuses: list[str] | None = None, **opt
 
 
 def gpt(s: Site) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{s.url}/v1", api_key=s.secret, max_retries=0, timeout=30)
+    return openai.OpenAI(base_url=f"{s.url}/v1", api_key=s.secret, max_retries=0, timeout=120)
 
 
 def claude(s: Site) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=s.url, api_key=s.secret, max_retries=0, timeout=30)
+    return anthropic.Anthropic(base_url=s.url, api_key=s.secret, max_retries=0, timeout=120)
 
 
 def llama(s: Site) -> closing[ollama.Client]:
-    return closing(ollama.Client(host=s.url, headers=s.headers, timeout=30))
+    return closing(ollama.Client(host=s.url, headers=s.headers, timeout=120))
 
 
 # OpenAI

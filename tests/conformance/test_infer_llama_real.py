@@ -28,9 +28,9 @@ from lockgate.infer import (
     serving,
     wheel_files,
 )
+from lockgate.infer.engines.ports import EngineRequest, Message
+from lockgate.infer.engines.process import EngineProcess
 from lockgate.infer.errors import EngineFilesError, EngineRefusedError, ModelMismatchError
-from lockgate.infer.ports import EngineRequest, Message
-from lockgate.infer.process import EngineProcess
 
 pytestmark = [pytest.mark.online, pytest.mark.slow]
 

@@ -12,7 +12,7 @@ from lockgate.infer import GatewayLimits
 
 
 def client(s: Site, key: str | None = None) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{s.url}/v1", api_key=key or s.secret, max_retries=0, timeout=30)
+    return openai.OpenAI(base_url=f"{s.url}/v1", api_key=key or s.secret, max_retries=0, timeout=120)
 
 
 def run(call: Callable[[Site], Any], check: Callable[[Site, Any], None], **options: Any) -> None:

@@ -34,11 +34,11 @@ from lockgate.infer import (
     VllmEngine,
     serving,
 )
-from lockgate.infer.client import ChatClient
-from lockgate.infer.engine_vllm import EXECUTABLE, MODULE
+from lockgate.infer.engines.client import ChatClient
+from lockgate.infer.engines.installation import record_digests
+from lockgate.infer.engines.ports import Enforcement
+from lockgate.infer.engines.vllm import EXECUTABLE, MODULE
 from lockgate.infer.errors import EngineFilesError, ModelMismatchError
-from lockgate.infer.installation import record_digests
-from lockgate.infer.ports import Enforcement
 
 pytestmark = [pytest.mark.online, pytest.mark.slow]
 

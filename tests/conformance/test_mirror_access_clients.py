@@ -15,6 +15,7 @@ from corpora.images import artifact_of, image
 from corpora.lanekey import LaneKey
 from corpora.mirrorserver import Server
 from corpora.mirrorsite import MirrorSite
+from corpora.nodeclients import installed_clients
 from corpora.npmpackages import NpmPackage
 from corpora.rpms import RpmFile, RpmUpstream
 from corpora.rpmsite import fill
@@ -123,6 +124,32 @@ def test_npm(with_keys):
     assert "E401" in wrong(*command, check=False).stderr
 
 
+@pytest.mark.online
+@pytest.mark.parametrize(
+    ("client", "script"),
+    [
+        ("pnpm", "pnpm/bin/pnpm.cjs"),
+        ("yarn", "yarn/bin/yarn.js"),
+        ("yarn", "@yarnpkg/cli-dist/bin/yarn.js"),
+    ],
+)
+def test_pnpm_and_both_yarns(with_keys, client, script):
+    program = str(installed_clients() / script)
+    cache = ("env", "YARN_CACHE_FOLDER=cache", "YARN_NODE_LINKER=node-modules")  # nobody else's cache
+
+    def install(each, **options):
+        (each.folder / "package.json").write_text('{"name": "project", "dependencies": {"secret": "^1"}}')
+        return each(*cache, "node", program, "install", **options)
+
+    mine, wrong, none = with_keys(client)
+    install(mine)
+    assert (mine.folder / "node_modules/secret/index.js").is_file()
+    for other in (none, wrong):
+        refused = install(other, check=False)
+        assert refused.returncode != 0
+        assert WRONG not in refused.stdout + refused.stderr
+
+
 def test_hugging_face(with_keys):
     mine, wrong, none = with_keys("huggingface")
     command = ("hf", "download", "team/secret", "config.json", "--local-dir", "out")
@@ -177,6 +204,23 @@ def test_a_registrys_client_logs_in_and_pulls(server, key, tmp_path):
         ).returncode
         == 0
     )
+
+
+def test_buildah_pulls_with_the_key_that_it_logged_in_with(server, key, tmp_path):
+    host = server.url.removeprefix("http://")
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+    store = ("--root", str(tmp_path / "store"), "--runroot", str(tmp_path / "run"), "--storage-driver", "vfs")
+    authfile = ("--authfile", str(tmp_path / "auth.json"), "--tls-verify=false")
+    image_name = f"{host}/upstream.example/team/secret:1.0"
+    pull = ("buildah", *store, "pull", *authfile, "--signature-policy", str(policy), image_name)
+    isolated = {"BUILDAH_ISOLATION": "chroot", "TMPDIR": str(tmp_path)}
+    assert server.run(*pull, check=False, **isolated).returncode != 0
+    (tmp_path / "key").write_text(key)
+    login = f"buildah login {' '.join(authfile)} -u __token__ --password-stdin {host} < {tmp_path / 'key'}"
+    server.run("sh", "-c", login, **isolated)
+    server.run(*pull, **isolated)
+    assert image_name in server.run("buildah", *store, "images", "--json").stdout
 
 
 @pytest.mark.parametrize("whose", ["mine", "wrong", "none"])

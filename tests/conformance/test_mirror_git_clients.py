@@ -1,6 +1,8 @@
 """Unmodified git against the mirror, in a namespace that has no network but loopback."""
 
 import gzip
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -108,6 +110,60 @@ def test_a_fetch_brings_what_a_later_snapshot_holds(own, own_repo, tmp_path):
     offer(server.site, repo, crossing=2)
     git("pull", "-q", "--ff-only", place="tool")
     assert git("rev-parse", "HEAD", place="tool").stdout.strip() == newest
+
+
+def test_git_lfs_checks_out_large_files_whole_and_says_what_is_missing(own, own_repo, tmp_path):
+    git, server, repo = Git(own, tmp_path / "client"), own, own_repo
+    data, absent = os.urandom(300_000), os.urandom(2000)
+    repo.keep_large()
+    repo.step(3, {"model.bin": data})
+    server.site.add_git(NAME, repo.bundle(), repo.refs(), crossing=2, large=(data,))
+    server.site.publish()
+    git("lfs", "install", "--skip-repo")
+    git("clone", "-q", git.url, "tool")
+    assert (git.folder / "tool/model.bin").read_bytes() == data
+    git("lfs", "fsck", place="tool")
+    (git.folder / "tool/model.bin").write_bytes(b"mine")
+    git("commit", "-q", "-a", "-m", "mine", place="tool")
+    refused = git("push", place="tool", check=False)
+    assert refused.returncode != 0
+    repo.step(4, {"model.bin": absent})
+    server.site.add_git(NAME, repo.bundle(), repo.refs(), crossing=3, large=(data,))
+    server.site.publish()
+    done = git("clone", "-q", git.url, "other", check=False)
+    assert done.returncode != 0
+    assert "No such large file has been admitted" in done.stderr
+
+
+def test_large_files_are_answered_for_reading_alone(own, own_repo):
+    server, repo = own, own_repo
+    data = os.urandom(5000)
+    oid = hashlib.sha256(data).hexdigest()
+    server.site.add_git(NAME, repo.bundle(), repo.refs(), crossing=2, large=(data,))
+    server.site.publish()
+    base = f"{server.url}/git/{NAME}.git/info/lfs"
+
+    def status(path, *words):
+        return server.run("curl", "-s", "-o", "got", "-w", "%{http_code}", *words, f"{base}/{path}").stdout
+
+    def batch(text):
+        return status("objects/batch", "--data-binary", text)
+
+    wanted = json.dumps({"operation": "download", "objects": [{"oid": oid, "size": len(data)}]})
+    assert batch(wanted) == "200"
+    told = json.loads((server.home / "got").read_text())["objects"][0]
+    assert told["actions"]["download"]["href"].endswith(f"/objects/{oid}")
+    assert batch(wanted.replace("download", "upload")) == "403"
+    assert batch(wanted.replace("5000", "4999")) == "200"
+    assert json.loads((server.home / "got").read_text())["objects"][0]["error"]["code"] == 404
+    assert batch("{}") == "422"
+    assert status("locks/verify", "-d", "{}") == "403"
+    assert status(f"objects/{oid}", "-r", "4990-") == "206"
+    assert (server.home / "got").read_bytes() == data[4990:]
+    for path in (f"objects/{'0' * 64}", "objects/", "other", f"objects/../{oid}"):
+        assert status(path, "--path-as-is") == "404"
+    wrong = f"{server.url}/git/absent.git/info/lfs/objects/batch"
+    assert server.run("curl", "-s", "-o", "x", "-w", "%{http_code}", "-d", wanted, wrong).stdout == "404"
 
 
 def test_what_is_missing_and_what_is_not_offered_is_said_plainly(git, server):

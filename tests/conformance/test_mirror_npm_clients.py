@@ -2,12 +2,16 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from base64 import b64encode
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from corpora.advisories import archive, osv
 from corpora.mirrorserver import PORT, Server
@@ -15,6 +19,7 @@ from corpora.mirrorsite import MirrorSite
 from corpora.nodeclients import installed_clients
 from corpora.npmpackages import NpmPackage
 from lockgate.advisories import Loading, Shelf, Wish, load
+from lockgate.core.npm import NpmSignature
 from lockgate.core.ports import Silent
 
 LEAF_1 = NpmPackage("leaf", "1.0.0", facts={"deprecated": "leaf 1 has a hole, use 2"})
@@ -205,6 +210,45 @@ def test_without_advisories_an_audit_is_no_clean_one(tmp_path):
         done = npm("audit", check=False)
         assert done.returncode != 0
         assert "audit endpoint returned an error" in done.stderr
+
+
+VERIFY = """
+const [registry, name, version] = process.argv.slice(1)
+const own = require(require('path').join(process.env.NPM, 'node_modules/npm-registry-fetch'))
+const pacote = require(require('path').join(process.env.NPM, 'node_modules/pacote'))
+const pem = key => `-----BEGIN PUBLIC KEY-----\\n${key}\\n-----END PUBLIC KEY-----`
+const at = registry.replace(/^https?:/, '') + ':_keys'
+own.json('/-/npm/v1/keys', { registry })
+  .then(said => said.keys.map(key => ({ ...key, pemkey: pem(key.key) })))
+  .then(keys => pacote.manifest(`${name}@${version}`, { registry, [at]: keys, verifySignatures: true }))
+  .then(found => console.log(found._signatures.length, found._id), error => console.log(error.code))
+"""
+
+
+def test_npms_own_verifier_believes_registry_signatures_by_the_keys_that_are_told(tmp_path):
+    """``npm audit signatures`` does this once it has asked Sigstore's own server, which is not here."""
+    key, other = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    site = MirrorSite(tmp_path / "site")
+    for name, signer in (("signed", key), ("forged", other)):
+        package = NpmPackage(name, "1.0.0")
+        said = f"{name}@1.0.0:{package.integrity}".encode()
+        signature = b64encode(signer.sign(said, ec.ECDSA(hashes.SHA256()))).decode()
+        package.facts["signatures"] = (NpmSignature(keyid="SHA256:registry", sig=signature),)
+        site.add_npm(package)
+    site.publish()
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    (site.root / "npm-keys").mkdir()
+    (site.root / "npm-keys/SHA256:registry.der").write_bytes(key.public_key().public_bytes(*form))
+    installed = str(Path(shutil.which("npm")).resolve().parents[1])
+
+    with Server(site) as server:
+
+        def verified(name):
+            script = ("node", "-e", VERIFY, f"{server.url}/npm/", name, "1.0.0")
+            return server.run(*script, NPM=installed).stdout.split()
+
+        assert verified("signed") == ["1", "signed@1.0.0"]
+        assert verified("forged") == ["EINTEGRITYSIGNATURE"]
 
 
 @pytest.fixture

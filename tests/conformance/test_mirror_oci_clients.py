@@ -2,18 +2,23 @@
 
 import json
 import os
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
-from corpora.images import artifact_of, image, index, refers
+from corpora.images import artifact_of, image, index, refers, titled
 from corpora.mirrorserver import Server
 from corpora.mirrorsite import MirrorSite
+from corpora.pythonclients import installed_python_clients
+from lockgate.mirror import client_config
 
 AMD = image({"hello": b"amd\n", "big": os.urandom(3 << 20)})
 ARM = image({"hello": b"arm\n"}, "arm64")
 BOTH = index(AMD, ARM)
 SIGNED = refers(BOTH, by="a test")
+DATA = {"table.csv": b"a,b\n1,2\n", "weights.bin": os.urandom(90_000)}
 HOST = "127.0.0.1:8710"
 NAME = "registry.test/team/app"
 SOURCE = f"docker://{HOST}/{NAME}"
@@ -24,6 +29,7 @@ PLAIN = ("--src-tls-verify=false", "--insecure-policy")
 def server(tmp_path_factory):
     site = MirrorSite(tmp_path_factory.mktemp("oci"))
     site.add(artifact_of(site, NAME, index(AMD, ARM).include(SIGNED), "1.0", "latest"))
+    site.add(artifact_of(site, "registry.test/team/data", titled(DATA), "2"))
     site.publish()
     with Server(site) as running:
         yield running
@@ -121,6 +127,54 @@ def test_buildah_pulls_through_the_mirror_of_another_registry(server):
     )
     shown = json.loads(server.run("buildah", *options, "images", "--json", "--digests").stdout)
     assert [(entry["names"], entry["digest"]) for entry in shown] == [([f"{NAME}:1.0"], BOTH.root)]
+
+
+@pytest.fixture
+def short_folder():
+    """A folder with a short name: podman takes no other for what it keeps while it runs."""
+    with tempfile.TemporaryDirectory(prefix="pod") as folder:
+        yield Path(folder)
+
+
+def test_podman_pulls_through_the_mirror_and_runs_nothing(server, short_folder):
+    """With the very lines that `client-config podman` prints; what is not there is said by its name."""
+    folder = short_folder
+    (text,) = (file.text for file in client_config("podman", server.url).files)
+    (folder / "registries.conf").write_text(text)
+    (folder / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+    places = {"root": "store", "runroot": "run", "tmpdir": "tmp"}
+    options = [word for name, place in places.items() for word in (f"--{name}", str(folder / place))]
+    options += ["--storage-driver", "vfs", "--events-backend", "file", "--cgroup-manager", "cgroupfs"]
+
+    def podman(*arguments, check=True):
+        conf = str(folder / "registries.conf")
+        return server.run("podman", *options, *arguments, check=check, CONTAINERS_REGISTRIES_CONF=conf)
+
+    trusting = ("pull", "--quiet", "--signature-policy", str(folder / "policy.json"))
+    podman(*trusting, "--arch", "arm64", f"{HOST}/{NAME}:1.0")
+    (shown,) = json.loads(podman("images", "--digests", "--format", "json").stdout)
+    assert ARM.root in {name.partition("@")[2] for name in shown["RepoDigests"]}
+    (about,) = json.loads(podman("image", "inspect", f"{HOST}/{NAME}:1.0").stdout)
+    assert about["Architecture"] == "arm64"
+    missing = podman(*trusting, f"{HOST}/{NAME}:absent", check=False)
+    assert missing.returncode != 0
+    assert "manifest unknown" in missing.stderr
+
+
+@pytest.mark.online
+@pytest.mark.slow
+def test_oras_pulls_files_that_are_no_image(server):
+    """The ORAS project's own client for Python: an artifact of two files, each under its title."""
+    code = (
+        "from oras.client import OrasClient\n"
+        "client = OrasClient(insecure=True, tls_verify=False)\n"
+        f"print(*client.get_tags('{HOST}/registry.test/team/data'))\n"
+        f"client.pull(target='{HOST}/registry.test/team/data:2', outdir='pulled')\n"
+    )
+    python = str(installed_python_clients() / "python")
+    assert server.run(python, "-c", code).stdout.splitlines()[0] == "2"
+    for name, data in DATA.items():
+        assert (server.home / "pulled" / name).read_bytes() == data
 
 
 def test_an_interrupted_blob_is_resumed(server):

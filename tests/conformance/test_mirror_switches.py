@@ -124,7 +124,7 @@ class Client:
             target = self.server.home / f"{self.name}-{len(self.runs)}"
             try:
                 before = self.version()
-                marks = self.pip(target) if self.name == "pip" else self.hub(target)
+                marks = {"pip": self.pip, "uv": self.uv, "hub": self.hub}[self.name](target)
                 self.runs.append((marks, self.version() != before))
             except AssertionError as error:
                 self.failed.append(str(error)[-2000:])
@@ -136,6 +136,11 @@ class Client:
         self.server.run(*PIP, "tree", "--target", str(target), "--index-url", f"{self.server.url}/simple/")
         return {p.name.partition("-")[2].removesuffix(".dist-info") for p in target.glob("*.dist-info")}
 
+    def uv(self, target: Path) -> set[str]:
+        words = ("uv", "pip", "install", "--no-cache", "--python", sys.executable, "--target", str(target))
+        self.server.run(*words, "tree", "--index-url", f"{self.server.url}/simple/")
+        return {p.name.partition("-")[2].removesuffix(".dist-info") for p in target.glob("*.dist-info")}
+
     def hub(self, target: Path) -> set[str]:
         home = str(self.server.home / f"home-{target.name}")
         done = self.server.run(sys.executable, "-c", DOWNLOAD, str(target), HF_HOME=home)
@@ -143,14 +148,15 @@ class Client:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_no_client_sees_a_mixture_through_a_hundred_switches(tmp_path: Path) -> None:
     high = HighSide.new(tmp_path)
     offer(high, 1, STABLE)
     offer(high, 2, CANDIDATE)
     site = SimpleNamespace(root=high.lane.high)
-    with Server(site, "lockgate.app.high.serving:mirror_app") as server:
+    with Server(site, "lockgate.app.high.mirrors:mirror_app") as server:
         done = threading.Event()
-        clients = [Client(server, name, done) for name in ("pip", "hub")]
+        clients = [Client(server, name, done) for name in ("pip", "uv", "hub")]
         threads = [threading.Thread(target=client.work) for client in clients]
         for thread in threads:
             thread.start()

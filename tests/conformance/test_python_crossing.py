@@ -4,10 +4,7 @@ The upstream is another Lockgate's mirror: what the far side serves is byte for 
 """
 
 import json
-import os
-import subprocess
 import sys
-import time
 
 import pytest
 
@@ -15,7 +12,7 @@ from corpora.builds import BUILDER, MADE
 from corpora.mirrorserver import Server
 from corpora.mirrorsite import MirrorSite
 from corpora.wheels import build_wheel
-from corpora.wholelane import WholeLane
+from corpora.wholeway import WholeWay
 from lockgate.core.artifact import Kind
 
 PORT = 8750
@@ -55,12 +52,6 @@ def upstream(tmp_path):
         yield running
 
 
-def lockgate(upstream, *words, **settings):
-    """Run a command where the upstream is all there is of a network."""
-    given = {"PYTHONPATH": os.pathsep.join(sys.path), **settings}
-    return upstream.run(sys.executable, "-m", "lockgate.cli.main", *map(str, words), **given)
-
-
 def files(upstream, url, project):
     """Return the digests that a mirror lists for a project, by file name."""
     accept = "Accept: application/vnd.pypi.simple.v1+json"
@@ -69,20 +60,15 @@ def files(upstream, url, project):
 
 
 def test_wheels_and_source_archives_cross_and_are_installed(upstream, tmp_path):
-    lane = WholeLane.make(tmp_path / "whole")
-    manifest = tmp_path / "whole/manifest.toml"
-    manifest.write_text(MANIFEST)
+    way = WholeWay(upstream, tmp_path)
+    way.manifest.write_text(MANIFEST)
     internal = {"UV_INDEX": f"internal={upstream.url}/simple/", "UV_CACHE_DIR": str(tmp_path / "cache")}
-    foreseen = lockgate(
-        upstream, "collect", manifest, "--home", lane.low, "--update", "--dry-run", "--json", **internal
-    )
-    told = {one["name"]: one for one in json.loads(foreseen.stdout)["foreseen"]}
+    planned = ("--home", way.lane.low, "--update", "--dry-run", "--json")
+    foreseen = json.loads(way.lockgate("collect", way.manifest, *planned, **internal))["foreseen"]
+    told = {one["name"]: one for one in foreseen}
     assert (told["inner"]["now"], told["inner"]["size"]) == (["1.0+cu121"], len(LOCAL.data))
     assert told["made"]["warnings"] == ["runs a script at installation, for the first time"]
-    lockgate(upstream, "collect", manifest, "--home", lane.low, **internal)
-    lane.before("publish")
-    lane.demand(lane.run("publish"))
-    admitted = {a.artifact.purl: a for a in lane.served().snapshot.admitted if a.artifact.kind is Kind.PYTHON}
+    admitted = way.cross(MANIFEST, Kind.PYTHON, **internal)
     assert set(admitted) == {
         "pkg:pypi/inner@1.0%2Bcu121",
         "pkg:pypi/leaf@2.0",
@@ -90,20 +76,7 @@ def test_wheels_and_source_archives_cross_and_are_installed(upstream, tmp_path):
         "pkg:pypi/tiny-builder@1.0",
         "pkg:pypi/tree@1.0",
     }
-    command = [sys.executable, "-m", "lockgate.cli.main", "mirror", "serve"]
-    command += ["--home", str(lane.high), "--port", str(PORT)]
-    serving = subprocess.Popen(
-        upstream.inside(*command),
-        env={**upstream.environment(), "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        url = f"http://127.0.0.1:{PORT}"
-        deadline = time.monotonic() + 60
-        while upstream.run("curl", "-sf", f"{url}/healthz", check=False).returncode:
-            assert serving.poll() is None
-            assert time.monotonic() < deadline
+    with way.serving(PORT) as url:
         for project in ("inner", "leaf", "made", "tiny-builder", "tree"):
             here, tracks = files(upstream, url, project)
             assert here == files(upstream, upstream.url, project)[0]
@@ -116,6 +89,3 @@ def test_wheels_and_source_archives_cross_and_are_installed(upstream, tmp_path):
         for name in ("pip", "uv"):
             assert (tmp_path / name / "made.py").is_file()
             assert (tmp_path / name / "inner-1.0+cu121.dist-info").is_dir()
-    finally:
-        serving.terminate()
-        serving.wait(30)

@@ -204,7 +204,7 @@ def test_the_program_over_http(tmp_path: Path) -> None:
     def run(base: str, *arguments: str) -> int:
         program = [sys.executable, "-m", "lockgate.cli.main", "tuf-client"]
         options = ["--metadata-dir", str(tmp_path / "metadata"), "--metadata-url", f"{base}/metadata"]
-        return subprocess.run([*program, *options, *arguments], check=False, timeout=60).returncode
+        return subprocess.run([*program, *options, *arguments], check=False, timeout=600).returncode
 
     with served(repository) as base:
         assert run(base, "init", str(initial)) == 0

@@ -10,8 +10,8 @@ import pytest
 from lockgate.admit import FileInspector, Gate, ToInspect, Verdicts
 from lockgate.admit.model import CROSSINGS, crossing_key
 from lockgate.app.gate.gate import open_gate, operator_key
+from lockgate.app.high.channel import CHANNEL, HOME_VARIABLE, channel_file
 from lockgate.app.high.console import HOSTS_VARIABLE, Readings
-from lockgate.app.high.serving import CHANNEL, HOME_VARIABLE, channel_file
 from lockgate.app.lane.lane import NewLane, make_demo_lane
 from lockgate.app.settings import Side, load_settings
 from lockgate.app.trust import signer_from, site_root, utc_now

@@ -12,9 +12,18 @@ from infer_doubles import NOW, Counting, MemorySource, admitted, loaded, make_ke
 from lockgate.audit import AuditLog
 from lockgate.core.errors import NotCanonicalError
 from lockgate.core.wire import digest_of
-from lockgate.infer import FileReceipts, MemoryReceipts, Message, ReceiptStore, RecordReceipts, Usage
+from lockgate.infer import (
+    FileReceipts,
+    MemoryReceipts,
+    MemoryRings,
+    Message,
+    ReceiptStore,
+    RecordReceipts,
+    Usage,
+)
 from lockgate.infer.errors import UnknownReceiptError
-from lockgate.infer.receipts import Asked, ReceiptBook, Status
+from lockgate.infer.receipts import Asked, Status
+from lockgate.infer.recording import ReceiptBook
 from lockgate.store import MemoryRecords, open_records
 
 
@@ -26,7 +35,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ReceiptSto
         yield FileReceipts(tmp_path / "receipts")
     else:
         with closing(open_records(f"sqlite:///{tmp_path / 'receipts.sqlite'}")) as records:
-            yield RecordReceipts(records)
+            yield RecordReceipts(records, MemoryRings(lambda: NOW))
 
 
 ID = "ab" * 16
@@ -63,8 +72,9 @@ def test_several_are_kept_together_or_not_at_all(store: ReceiptStore) -> None:
 def test_receipts_of_earlier_versions_are_found(tmp_path: Path) -> None:
     older = FileReceipts(tmp_path)
     older.put(ID, b"{}", b"key")
-    assert RecordReceipts(MemoryRecords(), older).get(ID) == (b"{}", b"key")
-    assert RecordReceipts(MemoryRecords()).get(ID) is None
+    rings = MemoryRings(lambda: NOW)
+    assert RecordReceipts(MemoryRecords(), rings, older).get(ID) == (b"{}", b"key")
+    assert RecordReceipts(MemoryRecords(), rings).get(ID) is None
 
 
 def asked(entropy: Counting) -> Asked:

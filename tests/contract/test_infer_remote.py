@@ -22,8 +22,8 @@ from lockgate.infer import (
     RemoteKind,
     Usage,
 )
+from lockgate.infer.engines.ports import CallDelta, Enforcement, Piece, ToolCall
 from lockgate.infer.errors import EngineUnavailableError, ModelMismatchError, NotServedError, RemoteModelError
-from lockgate.infer.ports import CallDelta, Enforcement, Piece, ToolCall
 
 KINDS = ["openai", "vllm", "ollama", "tgi"]
 ASK = EngineRequest([Message("user", "Hi")], 10)

@@ -122,3 +122,27 @@ def test_a_failed_append_leaves_the_log_whole(records: Records, monkeypatch: pyt
             log.append({"n": 4})
     assert log.verify() == before
     assert log.append({"n": 4}) == 3
+
+
+def test_logs_that_take_turns_at_one_store_go_on_from_each_other(records: Records) -> None:
+    logs = [open_log(records) for _ in range(3)]
+    for n in range(40):
+        assert logs[n * n % 3].append({"n": n}) == n
+    assert logs[0].verify().size == 40
+
+
+def test_a_log_that_was_put_back_meanwhile_is_gone_on_with_as_it_is(records: Records) -> None:
+    def append(log: AuditLog, *names: str) -> None:
+        for name in names:
+            log.append({"name": name})
+
+    log, others = open_log(records), MemoryRecords()
+    append(log, "a", "b", "c", "d", "e", "f", "g")
+    append(open_log(others), "a", "b", "c", "D", "E", "F", "G")
+    with records.transaction() as tx, others.transaction() as older:
+        for collection in older.collections():
+            for key, value in older.scan(collection):
+                tx.put(collection, key, value)
+    append(log, "h")
+    assert log.verify().size == 8
+    assert [event["name"] for _, event in log.events()] == ["a", "b", "c", "D", "E", "F", "G", "h"]

@@ -14,13 +14,13 @@ import pytest
 from obstore.store import MemoryStore
 
 from lockgate.core.digests import BadDigestError, sha256
-from lockgate.store import BlobStore, FileBlobs, MemoryBlobs, ports
+from lockgate.store import BlobStore, FileBlobs, MemoryBlobs, batch, ports
 from lockgate.store.errors import BlobMismatchError, BlobMissingError, BlobTooLargeError, StoreIoError
 from lockgate.store.objects import ObjectBlobs, S3Address, s3_store
 from lockgate.store.ports import DiscardingBlobs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from obstore.store import ObjectStore
 
@@ -30,7 +30,9 @@ DATA = b"bytes that cross the gap"
 DIGEST = sha256(DATA)
 
 
-@pytest.fixture(params=["memory", "files", "objects", pytest.param("s3", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=["memory", "files", "objects", pytest.param("s3", marks=[pytest.mark.slow, pytest.mark.alone])]
+)
 def blobs(
     request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> BlobStore:
@@ -224,6 +226,93 @@ def test_a_disk_that_refuses_leaves_what_was_there(
     assert everything(tmp_path) == held
     assert not files.has(DIGEST)
     assert files.put_bytes(DATA) == DIGEST
+
+
+MANY = [(sha256(data), data) for data in (b"%d" % n for n in range(40))]
+
+
+def test_many_contents_are_stored_like_each_of_them(blobs: BlobStore) -> None:
+    blobs.put_all(MANY)
+    blobs.put_all([])
+    assert [blobs.read(digest) for digest, _ in MANY] == [data for _, data in MANY]
+    other = MemoryBlobs()
+    other.copy_all(blobs, [digest for digest, _ in MANY[:30]])
+    assert dict(other.digests()) == {digest: len(data) for digest, data in MANY[:30]}
+    with pytest.raises(BlobMissingError):
+        blobs.copy_all(MemoryBlobs(), [DIGEST])
+    with pytest.raises(BlobMismatchError):
+        blobs.put_all([MANY[0], (DIGEST, DATA + b"!")])
+    assert not blobs.has(DIGEST)
+
+
+def test_a_copy_hashes_what_it_copies_long_or_short(
+    files: FileBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = FileBlobs(tmp_path / "source")
+    source.put_bytes(DATA)
+    for short in (1, 1 << 20):
+        monkeypatch.setattr("lockgate.store.blobs.SHORT", short)
+        files.copy_all(source, [DIGEST])
+        assert files.read(DIGEST) == DATA
+        files.discard(DIGEST)
+    alter(source, DIGEST, DATA[::-1])
+    for short in (1, 1 << 20):
+        monkeypatch.setattr("lockgate.store.blobs.SHORT", short)
+        with pytest.raises(BlobMismatchError):
+            files.copy_all(source, [DIGEST])
+    assert everything(tmp_path / "blobs") == []
+
+
+@pytest.mark.parametrize("few", [0, 1000], ids=["by one call for all", "each by itself"])
+def test_no_name_appears_before_its_content_is_durable(
+    files: FileBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """The disk is asked before the first name and after the last; what it refuses leaves no name."""
+    monkeypatch.setattr(batch, "FEW", few)
+    said: list[str] = []
+    named, synced = os.replace, batch.durable
+    monkeypatch.setattr(os, "replace", lambda *at: (said.append("name"), named(*at))[1])
+    monkeypatch.setattr(batch, "durable", lambda *at: (said.append("durable"), synced(*at))[1])
+    files.put_all(MANY)
+    assert [said[0], said[-1]] == ["durable", "durable"]
+    assert said[1:-1] == ["name"] * len(MANY)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    held = everything(tmp_path)
+    monkeypatch.setattr(batch, "durable", refuse)
+    with pytest.raises(StoreIoError, match="Input/output"):
+        files.put_all([(DIGEST, DATA)])
+    assert everything(tmp_path) == held
+
+
+def test_a_batch_that_breaks_takes_its_files_away(files: FileBlobs, tmp_path: Path) -> None:
+    def contents() -> "Iterator[tuple[str, bytes]]":
+        yield from MANY
+        what = "the maker of pages broke"
+        raise ValueError(what)
+
+    with pytest.raises(ValueError, match="broke"):
+        files.put_all(contents())
+    assert everything(tmp_path) == []
+
+
+def test_a_batch_is_named_before_it_grows_over_its_bound(
+    files: FileBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "BATCH", 10)
+    most = 0
+
+    def contents() -> "Iterator[tuple[str, bytes]]":
+        nonlocal most
+        for each in MANY:
+            yield each
+            most = max(most, len(list((tmp_path / "blobs/incoming").iterdir())))
+
+    files.put_all(contents())
+    assert most == 9
+    assert len(list(files.digests())) == len(MANY)
 
 
 def test_a_place_that_cannot_be_written_is_an_error_of_the_host(tmp_path: Path) -> None:

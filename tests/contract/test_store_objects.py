@@ -108,6 +108,7 @@ def test_objects_that_are_no_blobs_are_not_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_wrong_key_and_a_silent_server_are_errors_of_the_host(
     object_server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_wrong_key_and_a_silent_server_are_errors_of_the_host(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_large_content_goes_in_parts_and_comes_back(object_server: ObjectServer, tmp_path: Path) -> None:
     data = bytes(1 << 20) * 70 + b"end"
     store = s3_store(S3Address("blobs", "large", object_server.endpoint, "us-east-1", object_server.key_file))

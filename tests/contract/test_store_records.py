@@ -267,7 +267,7 @@ def test_what_is_no_database_is_an_error_of_the_host(tmp_path: Path) -> None:
 def test_a_database_that_refuses_a_change_says_so(tmp_path: Path) -> None:
     records = open_records(sqlite(tmp_path))
     with records.transaction() as tx:
-        tx._connection.exec_driver_sql("DROP TABLE records")  # type: ignore[attr-defined]  # damage
+        tx._connection.execute("DROP TABLE records")  # type: ignore[attr-defined]  # damage
     with pytest.raises(RecordsUnavailableError, match="refused a change"), records.transaction() as tx:
         tx.put("c", "k", b"1")
     records.close()

@@ -4,15 +4,11 @@ The double, a folder, Debian's docker-registry, this project's own upload addres
 small npm registry of the tests.
 """
 
-import base64
-import hashlib
 import io
 import json
 import os
 import shutil
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from typer.testing import CliRunner
@@ -22,10 +18,11 @@ from corpora.images import artifact_of, image, index
 from corpora.mirrorsite import MirrorSite
 from corpora.npmpackages import NpmPackage
 from corpora.servers import free_ports, running, until
+from corpora.shelves import SECRET, Shelf, serving
 from corpora.wheels import build_wheel
 from lockgate.app.trust import audit_log
 from lockgate.cli.main import app
-from lockgate.core.artifact import Kind
+from lockgate.core.artifact import Role
 from lockgate.targets import (
     DirectoryTarget,
     MemoryTarget,
@@ -39,98 +36,13 @@ from lockgate.targets import (
 )
 from lockgate.targets.service import NOT_ATOMIC
 
-SECRET = "a-token"  # of the tests
 NAME = "registry.test/team/app"
-
-
-class Shelf(BaseHTTPRequestHandler):
-    """An npm registry and a Python index in memory, with a token: a test double."""
-
-    def log_message(self, *_):
-        """Say nothing."""
-
-    @property
-    def kept(self):
-        return self.server.kept
-
-    def _say(self, status, body=b"", kind="application/json", **headers):
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _known(self):
-        given = self.headers.get("Authorization", "")
-        basic = "Basic " + base64.b64encode(f"__token__:{SECRET}".encode()).decode()
-        if given in {f"Bearer {SECRET}", basic}:
-            return True
-        self._say(401)
-        return False
-
-    def do_PUT(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if not self._known():
-            return
-        said = json.loads(body)
-        held = self.kept.setdefault(f"/{said['name']}", {"name": said["name"], "versions": {}})
-        held["versions"] |= said["versions"]
-        for name, attached in said["_attachments"].items():
-            self.kept[f"/{said['name']}/-/{name}"] = base64.b64decode(attached["data"])
-        self._say(201)
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if not self._known():
-            return
-        edge = self.headers["Content-Type"].partition("boundary=")[2].encode()
-        parts = dict(self._part(p) for p in body.split(b"--" + edge)[1:-1])
-        name = parts["content"][1]
-        if f"/files/{name}" in self.kept:
-            self._say(400, b"exists")
-            return
-        data = parts["content"][0]
-        assert hashlib.sha256(data).hexdigest() == parts["sha256_digest"][0].decode()
-        self.kept[f"/files/{name}"] = data
-        page = self.kept.setdefault(f"/simple/{parts['name'][0].decode()}/", [])
-        page.append(name)
-        self._say(200)
-
-    @staticmethod
-    def _part(part):
-        head, _, data = part.partition(b"\r\n\r\n")
-        text = head.decode()
-        name = text.partition('name="')[2].partition('"')[0]
-        return name, (data.removesuffix(b"\r\n"), text.partition('filename="')[2].partition('"')[0])
-
-    def do_GET(self):
-        if not self._known():
-            return
-        path = self.path.replace("%2F", "/")
-        found = self.kept.get(path)
-        if found is None:
-            self._say(404)
-        elif isinstance(found, bytes):
-            self._say(200, found, "application/octet-stream")
-        elif isinstance(found, list):
-            links = "".join(f'<a href="../../files/{n}#sha256=0">{n}</a>' for n in found)
-            self._say(200, links.encode(), "text/html")
-        else:
-            self._say(200, json.dumps(found).encode())
 
 
 @pytest.fixture
 def shelf():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Shelf)
-    server.kept, server.url = {}, f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Shelf) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +92,8 @@ def targets(request, name):
     return PypiTarget(Web(f"{shelf.url}/legacy", f"__token__:{SECRET}"), f"{shelf.url}/simple/")
 
 
+KNOWN = {Role.MANIFEST, Role.CORE_METADATA}
+"""What is looked at to know what belongs together, though nothing is sent."""
 ALL = {"memory": 4, "directory": 4, "oci": 1, "npm": 1, "pypi": 1}
 
 
@@ -200,8 +114,8 @@ def test_what_is_delivered_is_there_with_its_bytes_and_a_second_time_changes_not
 
     again = deliver(site.entries, watched, target)
     assert again.failed == []
-    manifests = {f.sha256 for e in site.entries if e.artifact.kind is Kind.OCI for f in e.artifact.files}
-    assert name == "memory" or set(opened) <= manifests
+    known = {f.sha256 for e in site.entries for f in e.artifact.files if f.role in KNOWN}
+    assert name == "memory" or set(opened) <= known
 
 
 def test_altered_files_of_a_folder_are_told_and_mended(site, tmp_path):
@@ -236,12 +150,12 @@ def test_a_link_in_a_folder_is_no_file(site, tmp_path):
 def test_a_registry_with_other_bytes_is_found_out_though_it_vouches_for_them(site, shelf):
     npm = NpmTarget(Web(shelf.url, SECRET))
     deliver(site.entries, site.blobs.open, npm)
-    shelf.kept["/@team/part/-/part-2.0.0.tgz"] = b"other"
+    shelf.kept["", "@team/part/-/part-2.0.0.tgz"] = b"other"
     report = deliver(site.entries, site.blobs.open, npm, compare_only=True)
     assert report.failed[0].wrong == ("npm/@team/part/part-2.0.0.tgz",)
     pypi = PypiTarget(Web(f"{shelf.url}/legacy", f"__token__:{SECRET}"), f"{shelf.url}/simple/")
     deliver(site.entries, site.blobs.open, pypi)
-    name = next(key for key in shelf.kept if key.endswith(".whl"))
+    name = next(key for key in shelf.kept if key[1].endswith(".whl"))
     shelf.kept[name] = b"other"
     report = deliver(site.entries, site.blobs.open, pypi)  # it refuses to replace what it has
     assert (len(report.failed), report.failed[0].code) == (1, "LG-5940")
@@ -297,7 +211,7 @@ def test_the_command_delivers_what_the_channel_serves_and_says_what_is_missing(t
     assert (target / "documents/one").read_bytes() == b"one"
     event = [e for _, e in audit_log(high.side).events()][-1]
     assert event["facts"]["artifacts"] == 2
-    strange = CliRunner().invoke(app, [*command[:3], "harbor", *command[4:]])
+    strange = CliRunner().invoke(app, [*command[:3], "samba", *command[4:]])
     assert strange.exception.code == "LG-1940"
 
 

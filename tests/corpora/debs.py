@@ -26,7 +26,7 @@ from lockgate.trust.openpgp import Kind, OpenPgpKey, clearsigned
 SIGNED = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
-def _tar(members):
+def pack_tar(members):
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for name, data in members.items():
@@ -40,7 +40,7 @@ def _tar(members):
     return gzip.compress(stream.getvalue(), mtime=0)
 
 
-def _ar(members):
+def pack_ar(members):
     out = b"!<arch>\n"
     for name, data in members.items():
         out += f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(data):<10}`\n".encode()
@@ -50,13 +50,17 @@ def _ar(members):
 
 @dataclass(frozen=True)
 class DebFile:
-    """One binary package: `fields` are its control fields besides name, version and architecture."""
+    """One binary package: `fields` are its control fields besides name, version and architecture.
+
+    `scripts` are files beside its control file (``postinst``).
+    """
 
     name: str
     version: str
     architecture: str = "amd64"
     fields: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    scripts: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def control(self) -> dict[str, str]:
@@ -73,11 +77,11 @@ class DebFile:
         lines = "".join(f"{key}: {value}\n" for key, value in self.control.items())
         contents = {f"usr/share/{self.name}/says": f"{self.name} {self.version}\n".encode(), **self.files}
         folders = {str(p): None for name in contents for p in reversed(Path(name).parents) if p.name}
-        return _ar(
+        return pack_ar(
             {
                 "debian-binary": b"2.0\n",
-                "control.tar.gz": _tar({"control": lines.encode()}),
-                "data.tar.gz": _tar({**folders, **contents}),
+                "control.tar.gz": pack_tar({"control": lines.encode(), **self.scripts}),
+                "data.tar.gz": pack_tar({**folders, **contents}),
             }
         )
 
@@ -111,7 +115,7 @@ class SourceFiles:
 
     @property
     def archive(self) -> bytes:
-        return _tar(
+        return pack_tar(
             {
                 f"{self.name}": None,
                 f"{self.name}/debian": None,

@@ -3,12 +3,13 @@
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import xor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from lockgate.crossing.diode import (
     Sent,
 )
 from lockgate.crossing.diode.table import Table, TableFile
-from lockgate.crossing.diode.wire import HEADER, MAGIC, TAG_SIZE, Kind, SessionKey
+from lockgate.crossing.diode.wire import HEADER, MAGIC, TAG_SIZE, Kind, SessionKey, tagging
 from lockgate.crossing.erasure import code, rows_of
 
 KEY = bytes(range(32))
@@ -86,8 +87,11 @@ class Receiving:
 
 @contextmanager
 def receiving(inbox: Path, **settings: float) -> Iterator[Receiving]:
-    """Give a receiver that has begun."""
-    parts: dict[str, Callable[..., int]] = {}
+    """Give a receiver that has begun. With `now` its clock stands still, so that nothing falls silent."""
+    parts: dict[str, Any] = {}
+    if "now" in settings:
+        now = settings.pop("now")
+        parts["now"] = lambda: now
     if "free" in settings:
         free = int(settings.pop("free"))
         parts["free"] = lambda _: free
@@ -140,7 +144,7 @@ class Forge:
             number, self.number = self.number, self.number + 1
         head = HEADER.pack(MAGIC, self.key.session, number, kind, *shape, stream, block, length)
         made = bytearray(head + payload + bytes(TAG_SIZE))
-        self.key.tag(memoryview(made))
+        self.key.tag([tagging(memoryview(made))])
         return bytes(made)
 
     def table(self, *files: tuple[str, int], raw: bytes | None = None, **changes: object) -> list[bytes]:

@@ -1,5 +1,6 @@
 """Both ends of a diode as programs of their own, so that tests can kill them: run with ``-m``."""
 
+import gc
 import json
 import os
 import resource
@@ -106,8 +107,12 @@ def _print(value: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     role, given = sys.argv[1], json.loads(sys.argv[2])
+    gc.freeze()  # as the commands do
     if role == "receive":
         receive(_print, given["address"], given["port"], Path(given["inbox"]), given["silence"], Silent())
     else:
+        if given.get("wait"):
+            _print({"ready": True})
+            sys.stdin.readline()
         ends = (Path(given["crate"]), Path(given["journal"]))
         send(_print, SendSettings(**given["settings"]), ends, tuple(given["only"]), Silent())

@@ -10,6 +10,7 @@ from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker
 from lockgate.approve import approve, combine
 from lockgate.audit import AuditLog
 from lockgate.core.artifact import LOCK_FORMAT, Artifact, ArtifactFile, Kind, Lock, Role
+from lockgate.core.parts import PARTED_FROM
 from lockgate.core.policy import OpaqueRule, Policy
 from lockgate.core.roots import ROOT_FORMAT, Purpose, Root, RootKind
 from lockgate.core.verdict import Outcome, Verdict
@@ -24,6 +25,24 @@ class OnePage(PageMaker):
     def pages(self, admitted, read):
         listing = "\n".join(f"{f.sha256} {f.path}" for a in admitted for f in a.artifact.files)
         yield Page("files/SHA256SUMS", "text/plain", listing.encode())
+
+    def index(self, projects):
+        return ()
+
+
+class Projects(OnePage):
+    """A page for each Python project, one that lists them, and one of all other files."""
+
+    def pages(self, admitted, read):
+        packages = [a for a in admitted if a.artifact.kind is Kind.PYTHON]
+        yield from super().pages([a for a in admitted if a not in packages], read)
+        for name in sorted({a.artifact.name for a in packages}):
+            body = "\n".join(a.artifact.purl for a in packages if a.artifact.name == name)
+            yield Page(f"simple/{name}/index.json", "text/plain", body.encode())
+        yield from self.index(sorted({a.artifact.name for a in packages}))
+
+    def index(self, projects):
+        yield Page("simple/index.json", "text/plain", " ".join(projects).encode())
 
 
 class Scripted(FileInspector):
@@ -79,6 +98,8 @@ class World:
         self.demand_open = lambda: None
         self.rules = None
         self.weights = None
+        self.parted_from = PARTED_FROM
+        self.maker = OnePage()
 
     @property
     def gate(self) -> Gate:
@@ -93,7 +114,7 @@ class World:
             audit=self.log,
             site=self.site,
             inspector=self.inspector,
-            pages=OnePage(),
+            pages=self.maker,
             clock=lambda: self.now,
             entropy=lambda n: next(self.nonces).to_bytes(n, "big"),
             write_channel=self.files.__setitem__,
@@ -101,6 +122,7 @@ class World:
             demand_open=self.demand_open,
             rules=self.rules,
             weights=self.weights,
+            parted_from=self.parted_from,
         )
 
     def arrive_packages(self, sequence: int, *names: str) -> None:
@@ -113,6 +135,7 @@ class World:
         label: str = "internal",
         kind: Kind = Kind.DOCUMENT,
         ecosystem: str = "generic",
+        more: dict[str, str] | None = None,
     ) -> None:
         artifacts = []
         for name in names:
@@ -127,6 +150,7 @@ class World:
                     version="1",
                     files=(file,),
                     label=label,
+                    attributes=more or {},
                 )
             )
         lock = Lock(

@@ -43,6 +43,11 @@ class GitRepo:
     def tag(self, name):
         git(self.folder, "tag", "-a", name, "-m", name)
 
+    def keep_large(self, pattern="*.bin"):
+        """Have git-lfs keep what a pattern names."""
+        git(self.folder, "lfs", "install", "--local")
+        git(self.folder, "lfs", "track", pattern)
+
     def refs(self):
         """Return branches and tags with their objects, ``main`` first."""
         lines = git(self.folder, "for-each-ref", "--format=%(refname) %(objectname)").splitlines()

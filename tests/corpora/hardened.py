@@ -16,7 +16,7 @@ from pathlib import Path
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 CAPABILITIES = (
     "setpriv", "--inh-caps", "-all", "--bounding-set",
-    "-all,+sys_admin,+sys_chroot,+setuid,+setgid,+setpcap,+kill,+dac_read_search",
+    "-all,+sys_admin,+sys_chroot,+setuid,+setgid,+setpcap,+kill,+dac_read_search,+net_admin",
 )  # fmt: skip
 """What docs/runbooks/hardened-hosts.md leaves to the helper."""
 

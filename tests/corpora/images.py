@@ -112,6 +112,23 @@ def refers(subject, artifact_type=SIGNATURE, payload=b'{"signed": true}', **anno
     )
 
 
+def titled(files):
+    """Return an artifact of files that are no layers, each under its title, as ORAS pushes them."""
+    title = "org.opencontainers.image.title"
+    layers = [descriptor(d, "application/octet-stream", annotations={title: n}) for n, d in files.items()]
+    manifest = to_json(
+        {
+            "schemaVersion": 2,
+            "mediaType": IMAGE,
+            "artifactType": "application/vnd.test.data",
+            "config": descriptor(b"{}", EMPTY),
+            "layers": layers,
+        }
+    )
+    blobs = {digest(data): data for data in (b"{}", *files.values())}
+    return Image(digest(manifest), {digest(manifest): manifest}, blobs)
+
+
 def artifact_of(site, name, made, *tags, kind=Kind.OCI, **attributes):
     """Return an image as a lock lists it; its bytes lie in the site's store."""
     root = made.root.removeprefix("sha256:")

@@ -63,6 +63,11 @@ def _wheel_without(suffix: str) -> bytes:
     )
 
 
+def _wheel_without_package() -> bytes:
+    members = make.wheel_members()
+    return make.zipped({name: data for name, data in members.items() if not name.startswith("lock_demo/")})
+
+
 def _wheel_swapped(name: str, data: bytes) -> bytes:
     """A member other than RECORD says."""
     return make.zipped(make.wheel_members() | {name: data})
@@ -157,7 +162,7 @@ ARCHIVES = [
         _wheel_swapped("lock_demo/new.py", b"x = 1\n"),
         "record-missing",
     ),
-    bad("a member that is gone", WHEEL, _wheel_without("py.typed"), "record-extra"),
+    bad("a member that is gone, with its folder", WHEEL, _wheel_without_package(), "record-extra"),
     bad("no RECORD", WHEEL, _wheel_without("RECORD"), "wheel-structure"),
     bad("another name than its metadata", "other-1.0-py3-none-any.whl", make.wheel(), "wheel-identity"),
     bad(

@@ -3,12 +3,16 @@
 import zipfile
 
 from corpora import inspection_content as make
+from corpora.inspection_acts import ACTS_BAD, ACTS_GOOD
 from corpora.inspection_archives import ARCHIVES
 from corpora.inspection_bad import CONTENT
 from corpora.inspection_case import WHEEL, Case, inspected
+from corpora.inspection_data import DATA_BAD, DATA_GOOD, DATA_UNREAD
 from corpora.inspection_documents import DOCUMENTS_BAD, DOCUMENTS_GOOD, DOCUMENTS_UNREAD
+from corpora.inspection_found import FOUND_BAD, FOUND_GOOD, FOUND_UNREAD
 from corpora.inspection_good import COMMON
 from corpora.inspection_hdf5 import HDF5_BAD, HDF5_GOOD, HDF5_UNREAD
+from corpora.inspection_legacy import LEGACY_BAD, LEGACY_GOOD
 from corpora.inspection_malware import MALWARE_BAD, MALWARE_GOOD
 from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
@@ -33,6 +37,10 @@ GOOD = [
     *TEXTS_GOOD,
     *SYSTEMS_GOOD,
     *INSTALLS_GOOD,
+    *FOUND_GOOD,
+    *LEGACY_GOOD,
+    *DATA_GOOD,
+    *ACTS_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -48,11 +56,18 @@ BAD = [
     *TEXTS_BAD,
     *SYSTEMS_BAD,
     *INSTALLS_BAD,
+    *FOUND_BAD,
+    *LEGACY_BAD,
+    *DATA_BAD,
+    *ACTS_BAD,
 ]
 
 UNREAD = [
     *VARIANTS_UNREAD,
-    *(Case(title, name, data) for title, name, data in (*SMALL_UNREAD, *REAL_UNREAD, *SYSTEMS_UNREAD)),
+    *(
+        Case(title, name, data)
+        for title, name, data in (*SMALL_UNREAD, *REAL_UNREAD, *SYSTEMS_UNREAD, *FOUND_UNREAD, *DATA_UNREAD)
+    ),
     *(Case(title, name, data, "model") for title, name, data in HDF5_UNREAD),
     *(Case(title, name, data, "document") for title, name, data in DOCUMENTS_UNREAD),
     *(Case(title, name, data, "model") for title, name, data in PICKLES_UNREAD),

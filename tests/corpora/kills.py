@@ -1,11 +1,12 @@
 """Killing a piece of work at a step of its own, or at a moment: in a forked child of a preloaded parent.
 
 The steps are not listed by hand. Python's interpreter reports every call that changes a file
-(`sys.addaudithook`, PEP 578), the database's driver every statement that writes and every commit;
+(`sys.addaudithook`, PEP 578), SQLite every statement that writes and every commit, whoever sends it;
 what raises no event (fsync, write) is wrapped. A new durable step is one of these and so counts by
 itself.
 """
 
+import gc
 import json
 import os
 import select
@@ -32,7 +33,7 @@ EVENTS = frozenset(
     }
 )
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_CHANGES = ("INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP")
+_CHANGES = ("INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "COMMIT")
 
 
 class Steps:
@@ -50,10 +51,9 @@ class Steps:
     def attach(self) -> None:
         """Watch this process; there is no way back, so this is for a child."""
         sys.addaudithook(self._event)
-        for name in ("fsync", "fdatasync", "write"):
+        for name in ("fsync", "fdatasync", "pwrite", "write"):
             setattr(os, name, self._before(name, getattr(os, name)))
-        sa.event.listen(sa.Engine, "before_cursor_execute", self._statement)
-        sa.event.listen(sa.Engine, "commit", lambda _: self.step("commit"))
+        sa.event.listen(sa.pool.Pool, "checkout", lambda own, *_: own.set_trace_callback(self._statement))
 
     def _event(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in EVENTS or (event == "open" and self._writes(arguments)):
@@ -64,7 +64,7 @@ class Steps:
         _, mode, flags = arguments
         return bool(flags & _WRITES) and not str(mode or "").startswith("r")
 
-    def _statement(self, _c: Any, _k: Any, statement: str, *_: Any) -> None:
+    def _statement(self, statement: str) -> None:
         if statement.lstrip().upper().startswith(_CHANGES):
             self.step(statement.split(maxsplit=1)[0].lower())
 
@@ -84,6 +84,7 @@ def forked(work: Callable[[], object]) -> tuple[int, int]:
         os.close(write)
         return child, read
     status = 1
+    gc.freeze()  # what the parent left behind is the parent's to end
     try:
         os.close(read)
         said = json.dumps(work()).encode()

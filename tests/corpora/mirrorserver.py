@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 HOST, PORT = "127.0.0.1", 8710
@@ -24,13 +25,16 @@ def raise_loopback():
 
 def main():
     """Serve the home in LOCKGATE_HOME; what the namespace's first process runs."""
-    from lockgate.app.high.tls import Tls
+    from lockgate.app.high.tls import LenientTls, Tls
     from lockgate.mirror import serve
 
     raise_loopback()
     folder = os.environ.get("LOCKGATE_TEST_TLS")
     files = [Path(folder, name) for name in ("cert.pem", "key.pem", "ca.pem")] if folder else None
-    serve(os.environ.get("LOCKGATE_TEST_FACTORY", FACTORY), HOST, PORT, tls=Tls(*files) if files else None)
+    tls = Tls(*files) if files else None
+    if tls and (clients := Path(folder, "clients.pem")).is_file():
+        tls = LenientTls(replace(tls, clients=clients))
+    serve(os.environ.get("LOCKGATE_TEST_FACTORY", FACTORY), HOST, PORT, tls=tls)
 
 
 class Server:

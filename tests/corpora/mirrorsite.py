@@ -15,12 +15,13 @@ from corpora.lanekey import LaneKey
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.conda import conda_path, conda_purl
 from lockgate.core.deb import deb_purl, pool_folder
-from lockgate.core.git import refs_text
+from lockgate.core.git import large_path, refs_text
 from lockgate.core.npm import npm_purl
+from lockgate.core.parts import open_snapshot, snapshot_digest
 from lockgate.core.rpm import rpm_path, rpm_purl
 from lockgate.core.snapshot import SNAPSHOT_FORMAT, Admitted, Snapshot
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
-from lockgate.core.wire import decode, digest_of, encode
+from lockgate.core.wire import decode, encode
 from lockgate.mirror import (
     ChannelVerifier,
     NothingPublishedError,
@@ -28,6 +29,7 @@ from lockgate.mirror import (
     VerifiedChannel,
     generate_pages,
 )
+from lockgate.mirror.ports import RegistryKey
 from lockgate.store.blobs import FileBlobs
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -52,7 +54,7 @@ class UnsignedChannel(ChannelVerifier):
             what = "No channel file."
             raise NothingPublishedError(what)
         statement = decode(Statement, self.file.read_bytes())
-        snapshot = decode(Snapshot, self.blobs.read(statement.snapshot_sha256))
+        snapshot = open_snapshot(statement.snapshot_sha256, self.blobs)
         return VerifiedChannel(statement, snapshot, repository=self.signed(statement, snapshot))
 
 
@@ -64,7 +66,7 @@ def statement_for(snapshot, version, **changes):
         operation=Operation.PUBLISH,
         crossing=version,
         crate_sha256=NOTHING,
-        snapshot_sha256=digest_of(snapshot),
+        snapshot_sha256=snapshot_digest(snapshot),
         verdicts_sha256=NOTHING,
         waivers=(),
         policy_sha256=NOTHING,
@@ -108,6 +110,12 @@ class MirrorSite:
     def __post_init__(self):
         self.blobs = FileBlobs(self.root / "blobs")
         self.channel = self.root / "channel.json"
+
+    def npm_keys(self):
+        """Return the keys of npm registries that a test put beside the channel, by their ids."""
+        return [
+            RegistryKey(file.stem, file.read_bytes()) for file in sorted(self.root.glob("npm-keys/*.der"))
+        ]
 
     def file(self, path, data, role=Role.OTHER, **facts):
         self.blobs.put_bytes(data)
@@ -268,14 +276,18 @@ class MirrorSite:
             crossing,
         )
 
-    def add_git(self, name, bundle, refs, *, crossing=1):
+    def add_git(self, name, bundle, refs, *, crossing=1, large=()):
         commit = next(iter(refs.values()))
+        paths = [large_path(name, sha256(data).hexdigest(), "x.bin") for data in large]
         artifact = Artifact(
             purl=f"pkg:generic/git/{name}@{commit}",
             kind=Kind.GIT,
             name=name,
             version=commit,
-            files=(self.file(f"git/{name}/{commit}.bundle", bundle, Role.DISTRIBUTION),),
+            files=(
+                self.file(f"git/{name}/{commit}.bundle", bundle, Role.DISTRIBUTION),
+                *(self.file(p, data, Role.BLOB) for p, data in zip(paths, large, strict=True)),
+            ),
             attributes={"refs": refs_text(refs)},
         )
         self.entries = [a for a in self.entries if a.artifact.name != name]
@@ -330,7 +342,9 @@ def app_from_environment():
     from lockgate.mirror import Asked, build_app
 
     site = MirrorSite(Path(os.environ["LOCKGATE_HOME"]))
-    asked = Asked(advisor=RecordedAdvisor(side_with_advisories(site.root / "advisories")))
+    asked = Asked(
+        advisor=RecordedAdvisor(side_with_advisories(site.root / "advisories")), npm_keys=site.npm_keys
+    )
     return build_app(site.view(), site.blobs, lambda: datetime.now(UTC), asked=asked)
 
 
@@ -343,6 +357,22 @@ def app_with_keys():
     site = MirrorSite(Path(os.environ["LOCKGATE_HOME"]))
     callers = KeyCallers(SimpleNamespace(home=Home(site.root)))
     access = Access(callers, frozenset({"internal"}), (), site.blobs.read)
+    return build_app(site.view(), site.blobs, lambda: datetime.now(UTC), access=access)
+
+
+def app_with_certificates():
+    """Return the application for the home in LOCKGATE_HOME, read by keys and by granted certificates."""
+    from lockgate.app.high.reading import GrantedCertificates, KeyCallers
+    from lockgate.app.settings import Home
+    from lockgate.infer.identity import ClientCertificates, FileGrants
+    from lockgate.mirror import Access, build_app
+
+    site = MirrorSite(Path(os.environ["LOCKGATE_HOME"]))
+    folder = Path(os.environ["LOCKGATE_TEST_TLS"])
+    known = ClientCertificates((folder / "clients.pem").read_bytes(), lambda: datetime.now(UTC))
+    certified = GrantedCertificates(known, FileGrants(site.root / "trust/grants.json"))
+    callers = KeyCallers(SimpleNamespace(home=Home(site.root)))
+    access = Access(callers, frozenset({"internal"}), (), site.blobs.read, certified)
     return build_app(site.view(), site.blobs, lambda: datetime.now(UTC), access=access)
 
 
@@ -364,7 +394,7 @@ class Answer:
     complete: bool = False
 
 
-def ask(app, path, method="GET", *, query="", body=b"", leave_after=None, **headers):
+def ask(app, path, method="GET", *, query="", body=b"", leave_after=None, certificate=None, **headers):
     """Send one request to an application, without a server, and return the answer.
 
     Args:
@@ -374,9 +404,11 @@ def ask(app, path, method="GET", *, query="", body=b"", leave_after=None, **head
         query: Raw query string.
         body: The request's body.
         leave_after: Leave as a client would after so many body bytes.
+        certificate: What the connection showed, as `lockgate.mirror.door` tells it.
         headers: Request headers; underscores stand for dashes.
     """
-    return asyncio.run(asking(app, path, method, query=query, body=body, leave_after=leave_after, **headers))
+    about = {"query": query, "body": body, "leave_after": leave_after, "certificate": certificate}
+    return asyncio.run(asking(app, path, method, **about, **headers))
 
 
 async def asking(
@@ -389,6 +421,7 @@ async def asking(
     leave_after=None,
     on_chunk=None,
     client=("client", 1),
+    certificate=None,
     **headers,
 ):
     """Send one request inside a running loop; see `ask`."""
@@ -409,6 +442,7 @@ async def asking(
         "server": ("mirror", 80),
         "client": client,
         "state": {},
+        **({"lockgate.certificate": certificate} if certificate else {}),
     }
     requested = iter([{"type": "http.request", "body": body, "more_body": False}])
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from corpora.homes import HighSide
-from lockgate.app.gate.rules import activate, propose
+from lockgate.app.gate.rules import RULES
 
-RULES = """
+TEMPLATE = """
 format = "lockgate-policy/1"
 version = {version}
 
@@ -14,7 +14,7 @@ version = {version}
 
 
 def rules_text(body: str = "", version: int = 1) -> str:
-    return RULES.format(version=version, body=body)
+    return TEMPLATE.format(version=version, body=body)
 
 
 def write_rules(folder: Path, body: str = "", version: int = 1) -> Path:
@@ -25,6 +25,6 @@ def write_rules(folder: Path, body: str = "", version: int = 1) -> Path:
 
 def put_in_force(high: HighSide, body: str, version: int = 1) -> Path:
     file = write_rules(high.folder, body, version)
-    request = propose(high.side, file, high.operator)
-    activate(high.side, file, high.signed(request, f"rules-{version}"))
+    request = RULES.propose_file(high.side, file, high.operator)
+    RULES.activate(high.side, file, high.signed(request, f"rules-{version}"))
     return file

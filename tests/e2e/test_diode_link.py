@@ -139,6 +139,7 @@ def test_the_counters_would_count_a_receiver_that_sends(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("case", [*LOSSES, "50 ms outage"])
 def test_200_mb_cross_20_times_of_20(large: Path, tmp_path: Path, case: str) -> None:
     wanted = digests(large)

@@ -14,7 +14,7 @@ from lockgate.app.gate import holds as holding
 from lockgate.app.gate.clock import accept, ask_to_accept, look
 from lockgate.app.gate.gate import execute, open_gate
 from lockgate.app.gate.holds import CLOCK, HOLDS, LAST, AdmissionHeldError, ClockNotBelievedError, clock_state
-from lockgate.app.high.serving import channel_reader
+from lockgate.app.high.channel import channel_reader
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError

@@ -45,10 +45,12 @@ class Side:
         )
 
     def refused(self, name: str, offset: int, bit: int) -> LockgateError:
-        """Flip a bit, demand a refusal that names the file, and return it."""
+        """Flip a bit, demand a refusal that names the file and a range with the byte, and return it."""
         with flipped(self.crate.path / name, offset, bit), pytest.raises(LockgateError) as caught:
             self.opener.receive(self.crate.path)
-        assert caught.value.where["file"] == name, f"bit {bit} of byte {offset}: {caught.value}"
+        where = caught.value.where
+        assert where["file"] == name, f"bit {bit} of byte {offset}: {caught.value}"
+        assert where["offset"] <= offset < where["offset"] + where["length"], f"byte {offset}: {caught.value}"
         return caught.value
 
     def size(self, name: str) -> int:

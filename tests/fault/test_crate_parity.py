@@ -185,6 +185,8 @@ def test_too_much_damage_is_refused_and_named(bench: Bench) -> None:
     for path in bench.parity:
         path.unlink()
     error = refused(bench.opener(), bench.crate, TooDamagedError)
+    assert error.where["file"] == bench.volumes[0].name
+    assert error.where["offset"] <= 40_000 < error.where["offset"] + error.where["length"]
     for path in bench.volumes[:4]:
         assert path.name in error.what
     assert f"{bench.parity[0].name} (missing)" in error.what

@@ -29,7 +29,8 @@ from lockgate.crossing import (
 )
 from lockgate.crossing import errors as e
 from lockgate.crossing.format import CRATE_TYPE
-from lockgate.store import MemoryRecords
+from lockgate.store import FileBlobs, MemoryRecords
+from lockgate.store.marks import MarkKeyFile
 from lockgate.trust import dsse
 from lockgate.trust.errors import RootChainError, UnwrapError, WrongLaneError
 from lockgate.trust.keys import new_recipient_key, new_signer
@@ -390,3 +391,24 @@ def test_a_source_that_changed_discards_the_crate(lane: Lane, tmp_path: Path) ->
         lane.sealer(tmp_path / "outbox").seal(request)
     assert [p.name for p in (tmp_path / "outbox").iterdir()] == [".sealing"]
     assert RecordSealLedger(lane.low_records).peek().sequence == 1
+
+
+@pytest.mark.parametrize("left", ["mark", "digest"])
+def test_a_blob_changed_in_its_folder_discards_the_crate(tmp_path: Path, left: str) -> None:
+    """Whoever writes to the store's folder changes a blob, and its mark or takes that away."""
+    marked = FileBlobs(tmp_path / "blobs", MarkKeyFile(tmp_path / "marks.key"))
+    lane = Lane(low_blobs=marked)
+    request = lane.request(FILES)
+    assert lane.sealer(tmp_path / "before").seal(request).path.is_dir()
+    digest = next(f.sha256 for a in request.lock.artifacts for f in a.files if f.path == "files/b")
+    blob = marked.path(digest)
+    blob.chmod(0o644)
+    blob.write_bytes(bytes(blob.stat().st_size))
+    mark = blob.with_name(f"{digest}.mark")
+    if left == "digest":
+        mark.unlink()
+    else:
+        mark.write_bytes(mark.read_bytes()[:-16] + bytes(16))
+    with pytest.raises(e.SourceChangedError):
+        lane.sealer(tmp_path / "outbox").seal(request)
+    assert [p.name for p in (tmp_path / "outbox").iterdir()] == [".sealing"]

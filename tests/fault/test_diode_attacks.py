@@ -313,7 +313,7 @@ def test_names_of_sessions_cost_no_memory(tmp_path: Path) -> None:
     forged = [p[:28] + os.urandom(len(p) - 28) for p in flood]
     good = Forge()
     parts = whole(good)
-    with receiving(tmp_path / "in") as there:
+    with receiving(tmp_path / "in", now=1.0) as there:
         report = outcome(there, [*forged, *parts[0], *flood, *flat(parts[1:])])
         assert len(there.receiver._live.sessions) < 4
     assert (report.whole, inbox(tmp_path)) == (True, {FILE: DATA})

@@ -11,7 +11,7 @@ from corpora.gates import OnePage, World
 from corpora.homes import HighSide
 from lockgate.admit.errors import NoSuchArtifactError, NothingOwedError, PredecessorError
 from lockgate.admit.model import CHANNELS
-from lockgate.app.high.serving import channel_reader
+from lockgate.app.high.channel import channel_reader
 from lockgate.approve import ChannelReader, approve, read_statement
 from lockgate.approve.errors import ChannelRollbackError, SnapshotMismatchError
 from lockgate.cli.main import app

@@ -25,6 +25,8 @@ from lockgate.infer import (
     VllmConfig,
     VllmEngine,
 )
+from lockgate.infer.engines.ports import Enforcement
+from lockgate.infer.engines.process import EngineProcess
 from lockgate.infer.errors import (
     EngineFilesError,
     EngineOptionError,
@@ -33,8 +35,6 @@ from lockgate.infer.errors import (
     ModelMismatchError,
     RemoteModelError,
 )
-from lockgate.infer.ports import Enforcement
-from lockgate.infer.process import EngineProcess
 
 KINDS = ("vllm", "ollama", "tgi")
 SWITCHES = (

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from lockgate.infer import EngineLimits, EngineRequest, Message
-from lockgate.infer.client import ChatClient
+from lockgate.infer.engines.client import ChatClient
 from lockgate.infer.errors import EngineUnavailableError
 
 ANSWER = (

@@ -25,7 +25,9 @@ from lockgate.infer import (
     Message,
     ModelFile,
 )
-from lockgate.infer.enginelog import EngineLog
+from lockgate.infer.engines.log import EngineLog
+from lockgate.infer.engines.ports import Enforcement
+from lockgate.infer.engines.process import Launch, flags_of
 from lockgate.infer.errors import (
     EngineFilesError,
     EngineProcessorError,
@@ -34,8 +36,6 @@ from lockgate.infer.errors import (
     ModelMismatchError,
 )
 from lockgate.infer.limits import COPY_LIMIT
-from lockgate.infer.ports import Enforcement
-from lockgate.infer.process import Launch, flags_of
 
 WORDS = b"Hello there ."
 

@@ -19,12 +19,12 @@ from test_infer_supervision import Bench, _started
 from infer_doubles import proc
 from infer_program import EXECUTABLE, LIBRARY, install
 from lockgate.infer import EngineState
+from lockgate.infer.engines.installation import verify
+from lockgate.infer.engines.ports import Enforcement
+from lockgate.infer.engines.process import EngineProcess, Launch, flags_of
+from lockgate.infer.engines.sealed import load
 from lockgate.infer.errors import EngineFilesError, ModelMismatchError
-from lockgate.infer.installation import verify
 from lockgate.infer.limits import COPY_LIMIT
-from lockgate.infer.ports import Enforcement
-from lockgate.infer.process import EngineProcess, Launch, flags_of
-from lockgate.infer.sealed import load
 
 FOREIGN = b"swapped"
 

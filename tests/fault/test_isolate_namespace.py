@@ -44,7 +44,7 @@ def network(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Isolated
 
 
 def inside(network: IsolatedNetwork, *argv: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(network.command(argv), capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(network.command(argv), capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_nothing_has_left_and_the_control_is_counted_exactly(network: IsolatedNetwork) -> None:
@@ -176,7 +176,7 @@ def test_what_runs_inside_is_in_the_way_of_destroying(network: IsolatedNetwork) 
             network.destroy()
         assert network.counters() == Counters(0, 0)
         network.destroy(force=True)
-        assert child.wait(timeout=10) == -signal.SIGKILL
+        assert child.wait(timeout=120) == -signal.SIGKILL
     with pytest.raises(NetworkGoneError):
         IsolatedNetwork.open(network._file)
 

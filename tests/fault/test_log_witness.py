@@ -18,7 +18,7 @@ from lockgate.app.gate.approve import Device, evidence_beside, sign_as_approver
 from lockgate.app.gate.clock import ask_to_accept
 from lockgate.app.gate.gate import execute, open_gate, write_request
 from lockgate.app.gate.holds import HOLDS, LOG, AdmissionHeldError
-from lockgate.app.high.serving import channel_reader
+from lockgate.app.high.channel import channel_reader
 from lockgate.app.record import witness as app_witness
 from lockgate.app.record.anchor import anchor_again, ask_to_anchor
 from lockgate.app.record.audit import bring_back, witness_request

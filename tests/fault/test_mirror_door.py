@@ -1,6 +1,8 @@
 """Connections of the mirrors: files lent to the kernel while somebody writes, and clients that hold on."""
 
 import contextlib
+import http.client
+import json
 import os
 import socket
 import subprocess
@@ -225,3 +227,29 @@ def test_what_is_no_request_is_refused_and_the_connection_ends(mirror, sent):
         client.sendall(sent)
         status, _ = answer(client)
     assert status == 400
+
+
+def test_a_connection_that_begins_beside_another_of_its_client_sees_what_that_one_sees(mirror):
+    def commit(connection, agent="uv/1"):
+        connection.request("GET", "/api/models/org/m", headers={"User-Agent": agent})
+        return json.loads(connection.getresponse().read())["sha"]
+
+    def connect():
+        return contextlib.closing(http.client.HTTPConnection(HOST, mirror.port, timeout=60))
+
+    with connect() as first:
+        before = commit(first)
+        mirror.site.add_model("org/m", {"model.gguf": b"GGUF"}, commit="b" * 40, crossing=2)
+        mirror.site.publish()
+        with connect() as other:
+            assert commit(other, "pip/1") == "b" * 40
+        with connect() as second:
+            assert commit(second) == before
+        assert commit(first) == before
+    deadline = time.monotonic() + 60
+    seen = before
+    while seen == before:  # the server learns a little later that both connections ended
+        assert time.monotonic() < deadline
+        with connect() as third:
+            seen = commit(third)
+    assert seen == "b" * 40

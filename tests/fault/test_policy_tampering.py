@@ -12,7 +12,7 @@ from corpora.rulebook import put_in_force, rules_text, write_rules
 from lockgate.admit.errors import HeldBackError
 from lockgate.app.gate.emergency import act
 from lockgate.app.gate.gate import open_gate
-from lockgate.app.gate.rules import RulesWithdrawnError, activate, in_force, propose
+from lockgate.app.gate.rules import RULES, RulesWithdrawnError, in_force
 from lockgate.approve.errors import StatementChangedError
 from lockgate.core.errors import LockgateError
 from lockgate.core.rules import active_rules
@@ -154,17 +154,17 @@ def test_a_crash_between_the_files_and_the_record_is_completed_by_doing_it_again
 ) -> None:
     high = HighSide.new(tmp_path)
     file = write_rules(tmp_path, HOLDING)
-    signed = high.signed(propose(high.side, file, high.operator), "rules")
+    signed = high.signed(RULES.propose_file(high.side, file, high.operator), "rules")
 
     def cut(*_: object) -> None:
         raise KeyboardInterrupt
 
     for name in ("encode", "spend"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"lockgate.app.gate.rules.{name}", cut)
+            patch.setattr(f"lockgate.app.gate.versioned.{name}", cut)
             with pytest.raises(KeyboardInterrupt):
-                activate(high.side, file, signed)
-    assert activate(high.side, file, signed).facts["version"] == "1"
+                RULES.activate(high.side, file, signed)
+    assert RULES.activate(high.side, file, signed).facts["version"] == "1"
     found = in_force(high.side)
     assert found is not None
-    assert found.active.rules.version == 1
+    assert found.document.version == 1

@@ -16,10 +16,11 @@ from corpora.homes import HighSide
 from lockgate.app.gate.gate import execute
 from lockgate.app.gate.rechecked import last_run
 from lockgate.app.gate.reinspect import ReinspectingError, reinspect
+from lockgate.app.high.channel import channel_reader
 from lockgate.app.high.rechecks import Rechecker
 from lockgate.app.high.refusals import RefusalsLostError, SignedRefusals, refusals_file
 from lockgate.app.high.roots import InstalledRoots
-from lockgate.app.high.serving import NotLoadableError, SignedModels, channel_reader
+from lockgate.app.high.signed_models import NotLoadableError, SignedModels
 from lockgate.cli.main import app
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.errors import LockgateError

@@ -6,12 +6,16 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 from corpora.hardened import NOBODY
-from lockgate.inspect import helper, launch
+from lockgate.app.rehearsal import box
+from lockgate.app.release import apart
+from lockgate.app.release.slots import Installed, Slot
+from lockgate.inspect import helped, helper, launch, selftest
 from lockgate.inspect.errors import SandboxUnavailableError
 from lockgate.inspect.helped import Helper, _connect
 from lockgate.inspect.rulesets import RuleSet
@@ -195,7 +199,8 @@ def test_only_what_is_named_is_left_open() -> None:
     memory = os.memfd_create("named")
     other = os.memfd_create("other")
     os.set_inheritable(other, True)  # noqa: FBT003  # the call's own form
-    code = "import os\nfor n in range(3, 99):\n try: os.fstat(n); print(n)\n except OSError: pass"
+    last = max(memory, other) + 10
+    code = f"import os\nfor n in range(3, {last}):\n try: os.fstat(n); print(n)\n except OSError: pass"
     try:
         assert _said(code, more=(memory,)) == str(memory)
     finally:
@@ -233,7 +238,7 @@ GOOD = {
 @pytest.mark.parametrize(
     "change",
     [
-        {"version": 2},
+        {"version": 3},
         {"mounts": [["a", 0]]},
         {"mounts": [["/", 0]]},
         {"mounts": [["/a/../..", 0]]},
@@ -270,6 +275,166 @@ def test_messages_that_are_no_request_are_refused(message) -> None:
 def test_a_request_that_was_cut_off_is_refused() -> None:
     with pytest.raises(helper.RequestError):
         helper.read_request(json.dumps(GOOD).encode(), 2, whole=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"memory": [[launch.START, -1]]},
+        {"memory": [[launch.START, helper.MOST_MEMORY + 1]]},
+        {"memory": [["tmp", 1]]},
+        {"devices": [["/dev/null", 2]]},
+        {"devices": [["/dev/../..", 0]]},
+        {"folder": 5},
+    ],
+    ids=str,
+)
+def test_wider_requests_that_are_none_are_refused(change) -> None:
+    good = {
+        **GOOD,
+        "version": helper.WIDER,
+        "memory": [[launch.START, 1 << 20]],
+        "devices": [["/dev/null", 0]],
+    }
+    assert helper.read_request(json.dumps(good).encode(), 2)["memory"] == [(launch.START, 1 << 20)]
+    with pytest.raises(helper.RequestError):
+        helper.read_request(json.dumps({**good, **change}).encode(), 2)
+    narrow = helper.read_request(json.dumps({**good, "version": helper.VERSION}).encode(), 2)
+    assert (narrow["memory"], narrow["devices"], narrow["loopback"]) == ([], [], False)
+
+
+@pytest.fixture(params=[launch.Bubblewrap, Helper])
+def program(request):
+    """Both ways of starting a whole program; returns what it says, and its errors."""
+
+    def started(code: str, *mounts: tuple[Path, str], source: int | None = None) -> tuple[str, str]:
+        made = _layout(*mounts)
+        room = launch.Room(1 << 20, {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"})
+        layout = launch.Layout(made.mounts, made.links, made.python, room)
+        with request.param().start(layout, (code,), source, (), answers=True) as child:
+            said, error = child.stdout.read().decode(), child.stderr.read().decode()
+            child.wait()
+        return said, error
+
+    return started
+
+
+ROOMY = """
+import errno, json, os, socket
+def fails(place, size=1):
+    try:
+        with open(place, "wb") as file:
+            file.write(bytes(size))
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return ""
+def opens(place):  # opened alone: what would be written there counts for the whole machine
+    try:
+        os.close(os.open(place, os.O_WRONLY))
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return ""
+with socket.create_server(("127.0.0.1", 0)) as server:
+    socket.create_connection(server.getsockname(), 5).close()
+try:
+    socket.create_connection(("192.0.2.1", 9), 1)
+except OSError as error:
+    beyond = errno.errorcode[error.errno]
+print(json.dumps({
+    "where": os.getcwd(),
+    "beyond": beyond,
+    "writes": [fails(p) for p in ("/tmp/a", "/dev/shm/a", "/a", "/usr/a", "/dev/a", "/dev/null")],
+    "long": fails("/tmp/b", 2 << 20),
+    "kernel": opens("/proc/sys/kernel/core_pattern"),
+    "others": [p for p in os.listdir("/proc") if p.isdigit() and int(p) not in (1, 2, os.getpid())],
+    "devices": sorted(n for n in os.listdir("/dev") if n not in ("console", "core", "ptmx", "pts", "tty")),
+    "path": os.environ["PATH"],
+}))
+"""
+
+
+DEVICES = ["fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero"]
+
+
+def test_a_whole_program_writes_into_memory_alone_and_sees_itself_alone(program) -> None:
+    said, error = program(ROOMY)
+    found = json.loads(said or error)
+    assert found["kernel"] in {"EROFS", "EACCES"}
+    assert found == {
+        "where": launch.START,
+        "beyond": "ENETUNREACH",
+        "writes": ["", "", "EROFS", "EROFS", "EROFS", ""],
+        "long": "ENOSPC",
+        "kernel": found["kernel"],
+        "others": [],
+        "devices": DEVICES,
+        "path": "/usr/bin:/bin",
+    }
+
+
+def test_what_clients_and_new_versions_run_in_does_not_let_root_change_the_kernel(tmp_path) -> None:
+    bubblewrap = launch.Bubblewrap()
+    slot = Installed(tmp_path, Slot(release_sha256="0" * 64, version="1", tree_sha256="0" * 64))
+    ways = ([bubblewrap.program, *box._layout(())], apart._sandbox(bubblewrap, slot, tmp_path))
+    for words in ways:
+        ask = (
+            "for n in kernel/core_pattern kernel/modprobe; do test -w /proc/sys/$n && echo $n; done; echo up"
+        )
+        ran = subprocess.run([*words, "--", "sh", "-c", ask], capture_output=True, text=True, check=False)
+        assert ran.stdout == "up\n", ran.stderr
+
+
+def test_no_other_device_is_given(monkeypatch) -> None:
+    monkeypatch.setattr(helped, "_DEVICES", ("null", "kmsg"))
+    made = _layout()
+    layout = launch.Layout(made.mounts, made.links, made.python, launch.Room(1 << 20, {}))
+    with Helper().start(layout, ("print('up')",), None, (), answers=True) as child:
+        said, error = child.stdout.read(), child.stderr.read().decode()
+        assert (said, child.wait()) == (b"", 1)
+    assert "a device that no sandbox gets" in error
+
+
+WHOLE = """
+import json, os, sys
+sys.path[:0] = ["/code", "/site"]
+from lockgate.inspect.confine import close_ways
+close_ways()
+from lockgate.inspect.escapes import ATTEMPTS, attempt_entry
+given = json.loads(sys.argv[1] if len(sys.argv) > 1 else open(0).read())
+for name in given["names"]:
+    read, write = os.pipe()
+    if not os.fork():
+        os.write(write, attempt_entry(memoryview(b""), json.dumps({**given, "name": name}).encode()))
+        os._exit(0)
+    os.wait()
+    os.set_blocking(read, False)
+    print(name, json.loads(os.read(read, 99)).get("errno", 0))
+"""
+"""Tries every way out of what golden prompts are replayed in, each in a process of its own."""
+
+HELD = (
+    "netlink", "packet", "vsock", "io-uring", "ptrace", "mount", "keyctl", "bpf", "userfaultfd",
+    "user-namespace", "net-namespace", "write", "read-key", "read-home", "read-neighbour", "read-system",
+    "signal", "pidfd", "memory-of-host", "setuid",
+)  # fmt: skip
+LEFT = ("udp", "unix", "abstract")
+"""Succeed where nobody is: in a network and a file system of the program's own."""
+
+
+def test_no_whole_program_gets_out(program, tmp_path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    with selftest._stage("inet", home) as stage:
+        order = os.memfd_create("order")
+        given = {**json.loads(stage.args), "names": [*HELD, *LEFT]}
+        os.write(order, json.dumps(given).encode())
+        os.lseek(order, 0, os.SEEK_SET)
+        said, error = program(WHOLE, (Path(sysconfig.get_path("purelib")), "/site"), source=order)
+        os.close(order)
+        went = {line.split()[0]: int(line.split()[1]) for line in said.splitlines()}
+        assert stage.traces() == []
+    assert sorted(went) == sorted([*HELD, *LEFT]), error
+    assert [name for name in HELD if not went[name]] == []
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
 from lockgate.core.roots import Purpose
 from lockgate.core.wire import decode, encode
-from lockgate.crossing import RecordLedger, RecordSealLedger, SealedCrate, SealerParts
+from lockgate.crossing import RecordLedger, RecordSealLedger, SealedCrate, SealerParts, workers
 from lockgate.crossing.direct import (
     DirectSealer,
     ListedMounts,
@@ -250,7 +250,7 @@ def test_killed_at_any_step_it_goes_on_and_no_key_is_used_twice(
             site.seal(folders, files=SMALL)
 
     begun = 0
-    for step in range(1, 4000, 23):
+    for step in range(1, 4000, 17):
         home = tmp_path / f"killed-{step}"
         if killed_before(step, lambda home=home: work(home)) is not None:  # type: ignore[misc]
             break
@@ -429,15 +429,15 @@ def test_a_medium_that_lies_is_found_and_can_be_replaced(
     spread: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = spread.media(4)
-    real = write_module.write_all
+    real = workers.write_all_at
 
-    def lying(handle: int, view: memoryview) -> None:
+    def lying(handle: int, view: memoryview, offset: int) -> None:
         path = str(Path(f"/proc/self/fd/{handle}").readlink())
         worn = "/medium-2/" in path and len(view) > MIB // 10
-        real(handle, memoryview(bytes(len(view))) if worn else view)
+        real(handle, memoryview(bytes(len(view))) if worn else view, offset)
 
     with monkeypatch.context() as patch:
-        patch.setattr("lockgate.crossing.seal.write_all", lying)
+        patch.setattr(workers, "write_all_at", lying)
         with pytest.raises(ReadBackError) as caught:
             spread.seal(folders)
     assert "medium-2" in caught.value.where["file"]
@@ -462,19 +462,39 @@ def test_what_a_power_cut_ate_is_sealed_again(spread: Site, monkeypatch: pytest.
 
 def _stop_at(site: Site, folders: Sequence[Path], monkeypatch: pytest.MonkeyPatch, volume: int) -> None:
     """Seal until a volume was begun, and stop there as if the medium had given up."""
-    from lockgate.crossing.direct import fill
+    real = workers.VolumeWriter.write
 
-    real = fill.write_volume
-
-    def stopping(partial: Path, planned: Any, *rest: Any) -> Any:
+    def stopping(writer: Any, partial: Path, planned: Any) -> Any:
         if planned.number == volume:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return real(partial, planned, *rest)
+        return real(writer, partial, planned)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fill, "write_volume", stopping)
+        patch.setattr(workers.VolumeWriter, "write", stopping)
         with pytest.raises(CrateIoError):
             site.seal(folders)
+
+
+def test_stopped_between_two_parity_volumes_of_a_group_it_makes_both_again(
+    spread: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lockgate.crossing.direct import fill
+
+    folders = spread.media(6)
+    spread.changes = {"parity": Fraction(1)}
+    real = fill.Filler._finished
+
+    def stopping(self: Any, spot: Any, file: Any, *rest: Any) -> None:
+        real(self, spot, file, *rest)
+        if file.name.startswith("par-"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fill.Filler, "_finished", stopping)
+        with pytest.raises((OSError, CrateIoError)):
+            spread.seal(folders)
+    sealed = spread.resume(folders)
+    assert Mender().check(spread.take([m.path.parent for m in sealed.media])).damages == ()
 
 
 # --- refused -----------------------------------------------------------------------------------

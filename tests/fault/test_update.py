@@ -1,6 +1,7 @@
 """The update of Lockgate itself: wheels that are really built, verified, tried, activated, reverted."""
 
 import base64
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,13 +11,16 @@ import pytest
 
 from corpora.fatal import killed
 from corpora.releases import ReleaseLane, build_wheel
-from lockgate.app.release import activation, slots, update
+from lockgate.app.release import activation, apart, slots, update
 from lockgate.app.release.release import read_bundle, read_release
 from lockgate.app.settings import load_settings
 from lockgate.core.digests import sha256
 from lockgate.core.release import RELEASE_TYPE
 from lockgate.core.roots import Purpose
 from lockgate.core.wire import encode
+from lockgate.inspect.errors import SandboxUnavailableError
+from lockgate.inspect.helped import Helper
+from lockgate.inspect.launch import Launcher
 from lockgate.trust.dsse import open_envelope, sign
 from lockgate.trust.keys import load_signer
 
@@ -308,3 +312,27 @@ def tried(made: ReleaseLane, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     lane = ReleaseLane(Path(shutil.copytree(made.folder, folder)))
     lane.update("try", "0.2.0")
     return lane, lane.approve(lane.request("0.2.0"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be the helper")
+def test_a_new_version_is_tried_where_user_namespaces_are_forbidden(
+    tmp_path: Path, lane: ReleaseLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "launcher", Helper)
+    tried = lane.update("try", "0.2.0")
+    assert tried["trial"]["crates"] == {"0.1.0": 3}
+    edits, why = BROKEN["finds another log"]
+    lane.bring(lane.release(build_wheel(tmp_path, "0.6.0", **edits), "broken"))
+    error = lane.refused("try", "0.6.0")
+    assert (error["code"], why in error["error"]) == ("LG-2f15", True), error
+    slot = Path(tried["slot"])
+    slot.chmod(0o700)
+    assert lane.refused("try", "0.2.0")["code"] == "LG-5f14"
+
+    def none() -> Launcher:
+        raise SandboxUnavailableError("Nothing makes namespaces here.")
+
+    monkeypatch.setattr(apart, "launcher", none)
+    error = lane.refused("try", "0.2.0")
+    assert (error["code"], "Nothing makes namespaces here" in error["error"]) == ("LG-5f14", True)
+    assert not list(lane.releases.glob("trial-*"))

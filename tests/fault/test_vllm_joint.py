@@ -18,12 +18,12 @@ from infer_folders import WORDS, install
 from lockgate.app.gate.gate import execute
 from lockgate.app.high.engine import install_engine
 from lockgate.app.high.engines import engines_of
-from lockgate.app.high.serving import SignedModels
+from lockgate.app.high.signed_models import SignedModels
 from lockgate.app.settings import Side
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.infer import EngineRequest, Message
+from lockgate.infer.engines.ports import Enforcement
 from lockgate.infer.errors import EngineFilesError
-from lockgate.infer.ports import Enforcement
 from lockgate.store import FileBlobs
 
 WHEEL = "vllm-1.0-py3-none-any.whl"

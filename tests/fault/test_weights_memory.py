@@ -45,6 +45,7 @@ def write(path: Path, last: bytes) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_files_of_384_mib_are_compared_within_300_mib(tmp_path: Path) -> None:
     write(tmp_path / "old.safetensors", b"\0\0\0\0")
     write(tmp_path / "new.safetensors", b"\0\0\x80\x3f")

@@ -13,7 +13,9 @@ from corpora.mirrorsite import ask as ask_mirror
 from crossing_lane import Lane, refused
 from lockgate.admit.model import CHANNELS, DENIED, HISTORY, SPENT, ChannelPointer
 from lockgate.app.gate.gate import execute, open_gate
-from lockgate.app.high.serving import HOME_VARIABLE, SignedModels, channel_reader, mirror_app
+from lockgate.app.high.channel import HOME_VARIABLE, channel_reader
+from lockgate.app.high.mirrors import mirror_app
+from lockgate.app.high.signed_models import SignedModels
 from lockgate.app.lane.install import follow, install_root
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import signer_from, site_root, supply_root, utc_now

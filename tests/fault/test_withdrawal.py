@@ -29,7 +29,7 @@ from lockgate.app.gate.gate import execute
 from lockgate.app.high.engines import NoChatModelError
 from lockgate.app.high.gateway import serve_gateway
 from lockgate.app.high.knowledge import SignedKnowledge, index_documents
-from lockgate.app.high.serving import NotLoadableError, SignedModels
+from lockgate.app.high.signed_models import NotLoadableError, SignedModels
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.infer import AdmittedModel, EngineLimits, ModelFile
 from lockgate.infer.errors import EngineStartError

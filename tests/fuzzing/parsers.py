@@ -1,9 +1,11 @@
 """A target for each other parser of bytes that somebody else made."""
 
+from corpora.debs import DebFile
 from fuzzing.runs import (
     collector,
     decode_document,
     default,
+    digest_key,
     extract,
     feeding,
     flatten,
@@ -29,6 +31,7 @@ from fuzzing.runs import (
 )
 from fuzzing.seeds import (
     JWK,
+    attestation_seeds,
     bundles,
     captured,
     cases_of,
@@ -37,6 +40,7 @@ from fuzzing.seeds import (
     directory_seeds,
     document_seeds,
     envelope_seeds,
+    guard_modes,
     manifests,
     patches,
     provenance_seeds,
@@ -93,6 +97,7 @@ def parser_targets() -> list[Target]:
         plain("keep lists", "core.keep.read_keep", texts(b"LGK1" + bytes(200)), lambda: "test"),
         plain("receipts", "core.receipt.read_body", texts(b"LGR1" + bytes(100)), lambda: "test"),
         plain("image manifests", "core.oci.parse_manifest", manifests),
+        plain("guards that people sign", "guard.modes.read_modes", guard_modes),
         plain("rulebooks", "core.rules.read_rules", lambda: [rulebook()]),
         plain(
             "advisories",
@@ -190,10 +195,21 @@ def parser_targets() -> list[Target]:
         plain(
             "apt fields", "collect.apt.release.fields_of", texts(b"Origin: a\nSuite: b\nMD5Sum:\n 0 1 a\n")
         ),
+        Target(
+            "scripts of Debian packages",
+            ("collect.apt.scripts.maintainer_scripts",),
+            refusing(lambda data: found("collect.apt.scripts.maintainer_scripts")(stream(data))),
+            lambda: [DebFile("leaf", "1", scripts={"postinst": b""}).data],
+        ),
         plain(
             "apt sums",
             "collect.apt.release.sums_of",
             texts(b"SHA256:\n " + b"0" * 64 + b" 12 main/Packages\n"),
+        ),
+        plain(
+            "texts of an appeal",
+            "app.high.appeals.decode_passages",
+            texts(b'[{"channel":"user","text":"x"}]'),
         ),
         plain("requests", "approve.service.read_statement", envelope_seeds),
         plain("evidence of the log", "audit.evidence.read_evidence", envelope_seeds),
@@ -257,14 +273,14 @@ def parser_targets() -> list[Target]:
         ),
         Target(
             "files of a wheel",
-            ("infer.installation.wheel_files", "infer.installation.record_digests"),
-            refusing(lambda data: found("infer.installation.wheel_files")(stream(data))),
+            ("infer.engines.installation.wheel_files", "infer.engines.installation.record_digests"),
+            refusing(lambda data: found("infer.engines.installation.wheel_files")(stream(data))),
             cases_of("zips:ZipInspector"),
         ),
         Target(
             "records of a wheel",
-            ("infer.installation.record_digests",),
-            refusing(late("infer.installation.record_digests")),
+            ("infer.engines.installation.record_digests",),
+            refusing(late("infer.engines.installation.record_digests")),
             texts(b"a.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\nRECORD,,\n"),
         ),
         drained(
@@ -349,9 +365,15 @@ def parser_targets() -> list[Target]:
             refusing(lambda data: found("collect.documents.title_of")("a.html", data)),
             cases_of("html:HtmlInspector"),
         ),
-        plain("models of a TGI", "infer.wire_tgi.model_of", texts({"model_id": "a"})),
+        plain("models of a TGI", "infer.engines.wire_tgi.model_of", texts({"model_id": "a"})),
         plain("statements of provenance", "inspect.provenance.pep740.statement_of", texts({"_type": "a"})),
         plain("counters of security keys", "trust.webauthn.counter_of", envelope_seeds),
+        Target(
+            "keys of receipts' digests",
+            ("infer.digestkeys.DigestRing.open",),
+            refusing(digest_key),
+            lambda: [b"lgrk\x01" + bytes(68), b"lgrk\x01" + b"\x01" * 20, bytes(32)],
+        ),
         Target("sealed texts", ("trust.hpke.open_base",), refusing(opened), lambda: [bytes(120)]),
         Target(
             "pickles, as trees",
@@ -400,6 +422,24 @@ def parser_targets() -> list[Target]:
             ("inspect.provenance.npm.judge",),
             refusing(lambda data: found("inspect.provenance.npm.judge")(data, "sha512-A", roots())),
             provenance_seeds,
+        ),
+        plain(
+            "cards of models",
+            "collect.hub.card.base_models",
+            lambda: [b"---\nbase_model:\n- org/base\nlicense: mit\n---\n# Model\n"],
+        ),
+        Target(
+            "attestations from npm",
+            ("inspect.provenance.npm_attestations.judge", "collect.npm.attested.sources_of"),
+            refusing(
+                lambda data: (
+                    found("inspect.provenance.npm_attestations.judge")(
+                        data, "pkg:npm/a@1", "0" * 128, roots(), now()
+                    ),
+                    found("collect.npm.attested.sources_of")(data),
+                )
+            ),
+            attestation_seeds,
         ),
         Target(
             "signatures of models",

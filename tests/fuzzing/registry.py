@@ -55,14 +55,26 @@ _INSPECTED = "part of an inspector, which has a target"
 _SIGNED = "opens an envelope and judges its signatures first: the targets `envelopes` and `documents`"
 _MAKES = "makes something of content of our own; it reads no format"
 _PART = "runs what has a target by itself"
+_PART_OF_PACKET = "cuts a packet at fixed places; what reads the parts has a target"
+
+_SHOWN = (
+    "gets a certificate that the handshake has verified; it is read by the library that verifies it again"
+)
 
 EXEMPT = {
+    "infer.identity.certificates.ClientCertificates.holder": _SHOWN,
+    "app.high.reading.GrantedCertificates.find": _SHOWN,
+    "mirror.access.CertifiedCallers.find": _SHOWN,
     "admit.emergency.Emergencies.ratify": _PART,
     "admit.promote.Promoter.keep": _PART,
     "admit.publish.Publisher.execute": _PART,
     "admit.service.Gate.execute": _PART,
     "admit.soak.read_report": _SIGNED,
+    "app.crossing.leaving.Leaving.approve": _MAKES,
+    "app.crossing.leaving.Leaving.open": _PART,
+    "app.crossing.leaving.Leaving.signatures": "decodes a document of four texts, which `documents` covers",
     "app.crossing.receipt.approve_receipt": _PART,
+    "app.gate.versioned.Versioned.facts": _PART,
     "app.gate.approve.sign_as_approver": _PART,
     "app.lane.ceremony.write_document": _MAKES,
     "app.lane.qr_parts.to_lines": _MAKES,
@@ -83,14 +95,17 @@ EXEMPT = {
     "crossing.delta.seek.runs": _MAKES,
     "crossing.delta.segments.tensor": _MAKES,
     "crossing.delta.segments.written": _MAKES,
+    "crossing.diode.wire.tagging": _PART_OF_PACKET,
+    "crossing.diode.wire.taken_apart": _PART_OF_PACKET,
     "crossing.diode.wire.DiodeKey.session": _MAKES,
     "crossing.media.write.read_small_back": "compares bytes of our own with those that were written",
     "crossing.payload.PayloadSource.fill": _MAKES,
     "crossing.receipts.judge_signed": _PART,
     "crossing.volumes.aes_gcm": _MAKES,
     "infer.forms.base.Form.parse": "abstract",
-    "infer.sealed.load": "copies and hashes; it reads no format",
-    "infer.wire.Reader.feed": "abstract",
+    "infer.engines.sealed.load": "copies and hashes; it reads no format",
+    "infer.engines.wire.Reader.feed": "abstract",
+    "guard.sealedtext.seal_text": _MAKES,
     "inspect.convert.pictures.pictures": _PART,
     "inspect.convert.torch_weights.convert": _PART,
     "inspect.detect.detect": _INSPECTED,
@@ -103,6 +118,7 @@ EXEMPT = {
     "inspect.inspectors.onnx_fields.varint": _INSPECTED,
     "inspect.inspectors.pickle_machine.walk": _INSPECTED,
     "inspect.inspectors.pickles.follow": _INSPECTED,
+    "inspect.inspectors.source_hints.hints": _INSPECTED,
     "inspect.inspectors.safetensors.read_header": _INSPECTED,
     "inspect.inspectors.tars.extended": _INSPECTED,
     "inspect.inspectors.tars.read_header": _INSPECTED,

@@ -52,6 +52,13 @@ def provenance_seeds() -> Iterable[bytes]:
     return [provenance(bundle), json.dumps(bundle).encode()]
 
 
+def attestation_seeds() -> Iterable[bytes]:
+    """Return what a registry answers about a version of npm, by a builder of the test's own."""
+    from corpora.npmregistry import SLSA, answer, statement
+
+    return [answer((SLSA, world().bundle(statement("pkg:npm/a@1", "0" * 128))))]
+
+
 def stamp_seeds() -> Iterable[bytes]:
     """Return a time stamp."""
     from corpora.signing import NOW
@@ -131,6 +138,11 @@ def manifests() -> Iterable[bytes]:
 
     first, second = image(), image(architecture="arm64")
     return [*first.manifests.values(), *index(first, second).manifests.values()]
+
+
+def guard_modes() -> Iterable[bytes]:
+    head = 'format = "lockgate-guards/1"\nversion = 1\nreason = "a"\n'
+    return [f'{head}[rules]\nuser = "log"\n[answers]\nsystem_prompt = "off"\n'.encode()]
 
 
 def rulebook() -> bytes:

@@ -21,9 +21,9 @@ from lockgate.crossing.layout import capacity, layout
 from lockgate.crossing.payload import (
     Content,
     Entry,
-    PayloadJudge,
     PayloadReader,
     PayloadSource,
+    judge,
     payload_prefix,
 )
 from lockgate.crossing.pipeline import Stage
@@ -151,13 +151,13 @@ def test_a_payload_cut_anywhere_reads_back(parts: list[bytes], cuts: list[int]) 
     listed = contents(parts)
     prefix = payload_prefix([c.entry for c in listed])
     total = len(prefix) + sum(map(len, parts))
-    source, judge, volumes, left = PayloadSource(prefix, listed), PayloadJudge(), [], total
+    source, volumes, left = PayloadSource(prefix, listed), [], total
     while left:
         buffer = bytearray(min(left, cuts[len(volumes) % len(cuts)]))
-        judge.judge(source.fill(memoryview(buffer)))
+        judge(source.fill(memoryview(buffer)))
         volumes.append(bytes(buffer))
         left -= len(buffer)
-    judge.judge(source.finish())
+    judge(source.finish())
     with PayloadReader([lambda v=v: io.BytesIO(v) for v in volumes], total) as reader:  # type: ignore[misc]
         index = reader.index()
         assert index == tuple(c.entry for c in listed)
@@ -172,12 +172,12 @@ def test_a_source_that_is_not_its_entry_is_noticed(parts: list[bytes], data: st.
     other = data.draw(st.binary(max_size=320).filter(lambda b: b != parts[which]))
     listed[which] = Content(listed[which].entry, lambda: io.BytesIO(other))
     prefix = payload_prefix([c.entry for c in listed])
-    source, judge = PayloadSource(prefix, listed), PayloadJudge()
+    source = PayloadSource(prefix, listed)
     payload = bytearray(len(prefix) + sum(map(len, parts)))
 
     def read() -> None:
-        judge.judge(source.fill(memoryview(payload)))
-        judge.judge(source.finish())
+        judge(source.fill(memoryview(payload)))
+        judge(source.finish())
 
     with pytest.raises(SourceChangedError):
         read()

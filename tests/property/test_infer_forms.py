@@ -12,16 +12,16 @@ from infer_doubles import NOW
 from lockgate.core.errors import InputError
 from lockgate.guard import GuardPolicy, Mode, OutputFilter
 from lockgate.infer import EngineRequest
+from lockgate.infer.engines.ports import Piece, ToolCall, Usage
+from lockgate.infer.engines.wire_ollama import OllamaWire
+from lockgate.infer.engines.wire_openai import OpenAiWire
+from lockgate.infer.engines.wire_tgi import TgiWire
 from lockgate.infer.errors import EngineGarbageError
 from lockgate.infer.forms import FORMS, Delta, Ended, Head
 from lockgate.infer.guarding import HeldLogprobs
 from lockgate.infer.limits import GatewayLimits
-from lockgate.infer.ports import Piece, ToolCall, Usage
 from lockgate.infer.requests import ChatRequest
 from lockgate.infer.shapes import error_object
-from lockgate.infer.wire_ollama import OllamaWire
-from lockgate.infer.wire_openai import OpenAiWire
-from lockgate.infer.wire_tgi import TgiWire
 
 LIMITS = GatewayLimits()
 WORDS = (

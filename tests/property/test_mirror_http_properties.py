@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.mirror.negotiate import HEADER_LIMIT, PLAIN_HTML, choose
-from lockgate.mirror.pypi import SIMPLE_HTML, SIMPLE_JSON
+from lockgate.mirror.pages.pypi import SIMPLE_HTML, SIMPLE_JSON
+from lockgate.mirror.protocols.negotiate import HEADER_LIMIT, PLAIN_HTML, choose
 from lockgate.mirror.ranges import Slice, Unsatisfiable, parse_range, range_holds, unchanged
 
 sizes = st.integers(min_value=0, max_value=1 << 53)

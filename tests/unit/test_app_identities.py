@@ -34,7 +34,7 @@ def side(home: Path, keys: str) -> Side:
 
 def test_without_settings_keys_alone_open(tmp_path: Path) -> None:
     plain = side(tmp_path, "")
-    assert callers_of(plain) is None
+    assert callers_of(plain, passwords_of(plain)) is None
     assert doors_of(plain, passwords_of(plain)) is None
 
 
@@ -56,7 +56,7 @@ def test_without_settings_keys_alone_open(tmp_path: Path) -> None:
 def test_what_is_set_by_half_is_refused(tmp_path: Path, keys: str, said: str) -> None:
     half = side(tmp_path, keys)
     with pytest.raises(IdentitySettingsError, match=said):
-        _ = callers_of(half, passwords_of(half)), doors_of(half, None)
+        _ = callers_of(half, passwords_of(half)), doors_of(half, {})
 
 
 def test_whole_settings_open_doors(tmp_path: Path) -> None:
@@ -74,6 +74,18 @@ def test_whole_settings_open_doors(tmp_path: Path) -> None:
     before = secret.read_bytes()
     seal_of(whole)
     assert secret.read_bytes() == before
+
+
+def test_names_and_passwords_of_the_site_count_at_the_gateway_where_it_says_so(tmp_path: Path) -> None:
+    alone = side(tmp_path / "alone", "local = true\n")
+    assert set(passwords_of(alone)) == {Source.LOCAL}
+    doors = doors_of(alone, passwords_of(alone))
+    assert doors is not None
+    assert doors.names == "password"
+    assert callers_of(alone, passwords_of(alone)) is not None
+    both = side(tmp_path / "both", f"local = true\n{LDAP}")
+    assert list(passwords_of(both)) == [Source.LOCAL, Source.LDAP]
+    assert set(passwords_of(side(tmp_path / "directory", LDAP))) == {Source.LDAP}
 
 
 def test_grants_and_quotas_of_callers_are_recorded(tmp_path: Path) -> None:

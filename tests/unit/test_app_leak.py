@@ -5,6 +5,8 @@ import struct
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
+from email.message import Message
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,23 +19,28 @@ from infer_doubles import (
     ScriptedEngine,
     make_key,
 )
-from lockgate.app.check.leak import CONTROL, SHAPED, Measured, measured
+from lockgate.app.check.leak import AREA_MOST, CONTROL, Measured, Shaped, measured
 from lockgate.app.check.leak_capture import (
     LOGISTICS,
     MEDICINE,
+    Capture,
     CaptureError,
     LeakSamplesError,
     Plan,
+    Try,
+    _pause,
     payload_of,
+    shown,
     traces,
 )
 from lockgate.infer import EngineRequest, GatewayConfig, MemoryKeys, MemoryReceipts, Parts, serve_until
+from lockgate.infer.engines.ports import Piece
 from lockgate.infer.leak import Leak
-from lockgate.infer.ports import Piece
 from lockgate.infer.shaping import Profile, Shaping, ShapingPolicy
 
 QUICK = Shaping(record_bytes=512, interval_seconds=0.004, bucket_records=60, start_seconds=0.05)
 SAMPLES = 25
+SHAPED = "constant"
 
 
 class TwoTopics(ScriptedEngine):
@@ -49,20 +56,20 @@ class TwoTopics(ScriptedEngine):
 @dataclass
 class Site:
     url: str
-    keys: dict[str, str]
+    keys: dict[str, list[str]]
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     entropy, ready, stop = Counting(), threading.Event(), asyncio.Event()
-    shaped, first = make_key(entropy, "internal", "secret", name="shaped")
-    control, second = make_key(entropy, "internal", name="control")
-    made = Site("", {SHAPED: shaped, CONTROL: control})
+    pairs = [make_key(entropy, "internal", "secret", name=f"shaped-{number}") for number in range(2)]
+    control, plain = make_key(entropy, "internal", name="control")
+    made = Site("", {SHAPED: [secret for secret, _ in pairs], CONTROL: [control]})
     parts = Parts(
         source=MemorySource(),
         engines={"small": TwoTopics()},
         knowledge={"handbook": HandbookKnowledge()},
-        keys=MemoryKeys(first, second),
+        keys=MemoryKeys(*(key for _, key in pairs), plain),
         ledger=MemoryLedger(),
         receipts=MemoryReceipts(),
         clock=lambda: NOW,
@@ -86,17 +93,18 @@ def site() -> Iterator[Site]:
 
 
 def plan(site: Site, samples: int = SAMPLES, interface: str = "lo") -> Plan:
-    return Plan(site.url, "small", site.keys, (MEDICINE, LOGISTICS), samples, 4, interface)
+    return Plan(site.url, "small", site.keys, (MEDICINE, LOGISTICS), samples, 6, 2, interface)
 
 
 def test_a_shaped_answer_hides_what_the_control_shows(site: Site) -> None:
     found = measured(plan(site), None, 1)
     assert found.control.told
     assert found.control.low > 0.95
-    assert found.shaped.high < found.control.low
-    assert found.cost > 3
-    assert found.shaped.samples == found.control.samples == 2 * SAMPLES
-    assert set(found.as_dict()) == {"shaped", "control", "cost", "shown"}
+    shaped = found.shaped[SHAPED]
+    assert shaped.leak.high < found.control.low
+    assert shaped.cost > 3
+    assert shaped.leak.samples == found.control.samples == 2 * SAMPLES
+    assert set(found.as_dict()) == {"shaped", "control", "shown"}
 
 
 def test_the_capture_sees_every_byte_of_an_answer(site: Site) -> None:
@@ -120,9 +128,37 @@ def test_too_few_answers_say_nothing(site: Site) -> None:
 
 
 def test_a_refused_key_is_told(site: Site) -> None:
-    wrong = Site(site.url, {SHAPED: "lg-no", CONTROL: "lg-no"})
+    wrong = Site(site.url, {SHAPED: ["lg-no"], CONTROL: ["lg-no"]})
     with pytest.raises(LeakSamplesError, match="status 401"):
         measured(plan(wrong), None, 1)
+
+
+def test_keys_that_are_busy_are_asked_for_again(site: Site) -> None:
+    """More requests at a time than a key may have: the gateway refuses some, and all come through."""
+    crowded = Plan(site.url, "small", site.keys, (MEDICINE, LOGISTICS), SAMPLES, 12, 12)
+    found = traces(crowded, [(CONTROL, 0, number) for number in range(40)], None, None)
+    assert all(sizes for _, sizes in found[CONTROL, 0])
+    assert len(found[CONTROL, 0]) == 40
+
+
+def test_a_port_that_is_used_again_tells_of_each_request_its_own() -> None:
+    """A refused try comes later on the port of an answer, and a handshake: neither is the answer's."""
+    capture = Capture("lo", 1)
+    packets = [(0.9, 1400), (1.5, 100), (2.0, 200), (7.1, 40), (8.9, 1400), (9.5, 300)]
+    capture.note(5000, packets)
+    first, refused, last = Try(0.8, 1.0, 5000), Try(6.9, 7.0, 5000), Try(8.8, 9.0, 5000)
+    found = shown([(first, (CONTROL, 0)), (last, (SHAPED, 1)), (refused, None)], capture)
+    assert found == {
+        (CONTROL, 0): [((0.5, 1.0), (100, 200))],
+        (SHAPED, 1): [((0.5,), (300,))],
+    }
+    capture.close()
+
+
+def test_something_is_compared_with_a_control(site: Site) -> None:
+    for keys in ({CONTROL: ["lg-no"]}, {SHAPED: ["lg-no"]}, {SHAPED: [], CONTROL: ["lg-no"]}):
+        with pytest.raises(LeakSamplesError, match="control and something shaped"):
+            measured(plan(Site(site.url, keys)), None, 1)
 
 
 def leak(low: float, high: float) -> Leak:
@@ -130,14 +166,24 @@ def leak(low: float, high: float) -> Leak:
 
 
 def test_nothing_is_shown_where_the_control_tells_nothing() -> None:
-    blind = Measured(shaped=leak(0.45, 0.55), control=leak(0.45, 0.55))
+    blind = Shaped(leak(0.45, 0.55), control=leak(0.45, 0.55))
     assert not blind.shown
-    assert "Nothing is shown" in blind.sentence
-    leaky = Measured(shaped=leak(0.6, 0.8), control=leak(0.8, 0.9))
+    assert "nothing is shown" in blind.sentence
+    leaky = Shaped(leak(0.6, 0.8), control=leak(0.8, 0.9))
     assert not leaky.shown
     assert "still tell" in leaky.sentence
-    fine = Measured(shaped=leak(0.45, 0.55), control=leak(0.8, 0.9))
+    fine = Shaped(leak(0.45, AREA_MOST), control=leak(0.8, 0.9))
     assert fine.shown
+    assert "nothing is told" in fine.sentence
+
+
+def test_an_area_that_may_be_large_shows_nothing_yet() -> None:
+    wide = Shaped(leak(0.4, AREA_MOST + 0.001), control=leak(0.8, 0.9))
+    assert not wide.shown
+    assert "more samples" in wide.sentence
+    fine = Shaped(leak(0.45, 0.55), control=leak(0.8, 0.9))
+    assert Measured(fine.control, {"constant": fine}).shown
+    assert not Measured(fine.control, {"constant": fine, "paced": wide}).shown
 
 
 def test_payload_lengths_of_both_versions_of_ip() -> None:
@@ -150,3 +196,21 @@ def test_payload_lengths_of_both_versions_of_ip() -> None:
         assert payload_of(broken, 0x0800) is None
     assert payload_of(six[:41], 0x86DD) is None
     assert payload_of(four, 0x0806) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("3", 3),
+        ("", 1),
+        ("999999999", 10),
+        ("1e9", 1),
+        ("-5", 1),
+        ("nan", 1),
+        ("Fri, 27 Nov 2026 04:00:00 GMT", 1),
+    ],
+)
+def test_how_long_a_busy_gateway_may_make_a_measure_wait_is_bounded(said: str, seconds: int) -> None:
+    headers = Message()
+    headers["Retry-After"] = said
+    assert _pause(SimpleNamespace(headers=headers)) == seconds

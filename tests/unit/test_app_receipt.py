@@ -11,11 +11,11 @@ from PIL import Image
 
 from corpora.commands import Commands
 from corpora.homes import HighSide, crate
+from lockgate.app.crossing.leaving import LeavingApproval
 from lockgate.app.crossing.receipt import (
-    APPROVAL_FORMAT,
+    RECEIPT,
     REQUEST_FORMAT,
     REQUEST_TYPE,
-    ReceiptApproval,
     ReceiptRequest,
     read_request,
 )
@@ -221,8 +221,11 @@ def test_the_requesters_own_approval_is_refused_at_the_gate_too(there: Path) -> 
     site = site_root(high, None)
     own = signer_from(there / "lane/people/operator", Purpose.APPROVER, site)
     body = read_request((there / "r1.json").read_bytes(), site)[1].body
-    forged = ReceiptApproval(
-        format=APPROVAL_FORMAT, body=body.hex(), keyid=own.keyid, signature=sign_receipt(body, own).hex()
+    forged = LeavingApproval(
+        format=RECEIPT.approval_format,
+        body=body.hex(),
+        keyid=own.keyid,
+        signature=sign_receipt(body, own).hex(),
     )
     (there / "r1.operator.json").write_bytes(encode(forged))
     assert way.run.refused(*way.export(1, "approver-1", "operator"))[1]["code"] == "LG-3001"

@@ -14,6 +14,7 @@ from lockgate.app.settings import (
     explanations,
     load_settings,
 )
+from lockgate.app.targets import TargetSection
 
 SMALL = """
 [lane]
@@ -61,6 +62,15 @@ def test_the_environment_wins_over_the_file_key_by_key(home: Path, monkeypatch: 
     assert (side.lane, side.settings.lane.side) == ("other", "high")
 
 
+def test_a_target_is_named_by_its_table_and_the_environment_wins(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(home, SMALL + "[targets.plant]\nkind = 'harbor'\nurl = 'https://old.example'\n")
+    monkeypatch.setenv("LOCKGATE_TARGETS__PLANT__URL", "https://new.example")
+    target = load_settings(home).settings.targets["plant"]
+    assert (target.kind, target.url) == ("harbor", "https://new.example")
+
+
 MISTAKES = {
     "no lane": ("[trust]\nsupply_pin = 'a'\nsite_pin = 'b'\n", "lane: Field required"),
     "no pin": (SMALL.replace('site_pin = "bb"', ""), "trust.site_pin: Field required"),
@@ -77,6 +87,11 @@ MISTAKES = {
     ),
     "too small": (SMALL + "[seal]\nvolume_bytes = 1\n", "seal.volume_bytes: Input should be greater"),
     "section as a value": (SMALL + "serve = 1\n", "serve"),
+    "name of a target": (SMALL + "[targets.'A b']\nkind = 'harbor'\n", "targets.A b"),
+    "kind of target": (
+        SMALL + "[targets.plant]\nkind = 'x'\n",
+        "targets.plant.kind: Input should be 'harbor'",
+    ),
     "not TOML": ("[lane\n", "cannot be read"),
     "twice": (SMALL + "[lane]\nname = 'x'\n", "cannot be read"),
 }
@@ -154,6 +169,9 @@ def test_everything_of_a_side_lies_below_its_home(tmp_path: Path) -> None:
 def every_key() -> list[str]:
     found = []
     for section, field in Settings.model_fields.items():
+        if section == "targets":
+            found += [f"targets.NAME.{name}" for name in TargetSection.model_fields]
+            continue
         assert isinstance(field.annotation, type)
         assert issubclass(field.annotation, BaseModel)
         found += [f"{section}.{name}" for name in field.annotation.model_fields]
@@ -164,8 +182,7 @@ def test_every_key_is_explained_with_its_default_and_variable() -> None:
     said = {entry["key"]: entry for entry in explanations()}
     assert list(said) == every_key()
     for key, entry in said.items():
-        section, name = key.split(".")
-        assert entry["variable"] == f"LOCKGATE_{section.upper()}__{name.upper()}"
+        assert entry["variable"] == f"LOCKGATE_{key.upper().replace('.', '__')}"
         assert entry["meaning"].endswith("."), key
         assert entry["default"], key
     assert said["lane.name"]["default"] == "none, must be set"
@@ -175,12 +192,16 @@ def test_every_key_is_explained_with_its_default_and_variable() -> None:
 def test_every_explained_variable_works(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = load_settings(home).settings.model_dump()
     for entry in explanations():
+        if entry["key"].startswith("targets."):  # of which there may be many, each with its own name
+            continue
         section, name = entry["key"].split(".")
         old = before[section][name]
         new = {
             "side": "low",
             "assurance": "demo",
             "parity": "10%",
+            "console_access": "people",
+            "console_url": "https://console.lane.example",
             "personal": "block",
             "system_prompt": "block",
             "level": "debug",

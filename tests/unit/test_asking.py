@@ -16,7 +16,7 @@ from infer_doubles import site
 from lockgate.app.check.doctor import examine
 from lockgate.app.gate.emergency import act
 from lockgate.app.high.console import Readings
-from lockgate.app.high.serving import SignedModels
+from lockgate.app.high.signed_models import SignedModels
 from lockgate.app.record.asking import STATE_FILE, Asker, last_asked, places
 from lockgate.app.record.witness import WitnessAddressError, WitnessUnreachableError, open_witness
 from lockgate.app.trust import audit_log

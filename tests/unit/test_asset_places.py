@@ -1,6 +1,8 @@
 """Asset packs: the place that a library looks at, from the manifest to what a host has to do."""
 
 import hashlib
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,7 @@ sha256 = "{sha256}"
         ("nltk/tokenizers", "punkt_tab.zip", "", "nltk/tokenizers/punkt_tab.zip"),
         ("spacy", "en_core_web_sm-3.8.0-py3-none-any.whl", "", "spacy/en_core_web_sm-3.8.0-py3-none-any.whl"),
         ("driver", "NVIDIA-Linux-x86_64-550.54.15.run", "", "driver/NVIDIA-Linux-x86_64-550.54.15.run"),
+        ("osv-scanner/PyPI", "all.zip", "", "osv-scanner/PyPI/all.zip"),
     ],
 )
 def test_a_place_is_where_its_library_looks(wanted, filename, origin, place):
@@ -53,6 +56,9 @@ def test_a_place_is_where_its_library_looks(wanted, filename, origin, place):
         ("driver", "..", ""),
         ("driver/x", "a.run", ""),
         ("home", ".profile", ""),
+        ("osv-scanner", "all.zip", ""),
+        ("osv-scanner/PyPI", "PyPI.zip", ""),
+        ("osv-scanner/a/b", "all.zip", ""),
     ],
 )
 def test_what_no_library_looks_at_is_refused_in_the_manifest(wanted, filename, origin):
@@ -72,6 +78,10 @@ def test_what_no_library_looks_at_is_refused_in_the_manifest(wanted, filename, o
             "nltk/etc/x.zip",
             "tiktoken/x",
             "driver/a/b",
+            "osv-scanner/all.zip",
+            "osv-scanner/../all.zip",
+            "osv-scanner/$(id)/all.zip",
+            "osv-scanner/PyPI/x.zip",
             'driver/a"b',
             "driver/$(id)",
             "driver/-rf",
@@ -148,3 +158,25 @@ def test_a_host_is_told_variable_and_commands_of_the_newest_asset_of_each_place(
     assert "https://__token__:k1@mirror.example/files/" in kept[0]
     with pytest.raises(NothingForClientError):
         asset_config(Library.TIKTOKEN, "http://mirror.example:8710", found)
+
+
+def test_databases_of_osv_scanner_are_laid_out_where_it_looks_old_and_new(tmp_path: Path):
+    table = TABLE.format(name="osv", place="osv-scanner/PyPI", url="PyPI/all.zip", sha256="0" * 64)
+    assert parse_manifest(table.encode())
+    site = MirrorSite(tmp_path)
+    asset(site, "osv-pypi", "osv-scanner/PyPI/all.zip", b"database")
+    config = asset_config(Library.OSV_SCANNER, "http://mirror.example:8710", assets_of(site.entries))
+    ((variable, folder),) = config.environment
+    assert variable == "OSV_SCANNER_LOCAL_DB_CACHE_DIRECTORY"
+    assert folder.startswith("/")
+    fetch, check, lay = config.notes
+    assert fetch.startswith(f'curl --fail --create-dirs --output "${variable}"/osv-scanner/PyPI/all.zip http')
+    place = tmp_path / "db/osv-scanner/PyPI"
+    place.mkdir(parents=True)
+    for data, status in ((b"database", 0), (b"another", 1)):
+        (place / "all.zip").write_bytes(data)
+        ran = subprocess.run(
+            ["sh", "-ec", f"{check}\n{lay}"], env={**os.environ, variable: str(tmp_path / "db")}, check=False
+        )
+        assert ran.returncode == status
+    assert (tmp_path / "db/osv-scalibr/PyPI/all.zip").read_bytes() == b"database"

@@ -53,7 +53,7 @@ def test_each_step_attests_every_file_and_anybody_can_check_it(tmp_path: Path) -
 
 
 def _snapshot(lane: Ceremony):
-    from lockgate.app.high.serving import channel_reader
+    from lockgate.app.high.channel import channel_reader
 
     return channel_reader(load_settings(lane.high), "mirror").current().snapshot
 

@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 
 from corpora.homes import HighSide
-from lockgate.app.high.gateway import receipts_of
+from infer_doubles import NOW
 from lockgate.app.high.quotas import spending_of
+from lockgate.app.high.receipts import receipts_of
 from lockgate.app.record import gateway_record
 from lockgate.app.record.backup import BackupAlteredError, open_backup
 from lockgate.app.record.gateway_record import DatabaseCopyError, copy_database
 from lockgate.infer import Quota, Usage
+from lockgate.infer.digestkeys import KEY, MemoryRings
 from lockgate.infer.quotas import Settled, Spent, Wanted
-from lockgate.infer.receiptstore import KEY, RECEIPT, RecordReceipts
+from lockgate.infer.receiptstore import RECEIPT, RecordReceipts
 from lockgate.infer.restoring import ReceiptDiffersError, restore_receipts
 from lockgate.store import MemoryRecords, open_records
 
@@ -80,17 +82,18 @@ def test_what_was_spent_never_goes_back(high: HighSide) -> None:
 
 def test_a_receipt_that_differs_is_refused_and_the_present_one_stays() -> None:
     here, saved = MemoryRecords(), MemoryRecords()
-    RecordReceipts(here).put("a" * 32, b"here", b"1")
-    RecordReceipts(saved).put_all([("a" * 32, b"there", b"2"), ("b" * 32, b"more", b"3")])
+    rings = MemoryRings(lambda: NOW)
+    RecordReceipts(here, rings).put("a" * 32, b"here", b"1")
+    RecordReceipts(saved, rings).put_all([("a" * 32, b"there", b"2"), ("b" * 32, b"more", b"3")])
     with pytest.raises(ReceiptDiffersError):
-        restore_receipts(here, saved)
+        restore_receipts(here, saved, rings.ring())
     with here.transaction() as tx:
         assert dict(tx.scan(RECEIPT)) == {"a" * 32: b"here"}
 
 
 def test_a_copy_is_whole_while_others_write(tmp_path: Path) -> None:
     source = tmp_path / "receipts.sqlite"
-    receipts = RecordReceipts(open_records(f"sqlite:///{source}"))
+    receipts = RecordReceipts(open_records(f"sqlite:///{source}"), MemoryRings(lambda: NOW))
     stop, written = threading.Event(), []
 
     def write() -> None:

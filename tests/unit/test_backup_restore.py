@@ -11,7 +11,7 @@ from lockgate.admit.model import CHANNELS, SPENT
 from lockgate.app.crossing.receive import receive_crate
 from lockgate.app.gate.gate import execute, open_gate
 from lockgate.app.gate.holds import HOLDS, AdmissionHeldError
-from lockgate.app.high.serving import channel_reader
+from lockgate.app.high.channel import channel_reader
 from lockgate.app.record import restore as restoring
 from lockgate.app.record.backup import (
     MANIFEST,

@@ -16,7 +16,7 @@ from corpora.mirrorsite import MirrorSite
 from corpora.wheels import build_wheel
 from lockgate.app.high.catalogue import Query, catalogue_of
 from lockgate.app.high.console import Readings
-from lockgate.app.high.serving import uses_file
+from lockgate.app.high.mirrors import uses_file
 from lockgate.app.submit.making import Offer
 from lockgate.app.submit.taking import submit
 from lockgate.console.home import HomeData

@@ -11,8 +11,8 @@ from corpora.ceremony import Ceremony
 from lockgate.app.check import doctor
 from lockgate.app.crossing import receive
 from lockgate.app.high import console
+from lockgate.app.high.channel import channel_reader
 from lockgate.app.high.console import Readings
-from lockgate.app.high.serving import channel_reader
 from lockgate.app.lane import install, standing
 from lockgate.app.settings import load_settings
 from lockgate.app.trust import site_root

@@ -118,7 +118,7 @@ def test_a_package_comes_with_what_it_depends_on_and_with_its_suite(low):
     }
     leaf = found[purl(LEAF)]
     assert leaf.kind is Kind.APT
-    assert leaf.attributes["places"] == "debian:bookworm:main"
+    assert (leaf.attributes["places"], leaf.attributes["scripts"]) == ("debian:bookworm:main", "none")
     package, known = leaf.files
     assert package.path == "apt/debian/pool/main/l/leaf/leaf_2.0+dfsg~rc1-1_amd64.deb"
     assert low.blobs.read(package.sha256) == LEAF.data

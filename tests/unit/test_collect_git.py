@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime
+from shutil import which
 
 import pytest
 
@@ -10,6 +11,7 @@ from lockgate.collect import collect, parse_manifest
 from lockgate.collect.errors import (
     BadRepositoryError,
     CollectLimitError,
+    DigestMismatchError,
     DuplicateNameError,
     InstallerError,
     ManifestError,
@@ -17,9 +19,10 @@ from lockgate.collect.errors import (
 )
 from lockgate.collect.git import GitCommand
 from lockgate.collect.ports import Limits
-from lockgate.core.artifact import Kind
+from lockgate.core.artifact import Kind, Role
+from lockgate.core.digests import sha256
 from lockgate.core.errors import MalformedDocumentError
-from lockgate.core.git import is_ref, is_repository_name, refs_of
+from lockgate.core.git import is_ref, is_repository_name, large_path, refs_of
 from lockgate.core.ports import Silent
 from lockgate.store import FileBlobs
 
@@ -51,7 +54,7 @@ class Low:
             offline=offline,
             limits=limits,
         )
-        self.lock = found.lock
+        self.lock, self.notes = found.lock, found.log
         return found.lock.artifacts[0]
 
 
@@ -161,3 +164,57 @@ def test_names_that_git_reads_in_another_way_are_none():
     for text in ("", "refs/heads/a=12", f"refs/heads/a={'0' * 40} refs/heads/a={'1' * 40}"):
         with pytest.raises(MalformedDocumentError):
             refs_of(text)
+
+
+def test_large_files_come_with_the_references_that_name_them(low):
+    old, new = os.urandom(3000), os.urandom(4000)
+    low.repo.keep_large()
+    low.repo.step(3, {"deep.bin": old})
+    low.repo.step(4, {"deep.bin": new, "same.bin": new})
+    found = low.collect("main")
+    bundle, *large = found.files
+    assert bundle.role is Role.DISTRIBUTION
+    assert [(f.sha256, f.size, f.role) for f in large] == [(sha256(new), 4000, Role.BLOB)]
+    assert large[0].path == f"git/tools/helper/lfs/{sha256(new)}/deep.bin"
+    assert low.blobs.read(large[0].sha256) == new
+    low.previous = low.lock
+    assert low.collect("main").files == found.files
+
+
+def test_a_large_file_that_is_not_there_or_altered_is_told(low):
+    data = os.urandom(3000)
+    low.repo.keep_large()
+    low.repo.step(3, {"model.bin": data})
+    objects = low.repo.folder / ".git/lfs/objects"
+    held = next(path for path in objects.rglob("*") if path.is_file())
+    held.chmod(0o600)
+    held.write_bytes(bytes(3000))
+    with pytest.raises((UnresolvableError, DigestMismatchError, InstallerError)):
+        low.collect("main")
+    held.unlink()
+    with pytest.raises(UnresolvableError):
+        low.collect("main")
+
+
+def test_a_repository_does_not_say_where_its_large_files_are_fetched(low):
+    data = os.urandom(3000)
+    low.repo.keep_large()
+    lead = b"[lfs]\nurl = http://127.0.0.1:9/elsewhere\n"
+    low.repo.step(3, {"model.bin": data, ".lfsconfig": lead})
+    git(low.repo.folder, "branch", "master")  # git-lfs reads that file where a new repository's HEAD leads
+    assert low.collect("master").files[1].sha256 == sha256(data)
+
+
+def test_where_there_is_no_git_lfs_that_is_noted(low, tmp_path, monkeypatch):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "git").symlink_to(which("git"))
+    monkeypatch.setenv("PATH", str(programs))
+    assert len(low.collect("main").files) == 1
+    assert any("git-lfs is not installed" in note for note in low.notes)
+
+
+def test_the_name_of_a_large_file_goes_along_where_it_may():
+    assert large_path("a/b", "0" * 64, "deep/x y.bin").endswith("/x y.bin")
+    assert large_path("a/b", "0" * 64, "..").endswith("/object")
+    assert large_path("a/b", "0" * 64, "").endswith("/object")

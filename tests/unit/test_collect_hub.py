@@ -18,6 +18,7 @@ from lockgate.collect.errors import (
     UnresolvableError,
 )
 from lockgate.collect.hub import Hub, WebHub
+from lockgate.collect.hub.card import base_models
 from lockgate.collect.manifest import parse_manifest
 from lockgate.collect.memory import MemoryPackages, MemoryWeb
 from lockgate.collect.service import collect
@@ -210,3 +211,41 @@ def test_a_mirror_of_a_mirror_serves_the_same_repository(tmp_path):
                 assert pair[0].headers["etag"] == pair[1].headers["etag"]
     with pytest.raises(UnreachableError):
         gather(tmp_path / "two", WebHub(), text)
+
+
+CARD = b"""---
+license: mit
+base_model: "org/base"
+tags:
+- a/b
+---
+base_model: no/more
+"""
+
+
+def test_a_card_names_what_its_model_was_made_of(tmp_path):
+    for data, names in (
+        (CARD, ("org/base",)),
+        (b"---\nbase_model:\n- org/one\n - org/two\nlicense: mit\n- x/y\n---\n", ("org/one", "org/two")),
+        (b"---\nbase_model: [org/one, 'org/two']\n---\n", ("org/one", "org/two")),
+        (b"---\nbase_model: ../../etc\n---\n", ()),
+        (b"---\nbase_model: org/\x1b[2J\n---\n", ()),
+        (b"base_model: org/base\n", ()),
+        (b"---\n" + b"base_model: a/b\n" * 9, ("a/b",)),
+        (b"", ()),
+    ):
+        assert base_models(data) == names, data
+
+    class Carded(MemoryHub):
+        def __init__(self):
+            super().__init__()
+            self.files = {**self.files, "README.md": CARD}
+            self.tree.append(entry("README.md", CARD))
+
+    (found,), _ = gather(tmp_path / "a", Carded())
+    assert found.attributes["tuned-from"] == "org/base"
+    text = TEXT.replace('task = "chat"', 'task = "chat"\ntuned_from = "org/other"')
+    (found,), _ = gather(tmp_path / "b", Carded(), text)
+    assert found.attributes["tuned-from"] == "org/other"
+    with pytest.raises(ManifestError):
+        gather(tmp_path / "c", Carded(), TEXT.replace('task = "chat"', 'tuned_from = "../x"'))

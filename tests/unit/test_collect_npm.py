@@ -4,11 +4,14 @@ import hashlib
 import io
 import json
 import tarfile
+from base64 import b64encode
 
 import pytest
 
 from collect_doubles import make_lock, make_room
+from corpora import npmregistry
 from corpora.npmpackages import NpmPackage, integrity_of, make_tarball
+from corpora.signing import REPOSITORY, World
 from lockgate.collect import parse_manifest
 from lockgate.collect.errors import (
     BadTarballError,
@@ -19,12 +22,14 @@ from lockgate.collect.errors import (
     InstallerError,
     LockfileError,
     ManifestError,
+    NoAttestationsError,
     NotFromRegistryError,
     SourceMissingError,
     UnreachableError,
     UnresolvableError,
 )
 from lockgate.collect.manifest import load_manifest
+from lockgate.collect.npm.attested import sources_of
 from lockgate.collect.npm.client import blame
 from lockgate.collect.npm.facts import describe
 from lockgate.collect.npm.lockfile import for_platforms, read_lock, sha512_hex
@@ -475,3 +480,49 @@ def test_the_example_of_a_manifest_is_read(tmp_path):
     file = tmp_path / "m.toml"
     file.write_text('[[npm]]\npackages = ["leaf@^2"]\nplatforms = ["linux-x64"]\n')
     assert load_manifest(file, Limits()).content.npm[0].platforms == ("linux-x64",)
+
+
+def test_attestations_cross_beside_the_archive_and_are_asked_for_once(tmp_path):
+    world = World()
+    at = f"memory:{npmregistry.BELOW}leaf@2.1.0"
+    made = world.bundle(npmregistry.statement("pkg:npm/leaf@2.1.0", hashlib.sha512(LEAF.data).hexdigest()))
+    client = MemoryNpm([LEAF, TREE])
+    client.attestations = {at: npmregistry.answer((npmregistry.SLSA, made))}
+    found, room_ = gather(tmp_path, client)
+    leaf = next(a for a in found if a.name == "leaf")
+    kept = leaf.files[-1]
+    assert (kept.path, kept.role) == ("npm/leaf/leaf-2.1.0.tgz.provenance", Role.PROVENANCE)
+    assert room_.blobs.read(kept.sha256) == client.attestations[at]
+    assert leaf.attributes["publishers"] == REPOSITORY
+    assert leaf.attributes["signed"] == "yes"
+    assert room_.notes == ["@garden/tree 1.0.0 runs a script when it is installed."]
+    client.attestations[at] = b""  # named, and no longer given
+    again, _ = gather(tmp_path, client, make_lock(*found))
+    assert again == found
+    without, room_ = gather(tmp_path, client)
+    assert len(next(a for a in without if a.name == "leaf").files) == 2
+    assert any("leaf 2.1.0: attestations are named but were not kept" in note for note in room_.notes)
+    client.attestations[at] = b'{"error": "not found"}'
+    without, room_ = gather(tmp_path, client)
+    assert len(next(a for a in without if a.name == "leaf").files) == 2
+    assert any("holds no attestations" in note for note in room_.notes)
+
+
+def test_what_attestations_name_as_their_source_is_one_line():
+    def said(predicate):
+        payload = b64encode(json.dumps({"predicate": predicate}).encode()).decode()
+        return sources_of(json.dumps({"attestations": [{"bundle": {"dsseEnvelope": {"payload": payload}}}]}))
+
+    old = {"invocation": {"configSource": {"uri": "git+https://forge.example/acme/demo@refs/heads/main"}}}
+    assert said(old) == ("https://forge.example/acme/demo",)
+    assert said({"name": "demo"}) == ()
+    assert said({"invocation": {"configSource": {"uri": "a,b\x1b[2J"}}}) == ()
+    assert said({"invocation": {"configSource": {"uri": "a,\n b"}}}) == ("a b",)
+    for data in (
+        b"",
+        b"{}",
+        b'{"attestations": []}',
+        b'{"attestations":[{"bundle":{"dsseEnvelope":{"payload":"e"}}}]}',
+    ):
+        with pytest.raises(NoAttestationsError):
+            sources_of(data)

@@ -151,6 +151,8 @@ def test_a_package_comes_with_what_it_depends_on_and_with_its_repository(low, st
     leaf = found["pkg:rpm/rocky/leaf@1.0-1?arch=noarch&epoch=1"]
     assert (leaf.kind, leaf.version, leaf.licence) == (Kind.RPM, "1:1.0-1", "MIT")
     assert leaf.attributes["places"] == "rocky:base:x86_64"
+    said = {artifact.name: artifact.attributes.get("scripts") for artifact in found.values()}
+    assert (said["rocky/libtree"], said["rocky/leaf"]) == ("scriptlets", "none")  # NEW has a %post
     package, known = leaf.files
     assert package.path == "rpm/rocky/Packages/l/leaf-1.0-1.noarch.rpm"
     data = (standing.root / "Packages" / LEAF.filename).read_bytes()

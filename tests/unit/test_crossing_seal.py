@@ -55,14 +55,15 @@ def test_no_key_and_nonce_repeat_over_volumes_crates_and_failures(lane: Lane, tm
     watched = Watched(fail_at=3)
     with pytest.raises(errors.CrateIoError):
         lane.seal(tmp_path / "outbox", FILES, cipher=watched)
+    failed = len(watched.used)  # another thread may have begun a record meanwhile
     assert [p.name for p in (tmp_path / "outbox").iterdir()] == [".sealing"]
     first = lane.seal(tmp_path / "outbox", FILES, cipher=watched)
     second = lane.seal(tmp_path / "outbox", FILES, cipher=watched)
     assert first.manifest.sequence == 1
     assert len(set(watched.used)) == len(watched.used)
     volumes = len(first.manifest.volumes) + len(second.manifest.volumes)
-    assert len({key for key, _ in watched.used[3:]}) == volumes
-    assert len({nonce[:7] for _, nonce in watched.used[3:]}) == volumes
+    assert len({key for key, _ in watched.used[failed:]}) == volumes
+    assert len({nonce[:7] for _, nonce in watched.used[failed:]}) == volumes
 
 
 def test_the_last_record_is_marked_and_only_that(lane: Lane, tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_the_last_record_is_marked_and_only_that(lane: Lane, tmp_path: Path) -> 
     sealed = lane.seal(tmp_path / "outbox", FILES, cipher=watched)
     flags = [(int.from_bytes(nonce[7:11], "big"), nonce[11]) for _, nonce in watched.used]
     expected = [(n, int(n == v.records - 1)) for v in sealed.manifest.volumes for n in range(v.records)]
-    assert flags == expected
+    assert sorted(flags) == sorted(expected)  # threads seal them in no order
 
 
 def test_equal_randomness_gives_equal_volumes_but_for_the_wrapped_keys(lane: Lane, tmp_path: Path) -> None:

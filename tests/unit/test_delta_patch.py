@@ -14,7 +14,7 @@ from lockgate.crossing.delta.bounds import MemoryFile, Readable, Spool
 from lockgate.crossing.delta.choose import Choice, Chooser
 from lockgate.crossing.delta.chunks import ChunkIndex
 from lockgate.crossing.delta.codecs import deflate_parameter
-from lockgate.crossing.delta.layout import Span, layout
+from lockgate.crossing.delta.layout import layout
 from lockgate.crossing.delta.matching import first_bytes, match
 from lockgate.crossing.delta.plan import OldFile, Planner
 from lockgate.crossing.delta.proof import Proven
@@ -22,6 +22,7 @@ from lockgate.crossing.delta.rebuild import rebuild
 from lockgate.crossing.delta.recipe import Codec, SegmentKind, read_recipe
 from lockgate.crossing.delta.recompress import members, reproduced, thoroughly
 from lockgate.crossing.delta.seek import aligned
+from lockgate.crossing.delta.spans import Span
 from lockgate.crossing.delta.tokens import decode_tokens, encode_tokens
 
 

@@ -307,6 +307,26 @@ def test_inspection_compares_weights_with_those_that_are_served() -> None:
     assert world.gate.differ.draw(world.gate.crossing(2), "stable").facts_sha256 != NOTHING
 
 
+def test_a_model_of_another_name_is_compared_with_the_one_that_it_says_it_was_made_of() -> None:
+    world = World()
+    world.weights = Recorded()
+    world.publish(1, "base-1.gguf")
+    world.arrive(2, "tuned-1.gguf", "other-1.gguf", more={"tuned-from": "nobody, base"})
+    world.gate.inspect(2, Scripted())
+    asked = [("documents/base-1.gguf", f"documents/{name}-1.gguf") for name in ("tuned", "other")]
+    assert world.weights.asked == asked
+    told = [c.what for c in world.gate.differ.draw(world.gate.crossing(2), "stable").changes]
+    assert any(what.startswith(f"Weights, compared with {OLDER.path}: 1 of 10") for what in told)
+    world.weights.asked.clear()
+    world.arrive(3, "first-1.gguf", "root-1.gguf", more={"tuned-from": "root"})
+    world.gate.inspect(3, Scripted())
+    assert world.weights.asked == [("documents/root-1.gguf", "documents/first-1.gguf")]
+    world.arrive(4, "lost-1.gguf", more={"tuned-from": "nobody"})
+    world.gate.inspect(4, Scripted())
+    told = [c.what for c in world.gate.differ.draw(world.gate.crossing(4), "stable").changes]
+    assert "It was made from nobody, by its own words, and was not compared with it." in told
+
+
 # Partial admission of a closed set.
 
 

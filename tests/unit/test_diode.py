@@ -1,5 +1,6 @@
 """The parts of the diode by themselves, and whole transfers over loopback."""
 
+import hmac
 import json
 import stat
 import subprocess
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from corpora.commands import Commands
-from corpora.diode import HERE, KEY, NAME, content, fake_crate, receiving, sender, transfer
+from corpora.diode import HERE, KEY, NAME, SECONDS, content, fake_crate, receiving, sender, transfer
 from crossing_lane import Lane
 from lockgate.app.lane.lane import make_demo_lane
 from lockgate.app.trust import utc_now
@@ -27,6 +28,8 @@ from lockgate.crossing.diode.sums import FileSum
 from lockgate.crossing.diode.table import Cut, file_limit, sending_order
 from lockgate.crossing.diode.udp import shard_size
 from lockgate.crossing.diode.window import Rates
+from lockgate.crossing.diode.wire import taken_apart
+from lockgate.crossing.diode.writer import Pool
 from lockgate.crossing.errors import CrossingBusyError, NotACrateError
 
 
@@ -101,6 +104,41 @@ def test_settings_out_of_their_range_are_refused_by_name(tmp_path: Path, name: s
         sender(**({"port": 7411, "journal": tmp_path, "data": 200, "parity": 40} | {name: value}))
 
 
+def test_packets_are_taken_apart_alike_whatever_length_is_expected() -> None:
+    sent = [bytes([n]) * 300 for n in range(10)] + [b"short" * 20, b"", b"x", b"y" * 300, b"z" * 301]
+    for expected in (300, 100, 65507):
+        with (
+            Inlet(HERE, 0) as inlet,
+            Outlet(HERE, inlet.port, 300) as outlet,
+            Outlet(HERE, inlet.port, 400) as other,
+        ):
+            inlet.expect(expected)
+            outlet.send(memoryview(b"".join(sent[:10]) + sent[10]))
+            for packet in sent[11:]:
+                other.send(memoryview(packet))
+            came: list[bytes] = []
+            while len(came) < len(sent):
+                packets = inlet.receive(SECONDS)
+                assert packets, "packets were lost"
+                came += [bytes(packet[0]) for packet in packets]
+                assert all(packet == taken_apart(packet[0]) for packet in packets)
+        assert came == sent
+
+
+def test_memory_on_loan_never_overlaps_and_keeps_its_bound() -> None:
+    pool = Pool(100_000)
+    lent = [buffer for _ in range(11) if (buffer := pool.lend(9_999)) is not None]
+    for number, buffer in enumerate(lent):
+        buffer[:] = bytes([number]) * 9_999
+    assert [set(buffer) for buffer in lent] == [{n} for n in range(10)]
+    assert pool.lend(11) is None
+    assert pool.peak <= 100_000
+    pool.take_back(lent.pop())
+    again = pool.lend(9_999)
+    assert again is not None
+    assert set(again) == {9}, "fresh memory was taken beside what is free"
+
+
 def test_names_of_hosts_are_not_looked_up() -> None:
     with pytest.raises(DiodeSettingError, match="not an IP address"):
         Inlet("localhost", 0)
@@ -133,15 +171,39 @@ def test_the_key_file_is_its_owners_alone_and_is_never_replaced(tmp_path: Path) 
     assert DiodeKey(KEY).session(session) is None
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (bytes(12) + b"\1" * 12, b"\1" * 12 + bytes(12)),
+        (bytes(12) + b"\1", b"\1" + bytes(12)),
+        (b"abcdefghijklABCDEFGHIJKL", b"abcdefghijkmABCDEFGHIJKM"),
+    ],
+    ids=["two blocks changed places", "a short one too", "two blocks changed in the same bit"],
+)
+def test_changes_of_two_blocks_do_not_cancel_out_in_a_sum(tmp_path: Path, one: bytes, other: bytes) -> None:
+    session = DiodeKey(KEY).new_session(lambda n: b"\x01" * n)
+    found = []
+    for number, data in enumerate((one, other)):
+        path = tmp_path / str(number)
+        path.write_bytes(data)
+        with path.open("rb") as file:
+            found.append(FileSum(session, 9, len(data), Cut(4, 3, 1)).complete(file.fileno()))
+    assert found[0] != found[1]
+
+
 def test_a_files_sum_is_that_of_the_format_document(tmp_path: Path) -> None:
     session = DiodeKey(KEY).new_session(lambda n: b"\x01" * n)
-    info = b"lockgate-diode/1 contents"
-    contents = AESGCM(HKDF(SHA256(), 32, salt=b"\x01" * 16, info=info).derive(KEY))
+    keys = [
+        HKDF(SHA256(), 32, salt=b"\x01" * 16, info=b"lockgate-diode/1 " + use).derive(KEY)
+        for use in (b"contents", b"marks")
+    ]
     path, data = tmp_path / "file", bytes(range(25))
     path.write_bytes(data)
-    marks = [
-        contents.encrypt(bytes([0, 0, 0, 9, *bytes(7), n]), b"", data[n * 12 : n * 12 + 12]) for n in range(3)
-    ]
+    marks = []
+    for n in range(3):
+        place = bytes([0, 0, 0, 9, *bytes(7), n])
+        short = AESGCM(keys[0]).encrypt(place, b"", data[n * 12 : n * 12 + 12])
+        marks.append(hmac.digest(keys[1], place + short, "sha256")[:16])
     with path.open("rb") as file:
         found = FileSum(session, 9, 25, Cut(4, 3, 1)).complete(file.fileno())
     assert found == bytes(a ^ b ^ c for a, b, c in zip(*marks, strict=True))

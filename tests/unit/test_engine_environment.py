@@ -14,8 +14,8 @@ from lockgate.app.high import engine as module
 from lockgate.app.high.engine import EngineInstallError, NoEngineError, environment, program
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.snapshot import Admitted
+from lockgate.infer.engines.installation import installed_files, verify
 from lockgate.infer.errors import EngineFilesError
-from lockgate.infer.installation import installed_files, verify
 
 ENGINE = build_wheel("vllm", "1.0", requires=("helper==2.0",))
 HELPER = build_wheel("Helper", "2.0")

@@ -2,21 +2,27 @@
 
 import io
 import zipfile
+from base64 import b64encode
 
 import pytest
+from cryptography import x509
 
 from corpora import inspection_content as make
 from corpora.inspection_case import inspected
+from corpora.signing import NOW, World
 from lockgate.app.settings import CONFIG_FILE, load_settings
 from lockgate.collect.manifest import parse_manifest
 from lockgate.collect.npm.lockfile import sha512_hex
+from lockgate.collect.trust_roots import Sources, make_roots
 from lockgate.core.errors import InputError, LockgateError
 from lockgate.core.rules import read_rules
 from lockgate.crossing.delta.errors import PatchError
 from lockgate.crossing.delta.grouped import read_grouped
-from lockgate.infer.installation import record_digests, wheel_files
+from lockgate.infer.engines.installation import record_digests, wheel_files
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.limits import Limits
+from lockgate.inspect.provenance import certificates
+from lockgate.inspect.provenance.errors import InvalidProvenanceError
 from lockgate.inspect.weights.tables import read_table
 
 LONG = b"format = " + b"9" * 5000
@@ -101,3 +107,16 @@ def test_a_file_that_breaks_off_is_malformed_and_no_inspector_fails(name, data) 
     assert not part.complete
     assert "inspector-failed" not in codes
     assert any(code.endswith("-malformed") for code in codes), codes
+
+
+def test_a_certificate_of_no_version_is_none() -> None:
+    """X.509 of version 7: an exception of the library's own that is no ValueError."""
+    der = World().site.der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x06", 1)
+    with pytest.raises(x509.InvalidVersion):
+        x509.load_der_x509_certificate(der)
+    with pytest.raises(InvalidProvenanceError):
+        certificates.load(der)
+    pem = b"-----BEGIN CERTIFICATE-----\n" + b64encode(der) + b"\n-----END CERTIFICATE-----\n"
+    for data in (der, pem):
+        with pytest.raises(LockgateError):
+            make_roots(Sources(authorities={"site": data}), 1, NOW, 30)

@@ -10,7 +10,7 @@ from corpora.gates import Scripted, World
 from corpora.homes import HighSide
 from lockgate.admit.errors import CrossingHeldError, NoSuchCrossingError, WrongStateError
 from lockgate.admit.hold import REASON_LIMIT
-from lockgate.app.high.serving import channel_reader
+from lockgate.app.high.channel import channel_reader
 from lockgate.approve import read_statement
 from lockgate.approve.errors import ApprovalSpentError, NothingPublishedError, StatementChangedError
 from lockgate.core.emergency import NoEmergencyRightError
@@ -131,9 +131,10 @@ def test_a_hold_that_comes_while_a_publication_is_carried_out_stops_it(world: Wo
     gate = world.gate
     done = gate._publisher.admit_bytes
 
-    def admit_and_hold(snapshot, data) -> None:
-        done(snapshot, data)
+    def admit_and_hold(snapshot, known):
+        picked = done(snapshot, known)
         hold(world)
+        return picked
 
     gate._publisher.admit_bytes = admit_and_hold
     with pytest.raises(CrossingHeldError):

@@ -38,9 +38,9 @@ from lockgate.core.roots import KeyPurposeError, Purpose, UnknownKeyError
 from lockgate.core.rules import RULES_FORMAT, Rule, Rules
 from lockgate.core.ruling import rule_on
 from lockgate.core.wire import encode
+from lockgate.infer.engines.ports import Piece
 from lockgate.infer.errors import EngineFilesError
 from lockgate.infer.golden import tokens_of
-from lockgate.infer.ports import Piece
 from lockgate.store import FileBlobs
 from lockgate.trust.dsse import open_envelope, sign
 from lockgate.trust.keys import new_signer

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,9 +30,11 @@ from lockgate.infer.identity import (
     TokenRules,
     grant,
 )
+from lockgate.infer.identity.flow import OidcSignIn
+from lockgate.infer.identity.local import LocalDirectory
 from lockgate.infer.identity.passwords import FAILURE_SECONDS, FAILURES
 from lockgate.infer.identity.session import Attempt, Session
-from lockgate.infer.identity.signin import PAGE_HEADER, OidcSignIn, SignIn
+from lockgate.infer.identity.signin import PAGE_HEADER, SignIn
 from oidc_double import CLIENT, IssuerDouble
 
 PAGE = {PAGE_HEADER: "1"}
@@ -48,6 +51,7 @@ class Desk:
         self.directory = MemoryDirectory(jane="right")
         self.seal = Seal(b"s" * 32, lambda: self.now)
         self.passwords = Passwords(self.directory, b"p" * 32, STALE, lambda: self.seconds)
+        self.sources = {Source.LDAP: self.passwords}
         self.grants = MemoryGrants()
         for source in (Source.OIDC, Source.LDAP):
             self.grants.add(grant(source, Holder.GROUP, "analysts", ("internal",)))
@@ -68,11 +72,11 @@ class Desk:
                 lambda: self.now,
                 Counting(),
                 oidc=oidc,
-                passwords=self.passwords,
+                passwords=self.sources,
                 session_seconds=3600,
                 secure=False,
             )
-            sources = (Sessions(self.seal, self.passwords), BasicPasswords(self.passwords))
+            sources = (Sessions(self.seal, self.sources), BasicPasswords(self.sources))
             async with site(callers=Chain(sources, self.grants), sign_in=doors) as running:
                 yield running
 
@@ -341,5 +345,73 @@ def test_long_and_malformed_bodies_are_refused() -> None:
             ):
                 async with person.post(f"{running.url}/chat/password", data=body, headers=PAGE) as answer:
                     assert answer.status == expected, body[:20]
+
+    asyncio.run(run())
+
+
+def local_person(desk: Desk, folder: Path) -> LocalDirectory:
+    """Give the site's own file a person, and let it count beside the directory."""
+    people = LocalDirectory(folder / "people.json")
+    people.put("kim", "a long password", ("desk",), Counting())
+    kept = Passwords(people, b"q" * 32, STALE, lambda: desk.seconds)
+    desk.sources = {Source.LOCAL: kept, Source.LDAP: desk.passwords}
+    desk.grants.add(grant(Source.LOCAL, Holder.GROUP, "desk", ("internal",)))
+    return people
+
+
+def basic(name: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+def test_a_person_of_the_sites_own_file_asks_by_api_and_by_page_until_removed(tmp_path: Path) -> None:
+    async def run() -> None:
+        desk = Desk(IssuerDouble())
+        people = local_person(desk, tmp_path)
+        async with desk.running() as running, browser() as person:
+            assert await status(running, person, **basic("kim", "a long password")) == 200
+            assert await status(running, person, **basic("jane", "right")) == 200, (
+                "the directory's people too"
+            )
+            for name, password in (("kim", "right"), ("jane", "a long password"), ("kim", "")):
+                assert await status(running, person, **basic(name, password)) == 401
+            given = {"name": "kim", "password": "a long password"}
+            async with person.post(f"{running.url}/chat/password", json=given, headers=PAGE) as answer:
+                assert answer.status == 204
+            async with person.get(f"{running.url}/chat/session", headers=PAGE) as answer:
+                assert await answer.json() == {"name": "kim"}
+            assert await status(running, person, **PAGE) == 200
+            people.remove("kim")
+            desk.move(STALE)
+            assert await status(running, person, **PAGE) == 401
+            assert await status(running, person, **basic("kim", "a long password")) == 401
+
+    asyncio.run(run())
+
+
+def test_a_session_of_a_source_that_counts_no_more_opens_nothing(tmp_path: Path) -> None:
+    async def run() -> None:
+        desk = Desk(IssuerDouble())
+        local_person(desk, tmp_path)
+        until = int(NOW.timestamp()) + 60
+        found = await desk.sources[Source.LOCAL].sign_in("kim", "a long password")
+        sealed = desk.seal.close(Session(found.source, found.subject, found.name, found.groups, until))
+        for sources, opens in ((desk.sources, True), ({Source.LDAP: desk.passwords}, False)):
+            sessions = Sessions(desk.seal, sources)
+            if opens:
+                assert (await sessions.standing(desk.seal.session(sealed))).subject == "kim"
+            else:
+                with pytest.raises(BadCredentialsError):
+                    await sessions.standing(desk.seal.session(sealed))
+
+    asyncio.run(run())
+
+
+def test_somebody_of_the_file_whom_nobody_granted_anything_is_refused(tmp_path: Path) -> None:
+    async def run() -> None:
+        desk = Desk(IssuerDouble())
+        people = local_person(desk, tmp_path)
+        people.put("lee", "another password", ("hall",), Counting())
+        async with desk.running() as running, browser() as person:
+            assert await status(running, person, **basic("lee", "another password")) == 403
 
     asyncio.run(run())

@@ -12,9 +12,9 @@ import pytest
 from lockgate.core.artifact import UnsafePathError
 from lockgate.core.errors import TooLargeError
 from lockgate.infer import Installation, wheel_files
-from lockgate.infer import installation as module
+from lockgate.infer.engines import installation as module
+from lockgate.infer.engines.installation import record_digests, verify
 from lockgate.infer.errors import EngineFilesError
-from lockgate.infer.installation import record_digests, verify
 
 FILES = {"engine/bin/server": b"program", "engine/bin/lib.so": b"library", "engine/__init__.py": b""}
 

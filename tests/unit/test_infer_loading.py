@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from infer_doubles import open_descriptors
-from lockgate.infer import sealed
+from lockgate.infer.engines import sealed
+from lockgate.infer.engines.ports import Enforcement
+from lockgate.infer.engines.sealed import load
 from lockgate.infer.errors import DescriptorError, ModelMismatchError
-from lockgate.infer.ports import Enforcement
-from lockgate.infer.sealed import load
 
 DATA = os.urandom(3_000_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()

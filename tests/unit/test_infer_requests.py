@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from lockgate.infer.engines.ports import Message
 from lockgate.infer.errors import BadRequestError, UnsupportedParameterError
 from lockgate.infer.limits import GatewayLimits
-from lockgate.infer.ports import Message
 from lockgate.infer.requests import ChatRequest, parse
 
 LIMITS = GatewayLimits(messages=3, parts=2, stops=2, answer_tokens=100, default_tokens=50)

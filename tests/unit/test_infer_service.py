@@ -112,7 +112,7 @@ def test_process_serves_until_it_is_told_to_stop() -> None:
             line = process.stdout.readline()
         url, secret = line.split()
         request = urllib.request.Request(f"{url}/v1/models", headers={"Authorization": f"Bearer {secret}"})  # noqa: S310
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310  # loopback
+        with urllib.request.urlopen(request, timeout=120) as response:  # noqa: S310  # loopback
             listed = json.load(response)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -22,7 +23,8 @@ from infer_doubles import (
 )
 from lockgate.app.high.gateway import ShapingLabelsError, shaping_policy
 from lockgate.app.settings import CONFIG_FILE, load_settings
-from lockgate.infer import GatewayConfig, MemoryKeys, MemoryReceipts, Parts
+from lockgate.infer import EngineRequest, GatewayConfig, MemoryKeys, MemoryReceipts, Parts, Piece
+from lockgate.infer.errors import EngineUnavailableError
 from lockgate.infer.service import serving
 from lockgate.infer.shaping import (
     LINES,
@@ -208,11 +210,14 @@ def test_a_plain_pipe_pads_the_last_part_too() -> None:
 
 
 async def gateway(
-    profile: Profile, work: Callable[[str, str, ScriptedEngine], Coroutine[Any, Any, None]]
+    profile: Profile,
+    work: Callable[[str, str, ScriptedEngine], Coroutine[Any, Any, None]],
+    engine: ScriptedEngine | None = None,
+    measures: Shaping = QUICK,
 ) -> None:
     entropy = Counting()
     secret, key = make_key(entropy)
-    engine = ScriptedEngine(("One", " two", " three."))
+    engine = engine or ScriptedEngine(("One", " two", " three."))
     joined = Parts(
         source=MemorySource(),
         engines={"small": engine},
@@ -222,7 +227,7 @@ async def gateway(
         receipts=MemoryReceipts(),
         clock=lambda: NOW,
         entropy=entropy,
-        shaping=ShapingPolicy({"internal": profile}, shaping=QUICK),
+        shaping=ShapingPolicy({"internal": profile}, shaping=measures),
     )
     async with serving(GatewayConfig(port=0), joined) as url:
         await work(url, secret, engine)
@@ -234,7 +239,7 @@ BODY = {"model": "small", "messages": [{"role": "user", "content": "Hi"}], "stre
 async def chunks(url: str, secret: str, path: str = "/v1/chat/completions") -> AsyncIterator[bytes]:
     headers = {"Authorization": f"Bearer {secret}"}
     async with (
-        aiohttp.ClientSession(headers=headers) as session,
+        aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(60)) as session,
         session.post(url + path, json=BODY) as answer,
     ):
         assert answer.status == 200
@@ -276,6 +281,61 @@ def test_the_wire_of_a_constant_answer_is_whole_buckets_of_equal_records(path: s
             assert len(sizes) % QUICK.bucket_records == 0
 
     asyncio.run(gateway(Profile.CONSTANT, work))
+
+
+class Held(ScriptedEngine):
+    """Says nothing, and fails where it is told so, before it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(("One",))
+        self.go = asyncio.Event()
+        self.fails = False
+
+    async def chat(self, request: EngineRequest) -> AsyncGenerator[Piece, None]:
+        await self.go.wait()
+        if self.fails:
+            raise EngineUnavailableError("The engine is gone.")
+        async for piece in super().chat(request):
+            yield piece
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_constant_answer_begins_whatever_the_engine_does(*, fails: bool) -> None:
+    """How long an engine reads a question tells of it: records leave before it has said anything."""
+
+    async def work(url: str, secret: str, engine: ScriptedEngine) -> None:
+        assert isinstance(engine, Held)
+        engine.fails = fails
+        sizes, said = [], b""
+        async for record in chunks(url, secret):
+            sizes.append(len(record))
+            said += record
+            if len(sizes) == QUICK.bucket_records // 2:
+                assert b"One" not in said
+                engine.go.set()
+        assert set(sizes) == {QUICK.record_bytes}
+        assert len(sizes) % QUICK.bucket_records == 0
+        assert (b"One" in said) is not fails
+        assert (b"LG-5a0" in said) is fails
+
+    asyncio.run(gateway(Profile.CONSTANT, work, Held()))
+
+
+def test_an_engine_that_fails_before_a_constant_answer_begins_is_an_error_with_its_status() -> None:
+    async def work(url: str, secret: str, engine: ScriptedEngine) -> None:
+        assert isinstance(engine, Held)
+        engine.fails = True
+        engine.go.set()
+        headers = {"Authorization": f"Bearer {secret}"}
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(f"{url}/v1/chat/completions", json=BODY) as answer,
+        ):
+            assert answer.status == 503
+            assert "error" in await answer.json()
+
+    slow = replace(QUICK, start_seconds=600.0)  # nothing is sent before the engine fails
+    asyncio.run(gateway(Profile.CONSTANT, work, Held(), slow))
 
 
 def test_padded_parts_have_few_sizes() -> None:

@@ -141,7 +141,8 @@ def test_the_budget_counts_members_and_bytes() -> None:
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a.doc", "ole2"),
         (b"<?xml version='1.0'?><a/>", "a", "xml"),
         (b"<!DOCTYPE html><p>", "a", "html"),
-        ("Ωμέγα".encode("iso-8859-7"), "a.txt", "unknown"),
+        ("Ωμέγα".encode("iso-8859-7"), "a.txt", "text-latin1"),
+        ("Ωμέγα".encode("iso-8859-7") + b"\x01", "a.txt", "unknown"),
     ],
 )
 def test_types_are_told_by_content(data, name, kind) -> None:

@@ -11,13 +11,23 @@ from pathlib import Path
 import pytest
 
 from corpora import inspection_content as make
+from corpora.homes import HighSide
+from corpora.rulebook import put_in_force
+from lockgate.admit.errors import HeldBackError
+from lockgate.app.gate.gate import SandboxedInspection, execute, gate_parts, open_gate
 from lockgate.core.digests import sha256
+from lockgate.core.ports import Silent
+from lockgate.core.roots import Purpose
+from lockgate.core.sequence import CrossingState
 from lockgate.core.verdict import Outcome, Severity
 from lockgate.inspect import InspectItem, Limits, inspect_file
 from lockgate.inspect.announced import SiteInspector, announced
 from lockgate.inspect.rulesets import RuleSet
 from lockgate.inspect.service import basis_of
 from lockgate.inspect.warm import WarmSandbox
+from lockgate.store import FileBlobs
+from lockgate.trust.attest import INSPECTION, check
+from lockgate.trust.dsse import open_envelope
 
 CODE = """
 import os
@@ -128,3 +138,39 @@ def test_the_command_finds_it_by_itself(site: Path, tmp_path: Path) -> None:
     assert said.returncode == 4
     assert "site/ours/7" in line["inspectors"]
     assert [found["code"] for found in line["findings"]] == ["site-word"]
+
+
+def test_a_rule_demands_it_and_publication_stands_on_what_it_signed(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    high = HighSide.new(tmp_path / "lane")
+    demand = '[[rule]]\nname = "ours"\necosystems = ["generic"]\ninspectors_every_file = ["site/{}"]\n'
+    put_in_force(high, demand.format("ours"))
+    high.arrive(1, "plain.txt")
+    gate = open_gate(high.side)
+    (held,) = gate.inspect(1, SandboxedInspection(high.side, Silent())).held
+    assert "the inspector site/ours did not read this file" in held.reason
+    with pytest.raises(HeldBackError):
+        gate.request(1, "stable", high.operator)
+    monkeypatch.syspath_prepend(str(site))
+    crossing = gate.inspect(1, SandboxedInspection(high.side, Silent()))
+    assert crossing.held == ()
+    said = gate.verdicts(crossing)
+    assert said.verdicts[0].basis["site"] == "site_inspector 2.5 site_inspector:Ours"
+    assert "site/ours/7" in said.verdicts[0].inspectors
+    attested = FileBlobs(high.side.home.quarantine).read(crossing.attestation_sha256)
+    statement = json.loads(open_envelope(attested).payload)
+    assert "site/ours/7" in statement["predicate"]["verdicts"][0]["inspectors"]
+    check(attested, gate_parts(high.side).site, Purpose.INSPECTOR, INSPECTION, said.inspected)
+    put_in_force(high, demand.format("other"), 2)
+    gate = open_gate(high.side)  # reads the rules that are in force now
+    crossing = gate.judge_anew(crossing)
+    assert "site/other" in crossing.held[0].reason
+    put_in_force(high, demand.format("ours"), 3)
+    gate = open_gate(high.side)
+    assert gate.judge_anew(crossing).held == ()
+    execute(high.side, high.signed(gate.request(1, "stable", high.operator), "publish-1"))
+    assert gate.crossing(1).state is CrossingState.PUBLISHED
+    high.arrive(2, "forbidden.txt")
+    (held,) = gate.inspect(2, SandboxedInspection(high.side, Silent())).held
+    assert "site-word" in held.reason

@@ -119,6 +119,7 @@ def device(tmp_path: Path) -> tuple[Path, Path]:
     return path, key
 
 
+@pytest.mark.alone
 @pytest.mark.slow  # its key derivation takes all memory and seconds, as it should
 def test_an_encrypted_medium_has_the_header_that_was_asked_for(device: tuple[Path, Path]) -> None:
     path, key = device

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -17,10 +18,10 @@ from lockgate.app.high.reading import KeyCallers, access_of
 from lockgate.app.settings import SettingsError
 from lockgate.core.artifact import Artifact, Kind
 from lockgate.infer.keys import FileKeys, new_key
-from lockgate.mirror import Access, Caller, Callers
+from lockgate.mirror import Access, Caller, Callers, CertifiedCallers
 from lockgate.mirror.access import WORLDS_LIMIT, secret_of
 from lockgate.mirror.errors import CredentialsError
-from lockgate.mirror.serve_push import Internal
+from lockgate.mirror.taking.push import Internal
 
 SECRET, OTHER = "secret-of-analysts", "secret-of-everybody"
 
@@ -118,6 +119,44 @@ def test_without_credentials_one_reads_what_is_for_everybody_or_is_asked_for_the
     assert refused.headers["www-authenticate"].startswith("Basic ")
     assert ask(app(site), "/healthz").status == 200
     assert ask(site.app(), "/simple/hidden/").status == 200  # without rules
+
+
+class Holders(CertifiedCallers):
+    """One certificate with a grant, one without, one that was revoked. A test double."""
+
+    def find(self, certificate):
+        if certificate == b"revoked":
+            raise CredentialsError("The certificate was revoked.")
+        return Caller("certificate:analyst", frozenset({"restricted"})) if certificate == b"analyst" else None
+
+
+@pytest.mark.parametrize("anonymous", [(), ("internal",)])
+def test_a_certificate_reads_by_what_is_granted_to_its_holder(site, anonymous):
+    served = site.app(access=replace(access(site, *anonymous), certified=Holders()))
+    assert ask(served, "/simple/hidden/", certificate=b"analyst").status == 200
+    assert ask(served, "/simple/seen/", certificate=b"analyst").status == (200 if anonymous else 404)
+    unknown = ask(served, "/simple/seen/", certificate=b"somebody")
+    assert unknown.status == (200 if anonymous else 401)
+    assert ask(served, "/simple/hidden/", certificate=b"somebody").status == (404 if anonymous else 401)
+    for path in ("/simple/hidden/", "/simple/seen/", "/v2/", "/files/"):
+        assert ask(served, path, certificate=b"revoked").status == 401
+
+
+def test_a_key_counts_before_a_certificate_and_lends_it_nothing(site):
+    served = site.app(access=replace(access(site), certified=Holders()))
+    both = {"certificate": b"analyst", "authorization": basic(OTHER)}
+    assert ask(served, "/simple/seen/", **both).status == 200
+    assert ask(served, "/simple/hidden/", **both).status == 404
+    assert ask(served, "/simple/hidden/", certificate=b"analyst", authorization=basic("x")).status == 401
+    assert ask(site.app(access=access(site)), "/simple/hidden/", certificate=b"analyst").status == 401
+
+
+def test_a_registrys_client_needs_no_token_with_a_certificate_and_gets_one_that_is_worth_as_much(site):
+    served = site.app(access=replace(access(site), certified=Holders()))
+    assert ask(served, "/v2/", certificate=b"analyst").status == 200
+    given = json.loads(ask(served, "/v2/token", certificate=b"analyst").body)["token"]
+    assert ask(served, "/v2/", certificate=b"analyst", authorization=f"Bearer {given}").status == 200
+    assert ask(served, "/v2/", authorization=f"Bearer {given}").status == 401  # without the certificate
 
 
 @pytest.mark.parametrize(
@@ -234,15 +273,18 @@ def test_one_word_of_a_basic_header_is_enough():
 class FakeSide:
     """As much of a side as the rules need."""
 
-    def __init__(self, root, **serve):
-        from lockgate.app.sections import ServeSection
+    def __init__(self, root, *, certificates=False, **serve):
+        from lockgate.app.sections import IdentitiesSection, ServeSection
         from lockgate.app.settings import Home
 
         self.home = Home(root)
         from types import SimpleNamespace
 
         store = SimpleNamespace(blobs="")
-        self.settings = SimpleNamespace(serve=ServeSection(**serve), store=store)
+        lane = SimpleNamespace(side="high")
+        identities = IdentitiesSection(certificates=certificates)
+        serving = ServeSection(**serve)
+        self.settings = SimpleNamespace(serve=serving, store=store, lane=lane, identities=identities)
 
 
 def test_the_keys_are_the_gateways_and_one_that_is_removed_counts_no_more(tmp_path):
@@ -269,6 +311,7 @@ def test_rules_come_from_the_settings(tmp_path):
         )
     )
     assert (found.anonymous, found.namespaces) == (frozenset({"public"}), (("pkg:npm/%40a/", "b"),))
+    assert found.certified is None
     with pytest.raises(SettingsError, match="names no beginning"):
         access_of(FakeSide(tmp_path, mirror_access="labels", namespace_labels="npm=b"))
 

@@ -144,3 +144,25 @@ def test_the_internal_authority_is_named_where_a_client_looks_for_it():
     assert pip["global"]["cert"] == ca
     hosts = tomllib.loads(client_config("containerd", SAFE, authority=ca).files[0].text)
     assert hosts["host"][SAFE]["ca"] == ca
+
+
+def test_the_clients_own_certificate_is_named_where_it_can_show_one():
+    own = "/etc/ssl/private/this-host.pem"
+    for client in clients():
+        found = made_for(client, SAFE, certificate=own)
+        told = [file.text for file in found.files] + [value for _, value in found.environment]
+        named = own in "".join([*told, *found.notes])
+        assert named == (client not in {"ollama", "huggingface"})
+        assert named != any("certificate" in note for note in found.notes) or client in {
+            "yarn",
+            "docker",
+            "podman",
+        }
+        assert own not in str(made_for(client, HERE, certificate=own)), "plain HTTP shows none"
+        assert own not in str(made_for(client, SAFE))
+
+
+def test_yarn_1_proves_itself_for_names_without_a_scope_too():
+    files = {file.path: file.text for file in client_config("yarn", HERE, key="secret").files}
+    assert "/npm/:always-auth=true" in files["~/.npmrc"]
+    assert "~/.npmrc" not in {file.path for file in client_config("yarn", HERE).files}

@@ -9,11 +9,14 @@ from corpora.mirrorsite import MirrorSite, asking
 from corpora.wheels import build_wheel
 from lockgate.core.statement import Operation
 from lockgate.mirror.continuity import (
+    CONNECTION,
     IDLE_SECONDS,
     PIN_SECONDS,
     PINS_LIMIT,
     RETAINED_LIMIT,
+    Connection,
     Continuity,
+    Peer,
     client_of,
 )
 
@@ -100,11 +103,21 @@ def test_what_is_remembered_is_bounded(continuity) -> None:
 
 
 def test_clients_are_told_apart_by_connection_or_by_the_session_they_name() -> None:
-    assert client_of(("h", 1), None) != client_of(("h", 2), None)
-    assert client_of(("h", 1), "abc123") == client_of(("h", 2), "abc123")
-    assert client_of(("h", 1), "abc123") != client_of(("i", 1), "abc123")
-    assert client_of(("h", 1), "x" * 200) == client_of(("h", 1), "a b") == client_of(("h", 1), None)
-    assert client_of(None, "abc123") is None
+    def of(client, session, **more):
+        return client_of({"type": "http", "client": client, **more}, session)
+
+    assert of(("h", 1), None) != of(("h", 2), None)
+    assert of(("h", 1), "abc123") == of(("h", 2), "abc123")
+    assert of(("h", 1), "abc123") != of(("i", 1), "abc123")
+    assert of(("h", 1), "x" * 200) == of(("h", 1), "a b") == of(("h", 1), None)
+    assert of(None, "abc123") is None
+
+
+def test_a_port_that_is_used_again_is_another_client() -> None:
+    first, second = peer().scope, peer().scope
+    assert first["client"] == second["client"]
+    assert client_of(first, None) == client_of(first, None) != client_of(second, None)
+    assert client_of(first, "abc123") == client_of(second, "abc123")
 
 
 def test_a_commit_that_left_the_channel_is_served_until_downloads_end(tmp_path) -> None:
@@ -161,3 +174,65 @@ def test_a_package_that_a_page_listed_is_given_on_another_connection_after_the_c
     assert get(paths[0].replace(wheels[0].sha256, "0" * 64), 2) == 404
     offer(1, operation=Operation.WITHDRAW)
     assert [get(path, port) for path in paths for port in (1, 2)] == [404, 404, 200, 200]
+
+
+def peer(agent="uv/1", host="10.0.0.1", key="", connection=None):
+    """Return a request of a connection; `connection` is one that goes on."""
+    headers = [(b"user-agent", agent.encode()), (b"authorization", key.encode())]
+    extensions = {CONNECTION: connection or Connection()}
+    return Peer({"type": "http", "headers": headers, "client": (host, 1), "extensions": extensions})
+
+
+def test_connections_of_one_run_see_one_table_and_the_next_run_the_newest(continuity, now) -> None:
+    old, new = table(1), table(2)
+    first, second = Connection(), Connection()
+    assert continuity.table(old, "a 1", peer(connection=first)) is old
+    continuity.moved(old, new)
+    assert continuity.table(new, "a 2", peer(connection=second)) is old
+    for other in (peer(agent="pip/1"), peer(host="10.0.0.2"), peer(key="Bearer x")):
+        assert continuity.table(new, f"b {id(other)}", other) is new
+    assert continuity.table(new, "c", Peer({"type": "http", "headers": [], "client": None})) is new
+    first.open = second.open = False
+    assert continuity.table(new, "a 3", peer()) is new
+
+
+def test_a_run_is_joined_for_a_bounded_time_however_many_come(continuity, now) -> None:
+    old, new = table(1), table(2)
+    held = [Connection()]
+    assert continuity.table(old, "0", peer(connection=held[0])) is old
+    continuity.moved(old, new)
+    seen, number = old, 0
+    while seen is old:
+        number += 1
+        now[0] += IDLE_SECONDS - 1
+        held.append(Connection())
+        seen = continuity.table(new, str(number), peer(connection=held[-1]))
+        assert number * (IDLE_SECONDS - 1) <= PIN_SECONDS + IDLE_SECONDS
+    assert seen is new
+    assert number * (IDLE_SECONDS - 1) > PIN_SECONDS
+
+
+def test_a_silent_connection_is_joined_no_more(continuity, now) -> None:
+    old, new = table(1), table(2)
+    continuity.table(old, "a", peer(connection=Connection()))
+    continuity.moved(old, new)
+    now[0] += IDLE_SECONDS + 1
+    assert continuity.table(new, "b", peer()) is new
+
+
+def test_nobody_joins_what_an_emergency_ended(continuity) -> None:
+    old, new = table(1), table(2, Operation.WITHDRAW)
+    open_one = Connection()
+    continuity.table(old, "a", peer(connection=open_one))
+    continuity.moved(old, new)
+    assert continuity.table(new, "b", peer()) is new
+    assert continuity.table(new, "a", peer(connection=open_one)) is new
+
+
+def test_what_is_remembered_of_runs_is_bounded(continuity) -> None:
+    for number in range(PINS_LIMIT + 50):
+        continuity.table(table(1), str(number), peer(agent=f"x/{number}"))
+    assert len(continuity._pins) == len(continuity._groups) == PINS_LIMIT
+    for number in range(50):
+        continuity.table(table(1), f"same {number}", peer(agent="same"))
+    assert len(continuity._groups[peer(agent="same").key()]) == 50

@@ -8,7 +8,7 @@ import pytest
 
 from corpora.mirrorsite import COMMIT, Answer, MirrorSite, ask
 from lockgate.core.artifact import Artifact, Kind, Role
-from lockgate.mirror import serve_hub
+from lockgate.mirror.protocols import hub as serve_hub
 
 README = b"---\nlicense: mit\n---\n# Rows\n"
 ROWS = b"a,b\n1,2\n"

@@ -2,12 +2,20 @@
 
 import gzip
 import json
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from corpora.homes import HighSide
 from corpora.mirrorsite import MirrorSite, ask
 from corpora.npmpackages import NpmPackage
+from lockgate.app.gate import trust_roots
+from lockgate.app.gate.trust_roots import TrustRootsWithdrawnError
+from lockgate.app.high.reading import is_p256, registry_keys
+from lockgate.collect.trust_roots import Sources, make_roots
 from lockgate.core.errors import LockgateError
 from lockgate.mirror import (
     Advice,
@@ -17,11 +25,12 @@ from lockgate.mirror import (
     KnownAdvisory,
     LayoutError,
     NothingPublishedError,
+    RegistryKey,
     generate_pages,
 )
-from lockgate.mirror.audit_npm import BODY_LIMIT
-from lockgate.mirror.npm import ABBREVIATED
-from lockgate.mirror.serve_npm import _Kept
+from lockgate.mirror.pages.npm import ABBREVIATED
+from lockgate.mirror.protocols.npm import _Kept
+from lockgate.mirror.protocols.npm_audit import BODY_LIMIT
 
 LEAF_1 = NpmPackage("leaf", "1.0.0", facts={"deprecated": "old"})
 LEAF_2 = NpmPackage("leaf", "2.0.0", facts={"tags": ("latest",)})
@@ -343,7 +352,7 @@ def test_optional_packages_that_did_not_cross_are_left_out(tmp_path):
 
 
 def test_kept_pages_are_bounded(monkeypatch):
-    monkeypatch.setattr("lockgate.mirror.serve_npm.KEPT_BYTES", 10)
+    monkeypatch.setattr("lockgate.mirror.protocols.npm.KEPT_BYTES", 10)
     kept = _Kept()
     for n in range(5):
         kept.put((str(n), ""), b"four")
@@ -352,3 +361,35 @@ def test_kept_pages_are_bounded(monkeypatch):
     kept.put(("5", ""), b"four")
     assert kept.get(("3", "")) == b"four"
     assert kept.get(("4", "")) is None
+
+
+def test_the_keys_that_registries_sign_by_are_those_of_the_trust_roots_in_force(site):
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    other = ed25519.Ed25519PrivateKey.generate().public_key()
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    held = [
+        RegistryKey("SHA256:old", key.public_bytes(*form), datetime(2025, 1, 29, tzinfo=UTC)),
+        RegistryKey("SHA256:new", key.public_bytes(*form)),
+    ]
+    assert is_p256(held[0].key)
+    assert not is_p256(other.public_bytes(*form))
+    assert not is_p256(held[0].key + b"x")
+    answer = ask(site.app(asked=Asked(npm_keys=lambda: held)), "/npm/-/npm/v1/keys")
+    assert json.loads(answer.body)["keys"][0]["expires"] == "2025-01-29T00:00:00.000Z"
+    made = make_roots(Sources(npm=[answer.body]), 1, datetime(2026, 1, 1, tzinfo=UTC), 30)
+    assert {(k.name, k.key, k.expires) for k in made.roots.npm_keys} == {
+        (k.keyid, k.key, k.expires) for k in held
+    }
+    for none in (Asked(), Asked(npm_keys=list)):
+        assert ask(site.app(asked=none), "/npm/-/npm/v1/keys").status == 404
+
+
+def test_trust_roots_that_are_not_there_or_gone_give_no_keys(tmp_path, monkeypatch):
+    side = HighSide.new(tmp_path).side
+    assert registry_keys(side) == []
+
+    def gone(_):
+        raise TrustRootsWithdrawnError("gone")
+
+    monkeypatch.setattr(trust_roots, "roots_in_force", gone)
+    assert registry_keys(side) == []

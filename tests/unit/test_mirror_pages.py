@@ -12,7 +12,7 @@ from corpora.mirrorsite import COMMIT, MirrorSite, ask
 from corpora.wheels import build_wheel
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.mirror import AmbiguousSnapshotError, LayoutError, generate_pages
-from lockgate.mirror.huggingface import LFS_FROM
+from lockgate.mirror.pages.huggingface import LFS_FROM
 
 
 class Links(HTMLParser):
@@ -322,7 +322,7 @@ def test_a_snapshot_of_nothing_has_empty_lists(site):
 
 
 def test_two_protocols_cannot_claim_one_page(site, monkeypatch):
-    from lockgate.mirror import files, pypi
+    from lockgate.mirror.pages import files, pypi
 
     monkeypatch.setattr(files, "generate", pypi.generate)
     with pytest.raises(AmbiguousSnapshotError, match="Two pages"):

@@ -7,7 +7,6 @@ import pytest
 
 from corpora.images import IMAGE, digest, image
 from corpora.mirrorsite import MirrorSite, ask
-from lockgate.mirror import serve_push
 from lockgate.mirror.errors import (
     BadPushError,
     NotPushedError,
@@ -16,9 +15,10 @@ from lockgate.mirror.errors import (
     UploadOrderError,
     UploadUnknownError,
 )
-from lockgate.mirror.pushed import STATE, ManifestPush, Pushed
-from lockgate.mirror.serve_push import Internal
-from lockgate.mirror.uploads import PushLimits, Uploads
+from lockgate.mirror.taking import push as serve_push
+from lockgate.mirror.taking.push import Internal
+from lockgate.mirror.taking.pushed import STATE, ManifestPush, Pushed
+from lockgate.mirror.taking.sessions import PushLimits, Uploads
 from lockgate.store import FileBlobs, open_records
 
 REPO = "team/app"

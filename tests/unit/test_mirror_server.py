@@ -12,7 +12,7 @@ from corpora.mirrorsite import COMMIT, MirrorSite, ask, asking
 from corpora.wheels import build_wheel
 from lockgate.mirror.blobs import CHUNK
 from lockgate.mirror.misses import MISS_LENGTH, MISS_LIMIT, Misses
-from lockgate.mirror.pypi import SIMPLE_HTML, SIMPLE_JSON
+from lockgate.mirror.pages.pypi import SIMPLE_HTML, SIMPLE_JSON
 
 WHEEL = build_wheel("Tiny-Box", "1.0", padding=bytes(range(256)) * (CHUNK // 128))
 LOCAL = build_wheel("Tiny-Box", "2.0+cu121")
@@ -271,7 +271,7 @@ def test_what_is_missing_on_the_hub_is_named(app, path, code, commit):
 
 
 def test_files_above_the_clients_bound_hide_their_length_in_head(app, monkeypatch):
-    monkeypatch.setattr("lockgate.mirror.serve_hub.HUB_HTTP_LIMIT", 100)
+    monkeypatch.setattr("lockgate.mirror.protocols.hub.HUB_HTTP_LIMIT", 100)
     head = ask(app, "/org/m/resolve/main/model.gguf", "HEAD").headers
     assert "content-length" not in head
     assert "x-linked-size" not in head
@@ -332,7 +332,7 @@ def test_a_failure_nobody_expected_tells_nothing(app, monkeypatch):
         what = "secret path"
         raise ZeroDivisionError(what)
 
-    monkeypatch.setattr("lockgate.mirror.serve_pypi.choose", broken)
+    monkeypatch.setattr("lockgate.mirror.protocols.pypi.choose", broken)
     answer = ask(app, "/simple/")
     assert answer.status == 500
     assert b"secret" not in answer.body
@@ -435,5 +435,5 @@ def test_pages_in_memory_have_a_bound(site, app, monkeypatch):
         assert ask(app, path, accept=accept).status == 200
     assert [app.state.site.blobs.kept(e.sha256) is not None for e in entries] == [False, False]
     monkeypatch.setattr("lockgate.mirror.blobs.KEPT_BYTES", 10_000)
-    assert ask(app, "/simple/", accept=SIMPLE_JSON).status == 200
+    assert ask(app, "/simple/", accept=SIMPLE_JSON, user_agent="another").status == 200
     assert app.state.site.blobs.kept(entries[0].sha256) is not None

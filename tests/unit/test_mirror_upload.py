@@ -13,8 +13,8 @@ from corpora.wheels import build_wheel
 from lockgate.core.submission import FIRST
 from lockgate.mirror import Caller, Callers
 from lockgate.mirror.errors import BadUploadError, PushLimitError
-from lockgate.mirror.multipart import FIELD_LIMIT, FIELDS_LIMIT, FormReader, boundary_of
-from lockgate.mirror.serve_upload import Door
+from lockgate.mirror.taking.multipart import FIELD_LIMIT, FIELDS_LIMIT, FormReader, boundary_of
+from lockgate.mirror.taking.python import Door
 
 WHEEL = build_wheel("team-tool", "1.0", padding=b"\r\n--edg\r\n--" * 3)
 EDGE = "edge"

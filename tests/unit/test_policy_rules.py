@@ -10,7 +10,7 @@ from corpora.homes import HighSide
 from corpora.rulebook import put_in_force, rules_text, write_rules
 from lockgate.admit.errors import HeldBackError
 from lockgate.app.gate.gate import execute, open_gate
-from lockgate.app.gate.rules import activate, checked, in_force, propose
+from lockgate.app.gate.rules import RULES, in_force, judging
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.core.rules import BadRulesError, RoleMissingError, policy_digest
 from lockgate.core.statement import TooFewApproversError
@@ -35,7 +35,7 @@ def test_rules_come_in_force_by_two_and_bind_what_approvers_sign(high: HighSide)
     assert found is not None
     assert found.approvers == ("approver-1", "approver-2")
     gate = open_gate(high.side)
-    assert gate._p.policy_sha256 == policy_digest(gate._p.policy, found.active)
+    assert gate._p.policy_sha256 == policy_digest(gate._p.policy, judging(found))
     high.arrive(1, "a")
     gate = open_gate(high.side)
     assert "yara read no file" in gate.inspect(1, Scripted()).held[0].reason
@@ -45,39 +45,39 @@ def test_rules_come_in_force_by_two_and_bind_what_approvers_sign(high: HighSide)
 
 def test_one_person_or_a_used_approval_changes_nothing(high: HighSide) -> None:
     file = write_rules(high.folder, MORE)
-    request = propose(high.side, file, high.operator)
+    request = RULES.propose_file(high.side, file, high.operator)
     with pytest.raises(TooFewApproversError):
-        activate(high.side, file, high.signed(request, "one", ["approver-1"]))
+        RULES.activate(high.side, file, high.signed(request, "one", ["approver-1"]))
     assert in_force(high.side) is None
     signed = high.signed(request, "both")
-    activate(high.side, file, signed)
+    RULES.activate(high.side, file, signed)
     with pytest.raises(ApprovalSpentError):
-        activate(high.side, file, signed)
+        RULES.activate(high.side, file, signed)
 
 
 def test_another_document_than_the_signed_one_is_refused(high: HighSide) -> None:
     file = write_rules(high.folder, MORE)
-    signed = high.signed(propose(high.side, file, high.operator), "rules")
+    signed = high.signed(RULES.propose_file(high.side, file, high.operator), "rules")
     file.write_text(rules_text(""))
     with pytest.raises(StatementChangedError):
-        activate(high.side, file, signed)
+        RULES.activate(high.side, file, signed)
     assert in_force(high.side) is None
 
 
 def test_versions_follow_one_another_and_never_come_back(high: HighSide) -> None:
     first = put_in_force(high, MORE)
     competing = write_rules(high.folder, "# another", 2)
-    late = high.signed(propose(high.side, competing, high.operator), "late")
+    late = high.signed(RULES.propose_file(high.side, competing, high.operator), "late")
     competing.replace(high.folder / "late.toml")
     put_in_force(high, "", 2)
     for wrong in (first, write_rules(high.folder, "", 4)):
         with pytest.raises(BadRulesError, match="the next one on this side is 3"):
-            checked(high.side, wrong)
+            RULES.checked(high.side, wrong)
     with pytest.raises(BadRulesError):
-        activate(high.side, high.folder / "late.toml", late)
+        RULES.activate(high.side, high.folder / "late.toml", late)
     found = in_force(high.side)
     assert found is not None
-    assert found.active.rules.version == 2
+    assert found.document.version == 2
 
 
 def test_a_publication_asked_for_under_other_rules_is_void(high: HighSide) -> None:

@@ -1,5 +1,6 @@
 """Trust roots that crossed and two persons put in force; what the gate and its rules make of them."""
 
+import hashlib
 import json
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from corpora import npmregistry
 from corpora.commands import Commands
 from corpora.homes import HighSide
+from corpora.npmpackages import NpmPackage
 from corpora.rulebook import put_in_force
 from corpora.signing import (
     REPOSITORY,
@@ -37,7 +40,7 @@ from lockgate.app.trust import utc_now
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.ports import Silent
-from lockgate.core.provenance import State, TrustRoots, read_roots
+from lockgate.core.provenance import Scheme, State, TrustRoots, read_roots
 from lockgate.core.statement import TooFewApproversError
 from lockgate.core.verdict import Outcome, Verdict
 from lockgate.core.wire import encode, whole_second
@@ -138,7 +141,7 @@ def test_trust_roots_come_by_a_crossing_and_two_persons(high: HighSide) -> None:
     activate_roots(high.side, signed)
     found = roots_in_force(high.side)
     assert found is not None
-    assert (found.roots, found.approvers) == (made, ("approver-1", "approver-2"))
+    assert (found.document, found.approvers) == (made, ("approver-1", "approver-2"))
     with pytest.raises(ApprovalSpentError):
         activate_roots(high.side, signed)
     with pytest.raises(NoTrustRootsError, match="newer than version 1"):
@@ -285,7 +288,7 @@ def test_commands_make_show_and_put_in_force(high: HighSide, tmp_path: Path) -> 
     world, commands = World(), Commands()
     site = tmp_path / "site.pem"
     site.write_bytes(world.site.certificate.public_bytes(Encoding.PEM))
-    npm = {"keys": [{"keyid": "SHA256:npm", "key": b64(world.roots().npm_keys[0].key), "expires": None}]}
+    npm = {"keys": [{"keyid": "SHA256:A+b/c=", "key": b64(world.roots().npm_keys[0].key), "expires": None}]}
     (tmp_path / "npm.json").write_text(json.dumps(npm))
     out = tmp_path / "roots.json"
     options = ("--npm-keys", tmp_path / "npm.json", "--authority", f"release={site}", "--version", "3")
@@ -293,6 +296,11 @@ def test_commands_make_show_and_put_in_force(high: HighSide, tmp_path: Path) -> 
     assert made["sha256"] == sha256(out.read_bytes()).hexdigest()
     assert any("site's signing authority release" in sentence for sentence in made["says"])
     assert commands.refused("provenance", "make", "--version", "1", "--out", out)[1]["code"] == "LG-1550"
+    assert any("npm registry key SHA256:A+b/c=:" in sentence for sentence in made["says"])
+    (tmp_path / "bad.json").write_text(json.dumps(npm).replace("A+b", "A b"))
+    bad = ("--npm-keys", tmp_path / "bad.json", "--version", "1", "--out", tmp_path / "bad-roots.json")
+    assert commands.refused("provenance", "make", *bad)[1]["code"] == "LG-1550"
+    assert not (tmp_path / "bad-roots.json").exists()
     home = ("--home", high.lane.high)
     assert commands.json("provenance", "show", *home)["judging"] is False
     bring(high, 1, read_roots(out.read_bytes()))
@@ -301,3 +309,55 @@ def test_commands_make_show_and_put_in_force(high: HighSide, tmp_path: Path) -> 
     commands.json("provenance", "activate", *high.signed(request, "roots"), *home)
     shown = commands.json("provenance", "show", *home)
     assert (shown["version"], shown["judging"], shown["says"]) == (3, True, made["says"])
+
+
+def npm_of(high: HighSide, data: bytes | None, name: str) -> Artifact:
+    """Put a version of an npm package into quarantine, with what its registry attests, where it does."""
+    package = NpmPackage(name, "1.0.0")
+    path = f"npm/{name}/{package.filename}"
+    parts = [
+        (path, Role.DISTRIBUTION, package.data),
+        (f"{path}.json", Role.CORE_METADATA, encode(package.known)),
+        *([(f"{path}.provenance", Role.PROVENANCE, data)] if data is not None else []),
+    ]
+    quarantine = FileBlobs(high.side.home.quarantine)
+    files = tuple(
+        ArtifactFile(path=where, role=role, size=len(each), sha256=quarantine.put_bytes(each))
+        for where, role, each in parts
+    )
+    purl = f"pkg:npm/{name}@1.0.0"
+    return Artifact(purl=purl, kind=Kind.NPM, name=name, version="1.0.0", files=files, label="internal")
+
+
+def test_what_npm_registries_attest_is_judged_and_demanded_at_the_gate(high: HighSide) -> None:
+    world, at = World(), now() - 2 * DAY
+    bring(high, 1, roots(world))
+    activate(high)
+
+    def attested(name: str, of: str = "", by: World = world) -> bytes:
+        digest = hashlib.sha512(NpmPackage(of or name, "1.0.0").data).hexdigest()
+        made = by.bundle(npmregistry.statement(f"pkg:npm/{name}@1.0.0", digest), at)
+        return npmregistry.answer((npmregistry.SLSA, made))
+
+    made = {
+        "good": (attested("good"), State.VERIFIED),
+        "swapped": (attested("swapped", "good"), State.INVALID),
+        "forged": (attested("forged", by=World()), State.INVALID),
+        "none": (None, State.ABSENT),
+    }
+    demand = '[[rule]]\nname = "built"\necosystems = ["npm"]\nprovenance = "verified"\n'
+    put_in_force(high, demand + 'signers = ["https://forge.example/acme/*"]\n')
+    high.arrive_with(2, *(npm_of(high, data, name) for name, (data, _) in made.items()))
+    inspect(high, 2)
+    gate = open_gate(high.side)
+    crossing = gate.crossing(2)
+    verdicts = {v.path: v for v in gate.verdicts(crossing).verdicts}
+    for name, (_, state) in made.items():
+        verdict = verdicts[f"npm/{name}/{name}-1.0.0.tgz"]
+        facts = {fact.scheme: fact for fact in verdict.facts}
+        assert facts[Scheme.NPM].state is State.ABSENT
+        assert facts[Scheme.NPM_ATTESTATION].state is state, name
+        assert any(reason.path == verdict.path for reason in crossing.held) is (name != "good")
+    assert facts[Scheme.NPM_ATTESTATION].state is State.ABSENT
+    beside = verdicts["npm/good/good-1.0.0.tgz.provenance"]
+    assert (beside.outcome, beside.facts) == (Outcome.CLEAN, ())

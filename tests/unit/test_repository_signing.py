@@ -12,8 +12,9 @@ from corpora.homes import HighSide
 from corpora.mirrorsite import MirrorSite, ask
 from lockgate.app.gate.gate import execute, open_gate, write_channel, write_request
 from lockgate.app.gate.repository import NoRepositoryKeyError, signed_repositories
+from lockgate.app.high.channel import channel_reader, derived_pages
+from lockgate.app.high.mirrors import mirror_app
 from lockgate.app.high.repositories import served_to_apt
-from lockgate.app.high.serving import channel_reader, derived_pages, mirror_app
 from lockgate.approve import read_statement
 from lockgate.core.repository import RepositorySignatures
 from lockgate.core.statement import Operation

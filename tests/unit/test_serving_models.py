@@ -12,7 +12,7 @@ import pytest
 
 from infer_doubles import NOW
 from lockgate.app.high.engines import NoChatModelError, chosen_models, engines_of, options_of
-from lockgate.app.high.serving import NotLoadableError, SignedModels
+from lockgate.app.high.signed_models import NotLoadableError, SignedModels
 from lockgate.app.settings import SettingsError
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.snapshot import Admitted

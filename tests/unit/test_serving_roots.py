@@ -12,7 +12,7 @@ from corpora.registry import Registry, serving
 from corpora.servers import DEADLINE
 from lockgate.app.high.console import Readings
 from lockgate.app.high.roots import InstalledRoots
-from lockgate.app.high.serving import SignedModels
+from lockgate.app.high.signed_models import SignedModels
 from lockgate.app.settings import load_settings
 from lockgate.core.errors import LockgateError
 from lockgate.core.roots import Purpose

@@ -1,7 +1,9 @@
 """Born inside: submissions enter by the gate alone, and never under a name that crossed, or the reverse."""
 
 import json
+import os
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -19,7 +21,11 @@ from lockgate.admit.custody import demand_custody
 from lockgate.admit.errors import CustodyBrokenError
 from lockgate.app.advice.cadence import plan_of
 from lockgate.app.gate.gate import SandboxedInspection, execute, gate_parts, open_gate
+from lockgate.app.high import rechecks
 from lockgate.app.high.console import Readings
+from lockgate.app.high.internal import drop_folder
+from lockgate.app.high.rechecks import Taker
+from lockgate.app.high.supervise import command
 from lockgate.app.settings import load_settings
 from lockgate.app.submit import folder as folders
 from lockgate.app.submit.folder import take_all, watch_folder
@@ -275,6 +281,33 @@ def test_a_file_that_still_grows_is_left_alone(high, tmp_path, monkeypatch):
     watch_folder(high.side, inbox, "dora", lambda _: stop.set(), stop)
     assert len(looks) == 5
     assert (inbox / "done" / "note.md").read_bytes() == b"# Nxxx"
+
+
+def test_the_services_take_what_clients_brought_where_something_is_open(high, monkeypatch):
+    words = command("submit", "watch", "--once")
+    environment = {**os.environ, "LOCKGATE_HOME": str(high.lane.high)}
+    written(drop_folder(high.side), WHEEL.filename, WHEEL.data)
+    closed = Taker(high.side, environment, words)
+    closed.start()
+    closed.stop()
+    assert closed._child is None
+    monkeypatch.setenv("LOCKGATE_SERVE__OPEN_PROJECTS", "team-*")
+    monkeypatch.setenv("LOCKGATE_SERVE__TAKE_SUBMISSIONS", "false")
+    assert Taker(high.side, environment)._every == 0
+    monkeypatch.delenv("LOCKGATE_SERVE__TAKE_SUBMISSIONS")
+    taker = Taker(high.side, environment, words)
+    monkeypatch.setattr(rechecks, "FIRST_SECONDS", 0)
+    taker.start()
+    try:
+        deadline = time.monotonic() + 120
+        while not submissions(high.side):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        taker.stop()
+    assert taker._child.poll() is not None
+    done = drop_folder(high.side) / "done"
+    assert not (done / WHEEL.filename).exists(), "what is in quarantine is not kept twice"
 
 
 def test_the_commands(high, tmp_path):

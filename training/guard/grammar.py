@@ -11,7 +11,7 @@ _PLACES = re.compile(r"[.!?:;]\s|\n")
 _FIELDS = ("content", "body", "note", "review", "description", "title", "subject", "comment", "id", "from")
 
 FOLDER = Path(__file__).parent / "grammar"
-LANGUAGES = ("en", "de", "fr", "es")
+LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "tr", "zh")
 _SLOT = re.compile(r"(?<!\{)\{([a-z_0-9]+)\}(?!\})")
 
 
@@ -71,6 +71,13 @@ _LABELS = {"direct": (1, 1), "indirect": (None, 1), "benign": (0, None), "docume
 _ANYWHERE = frozenset({"ask", "code", "quoted", "words"})
 """Families of what people ask that are harmless in a document too; other requests may be none there."""
 
+_TURNS_ALONE = frozenset({
+    "secret", "extract", "switch", "stage", "mode2", "demand", "split", "wechsel", "geheimnis", "buehne",
+    "bascule", "mystere", "scene2", "cambio", "misterio", "teatro",
+})  # fmt: skip
+"""Families of attacks that are told from harmless text as turns of a user alone: much of what models answer
+and documents say has their words."""
+
 
 def made(language: str, counts: dict[str, int], seed: int) -> Iterator[Text]:
     """Yield texts of a language; of each kind as many as asked for, over its families alike.
@@ -95,7 +102,7 @@ def made(language: str, counts: dict[str, int], seed: int) -> Iterator[Text]:
                     text = _wrapped(grammar, text, rng)
                 group = f"{language} {kind} {name} {templates.index(template)}"
                 order = order if user or foreign else ""
-                there = 0 if name in _ANYWHERE else foreign
+                there = 0 if name in _ANYWHERE else None if name in _TURNS_ALONE else foreign
                 yield Text(text, user, there, f"{kind}:{name}", language, "grammar", group, order)
 
 

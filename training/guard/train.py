@@ -36,18 +36,22 @@ from lockgate.guard.normalise import normalise  # noqa: E402
 from lockgate.guard.rules import Channel  # noqa: E402
 
 SEED = 20261126
-COUNTS = {"direct": 5000, "indirect": 2600, "benign": 8000, "documents": 2400}
-FEWER = {"direct": 1500, "indirect": 800, "benign": 2000, "documents": 900}
+COUNTS = {"direct": 10_000, "indirect": 2600, "benign": 13_000, "documents": 2400}
+FEWER = {"direct": 2400, "indirect": 800, "benign": 2400, "documents": 900}
+FEWEST = {"direct": 500, "indirect": 150, "benign": 500, "documents": 150}
+MANY = {"en": COUNTS, "de": FEWER, "fr": FEWER, "es": FEWER}
+"""How many texts of each kind are made: in English, in the larger grammars, in the smaller ones."""
 HIDDEN = 3000
 """How many orders are put into documents that people wrote."""
 
 NOISY_SHARE, NOISY_LONGEST = 0.12, 800
 FOLDS = 2
-BOUNDS = {"user": (0.35, 1.25, 2.15, 2.5), "foreign": (0.8, 3.1, 3.8, 4.3)}
+BOUNDS = {"user": (0.7, 2.9, 3.1, 4.2), "foreign": (0.8, 3.1, 3.8, 4.3)}
 """From which score on a text of each class of length is flagged.
 
-So set that about one in a hundred harmless texts of sources that are not here is over them: handbooks and
-manual pages in nine languages, fortunes, questions for journals, programs, release notes. Sources that are
+So set that about one in a hundred harmless texts of sources that are not here is over them. For users' turns
+that are 4,000 questions with which people began conversations (ShareGPT; others than those of the card), for
+documents handbooks and manual pages in nine languages, fortunes, programs, release notes. Sources that are
 here say too little about others: the short ones are easier, and documentation of attacks is harder.
 """
 
@@ -74,7 +78,7 @@ def gathered(wheels: Path) -> list[Text]:
     found = list(packaged(wheels, SEED))
     documents = [text for text in found if text.foreign == 0 and len(text.text) > 200]
     short = [text for text in found if text.foreign == 1 and len(text.text) < 400]
-    own = [t for each in LANGUAGES for t in made(each, COUNTS if each == "en" else FEWER, SEED)]
+    own = [t for each in LANGUAGES for t in made(each, MANY.get(each, FEWEST), SEED)]
     rng = random.Random(SEED)  # noqa: S311  # repeatable
     orders = rng.sample([text for text in own if text.foreign == 1], HIDDEN)
     found += own

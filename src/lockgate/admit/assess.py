@@ -1,6 +1,6 @@
 """What is on record and what the policy says of it: read, checked against signatures, judged."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,20 +16,21 @@ from lockgate.admit.facts import known_of
 from lockgate.admit.model import (
     CHANNELS,
     CROSSINGS,
-    DENIED,
-    RECHECKS,
     ChannelPointer,
     Crossing,
     Recheck,
     Verdicts,
     crossing_key,
-    recheck_key,
 )
 from lockgate.admit.parts import ReadingParts
 from lockgate.admit.snapshots import merged
+from lockgate.admit.strictures import Strictures
+from lockgate.approve import verify_channel
 from lockgate.core.advised import Advised
 from lockgate.core.artifact import Artifact, Lock
 from lockgate.core.closure import dependents
+from lockgate.core.errors import LockgateError
+from lockgate.core.parts import beside, open_snapshot, part_digests, snapshot_digest
 from lockgate.core.policy import Held
 from lockgate.core.roots import Purpose, Root
 from lockgate.core.ruling import asks_advisories, rule_on
@@ -105,7 +106,7 @@ class Assessor:
         pointer = self.pointer(channel)
         if pointer is None:
             return None
-        return decode(Snapshot, self._p.blobs.read(pointer.snapshot_sha256), name="snapshot")
+        return open_snapshot(pointer.snapshot_sha256, self._p.blobs)
 
     def base(self, channel: str) -> tuple[Admitted, ...]:
         """Return what a publication on a channel adds to.
@@ -114,9 +115,31 @@ class Assessor:
         snapshot is promoted.
         """
         served = self.served(channel)
-        if channel == CANDIDATE:
-            return merged(self.served(STABLE), served)
-        return served.admitted if served else ()
+        stable = self.served(STABLE) if channel == CANDIDATE else None
+        if stable is None or (served and snapshot_digest(stable) == snapshot_digest(served)):
+            return served.admitted if served else ()
+        return merged(stable, served) if served else stable.admitted
+
+    def believed(self, channel: str) -> frozenset[str]:
+        """Return the parts of what a publication adds to whose pages need not be made anew.
+
+        Enough approvers signed them, by the site root alone and whatever rows say, and the gate made their
+        pages when it carried that out. Where that cannot be seen, no part is among them.
+        """
+        found: frozenset[str] = frozenset()
+        for name in {channel, STABLE} if channel == CANDIDATE else {channel}:
+            pointer = self.pointer(name)
+            if pointer is not None:
+                found |= self._signed_parts(pointer)
+        return found
+
+    def _signed_parts(self, pointer: ChannelPointer) -> frozenset[str]:
+        try:
+            envelope = self._p.blobs.read(pointer.statement_sha256)
+            standing = verify_channel(envelope, self._p.site, self._p.blobs)
+        except LockgateError:  # everything is made anew then, which costs time and nothing else
+            return frozenset()
+        return part_digests(standing.signed_snapshot)
 
     def lock(self, crossing: Crossing) -> Lock:
         """Return the lock of a crossing, hashed again."""
@@ -148,13 +171,17 @@ class Assessor:
         rules, scans = self._p.admission_rules, self.scans(crossing, artifacts)
         now = self._p.clock() if entering else None
         replays = known_of(self._p, crossing).replays if entering else {}
-        effective = [self.effective(crossing, artifact, by_path) for artifact in artifacts]
+        stricter_by = Strictures.of(self._p.records, crossing, artifacts)
+        effective = [
+            _effective(artifact, by_path, self._newer(crossing, artifact, stricter_by.newer[artifact.purl]))
+            for artifact in artifacts
+        ]
         held_by = contents_of(artifacts, (verdict for mine in effective for verdict in mine))
         said = self._advised(artifacts, held_by, entering=entering)
-        names = self._names() if entering else {}
+        names = self._names(artifacts) if entering else {}
         for artifact, mine, advised in zip(artifacts, effective, said, strict=True):
             ruling = rule_on(self._p.policy, rules, artifact, mine, advised=advised, now=now, replays=replays)
-            reasons = [*ruling.held, *self._denied(artifact)]
+            reasons = [*ruling.held, *_denied(artifact, stricter_by.denied)]
             reasons += judge_stations(self._p.policy, artifact, mine, scans, now) if now else ()
             reasons += judge_name(crossing.sequence, artifact, names) if entering else ()
             outcomes[artifact.purl] = worst(v.outcome for v in mine)
@@ -200,12 +227,7 @@ class Assessor:
             VerdictsAlteredError: The newer ones are not what the inspector signed.
 
         """
-        newer = self.rechecked(crossing, artifact)
-        by_path = {v.path: v for v in newer.verdicts} if newer else {}
-        return [
-            stricter(first[file.path], by_path[file.path]) if file.path in by_path else first[file.path]
-            for file in artifact.files
-        ]
+        return _effective(artifact, first, self.rechecked(crossing, artifact))
 
     def rechecked(self, crossing: Crossing, artifact: Artifact) -> Recheck | None:
         """Return an artifact's newest verdicts after checking who signed them; None: only the first.
@@ -214,8 +236,11 @@ class Assessor:
             VerdictsAlteredError: They are not what the inspector signed of these very bytes.
 
         """
-        with self._p.records.transaction() as tx:
-            value = tx.get(RECHECKS, recheck_key(crossing.sequence, artifact.purl))
+        on_record = Strictures.of(self._p.records, crossing, (artifact,))
+        return self._newer(crossing, artifact, on_record.newer[artifact.purl])
+
+    def _newer(self, crossing: Crossing, artifact: Artifact, value: bytes | None) -> Recheck | None:
+        """Return the newest verdicts that a record names, after checking them."""
         if value is None:
             return None
         envelope = self._p.quarantine.read(value.decode("ascii", "replace"))
@@ -258,9 +283,11 @@ class Assessor:
             return [Advised(unasked="This gate reads no advisories.")] * len(artifacts)
         return self._p.advisories.advised(artifacts, contents)
 
-    def _names(self) -> dict[str, Admitted]:
+    def _names(self, artifacts: Collection[Artifact]) -> dict[str, Admitted]:
         """Return what is served, or soaks, by the name that nothing of the other origin may have."""
-        return {name_key(each.artifact): each for each in self.base(CANDIDATE)}
+        wanted = {name_key(artifact) for artifact in artifacts}
+        known = beside(self.base(CANDIDATE), artifacts)
+        return {name: each for each in known if (name := name_key(each.artifact)) in wanted}
 
     def submission(self, crossing: Crossing) -> Submission:
         """Return what is known of a submission: its digest stands where a crossing has its crate's.
@@ -275,13 +302,21 @@ class Assessor:
             raise VerdictsAlteredError(what)
         return said
 
-    def _denied(self, artifact: Artifact) -> list[Held]:
-        with self._p.records.transaction() as tx:
-            bad = [f for f in artifact.files if tx.get(DENIED, f.sha256) is not None]
-        return [
-            Held(purl=artifact.purl, path=f.path, reason="Rejected before.", resolve=DeniedError.advice)
-            for f in bad
-        ]
+
+def _effective(artifact: Artifact, first: Mapping[str, Verdict], newer: Recheck | None) -> list[Verdict]:
+    by_path = {v.path: v for v in newer.verdicts} if newer else {}
+    return [
+        stricter(first[file.path], by_path[file.path]) if file.path in by_path else first[file.path]
+        for file in artifact.files
+    ]
+
+
+def _denied(artifact: Artifact, denied: Collection[str]) -> list[Held]:
+    return [
+        Held(purl=artifact.purl, path=file.path, reason="Rejected before.", resolve=DeniedError.advice)
+        for file in artifact.files
+        if file.sha256 in denied
+    ]
 
 
 def judge_name(number: int, artifact: Artifact, names: Mapping[str, Admitted]) -> list[Held]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from lockgate.admit.model import Admission, ChannelPointer
-from lockgate.core.snapshot import Snapshot
+from lockgate.core.snapshot import Admitted
 from lockgate.core.statement import Statement
 from lockgate.core.wire import digest_of
 from lockgate.trust.attest import ADMISSION, attest
@@ -12,7 +12,7 @@ from lockgate.trust.keys import Signer
 
 def attest_admission(
     statement: Statement,
-    snapshot: Snapshot,
+    entered: Iterable[Admitted],
     pointer: ChannelPointer,
     approvers: Iterable[str],
     gate: Signer,
@@ -20,11 +20,12 @@ def attest_admission(
     """Return the gate's attestation of what a statement admitted, for tools that read in-toto.
 
     The approvers' signatures over the statement are what counts on this side; the attestation names
-    the statement by digest and every admitted file of the crossing as a subject.
+    the statement by digest and every admitted file of the crossing as a subject. `entered` has all of them,
+    and may have more.
     """
     subjects = {
         file.path: file.sha256
-        for admitted in snapshot.admitted
+        for admitted in entered
         if admitted.crossing == statement.crossing
         for file in admitted.artifact.files
     }

@@ -26,6 +26,7 @@ from lockgate.core.emergency import (
     follow,
 )
 from lockgate.core.errors import LockgateError
+from lockgate.core.parts import open_snapshot, snapshot_digest
 from lockgate.core.roots import Purpose
 from lockgate.core.snapshot import Snapshot
 from lockgate.core.statement import (
@@ -36,7 +37,7 @@ from lockgate.core.statement import (
     Statement,
     TooFewApproversError,
 )
-from lockgate.core.wire import decode, digest_of, encode, whole_second
+from lockgate.core.wire import decode, encode, whole_second
 from lockgate.store.garbage import pick_up, settle
 from lockgate.trust.errors import EnvelopeError
 
@@ -115,7 +116,7 @@ class Emergencies:
             operation=operation,
             crossing=before.signed.crossing,
             crate_sha256=before.signed.crate_sha256,
-            snapshot_sha256=digest_of(after),
+            snapshot_sha256=snapshot_digest(after),
             verdicts_sha256=NOTHING,
             waivers=(),
             policy_sha256=self._p.policy_sha256,
@@ -174,7 +175,7 @@ class Emergencies:
             if digest == NOTHING:
                 what = f"The channel {before.statement.channel!r} has no earlier snapshot."
                 raise WrongStateError(what, advice="`lockgate gate list` shows what was published.")
-            return decode(Snapshot, self._p.blobs.read(digest), name="snapshot")
+            return open_snapshot(digest, self._p.blobs)
         known = {a.artifact.purl for a in (*before.snapshot.admitted, *before.held)}
         missing = sorted(purls - known)
         if missing or not purls:
@@ -182,8 +183,7 @@ class Emergencies:
                 f"The channel {before.statement.channel!r} does not serve {', '.join(missing) or 'nothing'}."
             )
             raise NoSuchArtifactError(what)
-        kept = [a for a in before.snapshot.admitted if a.artifact.purl not in purls]
-        return self._maker.subset(before.snapshot, kept)
+        return self._maker.subset(before.snapshot, lambda a: a.artifact.purl not in purls)
 
     def _carry_out(self, before: Standing, statement: Statement, after: Snapshot, envelope: bytes) -> None:
         intent = self._p.audit.intent(
@@ -196,7 +196,7 @@ class Emergencies:
             follow(before, statement, after, self._p.policy)
             if statement.operation is Operation.EMERGENCY_ROLLBACK:
                 self._publisher.judge_again(after)
-            began = self._publisher.admit_bytes(after, encode(after))
+            picked = self._publisher.admit_bytes(after)
             pointer = ChannelPointer(
                 version=statement.channel_version,
                 snapshot_sha256=statement.snapshot_sha256,
@@ -204,7 +204,7 @@ class Emergencies:
                 previous_sha256=statement.previous_sha256,
                 published=statement.created,
             )
-            self._move(statement, pointer, Picked.of(after, pointer, began))
+            self._move(statement, pointer, picked)
             self._publisher.point(statement.channel)
         except LockgateError as error:
             self._p.audit.outcome(intent, "refused", code=error.code, error=error.what)
@@ -219,7 +219,7 @@ class Emergencies:
             if at + 1 != pointer.version:
                 raise PredecessorError("Somebody moved the channel at the same moment.")
             tx.swap(CHANNELS, statement.channel, current, encode(pointer))
-            settle(tx, self._p.blobs, picked.wanted, picked.began)
+            picked.settle(tx, self._p.blobs, pointer.statement_sha256)
 
     def ratify(self, envelope: bytes) -> Statement:
         """Put a second person's signature to the newest emergency of its channel.

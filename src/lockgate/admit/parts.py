@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lockgate.core.errors import LockgateError
+from lockgate.core.parts import PARTED_FROM
 from lockgate.core.policy import Policy
 from lockgate.core.roots import Root
 from lockgate.core.rules import ActiveRules, Rules, policy_digest
@@ -77,7 +78,7 @@ class GateParts(ReadingParts):
     """Everything that the gate is joined from.
 
     `demand_open` refuses where admission is held; `write_refusals` puts the signed list of what may not be
-    loaded where models are loaded.
+    loaded where models are loaded. Snapshots of `parted_from` artifacts or more are written in parts.
     """
 
     audit: "AuditLog"
@@ -89,3 +90,4 @@ class GateParts(ReadingParts):
     demand_open: Callable[[], None]
     weights: "WeightsReader | None" = None
     write_refusals: Callable[[bytes], None] = unwritten
+    parted_from: int = PARTED_FROM

@@ -31,6 +31,15 @@ class PageMaker(ABC):
     def pages(self, admitted: Sequence[Admitted], read: Callable[[str], bytes]) -> Iterable[Page]:
         """Yield the pages; `read` gives the bytes of a small blob by its digest."""
 
+    @abstractmethod
+    def index(self, projects: Sequence[str]) -> Iterable[Page]:
+        """Yield the pages that list all Python projects; `pages` yields them too, of what it is given.
+
+        Args:
+            projects: Normalised names (PEP 503) in their order.
+
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class ToInspect:

@@ -18,12 +18,12 @@ from lockgate.admit.snapshots import SnapshotMaker, slot_of
 from lockgate.admit.soak import Soak, keep_report, soak_of
 from lockgate.approve import verify_channel
 from lockgate.core.emergency import Standing
+from lockgate.core.parts import snapshot_digest
 from lockgate.core.policy import approvers_for
 from lockgate.core.ruling import demand_roles, demanded_of
 from lockgate.core.snapshot import Admitted, Snapshot
 from lockgate.core.soak import CANDIDATE, STABLE, HealthReport
 from lockgate.core.statement import Statement, TooFewApproversError
-from lockgate.core.wire import digest_of
 
 if TYPE_CHECKING:
     from lockgate.core.artifact import Artifact
@@ -111,7 +111,7 @@ class Promoter:
         ):
             raise PromotionChangedError("What is on the candidate channel changed after the request.")
         snapshot = self._standing(pointer).snapshot
-        if digest_of(self._maker.subset(snapshot, snapshot.admitted)) != statement.snapshot_sha256:
+        if snapshot_digest(self._maker.subset(snapshot, lambda _: True)) != statement.snapshot_sha256:
             raise SnapshotDerivationError("The pages of the snapshot do not follow from its artifacts.")
         self._demand_soaked(pointer)
         self._demand_follows(snapshot)

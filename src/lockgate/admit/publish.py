@@ -11,6 +11,7 @@ from lockgate.admit.custody import custody_digest, demand_custody
 from lockgate.admit.difference import Differ
 from lockgate.admit.errors import HeldBackError, PredecessorError, SnapshotDerivationError
 from lockgate.admit.hold import CrossingHolds, demand_free
+from lockgate.admit.judged import Judgements
 from lockgate.admit.model import (
     ADMISSIONS,
     CHANNELS,
@@ -29,6 +30,8 @@ from lockgate.approve import demand_counting, judge
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.core.difference import DIFFERENCE
 from lockgate.core.errors import LockgateError
+from lockgate.core.part_changes import admitted_beside, named_beside
+from lockgate.core.parts import open_snapshot, snapshot_digest
 from lockgate.core.policy import approvers_for
 from lockgate.core.ruling import demand_roles, demanded_of
 from lockgate.core.sequence import CrossingState
@@ -44,20 +47,14 @@ from lockgate.core.statement import (
 )
 from lockgate.core.submission import is_submission
 from lockgate.core.wire import decode, digest_of, encode, whole_second
+from lockgate.store.either import Either
 from lockgate.store.garbage import pick_up, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lockgate.core.policy import Held
-    from lockgate.store.ports import Transaction
-
-
-def named_by(snapshot: Snapshot) -> set[str]:
-    """Return the digests of all bytes that a snapshot needs: files, pages, verdicts."""
-    wanted = {f.sha256 for a in snapshot.admitted for f in a.artifact.files}
-    wanted |= {page.sha256 for page in snapshot.generated}
-    return wanted | {a.verdicts_sha256 for a in snapshot.admitted}
+    from lockgate.store.ports import BlobStore, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +64,9 @@ class Picked:
     wanted: frozenset[str]
     began: int
 
-    @classmethod
-    def of(cls, snapshot: Snapshot, pointer: ChannelPointer, began: int) -> "Picked":
-        """Return what a pointer to a snapshot needs."""
-        own = {pointer.snapshot_sha256, pointer.statement_sha256}
-        return cls(frozenset(named_by(snapshot) | own), began)
+    def settle(self, tx: "Transaction", blobs: "BlobStore", *more: str) -> None:
+        """Demand in the pointer's transaction that all of them stay, and some more that it needs."""
+        settle(tx, blobs, self.wanted | set(more), self.began)
 
 
 class Publisher:
@@ -84,6 +79,7 @@ class Publisher:
         self._maker = maker
         self._promoter = Promoter(parts, assessor, maker)
         self._differ = Differ(parts, assessor)
+        self._judgements = Judgements(parts)
 
     def execute(self, envelope: bytes) -> Statement:
         """Carry out a statement that enough approvers signed; see `Gate.execute`."""
@@ -185,12 +181,20 @@ class Publisher:
             self._promoter.demand(statement, approvers)
         else:
             self._demand_published_before(statement)
-        snapshot, data = self._snapshot(statement.snapshot_sha256)
+        self._serve(statement, crossing, envelope, approvers)
+
+    def _serve(
+        self, statement: Statement, crossing: Crossing, envelope: bytes, approvers: frozenset[str]
+    ) -> None:
+        """Judge the snapshot of a statement that may take effect, and move the channel to it."""
+        snapshot = open_snapshot(statement.snapshot_sha256, Either(self._p.quarantine, self._p.blobs))
         publishing = statement.operation is Operation.PUBLISH
-        self.judge_again(snapshot, crossing.sequence if publishing else None)
-        if statement.operation is Operation.PUBLISH:
-            self._derive_again(statement, crossing, snapshot)
-        began = self.admit_bytes(snapshot, data)
+        basis, before = self._judgements.basis(snapshot), self._assessor.pointer(statement.channel)
+        known = self._judgements.find(before, statement.channel, basis) if publishing else None
+        self.judge_again(snapshot, crossing.sequence if publishing else None, known)
+        if publishing:
+            self._derive_again(statement, crossing, snapshot, known)
+        picked = self.admit_bytes(snapshot, known)
         pointer = ChannelPointer(
             version=statement.channel_version,
             snapshot_sha256=statement.snapshot_sha256,
@@ -199,10 +203,12 @@ class Publisher:
             published=whole_second(self._p.clock()),
         )
         attested = ""
-        if statement.operation is Operation.PUBLISH:
-            envelope = attest_admission(statement, snapshot, pointer, approvers, self._p.inspector)
+        if publishing:
+            entered = admitted_beside(snapshot, known)
+            envelope = attest_admission(statement, entered, pointer, approvers, self._p.inspector)
             attested = self._p.blobs.put_bytes(envelope)
-        self._commit(statement, crossing, pointer, attested, Picked.of(snapshot, pointer, began))
+        self._judgements.keep(statement.channel, snapshot, basis)
+        self._commit(statement, crossing, pointer, attested, picked)
 
     def _demand_predecessor(self, statement: Statement) -> None:
         pointer = self._assessor.pointer(statement.channel)
@@ -261,53 +267,59 @@ class Publisher:
         if known is None:
             raise StatementChangedError("A channel rolls back only to a snapshot that it once served.")
 
-    def _snapshot(self, digest: str) -> tuple[Snapshot, bytes]:
-        """Return the snapshot that the approvers signed, hashed again."""
-        held = self._p.quarantine if self._p.quarantine.has(digest) else self._p.blobs
-        data = held.read(digest)
-        return decode(Snapshot, data, name="snapshot"), data
-
-    def admit_bytes(self, snapshot: Snapshot, data: bytes) -> int:
+    def admit_bytes(self, snapshot: Snapshot, known: Snapshot | None = None) -> Picked:
         """Copy what the snapshot names into the store, hashing it again; nothing points there yet.
 
+        Args:
+            snapshot: The snapshot.
+            known: What the channel serves until the transaction, and holds: no bytes of it are looked at.
+
         Returns:
-            What garbage collection said when the bytes were picked up; the transaction wants it.
+            The bytes that were picked up; the transaction wants them.
 
         """
-        wanted = named_by(snapshot)
+        wanted, own = named_beside(snapshot, known), snapshot_digest(snapshot)
         began = pick_up(self._p.records, wanted)
-        for each in sorted(wanted):
-            if not self._p.blobs.has(each):
-                with self._p.quarantine.open(each) as stream:
-                    self._p.blobs.put_stream(stream, expected=each)
-        self._p.blobs.put_bytes(data)
-        return began
+        for names in (sorted(wanted), [own]):  # the snapshot last: it names the others
+            missing = [each for each in names if not self._p.blobs.has(each)]
+            self._p.blobs.copy_all(self._p.quarantine, missing)
+        return Picked(frozenset(wanted | {own}), began)
 
-    def judge_again(self, snapshot: Snapshot, entering: int | None = None) -> None:
+    def judge_again(
+        self, snapshot: Snapshot, entering: int | None = None, known: Snapshot | None = None
+    ) -> None:
         """Refuse a snapshot with an artifact that today's policy or the deny list holds back.
 
-        Advisories hold only what comes with the crossing `entering`.
+        Advisories hold only what comes with the crossing `entering`; what `known` has as well was judged by
+        all that counts now.
         """
-        for sequence in sorted({a.crossing for a in snapshot.admitted}):
+        brought: dict[int, list[tuple[str, str]]] = {}
+        for each in admitted_beside(snapshot, known):  # gone through once: parts are read for it
+            brought.setdefault(each.crossing, []).append((each.artifact.purl, digest_of(each.artifact)))
+        for sequence, items in sorted(brought.items()):
             crossing = self._assessor.crossing(sequence)
             assessment = self._assessor.assess(crossing, entering=sequence == entering)
-            allowed = {a.purl: a for a in assessment.admitted}
-            for item in (a for a in snapshot.admitted if a.crossing == sequence):
-                if allowed.get(item.artifact.purl) != item.artifact:
-                    raise _held_back(item.artifact.purl, assessment.held)
+            allowed = {a.purl: digest_of(a) for a in assessment.admitted}
+            for purl, digest in items:
+                if allowed.get(purl) != digest:
+                    raise _held_back(purl, assessment.held)
 
-    def _derive_again(self, statement: Statement, crossing: Crossing, signed: Snapshot) -> None:
+    def _derive_again(
+        self, statement: Statement, crossing: Crossing, signed: Snapshot, known: Snapshot | None
+    ) -> None:
         """Make the snapshot anew, every page included, and demand that it is the one that was signed.
 
         The approvers sign a digest that they cannot look into: what stands behind it must follow
         from the channel as it is and from the crossing that the statement names.
         """
         offered = {a.artifact.purl: a for a in self._assessor.assess(crossing).fresh(crossing)}
-        mine = [a.artifact.purl for a in signed.admitted if a.crossing == crossing.sequence]
+        entered = admitted_beside(signed, known)
+        mine = [a.artifact.purl for a in entered if a.crossing == crossing.sequence]
         fresh = tuple(offered[purl] for purl in mine if purl in offered)
         base = self._assessor.base(statement.channel)
-        derived = self._maker.make(self._p.site.lane, base, fresh, signed.created)
-        if not fresh or digest_of(derived) != statement.snapshot_sha256:
+        believed = self._assessor.believed(statement.channel)
+        derived = self._maker.make(self._p.site.lane, base, fresh, signed.created, believed)
+        if not fresh or snapshot_digest(derived) != statement.snapshot_sha256:
             what = f"The snapshot is not what crossing {crossing.sequence} adds to {statement.channel!r}."
             raise SnapshotDerivationError(what)
         shown = (statement.facts or {}).get(DIFFERENCE)
@@ -331,7 +343,7 @@ class Publisher:
                 raise PredecessorError("Somebody published at the same moment.")
             tx.swap(CHANNELS, statement.channel, current, encode(pointer))
             tx.put(HISTORY, f"{statement.channel}:{statement.snapshot_sha256}", encode(pointer))
-            settle(tx, self._p.blobs, picked.wanted | {attestation} - {""}, picked.began)
+            picked.settle(tx, self._p.blobs, pointer.statement_sha256, *filter(None, [attestation]))
             if statement.operation is Operation.PUBLISH:
                 demand_free(tx, crossing.sequence)
                 key = crossing_key(crossing.sequence)
@@ -361,7 +373,7 @@ class Publisher:
     def _served_digests(self) -> set[str]:
         with self._p.records.transaction() as tx:
             pointers = [decode(ChannelPointer, value) for _, value in tx.scan(HISTORY)]
-        snapshots = [decode(Snapshot, self._p.blobs.read(p.snapshot_sha256)) for p in pointers]
+        snapshots = [open_snapshot(p.snapshot_sha256, self._p.blobs) for p in pointers]
         return {f.sha256 for s in snapshots for a in s.admitted for f in a.artifact.files}
 
 

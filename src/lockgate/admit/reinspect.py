@@ -18,9 +18,10 @@ from lockgate.admit.ports import FileInspector, ToInspect
 from lockgate.admit.refusals import RefusalKeeper
 from lockgate.core.artifact import Artifact
 from lockgate.core.emergency import EmergencyBoundError
+from lockgate.core.parts import open_snapshot
 from lockgate.core.ports import Progress, Silent
 from lockgate.core.sequence import CrossingState
-from lockgate.core.snapshot import Admitted, Snapshot
+from lockgate.core.snapshot import Admitted
 from lockgate.core.statement import Operation
 from lockgate.core.verdict import Finding, Severity, Verdict, same_meaning, stricter
 from lockgate.core.wire import decode, whole_second
@@ -130,9 +131,7 @@ class Reinspector:
         with self._p.records.transaction() as tx:
             now = {decode(ChannelPointer, value).snapshot_sha256 for _, value in tx.scan(CHANNELS)}
             then = {decode(ChannelPointer, value).snapshot_sha256 for _, value in tx.scan(HISTORY)}
-        read = {
-            digest: decode(Snapshot, self._p.blobs.read(digest), name="snapshot") for digest in now | then
-        }
+        read = {digest: open_snapshot(digest, self._p.blobs) for digest in now | then}
 
         def names(digests: set[str]) -> set[tuple[int, str]]:
             return {(a.crossing, a.artifact.purl) for d in digests for a in read[d].admitted}

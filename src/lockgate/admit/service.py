@@ -25,8 +25,9 @@ from lockgate.admit.publish import Publisher
 from lockgate.admit.reinspect import Reinspector
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.approve import request
-from lockgate.core.difference import DIFFERENCE, weights_pairs
+from lockgate.core.difference import DIFFERENCE, tuned_from, weights_pairs
 from lockgate.core.errors import LockgateError
+from lockgate.core.parts import beside, snapshot_digest
 from lockgate.core.sequence import FINAL, CrossingState
 from lockgate.core.soak import CANDIDATE, STABLE
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
@@ -57,7 +58,9 @@ class Gate(Assessor):
         """Use the parts; nothing happens yet."""
         super().__init__(parts)
         self._p: GateParts = parts
-        self._snapshots = SnapshotMaker(parts.quarantine, parts.blobs, parts.pages)
+        self._snapshots = SnapshotMaker(
+            parts.quarantine, parts.blobs, parts.pages, parted_from=parts.parted_from
+        )
         self._publisher = Publisher(parts, self, self._snapshots)
         self.emergencies = Emergencies(parts, self, self._snapshots, self._publisher)
         self.holds = CrossingHolds(parts)
@@ -141,16 +144,20 @@ class Gate(Assessor):
         return done
 
     def _compared(self, lock: "Lock") -> "Sequence[WeightsFacts]":
-        """Compare weights with those that are served, or that soak."""
+        """Compare weights with those of the version before, or of the model that they were made of."""
         if self._p.weights is None:
             return ()
         served, pairs = self.base(CANDIDATE), []
+        known = {each.artifact.purl: each.artifact for each in beside(served, lock.artifacts)}
         for artifact in lock.artifacts:
             admitted = previous_of(artifact, served)
-            before = admitted.artifact if admitted else artifact
+            before = (
+                admitted.artifact if admitted else tuned_from(artifact, (*known.values(), *lock.artifacts))
+            )
             for new, old in weights_pairs(artifact, before):
                 now = ToInspect(artifact, new, self._p.quarantine.path(new.sha256))
-                pairs.append((now, ToInspect(before, old, self._p.blobs.path(old.sha256))))
+                store = self._p.blobs if before and before.purl in known else self._p.quarantine
+                pairs.append((now, ToInspect(before or artifact, old, store.path(old.sha256))))
         return self._p.weights.compare(pairs)
 
     def request(self, sequence: int, channel: str, requester: "Signer", *, partial: bool = False) -> bytes:
@@ -189,8 +196,12 @@ class Gate(Assessor):
         demand_custody(self._p, crossing)
         with self._recorded("request", crossing=sequence, channel=channel, requester=requester.person):
             fresh = assessment.fresh(crossing)
-            snapshot = self._snapshots.make(self._p.site.lane, self.base(channel), fresh, self._p.clock())
-            statement = self._statement(Operation.PUBLISH, crossing, channel, requester, digest_of(snapshot))
+            snapshot = self._snapshots.make(
+                self._p.site.lane, self.base(channel), fresh, self._p.clock(), self.believed(channel)
+            )
+            statement = self._statement(
+                Operation.PUBLISH, crossing, channel, requester, snapshot_digest(snapshot)
+            )
             facts = {DIFFERENCE: digest_of(self.differ.draw(crossing, channel))}
             statement = msgspec.structs.replace(statement, waivers=assessment.waived, facts=facts)
             return self._ask(statement, crossing, requester)

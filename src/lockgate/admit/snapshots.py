@@ -1,13 +1,29 @@
 """Building the snapshot that a publication would make, with every page that serves it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 
-from lockgate.admit.ports import PageMaker
+from lockgate.admit.errors import SnapshotDerivationError
+from lockgate.admit.ports import Page, PageMaker
 from lockgate.core.artifact import Kind
 from lockgate.core.digests import sha256
-from lockgate.core.snapshot import SNAPSHOT_FORMAT, Admitted, Generated, Snapshot
+from lockgate.core.parts import (
+    PARTED_FROM,
+    REST,
+    PartedSnapshot,
+    PartName,
+    Parts,
+    key_of,
+    key_of_page,
+    made_part,
+    of_parts,
+    parts_of,
+    place_of,
+)
+from lockgate.core.snapshot import PARTED_FORMAT, SNAPSHOT_FORMAT, Admitted, Generated, Snapshot
 from lockgate.core.wire import encode, whole_second
+from lockgate.store.either import Either
 from lockgate.store.ports import BlobStore
 
 PAGE_SOURCE_LIMIT = 1 << 30
@@ -31,44 +47,216 @@ def merged(*snapshots: Snapshot | None) -> tuple[Admitted, ...]:
 class SnapshotMaker:
     """Makes snapshots; pages and the snapshot itself are written to quarantine until approved."""
 
-    def __init__(self, quarantine: BlobStore, blobs: BlobStore, pages: PageMaker) -> None:
-        """Read new artifacts from quarantine and known ones from the store."""
+    def __init__(
+        self, quarantine: BlobStore, blobs: BlobStore, pages: PageMaker, *, parted_from: int = PARTED_FROM
+    ) -> None:
+        """Read new artifacts from quarantine and known ones from the store.
+
+        Args:
+            quarantine: Where what is made is written.
+            blobs: What was admitted before.
+            pages: Makes the pages.
+            parted_from: How many artifacts a snapshot has, at least, that is written in parts.
+
+        """
         self._quarantine = quarantine
-        self._blobs = blobs
+        self._held = Either(quarantine, blobs)
         self._pages = pages
+        self._parted_from = parted_from
 
     def _read(self, digest: str) -> bytes:
-        store = self._quarantine if self._quarantine.has(digest) else self._blobs
-        return store.read(digest, limit=PAGE_SOURCE_LIMIT)
+        return self._held.read(digest, limit=PAGE_SOURCE_LIMIT)
 
     def make(
-        self, lane: str, served: Iterable[Admitted], fresh: Sequence[Admitted], now: datetime
+        self,
+        lane: str,
+        served: Iterable[Admitted],
+        fresh: Sequence[Admitted],
+        now: datetime,
+        believed: Collection[str] = (),
     ) -> Snapshot:
-        """Return the snapshot of what is served and what is new, and keep its bytes in quarantine."""
-        kept = {slot_of(a): a for a in served}
-        kept.update({slot_of(a): a for a in fresh})
-        return self._of(lane, kept.values(), now)
+        """Return the snapshot of what is served and what is new, and keep its bytes in quarantine.
 
-    def subset(self, served: Snapshot, kept: Sequence[Admitted]) -> Snapshot:
-        """Return what is left of a snapshot, dated like it, and keep its bytes in quarantine."""
-        return self._of(served.lane, kept, served.created)
+        A snapshot in parts stays in parts. Its pages are made anew, but those of parts that are believed.
 
-    def _of(self, lane: str, entries: Iterable[Admitted], now: datetime) -> Snapshot:
+        Args:
+            lane: The lane's name.
+            served: What is served.
+            fresh: What is new.
+            now: When it is made.
+            believed: Digests of parts whose pages are known to follow from their artifacts: those that
+                enough approvers signed. A row or an operator alone may have put others there.
+
+        Raises:
+            SnapshotDerivationError: A part that stays is not in the store.
+            LockgateError: A file of a page, or a part, cannot be read, or the disk refuses.
+
+        """
+        parts = parts_of(served)
+        if parts is not None:
+            return self._changed(parts, lane, fresh, now, believed)
+        entries = _newest(served, fresh)
+        if len(entries) >= self._parted_from:
+            return self._parted(lane, _by_key(entries), now)
+        return self._flat(lane, entries, now)
+
+    def subset(self, served: Snapshot, keeps: Callable[[Admitted], bool]) -> Snapshot:
+        """Return what is left of a snapshot, dated and written like it, and keep its bytes in quarantine.
+
+        All pages are made anew: of all that is kept, the same snapshot comes only where each page follows.
+        """
+        parts = parts_of(served.admitted)
+        if parts is None:
+            return self._flat(served.lane, filter(keeps, served.admitted), served.created)
+        groups = ((part.key, filter(keeps, parts.part(part.key).admitted)) for part in parts.index.branches)
+        return self._parted(served.lane, groups, served.created)
+
+    def _flat(self, lane: str, entries: Iterable[Admitted], now: datetime) -> Snapshot:
         admitted = tuple(sorted(entries, key=lambda a: a.artifact.purl))
-        generated = []
-        for page in self._pages.pages(admitted, self._read):
-            self._quarantine.put_bytes(page.body)
-            generated.append(
-                Generated(
-                    path=page.path, media_type=page.media_type, size=len(page.body), sha256=sha256(page.body)
-                )
-            )
         snapshot = Snapshot(
             format=SNAPSHOT_FORMAT,
             lane=lane,
             created=whole_second(now),
             admitted=admitted,
-            generated=tuple(sorted(generated, key=lambda g: g.path)),
+            generated=tuple(sorted(self._kept(self._pages.pages(admitted, self._read)), key=_by_path)),
         )
         self._quarantine.put_bytes(encode(snapshot))
         return snapshot
+
+    def _kept(self, pages: Iterable[Page]) -> list[Generated]:
+        """Keep pages in quarantine, and return how they stand in a snapshot."""
+        made: list[Generated] = []
+
+        def contents() -> Iterator[tuple[str, bytes]]:
+            for page in pages:
+                made.append(_generated(page))
+                yield made[-1].sha256, page.body
+
+        self._quarantine.put_all(contents())
+        return made
+
+    def _parted(self, lane: str, groups: Iterable[tuple[str, Iterable[Admitted]]], now: datetime) -> Snapshot:
+        """Return a snapshot in parts; each is made by itself, so that memory holds the pages of none.
+
+        `groups` are what is in each part, in the order of their keys, `REST` at the end.
+        """
+        names: list[PartName] = []
+
+        def contents() -> Iterator[tuple[str, bytes]]:
+            for key, group in groups:
+                if key == REST:
+                    yield from self._rest(group, names)
+                elif entries := list(group):
+                    yield from self._part(key, entries, names)
+
+        self._quarantine.put_all(contents())
+        return self._signed(lane, names, now)
+
+    def _changed(
+        self,
+        parts: Parts,
+        lane: str,
+        fresh: Sequence[Admitted],
+        now: datetime,
+        believed: Collection[str],
+    ) -> Snapshot:
+        """Return a snapshot that takes over the parts that are believed and that nothing comes into."""
+        doubted = {part.key for part in parts.index.branches if part.sha256 not in believed}
+        groups = {key: list[Admitted]() for key in doubted} | dict(_by_key(fresh))
+        names = [part for part in parts.index.branches if part.key not in groups]
+
+        def contents() -> Iterator[tuple[str, bytes]]:
+            rest = parts.part(REST)
+            made = None if groups[REST] or REST in doubted else rest.generated
+            for key, entries in sorted(groups.items()):
+                if key == REST:
+                    yield from self._rest(_newest(rest.admitted, entries), names, made)
+                else:
+                    yield from self._part(key, _newest(parts.part(key).admitted, entries), names)
+
+        self._quarantine.put_all(contents())
+        self._carried(parts, names)
+        return self._signed(lane, names, now)
+
+    def _carried(self, parts: Parts, names: Iterable[PartName]) -> None:
+        """Demand that the parts that stay are held, where whoever reads the new snapshot looks for them."""
+        for part in names:
+            if not self._held.holds(part.sha256):
+                what = f"The part {part.key} of the snapshot {parts.digest[:12]} is not in the store."
+                raise SnapshotDerivationError(what)
+
+    def _part(
+        self, key: str, admitted: Iterable[Admitted], names: list[PartName]
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield the pages of a part of Python projects and the part itself; name it."""
+        entries, made = sorted(admitted, key=place_of), []
+        for page in self._pages.pages(entries, self._read):
+            if key_of_page(page.path) == key:  # the list of all projects is made once
+                made.append(_generated(page))
+                yield made[-1].sha256, page.body
+        yield _named(names, *made_part(key, entries, made))
+
+    def _rest(
+        self,
+        admitted: Iterable[Admitted],
+        names: list[PartName],
+        made: Iterable[Generated] | None = None,
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield the pages of everything else, the lists of all projects, and the part; name it.
+
+        `made` are the pages where they are made already; only the lists are then made anew.
+        """
+        entries = sorted(admitted, key=place_of)
+        listed = {page.path: page for page in self._pages.index(_projects(names))}
+        own = () if made is not None else self._pages.pages(entries, self._read)
+        generated = [page for page in made or () if page.path not in listed]
+        for page in chain(listed.values(), (page for page in own if page.path not in listed)):
+            generated.append(_generated(page))
+            yield generated[-1].sha256, page.body
+        yield _named(names, *made_part(REST, entries, generated))
+
+    def _signed(self, lane: str, names: list[PartName], now: datetime) -> Snapshot:
+        index = PartedSnapshot(
+            branches=tuple(sorted(names, key=lambda part: part.key)),
+            created=whole_second(now),
+            format=PARTED_FORMAT,
+            lane=lane,
+        )
+        digest = self._quarantine.put_bytes(encode(index))
+        return of_parts(Parts(index, digest, self._held))
+
+
+def _by_key(entries: Iterable[Admitted]) -> list[tuple[str, list[Admitted]]]:
+    """Return the keys of parts with what comes into each, in their order; `REST` is always among them."""
+    groups: dict[str, list[Admitted]] = {REST: []}
+    for entry in entries:
+        groups.setdefault(key_of(entry.artifact), []).append(entry)
+    return sorted(groups.items())
+
+
+def _newest(served: Iterable[Admitted], fresh: Iterable[Admitted]) -> Collection[Admitted]:
+    """Return what is served and what is new, without what that replaces."""
+    kept = {slot_of(a): a for a in served}
+    kept.update({slot_of(a): a for a in fresh})
+    return kept.values()
+
+
+def _projects(names: Iterable[PartName]) -> list[str]:
+    """Return all Python projects in their order."""
+    return sorted(project for part in names for project in part.projects)
+
+
+def _named(names: list[PartName], named: PartName, data: bytes) -> tuple[str, bytes]:
+    names.append(named)
+    return named.sha256, data
+
+
+def _generated(page: Page) -> Generated:
+    """Return how a page stands in a snapshot."""
+    return Generated(
+        path=page.path, media_type=page.media_type, size=len(page.body), sha256=sha256(page.body)
+    )
+
+
+def _by_path(page: Generated) -> str:
+    return page.path

@@ -2,10 +2,11 @@
 
 import os
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as VariableError
 
@@ -31,9 +32,12 @@ from lockgate.app.sections import (
     StoreSection,
     TrustSection,
 )
+from lockgate.app.targets import TargetName, TargetSection
 from lockgate.core.errors import InputError
 
 CONFIG_FILE = "lockgate.toml"
+ANY_NAME = "NAME"
+"""What stands in explanations where an operator gives a table its name."""
 
 
 class SettingsError(InputError):
@@ -174,6 +178,7 @@ class Settings(BaseSettings):
     provenance: ProvenanceSection = ProvenanceSection()
     station: StationSection = StationSection()
     store: StoreSection = StoreSection()
+    targets: dict[TargetName, TargetSection] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -251,16 +256,22 @@ def load_settings(home: Path | None) -> Side:
 
 def explanations() -> list[dict[str, str]]:
     """Return what every key means, its default and the environment variable that overrides it."""
-    keys: list[dict[str, str]] = []
-    for section, part in Settings.model_fields.items():
-        model = part.annotation
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            continue
-        for name, field in model.model_fields.items():
-            default = "none, must be set" if field.is_required() else repr(field.default)
-            variable = f"LOCKGATE_{section}__{name}".upper()
-            meaning = field.description or ""
-            keys.append(
-                {"key": f"{section}.{name}", "default": default, "variable": variable, "meaning": meaning}
-            )
-    return keys
+    sections: dict[str, type[BaseModel]] = {
+        section: part.annotation
+        for section, part in Settings.model_fields.items()
+        if isinstance(part.annotation, type) and issubclass(part.annotation, BaseModel)
+    }
+    sections[f"targets.{ANY_NAME}"] = TargetSection
+    return [key for section, model in sections.items() for key in _explained(section, model)]
+
+
+def _explained(section: str, model: type[BaseModel]) -> Iterator[dict[str, str]]:
+    for name, field in model.model_fields.items():
+        default = "none, must be set" if field.is_required() else repr(field.default)
+        variable = f"LOCKGATE_{section.replace('.', '__')}__{name}".upper()
+        yield {
+            "key": f"{section}.{name}",
+            "default": default,
+            "variable": variable,
+            "meaning": field.description or "",
+        }

@@ -9,10 +9,15 @@ from lockgate.app.settings import SettingsError, Side
 from lockgate.core.digests import checked
 from lockgate.store import BlobStore, FileBlobs, Records, migrate_records, open_records
 from lockgate.store.errors import BlobMissingError
+from lockgate.store.marks import MarkKeyFile
 from lockgate.store.ports import DiscardingBlobs
 
 if TYPE_CHECKING:
     from lockgate.store.objects import ObjectBlobs
+
+
+MARK_KEY = "store-marks.key"
+"""File of the key of a low side's marks, among its keys."""
 
 
 def _secret(side: Side, name: str) -> Path | None:
@@ -61,7 +66,11 @@ def blobs_of(side: Side) -> BlobStore:
 def stored_blobs(side: Side) -> DiscardingBlobs:
     """Return a side's blobs for garbage collection, which alone takes any of them back; see `blobs_of`."""
     address = side.settings.store.blobs
-    return _bucket(side, address) if address else FileBlobs(side.home.blobs)
+    if address:
+        return _bucket(side, address)
+    # Only sealing reads its own blobs again; the high side hashes what it serves.
+    low = side.settings.lane.side == "low"
+    return FileBlobs(side.home.blobs, MarkKeyFile(side.home.keys / MARK_KEY) if low else None)
 
 
 def _bucket(side: Side, address: str) -> "ObjectBlobs":

@@ -11,9 +11,11 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockgate.approve.errors import ChannelRollbackError, NothingPublishedError
+from lockgate.approve.errors import ChannelRollbackError, NothingPublishedError, SnapshotMismatchError
 from lockgate.approve.service import STATEMENT_LIMIT
 from lockgate.approve.verify import Pages, verify_channel
+from lockgate.core.errors import LockgateError
+from lockgate.core.parts import parts_of, rest_of
 from lockgate.core.roots import Root
 from lockgate.core.snapshot import Admitted, Snapshot
 from lockgate.core.statement import Statement
@@ -39,8 +41,11 @@ class VerifiedChannel:
 
     @property
     def usable(self) -> tuple[Admitted, ...]:
-        """Return what may go on being used where it is loaded: what is served, and what is held."""
-        return (*self.snapshot.admitted, *self.held)
+        """Return what may go on being used where it is loaded: what is served, and what is held.
+
+        Of a snapshot in parts these are not the Python projects, which nothing here loads.
+        """
+        return (*rest_of(self.snapshot).admitted, *self.held)
 
 
 class SiteRoots(ABC):
@@ -107,6 +112,7 @@ class ChannelReader:
         self._pages = pages
         self._seen: Hashable = (None, self._site.token())
         self._current: VerifiedChannel | None = None
+        self._whole: frozenset[str] = frozenset()
 
     def changed(self) -> bool:
         """Tell whether the channel file or the root is another one than the last that was verified."""
@@ -142,9 +148,26 @@ class ChannelReader:
         with self._file.open("rb") as stream:
             envelope = stream.read(STATEMENT_LIMIT + 1)
         verified = self._verify(envelope)
+        whole = self._hash(verified.snapshot)
         self._raise_floor(verified.statement.channel_version)
-        self._seen, self._current = seen, verified
+        self._seen, self._current, self._whole = seen, verified, whole
         return verified
+
+    def _hash(self, snapshot: Snapshot) -> frozenset[str]:
+        """Hash the parts of a snapshot that no earlier one had, so that none is missed when it is asked for.
+
+        Raises:
+            SnapshotMismatchError: One is missing or altered.
+
+        """
+        parts = parts_of(snapshot)
+        if parts is None:
+            return frozenset()
+        try:
+            return parts.hash(self._whole)
+        except LockgateError as error:
+            what = f"A part of the snapshot of {self._channel!r} cannot be read: {error.what}"
+            raise SnapshotMismatchError(what, digest=parts.digest) from error
 
     def _verify(self, envelope: bytes) -> VerifiedChannel:
         standing = verify_channel(envelope, self._site.newest(), self._blobs, self._pages)

@@ -14,16 +14,13 @@ from lockgate.approve.errors import SnapshotMismatchError
 from lockgate.approve.service import STATEMENT_LIMIT, judge, read_statement
 from lockgate.core.emergency import BASE, CHAIN_LIMIT, EmergencyBoundError, Standing, follow
 from lockgate.core.errors import LockgateError
+from lockgate.core.parts import open_snapshot
 from lockgate.core.policy import Policy
 from lockgate.core.roots import Root
-from lockgate.core.snapshot import SNAPSHOT_FORMAT, Admitted, Generated, Snapshot
+from lockgate.core.snapshot import Admitted, Generated, Snapshot
 from lockgate.core.statement import CHANNEL_OPERATIONS, EMERGENCIES, Statement
-from lockgate.core.wire import decode
 from lockgate.store.ports import BlobStore
 from lockgate.trust.errors import EnvelopeError
-
-SNAPSHOT_LIMIT = 1 << 28
-"""Longest snapshot document that is read, in bytes."""
 
 Pages = Callable[[Sequence[Admitted], Callable[[str], bytes]], Iterable[Generated]]
 """Makes the entries of all pages for a set of artifacts; reads small blobs by digest."""
@@ -80,8 +77,8 @@ def _emergency(envelope: bytes, site: Root, blobs: BlobStore, pages: Pages | Non
     if pages is None:
         after = msgspec.structs.replace(after, generated=())
     else:
-        made = tuple(sorted(pages(after.admitted, blobs.read), key=lambda page: page.path))
-        if made != after.generated:
+        made = tuple(sorted(pages(tuple(after.admitted), blobs.read), key=lambda page: page.path))
+        if made != tuple(sorted(after.generated, key=lambda page: page.path)):
             what = f"The pages of the snapshot of {statement.channel!r} do not follow from its artifacts."
             raise SnapshotMismatchError(what, digest=statement.snapshot_sha256)
     return replace(standing, snapshot=after, approvers=approvers)
@@ -95,12 +92,11 @@ def read_snapshot(statement: Statement, site: Root, blobs: BlobStore) -> Snapsho
 
     """
     try:
-        data = blobs.read(statement.snapshot_sha256, limit=SNAPSHOT_LIMIT)
-        snapshot = decode(Snapshot, data, limit=SNAPSHOT_LIMIT, name="snapshot")
+        snapshot = open_snapshot(statement.snapshot_sha256, blobs)
     except LockgateError as error:
         what = f"The snapshot of {statement.channel!r} cannot be read: {error.what}"
         raise SnapshotMismatchError(what, digest=statement.snapshot_sha256) from error
-    if snapshot.lane != site.lane or snapshot.format != SNAPSHOT_FORMAT:
-        what = f"The snapshot is of lane {snapshot.lane!r} and format {snapshot.format!r}."
+    if snapshot.lane != site.lane:
+        what = f"The snapshot is of lane {snapshot.lane!r}."
         raise SnapshotMismatchError(what, digest=statement.snapshot_sha256)
     return snapshot

@@ -1,6 +1,7 @@
 """The log: every effect leaves an intent before it is visible and an outcome after."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import msgspec
@@ -23,7 +24,7 @@ from lockgate.audit.rows import (
     put_size,
     read_leaf,
 )
-from lockgate.core.errors import MalformedDocumentError
+from lockgate.core.errors import LockgateError, MalformedDocumentError
 from lockgate.core.ports import Clock
 from lockgate.core.roots import PublicKey
 from lockgate.core.wire import Document, decode, encode, stamp
@@ -66,6 +67,8 @@ class AuditLog:
         self.origin = origin
         self._clock = clock
         self._group = GroupCommit(self._commit, group)
+        self._edge: dict[tuple[int, int], bytes] = {}
+        self._edge_size = -1
 
     def append(self, event: dict[str, Any]) -> int:
         """Add an event and return its index; it is durable on return.
@@ -78,7 +81,7 @@ class AuditLog:
             AuditUnavailableError, RecordsUnavailableError: It could not be written.
 
         """
-        return self._group.append(self._checked(event))
+        return self._group.append(_checked(event, stamp(self._clock())))
 
     def append_all(self, events: Sequence[dict[str, Any]]) -> int:
         """Add events side by side in one transaction and return the index of the first.
@@ -90,27 +93,24 @@ class AuditLog:
                 `append`; none of the events was written.
 
         """
-        return self._group.alone([self._checked(event) for event in events])
-
-    def _checked(self, event: dict[str, Any]) -> bytes:
-        """Return an event's bytes with the present time, within their bound."""
-        data = encode({"time": stamp(self._clock()), **event})
-        if len(data) > EVENT_LIMIT:
-            what = f"An event of {len(data)} bytes is longer than {EVENT_LIMIT}."
-            raise EventTooLargeError(what, limit="event_bytes")
-        _whole_numbers.decode(data)
-        return data
+        now = stamp(self._clock())
+        return self._group.alone([_checked(event, now) for event in events])
 
     def _commit(self, events: Sequence[bytes]) -> int:
-        """Write events in one transaction; return the index of the first."""
+        """Write events in one transaction; return the index of the first.
+
+        The subtrees at the right edge, which new leaves are hashed onto, are remembered from one transaction
+        to the next as long as nobody else has written to the log.
+        """
         fresh: dict[tuple[int, int], bytes] = {}
         try:
             with self._records.transaction() as tx:
                 begin = log_size(tx)
                 stored = node_reader(tx)
+                edge = self._edge if self._edge_size == begin and self._is_last(begin, stored) else {}
 
                 def node(level: int, at: int) -> bytes:
-                    made = fresh.get((level, at))
+                    made = fresh.get((level, at)) or edge.get((level, at))
                     return stored(level, at) if made is None else made
 
                 for index, data in enumerate(events, begin):
@@ -122,7 +122,16 @@ class AuditLog:
         except OSError as error:
             what = f"The log could not be written: {error}."
             raise AuditUnavailableError(what) from error
+        size = begin + len(events)
+        known = {**edge, **fresh}
+        self._edge = {place: known[place] for place in merkle.edge(size) if place in known}
+        self._edge_size = size
         return begin
+
+    def _is_last(self, size: int, stored: merkle.Node) -> bool:
+        """Tell whether the newest leaf is still the one from here: a log may be restored."""
+        newest = 0, size - 1
+        return newest in self._edge and stored(*newest) == self._edge[newest]
 
     def intent(self, action: str, **facts: Any) -> int:
         """Record that something is about to happen; call it before the effect is visible."""
@@ -131,6 +140,22 @@ class AuditLog:
     def outcome(self, intent: int, status: str, **facts: Any) -> int:
         """Record how an intended thing ended (`status`: ``done``, ``refused``, ``failed`` …)."""
         return self.append({"kind": "outcome", "intent": intent, "status": status, "facts": facts})
+
+    @contextmanager
+    def recorded(self, action: str, **facts: Any) -> Iterator[dict[str, Any]]:
+        """Record an intent, then how what the block does ended; the block fills in what a good end says.
+
+        A refusal (`LockgateError`) is recorded with its code. Any other exception leaves the intent without
+        an outcome, as a crash does: nobody knows what became of it.
+        """
+        said: dict[str, Any] = {}
+        intent = self.intent(action, **facts)
+        try:
+            yield said
+        except LockgateError as error:
+            self.outcome(intent, "refused", code=error.code, error=error.what)
+            raise
+        self.outcome(intent, "done", **said)
 
     def size(self) -> int:
         """Return the number of leaves."""
@@ -267,6 +292,16 @@ class AuditLog:
 
         """
         return hash_again(self._records, sizes)
+
+
+def _checked(event: dict[str, Any], now: str) -> bytes:
+    """Return an event's bytes with the present time, within their bound."""
+    data = encode({"time": now, **event})
+    if len(data) > EVENT_LIMIT:
+        what = f"An event of {len(data)} bytes is longer than {EVENT_LIMIT}."
+        raise EventTooLargeError(what, limit="event_bytes")
+    _whole_numbers.decode(data)
+    return data
 
 
 def _refuse_fraction(text: str) -> NoReturn:

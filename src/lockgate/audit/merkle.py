@@ -42,6 +42,15 @@ def added_nodes(index: int, leaf: bytes, node: Node) -> list[tuple[int, int, byt
     return made
 
 
+def edge(size: int) -> list[tuple[int, int]]:
+    """Return the subtrees (level, index) at the right edge of a tree: its newest leaf, and the complete ones.
+
+    Their hashes are all that appending reads.
+    """
+    complete = [(level, (size >> level) - 1) for level in range(size.bit_length()) if size >> level & 1]
+    return complete if size & 1 or not size else [(0, size - 1), *complete]
+
+
 def subtree(begin: int, end: int, node: Node) -> bytes:
     """Return the hash over the leaves from `begin` up to `end` (MTH of RFC 6962)."""
     count = end - begin

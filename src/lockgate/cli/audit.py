@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lockgate.cli.shared import AskKeyOption, HomeOption, JsonOption, RequestOutOption, SignedArguments, emit
+from lockgate.cli.shared import (
+    AskKeyOption,
+    HomeOption,
+    JsonOption,
+    QrOption,
+    RequestOutOption,
+    SignedArguments,
+    emit,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,7 +73,7 @@ def checkpoint(
     since: Annotated[
         int | None, typer.Option(min=0, help="Size that the witness saw last (default: what came back last).")
     ] = None,
-    qr: Annotated[Path | None, typer.Option(help="Write it as a QR picture (PNG) as well.")] = None,
+    qr: QrOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:

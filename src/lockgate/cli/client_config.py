@@ -19,7 +19,7 @@ def key_of(home: Path | None, key_file: Path | None, *, asked: bool) -> str:
     if not asked:
         return ""
     from lockgate.app.settings import load_settings
-    from lockgate.mirror.clientfiles import KEY_PLACE
+    from lockgate.mirror.clients.files import KEY_PLACE
 
     labels = load_settings(home).require("high").settings.serve.mirror_access == "labels"
     return KEY_PLACE if labels else ""
@@ -31,7 +31,7 @@ def client_config(
         str,
         typer.Argument(
             help="pip, uv, npm, yarn, pnpm, docker, podman, containerd, huggingface, ollama, git, conda, apt,"
-            " dnf; for asset packs tiktoken, nltk, spacy, driver."
+            " dnf; for asset packs tiktoken, nltk, spacy, driver, osv-scanner."
         ),
     ],
     url: Annotated[
@@ -43,6 +43,12 @@ def client_config(
     key_file: Annotated[
         Path | None, typer.Option(help="File with the API key that goes into the lines for credentials.")
     ] = None,
+    certificate: Annotated[
+        str,
+        typer.Option(
+            help="Where the client's own certificate and its key lie on its host, as PEM in one file."
+        ),
+    ] = "",
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,6 +63,7 @@ def client_config(
       lockgate client-config apt --home lane/high
       lockgate client-config nltk --home lane/high
       lockgate client-config pip --url https://mirror.plant.internal:8710 --ca /etc/ssl/plant-ca.pem
+        --certificate /etc/ssl/private/this-host.pem
     """
     import sys
 
@@ -66,7 +73,7 @@ def client_config(
 
     key = key_of(home, key_file, asked=not url)
     if not url:
-        from lockgate.app.high.serving import mirror_url
+        from lockgate.app.high.mirrors import mirror_url
         from lockgate.app.settings import load_settings
 
         url = mirror_url(load_settings(home).require("high"))
@@ -87,9 +94,9 @@ def client_config(
         from lockgate.app.settings import load_settings
 
         assets = served_assets(load_settings(home).require("high"))
-        found = asset_config(Library(client), url, assets, authority=ca, key=key)
+        found = asset_config(Library(client), url, assets, authority=ca, key=key, certificate=certificate)
     else:
-        found = make(client, url, apt, dnf=dnf, authority=ca, key=key)
+        found = make(client, url, apt, dnf=dnf, authority=ca, key=key, certificate=certificate)
     emit(as_json, found.as_dict(), lambda _: None)
     if not as_json:
         sys.stdout.write("\n".join(shell_lines(found)) + "\n")

@@ -282,7 +282,7 @@ def show(
     """
     import msgspec
 
-    from lockgate.app.crossing.custody import report_of
+    from lockgate.app.gate.custody import report_of
     from lockgate.app.settings import load_settings
     from lockgate.cli.custody_draw import draw_chain
 

@@ -1,5 +1,7 @@
 """``lockgate diode``: crates over a one-way link."""
 
+import gc
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,12 +72,14 @@ def send(
       lockgate diode send outbox/crate-000001-7f3a9c --to 192.0.2.2 --key diode.key --mtu 9000
       lockgate diode send outbox/crate-000001-7f3a9c --to 192.0.2.2 --key diode.key --only vol-0003.lgv
     """
+    _keep_numpy_to_one_thread()
     from lockgate.app.crossing.diode import send_crate
     from lockgate.app.settings import load_settings
     from lockgate.crossing.diode import SendSettings
 
     side = load_settings(home).require("low")
     settings = SendSettings(to, port, rate, mtu, data, parity, interleave)
+    gc.freeze()  # what was imported stays; nothing needs to look through it while packets leave
     with Bars(quiet=as_json) as bars:
         sent = send_crate(
             side, crate, key_file, settings, bars, only=tuple(only or ()), only_list=only_list, afresh=afresh
@@ -123,6 +127,7 @@ def receive(
 
     Example: lockgate diode receive --key diode.key --home lane/high
     """
+    _keep_numpy_to_one_thread()
     from lockgate.app.crossing.diode import diode_receiver
     from lockgate.app.settings import load_settings
     from lockgate.core.errors import LockgateError
@@ -131,6 +136,7 @@ def receive(
 
     side = load_settings(home).require("high")
     settings = ReceiveSettings(memory=memory, content=content, silence=silence)
+    gc.freeze()  # the same for packets that come
     with diode_receiver(side, listen, port, key_file, settings) as receiver, Bars(quiet=as_json) as bars:
         while True:
             try:
@@ -147,6 +153,11 @@ def receive(
                 break
     if not report.whole:
         raise typer.Exit(WAITING)
+
+
+def _keep_numpy_to_one_thread() -> None:
+    """Tell numpy before it is imported: no matrix is multiplied here, and its threads spin at their start."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _refused(error: "LockgateError", to: Console) -> None:

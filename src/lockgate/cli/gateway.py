@@ -86,6 +86,22 @@ def remove_key(name: Annotated[str, typer.Argument(help="The key's name.")], hom
     remove_api_key(load_settings(home).require("high"), name)
 
 
+@app.command("rotate-receipt-key")
+def rotate_receipt_key(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Encrypt the keys of receipts' digests under a fresh key, and forget the old one; gateways go on.
+
+    Keep keys/receipt-keys where you keep keys: backups hold none of it, and receipts that are restored
+    without it cannot be compared with texts.
+
+    Example: lockgate gateway rotate-receipt-key --home lane/high
+    """
+    from lockgate.app.high.receipts import rotate_receipt_key as rotate
+    from lockgate.app.settings import load_settings
+
+    done = rotate(load_settings(home).require("high"))
+    emit(as_json, {"keys": done}, lambda out: out.print(f"{done} keys of receipts are encrypted anew."))
+
+
 @quotas.command("set")
 def set_quota(
     name: Annotated[

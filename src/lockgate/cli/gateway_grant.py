@@ -18,6 +18,7 @@ class SourceName(StrEnum):
     OIDC = "oidc"
     LDAP = "ldap"
     CERT = "cert"
+    LOCAL = "local"
 
 
 SourceArgument = Annotated[SourceName, typer.Argument(help="Which source knows them.")]
@@ -32,6 +33,7 @@ def set_(
     name: NameArgument,
     label: Annotated[list[str], typer.Option(help="Label they may see; may be repeated.")],
     auditor: Annotated[bool, typer.Option("--auditor", help="They may read others' receipts too.")] = False,
+    operator: Annotated[bool, typer.Option("--operator", help="They see every page of the console.")] = False,
     caller: CallerOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -44,7 +46,8 @@ def set_(
     from lockgate.infer.identity import Holder, Role, Source, grant
 
     holder = Holder.CALLER if caller else Holder.GROUP
-    roles = (Role.USER, Role.AUDITOR) if auditor else (Role.USER,)
+    more = ((Role.AUDITOR, auditor), (Role.OPERATOR, operator))
+    roles = (Role.USER, *(role for role, given in more if given))
     given = grant(Source(source), holder, name, label, roles)
     set_grant(load_settings(home).require("high"), given)
 

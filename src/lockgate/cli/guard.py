@@ -9,11 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
+from lockgate.cli import guard_appeals, guard_policy
 from lockgate.cli.shared import HomeOption, JsonOption, emit, out
 
-app = typer.Typer(no_args_is_help=True, help="Try the guards, answer calls of tools that wait.")
+app = typer.Typer(no_args_is_help=True, help="Try the guards, answer calls of tools that wait, appeal.")
 tools = typer.Typer(no_args_is_help=True, help="The tools that models may call: set, show, remove.")
 app.add_typer(tools, name="tool")
+app.add_typer(guard_policy.app, name="policy")
+app.add_typer(guard_appeals.app, name="appeals")
+app.command()(guard_appeals.appeal)
+app.command()(guard_appeals.replay)
+app.command("auditor-key")(guard_appeals.auditor_key)
 
 STYLES = {"allow": "green", "flag": "yellow", "block": "red"}
 NOT_ALLOWED = 4
@@ -21,7 +27,7 @@ NOT_ALLOWED = 4
 
 @app.callback()
 def guard() -> None:
-    """Try the guards, answer calls of tools that wait."""
+    """Try the guards, answer calls of tools that wait, appeal."""
 
 
 @app.command()

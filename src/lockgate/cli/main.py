@@ -40,6 +40,7 @@ COMMANDS = {
     "ca": ("lockgate.cli.ca", "Certificates for the services and for those who call them."),
     "mirror": ("lockgate.cli.mirror", "Serve packages, images and models from the signed snapshot."),
     "deliver": ("lockgate.cli.deliver", "Bring what is served to a registry or folder that the site owns."),
+    "target": ("lockgate.cli.target", "Fill and compare registries and folders that the site owns."),
     "client-config": (
         "lockgate.cli.client_config",
         "Print configuration for the mirrors' clients.",
@@ -51,7 +52,7 @@ COMMANDS = {
     "console": ("lockgate.cli.console", "Serve the web console."),
     "knowledge": ("lockgate.cli.knowledge", "Index admitted documents and search them."),
     "leak": ("lockgate.cli.leak", "Measure what sizes and times of answers tell an observer."),
-    "guard": ("lockgate.cli.guard", "Try the guards, answer calls of tools that wait."),
+    "guard": ("lockgate.cli.guard", "Try the guards, answer calls of tools that wait, appeal."),
     "redteam": (
         "lockgate.cli.redteam",
         "Attack a model behind the gateway, and compare with the version before.",

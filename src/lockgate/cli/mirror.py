@@ -32,7 +32,7 @@ def serve(
       lockgate mirror serve --home lane/high --port 8710
       lockgate mirror serve --home lane/high --port 8711 --channel candidate
     """
-    from lockgate.app.high.serving import serve_mirror
+    from lockgate.app.high.mirrors import serve_mirror
     from lockgate.app.settings import load_settings
     from lockgate.core.soak import CANDIDATE, STABLE
 

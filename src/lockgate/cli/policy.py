@@ -11,7 +11,9 @@ from lockgate.cli import rules
 from lockgate.cli.shared import HomeOption, JsonOption, emit
 
 if TYPE_CHECKING:
+    from lockgate.app.gate.versioned import InForce
     from lockgate.core.profiles import Profile
+    from lockgate.core.rules import Rules
 
 app = typer.Typer(no_args_is_help=True, help="The site's policy and admission rules; what profiles demand.")
 
@@ -50,17 +52,24 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
             out.print("Admission rules: none; the policy alone decides")
             return
         who = ", ".join(rules.approvers)
-        out.print(f"Admission rules, version {rules.active.rules.version}, signed by {who}:")
-        for sentence in rules.active.rules.sentences():
+        out.print(f"Admission rules, version {rules.document.version}, signed by {who}:")
+        for sentence in rules.document.sentences():
             out.print(f"  {escape(sentence)}")
 
     value = {
         "policy": said,
         "lacks": found.lacks,
         "gives_up": found.profile.gives_up,
-        "rules": msgspec.to_builtins(rules) if rules else None,
+        "rules": _rules(rules) if rules else None,
     }
     emit(as_json, value, render)
+
+
+def _rules(rules: "InForce[Rules]") -> dict[str, Any]:
+    import msgspec
+
+    active = {"rules": msgspec.to_builtins(rules.document), "document_sha256": rules.document_sha256}
+    return {"active": active, "approvers": rules.approvers, "requester": rules.requester}
 
 
 def _demands(profile: "Profile") -> dict[str, Any]:

@@ -71,9 +71,9 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     side = load_settings(home).require("high")
     found, trust = roots_in_force(side), trust_now(side, utc_now())
-    says = list(found.roots.sentences()) if found else []
+    says = list(found.document.sentences()) if found else []
     value = {
-        "version": found.roots.version if found else 0,
+        "version": found.document.version if found else 0,
         "sha256": found.document_sha256 if found else "",
         "approvers": list(found.approvers) if found else [],
         "says": says,
@@ -83,7 +83,7 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     def render(console: Console) -> None:
         if found:
-            console.print(f"Version {found.roots.version}, signed by {', '.join(found.approvers)}:")
+            console.print(f"Version {found.document.version}, signed by {', '.join(found.approvers)}:")
         for sentence in says:
             console.print(f"  {escape(sentence)}")
         if trust.roots is None:
@@ -132,7 +132,8 @@ def activate(
 
     Example: lockgate provenance activate approver-1.json approver-2.json --home lane/high
     """
-    from lockgate.app.gate.trust_roots import VERSION, activate_roots
+    from lockgate.app.gate.trust_roots import activate_roots
+    from lockgate.app.gate.versioned import VERSION
     from lockgate.app.settings import load_settings
 
     done = activate_roots(load_settings(home).require("high"), signed)

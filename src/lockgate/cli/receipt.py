@@ -8,7 +8,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import (
+    ApproverKeyOption,
+    HomeOption,
+    JsonOption,
+    QrOption,
+    SitePinOption,
+    SiteRootOption,
+    TokenPinOption,
+    YesOption,
+    emit,
+)
 
 if TYPE_CHECKING:
     from lockgate.core.receipt import Receipt
@@ -70,16 +80,12 @@ def make(
 @app.command()
 def sign(
     request: Request,
-    key: Annotated[
-        str, typer.Option(help="Folder with approver.pem and approver.pass, or a pkcs11: address.")
-    ],
-    site_root: Annotated[
-        list[Path], typer.Option(help="The site root (trust/site.dsse.json); repeat it for later versions.")
-    ],
-    pin: Annotated[str, typer.Option(help="The site root's pin, from your own notes.")],
+    key: ApproverKeyOption,
+    site_root: SiteRootOption,
+    pin: SitePinOption,
     out: Annotated[Path, typer.Option(help="Where your approval goes.")],
-    token_pin_file: Annotated[Path | None, typer.Option(help="File with the token's PIN.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
+    token_pin_file: TokenPinOption = None,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what would leave, ask, and sign it with an approver's key on the approver's own machine.
@@ -112,7 +118,7 @@ def export(
     request: Request,
     approvals: Annotated[list[Path], typer.Argument(help="What each approver signed.")],
     out: Annotated[Path, typer.Option(help="Where the receipt goes: one line of text.")],
-    qr: Annotated[Path | None, typer.Option(help="Write it as a QR picture (PNG) as well.")] = None,
+    qr: QrOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:

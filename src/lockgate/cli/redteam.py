@@ -67,6 +67,8 @@ def redteam(
         for row in shown(report.tallies):
             table.add_row(*row)
         out.print(table)
+        if report.site:
+            out.print(f"texts of granted appeals stopped: {report.site_blocked} of {report.site}")
         out.print(f"harmless prompts stopped: {report.harmless_blocked} of {report.harmless}; kept: {path}")
         for word, names in (
             ("too many", against.too_many),
@@ -90,6 +92,8 @@ def redteam(
         },
         "harmless": report.harmless,
         "harmless_blocked": report.harmless_blocked,
+        "site": report.site,
+        "site_blocked": report.site_blocked,
         "too_many": against.too_many,
         "worse": against.worse,
         "unsure": against.unsure,

@@ -122,7 +122,7 @@ def misses(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """
     from rich.table import Table
 
-    from lockgate.app.high.serving import misses_file
+    from lockgate.app.high.mirrors import misses_file
     from lockgate.app.settings import load_settings
     from lockgate.mirror import read_misses
 

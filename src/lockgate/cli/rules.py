@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from lockgate.cli.approve import ask_pin
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import HomeOption, JsonOption, TokenPinOption, YesOption, emit
 
 if TYPE_CHECKING:
     from lockgate.core.policy import Held
@@ -24,10 +24,10 @@ def check(document: Document, home: HomeOption = None, as_json: JsonOption = Fal
     """
     import msgspec
 
-    from lockgate.app.gate.rules import checked
+    from lockgate.app.gate.rules import RULES
     from lockgate.app.settings import load_settings
 
-    rules = checked(load_settings(home).require("high"), document)
+    rules = RULES.checked(load_settings(home).require("high"), document)
 
     def render(out: Console) -> None:
         out.print(f"Version {rules.version} of the admission rules can be signed:")
@@ -88,12 +88,13 @@ def propose(
     import msgspec
 
     from lockgate.app.gate.gate import operator_key, write_request
-    from lockgate.app.gate.rules import VERSION, propose
+    from lockgate.app.gate.rules import RULES
+    from lockgate.app.gate.versioned import VERSION
     from lockgate.app.settings import load_settings
     from lockgate.approve import read_statement
 
     side = load_settings(home).require("high")
-    envelope = propose(side, document, operator_key(side, key))
+    envelope = RULES.propose_file(side, document, operator_key(side, key))
     statement = read_statement(envelope)
     facts = dict(statement.facts or {})
     file = write_request(side, f"policy-{facts[VERSION]}", envelope, out)
@@ -114,8 +115,8 @@ def sign(
     state: Annotated[
         Path | None, typer.Option(help="Folder that remembers the last checkpoint seen (default: XDG state).")
     ] = None,
-    token_pin_file: Annotated[Path | None, typer.Option(help="File with the token's PIN.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
+    token_pin_file: TokenPinOption = None,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Sign a request about rules on your own machine, after comparing it with the document.
@@ -124,13 +125,13 @@ def sign(
     """
     from lockgate.app.files import read_named
     from lockgate.app.gate.approve import Device, evidence_beside, sign_as_approver
-    from lockgate.app.gate.rules import demand_about
+    from lockgate.app.gate.rules import RULES
     from lockgate.app.keys import key_place
     from lockgate.approve import read_statement
 
     envelope = read_named(request)
     statement = read_statement(envelope)
-    demand_about(statement, document)
+    RULES.demand_about(statement, read_named(document, limit=RULES.limit))
     if not as_json:
         for name, text in dict(statement.facts or {}).items():
             Console().print(escape(f"{name}: {text}"))
@@ -157,10 +158,11 @@ def activate(
 
     Example: lockgate policy activate rules.toml approver-1.json approver-2.json --home lane/high
     """
-    from lockgate.app.gate.rules import VERSION, activate
+    from lockgate.app.gate.rules import RULES
+    from lockgate.app.gate.versioned import VERSION
     from lockgate.app.settings import load_settings
 
-    done = activate(load_settings(home).require("high"), document, signed)
+    done = RULES.activate(load_settings(home).require("high"), document, signed)
     version, who = int(done.facts[VERSION]), sorted(done.approvers)
     emit(
         as_json,

@@ -34,6 +34,17 @@ AskKeyOption = Annotated[
 RequestOutOption = Annotated[
     Path | None, typer.Option("--out", help="Where the request goes (default: pending/).")
 ]
+ApproverKeyOption = Annotated[
+    str, typer.Option("--key", help="Folder with approver.pem and approver.pass, or a pkcs11: address.")
+]
+TokenPinOption = Annotated[Path | None, typer.Option("--token-pin-file", help="File with the token's PIN.")]
+SiteRootOption = Annotated[
+    list[Path],
+    typer.Option("--site-root", help="The site root (trust/site.dsse.json); repeat it for later versions."),
+]
+SitePinOption = Annotated[str, typer.Option("--pin", help="The site root's pin, from your own notes.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Sign without asking.")]
+QrOption = Annotated[Path | None, typer.Option("--qr", help="Write it as a QR picture (PNG) as well.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 out = Console(highlight=False)

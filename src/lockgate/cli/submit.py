@@ -69,6 +69,42 @@ def add(
     emit(as_json, {"number": taken.number, "purl": taken.artifact.purl}, show)
 
 
+@app.command()
+def image(
+    reference: Annotated[str, typer.Argument(help="What was pushed: REPOSITORY:TAG, or REPOSITORY@DIGEST.")],
+    by: Annotated[str, typer.Option("--by", help="Who made it: a person, who cannot approve it then.")],
+    label: Label = "internal",
+    licence: Licence = "unknown",
+    derived: Annotated[
+        list[str] | None,
+        typer.Option("--derived-from", help="Package URL of what it is made of; repeat it."),
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit an image that was pushed into an open namespace, whole and with what refers to it.
+
+    Once two people admitted it, it is served as `inside/REPOSITORY`. `submit watch` does this by itself for
+    every tag that is pushed. Admitted images whose layers it begins with are recorded as what it is made of.
+
+    Example: lockgate submit image team/app:1.0 --by dora --home lane/high
+    """
+    from lockgate.app.settings import load_settings
+    from lockgate.app.submit.making import Offer
+    from lockgate.app.submit.taking import submit
+
+    offer = Offer(
+        path=Path(reference), label=label, licence=licence, derived=tuple(derived or ()), image=reference
+    )
+    taken = submit(load_settings(home).require("high"), offer, by, "command")
+
+    def show(console: "Console") -> None:
+        console.print(f"Submission {taken.number}: {taken.artifact.purl}")
+        console.print(f"Next: lockgate gate inspect {taken.number}")
+
+    emit(as_json, {"number": taken.number, "purl": taken.artifact.purl}, show)
+
+
 @app.command("list")
 def list_submissions(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List submissions: who made what, of what, and how far it came.
@@ -108,7 +144,7 @@ def list_submissions(home: HomeOption = None, as_json: JsonOption = False) -> No
 def watch(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="A folder; left out: what clients uploaded to the mirrors (twine)."),
+        typer.Argument(help="A folder; left out: what clients uploaded and pushed to the mirrors."),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Take what is there, and end.")] = False,
     by: Annotated[

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, TokenPinOption, emit
 
 app = typer.Typer(no_args_is_help=True, help="Update Lockgate itself: try, activate, go back.")
 
@@ -62,7 +62,7 @@ def sign(
     key: Annotated[
         str, typer.Option(help="Folder with lockgate-release.pem and .pass, or a pkcs11: address (RFC 7512).")
     ],
-    token_pin_file: Annotated[Path | None, typer.Option(help="File with the token's PIN.")] = None,
+    token_pin_file: TokenPinOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Sign a release with a releaser's key, after hashing its wheels again.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lockgate.cli.shared import JsonOption, emit
+from lockgate.cli.shared import JsonOption, QrOption, emit
 
 app = typer.Typer(no_args_is_help=True, help="Cosign checkpoints, on another host with its own key.")
 
@@ -30,7 +30,7 @@ def cosign_file(
     pin: Pin,
     state: State,
     out: Annotated[Path, typer.Option(help="Where the cosigned checkpoint goes.")],
-    qr: Annotated[Path | None, typer.Option(help="Write it as a QR picture (PNG) as well.")] = None,
+    qr: QrOption = None,
     first: First = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -1,10 +1,10 @@
 """What a lock brings, compared with the one before: a pure comparison, for a table."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lockgate.core.artifact import Artifact, Lock
+from lockgate.core.artifact import Artifact, Kind, Lock, Role
 
 _TOLD = {
     "deprecated": "deprecated:",
@@ -103,8 +103,21 @@ def _change(kind: str, name: str, old: list[Artifact], new: list[Artifact], held
         now=tuple(sorted(a.version for a in new)),
         size=sum(a.size for a in (new or old)),
         fresh=sum(fresh.values()),
-        warnings=warnings([a.attributes for a in old], [a.attributes for a in new]) if new else (),
+        warnings=(*warnings([a.attributes for a in old], [a.attributes for a in new]), *_referring(old, new))
+        if new
+        else (),
     )
+
+
+def _referring(old: list[Artifact], new: list[Artifact]) -> Iterator[str]:
+    """Yield how much more refers to digests of an image than the lock before has."""
+    before = {a.version: a for a in old if a.kind is Kind.OCI}
+    for artifact in new:
+        if (same := before.get(artifact.version)) is not None:
+            held = {file.sha256 for file in same.files}
+            more = [f for f in artifact.files if f.role is Role.MANIFEST and f.sha256 not in held]
+            if more:
+                yield f"new signatures, attestations or others of {artifact.version[:19]}: {len(more)}"
 
 
 def warnings(before: Iterable[Mapping[str, str]], now: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
@@ -124,6 +137,9 @@ def warnings(before: Iterable[Mapping[str, str]], now: Iterable[Mapping[str, str
         found += [f"new publisher {one}" for one in sorted(signers - trusted)]
     if any(a.get("install-script") for a in new) and not any(a.get("install-script") for a in old):
         found.append("runs a script at installation, for the first time")
+    if any("scripts" in a for a in old):
+        fresh = _words(new, "scripts") - _words(old, "scripts") - {"none"}
+        found += [f"new script at installation or removal: {name}" for name in sorted(fresh)]
     if any(a.get("signed") for a in old) and not all(a.get("signed") for a in new):
         found.append("no longer signed by its registry")
     if old and not any(a.get("signed") for a in old) and all(a.get("signed") for a in new):
@@ -132,6 +148,10 @@ def warnings(before: Iterable[Mapping[str, str]], now: Iterable[Mapping[str, str
         texts = {a[name] for a in new if a.get(name)} - {a[name] for a in old if a.get(name)}
         found += [f"{sentence} {text[:_SHOWN]}" for text in sorted(texts)]
     return tuple(found)
+
+
+def _words(attributes: Iterable[Mapping[str, str]], key: str) -> set[str]:
+    return {word for a in attributes for word in a.get(key, "").split()}
 
 
 def _people(attributes: Iterable[Mapping[str, str]], key: str = "maintainers") -> set[str]:

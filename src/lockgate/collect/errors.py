@@ -83,6 +83,13 @@ class OnlyError(InputError):
     advice = "Name tables that stand in the manifest, and collect all of it once before."
 
 
+class NoAttestationsError(InputError):
+    """A registry's answer holds no attestations of a version."""
+
+    code = "LG-1523"
+    advice = "Nothing is to be done: the version crosses without them, and rules that demand them hold it."
+
+
 class DigestMismatchError(TrustError):
     """Fetched bytes do not hash to what the index, the report or the manifest says."""
 

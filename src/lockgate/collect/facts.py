@@ -8,10 +8,10 @@ their author; whom the index lets publish stands in the provenance.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from packaging.metadata import parse_email
 
+from lockgate.collect.found import Found
 from lockgate.collect.room import Room
 from lockgate.collect.simple import PageError, Project, publishers_of
 from lockgate.collect.universal.pylock import SDIST_SUFFIX
@@ -19,9 +19,6 @@ from lockgate.collect.web import read_bounded
 from lockgate.collect.wheels import people_of
 from lockgate.core.artifact import Kind, Lock
 from lockgate.core.errors import LockgateError
-
-if TYPE_CHECKING:
-    from lockgate.collect.pypi import Found
 
 ASKERS = 4
 """How many versions are asked about at once."""
@@ -42,7 +39,7 @@ class Version:
     attributes: Mapping[str, str]
 
 
-def by_version(found: Iterable["Found"]) -> dict[tuple[str, str], list["Found"]]:
+def by_version(found: Iterable[Found]) -> dict[tuple[str, str], list[Found]]:
     """Return files by project and version, all in a fixed order."""
     groups: dict[tuple[str, str], list[Found]] = {}
     for one in sorted(found, key=lambda f: f.wheel.filename):
@@ -50,7 +47,7 @@ def by_version(found: Iterable["Found"]) -> dict[tuple[str, str], list["Found"]]
     return dict(sorted(groups.items()))
 
 
-def standing(group: Sequence["Found"]) -> dict[str, str]:
+def standing(group: Sequence[Found]) -> dict[str, str]:
     """Return what its index says of a version and what kind of files it has, as attributes.
 
     It counts as signed where every file has provenance; a source archive runs its build at installation.
@@ -70,7 +67,7 @@ def standing(group: Sequence["Found"]) -> dict[str, str]:
     return {key: value for key, value in facts.items() if value}
 
 
-def foreseen_versions(room: Room, found: Iterable["Found"], previous: Lock | None) -> list[Version]:
+def foreseen_versions(room: Room, found: Iterable[Found], previous: Lock | None) -> list[Version]:
     """Return the versions that would be collected, with what is known of them before they are fetched.
 
     Those that the previous lock has are not asked about again, but for what their index says of them today.
@@ -98,7 +95,7 @@ def foreseen_versions(room: Room, found: Iterable["Found"], previous: Lock | Non
     return versions
 
 
-def _asked(room: Room, group: Sequence["Found"]) -> dict[str, str]:
+def _asked(room: Room, group: Sequence[Found]) -> dict[str, str]:
     """Ask for the small files beside a version's files: who made it by its metadata, who published it."""
     described = next((one for one in group if one.listed and one.listed.metadata), None)
     people = _people(room, described) if described else ""
@@ -107,7 +104,7 @@ def _asked(room: Room, group: Sequence["Found"]) -> dict[str, str]:
     return {key: value for key, value in facts.items() if value}
 
 
-def _people(room: Room, one: "Found") -> str:
+def _people(room: Room, one: Found) -> str:
     try:
         _, data = read_bounded(room.web, f"{one.wheel.url}.metadata", room.limits.metadata_bytes)
     except LockgateError as error:
@@ -116,7 +113,7 @@ def _people(room: Room, one: "Found") -> str:
     return people_of(parse_email(data)[0])
 
 
-def _publishers(room: Room, one: "Found") -> Iterator[str]:
+def _publishers(room: Room, one: Found) -> Iterator[str]:
     if one.listed is None or not one.listed.provenance:
         return
     try:

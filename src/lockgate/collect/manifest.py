@@ -144,7 +144,10 @@ class ModelFile(Section, frozen=True):
 
 
 class ModelSection(Section, frozen=True):
-    """One model under the name that clients load it by (``org/name``)."""
+    """One model under the name that clients load it by (``org/name``).
+
+    `tuned_from` names the model that it was made of; the gate compares the weights of the two.
+    """
 
     name: ModelName
     format: Annotated[str, msgspec.Meta(pattern=r"^(gguf|onnx|safetensors)\Z")]
@@ -156,6 +159,7 @@ class ModelSection(Section, frozen=True):
     successor: ModelName | None = None
     base: ModelName | None = None
     base_sha256: Digest | None = None
+    tuned_from: ModelName | None = None
     find_links: tuple[Text, ...] = ()
 
     EXAMPLE: ClassVar[str] = """

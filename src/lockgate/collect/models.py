@@ -10,9 +10,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, canonicalize_version
 
 from lockgate.collect.errors import DuplicateNameError, UnresolvableError
+from lockgate.collect.found import Found
 from lockgate.collect.manifest import ModelFile, ModelSection
 from lockgate.collect.ports import Request, Wheel
-from lockgate.collect.pypi import Found, fetch, link_of, purl_of, resolve
+from lockgate.collect.pypi import fetch, link_of, purl_of, resolve
 from lockgate.collect.room import Room
 from lockgate.collect.sources import bring
 from lockgate.collect.web import shown
@@ -155,6 +156,7 @@ def ages_of(section: ModelSection) -> dict[str, str]:
     found = {
         "base": section.base,
         "base-sha256": section.base_sha256,
+        "tuned-from": section.tuned_from,
         "knowledge-cutoff": section.knowledge_cutoff,
         "successor": section.successor,
     }

@@ -1,11 +1,11 @@
 """What a collection would bring, told before anything large is fetched: versions, sizes, what is new.
 
-Only what registries resolve is looked up (Python projects, npm, Debian, RPM and conda packages); documents,
-files and models are pinned by the manifest itself.
+Only what registries resolve is looked up (Python projects, npm, Debian, RPM and conda packages, tags of
+images and what refers to them); documents, files and models are pinned by the manifest itself.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from lockgate.collect.facts import foreseen_versions
 from lockgate.collect.manifest import load_manifest
 from lockgate.collect.npm.ports import NpmClient
 from lockgate.collect.npm.service import foreseen
+from lockgate.collect.oci.foreseen import SeenImage, foreseen_images
+from lockgate.collect.oci.service import Clients
 from lockgate.collect.ports import Limits, Packages, Web
 from lockgate.collect.pypi import resolve_sections
 from lockgate.collect.room import Room
@@ -70,6 +72,7 @@ def plan(
     apt: AptClient | None = None,
     rpm: RpmClient | None = None,
     conda: CondaSolver | None = None,
+    images: Clients | None = None,
     previous: Lock | None = None,
     offline: bool = False,
     limits: Limits | None = None,
@@ -112,7 +115,26 @@ def plan(
     if content.conda:
         condas = foreseen_condas(room, demand_conda(conda), content.conda)
         seen += [Seen(Kind.CONDA, name, version, size, facts) for name, version, size, facts in condas]
-    return compare_seen(previous, seen, {Kind.PYTHON, Kind.NPM, Kind.APT, Kind.RPM, Kind.CONDA})
+    told = compare_seen(previous, seen, {Kind.PYTHON, Kind.NPM, Kind.APT, Kind.RPM, Kind.CONDA})
+    if images is None or offline:
+        return told
+    return told + tuple(
+        _compare_images(foreseen_images(room, images, content.oci, content.ollama, previous), previous)
+    )
+
+
+def _compare_images(seen: Iterable[SeenImage], previous: Lock | None) -> Iterator[Foreseen]:
+    """Yield images whose tags stand for another digest, or that something new refers to."""
+    for one in seen:
+        before = {
+            artifact.version
+            for artifact in (previous.artifacts if previous else ())
+            if (artifact.kind, artifact.name) == (one.kind, one.name)
+        }
+        now = {f"sha256:{digest}" for digest in one.digests}
+        if before != now or one.warnings:
+            versions = tuple(sorted(before)), tuple(sorted(now))
+            yield Foreseen(str(one.kind), one.name, *versions, 0, tuple(one.warnings))
 
 
 def compare_seen(previous: Lock | None, seen: Iterable[Seen], kinds: set[Kind]) -> tuple[Foreseen, ...]:

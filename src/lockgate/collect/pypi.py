@@ -12,6 +12,7 @@ from packageurl import PackageURL
 
 from lockgate.collect.errors import DigestMismatchError, DiskFullError, DuplicateNameError, QuarantinedError
 from lockgate.collect.facts import by_version, standing
+from lockgate.collect.found import Found
 from lockgate.collect.manifest import PythonSection
 from lockgate.collect.ports import Request, Resolution, Target, Wheel
 from lockgate.collect.room import Room
@@ -27,7 +28,6 @@ from lockgate.collect.simple import (
 from lockgate.collect.universal.fetch import fetch_files
 from lockgate.collect.universal.places import place
 from lockgate.collect.universal.ports import Described, Index, Scope
-from lockgate.collect.universal.pylock import SDIST_SUFFIX
 from lockgate.collect.universal.sdists import read_sdist
 from lockgate.collect.universal.section import projects
 from lockgate.collect.universal.service import resolve_scope
@@ -42,29 +42,6 @@ FREE_SHARE = 3
 
 TASK_LENGTH = 60
 """How much of a list of requirements a person is shown as the name of a task."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A resolved file with the label of its section and what the index says of it.
-
-    Without `request` it is fetched by its own address; else by the client that resolved it.
-    """
-
-    wheel: Wheel
-    request: Request | None
-    label: str
-    listed: Listed | None = None
-
-    @property
-    def size(self) -> int:
-        """Return the size that the index or the local file gives, or 0."""
-        return (self.listed.size if self.listed else None) or self.wheel.size
-
-    @property
-    def is_source(self) -> bool:
-        """Tell whether it is a source archive."""
-        return self.wheel.filename.endswith(SDIST_SUFFIX)
 
 
 @dataclass(slots=True)

@@ -43,16 +43,17 @@ sha256 = "{"0" * 64}"
 class AssetSection(FileSection, frozen=True, kw_only=True):
     """A file with a place where a library looks for it: vocabularies, data of NLTK, models of spaCy, drivers.
 
-    `place` is ``tiktoken``, ``nltk/<category>``, ``spacy`` or ``driver``. A vocabulary of tiktoken is looked
+    `place` is ``tiktoken``, ``nltk/<category>``, ``spacy``, ``driver`` or
+    ``osv-scanner/<ecosystem>`` (of its ``all.zip``). A vocabulary of tiktoken is looked
     for by the address that it comes from: `origin`, where `url` is another one.
     """
 
-    place: Annotated[str, msgspec.Meta(pattern=r"^[a-z]{1,16}(/[a-z]{1,16})?\Z")]
+    place: Annotated[str, msgspec.Meta(pattern=r"^[a-z-]{1,16}(/[A-Za-z0-9._+-]{1,64})?\Z")]
     origin: Text | None = None
 
     EXAMPLE: ClassVar[str] = f"""
 name = "punkt-tab"
-place = "nltk/tokenizers"               # or tiktoken, spacy, driver
+place = "nltk/tokenizers"               # or tiktoken, spacy, driver, osv-scanner/ECOSYSTEM
 url = "punkt_tab.zip"
 sha256 = "{"0" * 64}"
 """

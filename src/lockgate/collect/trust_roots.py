@@ -20,13 +20,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from lockgate.collect.errors import TrustRootsError
+from lockgate.core.errors import LockgateError
 from lockgate.core.provenance import (
     ROOTS_FORMAT,
-    ROOTS_LIMIT,
     Authority,
     LogKey,
     PublicKey,
     TrustRoots,
+    read_roots,
 )
 from lockgate.core.wire import Moment, encode, whole_second
 
@@ -158,9 +159,11 @@ def make_roots(sources: Sources, version: int, now: datetime, days: int) -> Made
     except msgspec.ValidationError as error:
         what = f"The trust roots cannot be made: {error}."
         raise TrustRootsError(what) from error
-    if len(encode(roots)) > ROOTS_LIMIT:
-        what = f"The trust roots are longer than {ROOTS_LIMIT} bytes."
-        raise TrustRootsError(what)
+    try:
+        read_roots(encode(roots))  # what nobody could read must not cross
+    except LockgateError as error:
+        what = f"The trust roots cannot be made: {error.what}"
+        raise TrustRootsError(what) from error
     return Made(roots, tuple(left_out))
 
 
@@ -231,7 +234,7 @@ def _pem_key(pem: bytes) -> bytes:
 def _certificate(der: bytes) -> bytes:
     try:
         return x509.load_der_x509_certificate(der).public_bytes(Encoding.DER)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise TrustRootsError("A certificate cannot be read.") from error
 
 
@@ -239,5 +242,5 @@ def _pem_chain(pem: bytes) -> tuple[bytes, ...]:
     try:
         found: Iterable[x509.Certificate] = x509.load_pem_x509_certificates(pem)
         return tuple(each.public_bytes(Encoding.DER) for each in found)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise TrustRootsError("A certificate in PEM cannot be read.") from error

@@ -68,10 +68,13 @@ class UrlWeb(Web):
         if urlsplit(url).scheme not in _SCHEMES:
             what = "Only http and https addresses are read."
             raise UnreachableError(what, url=shown(url))
-        headers = {"Accept": accept, "User-Agent": f"lockgate/{__version__}", "Accept-Encoding": "identity"}
-        request = urllib.request.Request(url, headers=headers)  # noqa: S310  # the scheme was checked
-        with self._answer(request) as response:
+        with self._answer(self._request(url, accept)) as response:
             yield response.headers.get_content_type(), io.BufferedReader(_Body(response, url), 1 << 16)
+
+    def _request(self, url: str, accept: str) -> urllib.request.Request:
+        """Return the question for an address whose scheme was checked."""
+        headers = {"Accept": accept, "User-Agent": f"lockgate/{__version__}", "Accept-Encoding": "identity"}
+        return urllib.request.Request(url, headers=headers)  # noqa: S310  # see above
 
     def _answer(self, request: urllib.request.Request) -> "urllib.response.addinfourl":
         last: Exception | None = None

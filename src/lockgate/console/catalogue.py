@@ -1,6 +1,7 @@
 """The console's page for searching what is served."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import urlencode
 
@@ -10,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lockgate.app.high.catalogue import TEXT_LIMIT, Query
+from lockgate.app.high.catalogue import TEXT_LIMIT, Catalogue, Entry, Query
+from lockgate.console.person import Viewer, viewer
 from lockgate.console.ports import ConsoleData
 
 ROWS = 100
@@ -36,7 +38,7 @@ class Searching:
         """Answer what of the served artifacts is searched for; ``?page=`` turns over."""
         query = _query(request)
         catalogue = await run_in_threadpool(self._data.catalogue)
-        found = await run_in_threadpool(catalogue.find, query)
+        found, size = await run_in_threadpool(_found, catalogue, query, viewer.get())
         pages = max(1, -(-len(found) // ROWS))
         page = _number(request.query_params.get("page", "1"))
         if not 1 <= page <= pages:
@@ -47,11 +49,20 @@ class Searching:
             q=query,
             rows=found[(page - 1) * ROWS : page * ROWS],
             matching=len(found),
-            bytes=sum(entry.size for entry in found),
+            bytes=size,
             page=page,
             pages=pages,
             turned=lambda number: f"/catalogue?{urlencode({**_asked(query), 'page': number})}",
         )
+
+
+def _found(catalogue: Catalogue, query: Query, who: Viewer | None) -> tuple[list[Entry], int]:
+    """Return what somebody may see of what is searched for, and its bytes; there may be very many."""
+    found = catalogue.find(query)
+    if who is not None and not who.sees_all:
+        # who uses and who admitted what is for operators and auditors
+        found = [replace(e, users=(), admission=None) for e in found if who.may_see(e.label)]
+    return found, sum(entry.size for entry in found)
 
 
 def _asked(query: Query) -> dict[str, object]:

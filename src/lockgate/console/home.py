@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,17 +13,21 @@ from lockgate.admit.errors import NoSuchCrossingError
 from lockgate.app.advice.advisories import place
 from lockgate.app.advice.exposure import ExposureReport, report
 from lockgate.app.gate.rechecked import last_run
+from lockgate.app.high.appealing import file_appeal
+from lockgate.app.high.appeals import appeals_of, decide, ruled_now, texts_of
 from lockgate.app.high.approvals import HandedIn, Shown, Waiting, WaitingRequests
 from lockgate.app.high.artifacts import ArtifactFacts, ArtifactReadings
 from lockgate.app.high.catalogue import Catalogue, catalogue_of
+from lockgate.app.high.channel import served_side
 from lockgate.app.high.console import HOSTS_VARIABLE, Readings
 from lockgate.app.high.models import ModelRow, list_models
-from lockgate.app.high.serving import served_side
 from lockgate.app.lane.standing import expiries
 from lockgate.app.record.asking import last_asked
 from lockgate.app.trust import utc_now
+from lockgate.app.wishes.high import Standing, make_wish, standings
 from lockgate.approve import VerifiedChannel
 from lockgate.approve.errors import NothingPublishedError
+from lockgate.console.joining import doors_of
 from lockgate.console.pages import build_app
 from lockgate.console.ports import (
     CATALOGUE_SECONDS,
@@ -46,6 +50,9 @@ from lockgate.core.emergency import judge_debt
 from lockgate.core.errors import LockgateError
 from lockgate.core.statement import Statement
 from lockgate.core.verdict import Outcome, Verdict
+from lockgate.guard.appeals import Appeal
+from lockgate.guard.replay import Ruling
+from lockgate.infer.identity import Identity
 from lockgate.trust.webauthn import Assertion
 
 
@@ -184,6 +191,33 @@ class HomeData(ConsoleData):
         side = self._readings.side
         return report(side, place(side.home.root, None, None))
 
+    def wishes(self) -> list[Standing]:
+        """Return what is asked for and how far it came."""
+        return standings(self._readings.side)
+
+    def wish(self, purl: str, reason: str, owner: Identity) -> None:
+        """Ask for a package in somebody's name."""
+        make_wish(self._readings.side, purl, reason, f"{owner.name} ({owner.id})"[:500])
+
+    def appeals(self) -> Sequence[Appeal]:
+        """Return the appeals against the guards."""
+        return appeals_of(self._readings.side).all()
+
+    def appeal(self, receipt: str, reason: str, text: str, owner: Identity) -> Appeal:
+        """Record an appeal in somebody's name."""
+        return file_appeal(self._readings.side, receipt, reason, text, owner)
+
+    def replay_appeal(self, number: int) -> Sequence[Ruling]:
+        """Return what the guards of now decide about each text of an appeal."""
+        side = self._readings.side
+        return ruled_now(side, number, texts_of(appeals_of(side).get(number), None))
+
+    def decide_appeal(self, number: int, *, grant: bool, reason: str, reviewer: Identity) -> Appeal:
+        """Decide about an appeal in somebody's name, and about none whose texts cannot be read here."""
+        side = self._readings.side
+        texts_of(appeals_of(side).get(number), None)
+        return decide(side, number, grant=grant, reason=reason, reviewer=reviewer.id)
+
     def waiting(self) -> tuple[Waiting, ...]:
         """Return the requests that wait for approvals."""
         return self._requests.waiting()
@@ -288,4 +322,4 @@ def console_app() -> Shell:
     """Return the console's application for the home that the environment names."""
     side = served_side()
     hosts = msgspec.json.decode(os.environ.get(HOSTS_VARIABLE, "[]"), type=list[str])
-    return build_app(HomeData(Readings(side)), hosts)
+    return build_app(HomeData(Readings(side)), hosts, doors_of(side))

@@ -17,7 +17,10 @@ from starlette.routing import Route
 from lockgate import __version__
 from lockgate.app.high.artifacts import ArtifactFacts
 from lockgate.console.approving import Approving
+from lockgate.console.asking import Asking
 from lockgate.console.catalogue import Searching
+from lockgate.console.door import Door, Doors, SigningIn
+from lockgate.console.person import viewer
 from lockgate.console.ports import ConsoleData, CrossingDetail
 from lockgate.console.shell import Shell
 from lockgate.console.templating import asset, environment
@@ -125,9 +128,10 @@ class AlertMetrics(Collector):
 class Pages:
     """The console's endpoints over one source of data."""
 
-    def __init__(self, data: ConsoleData) -> None:
-        """Show this data."""
+    def __init__(self, data: ConsoleData, *, doors: bool = False) -> None:
+        """Show this data; with `doors`, to those who signed in."""
         self._data = data
+        self._doors = doors
         self.registry = CollectorRegistry(auto_describe=True)
         self.requests = Counter(
             "lockgate_console_requests", "Requests answered.", ["page", "status"], registry=self.registry
@@ -142,7 +146,14 @@ class Pages:
         text = (
             environment()
             .get_template(template)
-            .render(lane=self._data.lane, assurance=self._data.assurance, version=__version__, **context)
+            .render(
+                lane=self._data.lane,
+                assurance=self._data.assurance,
+                version=__version__,
+                doors=self._doors,
+                who=viewer.get(),
+                **context,
+            )
         )
         return Response(text, status, media_type=_HTML)
 
@@ -264,15 +275,16 @@ class Pages:
         )
 
 
-def build_app(data: ConsoleData, hosts: Iterable[str] = ()) -> Shell:
+def build_app(data: ConsoleData, hosts: Iterable[str] = (), doors: Doors | None = None) -> Shell:
     """Return the console's ASGI application.
 
     Args:
         data: What it shows.
         hosts: Names and addresses that requests may ask for, beside loopback's.
+        doors: How people come in; none: the console is open to whoever reaches it.
 
     """
-    pages = Pages(data)
+    pages = Pages(data, doors=doors is not None)
     routes = [
         Route("/", pages.overview, name="overview"),
         Route("/crossings/{sequence:int}", pages.crossing, name="crossing"),
@@ -283,6 +295,8 @@ def build_app(data: ConsoleData, hosts: Iterable[str] = ()) -> Shell:
         Route("/models", pages.models, name="models"),
         *Searching(data, pages.page).routes(),
         *Approving(data, pages.page).routes(),
+        *Asking(data, pages.page).routes(),
+        *(SigningIn(doors, pages.page).routes() if doors else ()),
         Route("/static/console.css", pages.style, name="style"),
         Route("/static/icon.svg", pages.icon, name="icon"),
         Route("/healthz", pages.health, name="health"),
@@ -296,7 +310,8 @@ def build_app(data: ConsoleData, hosts: Iterable[str] = ()) -> Shell:
             Exception: pages.failed,
         },
     )
-    return Shell(app, pages.requests, hosts)
+    inner = Door(app, doors, pages.page) if doors else app
+    return Shell(inner, pages.requests, hosts, forms=doors is not None)
 
 
 def _provenance(found: ArtifactFacts) -> list[tuple[str, tuple[Fact, ...]]]:

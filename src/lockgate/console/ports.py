@@ -1,7 +1,7 @@
 """What the console shows, and where it asks for it. It reads, and takes signatures that it does not judge."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,11 +10,15 @@ from lockgate.app.high.approvals import HandedIn, Shown, Waiting
 from lockgate.app.high.artifacts import ArtifactFacts
 from lockgate.app.high.catalogue import Catalogue
 from lockgate.app.high.models import ModelRow
+from lockgate.app.wishes.high import Standing
 from lockgate.core.custody import CustodyReport
 from lockgate.core.difference import Difference
 from lockgate.core.policy import Held
 from lockgate.core.statement import Operation
 from lockgate.core.verdict import Outcome, Verdict
+from lockgate.guard.appeals import Appeal
+from lockgate.guard.replay import Ruling
+from lockgate.infer.identity import Identity
 from lockgate.trust.webauthn import Assertion
 
 CATALOGUE_SECONDS = 30.0
@@ -231,6 +235,48 @@ class ConsoleData(ABC):
         Raises:
             NothingPublishedError: Nothing is served.
             NoAdvisoryDataError: No advisory data is loaded.
+
+        """
+
+    @abstractmethod
+    def wishes(self) -> list[Standing]:
+        """Return what is asked for and how far it came, by number."""
+
+    @abstractmethod
+    def wish(self, purl: str, reason: str, owner: Identity) -> None:
+        """Ask for a package in somebody's name.
+
+        Raises:
+            WishError, TooManyWishesError, MalformedDocumentError: See `make_wish`.
+
+        """
+
+    @abstractmethod
+    def appeals(self) -> Sequence[Appeal]:
+        """Return the appeals against the guards, by number."""
+
+    @abstractmethod
+    def appeal(self, receipt: str, reason: str, text: str, owner: Identity) -> Appeal:
+        """Record an appeal in somebody's name; see `AppealDesk.file`."""
+
+    @abstractmethod
+    def replay_appeal(self, number: int) -> Sequence[Ruling]:
+        """Return what the guards of now decide about each text of an appeal.
+
+        Raises:
+            UnknownAppealError: There is none of this number.
+            SealedAppealError: Its texts are sealed to auditors: the console has nobody's key.
+
+        """
+
+    @abstractmethod
+    def decide_appeal(self, number: int, *, grant: bool, reason: str, reviewer: Identity) -> Appeal:
+        """Decide about an appeal in somebody's name.
+
+        Raises:
+            UnknownAppealError, AppealDecidedError, OwnAppealError: See `Appeals.decide`.
+            SealedAppealError: Its texts are sealed to auditors: the console has nobody's key.
+            MalformedDocumentError: The reason is too long.
 
         """
 

@@ -21,6 +21,10 @@ SEARCH_POLICY = POLICY.replace("form-action 'none'", "form-action 'self'")
 """The same for the page with a form, which asks this console alone."""
 
 _SIGNING = frozenset({"pending", "enrol"})
+_FORMS = {
+    "Content-Security-Policy": SEARCH_POLICY,
+    "Referrer-Policy": "same-origin",  # with none at all browsers would not say whose form it is (Fetch, 3.2)
+}
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -33,7 +37,21 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _PAGES = frozenset(
-    {"", "crossings", "exposure", "models", "catalogue", *_SIGNING, "static", "healthz", "metrics"}
+    {
+        "",
+        "crossings",
+        "exposure",
+        "models",
+        "catalogue",
+        *_SIGNING,
+        "static",
+        "healthz",
+        "metrics",
+        "sign-in",
+        "sign-out",
+        "requests",
+        "appeals",
+    }
 )
 
 
@@ -47,11 +65,15 @@ class Shell:
         app: The application.
         requests: Counts answers (labels: page, status).
         hosts: Names and addresses that may be asked for, beside loopback's.
+        forms: Whether pages have forms, which this console alone takes.
 
     """
 
-    def __init__(self, app: ASGIApp, requests: Counter, hosts: Iterable[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, requests: Counter, hosts: Iterable[str] = (), *, forms: bool = False
+    ) -> None:
         """Wrap an application."""
+        self._forms = _FORMS if forms else {}
         self._app = app
         self._requests = requests
         self._hosts = frozenset({*LOOPBACK, *hosts})
@@ -67,9 +89,12 @@ class Shell:
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=list(message["headers"]))
-                headers.update(_HEADERS)
+                headers.update({**_HEADERS, **self._forms})
                 if first in _SIGNING:
-                    headers["Content-Security-Policy"] = SIGNING_POLICY
+                    signing = SIGNING_POLICY
+                    if self._forms:
+                        signing = signing.replace("form-action 'none'", "form-action 'self'")
+                    headers["Content-Security-Policy"] = signing
                 elif first == "catalogue":
                     headers["Content-Security-Policy"] = SEARCH_POLICY
                 message = {**message, "headers": headers.raw}

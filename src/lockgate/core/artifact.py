@@ -1,7 +1,6 @@
 """Artifacts: one file or a set of files under a package URL, and the lock that lists them."""
 
 from enum import StrEnum
-from pathlib import PurePosixPath
 from typing import Annotated
 
 import msgspec
@@ -26,6 +25,9 @@ class UnsafePathError(InputError):
     advice = "Paths are relative, use '/', and have no empty, '.' or '..' part nor control character."
 
 
+_NO_PARTS = frozenset({"", ".", ".."})
+
+
 def safe_path(path: str) -> str:
     """Return the path when it is a plain relative one.
 
@@ -38,9 +40,8 @@ def safe_path(path: str) -> str:
         not path
         or len(path) > PATH_LIMIT
         or "\\" in path
-        or any(part in {"", ".", ".."} for part in parts)
-        or any(not char.isprintable() for char in path)
-        or PurePosixPath(path).as_posix() != path
+        or not _NO_PARTS.isdisjoint(parts)
+        or not path.isprintable()
     )
     if bad:
         what = f"The path {path[:120]!r} is not allowed."
@@ -117,12 +118,14 @@ class Artifact(Document, frozen=True):
     ``maintainers`` (by its metadata), ``publishers`` (by its provenance), ``index`` (the page that it was
     found on), ``alternate-locations`` and ``project-status`` with its reason (python), ``collection`` and
     ``title`` (document), ``format`` and ``task`` (model: ``gguf``, ``onnx`` or ``safetensors``;
-    ``chat``, ``embed`` or ``adapter``, the latter with ``base`` and ``base-sha256``),
+    ``chat``, ``embed`` or ``adapter``, the latter with ``base`` and ``base-sha256``), ``tuned-from``
+    (model: the names of those that it says it was made of, with ``, `` between),
     ``knowledge-cutoff`` and ``successor`` where they are known (model), ``advisories`` (file: the data set of
     vulnerability data that it is), ``trust-roots`` (file: the version that it is), ``tags`` (oci and ollama:
-    with spaces between), ``install-script``, ``deprecated`` and ``maintainers`` (npm), ``places`` and
-    ``architecture`` (apt and rpm), ``refs`` (git: ``name=commit``,
-    with spaces between; the first is the default), ``place`` (file: where a library looks for it).
+    with spaces between), ``install-script``, ``deprecated`` and ``maintainers`` (npm), ``places``,
+    ``architecture`` and ``scripts`` (apt and rpm; the latter ``none``, or what runs at installation or
+    removal), ``refs`` (git: ``name=commit``, with spaces between; the first is the default), ``place`` (file:
+    where a library looks for it).
     """
 
     purl: str

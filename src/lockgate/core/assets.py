@@ -2,7 +2,9 @@
 
 Sources of the places: tiktoken ``load.py`` (a vocabulary lies in ``TIKTOKEN_CACHE_DIR`` under the SHA-1 of
 the address that it comes from); NLTK ``data.py`` (``NLTK_DATA`` with a folder for each category); spaCy's
-models are packages that pip installs from a file; drivers are programs that an administrator runs.
+models are packages that pip installs from a file; drivers are programs that an administrator runs;
+osv-scanner's databases lie below ``OSV_SCANNER_LOCAL_DB_CACHE_DIRECTORY``, one ``all.zip`` in a folder for
+each ecosystem ("Offline Mode" of its documentation).
 """
 
 import hashlib
@@ -24,6 +26,7 @@ NLTK_CATEGORIES = frozenset(
 """Folders that NLTK's data has (the `subdir` of its index)."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}", re.ASCII)
+_ALL = "all.zip"
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 
 
@@ -34,6 +37,7 @@ class Library(StrEnum):
     NLTK = "nltk"
     SPACY = "spacy"
     DRIVER = "driver"
+    OSV_SCANNER = "osv-scanner"
 
 
 class AssetPlaceError(InputError):
@@ -41,7 +45,8 @@ class AssetPlaceError(InputError):
 
     code = "LG-100c"
     advice = (
-        "Name place = tiktoken, nltk/CATEGORY, spacy or driver; tiktoken needs the address as origin too."
+        "Name place = tiktoken, nltk/CATEGORY, spacy, driver or osv-scanner/ECOSYSTEM (of an all.zip);"
+        " tiktoken needs the address as origin too."
     )
 
 
@@ -49,7 +54,7 @@ def place_of(wanted: str, filename: str, origin: str) -> str:
     """Return the place of a file, as `PLACE` carries it.
 
     Args:
-        wanted: ``tiktoken``, ``nltk/<category>``, ``spacy`` or ``driver``.
+        wanted: ``tiktoken``, ``nltk/<category>``, ``spacy``, ``driver`` or ``osv-scanner/<ecosystem>``.
         filename: The file's own name.
         origin: The https address that a library would fetch it from; empty where nobody said.
 
@@ -70,6 +75,8 @@ def place_of(wanted: str, filename: str, origin: str) -> str:
             return f"{library}/{filename}"
         case Library.DRIVER if not folder:
             return f"{library}/{filename}"
+        case Library.OSV_SCANNER if _NAME.fullmatch(folder) and filename == _ALL:
+            return f"{library}/{folder}/{filename}"
     what = f"{wanted[:80]!r} is no known place for {filename[:80]}."
     raise AssetPlaceError(what)
 
@@ -94,6 +101,7 @@ def read_place(text: str) -> tuple[Library, str]:
         Library.NLTK: len(parts) == 2 and parts[0] in NLTK_CATEGORIES and bool(_NAME.fullmatch(parts[1])),  # noqa: PLR2004
         Library.SPACY: len(parts) == 1 and bool(_NAME.fullmatch(path)) and path.endswith((".whl", ".tar.gz")),
         Library.DRIVER: len(parts) == 1 and bool(_NAME.fullmatch(path)),
+        Library.OSV_SCANNER: len(parts) == 2 and bool(_NAME.fullmatch(parts[0])) and parts[1] == _ALL,  # noqa: PLR2004
     }
     if not good[found]:
         what = f"{text[:80]!r} is no known place."

@@ -29,6 +29,9 @@ _LENGTH = 240
 _GROWTH = 2
 _MEMBERS = 6
 
+TUNED_FROM = "tuned-from"
+"""Attribute of a model: the names of models that it says it was made of."""
+
 DIFFERENCE = "difference_sha256"
 """Fact of a statement that publishes: the digest of the difference that its approvers were shown."""
 
@@ -217,6 +220,17 @@ def weights_pairs(new: Artifact, old: Artifact | None) -> Iterator[tuple[Artifac
             yield file, other
 
 
+def tuned_from(artifact: Artifact, others: Sequence[Artifact]) -> Artifact | None:
+    """Return the model that a model says it was made of, where it is among others: the last of them."""
+    names = artifact.attributes.get(TUNED_FROM, "").split(", ")
+    mine = [each for each in others if each.kind is artifact.kind and each.purl != artifact.purl]
+    for name in names:
+        found = [each for each in mine if each.name == name]
+        if name and found:
+            return found[-1]
+    return None
+
+
 def _weights(artifact: Artifact) -> dict[str, ArtifactFile]:
     return {
         file.path.rpartition("/")[2]: file
@@ -239,9 +253,13 @@ def _facts(artifact: Artifact, old: Version | None, known: Known) -> _Said:
             for remark in facts.compared.remarks if facts.compared else ():
                 where = f"{remark.where}: " if remark.where else ""
                 yield Risk.WEIGHTS, f"{remark.code} {where}{remark.why}"
-            yield (Risk.FACTS if facts.compared else Risk.UNCOMPARED), f"Weights: {facts.sentence}."
+            than = f", compared with {facts.base_path}" if old is None else ""
+            yield (Risk.FACTS if facts.compared else Risk.UNCOMPARED), f"Weights{than}: {facts.sentence}."
         if replay is not None and (replay.differing or replay.problem):
             yield Risk.GOLDEN, replay.sentence
+    named = artifact.attributes.get(TUNED_FROM)
+    if old is None and named and not any(file.sha256 in known.weights for file in artifact.files):
+        yield Risk.UNCOMPARED, f"It was made from {named}, by its own words, and was not compared with it."
 
 
 def _verdicts(new: Version, old: Version | None) -> _Said:

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from lockgate.core.errors import InputError
 
-CHUNK = 1 << 20
+CHUNK, _FIRST = 1 << 20, 1 << 16
 """Bytes read at a time when a stream is hashed."""
 
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -40,12 +40,14 @@ def sha256(data: bytes) -> str:
 def sha256_stream(stream: BinaryIO) -> tuple[str, int]:
     """Return the SHA-256 and the length in bytes of the rest of a stream."""
     state = hashlib.sha256()
-    size = 0
-    buffer = bytearray(CHUNK)
-    view = memoryview(buffer)
-    while count := stream.readinto(buffer):  # type: ignore[attr-defined]  # every binary file has it
+    size, chunk = 0, _FIRST
+    view = memoryview(bytearray(chunk))
+    while count := stream.readinto(view):  # type: ignore[attr-defined]  # every binary file has it
         state.update(view[:count])
         size += count
+        if count == chunk and chunk < CHUNK:  # most files are small, and a large buffer is cleared first
+            chunk = CHUNK
+            view = memoryview(bytearray(chunk))
     return state.hexdigest(), size
 
 

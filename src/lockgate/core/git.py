@@ -5,6 +5,7 @@ Sources: git-check-ref-format(1), gitglossary(7).
 
 import re
 
+from lockgate.core.artifact import UnsafePathError, safe_path
 from lockgate.core.errors import MalformedDocumentError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,7}", re.ASCII)
@@ -28,6 +29,19 @@ def is_ref(text: str) -> bool:
 def is_commit(text: str) -> bool:
     """Tell whether a text is an object id (SHA-1, in hexadecimal digits)."""
     return _COMMIT.fullmatch(text) is not None
+
+
+def large_path(name: str, oid: str, named: str) -> str:
+    """Return where a large file (Git LFS) of a repository stands in a lock.
+
+    Its own last name goes along where it may, so that inspection learns what it is meant to be.
+    """
+    last = named.rpartition("/")[2]
+    path = f"git/{name}/lfs/{oid}/{last}"
+    try:
+        return safe_path(path)
+    except UnsafePathError:
+        return f"git/{name}/lfs/{oid}/object"
 
 
 def refs_text(refs: dict[str, str]) -> str:

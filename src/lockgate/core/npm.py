@@ -5,7 +5,8 @@ package-url specification ("npm").
 """
 
 import re
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import msgspec
 
@@ -15,6 +16,9 @@ from lockgate.core.wire import Document, Moment
 NPM_FORMAT = "lockgate-npm/1"
 NPM_LIMIT = 1 << 20
 """Longest document about one version, in bytes."""
+
+LATEST = "latest"
+"""The tag that a client takes where none is named."""
 
 NAME_LIMIT = 214
 """Longest package name, in characters; the registry's own bound."""
@@ -110,6 +114,49 @@ def npm_purl(name: str, version: str) -> str:
 
     scope, _, own = name.rpartition("/")
     return PackageURL(type="npm", namespace=scope or None, name=own, version=version).to_string()
+
+
+def described(facts: NpmVersion) -> dict[str, Any]:
+    """Return what a registry's document says of a version for an installation, without its archive."""
+    found: dict[str, Any] = {
+        "name": facts.name,
+        "version": facts.version,
+        "deprecated": facts.deprecated,
+        "dependencies": facts.dependencies,
+        "optionalDependencies": facts.optional,
+        "peerDependencies": facts.peers,
+        "peerDependenciesMeta": {name: {"optional": True} for name in facts.optional_peers},
+        "bundleDependencies": list(facts.bundled),
+        "bin": facts.bin,
+        "engines": facts.engines,
+        "os": list(facts.os),
+        "cpu": list(facts.cpu),
+        "libc": list(facts.libc),
+        "hasInstallScript": facts.install_script,
+        "_hasShrinkwrap": facts.shrinkwrap,
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def tags_of(known: Iterable[tuple[int, NpmVersion]]) -> dict[str, str]:
+    """Return which version each tag of a package stands for: what the newest crossing says, then the highest.
+
+    There is always a `latest`: without one from the registry it is the highest release.
+
+    Args:
+        known: The package's versions, at least one, each with the crossing that it came by.
+
+    """
+    ordered = sorted(known, key=lambda each: (version_key(each[1].version), each[1].version))
+    tags: dict[str, tuple[int, str]] = {}
+    for crossing, facts in ordered:
+        for tag in facts.tags:
+            if tag not in tags or tags[tag][0] <= crossing:
+                tags[tag] = (crossing, facts.version)
+    if LATEST not in tags:
+        whole = [each for each in ordered if not is_prerelease(each[1].version)] or ordered
+        tags[LATEST] = (whole[-1][0], whole[-1][1].version)
+    return {tag: version for tag, (_, version) in sorted(tags.items())}
 
 
 def version_key(version: str) -> tuple[object, ...]:

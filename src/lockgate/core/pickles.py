@@ -10,6 +10,7 @@ class PickleProfile(StrEnum):
     NONE = "none"
     DATA = "data"
     NUMPY = "numpy"
+    PANDAS = "pandas"
     TORCH = "torch-state-dict"
     SKLEARN = "sklearn"
     TORCHSCRIPT = "torchscript"

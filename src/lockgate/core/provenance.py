@@ -19,7 +19,7 @@ ROOTS_LIMIT = 1 << 20
 
 _MOST = 64
 Line = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]{0,500}\Z")]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}\Z")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}\Z")]
 
 
 class State(StrEnum):
@@ -37,6 +37,7 @@ class Scheme(StrEnum):
 
     PEP740 = "pep740"
     NPM = "npm-signature"
+    NPM_ATTESTATION = "npm-attestation"
     COSIGN = "cosign"
     MODEL = "model-signing"
     NONE = "none"

@@ -72,7 +72,7 @@ class Rule(Document, frozen=True):
         name: For people.
         ecosystems: Types of package URLs (``pypi``, ``huggingface``).
         labels: Labels of the manifest.
-        inspectors: Each must have read some file of the artifact.
+        inspectors: Each must have read some file of the artifact; ``site/NAME`` is one of the site's own.
         inspectors_every_file: Each must have read every file of the artifact.
         maximum_severity: Worst finding that enters.
         maximum_advisory: Worst known vulnerability that enters.

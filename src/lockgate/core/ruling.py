@@ -149,7 +149,7 @@ def _advisories(policy: Policy, purl: str, advised: Advised, waivers: _Waivers) 
 
 def _inspectors(rule: Rule, purl: str, verdicts: Sequence[Verdict], waivers: _Waivers) -> Iterable[Held]:
     def reads(verdict: Verdict, name: str) -> bool:
-        return any(each.partition("/")[0] == name for each in verdict.inspectors)
+        return any(each == name or each.startswith(f"{name}/") for each in verdict.inspectors)
 
     for name in rule.inspectors:
         if not any(reads(v, name) for v in verdicts) and not waivers.lets(Waives.INSPECTOR, name):

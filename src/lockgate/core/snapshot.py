@@ -1,9 +1,16 @@
-"""Snapshots: an immutable set of admitted artifacts with every page that serves them."""
+"""Snapshots: an immutable set of admitted artifacts with every page that serves them.
+
+A snapshot is one document, or, where it is large, a short one that names parts by their digests (`parts`).
+"""
 
 from lockgate.core.artifact import Artifact, Digest, Size
 from lockgate.core.wire import Document, Moment
 
 SNAPSHOT_FORMAT = "lockgate-snapshot/1"
+"""Format of a snapshot that is one document."""
+
+PARTED_FORMAT = "lockgate-snapshot/2"
+"""Format of a snapshot that names its parts."""
 
 
 class Admitted(Document, frozen=True):
@@ -26,7 +33,10 @@ class Generated(Document, frozen=True):
 
 
 class Snapshot(Document, frozen=True):
-    """Everything that one channel serves. Its digest is what the approvers sign."""
+    """Everything that one channel serves. Its digest is what the approvers sign (`parts.snapshot_digest`).
+
+    Of a snapshot in parts, `admitted` and `generated` are read part by part when they are gone through.
+    """
 
     format: str
     lane: str

@@ -35,6 +35,7 @@ class Operation(StrEnum):
     TRUST_ROOTS = "trust-roots"
     RELEASE = "release"
     SHARE = "model-share"
+    GUARDS = "guards"
     HOLD = "hold"
     WITHDRAW = "withdraw"
     EMERGENCY_ROLLBACK = "emergency-rollback"

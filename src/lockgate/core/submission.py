@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from lockgate.core.artifact import Artifact, Digest
+from lockgate.core.artifact import Artifact, Digest, Kind
 from lockgate.core.wire import Document, Moment
 
 SUBMISSION_FORMAT = "lockgate-submission/1"
@@ -21,6 +21,9 @@ ORIGIN, INTERNAL = "origin", "internal"
 DERIVED = "derived-from"
 """The attribute that names what an artifact was made of: package URLs with spaces between."""
 SUBMITTER = "submitted-by"
+
+INSIDE = "inside"
+"""Begins the name of a pushed image once it is admitted, where others have their registry."""
 
 DERIVED_LIMIT = 64
 """Most package URLs that one artifact may be made of."""
@@ -48,6 +51,10 @@ def name_key(artifact: Artifact) -> str:
     """Return what two artifacts may not share of which one crossed and one was made inside.
 
     Clients choose by name alone, the highest version of it, whoever made it ("dependency confusion").
-    Names that differ in case only are one name: some clients take them so.
+    Names that differ in case only are one name: some clients take them so. Images are asked for without
+    their registry as well.
     """
-    return f"{artifact.kind} {artifact.name.casefold()}"
+    name = artifact.name.casefold()
+    if artifact.kind is Kind.OCI:
+        name = name.partition("/")[2] or name
+    return f"{artifact.kind} {name}"

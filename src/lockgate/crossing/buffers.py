@@ -1,7 +1,17 @@
 """Buffers that are used again: fresh memory for every record would cost more than sealing it."""
 
+import contextlib
+import mmap
 import os
 from collections import deque
+
+
+def large(size: int) -> memoryview:
+    """Return zeroed memory in large pages, where the system has them: each small one costs a fault."""
+    memory = mmap.mmap(-1, max(1, size), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without them
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(memory)[:size]
 
 
 class Loan:
@@ -50,3 +60,10 @@ def write_all(handle: int, view: memoryview) -> None:
     """Write every byte of a buffer to a descriptor."""
     while view:
         view = view[os.write(handle, view) :]
+
+
+def write_all_at(handle: int, view: memoryview, offset: int) -> None:
+    """Write every byte of a buffer to a place in a file, in bytes from its start."""
+    while view:
+        written = os.pwrite(handle, view, offset)
+        view, offset = view[written:], offset + written

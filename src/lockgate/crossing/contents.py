@@ -155,7 +155,7 @@ def _in_store(path: str, target: Target, blobs: BlobStore) -> Content:
     def opened() -> BinaryIO:
         return blobs.open(target.sha256)
 
-    return Content(entry, opened)
+    return Content(entry, opened, lambda: blobs.check(target.sha256))
 
 
 def whole_contents(request: SealRequest, blobs: BlobStore) -> tuple[Content, ...]:

@@ -26,12 +26,20 @@ _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @contextmanager
-def naming(file: str) -> Iterator[None]:
-    """Name a file of the crate in every error of ours that passes, unless it names one already."""
+def naming(file: str, length: int | None = None) -> Iterator[None]:
+    """Name a file of the crate in every error of ours that passes, unless it names one already.
+
+    Args:
+        file: Its name.
+        length: Its length in bytes, where its bytes are what is judged: a document is judged as a whole,
+            so that is the range that the error names.
+
+    """
     try:
         yield
     except LockgateError as error:
-        error.where.setdefault("file", file)
+        if "file" not in error.where:
+            error.where |= {"file": file} if length is None else {"file": file, "offset": 0, "length": length}
         raise
 
 

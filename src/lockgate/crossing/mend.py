@@ -139,7 +139,7 @@ class Mender:
     def _manifest(self, envelope: bytes) -> Manifest:
         if self._trust is not None:
             return authenticate(envelope, self._trust.supply, self._trust.at)
-        with naming(CRATE_FILE):
+        with naming(CRATE_FILE, len(envelope)):
             opened = dsse.open_envelope(envelope, limit=MANIFEST_LIMIT)
             if opened.payload_type != CRATE_TYPE:
                 raise ManifestError("crate.json is an envelope of something else.")

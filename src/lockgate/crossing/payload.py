@@ -5,7 +5,6 @@ then the content of every entry, without anything between. The first entries are
 metadata (kind ``tuf``), then what lies below ``meta/``, then the files of the lock.
 """
 
-import hashlib
 import io
 import struct
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -20,6 +19,7 @@ from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
 from lockgate.core.wire import DOCUMENT_LIMIT, Document, decode, encode
 from lockgate.crossing.errors import CrateLimitError, PayloadError, SourceChangedError
+from lockgate.store.marks import ContentCheck, DigestCheck
 from lockgate.trust.tuf import FILES_LIMIT, TUF_FILES
 
 PAYLOAD_FORMAT = "lockgate-payload/1"
@@ -94,6 +94,12 @@ class Content:
 
     entry: Entry
     open: Callable[[], BinaryIO]
+    check: Callable[[], ContentCheck] | None = None
+    """Makes what judges the bytes as they are read; their digest does where none is named."""
+
+    def judge(self) -> ContentCheck:
+        """Return what judges the bytes, at the first one."""
+        return self.check() if self.check else DigestCheck(self.entry.body_sha256)
 
 
 def payload_prefix(entries: Sequence[Entry]) -> bytes:
@@ -112,9 +118,10 @@ def payload_prefix(entries: Sequence[Entry]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes of one file in a buffer, or (`ended`) the end of that file."""
+    """Bytes of one file in a buffer, or (`ended`) the end of that file; `check` judges the file."""
 
     view: memoryview
+    check: ContentCheck
     ended: Entry | None = None
 
 
@@ -129,14 +136,14 @@ class PayloadSource:
     def _read(self, prefix: bytes, contents: Sequence[Content]) -> Iterator[Piece]:
         index = Entry(path="index", kind="whole", size=len(prefix), sha256=sha256(prefix))
         for content in (Content(index, lambda: io.BytesIO(prefix)), *contents):
-            entry = content.entry
+            entry, check = content.entry, content.judge()
             with content.open() as stream:
-                left = yield from self._copy(stream, entry.length)
+                left = yield from self._copy(stream, entry.length, check)
                 if left or stream.read(1):
                     raise _changed(entry)
-            yield Piece(memoryview(b""), entry)
+            yield Piece(memoryview(b""), check, entry)
 
-    def _copy(self, stream: BinaryIO, left: int) -> Generator[Piece, None, int]:
+    def _copy(self, stream: BinaryIO, left: int, check: ContentCheck) -> Generator[Piece, None, int]:
         """Read a stream into the room that is there; return how many bytes it lacks."""
         while left:
             if not self._room:
@@ -147,7 +154,7 @@ class PayloadSource:
                 break
             view, self._room = self._room[:count], self._room[count:]
             left -= count
-            yield Piece(view)
+            yield Piece(view, check)
         return left
 
     def fill(self, target: memoryview) -> list[Piece]:
@@ -172,27 +179,17 @@ class PayloadSource:
         return list(self._pieces)
 
 
-class PayloadJudge:
-    """Hashes what was read, in order, and demands of every file the digest of its entry."""
+def judge(pieces: Sequence[Piece]) -> None:
+    """Have the next pieces judged by the checks of their files.
 
-    def __init__(self) -> None:
-        """Begin at the payload's first byte."""
-        self._state = hashlib.sha256()
+    Raises:
+        SourceChangedError: A file that ended is not the one that its entry names.
 
-    def judge(self, pieces: Sequence[Piece]) -> None:
-        """Hash the next pieces.
-
-        Raises:
-            SourceChangedError: A file that ended has another digest than its entry.
-
-        """
-        for piece in pieces:
-            self._state.update(piece.view)
-            if piece.ended is None:
-                continue
-            if piece.ended.body_sha256 != self._state.hexdigest():
-                raise _changed(piece.ended)
-            self._state = hashlib.sha256()
+    """
+    for piece in pieces:
+        piece.check.update(piece.view)
+        if piece.ended is not None and not piece.check.holds():
+            raise _changed(piece.ended)
 
 
 def _changed(entry: Entry) -> SourceChangedError:

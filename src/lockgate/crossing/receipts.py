@@ -8,6 +8,7 @@ It travels as one line of text that fits the alphanumeric mode of a QR picture (
 import base64
 import binascii
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from securesystemslib.signer import CryptoSigner
 
+from lockgate.core.errors import TrustError
 from lockgate.core.policy import Policy
 from lockgate.core.receipt import BODY_SIZE, RECEIPT_TYPE, Receipt, ReceiptFormError, read_body
 from lockgate.core.roots import PublicKey, Purpose, Root, ThresholdError
@@ -89,9 +91,56 @@ def pack_receipt(body: bytes, signatures: Mapping[str, bytes]) -> bytes:
     return body + b"".join(bytes.fromhex(keyid) + signatures[keyid] for keyid in sorted(signatures))
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of text that signed bytes travel as: a prefix, then base32 (RFC 4648) without padding.
+
+    Attributes:
+        name: What people call it: ``receipt``.
+        prefix: What the line begins with.
+        limit: Longest line that is read, in characters.
+        refusal: Raised for anything else.
+
+    """
+
+    name: str
+    prefix: str
+    limit: int
+    refusal: type[TrustError]
+
+    def of(self, signed: bytes) -> str:
+        """Return the line of signed bytes."""
+        return self.prefix + base64.b32encode(signed).decode().rstrip("=")
+
+    def signed(self, text: str) -> bytes:
+        """Return the signed bytes in a line; a line end after it is not part of it.
+
+        Raises:
+            TrustError: As `refusal`: not such a line, or not in its one form.
+
+        """
+        line = text.strip()
+        if len(line) > self.limit or not line.startswith(self.prefix):
+            what = f"A {self.name} is one line of text that begins with {self.prefix}"
+            raise self.refusal(what)
+        digits = line.removeprefix(self.prefix)
+        try:
+            found = base64.b32decode(digits + "=" * (-len(digits) % 8))
+        except (binascii.Error, ValueError) as error:
+            what = f"The {self.name}'s text has characters that no {self.name} has."
+            raise self.refusal(what) from error
+        if self.of(found) != line:
+            what = f"The {self.name}'s text is not in its one form."
+            raise self.refusal(what)
+        return found
+
+
+RECEIPT_LINE = Line("receipt", PREFIX, TEXT_LIMIT, ReceiptFormError)
+
+
 def receipt_text(signed: bytes) -> str:
     """Return the line of text that a signed receipt travels as."""
-    return PREFIX + base64.b32encode(signed).decode().rstrip("=")
+    return RECEIPT_LINE.of(signed)
 
 
 def read_text(text: str) -> bytes:
@@ -101,18 +150,7 @@ def read_text(text: str) -> bytes:
         ReceiptFormError: Not such a line, or not in its one form.
 
     """
-    line = text.strip()
-    if len(line) > TEXT_LIMIT or not line.startswith(PREFIX):
-        what = f"A receipt is one line of text that begins with {PREFIX}"
-        raise ReceiptFormError(what)
-    digits = line.removeprefix(PREFIX)
-    try:
-        signed = base64.b32decode(digits + "=" * (-len(digits) % 8))
-    except (binascii.Error, ValueError) as error:
-        raise ReceiptFormError("The receipt's text has characters that no receipt has.") from error
-    if receipt_text(signed) != line:
-        raise ReceiptFormError("The receipt's text is not in its one form.")
-    return signed
+    return RECEIPT_LINE.signed(text)
 
 
 def judge_receipt(signed: bytes, site: Root, at: datetime) -> tuple[Receipt, frozenset[str]]:

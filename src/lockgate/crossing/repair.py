@@ -334,7 +334,8 @@ def demand_repairable(found: Sequence[Found], lost: Mapping[str, set[int]]) -> N
     """Refuse when something could not be rebuilt.
 
     Raises:
-        TooDamagedError: Names the files that are missing and the parts that are damaged.
+        TooDamagedError: Names the files that are missing and the parts that are damaged; its file and range
+            are the first part of the first file that stays lost.
 
     """
     if not lost:
@@ -343,8 +344,10 @@ def demand_repairable(found: Sequence[Found], lost: Mapping[str, set[int]]) -> N
     named = ", ".join(dict.fromkeys(_place(part) for part in parts[:NAMED_LIMIT]))
     more = f", and {len(parts) - NAMED_LIMIT} more" if len(parts) > NAMED_LIMIT else ""
     what = f"Too much is missing or damaged for the parity: {named}{more}."
-    first = min(lost)
-    raise TooDamagedError(what, file=first, shards=len(lost[first]))
+    name = min(lost)
+    first = next((part for part in parts if part.file == name), None)
+    offset, length = (first.offset, first.length) if first else (None, None)
+    raise TooDamagedError(what, file=name, shards=len(lost[name]), offset=offset, length=length)
 
 
 def _place(part: Damage) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress, Silent
 from lockgate.core.wire import encode
 from lockgate.crossing.bases import listed
-from lockgate.crossing.buffers import write_all
 from lockgate.crossing.contents import (
     SealRequest,
 )
@@ -33,14 +31,12 @@ from lockgate.crossing.format import (
     folder_name,
     root_name,
 )
-from lockgate.crossing.layout import PlannedVolume
 from lockgate.crossing.parity import make_parity
 from lockgate.crossing.payload import PayloadSource
-from lockgate.crossing.pipeline import Stage
 from lockgate.crossing.prepare import Prepared, Preparer, SealerParts
 from lockgate.crossing.sealplan import Plan
 from lockgate.crossing.shards import ShardedFile, VolumeShards, write_index
-from lockgate.crossing.volumes import Shard, plaintext_records, sealed_shards
+from lockgate.crossing.workers import VolumeWriter, plaintext_records
 from lockgate.store.blobs import sync_folder
 from lockgate.trust import dsse
 
@@ -165,52 +161,13 @@ class Sealer:
         keys = self._preparer.keys(prepared)
         source = PayloadSource(prepared.prefix, prepared.contents)
         progress.start("seal", prepared.plan.sealed)
-        with (
-            Stage(plaintext_records(source, volumes)) as records,
-            Stage(sealed_shards(iter(records), volumes, keys)) as shards,
-        ):
-            pieces = iter(shards)
-            written = [write_volume(partial, volume, pieces, progress) for volume in volumes]
-            for _ in pieces:  # drawn to its end, where the last source is judged
-                raise CrateIoError("Sealing gave more than was planned.")
+        records = plaintext_records(source, volumes)
+        with VolumeWriter(records, keys, progress) as writer:
+            written = [writer.write(partial, volume) for volume in volumes]
+        for _ in records:  # drawn to its end, where the last source is judged
+            raise CrateIoError("There is more to seal than was planned.")
         progress.finish()
         return written
-
-
-def write_volume(
-    partial: Path, volume: PlannedVolume, shards: Iterator[Shard], progress: Progress
-) -> tuple[VolumeEntry, VolumeShards]:
-    """Write one volume; durable on return.
-
-    Args:
-        partial: The folder that gets it.
-        volume: What was planned.
-        shards: The shards of this volume and those after it.
-        progress: Told about the bytes.
-
-    Returns:
-        Its line for crate.json and its digests.
-
-    """
-    digests = bytearray()
-    commitment = ""
-    with (partial / volume.name).open("xb", buffering=0) as file:
-        for _ in range(volume.records + 1):
-            shard = next(shards)
-            write_all(file.fileno(), shard.data.view)
-            digests += shard.digest
-            commitment = commitment or shard.commitment
-            progress.advance(len(shard.data.view))
-            shard.data.give_back()
-        os.fsync(file.fileno())
-    entry = VolumeEntry(
-        name=volume.name,
-        size=volume.size,
-        records=volume.records,
-        plaintext_size=volume.plaintext_size,
-        commitment=commitment,
-    )
-    return entry, VolumeShards(volume.header_size, bytes(digests))
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -169,7 +169,7 @@ def _package(page: _Page, slip: Slip) -> None:
     for y, name, marks in ((612, "SEALS", slip.seals), (574, "MEDIA", slip.media)):
         page.text(_LEFT, y, name, 13, _BOLD)
         count = f"{len(marks)}:" if marks else "write by hand:"
-        page.text(_LEFT + 58, y, count, 13, _BOLD)
+        page.text(_LEFT + 58, y, count, 13, _BOLD, most=22 if marks else 90)
         if not marks:
             page.bar(_LEFT + 152, y - 3, _RIGHT - _LEFT - 152, 0.8)
             continue

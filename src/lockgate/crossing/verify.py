@@ -92,7 +92,7 @@ def follow_roots(held: Sequence[bytes], offered: Mapping[str, bytes], pin: str, 
     data, root = known[-1]
     newer = []
     for version, candidate in offered.items():
-        with naming(f"{ROOTS_FOLDER}/{root_name(version)}"):
+        with naming(f"{ROOTS_FOLDER}/{root_name(version)}", len(candidate)):
             found = read_supply_root(candidate).version
             if str(found) != version:
                 what = f"{root_name(version)} holds version {found} of the supply root."
@@ -106,7 +106,8 @@ def follow_roots(held: Sequence[bytes], offered: Mapping[str, bytes], pin: str, 
                 newer.append(candidate)
     fresh: list[tuple[bytes, Root]] = []
     for candidate in newer:
-        with naming(f"{ROOTS_FOLDER}/{root_name(read_supply_root(candidate).version)}"):
+        name = root_name(read_supply_root(candidate).version)
+        with naming(f"{ROOTS_FOLDER}/{name}", len(candidate)):
             fresh += advance_supply_root(data, [candidate])
         data, root = fresh[-1]
     return SupplyChain(data, root, tuple(fresh))
@@ -123,7 +124,7 @@ def authenticate(envelope: bytes, supply: Root, at: datetime) -> Manifest:
         SealerMismatchError: The named sealer did not sign.
 
     """
-    with naming(CRATE_FILE):
+    with naming(CRATE_FILE, len(envelope)):
         opened = dsse.open_envelope(envelope, limit=MANIFEST_LIMIT)
         dsse.verify(opened, supply, Purpose.SEALER, at, CRATE_TYPE)
         manifest = decode(Manifest, opened.payload, limit=MANIFEST_LIMIT, name=CRATE_FILE)

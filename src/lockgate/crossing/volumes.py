@@ -1,9 +1,9 @@
-"""Sealing and opening the records of a volume, as streams."""
+"""The cipher of a volume, what its keys are made from, and opening its records as a stream."""
 
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -31,7 +31,6 @@ from lockgate.crossing.format import (
     HEADER_LIMIT,
     KEY_SIZE,
     NONCE_PREFIX,
-    NOTHING,
     RECORD_SIZE,
     TAG_SIZE,
     VOLUME_MAGIC,
@@ -39,17 +38,14 @@ from lockgate.crossing.format import (
     Manifest,
     VolumeEntry,
     VolumeHeader,
-    header_block,
     nonce,
     record_length,
 )
-from lockgate.crossing.layout import PlannedVolume
-from lockgate.crossing.payload import PayloadJudge, PayloadSource, Piece
 from lockgate.crossing.pipeline import Stage
 from lockgate.crossing.ports import Aead, Cipher
 from lockgate.crossing.shards import VolumeShards
 from lockgate.trust.keys import RecipientKey
-from lockgate.trust.sealing import unwrap, wrap
+from lockgate.trust.sealing import unwrap
 
 
 def aes_gcm(key: bytes) -> Aead:
@@ -90,87 +86,6 @@ class CrateKeys:
     recipients: Mapping[str, Recipient]
     entropy: Entropy
     cipher: Cipher = aes_gcm
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One piece of a volume as it is written: the header block, then the records."""
-
-    data: Loan
-    digest: bytes
-    commitment: str = ""
-
-
-def plaintext_records(source: PayloadSource, volumes: Sequence[PlannedVolume]) -> Iterator[Loan]:
-    """Yield the plaintext of every record of every volume, in order, hashed against the lock's entries.
-
-    Raises:
-        SourceChangedError: A file has another length or digest than its entry. The last bytes of
-            that file may have been given before.
-
-    """
-    judge = PayloadJudge()
-    # Read and hashed in one thread: another hand-over would cost more than it would overlap.
-    for record, pieces in _read_records(source, volumes):
-        judge.judge(pieces)
-        yield record
-    # Only now is the last file judged: its end lies behind the last record.
-    judge.judge(source.finish())
-
-
-def _read_records(
-    source: PayloadSource, volumes: Sequence[PlannedVolume]
-) -> Iterator[tuple[Loan, list[Piece]]]:
-    buffers = Buffers(RECORD_SIZE)
-    for volume in volumes:
-        for number in range(volume.records):
-            record = buffers.lend(record_length(volume.plaintext_size, number))
-            yield record, source.fill(record.view)
-
-
-def sealed_shards(
-    records: Iterator[Loan], volumes: Sequence[PlannedVolume], keys: CrateKeys
-) -> Iterator[Shard]:
-    """Yield header block and sealed records of every volume; each volume gets a fresh key."""
-    buffers = Buffers(max(RECORD_SIZE + TAG_SIZE, HEADER_LIMIT))
-    for volume in volumes:
-        binding = Binding(keys.lane, keys.crate, volume.number)
-        sealed_to = bool(keys.recipients)
-        key = keys.entropy(KEY_SIZE) if sealed_to else b""
-        prefix = keys.entropy(NONCE_PREFIX) if sealed_to else bytes(NONCE_PREFIX)
-        header = _header(binding, key, prefix, keys)
-        block = buffers.lend(len(header))
-        block.view[:] = header
-        commitment = binding.commitment(key) if sealed_to else NOTHING
-        yield Shard(block, hashlib.sha256(header).digest(), commitment)
-        cipher, aad = keys.cipher(key) if sealed_to else Cleartext(), binding.aad
-        for number in range(volume.records):
-            record = next(records)
-            sealed = buffers.lend(len(record.view) + TAG_SIZE)
-            last = number == volume.records - 1
-            cipher.encrypt_into(nonce(prefix, number, last=last), record.view, aad, sealed.view)
-            record.give_back()
-            yield Shard(sealed, hashlib.sha256(sealed.view).digest())
-    for _ in records:
-        raise SealerFaultError("There are more records than were planned.")
-
-
-def _header(binding: Binding, key: bytes, prefix: bytes, keys: CrateKeys) -> bytes:
-    wrapped = {
-        name: wrap(key, recipient, binding.key_info(recipient.suite, name, keys.sealer))
-        for name, recipient in keys.recipients.items()
-    }
-    header = VolumeHeader(
-        format=CRATE_FORMAT,
-        lane=binding.lane,
-        crate=binding.crate,
-        volume=binding.volume,
-        suite=BULK_SUITE if keys.recipients else CLEARTEXT_SUITE,
-        record_size=RECORD_SIZE,
-        nonce=prefix.hex(),
-        keys={name: base64.standard_b64encode(data).decode() for name, data in wrapped.items()},
-    )
-    return header_block(header)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,12 @@ class OutputFilter:
         self._policy = policy
         self._canary = CanaryWatch(canaries) if canaries and policy.canary is not Mode.OFF else None
         follow = system if policy.system_prompt is not Mode.OFF else ""
+        modes = (policy.links, policy.secrets, policy.personal, policy.invisible)
+        self.stopped = False
+        self.hits: Counter[tuple[Guard, str]] = Counter()
+        self._idle = self._canary is None and not follow and all(mode is Mode.OFF for mode in modes)
+        if self._idle:
+            return
         self._repeat = RepeatWatch(follow)
         self._open = ""
         self._start = 0
@@ -62,16 +68,16 @@ class OutputFilter:
         self._in_key = False
         self._seen = ""  # the last character that people saw
         self._flag = ""
-        self.stopped = False
-        self.hits: Counter[tuple[Guard, str]] = Counter()
 
     def feed(self, text: str) -> str:
         """Take more of the answer and return what may leave."""
+        if self._idle:
+            return text  # nothing looks at it, so nothing waits
         return "" if self.stopped else self._take(self._without_invisible(text), last=False)
 
     def finish(self) -> str:
         """Return the rest of the answer."""
-        if self.stopped:
+        if self.stopped or self._idle:
             return ""
         rest, self._flag = visible(self._flag, self._seen)[0], ""
         self._repeat.finish()

@@ -43,6 +43,8 @@ class Rule:
         action: What it means.
         channels: Where it is looked for.
         pattern: Searched in the plain form (lower case, one space between words).
+        needs: One of these is in everything that the pattern finds. To look for them first is many times
+            quicker than the pattern, and most texts have none.
         quotable: A hit inside quotation marks or code that is spoken about is noted only.
 
     """
@@ -52,6 +54,7 @@ class Rule:
     action: Action
     channels: frozenset[Channel]
     pattern: re.Pattern[str]
+    needs: tuple[str, ...]
     quotable: bool = True
 
 
@@ -69,11 +72,12 @@ def _rule(
     why: str,
     pattern: str,
     *,
+    needs: tuple[str, ...],
     action: Action = Action.BLOCK,
     channels: frozenset[Channel] = EVERYWHERE,
     quotable: bool = True,
 ) -> Rule:
-    return Rule(name, why, action, channels, re.compile(pattern), quotable)
+    return Rule(name, why, action, channels, re.compile(pattern), needs, quotable)
 
 
 _EARLIER = (
@@ -91,7 +95,11 @@ _DROPPED = (
     rf"|{_DETERMINED}(?:system|developer|hidden) (?:{_TOLD}|guardrails|rules)"
     rf"|{_ALL_OF}your (?:\w+ )?(?:{_OWN}|{_TOLD}))"
 )
-_DROP = r"(?:ignore|disregard|forget|override|bypass|discard|dismiss|neglect|abandon|skip|void|overrule)"
+_DROPS = (
+    "ignore", "disregard", "forget", "override", "bypass", "discard", "dismiss", "neglect", "abandon", "skip",
+    "void", "overrule",
+)  # fmt: skip
+_DROP = rf"(?:{'|'.join(_DROPS)})"
 _START = (
     r"(?:^|[.!?:;\n)\]>*#\"'“«`-] ?|\b(?:please|now|and|then|but|so|first|instead|kindly|just|must"
     r"|should|will|to) )"
@@ -114,6 +122,7 @@ RULES: tuple[Rule, ...] = (
         "override",
         "It orders the model to drop its instructions.",
         rf"{_START}{_DROP} (?:about )?{_DROPPED}\b",
+        needs=_DROPS,
     ),
     _rule(
         "override-everything",
@@ -122,12 +131,14 @@ RULES: tuple[Rule, ...] = (
         r" you(?: have|'ve|were| were| had)(?: been| just| previously)* (?:told|instructed|given|taught)\b"
         rf"|{_START}{_DROP} (?:everything|all) (?:written |stated |said )?(?:above|before this)(?:$"
         rf"|[.,;!:]| and )",
+        needs=_DROPS,
     ),
     _rule(
         "override-do-not-follow",
         "It orders the model not to follow its instructions.",
         rf"{_START}(?:do not|don't|dont|stop|never) (?:follow|following|obey|obeying|adhere to"
         rf"|comply with) {_DROPPED}\b",
+        needs=("follow", "obey", "adhere to", "comply with"),
     ),
     _rule(
         "override-perhaps",
@@ -135,6 +146,7 @@ RULES: tuple[Rule, ...] = (
         rf"\b{_DROP} (?:\w+ ){{0,3}}?(?:{_EARLIER}|system) (?:\w+ ){{0,2}}?"
         r"(?:instructions?|prompts?|rules|orders|messages|context|conversation|commands)\b",
         action=Action.NOTE,
+        needs=_DROPS,
     ),
     _rule(
         "new-instructions",
@@ -142,6 +154,7 @@ RULES: tuple[Rule, ...] = (
         r"(?:^|[.!?\n*#\]>-] ?)(?:your |here are (?:your )?)?(?:new|updated|revised|real|actual|true) "
         r"(?:system )?(?:instructions?|prompt|directives?|orders|task|objective)(?: (?:is|are))? ?:",
         channels=FOREIGN,
+        needs=("instruction", "prompt", "directive", "orders", "task", "objective"),
     ),
     _rule(
         "forged-turn",
@@ -150,6 +163,7 @@ RULES: tuple[Rule, ...] = (
         r"|user|developer)?\b"
         r"|<\|im_end\|> ?<\|im_start\|>|\[/?inst\] ?<<sys>>|<<sys>>|<start_of_turn>(?:user|model)"
         r"|<\|endofprompt\|>",
+        needs=("<|", "<<sys>>", "<start_of_turn>"),
     ),
     _rule(
         "forged-role",
@@ -160,6 +174,7 @@ RULES: tuple[Rule, ...] = (
         r"|should)|override|reveal|"
         r"new |from now|the (?:user|assistant)|stop|send|forward|execute|print)",
         channels=FOREIGN,
+        needs=("system", "developer", "admin"),
     ),
     _rule(
         "persona",
@@ -175,6 +190,17 @@ RULES: tuple[Rule, ...] = (
         r"(?:dan|developer|god|jailbreak|unrestricted|debug) mode\b[^?]{0,40}\b(?:no|without|ignore"
         r"|bypass|unrestricted|"
         r"restrictions?|filters?|rules)",
+        needs=(
+            "you are ",
+            "act ",
+            "behave ",
+            "respond ",
+            "pretend ",
+            "answer ",
+            "roleplay ",
+            "play ",
+            " mode",
+        ),
     ),
     _rule(
         "no-rules",
@@ -184,6 +210,7 @@ RULES: tuple[Rule, ...] = (
         r"(?:\w+ ){0,2}(?:rules|restrictions|limits|limitations|guidelines|constraints|policies)"
         r"|\b(?:without|with no|free of|bypassing) (?:any |all )?(?:ethical|moral|safety|content) "
         r"(?:guidelines?|restrictions?|filters?|constraints?|limits?) (?:whatsoever|at all|or)\b",
+        needs=("freed", "free ", "liberated", "released", "unbound", "without ", "with no ", "bypassing "),
     ),
     _rule(
         "reveal",
@@ -198,6 +225,7 @@ RULES: tuple[Rule, ...] = (
         r"[^?]{0,60}?\b(?:verbatim|word[ -]for[ -]word|exactly|in full|in its entirety"
         r"|letter by letter|in base64|"
         r"character by character|code block|without (?:changes|omission))",
+        needs=("prompt", "instruction", "message", "directive"),
     ),
     _rule(
         "reveal-asked",
@@ -207,6 +235,7 @@ RULES: tuple[Rule, ...] = (
         r"[^.?!]{0,40}?\byour (?:\w+ ){0,2}?(?:system|initial|hidden|secret|original) (?:prompt"
         r"|instructions?|message|rules)",
         action=Action.FLAG,
+        needs=("prompt", "instruction", "message", "rules"),
     ),
     _rule(
         "reveal-above",
@@ -215,6 +244,7 @@ RULES: tuple[Rule, ...] = (
         r"(?:words|text|content|sentences?|lines|instructions)? ?(?:that (?:is|are) )?"
         r"(?:above|before (?:this|the user)|preceding this)\b"
         r"[^?]{0,60}(?:starting with|beginning with|verbatim|word for word|code block|you are)",
+        needs=("above", "before this", "before the user", "preceding this"),
     ),
     _rule(
         "addresses-the-model",
@@ -232,6 +262,18 @@ RULES: tuple[Rule, ...] = (
         r"|always|do not|never|"
         r"include|say|also|please|append|add|reply|respond)\b",
         channels=FOREIGN,
+        needs=(
+            "if you are a",
+            "as a",
+            "attention",
+            "note to",
+            "message ",
+            "important",
+            "instruction",
+            "hey",
+            "dear",
+            "when ",
+        ),
     ),
     _rule(
         "hide-from-user",
@@ -240,6 +282,7 @@ RULES: tuple[Rule, ...] = (
         r"|mention(?:ing)?(?: (?:this|it|that))? to|reveal(?:ing)?"
         r"(?: (?:this|it|that))? to|alert(?:ing)?|notify(?:ing)?|let(?:ting)?) the user\b",
         channels=FOREIGN,
+        needs=(" the user",),
     ),
     _rule(
         "carry-out",
@@ -250,6 +293,20 @@ RULES: tuple[Rule, ...] = (
         r"|(?:the|your|all|any|their) (?:\w+ )?(?:api keys?|credentials|passwords?|secrets?))\b"
         rf"{_TO_ADDRESS}",
         channels=FOREIGN,
+        needs=(
+            "send",
+            "forward",
+            "post",
+            "upload",
+            "exfiltrate",
+            "transmit",
+            "leak",
+            "submit",
+            "append",
+            "include",
+            "embed",
+            "encode",
+        ),
     ),
     _rule(
         "tool-order",
@@ -260,6 +317,16 @@ RULES: tuple[Rule, ...] = (
         r"(?:immediately|right now|before (?:you |answering|responding)|without (?:asking"
         r"|confirmation)|now and)\b",
         channels=FOREIGN,
+        needs=(
+            "immediately",
+            "right now",
+            "before you",
+            "before answering",
+            "before responding",
+            "without asking",
+            "without confirmation",
+            "now and",
+        ),
     ),
 )
 
@@ -289,6 +356,8 @@ def hits(plain: str, channel: Channel) -> Iterator[Hit]:
     quoted: list[tuple[int, int]] | None = None
     for rule in RULES:
         if channel not in rule.channels:
+            continue
+        if not any(word in plain for word in rule.needs):
             continue
         found = list(rule.pattern.finditer(plain))
         if not found:

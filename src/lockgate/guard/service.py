@@ -86,6 +86,13 @@ class InputGuard:
         """Return what a hit means."""
         return self._policy
 
+    def watches(self, channel: Channel) -> bool:
+        """Tell whether texts of a channel are looked at: by rules, or by a classifier where there is one."""
+        policy = self._policy
+        if policy.rules.get(channel, Mode.BLOCK) is not Mode.OFF:
+            return True
+        return self._scorer is not None and policy.classifier.get(channel, Mode.LOG) is not Mode.OFF
+
     def check(self, text: str, channel: Channel) -> Decision:
         """Return the decision about a text that comes from a channel.
 

@@ -3,10 +3,21 @@
 from typing import TYPE_CHECKING, Any
 
 from lockgate.infer.cards import ModelCard, card_of
-from lockgate.infer.installation import Installation, wheel_files
+from lockgate.infer.digestkeys import DigestRings, FileRings, MemoryRings
+from lockgate.infer.engines.installation import Installation, wheel_files
+from lockgate.infer.engines.pool import Pool, PoolConfig
+from lockgate.infer.engines.ports import (
+    Engine,
+    EngineHealth,
+    EngineRequest,
+    EngineState,
+    LoadedModel,
+    Message,
+    Piece,
+    Usage,
+)
 from lockgate.infer.keys import FileKeys, MemoryKeys, new_key
 from lockgate.infer.limits import EngineLimits, GatewayLimits
-from lockgate.infer.pool import Pool, PoolConfig
 from lockgate.infer.ports import (
     AdmittedModel,
     ApiKey,
@@ -14,20 +25,12 @@ from lockgate.infer.ports import (
     Citation,
     CitedSentence,
     Citer,
-    Engine,
-    EngineHealth,
-    EngineRequest,
-    EngineState,
     Evidence,
     Knowledge,
     Ledger,
-    LoadedModel,
-    Message,
     ModelFile,
     ModelSource,
-    Piece,
     ReceiptStore,
-    Usage,
 )
 from lockgate.infer.queue import Priority
 from lockgate.infer.quotafile import FileQuotas, MemoryQuotas
@@ -38,27 +41,27 @@ from lockgate.infer.service import GatewayConfig, run_gateway, serve_until, serv
 from lockgate.infer.shares import Arm, By, MemoryShares, PromotionCheck, Share, ShareSource, parse_arms
 
 if TYPE_CHECKING:
-    from lockgate.infer.engine_llama import LlamaConfig, LlamaEngine
-    from lockgate.infer.engine_ollama import OllamaConfig, OllamaEngine
-    from lockgate.infer.engine_remote import RemoteConfig, RemoteEngine, RemoteKind
-    from lockgate.infer.engine_tgi import TgiConfig, TgiEngine
-    from lockgate.infer.engine_vllm import VllmConfig, VllmEngine
+    from lockgate.infer.engines.llama import LlamaConfig, LlamaEngine
+    from lockgate.infer.engines.ollama import OllamaConfig, OllamaEngine
+    from lockgate.infer.engines.remote import RemoteConfig, RemoteEngine, RemoteKind
+    from lockgate.infer.engines.tgi import TgiConfig, TgiEngine
+    from lockgate.infer.engines.vllm import VllmConfig, VllmEngine
     from lockgate.infer.gateway import Gateway, Parts
 
 _HEAVY = {
     "Gateway": "gateway",
-    "LlamaConfig": "engine_llama",
-    "LlamaEngine": "engine_llama",
-    "OllamaConfig": "engine_ollama",
-    "OllamaEngine": "engine_ollama",
+    "LlamaConfig": "engines.llama",
+    "LlamaEngine": "engines.llama",
+    "OllamaConfig": "engines.ollama",
+    "OllamaEngine": "engines.ollama",
     "Parts": "gateway",
-    "RemoteConfig": "engine_remote",
-    "RemoteEngine": "engine_remote",
-    "RemoteKind": "engine_remote",
-    "TgiConfig": "engine_tgi",
-    "TgiEngine": "engine_tgi",
-    "VllmConfig": "engine_vllm",
-    "VllmEngine": "engine_vllm",
+    "RemoteConfig": "engines.remote",
+    "RemoteEngine": "engines.remote",
+    "RemoteKind": "engines.remote",
+    "TgiConfig": "engines.tgi",
+    "TgiEngine": "engines.tgi",
+    "VllmConfig": "engines.vllm",
+    "VllmEngine": "engines.vllm",
 }
 
 
@@ -80,6 +83,7 @@ __all__ = [
     "Citation",
     "CitedSentence",
     "Citer",
+    "DigestRings",
     "Engine",
     "EngineHealth",
     "EngineLimits",
@@ -89,6 +93,7 @@ __all__ = [
     "FileKeys",
     "FileQuotas",
     "FileReceipts",
+    "FileRings",
     "Gateway",
     "GatewayConfig",
     "GatewayLimits",
@@ -101,6 +106,7 @@ __all__ = [
     "MemoryKeys",
     "MemoryQuotas",
     "MemoryReceipts",
+    "MemoryRings",
     "MemoryShares",
     "Message",
     "ModelCard",

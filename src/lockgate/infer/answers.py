@@ -8,23 +8,15 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TypeVar
 
+import msgspec
+
 from lockgate.core.ports import Entropy
 from lockgate.core.wire import encode
+from lockgate.infer.engines.ports import CallDelta, Engine, EngineRequest, Piece, ToolCall, Usage
 from lockgate.infer.errors import EngineGarbageError
 from lockgate.infer.forms.base import Delta
 from lockgate.infer.limits import ANSWER_CALLS, BYTES_A_TOKEN, TURN_TOKENS
-from lockgate.infer.ports import (
-    CallDelta,
-    Citation,
-    Engine,
-    EngineRequest,
-    Evidence,
-    GuardFinding,
-    Knowledge,
-    Piece,
-    ToolCall,
-    Usage,
-)
+from lockgate.infer.ports import Citation, Evidence, GuardFinding, Knowledge
 from lockgate.infer.receipts import Status
 from lockgate.infer.weave import Weaver
 
@@ -67,6 +59,11 @@ class Answer(ABC):
     def findings(self) -> tuple[GuardFinding, ...]:
         """Return what guards met in it."""
         return ()
+
+    @property
+    def unfiltered(self) -> str:
+        """Return its text as the model wrote it, where that is kept for auditors."""
+        return ""
 
     @abstractmethod
     def deltas(self) -> AsyncGenerator[Delta, None]:
@@ -169,6 +166,11 @@ class SeveralAnswers(Answer):
         return tuple(finding for answer in self._answers for finding in answer.findings)
 
     @property
+    def unfiltered(self) -> str:
+        """Return the texts of all of them."""
+        return "\n".join(text for answer in self._answers if (text := answer.unfiltered))
+
+    @property
     def prompt_bound(self) -> int:
         """Return how many tokens their prompt has at most."""
         return self._answers[0].prompt_bound
@@ -188,7 +190,7 @@ class SeveralAnswers(Answer):
             try:
                 async with aclosing(answer.deltas()) as deltas:
                     async for delta in deltas:
-                        yield replace(delta, choice=at)
+                        yield msgspec.structs.replace(delta, choice=at)
             finally:
                 before, spent = self.usage, answer.usage
                 self.usage = Usage(

@@ -7,6 +7,7 @@ hand-over to the thread, and each durable write in it, serves all that came mean
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -40,18 +41,20 @@ class Batches(Generic[T, R]):
         self._work = work
         self._executor = executor
         self._most = most
-        self._queue: list[tuple[T, asyncio.Future[R]]] = []
+        self._queue: list[tuple[T, Callable[[R | Exception], None]]] = []
         self._runner: asyncio.Task[None] | None = None
 
     def submit(self, item: T) -> asyncio.Future[R]:
         """Queue an item; it is worked on whether or not somebody waits for the future."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[R] = loop.create_future()
-        future.add_done_callback(_looked_at)
-        self._queue.append((item, future))
-        if self._runner is None:
-            self._runner = loop.create_task(self._run())
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self.put(item, partial(_settle, future))
         return future
+
+    def put(self, item: T, done: Callable[[R | Exception], None]) -> None:
+        """Queue an item; `done` is called with its result, or with its error, and raises nothing."""
+        self._queue.append((item, done))
+        if self._runner is None:
+            self._runner = asyncio.get_running_loop().create_task(self._run())
 
     async def settled(self) -> None:
         """Wait until everything that was queued is done."""
@@ -68,8 +71,8 @@ class Batches(Generic[T, R]):
                     results = await loop.run_in_executor(self._executor, self._work, items)
                 except Exception as error:  # noqa: BLE001  # whoever waits raises it
                     results = [error] * len(batch)
-                for (_, future), result in zip(batch, results, strict=True):
-                    _settle(future, result)
+                for (_, done), result in zip(batch, results, strict=True):
+                    done(result)
                 if len(batch) > 1:
                     await asyncio.sleep(PAUSE_SECONDS)
         finally:
@@ -81,11 +84,6 @@ def _settle(future: asyncio.Future[R], result: R | Exception) -> None:
         return
     if isinstance(result, Exception):
         future.set_exception(result)
+        future.exception()  # so that an error that nobody waits for is no warning
     else:
         future.set_result(result)
-
-
-def _looked_at(future: asyncio.Future[R]) -> None:
-    """Take note of an error, so that one that nobody waits for is no warning."""
-    if not future.cancelled():
-        future.exception()

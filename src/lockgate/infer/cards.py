@@ -12,9 +12,10 @@ import msgspec
 from lockgate.core.artifact import Digest
 from lockgate.core.digests import sha256
 from lockgate.core.wire import Document
+from lockgate.infer.engines.ports import Count
 from lockgate.infer.errors import ModelFactsError
 from lockgate.infer.gguf import read_gguf
-from lockgate.infer.ports import AdmittedModel, Count, ModelFile
+from lockgate.infer.ports import AdmittedModel, ModelFile
 from lockgate.infer.terms import AS_OF, terms_of
 
 CONFIG_LIMIT = 32 << 20

@@ -1,11 +1,11 @@
 """Answers with text: from a checked request to a recorded answer, the same way for every form."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from concurrent.futures import Executor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import structlog
 from aiohttp import web
@@ -16,14 +16,18 @@ from lockgate.core.wire import encode
 from lockgate.guard import Datamark
 from lockgate.guard.errors import PromptBlockedError
 from lockgate.infer.answers import Answer, PlainAnswer, SeveralAnswers, grounded, in_thread
-from lockgate.infer.errors import BadRequestError, UnsupportedParameterError
+from lockgate.infer.appealing import Keeper, passages_of
+from lockgate.infer.engines.ports import EngineRequest, Message, Usage
+from lockgate.infer.errors import BadRequestError, LedgerUnavailableError, UnsupportedParameterError
 from lockgate.infer.forms.base import Delta, Ended, Form, Head, Shape, gathered
 from lockgate.infer.guarding import Admission, Guards
 from lockgate.infer.limits import GatewayLimits
 from lockgate.infer.meter import Meter
 from lockgate.infer.metrics import GatewayMetrics
-from lockgate.infer.ports import EngineRequest, GuardFinding, Principal, Usage
-from lockgate.infer.receipts import Asked, Grounds, ReceiptBook, Record, Status
+from lockgate.infer.outflow import RECEIPT_HEADER, ClientGoneError, EventStream
+from lockgate.infer.ports import GuardFinding, Principal
+from lockgate.infer.receipts import Asked, Grounds, Status, tools_of
+from lockgate.infer.recording import ReceiptBook, Record
 from lockgate.infer.requests import ChatRequest
 from lockgate.infer.salts import Salts
 from lockgate.infer.shapes import INTERNAL_ERROR, described, provenance
@@ -31,18 +35,10 @@ from lockgate.infer.shaping import PacedPipe, Pipe, PlainPipe, Profile, ShapingP
 from lockgate.infer.targets import Target, Targets
 from lockgate.infer.tooling import ToolDesk, ToolRules
 
-RECEIPT_HEADER = "X-Lockgate-Receipt"
-_SMALL = 16 * 1024
-"""Bytes that asyncio's transports buffer without asking writers to wait."""
 QUICK_CHARACTERS = 8_000
 """Longest conversation that is checked at once, in characters."""
 
-_STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _logger = structlog.get_logger("lockgate.infer")
-
-
-class ClientGoneError(Exception):
-    """The caller stopped reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +85,7 @@ class ChatDesk:
         entropy: Names tool calls.
         executor: Threads for the knowledge bases.
         shaping: What observers of the network see of answers, by label.
+        keeper: Keeps texts that guards stopped or met something in; none where no auditor reads them.
 
     """
 
@@ -106,8 +103,10 @@ class ChatDesk:
         entropy: Entropy,
         executor: Executor,
         shaping: ShapingPolicy,
+        keeper: Keeper | None = None,
     ) -> None:
         """Keep the parts."""
+        self._keeper = keeper
         self._targets = targets
         self._book = book
         self._limits = limits
@@ -127,37 +126,35 @@ class ChatDesk:
         target = self._targets.resolve(chat.model, key, lambda: _token(chat))
         self._demand_abilities(chat, target)
         tools = self._tools.rules_for(chat, key)
-        with self._metrics.in_flight.track_inprogress():
+        with self._metrics.in_flight:
             admission = await self._admitted(chat)
-            asked = Asked(
-                key, target.view, target.model, target.loaded, chat.messages, None, _tools(chat), target.share
-            )
             if admission.blocked is not None:
-                await self._refuse(asked, admission)
+                await self._refuse(_asked(question, target), admission)
             async with target.slots.held(key.id, self._meter.priority(key)):
                 target = self._targets.again(target, key)  # withdrawn, perhaps, while this one waited
-                asked = replace(asked, view=target.view, model=target.model, loaded=target.loaded)
                 answer, grounds = await self._answer(target, chat, key, tools)
                 completion = chat.max_tokens * chat.choices if answer.prompt_bound else 0
                 async with self._meter.reserved(key, answer.prompt_bound, completion) as charge:
                     try:
-                        record = self._book.record(replace(asked, grounds=grounds))
+                        record = self._book.record(_asked(question, target, grounds))
                         met = admission.findings + (grounds.blocked if grounds else ())
                         answer.recorded_as(record.id)
                         head = Head(record.id, chat.model, self._book.clock(), chat)
                         shape = question.form.shape(head)
                         profile = self._shaping.of({target.model.label, *key.labels})
                         talk = Talk(question, target, answer, record, shape, began, met, profile)
-                        async with self._recorded(talk):
-                            return await (self._streamed(talk) if chat.stream else self._whole(talk))
+                        return await self._recorded(talk)
                     finally:
                         charge.usage = answer.charged
 
     async def _admitted(self, chat: ChatRequest) -> Admission:
         """Check a request's texts, long ones in a thread, so that others need not wait for them."""
         if sum(len(message.text) for message in chat.messages) <= QUICK_CHARACTERS:
-            return self._guards.admit(chat.messages)
-        return await in_thread(self._executor, lambda: self._guards.admit(chat.messages))
+            admission = self._guards.admit(chat.messages)
+        else:
+            admission = await in_thread(self._executor, lambda: self._guards.admit(chat.messages))
+        self._guards.count(admission)
+        return admission
 
     def _demand_abilities(self, chat: ChatRequest, target: Target) -> None:
         """Refuse what would go round the guards or has no meaning over a knowledge base.
@@ -189,10 +186,30 @@ class ChatDesk:
         """
         record = self._book.record(asked)
         error = admission.blocked or PromptBlockedError("A guard stopped this request.")
+        await self._keep(record, asked.messages, admission.findings)
         await record.close(Status.BLOCKED, usage=Usage(), guards=admission.findings, reason=error.code)
         self._metrics.answers.labels(asked.model.name, Status.BLOCKED.value).inc()
         what = f"{error.what} Receipt {record.id}."
         raise PromptBlockedError(what, **error.where, receipt=record.id)
+
+    async def _keep(
+        self, record: Record, messages: Sequence[Message], met: Sequence[GuardFinding], answer: str = ""
+    ) -> None:
+        """Keep the texts that guards met something in, where the site's auditors read them.
+
+        Raises:
+            LedgerUnavailableError: They cannot be kept.
+
+        """
+        keeper = self._keeper
+        if keeper is None or not met:
+            return
+        passages = passages_of(messages, answer)
+        try:
+            await in_thread(self._executor, lambda: keeper.keep(record.id, passages))
+        except (LockgateError, OSError) as error:
+            _logger.exception("texts for auditors cannot be kept")
+            raise LedgerUnavailableError("The answer could not be recorded.") from error
 
     async def _answer(
         self, target: Target, chat: ChatRequest, key: Principal, tools: ToolRules
@@ -233,13 +250,12 @@ class ChatDesk:
         logprobs = "logprobs" in chat.options
         return self._guards.filtered(answer, chat.messages, tools=tools, mark=mark, logprobs=logprobs)
 
-    @asynccontextmanager
-    async def _recorded(self, talk: Talk) -> AsyncIterator[None]:
-        """See to it that every intent has an outcome, however the answer ends."""
+    async def _recorded(self, talk: Talk) -> web.StreamResponse:
+        """Answer, and see to it that the intent has an outcome, however the answer ends."""
         talk.record.begin()
         status = Status.FAILED
         try:
-            yield
+            response = await (self._streamed(talk) if talk.question.chat.stream else self._whole(talk))
             status = talk.answer.status
         except (asyncio.CancelledError, ClientGoneError):
             status = Status.CANCELLED
@@ -251,49 +267,47 @@ class ChatDesk:
             raise
         finally:
             self._count(talk, status)
+        return response
 
     async def _streamed(self, talk: Talk) -> web.StreamResponse:
-        response = web.StreamResponse(headers={**_STREAM_HEADERS, RECEIPT_HEADER: talk.record.id})
-        response.content_type = talk.question.form.media
-        if response.content_type.startswith("text/"):
-            response.charset = "utf-8"
+        question = talk.question
         async with aclosing(talk.answer.deltas()) as deltas:
-            first = await self._first(talk, deltas)
-            await self._start(talk)
-            await self._patiently(response.prepare(talk.question.request))
+            # How long an engine reads before it speaks tells of the question: ``constant`` waits for nothing.
+            first = None if talk.profile is Profile.CONSTANT else await self._first(talk, deltas)
+            stall = self._limits.client_stall_seconds
+            response = EventStream(question.request, question.form.media, talk.record.id, stall)
             async with self._pipe(talk, response) as pipe:
                 try:
+                    if first is None:
+                        first = await self._first(talk, deltas)
                     await self._send_all(talk, pipe, deltas, first)
                 except ClientGoneError:
                     raise
-                except Exception as error:  # noqa: BLE001  # a response that has begun cannot become another
+                except Exception as error:
+                    if not response.begun:
+                        raise
+                    # A response that has begun cannot become another.
                     await self._broken_off(talk, pipe, error)
-            await self._patiently(response.write_eof())
+            await response.write_eof()
         return response
 
-    def _pipe(self, talk: Talk, response: web.StreamResponse) -> Pipe:
+    def _pipe(self, talk: Talk, response: EventStream) -> Pipe:
         """Return where the parts of a stream leave, by the profile of its labels."""
         measures, media, profile = self._shaping.shaping, talk.question.form.media, talk.profile
 
-        async def write(data: bytes) -> None:
-            await self._send(talk, response, data)
-
-        async def finish(data: bytes) -> None:
-            await self._patiently(response.write_eof(data))
-
         if profile is Profile.OFF:
-            return PlainPipe(write, finish, media)
+            return PlainPipe(response.write, response.write_eof, media)
         if profile is Profile.PADDED:
-            return PlainPipe(write, finish, media, measures.pad_bytes)
-        bucket = measures.bucket_records if profile is Profile.CONSTANT else 1
-        return PacedPipe(write, media, measures, bucket=bucket)
+            return PlainPipe(response.write, response.write_eof, media, measures.pad_bytes)
+        if profile is Profile.PACED:
+            return PacedPipe(response.write, media, measures)
+        wait = self._until_start(talk)
+        return PacedPipe(response.write, media, measures, bucket=measures.bucket_records, wait_seconds=wait)
 
-    async def _start(self, talk: Talk) -> None:
-        """Wait, under ``constant``, until the next moment at which an answer may begin."""
-        if talk.profile is Profile.CONSTANT:
-            grid = self._shaping.shaping.start_seconds
-            elapsed = asyncio.get_running_loop().time() - talk.began
-            await asyncio.sleep(-elapsed % grid)
+    def _until_start(self, talk: Talk) -> float:
+        """Return the seconds until the next moment at which a constant answer may begin."""
+        elapsed = asyncio.get_running_loop().time() - talk.began
+        return -elapsed % self._shaping.shaping.start_seconds
 
     async def _broken_off(self, talk: Talk, pipe: Pipe, error: Exception) -> None:
         """End a stream with an error in place of the rest."""
@@ -328,7 +342,8 @@ class ChatDesk:
         body = talk.shape.whole(said, self._ended(talk))
         if talk.profile is not Profile.OFF:
             body = padded_whole(body, self._shaping.shaping.whole_bytes)
-        await self._start(talk)
+        if talk.profile is Profile.CONSTANT:
+            await asyncio.sleep(self._until_start(talk))
         return web.Response(
             body=body,
             content_type="application/json",
@@ -345,31 +360,8 @@ class ChatDesk:
 
     async def _close(self, talk: Talk) -> None:
         answer = talk.answer
+        await self._keep(talk.record, talk.question.chat.messages, talk.guards, answer.unfiltered)
         await talk.record.close(answer.status, usage=answer.usage, cited=answer.citations, guards=talk.guards)
-
-    async def _patiently(self, sending: Awaitable[Any]) -> None:
-        """Send something, and give up on a caller that does not take it.
-
-        Raises:
-            ClientGoneError: The connection is gone, or nothing moved in time.
-
-        """
-        try:
-            async with asyncio.timeout(self._limits.client_stall_seconds):
-                await sending
-        except (TimeoutError, ConnectionError) as error:
-            raise ClientGoneError from error
-
-    async def _send(self, talk: Talk, response: web.StreamResponse, data: bytes) -> None:
-        """Send a part of a stream; see `_patiently`."""
-        transport = talk.question.request.transport
-        if transport is None or len(data) > _SMALL or transport.get_write_buffer_size():
-            await self._patiently(response.write(data))
-            return
-        try:
-            await response.write(data)  # the system took all so far: this cannot wait for the caller
-        except ConnectionError as error:
-            raise ClientGoneError from error
 
     def _ended(self, talk: Talk) -> Ended:
         knowledge = talk.target.knowledge
@@ -387,9 +379,17 @@ class ChatDesk:
         self._metrics.tokens.labels(name, "completion").inc(usage.completion_tokens)
 
 
+def _asked(question: Question, target: Target, grounds: Grounds | None = None) -> Asked:
+    """Return what is known of a request before its answer begins."""
+    chat, model = question.chat, target.model
+    said, share = tools_of(chat), target.share
+    return Asked(question.key, target.view, model, target.loaded, chat.messages, grounds, said, share)
+
+
 def _add(record: Record, delta: Delta) -> None:
     """Take what leaves into the answer's digest: text as it is, a tool call as canonical JSON."""
-    record.add(delta.text)
+    if delta.text:
+        record.add(delta.text)
     if (call := delta.call) is not None:
         record.add(encode({"id": call.id, "name": call.name, "arguments": call.arguments}).decode())
 
@@ -405,9 +405,3 @@ def _numbered(asked: EngineRequest, at: int) -> EngineRequest:
 def _token(chat: ChatRequest) -> bytes:
     """Return what stands for a request where a share is decided by it: the same for the same words."""
     return encode([[message.role, message.text] for message in chat.messages])
-
-
-def _tools(chat: ChatRequest) -> bytes:
-    """Return the canonical bytes of what was asked beside the turns; nothing for plain chat."""
-    found = {name: chat.options[name] for name in ("tools", "response_format") if name in chat.options}
-    return encode(found) if found else b""

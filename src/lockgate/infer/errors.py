@@ -223,6 +223,13 @@ class BadCredentialsError(TrustError):
     advice = "Sign in anew; docs/gateway.md says what the gateway takes."
 
 
+class PersonError(InputError):
+    """Somebody cannot be given a name and a password as they are written, or is not there."""
+
+    code = "LG-1a31"
+    advice = "`lockgate console user list` shows who is there."
+
+
 class GrantError(InputError):
     """Something cannot be granted or taken away as it is written."""
 

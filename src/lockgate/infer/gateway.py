@@ -5,9 +5,9 @@ cut off at once, before the first token too.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,11 +17,15 @@ from lockgate import __version__
 from lockgate.core.emergency import judge_debt
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock, Entropy
+from lockgate.core.roots import Recipient
 from lockgate.core.wire import encode
 from lockgate.guard import GuardPolicy, Scorer
+from lockgate.guard.appeals import Appeals
 from lockgate.guard.held import HeldCalls
+from lockgate.infer.appealing import AppealDesk, AppealRoutes, SealedKeeper
 from lockgate.infer.cards import ModelCard
-from lockgate.infer.chat import ChatDesk, ClientGoneError, Question
+from lockgate.infer.chat import ChatDesk, Question
+from lockgate.infer.engines.ports import Engine, EngineState
 from lockgate.infer.errors import (
     BadRequestError,
     BodyTooLargeError,
@@ -32,18 +36,18 @@ from lockgate.infer.errors import (
 from lockgate.infer.forms import FORMS, form_at
 from lockgate.infer.forms.ollama_models import ollama_show, ollama_tags
 from lockgate.infer.guarding import Guards
+from lockgate.infer.guardwatch import GuardWatch
 from lockgate.infer.identity import Callers, Credentials
 from lockgate.infer.identity.signin import SignIn
 from lockgate.infer.keys import authenticate, is_key
 from lockgate.infer.limits import EngineLimits, GatewayLimits
 from lockgate.infer.meter import Meter
 from lockgate.infer.metrics import CONTENT_TYPE, GatewayMetrics
+from lockgate.infer.outflow import RECEIPT_HEADER, ClientGoneError
 from lockgate.infer.page import ChatPage
 from lockgate.infer.plain import PlainDesk
 from lockgate.infer.ports import (
     AdmittedModel,
-    Engine,
-    EngineState,
     KeyStore,
     Knowledge,
     Ledger,
@@ -53,7 +57,7 @@ from lockgate.infer.ports import (
 )
 from lockgate.infer.quotafile import MemoryQuotas, QuotaSource
 from lockgate.infer.quotas import Quotas
-from lockgate.infer.receipts import ReceiptBook
+from lockgate.infer.recording import ReceiptBook
 from lockgate.infer.salts import Salts
 from lockgate.infer.shapes import INTERNAL_ERROR, described, error_object, model, models
 from lockgate.infer.shaping import ShapingPolicy
@@ -88,13 +92,16 @@ class Parts:
         engines: The engine of each chat model, by the model's name.
         knowledge: The knowledge bases, by name (written behind the ``@`` of a model's name).
         keys: The API keys.
+        appeals: Where appeals against the guards are kept; none where nobody appeals.
+        auditors: Whom the texts are sealed to that guards stopped or met something in; none: none are kept.
         sign_in: The chat page's doors for people without a key; none where it asks for keys alone.
         callers: Tells who asks without an API key; none where keys alone open the gateway.
         ledger: The audit log.
         receipts: Where receipts are kept.
         clock: The present moment.
         entropy: Random bytes.
-        guards: What the guards do.
+        guards: What the guards do when the gateway starts.
+        guards_now: Returns what they do, verified anew; blocks. None where they stay as they began.
         scorer: The classifier of the guards; none where rules alone decide.
         canaries: Words that must not leave in an answer.
         salt_secret: Makes the salts of tenants' caches; empty for one that ends with this process.
@@ -118,6 +125,7 @@ class Parts:
     clock: Clock
     entropy: Entropy
     guards: GuardPolicy = field(default_factory=GuardPolicy)
+    guards_now: Callable[[], GuardPolicy] | None = None
     scorer: Scorer | None = None
     canaries: tuple[str, ...] = ()
     salt_secret: bytes = b""
@@ -131,6 +139,8 @@ class Parts:
     held: HeldCalls | None = None
     callers: Callers | None = None
     sign_in: SignIn | None = None
+    appeals: Appeals | None = None
+    auditors: tuple[Recipient, ...] = ()
 
 
 class Gateway:
@@ -158,26 +168,34 @@ class Gateway:
             parts.source, parts.engines, parts.knowledge, engine_limits or EngineLimits(), parts.shares
         )
         self._targets = targets
+        self._guards = Guards(
+            parts.guards, parts.canaries, self.metrics, parts.scorer, keeps=bool(parts.auditors)
+        )
         self._desk = ChatDesk(
             targets=targets,
             book=self._book,
             limits=self._limits,
             metrics=self.metrics,
             tools=ToolDesk(parts.tools, parts.held, self._knowledge_threads, self.metrics),
-            guards=Guards(parts.guards, parts.canaries, self.metrics, parts.scorer),
+            guards=self._guards,
             meter=self._meter,
             salts=Salts(parts.salt_secret or parts.entropy(32), parts.clock),
             entropy=parts.entropy,
             executor=self._knowledge_threads,
             shaping=parts.shaping,
+            keeper=SealedKeeper(parts.appeals, parts.auditors, parts.entropy)
+            if parts.appeals is not None and parts.auditors
+            else None,
         )
         self._plain = PlainDesk(
             targets=targets, book=self._book, limits=self._limits, metrics=self.metrics, meter=self._meter
         )
 
-    def withdrawals(self) -> Withdrawals:
-        """Return what stops engines whose model was withdrawn."""
-        return Withdrawals(self._parts.source, self._parts.engines, self._targets.running)
+    def watches(self) -> Iterator[Coroutine[object, object, None]]:
+        """Yield what looks again and again: for models that were withdrawn, for guards that were changed."""
+        yield Withdrawals(self._parts.source, self._parts.engines, self._targets.running).watch()
+        if self._parts.guards_now is not None:
+            yield GuardWatch(self._guards, self._parts.guards_now).watch()
 
     def runner(self) -> web.AppRunner:
         """Return the runner that serves the application within the limits."""
@@ -196,7 +214,18 @@ class Gateway:
         app.router.add_get("/v1/lockgate/receipts/{id}", self._receipt)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/metrics", self._metrics)
-        doors = self._parts.sign_in
+        parts = self._parts
+        if parts.appeals is not None:
+            desk = AppealDesk(
+                parts.appeals,
+                parts.receipts,
+                parts.ledger,
+                auditors=parts.auditors,
+                entropy=parts.entropy,
+                limits=self._limits,
+            )
+            AppealRoutes(desk, self._caller, self._body, self._ledger_threads).add_to(app)
+        doors = parts.sign_in
         ChatPage(self._parts.sources, doors.names if doors else "").add_to(app)
         for (method, path), answer in doors.routes().items() if doors else ():
             app.router.add_route(method, path, answer)
@@ -242,6 +271,8 @@ class Gateway:
             status, said = described(error)
             self.metrics.rejected.labels(error.code).inc()
             response = self._error(request, status, said, error.where.get("retry_after"))
+            if receipt := error.where.get("receipt"):
+                response.headers[RECEIPT_HEADER] = str(receipt)
         except web.HTTPException as error:
             code = "method_not_allowed" if error.status == _NO_METHOD else "not_found"
             what = f"{request.method} {request.path[:200]} is not served here."
@@ -282,8 +313,8 @@ class Gateway:
                 return known
         return authenticate(given, self._parts.keys)
 
-    @asynccontextmanager
-    async def _admitted(self, key: Principal) -> AsyncIterator[None]:
+    @contextmanager
+    def _admitted(self, key: Principal) -> Iterator[None]:
         """Count a key's running requests.
 
         Raises:
@@ -330,7 +361,7 @@ class Gateway:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         key = await self._caller(request)
-        async with self._admitted(key):
+        with self._admitted(key):
             form = FORMS[request.path]
             chat = form.parse(await self._body(request), self._limits)
             return await self._desk.answer(Question(request, key, chat, form))
@@ -351,7 +382,7 @@ class Gateway:
         self, request: web.Request, serve: Callable[[Principal, bytes], Awaitable[web.Response]]
     ) -> web.StreamResponse:
         key = await self._caller(request)
-        async with self._admitted(key):
+        with self._admitted(key):
             return await serve(key, await self._body(request))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:

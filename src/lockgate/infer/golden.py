@@ -19,10 +19,11 @@ import msgspec
 
 from lockgate.core.errors import LockgateError
 from lockgate.core.golden import TOKENS, GoldenPrompt
-from lockgate.infer.engine_llama import LlamaConfig, LlamaEngine
-from lockgate.infer.installation import Installation
+from lockgate.infer.engines.installation import Installation
+from lockgate.infer.engines.llama import LlamaConfig, LlamaEngine
+from lockgate.infer.engines.ports import Engine, EngineRequest, Message, Piece
 from lockgate.infer.limits import EngineLimits
-from lockgate.infer.ports import Engine, EngineRequest, Message, ModelFile, Piece
+from lockgate.infer.ports import ModelFile
 
 ORDER_LIMIT = 64 << 20
 """Longest order, in bytes."""

@@ -21,11 +21,13 @@ from lockgate.guard import (
     Scorer,
     Unmarker,
 )
+from lockgate.guard.appeals import TEXT_BYTES
 from lockgate.guard.errors import PromptBlockedError
 from lockgate.infer.answers import Answer
+from lockgate.infer.engines.ports import Message, ToolCall, Usage
 from lockgate.infer.forms.base import Delta
 from lockgate.infer.metrics import GatewayMetrics
-from lockgate.infer.ports import Citation, GuardFinding, Message, ToolCall, Usage
+from lockgate.infer.ports import Citation, GuardFinding
 from lockgate.infer.tooling import ToolRules
 
 FILTERED = "content_filter"
@@ -38,10 +40,15 @@ _CHANNELS = {"user": Channel.USER, "tool": Channel.TOOL}
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What the guards met in a request, and the error when one of them stops it."""
+    """What the guards decided about a request's texts, and the error when one of them stops it."""
 
-    findings: tuple[GuardFinding, ...]
+    decisions: tuple[tuple[Decision, Channel], ...]
     blocked: PromptBlockedError | None = None
+
+    @property
+    def findings(self) -> tuple[GuardFinding, ...]:
+        """Return what receipts say of it."""
+        return tuple(found for decided in self.decisions for found in _findings(*decided))
 
 
 class Guards:
@@ -52,6 +59,7 @@ class Guards:
         canaries: Words that must not leave in any answer.
         metrics: Where hits are counted.
         scorer: The classifier, if there is one.
+        keeps: Whether answers remember what the model wrote, for auditors.
 
     """
 
@@ -61,25 +69,47 @@ class Guards:
         canaries: Sequence[str],
         metrics: GatewayMetrics,
         scorer: Scorer | None = None,
+        *,
+        keeps: bool = False,
     ) -> None:
         """Keep the parts."""
-        self._policy = policy
+        self._keeps = keeps
         self._canaries = tuple(canaries)
         self._metrics = metrics
-        self._input = InputGuard(policy, scorer)
+        self._scorer = scorer
+        self.follow(policy)
+
+    @property
+    def policy(self) -> GuardPolicy:
+        """Return what each guard does now."""
+        return self._policy
+
+    def follow(self, policy: GuardPolicy) -> None:
+        """Do so from now on; answers that have begun are filtered as they began."""
+        self._policy = policy
+        self._input = InputGuard(policy, self._scorer)
 
     def admit(self, messages: Sequence[Message]) -> Admission:
-        """Check the turns of the user and what tools answered, up to the first that a rule blocks."""
-        found: list[GuardFinding] = []
-        for text, channel in _texts(messages):
+        """Check the turns of the user and what tools answered, up to the first that a rule blocks.
+
+        It may run in a thread; `count` is for whoever gets the result.
+        """
+        decided: list[tuple[Decision, Channel]] = []
+        for text, channel in texts_of(messages):
+            if not self._input.watches(channel):
+                continue
             decision = self._input.check(text, channel)
-            self._count(decision, channel)
-            found += _findings(decision, channel)
+            decided.append((decision, channel))
             if decision.outcome is Outcome.BLOCK:
                 first = decision.hits[0]
                 what = f"The guard {first.rule!r} stopped this request: {first.why}"
-                return Admission(tuple(found), PromptBlockedError(what, rule=first.rule))
-        return Admission(tuple(found))
+                return Admission(tuple(decided), PromptBlockedError(what, rule=first.rule))
+        return Admission(tuple(decided))
+
+    def count(self, admission: Admission) -> None:
+        """Count what was decided; only where the gateway's loop runs, as counters know no threads."""
+        for decision, channel in admission.decisions:
+            self._count(decision, channel)
 
     def marked(
         self, messages: Sequence[Message], entropy: Entropy
@@ -89,6 +119,9 @@ class Guards:
             return tuple(messages), None
         mark = Datamark(self._policy.marking, entropy)
         shown = [_shown(message, mark) for message in messages]
+        last = max(at for at, message in enumerate(messages) if message.role == "tool" or message.looked_up)
+        reminded = f"{shown[last].text}\n\n{mark.reminder(_asked(messages))}"
+        shown[last] = replace(shown[last], text=reminded)
         first = shown[0]
         if first.role == "system":
             return (replace(first, text=f"{first.text}\n\n{mark.note}"), *shown[1:]), mark
@@ -116,7 +149,10 @@ class Guards:
         system = "\n".join(message.text for message in messages if message.role == "system")
         fresh = partial(OutputFilter, self._policy, self._canaries, system)
         unmarker = mark.unmarker() if mark else Unmarker("")
-        return FilteredAnswer(answer, fresh, self._metrics, tools=tools, unmarker=unmarker, logprobs=logprobs)
+        said = Unfiltered(TEXT_BYTES if self._keeps else 0)
+        return FilteredAnswer(
+            answer, fresh, self._metrics, tools=tools, unmarker=unmarker, logprobs=logprobs, said=said
+        )
 
     @property
     def watches_canaries(self) -> bool:
@@ -136,6 +172,7 @@ class FilteredAnswer(Answer):
         tools: ToolRules,
         unmarker: Unmarker,
         logprobs: bool,
+        said: "Unfiltered",
     ) -> None:
         """Keep the answer and what makes filters."""
         super().__init__()
@@ -148,6 +185,7 @@ class FilteredAnswer(Answer):
         self._ruled: list[GuardFinding] = []
         self._hits: Counter[tuple[str, str]] = Counter()
         self._held = HeldLogprobs() if logprobs else None
+        self._said = said
         self._seconds = 0.0
         self.status = answer.status
 
@@ -169,6 +207,8 @@ class FilteredAnswer(Answer):
     @property
     def findings(self) -> tuple[GuardFinding, ...]:
         """Return what the filter met."""
+        if not self._hits and not self._filter.hits:
+            return tuple(self._ruled)
         action = "stopped" if self._filter.stopped else "met"
         hits = self._hits + Counter({(g.value, what): n for (g, what), n in self._filter.hits.items()})
         met = tuple(
@@ -176,6 +216,11 @@ class FilteredAnswer(Answer):
             for (guard, what), count in sorted(hits.items())
         )
         return met + tuple(self._ruled)
+
+    @property
+    def unfiltered(self) -> str:
+        """Return its text as the model wrote it, where it is kept."""
+        return self._said.text
 
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         """Yield what may leave of the answer's text, and of the arguments of its tool calls."""
@@ -185,6 +230,7 @@ class FilteredAnswer(Answer):
                 if delta.call is not None:
                     calls.append(delta.call)
                     continue
+                self._said.add(delta.text)
                 began = perf_counter()
                 passed = self._filter.feed(self._unmarker.feed(delta.text))
                 self._seconds += perf_counter() - began
@@ -238,6 +284,26 @@ class FilteredAnswer(Answer):
         return replace(call, arguments=passed)
 
 
+class Unfiltered:
+    """What a model wrote, up to the length that is kept for auditors; a longer text is not kept."""
+
+    def __init__(self, characters: int) -> None:
+        """Begin with nothing, and room for that many characters; without any nothing is kept."""
+        self._parts: list[str] = []
+        self._room = characters
+
+    def add(self, text: str) -> None:
+        """Take a part."""
+        self._room -= len(text)
+        if self._room >= 0:
+            self._parts.append(text)
+
+    @property
+    def text(self) -> str:
+        """Return all of it; nothing where it is too long."""
+        return "".join(self._parts) if self._room >= 0 else ""
+
+
 class HeldLogprobs:
     """Holds log probabilities back until their tokens have left; drops them once text was altered.
 
@@ -282,7 +348,16 @@ def _shown(message: Message, mark: Datamark) -> Message:
     return replace(message, text=text, looked_up=())
 
 
-def _texts(messages: Sequence[Message]) -> Iterator[tuple[str, Channel]]:
+def _asked(messages: Sequence[Message]) -> str:
+    """Return the last words of the user, without what was found in documents."""
+    last = next((message for message in reversed(messages) if message.role == "user"), None)
+    text = last.text if last is not None else ""
+    for start, end in reversed(last.looked_up if last is not None else ()):
+        text = f"{text[:start]} {text[end:]}"
+    return text
+
+
+def texts_of(messages: Sequence[Message]) -> Iterator[tuple[str, Channel]]:
     """Yield the texts that are checked: those of the user, of tools, and what was found in documents."""
     for message in messages:
         channel = _CHANNELS.get(message.role)

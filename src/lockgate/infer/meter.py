@@ -1,15 +1,14 @@
 """Measures what keys spend: reserved before an engine is asked, settled however the answer ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from lockgate.core.errors import LockgateError
 from lockgate.infer.batches import Batches
+from lockgate.infer.engines.ports import Usage
 from lockgate.infer.errors import LedgerUnavailableError
-from lockgate.infer.ports import Principal, Usage
+from lockgate.infer.ports import Principal
 from lockgate.infer.queue import Priority
 from lockgate.infer.quotafile import QuotaSource
 from lockgate.infer.quotas import Quota, Quotas, Settled, Wanted
@@ -47,24 +46,29 @@ class Meter:
         quota = self._source.find(key.id)
         return quota.priority if quota is not None else Priority.NORMAL
 
-    @asynccontextmanager
-    async def reserved(self, key: Principal, prompt: int, completion: int) -> AsyncIterator[Charge]:
-        """Reserve tokens for a request and settle them when the block ends, in whatever way.
+    def reserved(self, key: Principal, prompt: int, completion: int) -> "_Reserved":
+        """Return a context in which tokens are reserved; they are settled when it ends, in whatever way.
+
+        Entering it raises `QuotaError` when the key has not so much left, and `LedgerUnavailableError` when
+        it cannot be written down.
+        """
+        return _Reserved(self, key, prompt, completion)
+
+    async def reserve(self, key: Principal, prompt: int, completion: int) -> str:
+        """Reserve tokens and return what names the reservation; empty where none is needed.
 
         Raises:
-            QuotaError: The key has not so much left.
-            LedgerUnavailableError: It cannot be written down.
+            QuotaError, LedgerUnavailableError: See `reserved`.
 
         """
-        charge = Charge()
+        if self._batches is None:
+            return ""
         quota = self._source.find(key.id)
-        batches = self._batches
-        if batches is None or quota is None or quota == Quota(priority=quota.priority):
-            yield charge
-            return
-        waiting = batches.submit(Wanted(key.id, quota, prompt, completion))
+        if quota is None or quota == Quota(priority=quota.priority):
+            return ""
+        waiting = self._batches.submit(Wanted(key.id, quota, prompt, completion))
         try:
-            name = await asyncio.shield(waiting)
+            return await asyncio.shield(waiting)
         except asyncio.CancelledError:
             waiting.add_done_callback(self._give_back)
             raise
@@ -73,10 +77,11 @@ class Meter:
                 raise
             what = "What the key spends could not be recorded."
             raise LedgerUnavailableError(what) from error
-        try:
-            yield charge
-        finally:
-            self._settle(batches, Settled(name, charge.usage))
+
+    def settle(self, reservation: str, usage: Usage) -> None:
+        """Settle a reservation, without waiting for it."""
+        if self._batches is not None and reservation:
+            self._settle(self._batches, Settled(reservation, usage))
 
     def _settle(self, batches: "_Batches", settled: Settled, tries: int = SETTLE_TRIES) -> None:
         """Settle a reservation; where the database cannot take it now, again and again for a while."""
@@ -97,3 +102,22 @@ class Meter:
         """Wait until everything is written."""
         if self._batches is not None:
             await self._batches.settled()
+
+
+class _Reserved:
+    """Tokens that are reserved while a block runs."""
+
+    __slots__ = ("_asked", "_charge", "_meter", "_name")
+
+    def __init__(self, meter: Meter, key: Principal, prompt: int, completion: int) -> None:
+        self._meter = meter
+        self._asked = key, prompt, completion
+        self._charge = Charge()
+        self._name = ""
+
+    async def __aenter__(self) -> Charge:
+        self._name = await self._meter.reserve(*self._asked)
+        return self._charge
+
+    async def __aexit__(self, *_: object) -> None:
+        self._meter.settle(self._name, self._charge.usage)

@@ -1,7 +1,9 @@
 """The gateway's own metrics, in a registry of its own (no process-wide state)."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
+
+from lockgate.infer.counting import Numbers, Spreads
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_1_0_0
 
@@ -14,63 +16,62 @@ class GatewayMetrics:
 
     def __init__(self) -> None:
         """Begin at zero."""
-        self.registry = CollectorRegistry(auto_describe=True)
-        self.requests = Counter(
-            "lockgate_gateway_requests",
-            "Requests by route and status.",
-            ("route", "status"),
-            registry=self.registry,
+        self.requests = Numbers(
+            "lockgate_gateway_requests", "Requests by route and status.", ("route", "status")
         )
-        self.answers = Counter(
-            "lockgate_gateway_answers",
-            "Answers by model and how they ended.",
-            ("model", "status"),
-            registry=self.registry,
+        self.answers = Numbers(
+            "lockgate_gateway_answers", "Answers by model and how they ended.", ("model", "status")
         )
-        self.shares = Counter(
+        self.shares = Numbers(
             "lockgate_gateway_share_answers",
             "Answers for a name with shares, by the model that gave them.",
             ("name", "model"),
-            registry=self.registry,
         )
-        self.tokens = Counter(
-            "lockgate_gateway_tokens",
-            "Tokens that engines counted.",
-            ("model", "kind"),
-            registry=self.registry,
-        )
-        self.first_token = Histogram(
+        self.tokens = Numbers("lockgate_gateway_tokens", "Tokens that engines counted.", ("model", "kind"))
+        self.first_token = Spreads(
             "lockgate_gateway_first_token_seconds",
             "From a request's arrival to the first text of its answer.",
             ("model",),
-            registry=self.registry,
-            buckets=_FIRST_TOKEN,
+            _FIRST_TOKEN,
         )
-        self.in_flight = Gauge("lockgate_gateway_in_flight", "Answers in the making.", registry=self.registry)
-        self.engine_up = Gauge(
-            "lockgate_gateway_engine_up", "1 when the engine serves.", ("model",), registry=self.registry
+        in_flight = Numbers("lockgate_gateway_in_flight", "Answers in the making.", gauge=True)
+        self.in_flight = in_flight.labels()
+        self.engine_up = Numbers(
+            "lockgate_gateway_engine_up", "1 when the engine serves.", ("model",), gauge=True
         )
-        self.debt = Gauge(
+        debt = Numbers(
             "lockgate_gateway_second_signature",
             "0: none is owed; 1: one is due; 2: one is overdue.",
-            registry=self.registry,
+            gauge=True,
         )
-        self.guarded = Counter(
+        self.debt = debt.labels()
+        self.guarded = Numbers(
             "lockgate_guard_hits",
             "What guards met, by channel, rule and decision.",
             ("channel", "rule", "decision"),
-            registry=self.registry,
         )
-        self.guard_seconds = Histogram(
+        self.guard_seconds = Spreads(
             "lockgate_guard_seconds",
             "Time that guards took: of each on a text before it, of the filter on an answer behind it.",
             ("channel", "guard"),
-            registry=self.registry,
-            buckets=_GUARD,
+            _GUARD,
         )
-        self.rejected = Counter(
-            "lockgate_gateway_rejected", "Requests refused, by error code.", ("code",), registry=self.registry
-        )
+        self.rejected = Numbers("lockgate_gateway_rejected", "Requests refused, by error code.", ("code",))
+        self.registry = CollectorRegistry(auto_describe=True)
+        for one in (
+            self.requests,
+            self.answers,
+            self.shares,
+            self.tokens,
+            self.first_token,
+            in_flight,
+            self.engine_up,
+            debt,
+            self.guarded,
+            self.guard_seconds,
+            self.rejected,
+        ):
+            self.registry.register(one)
 
     def exposition(self) -> bytes:
         """Return the text that Prometheus reads."""

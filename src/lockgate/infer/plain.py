@@ -17,13 +17,15 @@ from aiohttp import web
 
 from lockgate.core.errors import LockgateError
 from lockgate.core.wire import encode
-from lockgate.infer.chat import RECEIPT_HEADER
+from lockgate.infer.engines.ports import Embedded, Message, Ranked, Usage
 from lockgate.infer.errors import BadRequestError
 from lockgate.infer.limits import BYTES_A_TOKEN, TURN_TOKENS, GatewayLimits
 from lockgate.infer.meter import Meter
 from lockgate.infer.metrics import GatewayMetrics
-from lockgate.infer.ports import Embedded, Message, Principal, Ranked, Usage
-from lockgate.infer.receipts import Asked, ReceiptBook, Record, Status
+from lockgate.infer.outflow import RECEIPT_HEADER
+from lockgate.infer.ports import Principal
+from lockgate.infer.receipts import Asked, Status
+from lockgate.infer.recording import ReceiptBook, Record
 from lockgate.infer.requests import ModelName, decoded
 from lockgate.infer.shapes import usage_object
 from lockgate.infer.targets import Target, Targets
@@ -185,7 +187,7 @@ class PlainDesk:
         messages = [Message("user", text) for text in texts]
         spent: list[Usage] = []
         status, reason = Status.FAILED, ""
-        with self._metrics.in_flight.track_inprogress():
+        with self._metrics.in_flight:
             priority = self._meter.priority(key)
             bound = sum(len(text.encode()) + TURN_TOKENS for text in texts)
             async with (

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from enum import StrEnum
 
 from lockgate.infer.errors import QueueFullError
@@ -45,9 +43,15 @@ class Slots:
         self.waiting = 0
         self.running = 0
 
-    @asynccontextmanager
-    async def held(self, key: str = "", priority: Priority = Priority.NORMAL) -> AsyncIterator[None]:
-        """Hold a slot.
+    def held(self, key: str = "", priority: Priority = Priority.NORMAL) -> "_Slot":
+        """Return a context in which a slot is held.
+
+        Entering it raises `QueueFullError` when too many wait already, or no slot became free in time.
+        """
+        return _Slot(self, key, priority)
+
+    async def take(self, key: str, priority: Priority) -> None:
+        """Take a slot.
 
         Raises:
             QueueFullError: Too many wait already, or none became free in time.
@@ -58,11 +62,11 @@ class Slots:
         else:
             await self._wait(key, priority)
         self.running += 1
-        try:
-            yield
-        finally:
-            self.running -= 1
-            self._give()
+
+    def give_back(self) -> None:
+        """Give a slot back."""
+        self.running -= 1
+        self._give()
 
     async def _wait(self, key: str, priority: Priority) -> None:
         limits = self._limits
@@ -111,3 +115,18 @@ class Slots:
                 turn.set_result(None)
                 return
         self._free += 1
+
+
+class _Slot:
+    """A slot that is held while a block runs."""
+
+    __slots__ = ("_key", "_priority", "_slots")
+
+    def __init__(self, slots: Slots, key: str, priority: Priority) -> None:
+        self._slots, self._key, self._priority = slots, key, priority
+
+    async def __aenter__(self) -> None:
+        await self._slots.take(self._key, self._priority)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._slots.give_back()

@@ -19,8 +19,8 @@ import structlog
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Clock, Entropy
 from lockgate.core.wire import Document, decode, encode
+from lockgate.infer.engines.ports import Count, Usage
 from lockgate.infer.errors import QuotaError
-from lockgate.infer.ports import Count, Usage
 from lockgate.infer.queue import Priority
 from lockgate.store.ports import Records, Transaction
 

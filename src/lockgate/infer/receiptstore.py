@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from lockgate.infer.digestkeys import KEY, DigestRing, DigestRings
 from lockgate.infer.keys import replace_file
 from lockgate.infer.ports import ReceiptStore
 from lockgate.store.errors import RecordExistsError
@@ -31,7 +32,10 @@ class MemoryReceipts(ReceiptStore):
 
 
 class FileReceipts(ReceiptStore):
-    """Receipts as files below one folder: ``ab/<id>.json``, and ``ab/<id>.key`` beside it."""
+    """Receipts as files below one folder: ``ab/<id>.json``, and ``ab/<id>.key`` beside it.
+
+    Keys lie as they are given: `seal_all` encrypts those that an earlier version left.
+    """
 
     def __init__(self, root: Path) -> None:
         """Name the folder; it is made when the first receipt comes."""
@@ -62,9 +66,19 @@ class FileReceipts(ReceiptStore):
         except FileNotFoundError:
             return data, b""
 
+    def seal_all(self, ring: DigestRing) -> int:
+        """Encrypt keys that are bare, or under an older key, under the newest; return how many."""
+        done = 0
+        for path in sorted(self._root.glob("??/*.key")):
+            kept = path.read_bytes()
+            if not ring.newest(kept) and (key := ring.open(path.stem, kept)):
+                replace_file(path, ring.seal(path.stem, key))
+                done += 1
+        return done
 
-RECEIPT, KEY = "receipt", "receipt-key"
-"""Collections of receipts, and of the keys of their digests."""
+
+RECEIPT = "receipt"
+"""The collection of receipts; the keys of their digests have one of their own."""
 
 
 class RecordReceipts(ReceiptStore):
@@ -73,13 +87,15 @@ class RecordReceipts(ReceiptStore):
     Args:
         records: The database. Receipts and the keys of their digests lie in two collections, so that a
             key can be erased alone.
+        rings: What those keys are encrypted under.
         older: Where receipts of earlier versions lie; they are read only.
 
     """
 
-    def __init__(self, records: Records, older: ReceiptStore | None = None) -> None:
+    def __init__(self, records: Records, rings: DigestRings, older: ReceiptStore | None = None) -> None:
         """Keep the parts."""
         self._records = records
+        self._rings = rings
         self._older = older
 
     def put(self, receipt_id: str, data: bytes, key: bytes) -> None:
@@ -92,7 +108,8 @@ class RecordReceipts(ReceiptStore):
             return
         try:
             with self._records.transaction() as tx:
-                tx.insert_all((KEY, receipt_id, key) for receipt_id, _, key in receipts)
+                seal = self._rings.ring().seal  # within the transaction: a rotation waits for its end
+                tx.insert_all((KEY, receipt_id, seal(receipt_id, key)) for receipt_id, _, key in receipts)
                 tx.insert_all((RECEIPT, receipt_id, data) for receipt_id, data, _ in receipts)
         except RecordExistsError as error:
             raise FileExistsError(receipts[0][0]) from error
@@ -100,7 +117,9 @@ class RecordReceipts(ReceiptStore):
     def get(self, receipt_id: str) -> tuple[bytes, bytes] | None:
         """Return a receipt and its key."""
         with self._records.transaction() as tx:
-            data, key = tx.get(RECEIPT, receipt_id), tx.get(KEY, receipt_id)
-        if data is None:
-            return self._older.get(receipt_id) if self._older is not None else None
-        return data, key or b""
+            data, kept = tx.get(RECEIPT, receipt_id), tx.get(KEY, receipt_id)
+            ring = self._rings.ring()
+        found = (data, kept or b"") if data is not None else None
+        if found is None and self._older is not None:
+            found = self._older.get(receipt_id)
+        return None if found is None else (found[0], ring.open(receipt_id, found[1]))

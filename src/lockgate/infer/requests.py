@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from lockgate.infer.engines.ports import Message, ToolCall
 from lockgate.infer.errors import BadRequestError, UnsupportedParameterError
 from lockgate.infer.limits import GatewayLimits
-from lockgate.infer.ports import Message, ToolCall
 
 Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]

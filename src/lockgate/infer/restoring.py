@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from lockgate.core.errors import TrustError
 from lockgate.core.wire import decode, encode
+from lockgate.infer.digestkeys import KEY, DigestRing
 from lockgate.infer.quotas import DAY, Spent
-from lockgate.infer.receiptstore import KEY, RECEIPT
+from lockgate.infer.receiptstore import RECEIPT
 from lockgate.store.ports import Records
 
 ROWS = 1000
@@ -19,12 +20,14 @@ class ReceiptDiffersError(TrustError):
     advice = "Keep both and look: a receipt is written once, so one of them was altered."
 
 
-def restore_receipts(here: Records, saved: Records) -> int:
+def restore_receipts(here: Records, saved: Records, ring: DigestRing) -> int:
     """Add the receipts that are missing, each with the key of its digests; return how many.
 
-    A receipt that is there without its key had it erased, and stays so.
+    A receipt that is there without its key had it erased, and stays so. Keys are encrypted under the newest
+    of the ring's; one that none of them opens comes as it is.
 
     Raises:
+        DigestKeyAlteredError: A key in the backup was altered; nothing of its batch was added.
         ReceiptDiffersError: A receipt is there with other bytes; nothing of its batch was added.
 
     """
@@ -37,8 +40,9 @@ def restore_receipts(here: Records, saved: Records) -> int:
                 present = tx.get(RECEIPT, name)
                 if present is None:
                     tx.insert(RECEIPT, name, value)
-                    if (key := keys[name]) is not None:
-                        tx.insert(KEY, name, key)
+                    if (kept := keys[name]) is not None:
+                        key = ring.open(name, kept)
+                        tx.insert(KEY, name, ring.seal(name, key) if key else kept)
                     added += 1
                 elif present != value:
                     what = f"The receipt {name} in the backup is not the one that is there."

@@ -13,6 +13,9 @@ from lockgate.core.ports import Clock
 EPOCH_SECONDS = 24 * 3600
 """For how long a tenant has one salt."""
 
+KEPT_SALTS = 4096
+"""How many tenants' salts of an epoch are remembered; more begin anew."""
+
 
 class Salts:
     """Makes salts: HMAC-SHA-256 of tenant and epoch.
@@ -29,8 +32,15 @@ class Salts:
         self._secret = secret
         self._clock = clock
         self._epoch = epoch_seconds
+        self._made: tuple[int, dict[str, str]] = (-1, {})
 
     def of(self, tenant: str) -> str:
         """Return a tenant's salt of this epoch, as 64 hex digits."""
         epoch = int(self._clock().timestamp()) // self._epoch
-        return hmac.digest(self._secret, f"{tenant}\0{epoch}".encode(), "sha256").hex()
+        if self._made[0] != epoch or len(self._made[1]) >= KEPT_SALTS:
+            self._made = epoch, {}
+        found = self._made[1].get(tenant)
+        if found is None:
+            found = hmac.digest(self._secret, f"{tenant}\0{epoch}".encode(), "sha256").hex()
+            self._made[1][tenant] = found
+        return found

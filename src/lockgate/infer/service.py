@@ -1,6 +1,7 @@
 """Runs the gateway: engines first, then the door, and down again in reverse."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 SWITCH_SECONDS = 0.0005
 """How long one thread may keep the interpreter from others: the log's thread gives it back at each step of
 its transaction, and first tokens wait for that."""
+
+COLLECT_EVERY = 20_000
+"""How many more objects are made than freed before the youngest are looked at for cycles."""
 
 _logger = structlog.get_logger("lockgate.infer")
 
@@ -72,8 +76,8 @@ async def serving(config: GatewayConfig, parts: "Parts") -> AsyncIterator[str]:
         except OSError as error:
             what = f"The gateway cannot listen on {config.host}:{config.port}: {error.strerror}."
             raise ListenError(what) from error
-        watch = asyncio.create_task(gateway.withdrawals().watch())
-        stack.push_async_callback(_ended, watch)
+        for watch in gateway.watches():
+            stack.push_async_callback(_ended, asyncio.create_task(watch))
         port = runner.addresses[0][1]
         yield f"{'https' if config.tls else 'http'}://{config.host}:{port}"
 
@@ -99,9 +103,20 @@ async def serve_until(
         _logger.info("gateway stops")
 
 
+def tune() -> None:
+    """Set this process up to serve: threads take turns quickly, and what was loaded is left alone.
+
+    A full look of the garbage collector at modules and their tables held up every running answer.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY, 20, 20)
+
+
 def run_gateway(config: GatewayConfig, parts: "Parts", ready: Callable[[str], None] | None = None) -> None:
     """Serve in this process until SIGTERM or SIGINT."""
-    sys.setswitchinterval(SWITCH_SECONDS)
+    tune()
 
     async def main() -> None:
         stop = asyncio.Event()

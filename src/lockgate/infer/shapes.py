@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from lockgate.core.errors import InputError, LimitError, LockgateError, PolicyError
-from lockgate.guard.errors import PromptBlockedError
+from lockgate.guard.errors import AppealedAlreadyError, AppealLimitError, PromptBlockedError
 from lockgate.infer import errors
 from lockgate.infer.cards import ModelCard
-from lockgate.infer.ports import ChannelModels, Citation, Usage
+from lockgate.infer.engines.ports import Usage
+from lockgate.infer.ports import ChannelModels, Citation
 from lockgate.infer.targets import Listed
 
 _Mapped = tuple[type[LockgateError], int, str, str]
@@ -26,6 +27,8 @@ _STATUS: tuple[_Mapped, ...] = (
     (errors.UnknownModelError, 404, "invalid_request_error", "model_not_found"),
     (errors.UnknownReceiptError, 404, "invalid_request_error", "receipt_not_found"),
     (PromptBlockedError, 400, "invalid_request_error", "content_filter"),
+    (AppealedAlreadyError, 409, "invalid_request_error", "appealed_already"),
+    (AppealLimitError, 429, "rate_limit_error", "too_many_appeals"),
     (errors.UnsupportedParameterError, 400, "invalid_request_error", "unsupported_parameter"),
     (errors.NotServedError, 400, "invalid_request_error", "not_served"),
     (errors.EngineRefusedError, 400, "invalid_request_error", "context_length_exceeded"),
@@ -64,7 +67,10 @@ def described(error: LockgateError) -> tuple[int, dict[str, Any]]:
     if isinstance(error, errors.EngineRefusedError) and error.where.get("engine_type") != _CONTEXT:
         code = "invalid_request"
     param = error.where.get("param")
-    return status, error_object(f"{error.what} ({error.code}: {error.what_to_do})", kind, code, param)
+    said = error_object(f"{error.what} ({error.code}: {error.what_to_do})", kind, code, param)
+    if receipt := error.where.get("receipt"):
+        said["receipt"] = receipt  # what an appeal names
+    return status, said
 
 
 def models(view: ChannelModels, listed: Sequence[Listed], cards: Mapping[str, ModelCard]) -> dict[str, Any]:

@@ -7,8 +7,9 @@ profiles, each with what it leaves open:
 - ``padded``: each part is filled up to a multiple of bytes. Times, and how much there is, stay visible.
 - ``paced``: one record of fixed size at fixed times, filled up where there is less to say. Only the number of
   records, so the length of the answer, stays visible.
-- ``constant``: paced, begins at whole seconds, and ends only at the end of a bucket of records. What stays
-  visible is the number of buckets; one long bucket leaves nothing, and costs the most.
+- ``constant``: paced, begins at the next whole second whatever the engine does, and ends only at the end of a
+  bucket of records. What stays visible is the number of buckets; one long bucket leaves nothing, and costs
+  the most.
 
 Filler is what a client passes over: comments in server-sent events (WHATWG HTML, 9.2.6), blanks before a
 line of JSON (RFC 8259, section 2). A stream ends with what it would have ended with, and no filler after it.
@@ -49,7 +50,7 @@ class Shaping:
         record_bytes: Size of a record of ``paced`` and ``constant``.
         interval_seconds: Time from one record to the next.
         bucket_records: ``constant`` sends a multiple of so many records.
-        start_seconds: ``constant`` begins at a multiple of this after the request came.
+        start_seconds: ``constant`` begins at a multiple of this after the request, whatever the engine does.
         whole_bytes: Answers that are not streamed are filled up to a multiple of this, but for ``off``.
 
     """
@@ -87,7 +88,7 @@ def filler(size: int, media: str) -> bytes:
 
 def padded(data: bytes, multiple: int, media: str) -> bytes:
     """Return a part with filler before it, up to a multiple of bytes."""
-    return filler(-len(data) % multiple, media) + data
+    return filler(-len(data) % multiple, media) + data if multiple > 1 else data
 
 
 def padded_whole(body: bytes, multiple: int) -> bytes:
@@ -164,12 +165,20 @@ class PacedPipe(Pipe):
         media: The stream's media type.
         shaping: Sizes and times.
         bucket: The number of records is a multiple of this; the last part leaves in the last record.
+        wait_seconds: The first record leaves so long after the context is entered, whatever there is to say.
         held_bytes: Most bytes that wait; beyond it whoever brings more waits.
 
     """
 
     def __init__(
-        self, write: Write, media: str, shaping: Shaping, *, bucket: int = 1, held_bytes: int = 1 << 20
+        self,
+        write: Write,
+        media: str,
+        shaping: Shaping,
+        *,
+        bucket: int = 1,
+        wait_seconds: float = 0.0,
+        held_bytes: int = 1 << 20,
     ) -> None:
         """Nothing is sent before the context is entered."""
         self._write = write
@@ -177,6 +186,7 @@ class PacedPipe(Pipe):
         self._size = shaping.record_bytes
         self._interval = shaping.interval_seconds
         self._bucket = bucket
+        self._wait = wait_seconds
         self._held_bytes = held_bytes
         self._waiting = bytearray()
         self._last: bytes | None = None
@@ -235,7 +245,7 @@ class PacedPipe(Pipe):
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        due = loop.time()
+        due = loop.time() + self._wait
         while not (self._placed and not self._ending and not self._fill):
             await asyncio.sleep(due - loop.time())
             await self._write(self._record())

@@ -3,17 +3,10 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
+from lockgate.infer.engines.ports import Engine, LoadedModel
 from lockgate.infer.errors import EngineUnavailableError, UnknownModelError
 from lockgate.infer.limits import EngineLimits
-from lockgate.infer.ports import (
-    AdmittedModel,
-    ChannelModels,
-    Engine,
-    Knowledge,
-    LoadedModel,
-    ModelSource,
-    Principal,
-)
+from lockgate.infer.ports import AdmittedModel, ChannelModels, Knowledge, ModelSource, Principal
 from lockgate.infer.queue import Slots
 from lockgate.infer.shares import MemoryShares, Share, ShareSource
 
@@ -144,6 +137,8 @@ class Targets:
         if loaded is None or loaded.sha256 != model.weights.sha256:
             what = f"The engine of {name!r} does not hold its admitted weights."
             raise EngineUnavailableError(what)
+        if view is target.view and loaded is target.loaded:
+            return target
         return replace(target, view=view, model=model, loaded=loaded)
 
     def _able(self, view: ChannelModels, share: Share, key: Principal) -> Collection[str]:

@@ -9,8 +9,9 @@ from lockgate.guard.errors import ToolRefusedError
 from lockgate.guard.held import HELD_FORMAT, HeldCall, HeldCalls, HeldState
 from lockgate.guard.tools import Caller, Judged, Ruling, ToolPolicy, judge, offered_by
 from lockgate.infer.answers import in_thread
+from lockgate.infer.engines.ports import Message, ToolCall
 from lockgate.infer.metrics import GatewayMetrics
-from lockgate.infer.ports import GuardFinding, Message, Principal, ToolCall
+from lockgate.infer.ports import GuardFinding, Principal
 from lockgate.infer.requests import ChatRequest
 from lockgate.infer.toolfile import ToolSource
 

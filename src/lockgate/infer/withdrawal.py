@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from lockgate.core.errors import LockgateError
-from lockgate.infer.ports import Engine, ModelSource
+from lockgate.infer.again import again
+from lockgate.infer.engines.ports import Engine
+from lockgate.infer.ports import ModelSource
 
 WATCH_SECONDS = 1.0
 """How long a withdrawn model may stay in memory unnoticed; requests are judged one by one meanwhile."""
@@ -48,12 +50,7 @@ class Withdrawals:
 
     async def watch(self, seconds: float = WATCH_SECONDS) -> None:
         """Look again and again until cancelled."""
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await self.look()
-            except Exception:  # noqa: BLE001  # whatever it was, the next look may be better
-                _log.exception("withdrawals cannot be watched")
+        await again(self.look, seconds, "withdrawals cannot be watched")
 
     async def look(self) -> None:
         """Stop engines whose model is gone and that have no answers left; start those whose model is back."""

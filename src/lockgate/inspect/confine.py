@@ -18,6 +18,7 @@ from typing import Final
 
 from lockgate.inspect.errors import SandboxUnavailableError
 
+_PR_GET_DUMPABLE: Final = 3
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_SET_SECCOMP: Final = 22
@@ -87,6 +88,23 @@ _READING_IOCTL = (0x5401, 0x5413)
 """TCGETS and TIOCGWINSZ, by which Python asks whether a descriptor is a terminal."""
 
 
+_NAMESPACES = 0x7E020000
+"""Flags of clone(2) that make namespaces."""
+_FAMILIES = (16, 17, 40)
+"""Netlink, packets of a link, VSOCK: what network namespaces do not bind, or no program needs."""
+# As above; calls with the numbers of asm-generic/unistd.h from 424 on are the same everywhere.
+_WAYS_X86 = (
+    101, 155, 161, 165, 166, 167, 175, 246, 248, 249, 250, 272, 298, 304, 308, 310, 311, 313, 321, 323,
+)  # fmt: skip
+_WAYS_ARM = (117, 41, 51, 40, 39, 224, 105, 104, 217, 218, 219, 97, 241, 265, 268, 270, 271, 273, 280, 282)
+"""ptrace, pivot_root, chroot, mount, umount2, swapon, init_module, kexec_load, add_key, request_key, keyctl,
+unshare, perf_event_open, open_by_handle_at, setns, process_vm_readv, process_vm_writev, finit_module, bpf,
+userfaultfd."""
+_WAYS = (425, 426, 427, 428, 429, 430, 431, 432, 433, 442)
+"""io_uring's three, open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr."""
+_SOCKET_CLONE = {"x86_64": (41, 56), "aarch64": (198, 220)}
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What the process may use."""
@@ -114,9 +132,9 @@ def confine(bounds: Bounds) -> int:
 
 def prepare() -> None:
     """Make ahead what confining needs, for a process that forks many that confine themselves."""
-    _libc()
-    program()
-    landlock_abi()
+    _demand(_libc().prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0), "PR_GET_DUMPABLE")
+    _given(program())
+    _ruleset()
 
 
 @cache
@@ -157,15 +175,21 @@ def _landlock(libc: ctypes.CDLL) -> int:
     abi = landlock_abi()
     if not abi:
         return 0
-    files = ((1 << _FS_BITS.get(abi, 16)) - 1) & ~_FS_READ
-    raw = struct.pack("<3Q", files, _NET_TCP if abi >= _ABI_NET else 0, _SCOPES if abi >= _ABI_SCOPE else 0)
-    size = 24 if abi >= _ABI_SCOPE else 16 if abi >= _ABI_NET else 8
-    rules = ctypes.create_string_buffer(raw[:size], size)
-    descriptor = libc.syscall(_LANDLOCK_CREATE, rules, ctypes.c_size_t(size), 0)
+    descriptor = libc.syscall(_LANDLOCK_CREATE, *_ruleset(), 0)
     _demand(descriptor, "landlock_create_ruleset")
     _demand(libc.syscall(_LANDLOCK_RESTRICT, descriptor, 0), "landlock_restrict_self")
     os.close(descriptor)
     return abi
+
+
+@cache
+def _ruleset() -> "tuple[ctypes.Array[ctypes.c_char], ctypes.c_size_t]":
+    """Return ``struct landlock_ruleset_attr`` as this kernel knows it, and its size in bytes."""
+    abi = landlock_abi()
+    files = ((1 << _FS_BITS.get(abi, 16)) - 1) & ~_FS_READ
+    raw = struct.pack("<3Q", files, _NET_TCP if abi >= _ABI_NET else 0, _SCOPES if abi >= _ABI_SCOPE else 0)
+    size = 24 if abi >= _ABI_SCOPE else 16 if abi >= _ABI_NET else 8
+    return ctypes.create_string_buffer(raw[:size], size), ctypes.c_size_t(size)
 
 
 def _op(code: int, value: int, true: int = 0, false: int = 0) -> bytes:
@@ -182,6 +206,21 @@ def _only(call: int, test: bytes) -> bytes:
     return _op(_JUMP_EQUAL, call, 0, len(test) // 8) + test
 
 
+def _machine() -> _Machine:
+    """Return this processor's table of system calls."""
+    machine = _MACHINES.get(platform.machine())
+    if machine is None:
+        what = f"There is no seccomp table for {platform.machine()}."
+        raise SandboxUnavailableError(what)
+    return machine
+
+
+def _native(machine: _Machine) -> bytes:
+    """Kill whoever calls by another table than this processor's own; go on with the number of the call."""
+    out = _op(_LOAD, 4) + _op(_JUMP_EQUAL, machine.audit, 1, 0) + _op(_RETURN, _KILL)
+    return out + _op(_LOAD, 0) + _op(_JUMP_ABOVE, _X32, 0, 1) + _op(_RETURN, _KILL)
+
+
 @cache
 def program() -> bytes:
     """Return the filter, as an array of ``struct sock_filter``.
@@ -190,14 +229,10 @@ def program() -> bytes:
         SandboxUnavailableError: There is no table of system calls for this processor.
 
     """
-    machine = _MACHINES.get(platform.machine())
-    if machine is None:
-        what = f"There is no seccomp table for {platform.machine()}."
-        raise SandboxUnavailableError(what)
+    machine = _machine()
     allow, deny = _op(_RETURN, _ALLOW), _op(_RETURN, _ERRNO | _EPERM)
     missing = _op(_RETURN, _ERRNO | _ENOSYS)
-    out = _op(_LOAD, 4) + _op(_JUMP_EQUAL, machine.audit, 1, 0) + _op(_RETURN, _KILL)
-    out += _op(_LOAD, 0) + _op(_JUMP_ABOVE, _X32, 0, 1) + _op(_RETURN, _KILL)
+    out = _native(machine)
     out += _only(machine.openat, _argument(2) + _op(_JUMP_SET, _OPEN_WRITES, 0, 1) + deny + allow)
     out += _only(machine.clone3, missing)
     out += _only(machine.prlimit, _op(_LOAD, 16 + 8 * 2) + _op(_JUMP_EQUAL, 0, 1, 0) + deny + allow)
@@ -211,12 +246,54 @@ def program() -> bytes:
     return out + deny
 
 
+@cache
+def ways_closed() -> bytes:
+    """Return the filter for whole programs: everything passes but the ways out that none of them needs.
+
+    Raises:
+        SandboxUnavailableError: There is no table of system calls for this processor.
+
+    """
+    machine = _machine()
+    sockets, clone = _SOCKET_CLONE[platform.machine()]
+    allow, deny = _op(_RETURN, _ALLOW), _op(_RETURN, _ERRNO | _EPERM)
+    out = _native(machine)
+    out += _only(machine.clone3, _op(_RETURN, _ERRNO | _ENOSYS))  # its flags lie where no filter reads
+    out += _only(clone, _argument(0) + _op(_JUMP_SET, _NAMESPACES, 0, 1) + deny + allow)
+    families = b"".join(_op(_JUMP_EQUAL, each, 0, 1) + deny for each in _FAMILIES)
+    out += _only(sockets, _argument(0) + families + allow)
+    for call in (*(_WAYS_X86 if machine.calls is _X86 else _WAYS_ARM), *_WAYS):
+        out += _op(_JUMP_EQUAL, call, 0, 1) + deny
+    return out + allow
+
+
+def close_ways() -> None:
+    """Close the ways out that `ways_closed` names to this process and to all that it starts.
+
+    Raises:
+        SandboxUnavailableError: This kernel or processor cannot do it.
+
+    """
+    libc = _libc()
+    _demand(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
+    _filter(libc, ways_closed())
+
+
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
 def _seccomp(libc: ctypes.CDLL) -> None:
-    code = program()
+    _filter(libc, program())
+
+
+def _filter(libc: ctypes.CDLL, code: bytes) -> None:
+    _, given = _given(code)
+    _demand(libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, given, 0, 0), "PR_SET_SECCOMP")
+
+
+@cache
+def _given(code: bytes) -> "tuple[ctypes.Array[ctypes.c_char], ctypes._Pointer[_Program]]":
+    """Return a filter in memory, and a pointer to its ``struct sock_fprog``."""
     held = ctypes.create_string_buffer(code, len(code))
-    given = _Program(len(code) // 8, ctypes.cast(held, ctypes.c_void_p))
-    _demand(libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(given), 0, 0), "PR_SET_SECCOMP")
+    return held, ctypes.pointer(_Program(len(code) // 8, ctypes.cast(held, ctypes.c_void_p)))

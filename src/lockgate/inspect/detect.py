@@ -4,9 +4,17 @@ import re
 import struct
 import zlib
 from contextlib import suppress
+from functools import lru_cache
 
 from lockgate.inspect.inspectors.onnx_fields import looks_like_onnx
 from lockgate.inspect.inspectors.pickle_machine import is_pickle, looks_like_pickle
+from lockgate.inspect.inspectors.shapes import (
+    SHAPE_MAGIC,
+    looks_like_dbf,
+    looks_like_eot,
+    looks_like_icc,
+    terminal_end,
+)
 
 UNKNOWN = "unknown"
 EMPTY = "empty"
@@ -43,6 +51,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"{\\rt", "rtf"),
     (b"\xde\x12\x04\x95", "mo"),
     (b"\x95\x04\x12\xde", "mo"),
+    (b"# Sphinx inventory version 2\n", "sphinx-inventory"),
     (b"TZif", "tzif"),
     (b"\x00\x00\x01\x00", "ico"),
     (b"\x00\x00\x02\x00", "ico"),
@@ -63,6 +72,12 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"wOFF", "woff"),
     (b"wOF2", "woff2"),
     (b"SQLite format 3\x00", "sqlite"),
+    (b"PAR1", "parquet"),
+    (b"CDF\x01", "netcdf"),
+    (b"CDF\x02", "netcdf"),
+    (b"CDF\x05", "netcdf"),
+    (SHAPE_MAGIC, "shapefile"),
+    (b"Xcur", "xcursor"),
 )
 
 _MAY_BE_TEXT = frozenset(
@@ -82,6 +97,8 @@ _MAY_BE_TEXT = frozenset(
         "rar",
         "pdf",
         "ar",
+        "parquet",
+        "xcursor",
     }
 )
 """Types whose magic a text could begin with; text without control characters is text."""
@@ -103,6 +120,7 @@ _CLAIMS: dict[str, frozenset[str]] = {
     "safetensors": frozenset({"safetensors"}),
     "onnx": frozenset({"onnx"}),
     "pdf": frozenset({"pdf"}),
+    "parquet": frozenset({"parquet"}),
     "png": _PICTURES,
     "fits": frozenset({"fits"}),
     "jpg": _PICTURES,
@@ -158,18 +176,33 @@ _XML_START = re.compile(r"\s*<\?xml\b|\s*<svg\b", re.IGNORECASE)
 _MAIL = re.compile(r"(?:[A-Za-z-]{2,40}:[^\n]*\n(?:[ \t][^\n]*\n)*){2,60}\r?\n")
 _MAIL_FIELD = re.compile(r"^(?:MIME-Version|Received|Message-ID):", re.IGNORECASE | re.MULTILINE)
 """A message is a block of header fields and an empty line, with one of these among them."""
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
+_CONTROLS = bytes((*range(0x09), 0x0B, *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F))
+_NOT_CONTROLS = bytes(set(range(0x100)) - set(_CONTROLS))
 _CONTROL_C1 = re.compile(rb"[\x80-\x9f]")
+_HONEST = re.compile(
+    rb"\x00\x08\[(?:index|image(?: [a-z]{1,9}=\"[^\"\x00]{0,4000}\")*)\x00\x08\]"
+    rb"|\x1f(?=[\n\x0c])|\x7f(?=\d{1,10}\r?\n)|_\x08(?=[!-~])|([!-~])\x08(?=\1)"
+)
+"""Controls that have a meaning in texts: nodes, tags, indices and pictures of manuals in Info's format
+(Texinfo's manual, "Info Format Specification"), and letters that are struck twice, or underlined, by
+nroff."""
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]")
 _LATIN_SHARE = 0.25
+_LEGACY = (
+    *("euc_jp", "cp932", "euc_kr", "gbk", "big5", "koi8_r", "cp866", "cp852", "cp737"),
+    *("cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
+)
+"""Encodings that texts of other languages had before Unicode; none of them can reorder what is shown."""
+_LONGEST_LEGACY, _LETTERS = 1 << 20, 0.9
 _NONE, _FEW = "none", "few"
-_CONTROL_SHARE, _C1_SHARE = 0.002, 0.01
+_CONTROL_SHARE, _C1_SHARE, _SHORT = 0.002, 0.01, 100
 """How much of a text may be controls: minified scripts and Info files hold a few, and so do texts in which
-somebody mixed encodings. None of it may be a null byte."""
+somebody mixed encodings; a text of more than `_SHORT` bytes may hold one. None of it may be a null byte."""
 _SAFETENSORS_HEADER = 8
 _TAR_BLOCK = 512
 _TAR_MAGIC = slice(257, 262)
 _TAR_SUM = slice(148, 156)
+_OCTAL = re.compile(rb"[0-7]+")
 _PROTO = 0x80
 _ZLIB, _ZLIB_HEAD = 0x78, 8
 _LAST_PROTOCOL = 5
@@ -178,6 +211,7 @@ _EOCD_SIGN = b"PK\x05\x06"
 _EOCD_REACH = 65_535 + _EOCD.size
 
 
+@lru_cache(1024)
 def extension(name: str) -> str:
     """Return the extension of a claimed name, in lower case and without the dot."""
     stem, dot, end = name.rstrip("/").rpartition("/")[2].rpartition(".")
@@ -211,7 +245,18 @@ def detect(data: memoryview, name: str, text_bytes: int) -> str:
     if text:
         return text
     plain = extension(name) in _PICKLES and is_pickle(data)
-    return "pickle" if plain or looks_like_pickle(data) else UNKNOWN
+    return "pickle" if plain or looks_like_pickle(data) else _shaped(data)
+
+
+def _shaped(data: memoryview) -> str:
+    """Return the type of what has no magic at its beginning, told by its lengths; it is no text."""
+    looks = (
+        ("icc", looks_like_icc),
+        ("eot", looks_like_eot),
+        ("terminfo", terminal_end),
+        ("dbf", looks_like_dbf),
+    )
+    return next((kind for kind, look in looks if look(data)), UNKNOWN)
 
 
 def mismatch(detected: str, name: str) -> bool:
@@ -273,7 +318,7 @@ def _is_tar(head: bytes) -> bool:
     if head[_TAR_MAGIC] == b"ustar":
         return True
     field = head[_TAR_SUM].strip(b"\x00 ")
-    if not field or not re.fullmatch(rb"[0-7]+", field):
+    if not _OCTAL.fullmatch(field):
         return False
     blank = head[: _TAR_SUM.start] + b" " * 8 + head[_TAR_SUM.stop :]
     return sum(blank) == int(field, 8)
@@ -286,11 +331,15 @@ def _text(data: memoryview, name: str, limit: int) -> str:
     if not (controls := _controls(raw)):
         return ""
     try:
-        text = raw.decode("utf-8")
+        return text_kind(raw.decode("utf-8"), name)
     except UnicodeDecodeError:
-        high, c1 = len(_HIGH_BYTES.findall(raw)), len(_CONTROL_C1.findall(raw))
-        latin = controls == _NONE and c1 <= _C1_SHARE * len(raw) and high <= _LATIN_SHARE * len(raw)
-        return "text-latin1" if latin else ""
+        if controls != _NONE or not _legible(raw):
+            return ""
+        return "mail" if text_kind(raw.decode("latin-1"), name) == "mail" else "text-latin1"
+
+
+def text_kind(text: str, name: str) -> str:
+    """Return the kind of a text, told by its claimed name and by how it begins."""
     if named := by_name(name):
         return named
     if extension(name) in {"eml", "mht", "mhtml"} or (_MAIL.match(text) and _MAIL_FIELD.search(text[:20000])):
@@ -298,9 +347,31 @@ def _text(data: memoryview, name: str, limit: int) -> str:
     return "html" if _HTML_START.match(text) else "xml" if _XML_START.match(text) else "text"
 
 
+def _legible(raw: bytes) -> bool:
+    """Return whether what is not UTF-8, and holds no control characters, is a text in an older encoding."""
+    high, c1 = len(_HIGH_BYTES.findall(raw)), len(_CONTROL_C1.findall(raw))
+    latin = c1 <= _C1_SHARE * len(raw) and high <= _LATIN_SHARE * len(raw)
+    return latin or (len(raw) <= _LONGEST_LEGACY and any(_letters(raw, codec) for codec in _LEGACY))
+
+
+def _letters(raw: bytes, codec: str) -> bool:
+    """Return whether bytes are text by a codec: what is not ASCII in it are letters."""
+    try:
+        foreign = [char for char in raw.decode(codec) if char > "\x7f"]
+    except UnicodeDecodeError:
+        return False
+    return sum(map(str.isalpha, foreign)) >= _LETTERS * len(foreign)
+
+
 def _controls(raw: bytes) -> str:
     """Return whether a text has no control characters, or few; nothing where it cannot be a text."""
-    if not _CONTROL.search(raw):
+    controls = raw.translate(None, _NOT_CONTROLS)
+    if not controls:
         return _NONE
-    few = raw.find(0) < 0 and len(_CONTROL.findall(raw)) <= _CONTROL_SHARE * len(raw)
+    raw = _HONEST.sub(b"", raw)
+    controls = raw.translate(None, _NOT_CONTROLS)
+    if not controls:
+        return _NONE
+    most = max(_CONTROL_SHARE * len(raw), 1 if len(raw) > _SHORT else 0)
+    few = 0 not in controls and len(controls) <= most
     return _FEW if few else ""

@@ -48,10 +48,20 @@ _WHERE = {
     "wasm": "programs:WasmInspector",
     "ar": "native:ArchiveInspector",
     "git-bundle": "git_bundles:GitBundleInspector",
+    "java-class": "java_classes:JavaClassInspector",
+    "sphinx-inventory": "inventories:InventoryInspector",
     "mo": "tables:CatalogueInspector",
     "tzif": "tables:ZoneInspector",
     "ico": "tables:IconInspector",
     "gif": "tables:GifInspector",
+    "parquet": "parquet:ParquetInspector",
+    "netcdf": "grids:NetcdfInspector",
+    "shapefile": "grids:ShapeInspector",
+    "dbf": "grids:DbfInspector",
+    "icc": "desktop:ColourInspector",
+    "xcursor": "desktop:CursorInspector",
+    "terminfo": "desktop:TerminalInspector",
+    "eot": "desktop:EmbeddedFontInspector",
     **dict.fromkeys(("font", "woff", "woff2"), "fonts:FontInspector"),
     "png": "images:PngInspector",
     "jpeg": "images:JpegInspector",
@@ -61,9 +71,9 @@ _WHERE = {
     "mail": "mail:MailInspector",
     "ole2": "compound:CompoundInspector",
     "text": "texts:TextInspector",
-    "text-latin1": "texts:TextInspector",
+    "text-latin1": "legacy_texts:LegacyTextInspector",
     "xml": "texts:TextInspector",
-    "python": "texts:PythonInspector",
+    "python": "python_source:PythonInspector",
     "json": "texts:JsonInspector",
     "html": "html:HtmlInspector",
     "markdown": "markdown:MarkdownInspector",
@@ -74,6 +84,8 @@ _RULES = "rules:RulesInspector"
 """What reads an artifact of kind ``rules``, whatever its text looks like."""
 
 _EARLY_PDF = 1024
+_READ_AS_TEXT = frozenset({"text", "text-latin1", "python", "markdown", "json"})
+"""Texts that may speak of a PDF where one could begin: no reader takes them for one."""
 _REFUSED = {
     "7z": "7z archives are not unpacked: their readers differ in what they make of a broken one.",
     "rar": "RAR archives are not unpacked: nothing that reads them is free and kept.",
@@ -178,12 +190,10 @@ def _claims(data: memoryview, tally: Tally, context: Context) -> None:
             tail,
         )
         tally.complete = False
+    if tally.detected in _READ_AS_TEXT:
+        return
     at = bytes(data[:_EARLY_PDF]).find(b"%PDF-")
-    if (
-        at > 0
-        and not tally.detected.startswith("text")
-        and tally.detected not in {"python", "markdown", "json"}
-    ):
+    if at > 0:
         # What nobody understands keeps a package incomplete; pictures of documents hold one that they show.
         severity = Severity.INFO if context.package and tally.detected == UNKNOWN else Severity.HIGH
         tally.note("polyglot-pdf", severity, f"It is {tally.detected} and, for some readers, a PDF.", at)
@@ -217,6 +227,7 @@ def inspect_bytes(
     tally = inspect_content(data, context)
     for start, end in tally.gaps()[:3] if tally.complete else ():
         tally.unfinished("unclaimed", f"{end - start} bytes that no parser accounts for.", start)
+    tally.tell_repeated()
     return Part(
         detected=tally.detected,
         size=tally.size,

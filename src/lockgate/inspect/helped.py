@@ -17,10 +17,17 @@ from typing import IO, Self
 
 from lockgate.inspect import helper
 from lockgate.inspect.errors import SandboxUnavailableError
-from lockgate.inspect.launch import ENVIRONMENT, Launcher, Layout
+from lockgate.inspect.launch import START, WRITABLE, Launcher, Layout, environment_of
 
 _ANSWER = 64
 _ASK_SECONDS = 30
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_LINKS = (
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+)
 _NO_STATUS = 255
 """The status of a process whose helper said nothing of its end."""
 
@@ -190,6 +197,7 @@ def _request(
     for path, place in layout.mounts:
         mounts.append((place, len(descriptors)))
         descriptors.append(_opened(theirs, path.resolve(), os.O_PATH))
+    wider = _wider(layout, descriptors, theirs)
     descriptors.append(_opened(theirs, "/proc/self/ns/mnt", os.O_RDONLY))
     if len(descriptors) > helper.MOST_DESCRIPTORS:
         what = f"The helper takes {helper.MOST_DESCRIPTORS} descriptors, and {len(descriptors)} are needed."
@@ -202,9 +210,29 @@ def _request(
         "errors": list(kept).index(2),
         "mounted_in": len(descriptors) - 1,
         "command": [*layout.python, *words],
-        "environment": ENVIRONMENT,
+        "environment": dict(environment_of(layout)),
+        **wider,
     }
     return json.dumps(request).encode(), descriptors
+
+
+def _wider(layout: Layout, descriptors: list[int], theirs: ExitStack) -> dict[str, object]:
+    """Return what a request asks for where a whole program runs inside; add the devices' descriptors."""
+    if layout.room is None:
+        return {}
+    devices = []
+    for name in _DEVICES:
+        devices.append((f"/dev/{name}", len(descriptors)))
+        descriptors.append(_opened(theirs, f"/dev/{name}", os.O_PATH))
+    return {
+        "version": helper.WIDER,
+        "memory": [(place, layout.room.bytes) for place in WRITABLE],
+        "devices": devices,
+        "links": [*layout.links, *_LINKS],
+        "processes": True,
+        "loopback": True,
+        "folder": START,
+    }
 
 
 def _opened(stack: ExitStack, path: "str | os.PathLike[str]", flags: int) -> int:

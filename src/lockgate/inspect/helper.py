@@ -20,6 +20,7 @@ to the descriptor that the request names for its errors.
 import argparse
 import contextlib
 import ctypes
+import fcntl
 import grp
 import json
 import os
@@ -30,10 +31,13 @@ import socket
 import stat
 import struct
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 VERSION: Final = 1
+WIDER: Final = 2
+"""The version of requests that ask for `memory`, `processes`, `devices` or `loopback` too."""
 SOCKET: Final = "/run/lockgate/sandbox.socket"
 """Where the helper listens and callers look for it."""
 
@@ -45,6 +49,10 @@ MOST_NUMBER: Final = 1 << 16
 MOST_AT_ONCE: Final = 64
 """Sandboxes that run at one time."""
 REQUEST_SECONDS: Final = 10.0
+MOST_MEMORY: Final = 64 << 30
+"""Longest file system in memory that a request may ask for, in bytes."""
+DEVICES: Final = frozenset({(1, 3), (1, 5), (1, 7), (1, 8), (1, 9)})
+"""Devices that a sandbox may have, by number: null, zero, full, random, urandom."""
 ROOT_BYTES: Final = 1 << 20
 """Size of the sandbox's own file system, which holds mount points and links alone."""
 NOBODY: Final = 65534
@@ -60,8 +68,10 @@ _AT_FDCWD: Final = -100
 _EMPTY_PATH, _RECURSIVE, _CLONE_TREE = 0x1000, 0x8000, 1
 _MOVE_EMPTY_PATH: Final = 4
 _SET_STRING, _CREATE = 1, 6
-_READ_ONLY, _NO_SUID, _NO_DEVICES = 1, 2, 4
-_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_SECUREBITS, _PR_SET_NO_NEW_PRIVS = 1, 24, 28, 38
+_READ_ONLY, _NO_SUID, _NO_DEVICES, _NO_PROGRAMS = 1, 2, 4, 8
+_GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 0x1
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
+_PR_SET_SECUREBITS, _PR_SET_NO_NEW_PRIVS = 28, 38
 _SECURE_BITS: Final = 0b11101011
 """NOROOT, NO_CAP_AMBIENT_RAISE and their locks, and the lock of KEEP_CAPS (capabilities(7))."""
 _CAPABILITY_VERSION: Final = 0x20080522
@@ -168,7 +178,10 @@ def read_request(message: bytes, count: int, *, whole: bool = True) -> dict[str,
     Args:
         message: JSON: ``version``; ``mounts`` and ``keep``, lists of [place or number, index of a
             descriptor]; ``links``, list of [place, target]; ``mounted_in``, index of the caller's mount
-            namespace; ``errors``, index of where failures are written; ``command`` and ``environment``.
+            namespace; ``errors``, index of where failures are written; ``command`` and ``environment``. In
+            version `WIDER` also ``memory``, list of [place, bytes], for file systems that the process may
+            write; ``devices``, list of [place, index]; ``processes``, whether it sees those inside in
+            ``/proc``; ``loopback``, whether it has that network device; ``folder``, where it starts.
         count: Descriptors that came with it.
         whole: Whether nothing of it was cut off.
 
@@ -187,10 +200,20 @@ def read_request(message: bytes, count: int, *, whole: bool = True) -> dict[str,
             "command": [_text(word) for word in given["command"]],
             "environment": {_text(name): _text(value) for name, value in given["environment"].items()},
         }
+        wider = given if given.get("version") == WIDER else {}
+        request |= {
+            "memory": [
+                (_place(place), _index(size, MOST_MEMORY + 1)) for place, size in wider.get("memory", [])
+            ],
+            "devices": [(_place(place), _index(at, count)) for place, at in wider.get("devices", [])],
+            "processes": wider.get("processes") is True,
+            "loopback": wider.get("loopback") is True,
+            "folder": _text(wider.get("folder", "/")),
+        }
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         what = f"a request that cannot be read: {type(error).__name__}"
         raise RequestError(what) from error
-    if given.get("version") != VERSION or not whole or not request["command"]:
+    if given.get("version") not in {VERSION, WIDER} or not whole or not request["command"]:
         what = "a request of another version, one that was cut off, or one without a command"
         raise RequestError(what)
     return request
@@ -250,8 +273,11 @@ def _first(request: dict[str, Any], descriptors: list[int], alive: int) -> int:
     os.umask(0o022)
     account = _has_nobody()
     _separate(descriptors[request["mounted_in"]])
+    if request["loopback"]:
+        _loopback()
     _lay_out(request, descriptors)
     _give_up(account=account)
+    _check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "PR_SET_DUMPABLE")
     _die_with_parent()
     if _is_over(alive):
         return _FAILED
@@ -288,10 +314,27 @@ def _separate(mounted_in: int) -> None:
     socket.sethostname("lockgate")
 
 
+def _loopback() -> None:
+    """Bring up the loopback device of the new network namespace (netdevice(7))."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        asked = struct.pack("16sh22x", b"lo", 0)
+        flags = struct.unpack("16sh22x", fcntl.ioctl(handle, _GET_FLAGS, asked))[1]
+        try:
+            fcntl.ioctl(handle, _SET_FLAGS, struct.pack("16sh22x", b"lo", flags | _UP))
+        except PermissionError as error:
+            what = "the loopback device, for which the helper needs CAP_NET_ADMIN"
+            raise RequestError(what) from error
+
+
 def _lay_out(request: dict[str, Any], descriptors: list[int]) -> None:
     """Make an empty root, put in what the caller holds open, and leave the host's root."""
-    trees = [(place, _tree(descriptors[at])) for place, at in request["mounts"]]
-    root = _empty_root()
+    trees = [(place, _memory(size, b"1777")) for place, size in request["memory"]]
+    trees += [(place, _tree(descriptors[at])) for place, at in request["mounts"]]
+    trees += [(place, _device(descriptors[at])) for place, at in request["devices"]]
+    if request["processes"]:  # mounted while the host's own is still there: the kernel asks for one (proc(5))
+        closed = _READ_ONLY | _NO_SUID | _NO_DEVICES | _NO_PROGRAMS
+        trees.append(("/proc", _new_mount(b"proc", (), closed)))
+    root = _memory(ROOT_BYTES, b"0755")
     _call(_MOVE_MOUNT, root, b"", _AT_FDCWD, b"/", _MOVE_EMPTY_PATH, what="the root")
     os.fchdir(root)
     _call(_PIVOT_ROOT[os.uname().machine], b".", b".", what="pivot_root")
@@ -308,7 +351,7 @@ def _lay_out(request: dict[str, Any], descriptors: list[int]) -> None:
     os.close(root)
 
 
-def _tree(descriptor: int) -> int:
+def _tree(descriptor: int, attributes: int = _READ_ONLY | _NO_SUID | _NO_DEVICES) -> int:
     """Return a read-only copy of the mount below what a descriptor names, if its name still leads to it.
 
     The descriptor's mount belongs to the caller's namespace; open_tree(2) takes only what belongs to its own.
@@ -321,19 +364,36 @@ def _tree(descriptor: int) -> int:
         raise RequestError(what)
     tree = _call(_OPEN_TREE, again, b"", _CLONE_TREE | _EMPTY_PATH | _RECURSIVE | os.O_CLOEXEC, what=name)
     os.close(again)
-    _set(tree, _READ_ONLY | _NO_SUID | _NO_DEVICES, _RECURSIVE)
+    _set(tree, attributes, _RECURSIVE)
     return tree
 
 
-def _empty_root() -> int:
-    """Return a mount of a small, empty file system that is nowhere yet."""
-    made = _call(_FSOPEN, b"tmpfs", 1, what="tmpfs")
-    for key, value in ((b"size", str(ROOT_BYTES).encode()), (b"mode", b"0755")):
-        _call(_FSCONFIG, made, _SET_STRING, key, value, 0, what="tmpfs")
-    _call(_FSCONFIG, made, _CREATE, None, None, 0, what="tmpfs")
-    root = _call(_FSMOUNT, made, 1, _NO_SUID | _NO_DEVICES, what="tmpfs")
+def _device(descriptor: int) -> int:
+    """Return a copy of the mount of one device, which has to be among those that give nothing away."""
+    found = os.fstat(descriptor)
+    number = (os.major(found.st_rdev), os.minor(found.st_rdev))
+    if not stat.S_ISCHR(found.st_mode) or number not in DEVICES:
+        what = "a device that no sandbox gets"
+        raise RequestError(what)
+    return _tree(descriptor, _NO_SUID)
+
+
+def _memory(size: int, mode: bytes) -> int:
+    """Return a mount of an empty file system in memory, of so many bytes, that is nowhere yet."""
+    options = ((b"size", str(size).encode()), (b"mode", mode))
+    return _new_mount(b"tmpfs", options, _NO_SUID | _NO_DEVICES)
+
+
+def _new_mount(kind: bytes, options: Sequence[tuple[bytes, bytes]], attributes: int) -> int:
+    """Return a mount of a new file system that is nowhere yet."""
+    what = kind.decode()
+    made = _call(_FSOPEN, kind, 1, what=what)
+    for key, value in options:
+        _call(_FSCONFIG, made, _SET_STRING, key, value, 0, what=what)
+    _call(_FSCONFIG, made, _CREATE, None, None, 0, what=what)
+    mount = _call(_FSMOUNT, made, 1, attributes, what=what)
     os.close(made)
-    return root
+    return mount
 
 
 def _point(place: Path, tree: int) -> None:
@@ -387,6 +447,7 @@ def _run(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
         start = number + 1
     os.closerange(start, MOST_NUMBER)
     os.setsid()
+    os.chdir(request["folder"])
     os.execve(request["command"][0], request["command"], request["environment"])  # noqa: S606
 
 

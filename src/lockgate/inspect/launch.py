@@ -18,9 +18,15 @@ from types import TracebackType
 from typing import IO, Protocol, Self
 
 from lockgate.inspect.errors import SandboxUnavailableError
+from lockgate.inspect.outer import Outer
 from lockgate.inspect.rulesets import MOUNT, RuleSet
 
 ENVIRONMENT = {"LANG": "C.UTF-8"}
+START = "/tmp"  # noqa: S108  # a file system of the sandbox's own
+WRITABLE = (START, "/dev/shm")  # noqa: S108  # the same
+"""Where a process with a `Room` starts, and may write."""
+PROCESSES = ("--proc", "/proc", "--remount-ro", "/proc")
+"""Bubblewrap's words for ``/proc``: read-only, or whoever is root outside could change the kernel there."""
 _LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
 _NOBODY = "65534"
 _PROBE_SECONDS = 20
@@ -37,6 +43,25 @@ class Layout:
     mounts: tuple[tuple[Path, str], ...]
     links: tuple[tuple[str, str], ...]
     python: tuple[str, ...]
+    room: "Room | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a whole program needs beside what it reads: a parser gets none of it.
+
+    It sees the processes inside in ``/proc``, has the devices null, zero, full, random and urandom and the
+    loopback device of its own network, starts in ``/tmp`` and may write there and in ``/dev/shm``: up to so
+    many bytes each, in memory.
+    """
+
+    bytes: int
+    environment: Mapping[str, str]
+
+
+def environment_of(layout: Layout) -> Mapping[str, str]:
+    """Return the variables that a process inside has."""
+    return layout.room.environment if layout.room else ENVIRONMENT
 
 
 class Child(Protocol):
@@ -106,6 +131,11 @@ class Bubblewrap(Launcher):
             raise SandboxUnavailableError(what)
         self._program = found
 
+    @property
+    def program(self) -> str:
+        """Return bubblewrap's path."""
+        return self._program
+
     def describe(self) -> dict[str, str]:
         """Return what isolates."""
         return {
@@ -128,10 +158,10 @@ class Bubblewrap(Launcher):
 
     def start(
         self, layout: Layout, words: Sequence[str], source: int | None, more: Sequence[int], *, answers: bool
-    ) -> "subprocess.Popen[bytes]":
+    ) -> Outer:
         """Start bubblewrap, which starts the interpreter."""
         try:
-            return subprocess.Popen(  # noqa: S603  # our own command; nothing in it comes from the file
+            return Outer(  # our own command; nothing in it comes from the file
                 [self._program, *_arguments(layout), *layout.python, *words],
                 stdin=subprocess.DEVNULL if source is None else source,
                 stdout=subprocess.PIPE if answers else subprocess.DEVNULL,
@@ -194,13 +224,20 @@ def _arguments(layout: Layout) -> Iterator[str]:
     """Yield bubblewrap's arguments, up to the command."""
     yield from ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
     yield from ("--uid", _NOBODY, "--gid", _NOBODY, "--hostname", "lockgate", "--clearenv")
-    for name, value in ENVIRONMENT.items():
+    for name, value in environment_of(layout).items():
         yield from ("--setenv", name, value)
     for place, target in layout.links:
         yield from ("--symlink", target, place)
+    if layout.room is not None:
+        size = str(layout.room.bytes)
+        yield from PROCESSES
+        yield from ("--dev", "/dev")
+        for place in WRITABLE:
+            yield from ("--size", size, "--tmpfs", place)
+        yield from ("--remount-ro", "/dev")
     for path, place in layout.mounts:
         yield from ("--ro-bind", str(path), place)
-    yield from ("--remount-ro", "/", "--chdir", "/", "--")
+    yield from ("--remount-ro", "/", "--chdir", START if layout.room else "/", "--")
 
 
 def _folders(name: str, packages: Sequence[str]) -> Iterator[Path]:

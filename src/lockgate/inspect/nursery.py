@@ -15,9 +15,10 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 
-from lockgate.inspect import malware, secrets
+from lockgate.inspect import forking, malware, sample, secrets
 from lockgate.inspect.confine import Bounds, confine, prepare
 from lockgate.inspect.engine import inspectors
+from lockgate.inspect.inspectors import source_hints
 from lockgate.inspect.worker import MOST_ARGS, READY, answer, call, content
 
 UP = b"up"
@@ -46,11 +47,13 @@ def main() -> None:
 
 
 def _load() -> None:
-    """Load every parser, compile every rule, and make ahead what confining needs."""
+    """Load every parser, compile every rule, try them all once, and make ahead what confining needs."""
     for module in (*inspectors(), *_LIBRARIES):
         import_module(module)
     malware.load()
     secrets.load()
+    source_hints.load()
+    sample.inspect()
     prepare()
 
 
@@ -93,7 +96,7 @@ def _request(words: list[str], descriptors: list[int], children: dict[int, str])
                 os.kill(pid, signal.SIGKILL)
         return
     job, entry, cpu, memory = words
-    pid = os.fork()
+    pid = forking.fork()
     if not pid:
         status = _FAILED
         try:
@@ -111,7 +114,7 @@ def _request(words: list[str], descriptors: list[int], children: dict[int, str])
 
 def _child(entry: str, bounds: Bounds, descriptors: list[int]) -> None:
     source, args, out, error = descriptors
-    os.setsid()
+    os.setpgid(0, 0)  # a session of its own would cost a group of the scheduler, and holds no terminal here
     given = os.pread(args, MOST_ARGS, 0)
     for place, descriptor in enumerate((source, out, error)):
         os.dup2(descriptor, place)

@@ -23,7 +23,8 @@ from lockgate.inspect.rulesets import OWN
 from lockgate.inspect.tally import Context, Tally
 
 NAME, VERSION = "secrets", 1
-PACK = "secrets.yar"
+PACK, AGAIN = "secrets.yar", "secrets_again.yar"
+"""Rules for every text, and costly ones that are tried only where the one of the same name says so."""
 
 TYPES = frozenset({"text", "text-latin1", "python", "json", "html", "xml", "markdown", "mail"})
 
@@ -123,22 +124,40 @@ def _heuristics() -> Any:
 
 
 @cache
-def _rules() -> Any:
-    return compiled((OWN / PACK).read_text(encoding="utf-8"), "secrets")
+def _rules(pack: str) -> Any:
+    return compiled((OWN / pack).read_text(encoding="utf-8"), "secrets")
 
 
+@cache
+def _costly() -> frozenset[str]:
+    """Return the names of the rules that are tried again, with all that they look for."""
+    return frozenset(_RULE.findall((OWN / AGAIN).read_text(encoding="utf-8")))
+
+
+_RULE = re.compile(r"(?m)^rule (\w+)")
 _local = threading.local()
 
 
-def _places() -> Any:
+def _places(pack: str) -> Any:
     """Return this thread's scanner for places where a secret may stand."""
-    held = getattr(_local, "held", None)
-    if held is None:
+    held: dict[str, Any] = _local.__dict__.setdefault("held", {})
+    if pack not in held:
         import yara_x  # noqa: PLC0415  # only inside the sandbox
 
-        held = _local.held = yara_x.Scanner(_rules())
-        held.max_matches_per_pattern(_PLACES)
-    return held
+        held[pack] = yara_x.Scanner(_rules(pack))
+        held[pack].max_matches_per_pattern(_PLACES)
+    return held[pack]
+
+
+def _matching(raw: bytes) -> Iterator[Any]:
+    """Yield the rules that match a text, in the order of their pack."""
+    for rule in _places(PACK).scan(raw).matching_rules:
+        if rule.identifier in _costly():
+            yield from (
+                each for each in _places(AGAIN).scan(raw).matching_rules if each.identifier == rule.identifier
+            )
+        else:
+            yield rule
 
 
 def load() -> None:
@@ -146,7 +165,9 @@ def load() -> None:
     for name in (*DETECTORS, _KEYWORD):
         _detector(name)
     _heuristics()
-    _places()
+    _costly()
+    for pack in (PACK, AGAIN):
+        _places(pack)
 
 
 def look(data: memoryview, tally: Tally, context: Context) -> None:
@@ -162,7 +183,7 @@ def look(data: memoryview, tally: Tally, context: Context) -> None:
 def in_text(raw: bytes, tally: Tally, context: Context) -> None:
     """Note the secrets in a text, given as UTF-8 or Latin-1."""
     seen: set[int] = set()
-    for rule in _places().scan(raw).matching_rules:
+    for rule in _matching(raw):
         known = DETECTORS[rule.identifier]
         places = {match.offset: match.length for pattern in rule.patterns for match in pattern.matches}
         for at, length in sorted(places.items()):

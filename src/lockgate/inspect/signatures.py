@@ -13,7 +13,7 @@ from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.provenance import ROOTS_FORMAT, Fact, Scheme, State, TrustRoots
 from lockgate.inspect.limits import Limits
 from lockgate.inspect.ports import Sandbox, Whole
-from lockgate.inspect.provenance.entry import IMAGE, MODEL, NPM, PYPI, Asked, Said
+from lockgate.inspect.provenance.entry import IMAGE, MODEL, NPM, NPM_ATTESTED, PYPI, Asked, Said
 from lockgate.inspect.service import OWN_FAULT, run_in_sandbox
 from lockgate.inspect.wholes import Extras, notes_of
 
@@ -47,7 +47,12 @@ class Trust:
         """Return facts as they are told: without trust roots nothing was checked."""
         if self.roots is not None:
             return tuple(facts)
-        return tuple(Fact(scheme=fact.scheme, state=State.UNCHECKED, why=self.why) for fact in facts)
+        return tuple(
+            fact
+            if fact.state is State.ABSENT
+            else Fact(scheme=fact.scheme, state=State.UNCHECKED, why=self.why)
+            for fact in facts
+        )
 
 
 class Signatures:
@@ -81,9 +86,7 @@ class Signatures:
         named = {NAME} | ({f"trust-roots/{self._trust.roots.version}"} if self._trust.roots else set())
         for path, facts in found.items():
             notes = notes_of(extras, path)
-            notes.facts += (
-                self._trust.told(facts) if any(f.state is not State.ABSENT for f in facts) else facts
-            )
+            notes.facts += self._trust.told(facts)
             notes.inspectors |= named
         return extras
 
@@ -102,16 +105,26 @@ class Signatures:
         return found
 
     def _npm(self, whole: Whole) -> dict[str, tuple[Fact, ...]]:
-        """Judge each archive by the signatures that its registry gave, over its own SHA-512."""
+        """Judge each archive by what its registry signed and attests of it, over its own SHA-512."""
         found: dict[str, tuple[Fact, ...]] = {}
-        known = {file.path for file in _with_role(whole.artifact, Role.CORE_METADATA)}
+        beside = {f.path for f in whole.artifact.files if f.role in {Role.CORE_METADATA, Role.PROVENANCE}}
         for file in _with_role(whole.artifact, Role.DISTRIBUTION):
-            beside = f"{file.path}.json"
-            said: Mapping[str, tuple[Fact, ...]] = {}
-            if beside in known:
-                integrity = f"sha512-{b64encode(_sha512(whole.places[file.path])).decode()}"
-                said = self._run(NPM, whole.places[beside], self._asked(digest=integrity), Scheme.NPM)
-            found[file.path] = said.get("", ()) or (_absent(Scheme.NPM),)
+            digest = _sha512(whole.places[file.path])
+            integrity = f"sha512-{b64encode(digest).decode()}"
+            ways = (
+                (".json", NPM, self._asked(digest=integrity), Scheme.NPM),
+                (
+                    ".provenance",
+                    NPM_ATTESTED,
+                    self._asked(name=whole.artifact.purl, digest=digest.hex()),
+                    Scheme.NPM_ATTESTATION,
+                ),
+            )
+            for ending, entry, asked, scheme in ways:
+                path = f"{file.path}{ending}"
+                said = self._run(entry, whole.places[path], asked, scheme) if path in beside else {}
+                facts = said.get("", ()) or (_absent(scheme),)
+                found[file.path] = (*found.get(file.path, ()), *facts)
         return found
 
     def _image(self, whole: Whole) -> dict[str, tuple[Fact, ...]]:

@@ -4,6 +4,7 @@ A distribution announces subclasses of `lockgate.inspect.ports.Inspector` in the
 (Entry points specification, packaging.python.org). What it may see inside is its own package, and Lockgate's.
 It adds what it finds to what the inspectors of the house say; bytes it claims count only where none of
 theirs understands the type of the content. Nothing that it says makes a verdict milder than theirs.
+It must not rely on `random`, whose numbers are the same for every file (`lockgate.inspect.forking`).
 """
 
 from importlib import import_module

@@ -1,7 +1,8 @@
 """Keeps the books of one piece of content: which bytes are claimed, what was found."""
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from lockgate.core.verdict import Finding, Severity
 from lockgate.inspect.limits import Budget, Limits, demand
@@ -16,6 +17,18 @@ USES, USE_LENGTH = 512, 200
 """How many uses are told of one file, and the longest place of one, in characters."""
 
 MORE_USES = "more than is told"
+SAME = 40
+"""How many facts of one of the kinds in `_REPEATED` are told of one file; the rest is counted."""
+
+_REPEATED = frozenset({
+    "pickle-profile", "pdf-pages", "python-syntax", "html-script", "html-event", "text-bidi", "text-encoding",
+    "tar-link", "text-escape", "text-invisible", "text-selectors", "text-tags", "text-zero-width",
+    "type-mismatch",
+})  # fmt: skip
+"""Facts that a package may hold by the thousand and nobody reads one by one; none of them is about what runs
+at an installation, and links that lead elsewhere have a severity. Only information counts here: the same code
+with a severity is always told."""
+
 SEPARATOR = "!"
 """Stands between a container and its member where a finding says where."""
 
@@ -36,8 +49,7 @@ def nothing(_: str) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """Where a piece of content stands and what it may use.
 
     `name` is the path that its container gives it; `where` locates it for people; `package`
@@ -76,7 +88,7 @@ class Context:
         """
         demand(self.depth + 1, self.limits.depth, "depth")
         label = printable(name)
-        return replace(
+        return msgspec.structs.replace(
             self,
             name=name,
             where=f"{self.where}{SEPARATOR}{label}" if self.where else label,
@@ -87,8 +99,7 @@ class Context:
         )
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """Claims and findings of one piece of content and of everything inside it."""
 
     size: int
@@ -96,14 +107,16 @@ class Tally:
     limit: int
     detected: str = "unknown"
     complete: bool = True
-    findings: list[Finding] = field(default_factory=list)
-    opaque: set[str] = field(default_factory=set)
-    inspectors: set[str] = field(default_factory=set)
-    claims: list[tuple[int, int]] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
+    findings: list[Finding] = msgspec.field(default_factory=list)
+    opaque: set[str] = msgspec.field(default_factory=set)
+    inspectors: set[str] = msgspec.field(default_factory=set)
+    claims: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    texts: list[str] = msgspec.field(default_factory=list)
     """What a document says, where that is not its bytes; whoever looks for secrets reads it too."""
-    uses: set[str] = field(default_factory=set)
-    requires: set[str] = field(default_factory=set)
+    uses: set[str] = msgspec.field(default_factory=set)
+    requires: set[str] = msgspec.field(default_factory=set)
+    same: dict[str, int] = msgspec.field(default_factory=dict)
+    """How many facts of each kind in `_REPEATED` there were, told or not."""
 
     def need(self, what: str) -> None:
         """Keep what the package says that it needs; what is past the bound is not told, and marked so."""
@@ -119,7 +132,9 @@ class Tally:
 
     def claim(self, start: int, end: int) -> None:
         """Say that a validated parser accounts for the bytes from `start` up to `end`."""
-        if end > start:
+        if 0 <= start < end <= self.size:
+            self.claims.append((start, end))
+        elif end > start:
             self.claims.append((max(0, start), min(end, self.size)))
 
     def claim_all(self) -> None:
@@ -129,12 +144,32 @@ class Tally:
     def note(self, code: str, severity: Severity, why: str, at: int | None = None) -> None:
         """Keep a finding; past the limit on findings the content counts as unfinished."""
         place = self.where if at is None else f"{self.where}@{at}"
-        if len(self.findings) < self.limit:
-            self.findings.append(
-                Finding(code=code, severity=severity, where=printable(place), why=printable(why))
-            )
+        found = Finding(code=code, severity=severity, where=printable(place), why=printable(why))
+        if not self._again(found):
+            self._keep(found)
+
+    def _keep(self, found: Finding) -> bool:
+        """Keep a finding where there is room; return whether there was."""
+        room = len(self.findings) < self.limit
+        if room:
+            self.findings.append(found)
         else:
             self.complete = False
+        return room
+
+    def _again(self, found: Finding) -> bool:
+        """Count a fact that repeats; return whether enough of its kind are told."""
+        if found.severity is not Severity.INFO or found.code not in _REPEATED:
+            return False
+        count = self.same[found.code] = self.same.get(found.code, 0) + 1
+        return count > SAME
+
+    def tell_repeated(self) -> None:
+        """Say once for each kind of fact that repeats how many there were."""
+        for code, count in sorted(self.same.items()):
+            if count > SAME:
+                why = f"{count} of them altogether."
+                self._keep(Finding(code=code, severity=Severity.INFO, where="", why=why))
 
     def unfinished(self, code: str, why: str, at: int | None = None) -> None:
         """Say that something was not understood: the file can no longer be clean or opaque."""
@@ -142,13 +177,16 @@ class Tally:
         self.complete = False
 
     def merged(self) -> list[tuple[int, int]]:
-        """Return the claimed ranges, sorted and joined."""
+        """Return the claimed ranges, sorted and joined, and keep them so for whoever asks next."""
+        if len(self.claims) == 1:
+            return self.claims
         out: list[tuple[int, int]] = []
         for start, end in sorted(self.claims):
             if out and start <= out[-1][1]:
                 out[-1] = (out[-1][0], max(end, out[-1][1]))
             else:
                 out.append((start, end))
+        self.claims = out
         return out
 
     def gaps(self) -> list[tuple[int, int]]:
@@ -171,16 +209,25 @@ class Tally:
     @property
     def whole(self) -> bool:
         """Whether everything was understood and every byte is claimed."""
-        return self.complete and self.covered == self.size
+        return self.complete and (self.claims == [(0, self.size)] or self.covered == self.size)
 
     def absorb(self, member: "Tally") -> bool:
         """Take over what was found in a member; return whether it was wholly understood."""
-        room = max(0, self.limit - len(self.findings))
-        self.findings.extend(member.findings[:room])
+        told = not member.findings or self._take(member)
+        for code, count in member.same.items():
+            self.same[code] = self.same.get(code, 0) + max(0, count - SAME)
         self.opaque |= member.opaque
         self.inspectors |= member.inspectors
-        self.uses |= member.uses if len(self.uses) + len(member.uses) <= USES else {MORE_USES}
-        whole = member.whole and len(member.findings) <= room
+        if member.uses:
+            self.uses |= member.uses if len(self.uses) + len(member.uses) <= USES else {MORE_USES}
+        whole = member.whole and told
         if not whole:
             self.complete = False
         return whole
+
+    def _take(self, member: "Tally") -> bool:
+        """Take over the findings of a member; return whether there was room for all."""
+        kept = [found for found in member.findings if not self._again(found)]
+        room = max(0, self.limit - len(self.findings))
+        self.findings.extend(kept[:room])
+        return len(kept) <= room

@@ -21,7 +21,7 @@ from lockgate.inspect.errors import (
 from lockgate.inspect.launch import Launcher, Layout
 from lockgate.inspect.nursery import UP
 from lockgate.inspect.ports import Job
-from lockgate.inspect.sandbox import ENTRY, ProcessSandbox, Streams, judge, open_regular
+from lockgate.inspect.sandbox import ENTRY, ProcessSandbox, Streams, judge, open_regular, take_in
 from lockgate.inspect.tally import printable
 
 _START_SECONDS = 60.0
@@ -78,7 +78,7 @@ class WarmSandbox(ProcessSandbox):
         nursery = self._started()
         out, out_end = os.pipe2(os.O_CLOEXEC)
         error, error_end = os.pipe2(os.O_CLOEXEC)
-        with open(out, "rb", buffering=0) as answers, open(error, "rb", buffering=0) as errors:  # noqa: PTH123
+        try:
             try:
                 number = nursery.send(job, [*opened, out_end, error_end])
             finally:
@@ -87,11 +87,14 @@ class WarmSandbox(ProcessSandbox):
             streams = Streams(job.output_bytes)
             deadline = self._monotonic() + job.wall_seconds
             try:
-                self._read(answers, errors, streams, deadline)
+                take_in({out: "answer", error: "error"}, streams, deadline, self._monotonic)
                 status = nursery.status(number, deadline - self._monotonic())
             except BaseException:
                 nursery.kill(number)
                 raise
+        finally:
+            os.close(out)
+            os.close(error)
         return judge(status, streams)
 
     def _started(self) -> "_Nursery":

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import msgspec
 
 from lockgate.core.artifact import Digest, Kind, Role, Size
+from lockgate.core.parts import rest_of
 from lockgate.core.snapshot import Snapshot
 from lockgate.core.wire import Document
 
@@ -51,7 +52,7 @@ def documents_of(snapshot: Snapshot, collection: str | None = None) -> tuple[Adm
                     crossing=admitted.crossing,
                     crate_sha256=admitted.crate_sha256,
                 )
-                for admitted in snapshot.admitted
+                for admitted in rest_of(snapshot).admitted
                 if admitted.artifact.kind is Kind.DOCUMENT
                 and collection in {None, admitted.artifact.attributes.get("collection")}
                 for file in admitted.artifact.files

@@ -7,11 +7,13 @@ because the gate needs no web server.
 
 from typing import TYPE_CHECKING, Any
 
-from lockgate.mirror.access import PUSH, Access, Caller, Callers
-from lockgate.mirror.assets import Asset, asset_config, assets_of
+from lockgate.mirror.access import PUSH, Access, Caller, Callers, CertifiedCallers
 from lockgate.mirror.channel import SignedChannel
-from lockgate.mirror.clientfiles import ClientConfig
-from lockgate.mirror.clientrepositories import (
+from lockgate.mirror.clients.assets import Asset, asset_config, assets_of
+from lockgate.mirror.clients.config import client_config, clients, shell_lines
+from lockgate.mirror.clients.files import ClientConfig
+from lockgate.mirror.clients.lockfiles import LOCKFILE_LIMIT, Rewritten, rewrite
+from lockgate.mirror.clients.repositories import (
     APT,
     DNF,
     AptSource,
@@ -19,7 +21,6 @@ from lockgate.mirror.clientrepositories import (
     DnfRepositories,
     DnfSource,
 )
-from lockgate.mirror.clients import client_config, clients, shell_lines
 from lockgate.mirror.errors import (
     AmbiguousSnapshotError,
     CannotListenError,
@@ -32,9 +33,9 @@ from lockgate.mirror.errors import (
     UnsignedRepositoryError,
     WrongStatementError,
 )
-from lockgate.mirror.lockfiles import LOCKFILE_LIMIT, Rewritten, rewrite
 from lockgate.mirror.misses import Miss, read_misses
-from lockgate.mirror.pages import Page, ReadBlob
+from lockgate.mirror.pages.base import Page, ReadBlob
+from lockgate.mirror.pages.pypi import generate_index
 from lockgate.mirror.ports import (
     Advice,
     Advisor,
@@ -42,6 +43,7 @@ from lockgate.mirror.ports import (
     BlobFiles,
     ChannelVerifier,
     KnownAdvisory,
+    RegistryKey,
     VerifiedChannel,
 )
 from lockgate.mirror.service import generate_pages
@@ -70,6 +72,7 @@ __all__ = [
     "Caller",
     "Callers",
     "CannotListenError",
+    "CertifiedCallers",
     "ChannelVerifier",
     "ClientConfig",
     "DnfRepositories",
@@ -83,6 +86,7 @@ __all__ = [
     "OlderChannelError",
     "Page",
     "ReadBlob",
+    "RegistryKey",
     "Rewritten",
     "SignedChannel",
     "SignedRepository",
@@ -98,6 +102,7 @@ __all__ = [
     "build_app",
     "client_config",
     "clients",
+    "generate_index",
     "generate_pages",
     "read_misses",
     "read_uses",

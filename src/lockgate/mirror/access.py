@@ -24,7 +24,7 @@ from lockgate.core.artifact import Kind
 from lockgate.core.digests import checked
 from lockgate.core.snapshot import Admitted
 from lockgate.mirror.errors import CredentialsError
-from lockgate.mirror.pages import ReadBlob
+from lockgate.mirror.pages.base import ReadBlob
 from lockgate.mirror.ports import BlobFiles
 from lockgate.mirror.service import generate_pages
 from lockgate.mirror.tables import Table, build_table
@@ -67,6 +67,19 @@ class Callers(ABC):
         """Return whose key it is, or None: malformed, unknown, removed."""
 
 
+class CertifiedCallers(ABC):
+    """Knows callers by the certificate that their connection showed."""
+
+    @abstractmethod
+    def find(self, certificate: bytes) -> Caller | None:
+        """Return who holds a certificate (DER), with the labels granted; None: nothing is granted to them.
+
+        Raises:
+            CredentialsError: The certificate has ended, was revoked, or its holder is shut out.
+
+        """
+
+
 CALLER: ContextVar[Caller | None] = ContextVar("lockgate-mirror-caller", default=None)
 """Who asks this request; None where everybody may read everything."""
 
@@ -80,6 +93,7 @@ class Access:
         anonymous: Labels that whoever connects may see; where clients need a certificate, whoever has one.
         namespaces: Beginnings of package URLs, each with a label that is needed as well.
         read: Reads a blob by its digest, hashed; for making pages.
+        certified: Knows holders of certificates; none: a certificate stands for nobody in particular.
 
     """
 
@@ -87,20 +101,27 @@ class Access:
     anonymous: frozenset[str]
     namespaces: tuple[tuple[str, str], ...]
     read: ReadBlob
+    certified: CertifiedCallers | None = None
 
-    def caller(self, authorization: str | None) -> Caller:
-        """Return who a header proves to ask.
+    def caller(self, authorization: str | None, certificate: bytes | None = None) -> Caller:
+        """Return who a request proves to come from: by a key where it brings one, else by a certificate.
+
+        Args:
+            authorization: The request's header.
+            certificate: What its connection showed (DER).
 
         Raises:
-            CredentialsError: None came and nobody may read without, or they prove nobody.
+            CredentialsError: Neither came and nobody may read without, or they prove nobody.
 
         """
         secret = secret_of(authorization)
         if secret is None or secret == ANONYMOUS_TOKEN:
-            if not self.anonymous:
+            found = self.certified.find(certificate) if self.certified and certificate else None
+            if found is None and not self.anonymous:
                 raise CredentialsError("This mirror asks for an API key.")
-            return Caller("", self.anonymous)
-        found = self.callers.find(secret)
+            found = found or Caller("", frozenset())
+        else:
+            found = self.callers.find(secret)
         if found is None:
             raise CredentialsError("The credentials are not those of an API key on record.")
         return replace(found, labels=found.labels | self.anonymous)
@@ -158,6 +179,37 @@ def secret_of(authorization: str | None) -> str | None:
     return password or user  # some clients have room for one word only
 
 
+def uploader(callers: Callers, authorization: str | None) -> Caller:
+    """Return who a header proves to upload.
+
+    Raises:
+        CredentialsError: Nobody.
+
+    """
+    secret = secret_of(authorization)
+    found = callers.find(secret) if secret else None
+    if found is None:
+        raise CredentialsError("An upload needs an API key.")
+    return found
+
+
+def may_bring(words: Sequence[str], kind: str, caller: Caller, name: str) -> bool:
+    """Tell whether a caller may upload something of a name.
+
+    Args:
+        words: Names that are open; one that ends with ``*`` stands for all that begin so.
+        kind: What begins the label that a key needs, before the very word: ``push:pypi/team-*``.
+        caller: Who asks.
+        name: The name.
+
+    """
+    return any(
+        f"{PUSH}{kind}/{word}" in caller.labels
+        and (name.startswith(word[:-1]) if word.endswith("*") else name == word)
+        for word in words
+    )
+
+
 class Worlds:
     """The tables of those who do not see everything, each made once for a snapshot and a set of labels."""
 
@@ -166,10 +218,11 @@ class Worlds:
         self._access = access
         self._folder = folder
         self._tables: OrderedDict[tuple[str, frozenset[str]], asyncio.Task[Table]] = OrderedDict()
+        self._labels: OrderedDict[str, frozenset[str]] = OrderedDict()
 
     async def table(self, whole: Table, labels: frozenset[str]) -> Table:
         """Return what somebody with some labels is answered from instead of a whole table."""
-        wanted = labels & self._known(whole)
+        wanted = labels & await self._known(whole)
         key = (whole.statement.snapshot_sha256, wanted)
         task = self._tables.get(key)
         if task is None:
@@ -187,10 +240,19 @@ class Worlds:
             return made
         return replace(made, statement=whole.statement, repository=made.repository and whole.repository)
 
-    def _known(self, whole: Table) -> frozenset[str]:
-        """Return the labels that make a difference."""
-        named = {need for _, need in self._access.namespaces}
-        return frozenset(named | {a.artifact.label for a in whole.snapshot.admitted})
+    async def _known(self, whole: Table) -> frozenset[str]:
+        """Return the labels that make a difference; a snapshot is gone through once for them."""
+        digest = whole.statement.snapshot_sha256
+        known = self._labels.get(digest)
+        if known is None:
+            named = {need for _, need in self._access.namespaces}
+            known = await asyncio.to_thread(
+                lambda: frozenset(named | {a.artifact.label for a in whole.snapshot.admitted})
+            )
+            self._labels[digest] = known
+            while len(self._labels) > WORLDS_LIMIT:
+                self._labels.popitem(last=False)
+        return known
 
     def _make(self, whole: Table, labels: frozenset[str]) -> Table:
         seen = self._access.visible(whole.snapshot.admitted, labels)

@@ -1,5 +1,7 @@
 """The mirror's HTTP connections: uvicorn's, within bounds of size and time, and files lent to the kernel.
 
+Answers that are kept ready (`ready`) are written as they are, head and body at once.
+
 Beside what ASGI knows, an application may send ``{"type": LENT, "lease": …, "start": …, "count": …}`` in
 place of a body, where `scope["extensions"][LENT]` gave it a lease. What is kept within bounds here and not by
 uvicorn: the length of a request's head, how long it may take to come, and for how long a client may take
@@ -7,6 +9,7 @@ nothing of an answer.
 """
 
 import asyncio
+import weakref
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +17,9 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from lockgate.mirror.continuity import CERTIFICATE, CONNECTION, Connection
 from lockgate.mirror.lease import LENT, STALL_SECONDS, Lease, Leases
+from lockgate.mirror.ready import READY, ReadyAnswer
 
 HEAD_LIMIT = 64 * 1024
 """Longest head of a request, in bytes."""
@@ -22,6 +27,8 @@ HEAD_LIMIT = 64 * 1024
 HEADER_SECONDS = 15.0
 """How long a client may take to send its request's head, and how long it may wait with the first."""
 
+_TOGETHER = 16 * 1024  # longest body, in bytes, that is copied behind its head to be written with it
+_OK = b"HTTP/1.1 200 OK\r\n"
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -34,13 +41,15 @@ class Door(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
         super().connection_made(transport)
+        self._own = Connection()
         self._head = 0
         self._reading_head = True
         self._stalled: asyncio.TimerHandle | None = None
         self._slow: asyncio.TimerHandle | None = self.loop.call_later(HEADER_SECONDS, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
+        """Stop waiting, and tell whoever asks that this connection is no more."""
+        self._own.open = False
         self._end_wait()
         self.resume_writing()
         super().connection_lost(exc)
@@ -106,12 +115,41 @@ class Door(HttpToolsProtocol):
             self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
-        """Run the application with the extension, which TLS cannot have."""
+        """Run the application with the extensions; TLS cannot lend."""
+        scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
+        # Weakly, since the request holds its scope: in a circle, each would be left to the garbage collector.
+        give = partial(self._give, weakref.ref(cycle))
+        extensions = scope["extensions"] = {READY: give, CONNECTION: self._own}
         if self.leases is not None and self.scheme == "http":
-            scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
-            scope["extensions"] = {LENT: partial(self._lend, self.leases)}
+            extensions[LENT] = partial(self._lend, self.leases)
             app = _Lending(app, self, cycle)
+        tls = self.transport.get_extra_info("ssl_object")
+        if tls is not None and (shown := tls.getpeercert(binary_form=True)):
+            certified: dict[str, Any] = cycle.scope  # type: ignore[assignment]
+            certified[CERTIFICATE] = shown
         super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+
+    async def _give(self, asked: "weakref.ref[RequestResponseCycle]", answer: ReadyAnswer) -> None:
+        """Write an answer that is kept ready, and end the request."""
+        if self.flow.write_paused:
+            await self.flow.drain()
+        cycle = asked()
+        if cycle is None or cycle.disconnected:
+            return
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        head = [_OK, *(b"%s: %s\r\n" % pair for pair in cycle.default_headers), answer.lines]
+        head.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
+        if len(answer.body) > _TOGETHER:
+            self.transport.write(b"".join(head))
+            self.transport.write(answer.body)
+        else:
+            head.append(answer.body)
+            self.transport.write(b"".join(head))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
 
     def _lend(self, leases: Leases, descriptor: int) -> Lease | None:
         """Return a lease on an open file for this connection; none where there can be none."""

@@ -155,18 +155,19 @@ class BadPushError(InputError):
 
 
 class BadUploadError(InputError):
-    """An upload is not the form that Python's tools send, or its file is not what the form says."""
+    """An upload is not what its client sends, or a file of it is not what it says."""
 
     code = "LG-1906"
-    advice = "Upload wheels with twine or a tool like it, one by one."
+    advice = "Upload wheels with twine, one by one, and a whole model at once with `hf upload`."
 
 
 class UploadNotOpenError(PolicyError):
-    """A key may not upload files of a project."""
+    """A key may not upload files of a project or model."""
 
     code = "LG-3902"
     advice = (
-        "`[serve] open_projects` opens names; a key needs the label `push:pypi/` and the word that opens."
+        "`[serve] open_projects` and `open_models` open names; a key needs the label `push:pypi/` or "
+        "`push:hf/` and the word that opens."
     )
 
 

@@ -1,8 +1,9 @@
 """What the mirror needs of other rooms: a verified channel, and where blobs lie."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -86,18 +87,28 @@ class Advisor(ABC):
 
 
 @dataclass(frozen=True, slots=True)
+class RegistryKey:
+    """A public key of an npm registry (ECDSA, P-256): its id, itself as DER (SPKI), and when it ends."""
+
+    keyid: str
+    key: bytes
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What a mirror takes from outside of its snapshot.
 
     `address` is this mirror's own, as its clients reach it (``https://mirror.example``); empty: the
     one that each client asked. `misses` is where names are kept that were asked for in vain, `uses` where it
-    is kept which files were taken and by whom.
+    is kept which files were taken and by whom; `npm_keys` returns the keys by which npm registries signed.
     """
 
     advisor: Advisor | None = None
     address: str = ""
     misses: Path | None = None
     uses: Path | None = None
+    npm_keys: Callable[[], Sequence[RegistryKey]] | None = None
 
 
 class BlobFiles(Protocol):

@@ -13,7 +13,8 @@ from lockgate.core.errors import LockgateError
 from lockgate.mirror.blobs import CHUNK, KEPT_PAGE, OpenBlob, VerifiedBlobs
 from lockgate.mirror.lease import LENT, Lease
 from lockgate.mirror.ranges import Slice, Unsatisfiable, http_date, parse_range, range_holds, unchanged
-from lockgate.mirror.tables import Entry
+from lockgate.mirror.ready import offer
+from lockgate.mirror.tables import Entry, Table
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"
@@ -31,6 +32,7 @@ class BlobResponse(Response):
         announce_length: Whether HEAD says how long the content is.
         strict_ranges: Whether a range that ends before it begins is refused.
         modified: Sent as ``Last-Modified``, for clients that know no entity tags.
+        table: The table that alone, with the request, decided what is answered; the answer may then be kept.
 
     """
 
@@ -45,6 +47,7 @@ class BlobResponse(Response):
         announce_length: bool = True,
         strict_ranges: bool = False,
         modified: datetime | None = None,
+        table: Table | None = None,
     ) -> None:
         """Keep what to send; nothing is opened yet."""
         self.status_code = HTTPStatus.OK
@@ -52,6 +55,7 @@ class BlobResponse(Response):
         self.body = b""
         self._blobs = blobs
         self._entry = entry
+        self._table = table
         self._etag = f'"{etag or entry.sha256}"'
         self._announce_length = announce_length
         self._strict_ranges = strict_ranges
@@ -85,15 +89,17 @@ class BlobResponse(Response):
             await self._head(send, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, extra)
             return
         if self._entry.page and self._entry.size <= KEPT_PAGE:
-            await self._send_page(part, send)
+            await self._send_page(part, scope, send)
             return
         lend = scope.get("extensions", {}).get(LENT)
         await self._send_part(part, receive, send, lend)
 
-    async def _send_page(self, part: Slice | None, send: Send) -> None:
+    async def _send_page(self, part: Slice | None, scope: Scope, send: Send) -> None:
         """Send a page that memory keeps, in one piece."""
         body = await self._blobs.page(self._entry.sha256, self._entry.size)
         status, extra = self._described(part)
+        if part is None:
+            offer(scope, self._table, MutableHeaders({**self._fixed, **extra}).raw, body)
         await self._start(send, status, extra)
         wanted = body if part is None else body[part.start : part.stop]
         await send({"type": "http.response.body", "body": wanted})

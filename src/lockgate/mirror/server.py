@@ -1,7 +1,7 @@
 """The mirror's server: one ASGI application for every protocol."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 
@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from lockgate.core.errors import LockgateError
+from lockgate.core.parts import parts_of
 from lockgate.core.ports import Clock
 from lockgate.mirror.access import CALLER, Access, PagesBeside, Worlds
 from lockgate.mirror.blobs import LARGE, VerifiedBlobs
@@ -21,21 +22,24 @@ from lockgate.mirror.continuity import CLIENT
 from lockgate.mirror.metrics import Metrics
 from lockgate.mirror.misses import Misses
 from lockgate.mirror.ports import Asked, BlobFiles
+from lockgate.mirror.protocols.apt import AptRoutes
+from lockgate.mirror.protocols.conda import CondaRoutes
+from lockgate.mirror.protocols.git import GitRoutes
+from lockgate.mirror.protocols.hub import HubRoutes
+from lockgate.mirror.protocols.npm import NpmRoutes
+from lockgate.mirror.protocols.oci import OciRoutes
+from lockgate.mirror.protocols.pypi import PypiRoutes
+from lockgate.mirror.protocols.rpm import RpmRoutes
+from lockgate.mirror.protocols.site import Site, segments
+from lockgate.mirror.ready import Ready
 from lockgate.mirror.responses import BlobResponse
-from lockgate.mirror.serve_apt import AptRoutes
-from lockgate.mirror.serve_conda import CondaRoutes
-from lockgate.mirror.serve_git import GitRoutes
-from lockgate.mirror.serve_hub import HubRoutes
-from lockgate.mirror.serve_npm import NpmRoutes
-from lockgate.mirror.serve_oci import OciRoutes
-from lockgate.mirror.serve_push import Internal, OpenNamespaces
-from lockgate.mirror.serve_pypi import PypiRoutes
-from lockgate.mirror.serve_rpm import RpmRoutes
-from lockgate.mirror.serve_upload import Door, doors
 from lockgate.mirror.shell import Shell
-from lockgate.mirror.site import Site, segments
 from lockgate.mirror.switch import Switch
-from lockgate.mirror.tables import Table
+from lockgate.mirror.tables import Entry, Table
+from lockgate.mirror.taking.hub import hub_doors
+from lockgate.mirror.taking.hub_commit import HubDoor
+from lockgate.mirror.taking.push import Internal, OpenNamespaces
+from lockgate.mirror.taking.python import Door, doors
 from lockgate.mirror.uses import Uses
 from lockgate.mirror.view import SignedView
 
@@ -58,6 +62,7 @@ def build_app(
     asked: Asked | None = None,
     access: Access | None = None,
     door: Door | None = None,
+    models: HubDoor | None = None,
 ) -> Starlette:
     """Return the application that serves a view.
 
@@ -70,6 +75,7 @@ def build_app(
         asked: What the mirrors take from outside of the snapshot: advisories, their own address.
         access: Who may read what; none: everybody everything.
         door: Where Python projects are uploaded to; none: nowhere.
+        models: Where models are uploaded to; none: nowhere.
 
     """
     metrics = Metrics(view, clock)
@@ -88,7 +94,7 @@ def build_app(
     )
     own = _OwnRoutes(site)
     opened = internal.namespaces(refused) if internal else None
-    git = GitRoutes(site)
+    git = GitRoutes(site, asked.address)
     routes = [
         *own.routes(),
         *PypiRoutes(site).routes(),
@@ -99,11 +105,21 @@ def build_app(
         *CondaRoutes(site).routes(),
         *git.routes(),
         *doors(site, door),
+        *hub_doors(site, models, asked.address),
         *HubRoutes(site, asked.address).routes(),
     ]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Shell, metrics=metrics, access=access, address=asked.address)],
+        middleware=[
+            Middleware(
+                Shell,
+                metrics=metrics,
+                access=access,
+                address=asked.address,
+                ready=Ready(view),
+                models=models is not None,
+            )
+        ],
         lifespan=_lifespan(site, opened, git, made, hash_ahead=hash_ahead),
     )
     app.router.middleware_stack = Switch(routes, app.router.middleware_stack)
@@ -224,6 +240,12 @@ async def _newest(site: Site) -> Table:
     return site.view.table
 
 
+def _large_packages(table: Table) -> Iterator[Entry]:
+    """Yield packages; not those of a snapshot in parts, which would all be read for it."""
+    if parts_of(table.snapshot) is None:
+        yield from table.packages.values()
+
+
 async def _hash_large(site: Site) -> None:
     """Hash the large blobs of the snapshot, one after another; trouble is logged, not raised."""
     try:
@@ -231,10 +253,11 @@ async def _hash_large(site: Site) -> None:
     except LockgateError as error:
         _log.warning("nothing to serve yet", code=error.code, error=error.what)
         return
-    entries = [*table.packages.values(), *table.files.values()]
+    entries = [*_large_packages(table), *table.files.values()]
     entries += [e for p in table.npm.values() for e in p.archives.values()]
     entries += [e for m in table.models.values() for r in m.revisions.values() for e in r.files.values()]
     entries += [*table.apt.files.values(), *table.rpm.files.values(), *table.conda.values()]
+    entries += [entry for each in table.git.values() for entry in each.large.values()]
     entries += [entry for image in table.images.by_name.values() for entry in image.blobs.values()]
     for entry in entries:
         if entry.size <= LARGE:

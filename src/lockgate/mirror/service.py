@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from lockgate.core.snapshot import Admitted
-from lockgate.mirror import apt, conda, files, huggingface, npm, oci, pypi, rpm
 from lockgate.mirror.errors import AmbiguousSnapshotError
-from lockgate.mirror.pages import Page, ReadBlob
+from lockgate.mirror.pages import apt, conda, files, huggingface, npm, oci, pypi, rpm
+from lockgate.mirror.pages.base import Page, ReadBlob
 
 
 def generate_pages(admitted: Sequence[Admitted], read: ReadBlob) -> tuple[Page, ...]:

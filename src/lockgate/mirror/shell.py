@@ -10,12 +10,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lockgate.core.errors import LockgateError
 from lockgate.mirror.access import CALLER, Access
-from lockgate.mirror.challenge import TOKEN_PATH, WAITS_FOR_CHALLENGE, challenge, token
-from lockgate.mirror.continuity import CLIENT, client_of
+from lockgate.mirror.continuity import CERTIFICATE, CLIENT, PEER, Peer, client_of
 from lockgate.mirror.errors import CredentialsError, NothingPublishedError
 from lockgate.mirror.lease import LENT
 from lockgate.mirror.metrics import Metrics
+from lockgate.mirror.protocols.challenge import TOKEN_PATH, WAITS_FOR_CHALLENGE, challenge, token
+from lockgate.mirror.ready import Ready
 from lockgate.mirror.responses import problem
+from lockgate.mirror.taking.hub import OBJECTS, writes
 
 PATH_LIMIT = 4096
 """Longest path that is looked up, in bytes as sent."""
@@ -55,27 +57,50 @@ class Shell:
     """Wraps the application; every answer passes through it."""
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, access: Access | None = None, address: str = ""
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        access: Access | None = None,
+        address: str = "",
+        *,
+        ready: Ready | None = None,
+        models: bool = False,
     ) -> None:
-        """Wrap an application, count into these metrics, and demand credentials where there are rules."""
+        """Wrap an application, count into these metrics, and demand credentials where there are rules.
+
+        `ready` keeps answers, where everybody may read everything; `models` says whether models are uploaded.
+        """
+        self._writes = writes if models else _writes_nothing
         self._app = app
         self._metrics = metrics
         self._access = access
         self._address = address
+        self._ready = None if access else ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse what is not for us, run the rest, and turn errors into answers."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        answer = self._ready.find(scope) if self._ready else None
+        if answer is not None:
+            self._metrics.answered(answer.protocol, HTTPStatus.OK)
+            self._metrics.sent_bytes(answer.protocol, len(answer.body))
+            await answer.give(scope, send)
+            return
         first = scope["path"].removeprefix("/").partition("/")[0]
         protocol = _PROTOCOLS.get(first, "huggingface")
         reply = _Reply(send, self._metrics, protocol)
-        early = _refusal(scope, protocol) or self._identified(scope, protocol, reply)
+        writing = self._writes(scope["method"], scope["path"])
+        early = _refusal(scope, protocol, writing=writing) or self._identified(scope, protocol, reply)
         if early is not None:
             await early(scope, receive, reply)
             return
-        CLIENT.set(client_of(scope.get("client"), Headers(scope=scope).get("npm-session")))
+        session = Headers(scope=scope).get("npm-session")
+        PEER.set(Peer(scope))
+        CLIENT.set(client_of(scope, session))
+        if self._ready is not None:
+            self._ready.hear(scope, protocol, session, _RAW)
         try:
             await self._app(scope, receive, reply)
         except CredentialsError as error:
@@ -96,19 +121,22 @@ class Shell:
 
     def _identified(self, scope: Scope, protocol: str, reply: "_Reply") -> Response | None:
         """Learn who asks; return the answer to who may not, or to a registry's client about its token."""
-        if self._access is None or protocol == "own":
+        if self._access is None or protocol == "own" or _with_secret(scope):
             return None
         authorization = Headers(scope=scope).get("authorization")
         reply.private = True
         try:
             if scope["path"] == TOKEN_PATH and scope["method"] == "GET":
                 return token(scope, self._access)
-            CALLER.set(self._access.caller(authorization))
+            caller = self._access.caller(authorization, scope.get(CERTIFICATE))
         except CredentialsError as error:
             return challenge(scope, protocol, error, self._address)
-        if authorization is None and scope["path"] in {"/v2", "/v2/"}:  # clients of registries ask here first
+        CALLER.set(caller)
+        if authorization is not None or caller.name:
+            return None
+        if scope["path"] in {"/v2", "/v2/"}:  # clients of registries ask here first
             return challenge(scope, protocol, CredentialsError("This registry gives tokens."), self._address)
-        if authorization is None and protocol in WAITS_FOR_CHALLENGE:
+        if protocol in WAITS_FOR_CHALLENGE:
             absent = CredentialsError("Nothing of this name can be read without an API key.")
             reply.instead = challenge(scope, protocol, absent, self._address)
         return None
@@ -166,13 +194,24 @@ def _kept_private(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, b
     ]
 
 
-def _refusal(scope: Scope, protocol: str) -> Response | None:
+def _with_secret(scope: Scope) -> bool:
+    """Tell whether a request is proved by its address alone, which was given to somebody with a key."""
+    return scope["method"] == "PUT" and str(scope["path"]).startswith(f"{OBJECTS}/")
+
+
+def _writes_nothing(method: str, path: str) -> bool:
+    """Tell that no request uploads a model."""
+    del method, path
+    return False
+
+
+def _refusal(scope: Scope, protocol: str, *, writing: bool) -> Response | None:
     """Return the answer to what is never looked up, or `None` to go on."""
     asks = scope["method"] == "POST" and (
         scope["path"].startswith(_QUESTIONS)
         or (scope["path"].startswith("/api/") and "/paths-info/" in scope["path"])
     )
-    if scope["method"] not in {"GET", "HEAD"} and not asks and protocol not in _DECIDE_METHODS:
+    if scope["method"] not in {"GET", "HEAD"} and not (asks or writing) and protocol not in _DECIDE_METHODS:
         allow = {"Allow": "GET, HEAD"}
         return PlainTextResponse("This mirror is read only.\n", HTTPStatus.METHOD_NOT_ALLOWED, allow)
     if len(scope.get("raw_path") or scope["path"].encode()) > PATH_LIMIT:

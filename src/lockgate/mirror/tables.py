@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from lockgate.core.artifact import ArtifactFile, Kind
+from lockgate.core.artifact import ArtifactFile, Kind, Role
 from lockgate.core.git import is_repository_name, refs_of
+from lockgate.core.parts import Parts, SnapshotPart, parts_of, rest_of
 from lockgate.core.repository import is_release
 from lockgate.core.snapshot import Generated, Snapshot
 from lockgate.core.statement import Statement
-from lockgate.mirror import apt, conda, rpm
 from lockgate.mirror.errors import AmbiguousSnapshotError, LayoutError
-from lockgate.mirror.files import SUMS, served_files
-from lockgate.mirror.huggingface import revisions
-from lockgate.mirror.npm import SEARCH, releases
-from lockgate.mirror.oci import Repository, aliases, repositories
-from lockgate.mirror.pages import BINARY_TYPE, JSON_TYPE, media_type_of, of_kind
-from lockgate.mirror.pypi import METADATA_SUFFIX, PROVENANCE_SUFFIX, distributions
+from lockgate.mirror.pages import apt, conda, rpm
+from lockgate.mirror.pages.base import BINARY_TYPE, JSON_TYPE, media_type_of, of_kind
+from lockgate.mirror.pages.files import SUMS, served_files
+from lockgate.mirror.pages.huggingface import revisions
+from lockgate.mirror.pages.npm import SEARCH, releases
+from lockgate.mirror.pages.oci import Repository, aliases, repositories
+from lockgate.mirror.pages.parted import PartedMapping, project_of_address
+from lockgate.mirror.pages.pypi import METADATA_SUFFIX, PROVENANCE_SUFFIX, distributions
 from lockgate.mirror.signed import SignedRepository
 
 
@@ -120,10 +122,14 @@ class SignedEntries:
 
 @dataclass(frozen=True, slots=True)
 class GitEntries:
-    """What is served of one git repository: a bundle, and what it has to hold, the default first."""
+    """What is served of one git repository: a bundle, and what it has to hold, the default first.
+
+    `large` are the large files (Git LFS) by their SHA-256.
+    """
 
     bundle: Entry
     refs: Mapping[str, str]
+    large: Mapping[str, Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +170,16 @@ def build_table(
         LayoutError: An artifact that its protocol cannot serve.
 
     """
+    whole, parts = snapshot, parts_of(snapshot)
+    snapshot = rest_of(whole)
     pages = _Pages(snapshot.generated)
     index = pages.simple("simple")
-    projects = {name: pages.simple(f"simple/{name}") for name in distributions(snapshot.admitted)}
     return Table(
         statement=statement,
         created=snapshot.created,
         index=index,
-        projects=MappingProxyType(projects),
-        packages=MappingProxyType(_packages(snapshot)),
+        projects=_parted_projects(parts) if parts else MappingProxyType(_projects(snapshot)),
+        packages=_parted_packages(parts) if parts else MappingProxyType(_packages(snapshot)),
         models=MappingProxyType(_models(snapshot, pages)),
         images=_images(snapshot, pages),
         files=MappingProxyType(_files(snapshot, pages)),
@@ -182,7 +189,7 @@ def build_table(
         rpm=_rpm(snapshot, pages),
         conda=MappingProxyType(_conda(snapshot, pages)),
         git=MappingProxyType(_git(snapshot)),
-        snapshot=snapshot,
+        snapshot=whole,
         repository=repository,
     )
 
@@ -214,7 +221,20 @@ def _entry(file: ArtifactFile, media_type: str, *, immutable: bool = False) -> E
     return Entry(file.sha256, file.size, media_type, immutable)
 
 
-def _packages(snapshot: Snapshot) -> dict[str, Entry]:
+def _projects(snapshot: Snapshot | SnapshotPart) -> dict[str, Simple]:
+    pages = _Pages(snapshot.generated)
+    return {name: pages.simple(f"simple/{name}") for name in distributions(snapshot.admitted)}
+
+
+def _parted_projects(parts: Parts) -> Mapping[str, Simple]:
+    return PartedMapping(parts, str, _projects, lambda part: len(part.projects))
+
+
+def _parted_packages(parts: Parts) -> Mapping[str, Entry]:
+    return PartedMapping(parts, project_of_address, _packages)
+
+
+def _packages(snapshot: Snapshot | SnapshotPart) -> dict[str, Entry]:
     packages: dict[str, Entry] = {}
     for files in distributions(snapshot.admitted).values():
         for d in files:
@@ -286,11 +306,16 @@ def _git(snapshot: Snapshot) -> dict[str, GitEntries]:
     found: dict[str, GitEntries] = {}
     for entry in of_kind(snapshot.admitted, Kind.GIT):
         artifact = entry.artifact
-        if not is_repository_name(artifact.name) or len(artifact.files) != 1:
-            what = f"{artifact.purl} is no bundle of one repository."
+        bundles = [file for file in artifact.files if file.role is Role.DISTRIBUTION]
+        large = {file.sha256: file for file in artifact.files if file.role is not Role.DISTRIBUTION}
+        folder = f"git/{artifact.name}/lfs"
+        stray = any(not file.path.startswith(f"{folder}/{oid}/") for oid, file in large.items())
+        if not is_repository_name(artifact.name) or len(bundles) != 1 or stray:
+            what = f"{artifact.purl} is no bundle of one repository with its large files."
             raise LayoutError(what)
         refs = MappingProxyType(refs_of(artifact.attributes.get("refs", "")))
-        found[artifact.name] = GitEntries(_entry(artifact.files[0], BINARY_TYPE), refs)
+        entries = MappingProxyType({oid: _entry(file, BINARY_TYPE) for oid, file in large.items()})
+        found[artifact.name] = GitEntries(_entry(bundles[0], BINARY_TYPE), refs, entries)
     return found
 
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from lockgate.core.emergency import Debt, judge_debt
 from lockgate.core.errors import LockgateError
+from lockgate.core.parts import snapshot_digest
 from lockgate.core.statement import Operation, Statement
-from lockgate.core.wire import digest_of
 from lockgate.mirror.continuity import Continuity
 from lockgate.mirror.errors import NothingPublishedError, OlderChannelError, WrongStatementError
 from lockgate.mirror.ports import ChannelVerifier, VerifiedChannel
@@ -128,7 +128,7 @@ class SignedView:
         statement = channel.statement
         if (
             statement.operation is Operation.REJECT
-            or digest_of(channel.snapshot) != statement.snapshot_sha256
+            or snapshot_digest(channel.snapshot) != statement.snapshot_sha256
         ):
             what = f"The statement of channel {statement.channel!r} does not publish the snapshot beside it."
             raise WrongStatementError(what, version=statement.channel_version)

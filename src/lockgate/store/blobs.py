@@ -3,16 +3,18 @@
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from lockgate.core.digests import checked
+from lockgate.store.batch import SHORT, Batch
 from lockgate.store.copying import HashingCopy
 from lockgate.store.errors import BlobMissingError, StoreIoError
-from lockgate.store.ports import BLOB_LIMIT, DiscardingBlobs
+from lockgate.store.marks import MARK_SIZE, ContentCheck, Marks
+from lockgate.store.ports import BLOB_LIMIT, BlobStore, DiscardingBlobs
 
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _BLOB = re.compile(r"[0-9a-f]{64}")
@@ -27,13 +29,27 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-class FileBlobs(DiscardingBlobs):
-    """A folder of blobs: ``ab/abcdef…``. Writing is atomic: a name appears whole or not at all."""
+def _mark_of(blob: Path) -> Path:
+    return blob.with_name(f"{blob.name}.mark")
 
-    def __init__(self, root: Path) -> None:
-        """Use a folder; it is made when it is missing."""
+
+class FileBlobs(DiscardingBlobs):
+    """A folder of blobs: ``ab/abcdef…``. Writing is atomic: a name appears whole or not at all.
+
+    With a key for marks, each blob gets one beside it (``ab/abcdef….mark``; see `marks`).
+    """
+
+    def __init__(self, root: Path, marks: Marks | None = None) -> None:
+        """Use a folder; it is made when it is missing.
+
+        Args:
+            root: The folder.
+            marks: What makes and believes marks; there are none without it.
+
+        """
         self._root = root
         self._incoming = root / "incoming"
+        self._marks = marks
 
     def _name(self, digest: str) -> Path:
         return self._root / checked(digest)[:2] / digest
@@ -47,7 +63,8 @@ class FileBlobs(DiscardingBlobs):
         self, stream: BinaryIO, *, expected: str | None = None, limit: int = BLOB_LIMIT
     ) -> tuple[str, int]:
         """Store the rest of a stream; durable on return."""
-        copy = HashingCopy(stream, limit)
+        marking = self._marks.begin() if self._marks else None
+        copy = HashingCopy(stream, limit, marking)
         partial = self._incoming / f"{os.getpid()}-{secrets.token_hex(8)}"
         try:
             self._incoming.mkdir(parents=True, exist_ok=True)
@@ -61,6 +78,10 @@ class FileBlobs(DiscardingBlobs):
                 sync_folder(self._root)
             partial.chmod(0o444)
             partial.replace(final)
+            if marking is not None:
+                # Not made durable: a mark that a power cut ate or tore is none, and costs a digest.
+                partial.write_bytes(marking.mark(digest))
+                partial.replace(_mark_of(final))
             sync_folder(final.parent)
         except OSError as error:
             what = f"The store could not write a blob: {error.strerror}."
@@ -70,9 +91,38 @@ class FileBlobs(DiscardingBlobs):
                 partial.unlink()
         return digest, copy.size
 
+    def put_all(self, contents: Iterable[tuple[str, bytes]]) -> None:
+        """Store many short contents; the disk is waited for once for many of them (see `batch`)."""
+        with Batch(self._root, self._incoming, self._name, self._marks) as batch:
+            for digest, data in contents:
+                batch.add(digest, data)
+
+    def copy_all(self, source: BlobStore, digests: Iterable[str]) -> None:
+        """Store blobs of another store; the disk is waited for once for many short ones."""
+        with Batch(self._root, self._incoming, self._name, self._marks) as batch:
+            for digest in digests:
+                if source.size(digest) <= SHORT:
+                    batch.add(digest, source.read(digest, limit=SHORT))
+                else:
+                    with source.open(digest) as stream:
+                        self.put_stream(stream, expected=digest)
+
     def open(self, digest: str) -> BinaryIO:
         """Return a stream of the blob's bytes, not re-hashed."""
         return self._held(digest).open("rb")
+
+    def check(self, digest: str) -> ContentCheck:
+        """Return what judges the blob's bytes: a mark of this store's key, or the digest without one."""
+        try:
+            with _mark_of(self._name(digest)).open("rb") as file:
+                mark = file.read(MARK_SIZE + 1)
+        except FileNotFoundError:
+            mark = b""
+        except OSError as error:
+            what = f"The store cannot read a mark: {error.strerror}."
+            raise StoreIoError(what, digest=digest) from error
+        by_mark = self._marks.check(digest, mark) if self._marks and mark else None
+        return by_mark or super().check(digest)
 
     def path(self, digest: str) -> Path:
         """Return the blob's file."""
@@ -82,6 +132,7 @@ class FileBlobs(DiscardingBlobs):
         """Remove a blob."""
         try:
             self._name(digest).unlink(missing_ok=True)
+            _mark_of(self._name(digest)).unlink(missing_ok=True)
         except OSError as error:
             what = f"The store could not remove a blob: {error.strerror}."
             raise StoreIoError(what, digest=digest) from error

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from lockgate.core.digests import CHUNK
 from lockgate.store.errors import BlobMismatchError, BlobTooLargeError
+from lockgate.store.marks import Marking
 
 BUFFERS = 4
 """Pieces in memory at once: one is read and written while the others are hashed."""
@@ -24,12 +25,20 @@ class HashingCopy:
     the speed of the slower of both. A content of one piece is hashed at once, without a thread.
     """
 
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
-        """Start at the stream's present position; nothing is read yet."""
+    def __init__(self, stream: BinaryIO, limit: int, marking: Marking | None = None) -> None:
+        """Start at the stream's present position; nothing is read yet.
+
+        Args:
+            stream: What is copied.
+            limit: Most bytes.
+            marking: Gets the same bytes, for a mark beside the digest.
+
+        """
         self._fill = _filling(stream)
         self._read = stream.read
         self._limit = limit
         self._state = hashlib.sha256()
+        self._marking = marking
         self._free: list[bytearray] = []
         self._hashed: deque[tuple[Future[None], bytearray]] = deque()
         self.size = 0
@@ -56,11 +65,16 @@ class HashingCopy:
                 if hasher is None and len(piece) >= CHUNK:
                     hasher = stack.enter_context(ThreadPoolExecutor(1, "hash"))
                 if hasher is None:
-                    self._state.update(piece)
+                    self._look(piece)
                     self._free.append(buffer)
                 else:
-                    self._hashed.append((hasher.submit(self._state.update, piece), buffer))
+                    self._hashed.append((hasher.submit(self._look, piece), buffer))
                 _write(handle, piece)
+
+    def _look(self, piece: memoryview) -> None:
+        self._state.update(piece)
+        if self._marking is not None:
+            self._marking.update(piece)
 
     def _buffer(self) -> bytearray:
         """Return memory that nobody looks at any more."""

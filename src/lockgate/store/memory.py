@@ -1,6 +1,7 @@
 """In-memory doubles of both ports, with the same contract as the adapters."""
 
 import io
+import os
 import shutil
 import tempfile
 import weakref
@@ -15,6 +16,12 @@ from lockgate.core.digests import checked
 from lockgate.core.ports import Clock
 from lockgate.store.errors import BlobMissingError, RecordExistsError, StaleRecordError
 from lockgate.store.ports import BLOB_LIMIT, DiscardingBlobs, HashingReader, Records, Transaction, checked_key
+
+
+def _remove(folder: Path, maker: int) -> None:
+    """Remove a folder that a process made; a copy of that process (`fork`) leaves it alone."""
+    if os.getpid() == maker:
+        shutil.rmtree(folder)
 
 
 class MemoryBlobs(DiscardingBlobs):
@@ -53,7 +60,7 @@ class MemoryBlobs(DiscardingBlobs):
         data = self._get(digest)
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp())
-            weakref.finalize(self, shutil.rmtree, self._folder)
+            weakref.finalize(self, _remove, self._folder, os.getpid())
         path = self._folder / digest
         path.write_bytes(data)
         return path

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from lockgate.core.digests import CHUNK, checked, sha256
 from lockgate.store.errors import BlobMismatchError, BlobTooLargeError, RecordKeyError
+from lockgate.store.marks import ContentCheck, DigestCheck
 
 BLOB_LIMIT = 1 << 43
 """Longest blob where the caller names no other bound: 8 TiB."""
@@ -139,6 +140,15 @@ class BlobStore(ABC):
 
         """
 
+    def check(self, digest: str) -> ContentCheck:
+        """Return what judges the blob's bytes while they are read: by digest, or by a mark of the store.
+
+        Raises:
+            StoreIoError: What the store noted cannot be read.
+
+        """
+        return DigestCheck(checked(digest))
+
     def sweep(self) -> int:
         """Remove what interrupted writes of dead processes left behind; return how many."""
         return 0
@@ -146,6 +156,28 @@ class BlobStore(ABC):
     def put_bytes(self, data: bytes, *, expected: str | None = None) -> str:
         """Store bytes and return their digest; see `put_stream`."""
         return self.put_stream(io.BytesIO(data), expected=expected, limit=max(len(data), 1))[0]
+
+    def put_all(self, contents: "Iterable[tuple[str, bytes]]") -> None:
+        """Store many short contents by their digests; all of them are durable on return.
+
+        Raises:
+            BlobMismatchError, StoreIoError: As `put_stream`; some of them may be stored.
+
+        """
+        for digest, data in contents:
+            self.put_bytes(data, expected=digest)
+
+    def copy_all(self, source: "BlobStore", digests: Iterable[str]) -> None:
+        """Store blobs of another store, hashing them; all of them are durable on return.
+
+        Raises:
+            BlobMissingError: The other store lacks one.
+            BlobMismatchError, StoreIoError: As `put_stream`; some of them may be stored.
+
+        """
+        for digest in digests:
+            with source.open(digest) as stream:
+                self.put_stream(stream, expected=digest)
 
     def read(self, digest: str, *, limit: int = 1 << 28) -> bytes:
         """Return a blob's bytes after hashing them again.

@@ -1,18 +1,22 @@
-"""Records in a SQL database through SQLAlchemy Core: SQLite (WAL) here, PostgreSQL past one machine.
+"""Records in a SQL database: SQLite (WAL) here, PostgreSQL past one machine.
+
+SQLAlchemy connects, pools and makes the table, and speaks to PostgreSQL; statements for SQLite go straight to
+its driver (`records_sqlite.py`).
 
 Transactions are serial on both: SQLite begins each one with the write lock, PostgreSQL with a lock
 on the table, taken before the transaction's snapshot is. So a block never has to run twice, and
 only the beginning is tried again.
 """
 
+import sqlite3
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
 from lockgate.store.address import database
@@ -24,6 +28,7 @@ from lockgate.store.errors import (
     StoreAddressError,
 )
 from lockgate.store.ports import Records, Transaction, checked_key
+from lockgate.store.records_sqlite import SqliteTransaction
 from lockgate.store.schema import migrate, prepare, records
 
 BUSY_SECONDS = 30
@@ -40,10 +45,10 @@ _MAKING = 0x4C474D4B  # names the advisory lock under which a schema is made or 
 
 
 class _SqlTransaction(Transaction):
+    """One transaction of PostgreSQL."""
+
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
-        dialects: dict[str, Callable[[Any], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-        self._insert = dialects[connection.dialect.name]
 
     @staticmethod
     def _at(collection: str, key: str) -> sa.ColumnElement[bool]:
@@ -62,7 +67,7 @@ class _SqlTransaction(Transaction):
 
     def insert(self, collection: str, key: str, value: bytes) -> None:
         checked_key(collection, key)
-        row = self._insert(records).values(collection=collection, key=key, value=value)
+        row = postgresql.insert(records).values(collection=collection, key=key, value=value)
         # An error would end PostgreSQL's transaction; doing nothing does not.
         done = self._connection.execute(row.on_conflict_do_nothing().returning(records.c.collection))
         if done.first() is None:
@@ -74,7 +79,7 @@ class _SqlTransaction(Transaction):
             checked_key(row["collection"], row["key"])
         if not given:
             return
-        insert = self._insert(records).on_conflict_do_nothing().returning(records.c.key)
+        insert = postgresql.insert(records).on_conflict_do_nothing().returning(records.c.key)
         if len(self._connection.execute(insert, given).all()) != len(given):
             raise RecordExistsError("One of several records is there already.")
 
@@ -147,10 +152,14 @@ class SqlRecords(Records):
 
         """
         try:
-            with self._begun() as connection:
-                yield _SqlTransaction(connection)
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) in _CONFLICTS:
+            if self._engine.dialect.name == "sqlite":
+                with self._begun_sqlite() as own:
+                    yield SqliteTransaction(own)
+            else:
+                with self._begun() as connection:
+                    yield _SqlTransaction(connection)
+        except (DBAPIError, sqlite3.Error) as error:
+            if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONFLICTS:
                 what = f"The records were changed by another session: {_said(error)}"
                 raise RecordsConflictError(what) from error
             what = f"The records refused a change: {_said(error)}"
@@ -163,8 +172,7 @@ class SqlRecords(Records):
         while True:
             with self._engine.connect() as connection, connection.begin():
                 try:
-                    if self._engine.dialect.name == "postgresql":
-                        connection.exec_driver_sql("LOCK TABLE records IN SHARE ROW EXCLUSIVE MODE")
+                    connection.exec_driver_sql("LOCK TABLE records IN SHARE ROW EXCLUSIVE MODE")
                 except DBAPIError as error:
                     state = getattr(error.orig, "sqlstate", None)
                     if state not in _CONFLICTS or attempt == BEGIN_ATTEMPTS:
@@ -173,6 +181,23 @@ class SqlRecords(Records):
                     continue
                 yield connection
                 return
+
+    @contextmanager
+    def _begun_sqlite(self) -> Iterator[sqlite3.Connection]:
+        """Begin a transaction that holds SQLite's write lock, on a connection of the pool."""
+        pooled = self._engine.raw_connection()
+        try:
+            own = cast("sqlite3.Connection", pooled.driver_connection)
+            own.execute("BEGIN IMMEDIATE")
+            try:
+                yield own
+                own.execute("COMMIT")
+            except BaseException:
+                if own.in_transaction:  # some errors of the disk end it by themselves
+                    own.execute("ROLLBACK")
+                raise
+        finally:
+            pooled.close()
 
     def close(self) -> None:
         """Close the connections."""
@@ -231,8 +256,8 @@ def _making(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
-def _said(error: DBAPIError) -> str:
-    text = " ".join(str(error.orig).split())
+def _said(error: DBAPIError | sqlite3.Error) -> str:
+    text = " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
     return text if text.endswith(".") else f"{text}."
 
 

@@ -13,10 +13,11 @@ Open = Callable[[str], BinaryIO]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One artifact on its way to a target."""
+    """One artifact on its way to a target, with the crossing that it came by."""
 
     artifact: Artifact
     open: Open
+    crossing: int = 0
 
     def read(self, file: ArtifactFile, limit: int) -> bytes:
         """Return the bytes of a short file; a longer one is cut at the limit and compares as wrong."""
@@ -29,6 +30,19 @@ class Target(ABC):
 
     kinds: frozenset[Kind]
     """What it can take."""
+
+    def takes(self, artifact: Artifact) -> bool:
+        """Tell whether it can take an artifact; others are passed over, and named."""
+        return artifact.kind in self.kinds
+
+    def begin(self, items: list[Item]) -> None:
+        """Learn of everything that will be brought or compared, and look whether the target is what was said.
+
+        Raises:
+            TargetAnswerError: It is not; nothing was changed.
+
+        """
+        del items
 
     @abstractmethod
     def put(self, item: Item) -> None:
@@ -51,5 +65,10 @@ class Target(ABC):
         """
 
     def finish(self, items: list[Item]) -> None:
-        """Write what tells of everything together, where a target has such a thing."""
+        """Write what tells of everything together, where a target has such a thing.
+
+        Raises:
+            TargetAnswerError: It was refused.
+
+        """
         del items

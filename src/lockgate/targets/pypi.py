@@ -10,12 +10,28 @@ from html.parser import HTMLParser
 from http import HTTPStatus
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
+from packaging.metadata import parse_email
+
 from lockgate.core.artifact import ArtifactFile, Kind, Role
 from lockgate.core.digests import CHUNK
 from lockgate.targets.errors import TargetAnswerError
 from lockgate.targets.ports import Item, Target
-from lockgate.targets.web import Web
+from lockgate.targets.web import MOVED, Web
 
+METADATA_LIMIT = 16 << 20
+"""Longest core metadata that is read for an upload, in bytes."""
+
+_SHOWN = (
+    "metadata_version",
+    "summary",
+    "license",
+    "license_expression",
+    "requires_python",
+    "requires_dist",
+    "provides_extra",
+    "classifiers",
+)
+"""Fields of the form that are sent, as core metadata calls them; twine sends them under these names too."""
 _TAKEN = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
 
 
@@ -44,9 +60,10 @@ class PypiTarget(Target):
             yield file.path, self._web.digest(address, self._web.basic()) if address else ""
 
     def _links(self, project: str) -> dict[str, str]:
+        """Return what the project's page links to, by file name; an index that sends elsewhere has none."""
         address = f"{self._index}/{project}/"
         answer = self._web.ask("GET", address, {**self._web.basic(), "Accept": "text/html"})
-        if answer.status == HTTPStatus.NOT_FOUND:
+        if answer.status == HTTPStatus.NOT_FOUND or answer.status in MOVED:
             return {}
         if answer.status != HTTPStatus.OK:
             what = f"{self._web.host} answered {answer.status} for the page of {project}."
@@ -59,20 +76,20 @@ class PypiTarget(Target):
     def _upload(self, item: Item, file: ArtifactFile) -> None:
         name = file.path.rpartition("/")[2]
         wheel = name.endswith(".whl")
-        fields = {
-            ":action": "file_upload",
-            "protocol_version": "1",
-            "metadata_version": "2.1",
-            "name": item.artifact.name,
-            "version": item.artifact.version,
-            "filetype": "bdist_wheel" if wheel else "sdist",
-            "pyversion": name.split("-")[-3] if wheel else "source",
-            "sha256_digest": file.sha256,
-        }
+        fields = [
+            (":action", "file_upload"),
+            ("protocol_version", "1"),
+            ("name", item.artifact.name),
+            ("version", item.artifact.version),
+            ("filetype", "bdist_wheel" if wheel else "sdist"),
+            ("pyversion", name.split("-")[-3] if wheel else "source"),
+            ("sha256_digest", file.sha256),
+            *_metadata(item, file),
+        ]
         edge = secrets.token_hex(16)
         head = "".join(
             f'--{edge}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
-            for key, value in fields.items()
+            for key, value in fields
         )
         head += (
             f'--{edge}\r\nContent-Disposition: form-data; name="content"; filename="{name}"\r\n'
@@ -97,6 +114,18 @@ class PypiTarget(Target):
             said = answer.body[:200].decode("utf-8", "replace").strip()
             what = f"{self._web.host} refused {name} with {answer.status}."
             raise TargetAnswerError(what, said=said)
+
+
+def _metadata(item: Item, file: ArtifactFile) -> list[tuple[str, str]]:
+    """Return the form's fields about a file: what indexes show and resolvers ask them for."""
+    beside = next((f for f in item.artifact.files if f.path == f"{file.path}.metadata"), None)
+    if beside is None:
+        python = item.artifact.attributes.get("requires-python", "")
+        return [("metadata_version", "2.1"), *([("requires_python", python)] if python else [])]
+    raw, _ = parse_email(item.read(beside, METADATA_LIMIT))
+    lines = [(key, raw.get(key)) for key in _SHOWN]
+    found = [(key, value) for key, value in lines if isinstance(value, str)]
+    return found + [(key, one) for key, value in lines if isinstance(value, list) for one in value]
 
 
 def _distributions(item: Item) -> list[ArtifactFile]:

@@ -16,9 +16,13 @@ NOT_ATOMIC = (
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of one artifact: `wrong` are its files that the target does not give with their bytes."""
+    """What became of one artifact: `wrong` are its files that the target does not give with their bytes.
+
+    `size` is that of all its files, in bytes.
+    """
 
     purl: str
+    size: int = 0
     wrong: tuple[str, ...] = ()
     code: str = ""
     problem: str = ""
@@ -31,10 +35,16 @@ class Delivered:
 
 @dataclass(slots=True)
 class Report:
-    """What a target holds of a snapshot afterwards. `passed_over` are artifacts that it cannot take."""
+    """What a target holds of a snapshot afterwards.
+
+    `passed_over` are artifacts that it cannot take; `problem` says what it refused of everything together
+    (a list of digests, tags of packages).
+    """
 
     delivered: list[Delivered] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
+    code: str = ""
+    problem: str = ""
     atomic: bool = False
     note: str = NOT_ATOMIC
 
@@ -68,10 +78,11 @@ def deliver(
     report = Report(note="" if compare_only else NOT_ATOMIC)
     items: list[Item] = []
     for each in sorted(admitted, key=lambda a: a.artifact.purl):
-        if each.artifact.kind in target.kinds:
-            items.append(Item(each.artifact, open_blob))
+        if target.takes(each.artifact):
+            items.append(Item(each.artifact, open_blob, each.crossing))
         else:
             report.passed_over.append(each.artifact.purl)
+    target.begin(items)
     shown.start("deliver", sum(item.artifact.size for item in items))
     problems: dict[str, LockgateError] = {}
     for item in items:
@@ -82,19 +93,22 @@ def deliver(
                 problems[item.artifact.purl] = error
         shown.advance(item.artifact.size)
     if not compare_only:
-        target.finish(items)
+        try:
+            target.finish(items)
+        except LockgateError as error:
+            report.code, report.problem = error.code, error.what
     shown.finish()
     report.delivered += [_compared(item, target, problems.get(item.artifact.purl)) for item in items]
     return report
 
 
 def _compared(item: Item, target: Target, problem: LockgateError | None) -> Delivered:
-    purl = item.artifact.purl
+    purl, size = item.artifact.purl, item.artifact.size
     expected = {file.path: file.sha256 for file in item.artifact.files}
     try:
         wrong = tuple(path for path, found in target.held(item) if found != expected.get(path, "-"))
     except LockgateError as error:
-        return Delivered(purl, (), error.code, error.what)
+        return Delivered(purl, size, (), error.code, error.what)
     if problem is not None:
-        return Delivered(purl, wrong, problem.code, problem.what)
-    return Delivered(purl, wrong)
+        return Delivered(purl, size, wrong, problem.code, problem.what)
+    return Delivered(purl, size, wrong)

@@ -21,7 +21,7 @@ FILE_LIMIT = 1 << 43
 REDIRECTS = 5
 
 _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
-_MOVED = frozenset({301, 302, 303, 307, 308})
+MOVED = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,10 @@ class Web:
         self._tls = tls or ssl.create_default_context()
         self._credentials = credentials
 
+    def beside(self, url: str) -> "Web":
+        """Return the same host and credentials at another address of it."""
+        return Web(url, self._credentials, self._tls)
+
     def basic(self) -> dict[str, str]:
         """Return the header that proves who asks, as user and password; a token alone is a bearer's."""
         if not self._credentials:
@@ -70,11 +74,6 @@ class Web:
             return {"Authorization": f"Bearer {user}"}
         text = base64.b64encode(f"{user}:{password}".encode()).decode()
         return {"Authorization": f"Basic {text}"}
-
-    @property
-    def token(self) -> str:
-        """Return the token, or the password where there is a user."""
-        return self._credentials.rpartition(":")[2]
 
     def at(self, path: str) -> str:
         """Return an address on this host."""
@@ -121,7 +120,7 @@ class Web:
             try:
                 connection.request("GET", path, headers=dict(headers or {}))
                 answer = connection.getresponse()
-                if answer.status in _MOVED:
+                if answer.status in MOVED:
                     address = urljoin(address, answer.getheader("Location", ""))
                     continue
                 if answer.status == HTTPStatus.NOT_FOUND:

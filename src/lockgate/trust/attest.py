@@ -21,6 +21,7 @@ SEALING = "urn:lockgate:sealing:v1"
 ADMISSION = "urn:lockgate:admission:v1"
 FACTS = "urn:lockgate:facts:v1"
 CONVERSION = "urn:lockgate:conversion:v1"
+JUDGEMENT = "urn:lockgate:judgement:v1"
 
 
 class Subject(Document, frozen=True):

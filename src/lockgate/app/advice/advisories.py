@@ -29,12 +29,13 @@ from lockgate.advisories import (
 from lockgate.app.advice.vex import approved
 from lockgate.app.files import read_named
 from lockgate.app.gate.gate import open_gate
-from lockgate.app.high.serving import channel_reader
+from lockgate.app.high.channel import channel_reader
 from lockgate.app.settings import Side, load_settings
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, utc_now
 from lockgate.core.artifact import Kind, Lock
 from lockgate.core.errors import InputError, LockgateError, PolicyError
+from lockgate.core.parts import rest_of
 from lockgate.core.ports import Progress
 from lockgate.store import FileBlobs
 
@@ -133,7 +134,7 @@ def load_admitted(where: Place, progress: Progress) -> list[Source]:
         raise NotAdmittedError("Outside a crossing there is no admitted snapshot.")
     side = where.side.require("high")
     snapshot = channel_reader(side, "advisories").current().snapshot
-    oldest_first = sorted(snapshot.admitted, key=lambda a: a.crossing)
+    oldest_first = sorted(rest_of(snapshot).admitted, key=lambda a: a.crossing)
     marked = [a for a in oldest_first if "advisories" in a.artifact.attributes]
     newest = {a.artifact.attributes["advisories"]: a for a in marked}
     held = {source.origin for source in where.shelf.sources()}

@@ -15,7 +15,7 @@ from lockgate.advisories import (
     totals,
 )
 from lockgate.app.advice.advisories import Place
-from lockgate.app.high.serving import channel_reader
+from lockgate.app.high.channel import channel_reader
 from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
 from lockgate.core.artifact import Kind

@@ -1,6 +1,7 @@
 """Joining the measure of leaks: what is asked, what the link showed, and what it says."""
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,42 +12,69 @@ from lockgate.app.files import read_named
 from lockgate.core.ports import Progress
 from lockgate.infer.leak import Leak, Trace, measure
 
-SHAPED, CONTROL = "shaped", "control"
+CONTROL = "control"
+
+AREA_MOST = 0.55
+"""Highest upper end of an area's 95 % interval that counts as telling nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What the shaped answers tell, beside the control."""
+class Shaped:
+    """What answers shaped in one way tell, beside the control.
 
-    shaped: Leak
+    Attributes:
+        leak: What was measured of them.
+        control: The same of answers as they come.
+
+    """
+
+    leak: Leak
     control: Leak
 
     @property
     def shown(self) -> bool:
-        """Tell whether shaping is shown to work: it tells nothing, and the control tells."""
-        return self.control.told and not self.shaped.told
+        """Tell whether shaping is shown to work: nothing is told within the bound, and the control tells."""
+        return self.control.told and not self.leak.told and self.leak.high <= AREA_MOST
 
     @property
     def cost(self) -> float:
-        """Return how many times the control's bytes the shaped answers take."""
-        return self.shaped.wire_bytes / max(self.control.wire_bytes, 1.0)
+        """Return how many times the control's bytes these answers take."""
+        return self.leak.wire_bytes / max(self.control.wire_bytes, 1.0)
 
     @property
     def sentence(self) -> str:
         """Return what it means."""
         if not self.control.told:
-            return "Nothing is shown: the control's topics are not told apart either. Ask for more samples."
-        if self.shaped.told:
-            return "The shaped answers still tell the topic."
-        found = f"The shaped answers tell nothing that this measure finds (area up to {self.shaped.high:.3f})"
+            return "nothing is shown: the control's topics are not told apart either. Ask for more samples."
+        if self.leak.told:
+            return "the answers still tell the topic."
+        if not self.shown:
+            return f"nothing found, but areas up to {self.leak.high:.3f} are possible. Ask for more samples."
+        found = f"nothing is told that this measure finds (area up to {self.leak.high:.3f})"
         return f"{found}, at {self.cost:.1f} times the bytes."
 
     def as_dict(self) -> dict[str, object]:
         """Return it as plain values, for ``--json``."""
+        return {**asdict(self.leak), "told": self.leak.told, "cost": self.cost, "shown": self.shown}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured: the control, and each way of shaping by its name."""
+
+    control: Leak
+    shaped: Mapping[str, Shaped]
+
+    @property
+    def shown(self) -> bool:
+        """Tell whether every way of shaping is shown to work."""
+        return all(each.shown for each in self.shaped.values())
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it as plain values, for ``--json``."""
         return {
-            "shaped": {**asdict(self.shaped), "told": self.shaped.told},
             "control": {**asdict(self.control), "told": self.control.told},
-            "cost": self.cost,
+            "shaped": {name: each.as_dict() for name, each in self.shaped.items()},
             "shown": self.shown,
         }
 
@@ -54,13 +82,22 @@ class Measured:
 def measured(plan: Plan, tls: ssl.SSLContext | None, seed: int, told: Progress | None = None) -> Measured:
     """Ask, listen and judge.
 
+    Args:
+        plan: What is asked; one name of its keys is `CONTROL`.
+        tls: How the gateway is spoken to over TLS.
+        seed: Of orders, folds and trees.
+        told: Told about each answer.
+
     Raises:
         CaptureError: The link cannot be listened to.
-        LeakSamplesError: Too few answers were wanted or came.
+        LeakSamplesError: Too few answers were wanted or came, or a file holds no key.
 
     """
     if plan.samples < SAMPLES_LEAST or not all(plan.topics):
         what = f"A topic needs questions, and at least {SAMPLES_LEAST} answers."
+        raise LeakSamplesError(what)
+    if CONTROL not in plan.keys or len(plan.keys) < 2 or not all(plan.keys.values()):  # noqa: PLR2004  # two to compare
+        what = "A control and something shaped are compared, each with a key at least."
         raise LeakSamplesError(what)
     rng = np.random.default_rng(seed)
     order = [
@@ -75,11 +112,12 @@ def measured(plan: Plan, tls: ssl.SSLContext | None, seed: int, told: Progress |
             raise LeakSamplesError(what)
         return measure(both[0], both[1], rng)
 
-    return Measured(leak(SHAPED), leak(CONTROL))
+    control = leak(CONTROL)
+    return Measured(control, {name: Shaped(leak(name), control) for name in plan.keys if name != CONTROL})
 
 
 def lines(file: Path) -> list[str]:
-    """Return the lines of a file with questions."""
+    """Return the lines of a file with questions, or with keys."""
     text = read_named(file).decode("utf-8", "replace")
     return [line.strip() for line in text.splitlines() if line.strip()]
 

@@ -13,7 +13,8 @@ from lockgate.collect.apt import AptCommand
 from lockgate.collect.conda import Rattler
 from lockgate.collect.git import GitCommand
 from lockgate.collect.hub import WebHub
-from lockgate.collect.oci import Skopeo, WebRegistry
+from lockgate.collect.logins import hub_login, registry_login
+from lockgate.collect.oci import Clients, Registries, Skopeo, WebRegistry
 from lockgate.collect.rpm import DnfCommand
 from lockgate.collect.universal import UvLocker
 from lockgate.core.artifact import Lock
@@ -68,8 +69,16 @@ def run_plan(side: Side, manifest: Path, progress: Progress, *, offline: bool) -
         apt=AptCommand(os.environ),
         rpm=DnfCommand(os.environ),
         conda=Rattler(),
+        images=Clients(Skopeo(os.environ), _registries(pip)),
         previous=_previous(side),
         offline=offline,
+    )
+
+
+def _registries(pip: PipPackages) -> Registries:
+    """Return how registries are read: with the network settings and the logins of the machine's clients."""
+    return lambda host, plain: WebRegistry(
+        host, plain=plain, settings=pip.web_settings(), login=registry_login(os.environ, host)
     )
 
 
@@ -112,8 +121,8 @@ def run_collect(
             conda=Rattler(),
             git=GitCommand(os.environ),
             copier=Skopeo(os.environ),
-            registries=lambda host, plain: WebRegistry(host, plain=plain, settings=pip.web_settings()),
-            hub=WebHub(pip.web_settings()),
+            registries=_registries(pip),
+            hub=WebHub(pip.web_settings(), hub_login(os.environ)),
             hub_endpoint=os.environ.get("HF_ENDPOINT", ""),
             previous=_previous(side),
             only=only,

@@ -5,6 +5,7 @@ in a folder of the clerk's own or in a token.
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,7 +28,7 @@ from lockgate.core.custody import (
     plain_marks,
 )
 from lockgate.core.digests import sha256, sha256_stream, words
-from lockgate.core.errors import LockgateError, PolicyError, TrustError
+from lockgate.core.errors import PolicyError, TrustError
 from lockgate.core.policy import Policy
 from lockgate.core.roots import Purpose
 from lockgate.core.statement import NOTHING
@@ -351,39 +352,19 @@ def record_chain(side: Side, sequence: int, chain: bytes) -> tuple[SignedHandOve
         LockgateError: It does not verify.
 
     """
-    records, log = records_of(side), audit_log(side)
-    intent = log.intent("custody", crossing=sequence, chain=sha256(chain))
-    try:
+    records = records_of(side)
+    with (
+        closing(records),
+        audit_log(side).recorded("custody", crossing=sequence, chain=sha256(chain)) as said,
+    ):
         entry = RecordLedger(records).entries().get(sequence)
         if entry is None:
             what = f"Crossing {sequence} was not received here."
             raise NoChainError(what, advice="Receive the crate first: `lockgate receive`.")
         ledger = CustodyLedger(records, custodians_of(side))
         done = ledger.record(chain, sequence, entry.crate_sha256)
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
-    finally:
-        records.close()
-    log.outcome(intent, "done", handovers=len(done), last=done[-1].sha256)
+        said.update(handovers=len(done), last=done[-1].sha256)
     return done
-
-
-def report_of(side: Side, sequence: int) -> CustodyReport:
-    """Return what approvers are shown of a crossing.
-
-    Raises:
-        NoSuchCrossingError: There is no such crossing at the gate.
-        NoChainError: Nothing is on record, and the policy demands nothing.
-
-    """
-    from lockgate.app.gate.gate import open_gate  # noqa: PLC0415  # the gate itself reads through this module
-
-    report = open_gate(side).custody(sequence)
-    if report is None:
-        what = f"There is no chain of hand-overs for crossing {sequence}."
-        raise NoChainError(what)
-    return report
 
 
 def findings_so_far(side: Side, chain: Sequence[SignedHandOver], crate: Crate | None) -> tuple[Finding, ...]:

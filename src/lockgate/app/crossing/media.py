@@ -8,7 +8,6 @@ from lockgate.app.crossing.repair import mender
 from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, utc_now
-from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress
 from lockgate.core.wire import whole_second
 from lockgate.crossing.media import (
@@ -113,17 +112,11 @@ def read_media(
 def record_medium(side: Side, label: Label, done: Disposition, crates: Sequence[str] = ()) -> MediumLife:
     """Note what was done with a medium, in the records and in the log."""
     event = MediumEvent(at=whole_second(utc_now()), done=done, by=label.by, crates=tuple(crates))
-    log = audit_log(side)
-    intent = log.intent("medium", serial=label.serial, done=done, by=label.by, crates=list(crates))
-    try:
-        life = MediaLife(records_of(side)).note(
+    facts = {"serial": label.serial, "done": done, "by": label.by, "crates": list(crates)}
+    with audit_log(side).recorded("medium", **facts):
+        return MediaLife(records_of(side)).note(
             label.serial, event, marking=label.marking, write_once=label.write_once
         )
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
-    log.outcome(intent, "done")
-    return life
 
 
 def list_media(side: Side) -> list[MediumLife]:

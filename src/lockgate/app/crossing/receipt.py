@@ -8,33 +8,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockgate.admit.model import HISTORY, ChannelPointer
+from lockgate.app.crossing.leaving import Leaving, from_hex
 from lockgate.app.files import read_named
 from lockgate.app.keys import KeyPlace
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, signer_from, site_root, utc_now
 from lockgate.approve import read_statement
-from lockgate.approve.errors import NotRequesterError
 from lockgate.approve.service import STATEMENT_LIMIT
 from lockgate.core.digests import sha256
-from lockgate.core.errors import LockgateError
-from lockgate.core.receipt import ENDINGS, Ending, Receipt, read_body
-from lockgate.core.roots import Purpose, Root, ThresholdError
-from lockgate.core.statement import NOTHING, Operation, OwnRequestError
+from lockgate.core.receipt import ENDINGS, RECEIPT_TYPE, Ending, Receipt, read_body
+from lockgate.core.roots import Purpose, Root
+from lockgate.core.statement import NOTHING, Operation
 from lockgate.core.wire import Document, decode, encode
 from lockgate.crossing.errors import ReceiptEarlyError
 from lockgate.crossing.ledger import RecordLedger, RecordSealLedger, ledger_key
 from lockgate.crossing.ports import Sent
-from lockgate.crossing.receipts import TEXT_LIMIT, judge_receipt, pack_receipt, read_text, sign_receipt
-from lockgate.trust.dsse import open_envelope, sign, verify
+from lockgate.crossing.receipts import TEXT_LIMIT, judge_receipt, pack_receipt, read_text
+from lockgate.trust.dsse import sign
 from lockgate.trust.errors import WrongLaneError
 from lockgate.trust.roots import load_newest_site_root, site_root_lane
 
 REQUEST_FORMAT = "lockgate-receipt-request/1"
 REQUEST_TYPE = "application/vnd.lockgate.receipt-request+json"
-APPROVAL_FORMAT = "lockgate-receipt-approval/1"
-DOCUMENT_LIMIT = 1 << 16
-"""Longest request or approval of a receipt that is read, in bytes."""
+RECEIPT = Leaving("receipt", RECEIPT_TYPE, REQUEST_TYPE, 1 << 16, "lockgate-receipt-approval/1")
 
 RECEIPTS = "receipt"
 """Records of the high side: the one body that each crossing's receipt has."""
@@ -47,15 +44,6 @@ class ReceiptRequest(Document, frozen=True):
     lane: str
     requester: str
     body: str
-
-
-class ReceiptApproval(Document, frozen=True):
-    """An approver's signature (hex) over a receipt's body (hex)."""
-
-    format: str
-    body: str
-    keyid: str
-    signature: str
 
 
 def make_receipt(side: Side, sequence: int, key: Path, *, show_log: bool) -> tuple[Receipt, bytes]:
@@ -77,17 +65,12 @@ def make_receipt(side: Side, sequence: int, key: Path, *, show_log: bool) -> tup
     site, now = site_root(side, utc_now()), utc_now()
     signer = signer_from(key, Purpose.OPERATOR, site)
     requester = site.held(signer.keyid, Purpose.OPERATOR, now).person
-    log = audit_log(side)
-    intent = log.intent("request-receipt", crossing=sequence, requester=requester)
-    try:
+    with audit_log(side).recorded("request-receipt", crossing=sequence, requester=requester) as done:
         receipt = _only(side, _describe(side, sequence, show_log=show_log))
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
+        done["body"] = sha256(receipt.body)
     request = ReceiptRequest(
         format=REQUEST_FORMAT, lane=side.lane, requester=requester, body=receipt.body.hex()
     )
-    log.outcome(intent, "done", body=sha256(receipt.body))
     return receipt, sign(REQUEST_TYPE, encode(request), [signer])
 
 
@@ -155,23 +138,8 @@ def read_request(envelope: bytes, site: Root) -> tuple[ReceiptRequest, Receipt]:
         LockgateError: Not such a request, or not an operator's signature.
 
     """
-    opened = open_envelope(envelope, limit=DOCUMENT_LIMIT)
-    people = verify(opened, site, Purpose.OPERATOR, utc_now(), REQUEST_TYPE)
-    request = decode(ReceiptRequest, opened.payload, limit=DOCUMENT_LIMIT, name="receipt request")
-    if people != {request.requester}:
-        what = f"{request.requester[:80]} did not sign this request."
-        raise NotRequesterError(what)
-    if request.lane != site.lane:
-        what = f"The request is for lane {request.lane[:80]!r}, the site root for {site.lane!r}."
-        raise WrongLaneError(what)
-    return request, _body(_hex(request.body), site.lane)
-
-
-def _hex(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return b""
+    request = RECEIPT.open(envelope, ReceiptRequest, site)
+    return request, _body(from_hex(request.body), site.lane)
 
 
 def device_site(roots: Sequence[bytes], pin: str) -> Root:
@@ -189,18 +157,7 @@ def approve_receipt(envelope: bytes, key: KeyPlace, site: Root) -> tuple[str, by
 
     """
     request, receipt = read_request(envelope, site)
-    signer = signer_from(key, Purpose.APPROVER, site)
-    person = site.held(signer.keyid, Purpose.APPROVER, utc_now()).person
-    if person == request.requester:
-        what = f"{person} asked for this receipt and cannot approve it."
-        raise OwnRequestError(what)
-    approval = ReceiptApproval(
-        format=APPROVAL_FORMAT,
-        body=receipt.body.hex(),
-        keyid=signer.keyid,
-        signature=sign_receipt(receipt.body, signer).hex(),
-    )
-    return person, encode(approval)
+    return RECEIPT.approve(receipt.body, request.requester, key, site)
 
 
 def export_receipt(
@@ -215,33 +172,18 @@ def export_receipt(
         LockgateError: A signature or a form is wrong.
 
     """
-    site, log = site_root(side, utc_now()), audit_log(side)
+    site = site_root(side, utc_now())
     asked, receipt = read_request(request, site)
-    intent = log.intent("export-receipt", crossing=receipt.crossing, body=sha256(receipt.body))
-    try:
+    facts = {"crossing": receipt.crossing, "body": sha256(receipt.body)}
+    with audit_log(side).recorded("export-receipt", **facts) as done:
         if _only(side, receipt) != receipt:
             what = f"Crossing {receipt.crossing} has another receipt already."
             raise ReceiptEarlyError(what)
-        signed = pack_receipt(receipt.body, _signatures(receipt, approvals))
+        signed = pack_receipt(receipt.body, RECEIPT.signatures(receipt.body, approvals))
         _, people = judge_receipt(signed, site, utc_now())
-        if asked.requester in people:
-            what = f"{asked.requester} asked for this receipt and cannot approve it."
-            raise OwnRequestError(what)
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
-    log.outcome(intent, "done", approvers=sorted(people), requester=asked.requester)
+        RECEIPT.demand_other(asked.requester, people)
+        done.update(approvers=sorted(people), requester=asked.requester)
     return receipt, signed, people
-
-
-def _signatures(receipt: Receipt, approvals: list[bytes]) -> dict[str, bytes]:
-    found = {}
-    for data in approvals:
-        approval = decode(ReceiptApproval, data, limit=DOCUMENT_LIMIT, name="receipt approval")
-        if _hex(approval.body) != receipt.body:
-            raise ThresholdError("An approval is over another receipt than the one that was asked for.")
-        found[approval.keyid] = _hex(approval.signature)
-    return found
 
 
 def read_receipt(side: Side, text: str) -> tuple[Receipt, Sent, frozenset[str]]:
@@ -253,15 +195,10 @@ def read_receipt(side: Side, text: str) -> tuple[Receipt, Sent, frozenset[str]]:
         LockgateError: It is not a receipt of this lane that enough approvers signed.
 
     """
-    log = audit_log(side)
-    intent = log.intent("read-receipt", text=sha256(text.strip().encode()))
-    try:
+    with audit_log(side).recorded("read-receipt", text=sha256(text.strip().encode())) as done:
         receipt, people = judge_receipt(read_text(text), site_root(side, utc_now()), utc_now())
         sent = RecordSealLedger(records_of(side)).acknowledge(receipt)
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
-    log.outcome(intent, "done", crossing=receipt.crossing, standing=sent.standing, approvers=sorted(people))
+        done.update(crossing=receipt.crossing, standing=sent.standing, approvers=sorted(people))
     return receipt, sent, people
 
 

@@ -14,7 +14,6 @@ from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, signer_from, site_root, supply_root, supply_root_versions, utc_now
 from lockgate.core.artifact import Lock
-from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.crossing.contents import SealRequest
@@ -205,12 +204,6 @@ def _holding(side: Side, lock: Lock | None) -> Iterator[None]:
 @contextmanager
 def _recorded(side: Side, **facts: Any) -> Iterator[dict[str, Any]]:
     """Record an intent, then what came of it; the body adds the facts of a good outcome."""
-    log, found = audit_log(side), dict[str, Any]()
-    intent = log.intent("seal", **facts)
-    try:
+    with audit_log(side).recorded("seal", **facts) as done:
         side.home.outbox.mkdir(parents=True, exist_ok=True)
-        yield found
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
-    log.outcome(intent, "done", **found)
+        yield done

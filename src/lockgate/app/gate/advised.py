@@ -9,12 +9,13 @@ from lockgate.advisories import Claims, Freshness, Matched, Outcome, SetKind, Sh
 from lockgate.advisories.errors import DataSetAlteredError, NoAdvisoryDataError
 from lockgate.advisories.vex import CLOSED
 from lockgate.app.advice.vex import approved
-from lockgate.app.high.serving import CHANNEL, channel_file, channel_reader
+from lockgate.app.high.channel import CHANNEL, channel_file, channel_reader
 from lockgate.app.settings import Side
 from lockgate.app.trust import utc_now
 from lockgate.core.advised import Advised, OpenAdvisory
 from lockgate.core.artifact import Artifact, Kind
 from lockgate.core.errors import LockgateError
+from lockgate.core.parts import rest_of
 
 _DAY = 86_400
 
@@ -70,7 +71,7 @@ class RecordedAdvisories(AdvisoryReader):
             raise NoAdvisoryDataError("No data set of vulnerabilities is loaded.")
         admitted: dict[str, set[str]] = {}
         if channel_file(self._side, CHANNEL).is_file():
-            for each in channel_reader(self._side, "gate").current().snapshot.admitted:
+            for each in rest_of(channel_reader(self._side, "gate").current().snapshot).admitted:
                 if name := each.artifact.attributes.get("advisories"):
                     admitted.setdefault(name, set()).update(f.sha256 for f in each.artifact.files)
         loaded = {source.name: source.origin for source in sources}

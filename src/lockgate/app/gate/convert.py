@@ -16,7 +16,7 @@ from lockgate.app.gate.weights import DISTRIBUTIONS as NUMPY
 from lockgate.app.settings import Side
 from lockgate.core.artifact import Digest, Kind, Size
 from lockgate.core.digests import sha256_stream
-from lockgate.core.errors import InputError, LockgateError
+from lockgate.core.errors import InputError
 from lockgate.core.verdict import Verdict
 from lockgate.core.wire import Document
 from lockgate.inspect import Job, Limits
@@ -126,7 +126,7 @@ def _job(
         most = torch_weights.GROWTH * size + 2 * torch_weights.GROWTH_FLOOR + limits.header_bytes
         args = msgspec.json.encode(torch_weights.ConvertArgs(limits))
         return job(torch_weights.ENTRY, most), dict(NUMPY), args, torch_weights.METHOD
-    if kind_of(name) is not Kind.DOCUMENT and name.suffix.lower() != ".txt":
+    if kind_of(name) is not Kind.DOCUMENT:
         what = f"{name} is neither weights of torch nor a document by its name."
         raise NotConvertedError(what)
     (seen,) = inspect_paths([source], Kind.DOCUMENT)
@@ -155,16 +155,12 @@ def convert_held(side: Side, sequence: int, path: str, target: Path) -> tuple[Co
         what = f"Crossing {sequence} has no file {path[:200]!r}."
         raise NotConvertedError(what)
     digest = files[path].sha256
-    intent = parts.audit.intent("convert", crossing=sequence, path=path, sha256=digest)
-    try:
+    with parts.audit.recorded("convert", crossing=sequence, path=path, sha256=digest) as said:
         done = convert(parts.quarantine.path(digest), target, path)
         if done.source_sha256 != digest:
             what = f"The bytes of {path} in quarantine are not those that the lock names."
             raise NotConvertedError(what)
-    except LockgateError as error:
-        parts.audit.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
-    parts.audit.outcome(intent, "done", method=done.method, target_sha256=done.target_sha256)
+        said.update(method=done.method, target_sha256=done.target_sha256)
     subjects = {done.source: done.source_sha256, done.target: done.target_sha256}
     evidence = target.with_name(f"{target.name}.dsse.json")
     write_named(evidence, attest(subjects, CONVERSION, done, parts.inspector))

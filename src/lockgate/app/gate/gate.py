@@ -20,11 +20,11 @@ from lockgate.app.gate.clamav import clamd_of
 from lockgate.app.gate.holds import demand_usable
 from lockgate.app.gate.repository import demand_repository_key, sign_repositories
 from lockgate.app.gate.rulepacks import active_rules
-from lockgate.app.gate.rules import in_force
+from lockgate.app.gate.rules import in_force, judging
 from lockgate.app.gate.trust_roots import trust_basis, trust_now
 from lockgate.app.gate.weights import SandboxedWeights
+from lockgate.app.high.channel import channel_file
 from lockgate.app.high.refusals import refusals_file
-from lockgate.app.high.serving import channel_file
 from lockgate.app.keys import key_place
 from lockgate.app.lane.qr_parts import read_documents
 from lockgate.app.lane.standing import distrusted_signers
@@ -48,7 +48,7 @@ from lockgate.inspect.clamd import Daemon, Shown
 from lockgate.inspect.ports import Whole
 from lockgate.inspect.warm import WarmSandbox
 from lockgate.inspect.whole import WholeInspection
-from lockgate.mirror import generate_pages
+from lockgate.mirror import generate_index, generate_pages
 from lockgate.store import FileBlobs
 from lockgate.store.blobs import sync_folder
 from lockgate.store.errors import StoreIoError
@@ -66,6 +66,11 @@ class MirrorPages(PageMaker):
     def pages(self, admitted: Sequence[Admitted], read: Callable[[str], bytes]) -> Iterable[Page]:
         """Yield the pages that the mirrors serve for a set of artifacts."""
         for page in generate_pages(admitted, read):
+            yield Page(page.path, page.media_type, page.body)
+
+    def index(self, projects: Sequence[str]) -> Iterable[Page]:
+        """Yield the pages that list all Python projects."""
+        for page in generate_index(projects):
             yield Page(page.path, page.media_type, page.body)
 
 
@@ -195,7 +200,7 @@ def reading_parts(side: Side) -> ReadingParts:
         custody=RecordedCustody(side),
         advisories=RecordedAdvisories(side),
         stations=RecordedStations(side),
-        rules=rules.active if rules else None,
+        rules=judging(rules),
         rules_lost=lost,
     )
 

@@ -21,7 +21,12 @@ from lockgate.inspect.sandbox import open_regular
 from lockgate.inspect.warm import WarmSandbox
 
 _MODELS = "gguf onnx safetensors pt pth pt2 bin ckpt pkl pickle joblib h5 hdf5 keras nemo npy npz tflite mar"
-_DOCUMENTS = "md html htm pdf docx docm xlsx xlsm pptx pptm doc xls ppt rtf odt ods odp eml"
+_DOCUMENTS = (
+    "md txt rst csv tsv html htm xhtml mht mhtml eml "
+    "pdf docx docm xlsx xlsm pptx pptm doc xls ppt rtf odt ods odp"
+)
+_GUIDES = frozenset({".cursorrules", ".windsurfrules", ".clinerules", "Modelfile"})
+"""Files without an ending that say to a model or an agent what to do."""
 _TABLES = "tokenizer.json vocab.json merges.txt vocab.txt tokenizer_config.json special_tokens_map.json"
 _KINDS = {
     ".tgz": Kind.NPM,
@@ -51,6 +56,8 @@ def kind_of(path: Path) -> Kind:
     """Return the kind of artifact that a file's name promises."""
     if path.name in _TABLES.split():
         return Kind.MODEL
+    if path.name in _GUIDES:
+        return Kind.DOCUMENT
     return _KINDS.get(path.suffix.lower(), Kind.FILE)
 
 

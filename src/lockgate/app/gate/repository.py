@@ -8,13 +8,14 @@ import os
 
 import structlog
 
-from lockgate.app.high.serving import derived_pages
+from lockgate.app.high.channel import derived_pages
 from lockgate.app.keys import holds_key
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import signer_from, site_root
-from lockgate.approve.verify import SNAPSHOT_LIMIT, verify_channel
+from lockgate.approve.verify import verify_channel
 from lockgate.core.errors import InputError, LockgateError
+from lockgate.core.parts import open_snapshot, rest_of
 from lockgate.core.repository import (
     SIGNATURES_FORMAT,
     SIGNATURES_LIMIT,
@@ -30,6 +31,7 @@ from lockgate.core.statement import Statement
 from lockgate.core.wire import decode, digest_of, encode
 from lockgate.mirror import SignedRepository, verify_signatures
 from lockgate.store import BlobStore, FileBlobs
+from lockgate.store.either import Either
 from lockgate.trust.keys import Signer
 from lockgate.trust.openpgp import Kind, OpenPgpKey
 
@@ -116,11 +118,9 @@ def demand_repository_key(side: Side, snapshot_sha256: str) -> None:
         NoRepositoryKeyError: There is no key, and the snapshot has repositories.
 
     """
-    quarantine = FileBlobs(side.home.quarantine)
-    held = quarantine if quarantine.has(snapshot_sha256) else blobs_of(side)
-    data = held.read(snapshot_sha256, limit=SNAPSHOT_LIMIT)
-    snapshot = decode(Snapshot, data, limit=SNAPSHOT_LIMIT, name="snapshot")
-    wanted = any(is_release(page.path) for page in snapshot.generated)
+    held = Either(FileBlobs(side.home.quarantine), blobs_of(side))
+    snapshot = open_snapshot(snapshot_sha256, held)
+    wanted = any(is_release(page.path) for page in rest_of(snapshot).generated)
     if wanted and not holds_key(side.home.keys, Purpose.REPOSITORY):
         raise NoRepositoryKeyError("The snapshot has package repositories, and there is no key to sign them.")
 
@@ -144,4 +144,6 @@ def signed_repositories(side: Side, statement: Statement, snapshot: Snapshot) ->
 
 
 def _releases(blobs: BlobStore, snapshot: Snapshot) -> dict[str, bytes]:
-    return {page.path: blobs.read(page.sha256) for page in snapshot.generated if is_release(page.path)}
+    return {
+        page.path: blobs.read(page.sha256) for page in rest_of(snapshot).generated if is_release(page.path)
+    }

@@ -5,10 +5,11 @@ nothing to load, and nothing on this machine to switch it off by. The copies tha
 made anew from the store, hashed on the way.
 """
 
-from lockgate.app.high.serving import CHANNEL, channel_file, channel_reader
+from lockgate.app.high.channel import CHANNEL, channel_file, channel_reader
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
 from lockgate.core.artifact import Kind
+from lockgate.core.parts import rest_of
 from lockgate.inspect import Limits, RulePack, RuleSet
 from lockgate.store import FileBlobs
 
@@ -29,7 +30,7 @@ def active_rules(side: Side, limits: Limits | None = None) -> RuleSet:
     if not channel_file(side, CHANNEL).is_file():
         return RuleSet()
     snapshot = channel_reader(side, "rules").current().snapshot
-    oldest_first = sorted(snapshot.admitted, key=lambda a: a.crossing)
+    oldest_first = sorted(rest_of(snapshot).admitted, key=lambda a: a.crossing)
     newest = {a.artifact.name: a.artifact for a in oldest_first if a.artifact.kind is Kind.RULES}
     bounds = limits or Limits()
     blobs, copies, packs = blobs_of(side), FileBlobs(side.home.run / _FOLDER), []

@@ -1,11 +1,10 @@
 """An engine in a sandbox: its model comes from quarantine, and nothing of it gets out but bounded answers."""
 
 import os
-import shutil
-import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +13,11 @@ import msgspec
 import lockgate
 from lockgate.core.errors import HostError
 from lockgate.core.golden import TOKENS, Engine, GoldenPrompt
+from lockgate.infer.engines.installation import Installation
 from lockgate.infer.golden import Answered, Order
-from lockgate.infer.installation import Installation
-from lockgate.inspect.errors import SandboxUnavailableError
+from lockgate.inspect.errors import JobOutputError, JobTimeoutError
+from lockgate.inspect.launch import Layout, Room, launcher
+from lockgate.inspect.sandbox import Streams, drain
 from lockgate.inspect.tally import printable
 
 SEED = 1
@@ -29,8 +30,14 @@ START_SECONDS = 180.0
 PROMPT_SECONDS = 120.0
 """How long an engine may take to load its model, and for each prompt."""
 
-_NOBODY = "65534"
-_BOOT = "import sys; sys.path[:0] = ['/code', '/site']; from lockgate.infer.golden import main; main()"
+ROOM_BYTES = 1 << 30
+"""What the engine may write, in memory that goes with it."""
+
+_ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
+_BOOT = (
+    "import sys; sys.path[:0] = ['/code', '/site']; from lockgate.inspect.confine import close_ways;"
+    " close_ways(); from lockgate.infer.golden import main; main()"
+)
 _FOLDERS = ("/usr", "/bin", "/lib", "/lib64")
 _SAID = 200
 
@@ -72,7 +79,7 @@ def ask(
         prompts: What it is asked.
 
     Raises:
-        SandboxUnavailableError: There is no bubblewrap here.
+        SandboxUnavailableError: Nothing makes namespaces here.
         EngineReplayError: The engine did not start, answer in time, or answer what can be read.
 
     """
@@ -107,51 +114,44 @@ def ask(
 
 
 def _run(made: Installation, model: Path, order: bytes, seconds: float) -> bytes:
-    program = shutil.which("bwrap")
-    if program is None:
-        raise SandboxUnavailableError("The program bwrap is not installed.")
-    command = [program, *_layout(made, model)]
+    started = launcher()
+    asked = os.memfd_create("order")
     try:
-        with subprocess.Popen(  # noqa: S603  # our own command
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={}, cwd="/"
-        ) as child:
+        os.write(asked, order)
+        os.lseek(asked, 0, os.SEEK_SET)
+        with started.start(_layout(made, model), (_BOOT,), asked, (), answers=True) as child:
+            streams = Streams(ANSWER_BYTES)
             try:
-                out, said = child.communicate(order, timeout=seconds)
+                drain(child, streams, time.monotonic() + seconds, time.monotonic)
             finally:
                 child.kill()
-    except subprocess.TimeoutExpired as error:
-        what = f"The sandboxed engine did not end within {seconds:g} seconds."
+    except (JobTimeoutError, JobOutputError) as error:
+        what = f"The sandboxed engine did not end within {seconds:g} seconds, or answered too much."
         raise EngineReplayError(what) from error
-    except OSError as error:
-        what = f"The sandboxed engine cannot be started: {error}."
-        raise EngineReplayError(what) from error
-    if child.returncode or len(out) > ANSWER_BYTES:
-        last = printable(said.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1], _SAID)
-        what = f"The sandboxed engine ended with status {child.returncode}: {last}"
+    finally:
+        os.close(asked)
+    status = child.wait()
+    if status:
+        last = printable(streams.error.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1], _SAID)
+        what = f"The sandboxed engine ended with status {status}: {last}"
         raise EngineReplayError(what)
-    return out
+    return bytes(streams.answer)
 
 
-def _layout(made: Installation, model: Path) -> Iterator[str]:
-    """Yield bubblewrap's arguments: every namespace, the system and the engine read-only, one model."""
-    yield from ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
-    yield from ("--uid", _NOBODY, "--gid", _NOBODY, "--hostname", "lockgate", "--clearenv")
-    yield from ("--setenv", "LANG", "C.UTF-8", "--setenv", "PATH", "/usr/bin:/bin")
-    for folder in _FOLDERS:
-        if Path(folder).is_symlink():
-            yield from ("--symlink", str(Path(folder).readlink()), folder)
-        else:
-            yield from ("--ro-bind-try", folder, folder)
-    yield from ("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache")
+def _layout(made: Installation, model: Path) -> Layout:
+    """Return what the engine sees: the system and itself read-only, one model, no file of this side."""
+    links = tuple((each, str(Path(each).readlink())) for each in _FOLDERS if Path(each).is_symlink())
+    mounts = [(Path(each), each) for each in _FOLDERS if not Path(each).is_symlink()]
     interpreter = Path(sys.executable).resolve()
-    stdlib, library = Path(sysconfig.get_path("stdlib")), sysconfig.get_config_var("LIBDIR") or "/usr/lib"
-    for path in (interpreter, stdlib, Path(library) / str(sysconfig.get_config_var("INSTSONAME") or "none")):
-        if path.exists() and not path.is_relative_to("/usr"):
-            yield from ("--ro-bind", str(path), str(path))
-    yield from ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108  # the sandbox's own
-    yield from ("--ro-bind", str(Path(lockgate.__file__).parent), "/code/lockgate")
-    yield from ("--ro-bind", sysconfig.get_path("purelib"), "/site")
-    yield from ("--ro-bind", str(made.root.resolve()), "/engine")
-    yield from ("--ro-bind", str(model.resolve()), "/model.gguf")
-    yield from ("--remount-ro", "/", "--chdir", "/tmp", "--")  # noqa: S108  # the sandbox's own
-    yield from (str(interpreter), "-I", "-S", "-B", "-X", "utf8", "-c", _BOOT)
+    library = Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")
+    shared = library / str(sysconfig.get_config_var("INSTSONAME") or "none")
+    own = (interpreter, Path(sysconfig.get_path("stdlib")), shared)
+    mounts += [(path, str(path)) for path in own if not path.is_relative_to("/usr")]
+    mounts.append((Path("/etc/ld.so.cache"), "/etc/ld.so.cache"))
+    mounts = [(path, place) for path, place in mounts if path.exists()]
+    mounts.append((Path(lockgate.__file__).parent, "/code/lockgate"))
+    mounts.append((Path(sysconfig.get_path("purelib")), "/site"))
+    mounts.append((made.root.resolve(), "/engine"))
+    mounts.append((model.resolve(), "/model.gguf"))
+    python = (str(interpreter), "-I", "-S", "-B", "-X", "utf8", "-c")
+    return Layout(tuple(mounts), links, python, Room(ROOM_BYTES, _ENVIRONMENT))

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from lockgate.app.golden.box import Setup
 from lockgate.core.errors import InputError
 from lockgate.core.zips import ZIP_ERRORS
+from lockgate.infer.engines.installation import Installation, wheel_files
 from lockgate.infer.errors import EngineFilesError
-from lockgate.infer.installation import Installation, wheel_files
 
 WHEEL_BYTES = 4 << 30
 """Longest engine, unpacked, in bytes."""

@@ -12,6 +12,8 @@ from lockgate.core.errors import HostError, InputError
 
 LINE_LIMIT = 1 << 20
 ANSWER_SECONDS = 600.0
+ANSWER_LIMIT = 16 << 20
+"""Longest answer in one object, in bytes."""
 
 
 class GatewayRefusedError(InputError):
@@ -67,6 +69,22 @@ def _reason(error: urllib.error.HTTPError) -> str:
         return str(json.loads(error.read(LINE_LIMIT))["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return f"The gateway answered with status {error.code}."
+
+
+def asked(gateway: Gateway, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the gateway says in one JSON object; with a body, something is asked of it.
+
+    Raises:
+        GatewayRefusedError, GatewayAwayError: It refuses, nobody answers, or it answers no JSON.
+
+    """
+    with _open(gateway, path, body) as stream:
+        try:
+            found: dict[str, Any] = json.loads(stream.read(ANSWER_LIMIT))
+        except ValueError as error:
+            what = f"The gateway at {gateway.url} does not answer in JSON."
+            raise GatewayAwayError(what) from error
+    return found
 
 
 def _events(stream: BinaryIO) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,8 @@ from datetime import datetime
 from lockgate.admit.model import HISTORY, ChannelPointer
 from lockgate.app.advice.advisories import place
 from lockgate.app.advice.exposure import report
-from lockgate.app.high.serving import channel_reader, uses_file
+from lockgate.app.high.channel import channel_reader
+from lockgate.app.high.mirrors import uses_file
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import site_root

@@ -10,8 +10,8 @@ from lockgate.admit import ChannelPointer, Crossing, Verdicts
 from lockgate.admit.hold import CROSSING_HOLDS
 from lockgate.admit.model import CROSSINGS, HISTORY, crossing_key
 from lockgate.app.crossing.custody import RecordedCustody
+from lockgate.app.high.channel import CHANNEL, HOME_VARIABLE, channel_reader
 from lockgate.app.high.roots import InstalledRoots
-from lockgate.app.high.serving import CHANNEL, HOME_VARIABLE, channel_reader
 from lockgate.app.high.tls import scheme, tls_of
 from lockgate.app.logs import configure_logs
 from lockgate.app.record.asking import last_asked, places

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name, canonicalize_version
 
-from lockgate.app.high.serving import channel_reader
+from lockgate.app.high.channel import channel_reader
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
 from lockgate.core.artifact import ArtifactFile, Kind, Role
 from lockgate.core.digests import sha256, sha256_stream
 from lockgate.core.errors import HostError, InputError
+from lockgate.core.parts import of_project, project_of, rest_of
 from lockgate.core.snapshot import Admitted
-from lockgate.infer.engine_vllm import EXECUTABLE, MODULE
-from lockgate.infer.installation import Installation, installed_files, wheel_files
+from lockgate.infer.engines.installation import Installation, installed_files, wheel_files
+from lockgate.infer.engines.vllm import EXECUTABLE, MODULE
 
 INSTALL_SECONDS, WHOLE_SECONDS = 300, 3600
 """How long pip may take for one wheel, and for an engine with all that it depends on."""
@@ -45,7 +46,7 @@ def engine_wheel(side: Side) -> tuple[Admitted, ArtifactFile]:
     """
     project = side.settings.engine.project
     verified = channel_reader(side, "engine").current()
-    for admitted in sorted(verified.snapshot.admitted, key=lambda a: -a.crossing):
+    for admitted in sorted(of_project(verified.snapshot, project_of(project)), key=lambda a: -a.crossing):
         artifact = admitted.artifact
         if project and artifact.kind is Kind.PYTHON and artifact.name == project:
             for file in artifact.files:
@@ -131,7 +132,7 @@ def program(side: Side) -> Installation:
         raise NoEngineError("[engine] names no folder of an installed program, or no program in it.")
     digests = {
         file.sha256: admitted.artifact.purl
-        for admitted in channel_reader(side, "engine").current().snapshot.admitted
+        for admitted in rest_of(channel_reader(side, "engine").current().snapshot).admitted
         if admitted.artifact.kind is Kind.FILE
         for file in admitted.artifact.files
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from lockgate.app.high.engine import environment, installation, program
 from lockgate.app.high.servers import server_engine
-from lockgate.app.high.serving import SignedModels
+from lockgate.app.high.signed_models import SignedModels
 from lockgate.app.settings import SettingsError, Side
 from lockgate.app.trust import utc_now
 from lockgate.core.errors import InputError

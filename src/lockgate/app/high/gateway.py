@@ -2,15 +2,19 @@
 
 import secrets
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
+from lockgate.app.high.appeals import appeals_of, auditors_of
 from lockgate.app.high.engines import engines_of
 from lockgate.app.high.guards import guard_policy, scorer_of
 from lockgate.app.high.identities import callers_of, doors_of, passwords_of
+from lockgate.app.high.mirrors import mirror_url
 from lockgate.app.high.models import cards_of
 from lockgate.app.high.quotas import quota_file, spending_of
-from lockgate.app.high.serving import SignedModels, mirror_url
+from lockgate.app.high.receipts import receipts_of, seal_bare_keys
 from lockgate.app.high.shares import SignedShares
+from lockgate.app.high.signed_models import SignedModels
 from lockgate.app.high.tls import tls_of
 from lockgate.app.high.tools import held_calls, tool_file
 from lockgate.app.high.workers import run_workers
@@ -21,18 +25,14 @@ from lockgate.core.errors import InputError
 from lockgate.infer import (
     ApiKey,
     FileKeys,
-    FileReceipts,
     GatewayConfig,
     Knowledge,
     Parts,
-    ReceiptStore,
-    RecordReceipts,
     new_key,
     run_gateway,
 )
 from lockgate.infer.keys import replace_file
 from lockgate.infer.shaping import Profile, Shaping, ShapingPolicy
-from lockgate.store import open_records
 
 
 class OwnEngineError(InputError):
@@ -76,12 +76,6 @@ def _knowledge(side: Side) -> Mapping[str, Knowledge]:
 
     base = SignedKnowledge(side)
     return {base.name: base}
-
-
-def receipts_of(side: Side) -> ReceiptStore:
-    """Return where receipts are kept; those of earlier versions lie in files."""
-    records = open_records(f"sqlite:///{side.home.root / 'receipts.sqlite'}")
-    return RecordReceipts(records, FileReceipts(side.home.root / "receipts"))
 
 
 class ShapingLabelsError(InputError):
@@ -132,6 +126,7 @@ def serve_gateway(side: Side, host: str, port: int) -> None:
         OwnEngineError: Several processes are wanted where each would start an engine of its own.
 
     """
+    seal_bare_keys(side)
     count = side.settings.serve.gateway_processes
     if count == 1:
         serve_alone(side.home.root, host, port, shared=False)
@@ -161,6 +156,7 @@ def serve_alone(home: Path, host: str, port: int, *, shared: bool = True) -> Non
         clock=utc_now,
         entropy=secrets.token_bytes,
         guards=guard_policy(side),
+        guards_now=partial(guard_policy, side),
         tools=tool_file(side),
         held=held_calls(side),
         scorer=scorer_of(side, source.verified()),
@@ -173,6 +169,8 @@ def serve_alone(home: Path, host: str, port: int, *, shared: bool = True) -> Non
         shaping=shaping_policy(side),
         callers=callers_of(side, passwords),
         sign_in=doors_of(side, passwords),
+        appeals=appeals_of(side),
+        auditors=auditors_of(side),
     )
     tls = tls_of(side, utc_now())
     context = tls.server(optional=side.settings.serve.tls_client_optional) if tls else None

@@ -1,5 +1,7 @@
 """Joining the guards: what the settings say they do, and the classifier that scores for them."""
 
+from lockgate.app.high.guard_modes import modes_in_force
+from lockgate.app.sections import GuardSection
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
 from lockgate.approve import VerifiedChannel
@@ -18,9 +20,24 @@ class NoClassifierError(InputError):
     advice = "Admit a model with weights in ONNX and a tokenizer, or leave [guard] classifier empty."
 
 
-def guard_policy(side: Side) -> GuardPolicy:
-    """Return what the guards of a side do."""
-    section = side.settings.guard
+def guard_policy(side: Side, section: GuardSection | None = None) -> GuardPolicy:
+    """Return what the guards of a side do: by its settings, and over them what two persons signed.
+
+    Args:
+        side: The high side.
+        section: Settings to go by in place of the side's own.
+
+    Raises:
+        GuardsWithdrawnError: What was signed is gone, or altered.
+
+    """
+    policy = policy_of(section or side.settings.guard)
+    signed = modes_in_force(side)
+    return signed.document.over(policy) if signed else policy
+
+
+def policy_of(section: GuardSection) -> GuardPolicy:
+    """Return what guards do by these settings."""
     return GuardPolicy(
         classifier={
             Channel.USER: Mode(section.classifier_user),
@@ -34,15 +51,20 @@ def guard_policy(side: Side) -> GuardPolicy:
     )
 
 
-def scorer_of(side: Side, verified: VerifiedChannel) -> Scorer:
+def scorer_of(side: Side, verified: VerifiedChannel, section: GuardSection | None = None) -> Scorer:
     """Return the classifier of a side: the one that ships, or an admitted one.
+
+    Args:
+        side: The high side.
+        verified: What its channel serves.
+        section: Settings to go by in place of the side's own.
 
     Raises:
         NoClassifierError: The channel has none of the configured name.
         GuardModelError: It cannot be used.
 
     """
-    section = side.settings.guard
+    section = section or side.settings.guard
     if not section.classifier:
         return shipped()
     from lockgate.guard.onnx import OnnxScorer  # noqa: PLC0415  # heavy, only with a model of the site's own

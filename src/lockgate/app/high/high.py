@@ -5,8 +5,8 @@ import sys
 from collections.abc import Callable
 
 from lockgate.app.high import supervise
-from lockgate.app.high.rechecks import Rechecker
-from lockgate.app.high.serving import channel_file
+from lockgate.app.high.channel import channel_file
+from lockgate.app.high.rechecks import Rechecker, Taker
 from lockgate.app.high.supervise import Service, Supervisor, command
 from lockgate.app.high.tls import pip_options, scheme, tls_of
 from lockgate.app.logs import LEVEL_VARIABLE, SUPERVISED_VARIABLE, configure_logs
@@ -95,21 +95,22 @@ def _supervise(side: Side, say: Callable[[str], None], ready: Callable[[], objec
     from lockgate.app.record.asking import Asker  # noqa: PLC0415  # heavy, and only used here
 
     configure_logs(side.settings.log.level)
-    asker, rechecker = Asker(side), Rechecker(side, _environment(side))
+    environment = _environment(side)
+    beside = (Asker(side), Rechecker(side, environment), Taker(side, environment))
     tls = tls_of(side, utc_now())
-    supervisor = Supervisor(side.home.run, _environment(side), tls.client() if tls else None)
+    supervisor = Supervisor(side.home.run, environment, tls.client() if tls else None)
     try:
         _start(side, supervisor, say)
-        asker.start()
-        rechecker.start()
+        for each in beside:
+            each.start()
         ready()
         supervisor.watch()
     except Exception as error:
         say(str(error))
         raise
     finally:
-        asker.stop()
-        rechecker.stop()
+        for each in beside:
+            each.stop()
         supervisor.stop()
 
 

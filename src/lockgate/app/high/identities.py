@@ -3,6 +3,8 @@
 import re
 import secrets
 import ssl
+from collections.abc import Mapping
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from lockgate.app.settings import Side
@@ -30,11 +32,21 @@ from lockgate.infer.identity import (
     Source,
     TokenRules,
 )
-from lockgate.infer.identity.signin import OidcSignIn, SignIn
+from lockgate.infer.identity.flow import OidcSignIn
+from lockgate.infer.identity.kept import KeptSessions
+from lockgate.infer.identity.local import LocalDirectory
+from lockgate.infer.identity.signin import SignIn
 from lockgate.infer.keys import replace_file
+from lockgate.store import open_records
 
 LDAP_PORT, LDAPS_PORT = 389, 636
 _DISABLED = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,63})(?:=([^=&]{1,64})|&([1-9][0-9]{0,9}))")
+
+LOCAL_STALE_SECONDS = 0.0
+"""For how long the console goes by the site's own file of people without reading it again, in seconds."""
+
+LOCAL_KEPT_SECONDS = 10.0
+"""For how long a gateway does: to prove a password that comes with each request takes a tenth of a second."""
 
 REFRESH_SHARE = 3
 """How many times an issuer's keys are fetched within the time that they count without it."""
@@ -52,8 +64,12 @@ def grants_file(side: Side) -> FileGrants:
     return FileGrants(side.home.trust / "grants.json")
 
 
-def callers_of(side: Side, passwords: Passwords | None = None) -> Callers | None:
+def callers_of(side: Side, passwords: Mapping[Source, Passwords]) -> Callers | None:
     """Return what tells who asks beside API keys; none where no source is set.
+
+    Args:
+        side: The high side.
+        passwords: See `passwords_of`.
 
     Raises:
         IdentitySettingsError: A source is set by half, or its files cannot be read.
@@ -63,16 +79,16 @@ def callers_of(side: Side, passwords: Passwords | None = None) -> Callers | None
     section = side.settings.identities
     if section.oidc_issuer and (section.oidc_audience or not section.oidc_client):
         sources.append(BearerTokens(issuer_of(side), token_rules(side), utc_now))
-    if passwords is not None:
+    if passwords:
         sources.append(BasicPasswords(passwords))
-    if passwords is not None or section.oidc_client:
+    if passwords or section.oidc_client:
         sources.append(Sessions(seal_of(side), passwords))
     if section.certificates:
         sources.append(_certificates(side))
     return Chain(tuple(sources), grants_file(side)) if sources else None
 
 
-def doors_of(side: Side, passwords: Passwords | None) -> SignIn | None:
+def doors_of(side: Side, passwords: Mapping[Source, Passwords]) -> SignIn | None:
     """Return the chat page's doors; none where people have API keys alone.
 
     Raises:
@@ -81,7 +97,7 @@ def doors_of(side: Side, passwords: Passwords | None) -> SignIn | None:
     """
     section = side.settings.identities
     oidc = _issuer_door(side) if section.oidc_client else None
-    if oidc is None and passwords is None:
+    if oidc is None and not passwords:
         return None
     return SignIn(
         seal_of(side),
@@ -94,9 +110,10 @@ def doors_of(side: Side, passwords: Passwords | None) -> SignIn | None:
     )
 
 
-def _issuer_door(side: Side) -> OidcSignIn:
+def _issuer_door(side: Side, address: str = "", back: str = "/chat/signed-in") -> OidcSignIn:
     section = side.settings.identities
-    if not (section.oidc_issuer and section.chat_url):
+    address = address or section.chat_url
+    if not (section.oidc_issuer and address):
         what = "`[identities] oidc_client` needs oidc_issuer and chat_url."
         raise IdentitySettingsError(what)
     rules = TokenRules(
@@ -112,10 +129,64 @@ def _issuer_door(side: Side) -> OidcSignIn:
         issuer=issuer_of(side),
         rules=rules,
         client=section.oidc_client,
-        address=section.chat_url,
+        address=address,
+        back=back,
         secret=_secret(side, section.oidc_secret_file),
         scopes=section.oidc_scopes,
     )
+
+
+def console_issuer(side: Side) -> OidcSignIn | None:
+    """Return how people sign in to the console at the issuer; none where they do not.
+
+    Raises:
+        IdentitySettingsError: It is set by half.
+
+    """
+    address = side.settings.serve.console_url
+    if not (side.settings.identities.oidc_client and address):
+        return None
+    return _issuer_door(side, address, "/sign-in/back")
+
+
+def people_of(side: Side) -> LocalDirectory:
+    """Return where the site's own names and passwords are."""
+    return LocalDirectory(side.home.trust / "people.json")
+
+
+def console_passwords(side: Side) -> dict[Source, Passwords]:
+    """Return what proves names and passwords at the console, by source.
+
+    Raises:
+        IdentitySettingsError: The directory is set by half.
+
+    """
+    return {Source.LOCAL: _local(side, LOCAL_STALE_SECONDS), **_directory(side)}
+
+
+def passwords_of(side: Side) -> dict[Source, Passwords]:
+    """Return what proves names and passwords at the gateway, by source; empty where nobody has one.
+
+    Raises:
+        IdentitySettingsError: The directory is set by half, or a file cannot be read.
+
+    """
+    local = {Source.LOCAL: _local(side, LOCAL_KEPT_SECONDS)} if side.settings.identities.local else {}
+    return {**local, **_directory(side)}
+
+
+def _local(side: Side, stale_seconds: float) -> Passwords:
+    return Passwords(people_of(side), secrets.token_bytes(32), stale_seconds)
+
+
+def certificates_of(side: Side) -> ClientCertificates | None:
+    """Return what knows people by certificate; none where certificates prove nobody.
+
+    Raises:
+        IdentitySettingsError: The authority cannot be read.
+
+    """
+    return _certificates(side) if side.settings.identities.certificates else None
 
 
 def seal_of(side: Side) -> Seal:
@@ -127,16 +198,11 @@ def seal_of(side: Side) -> Seal:
     return Seal(path.read_bytes(), utc_now)
 
 
-def passwords_of(side: Side) -> Passwords | None:
-    """Return what proves names and passwords; none where no directory is set.
-
-    Raises:
-        IdentitySettingsError: It is set by half, or a file cannot be read.
-
-    """
+def _directory(side: Side) -> dict[Source, Passwords]:
+    """Return what proves names and passwords of the directory; empty where none is set."""
     section = side.settings.identities
     if not section.ldap_url:
-        return None
+        return {}
     if not section.ldap_base:
         what = "`[identities] ldap_base` is empty: nobody can be looked up."
         raise IdentitySettingsError(what)
@@ -160,7 +226,7 @@ def passwords_of(side: Side) -> Passwords | None:
     if config.bind_name and not config.bind_password:
         what = "`[identities] ldap_bind` needs ldap_password_file: a bind without a password proves nothing."
         raise IdentitySettingsError(what)
-    return Passwords(LdapDirectory(config), secrets.token_bytes(32), section.stale_seconds)
+    return {Source.LDAP: Passwords(LdapDirectory(config), secrets.token_bytes(32), section.stale_seconds)}
 
 
 def _disabled(word: str) -> Disabled:
@@ -252,6 +318,46 @@ def _certificates(side: Side) -> ClientCertificates:
     except (OSError, ValueError) as error:
         what = f"The authority {serve.tls_client_ca} cannot be read: {error}."
         raise IdentitySettingsError(what) from error
+
+
+def set_person(side: Side, name: str, password: str, groups: tuple[str, ...]) -> None:
+    """Give somebody a name and a password of the site's own, recorded before and after.
+
+    Raises:
+        PersonError: The name or the password cannot be used.
+
+    """
+    log = audit_log(side)
+    intent = log.intent("person-set", name=name, groups=list(groups))
+    people_of(side).put(name, password, groups, secrets.token_bytes)
+    ended = kept_sessions(side).end_all(Source.LOCAL, name)
+    log.outcome(intent, "done", sessions=ended)
+
+
+def remove_person(side: Side, name: str) -> None:
+    """Take somebody's name and password away, recorded before and after; their sessions end.
+
+    Raises:
+        PersonError: There is nobody of this name.
+
+    """
+    log = audit_log(side)
+    intent = log.intent("person-remove", name=name)
+    people_of(side).remove(name)
+    ended = kept_sessions(side).end_all(Source.LOCAL, name)
+    log.outcome(intent, "done", sessions=ended)
+
+
+def kept_sessions(side: Side) -> KeptSessions:
+    """Return the sessions of the console."""
+    serve = side.settings.serve
+    return KeptSessions(
+        open_records(f"sqlite:///{side.home.root / 'sessions.sqlite'}"),
+        utc_now,
+        secrets.token_bytes,
+        idle=timedelta(seconds=serve.console_idle_seconds),
+        longest=timedelta(seconds=serve.console_session_seconds),
+    )
 
 
 def set_grant(side: Side, given: Grant) -> None:

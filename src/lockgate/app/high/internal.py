@@ -10,12 +10,13 @@ from lockgate.app.settings import SettingsError, Side
 from lockgate.app.stores import BlobFolder
 from lockgate.app.trust import audit_log
 from lockgate.core.oci import is_name
+from lockgate.core.submission import INSIDE
 from lockgate.store import FileBlobs, open_records
 
 if TYPE_CHECKING:
-    from lockgate.mirror.pushed import Pushed
-    from lockgate.mirror.serve_push import Internal
-    from lockgate.mirror.uploads import PushLimits
+    from lockgate.mirror.taking.push import Internal
+    from lockgate.mirror.taking.pushed import Pushed
+    from lockgate.mirror.taking.sessions import PushLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,9 @@ def open_namespaces(side: Side, more: Sequence[str] = ()) -> tuple[str, ...]:
 
     """
     names = (*side.settings.serve.open_namespaces.split(), *more)
-    wrong = next((name for name in names if not is_name(name)), None)
+    wrong = next((n for n in names if not is_name(n) or n.partition("/")[0] == INSIDE), None)
     if wrong is not None:
-        what = f"{wrong[:80]!r} cannot be a namespace of container images."
+        what = f"{wrong[:80]!r} cannot be a namespace that clients push to."
         advice = "Use lower-case letters and digits with single separators, as in `team/images`."
         raise SettingsError(what, key="serve.open_namespaces", advice=advice)
     return names
@@ -53,8 +54,8 @@ def internal_of(side: Side) -> "Internal | None":
 
     The opening is recorded in the log.
     """
-    from lockgate.mirror.serve_push import Internal  # noqa: PLC0415  # servers alone need it
-    from lockgate.mirror.uploads import Uploads  # noqa: PLC0415  # the same
+    from lockgate.mirror.taking.push import Internal  # noqa: PLC0415  # servers alone need it
+    from lockgate.mirror.taking.sessions import Uploads  # noqa: PLC0415  # the same
 
     names = open_namespaces(side)
     if not names:
@@ -66,12 +67,13 @@ def internal_of(side: Side) -> "Internal | None":
     pushed.recover()
     uploads = Uploads(side.home.internal / "uploads", time.monotonic, limits, pushed.held_bytes)
     log.outcome(intent, "done", held_bytes=pushed.held_bytes())
-    return Internal(names, pushed, uploads, BlobFolder(side.home.internal / "blobs"))
+    files = BlobFolder(side.home.internal / "blobs")
+    return Internal(names, pushed, uploads, files, drop_folder(side))
 
 
 def pushed_of(side: Side, limits: "PushLimits") -> "Pushed":
     """Return what was pushed on this side."""
-    from lockgate.mirror.pushed import Pushed  # noqa: PLC0415  # what serves alone needs it
+    from lockgate.mirror.taking.pushed import Pushed  # noqa: PLC0415  # what serves alone needs it
 
     folder = side.home.internal
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,15 +83,22 @@ def pushed_of(side: Side, limits: "PushLimits") -> "Pushed":
 
 def list_pushed(side: Side) -> list[PushedRepository]:
     """Return the repositories that were pushed, with their tags and their state."""
-    from lockgate.mirror.pushed import STATE  # noqa: PLC0415  # what serves alone needs it
+    from lockgate.mirror.taking.pushed import STATE  # noqa: PLC0415  # what serves alone needs it
 
-    if not (side.home.internal / "records.sqlite").is_file():
+    pushed = held_pushed(side)
+    if pushed is None:
         return []
-    pushed = pushed_of(side, _limits(side))
     return [PushedRepository(name, tuple(pushed.tags(name) or ()), STATE) for name in pushed.repositories()]
 
 
+def held_pushed(side: Side) -> "Pushed | None":
+    """Return what was pushed on this side, to be read; None where nothing ever was."""
+    if not (side.home.internal / "records.sqlite").is_file():
+        return None
+    return pushed_of(side, _limits(side))
+
+
 def _limits(side: Side) -> "PushLimits":
-    from lockgate.mirror.uploads import PushLimits  # noqa: PLC0415  # what serves alone needs it
+    from lockgate.mirror.taking.sessions import PushLimits  # noqa: PLC0415  # what serves alone needs it
 
     return PushLimits(total_bytes=side.settings.serve.push_bytes)

@@ -7,18 +7,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from lockgate.app.high.channel import channel_reader
 from lockgate.app.high.guards import input_guard
-from lockgate.app.high.serving import NotLoadableError, channel_reader
+from lockgate.app.high.signed_models import NotLoadableError
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import audit_log, signer_from, site_root, utc_now
 from lockgate.approve import VerifiedChannel
 from lockgate.core.artifact import Digest, Kind, Role
 from lockgate.core.errors import InputError, LockgateError, TrustError
+from lockgate.core.parts import rest_of
 from lockgate.core.roots import Purpose
 from lockgate.core.wire import Document, decode, encode, whole_second
 from lockgate.guard import Channel, Outcome
-from lockgate.infer.ports import Citation, CitedSentence, Citer, Evidence, GuardFinding, Knowledge, Message
+from lockgate.infer.engines.ports import Message
+from lockgate.infer.ports import Citation, CitedSentence, Citer, Evidence, GuardFinding, Knowledge
 from lockgate.inspect import run_in_sandbox
 from lockgate.inspect.sandbox import ProcessSandbox
 from lockgate.knowledge import Citer as SentenceCiter
@@ -152,7 +155,7 @@ def _embedding_model(side: Side, verified: VerifiedChannel) -> tuple[str, str, s
 
     """
     wanted = side.settings.knowledge.embed_model
-    for admitted in sorted(verified.snapshot.admitted, key=lambda a: -a.crossing):
+    for admitted in sorted(rest_of(verified.snapshot).admitted, key=lambda a: -a.crossing):
         artifact = admitted.artifact
         if artifact.kind is Kind.MODEL and artifact.name == wanted:
             parts = {file.role: file.sha256 for file in artifact.files}

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from lockgate.app.files import read_named, write_named
-from lockgate.app.high.serving import mirror_url
+from lockgate.app.high.mirrors import mirror_url
 from lockgate.app.settings import load_settings
 from lockgate.core.errors import InputError
 from lockgate.mirror import LOCKFILE_LIMIT, Rewritten, rewrite

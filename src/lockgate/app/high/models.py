@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 
-from lockgate.app.high.serving import SignedModels
 from lockgate.app.high.shares import shared_names, standing
+from lockgate.app.high.signed_models import SignedModels
 from lockgate.app.settings import Side
 from lockgate.core.errors import InputError, LockgateError
 from lockgate.core.wire import Document

@@ -11,7 +11,7 @@ from lockgate.admit.facts import FactKind, read_facts
 from lockgate.admit.model import CROSSINGS, Crossing, crossing_key
 from lockgate.app.gate.gate import reading_parts
 from lockgate.app.high.redteam import reports_of
-from lockgate.app.high.serving import SignedModels
+from lockgate.app.high.signed_models import SignedModels
 from lockgate.app.settings import Side
 from lockgate.app.trust import site_root
 from lockgate.core.errors import LockgateError

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lockgate.app.files import write_named
+from lockgate.app.high.appeals import site_cases
 from lockgate.app.high.ask import GatewayAwayError, GatewayRefusedError
 from lockgate.app.high.redteam_tools import TOOLS, Reached
 from lockgate.app.settings import Side
@@ -25,9 +26,12 @@ from lockgate.guard.redteam import (
     compared,
     load_suite,
     result_of,
+    site_case,
+    site_tally,
     tallied,
 )
 from lockgate.guard.redteam.report import REPORT_FORMAT
+from lockgate.guard.replay import ANSWER
 
 ANSWER_LIMIT = 1 << 20
 """Longest answer that is read, in bytes."""
@@ -139,7 +143,10 @@ def red_team(
     chosen = _chosen(suites)
     target = identified(target)
     cases, digest = load_suite(secrets.token_bytes)
-    tallies, harmless, stopped, failed = tallied(attacked(target, cases, progress) if "own" in chosen else ())
+    cases = [*cases, *_site_cases(side)]
+    results = attacked(target, cases, progress) if "own" in chosen else []
+    tallies, harmless, stopped, failed = tallied(results)
+    site, site_blocked = site_tally(results)
     reached = Reached(target.url, target.key, target.model)
     for name in chosen:
         if name in TOOLS:
@@ -156,9 +163,17 @@ def red_team(
         harmless=harmless,
         harmless_blocked=stopped,
         failed=failed,
+        site=site,
+        site_blocked=site_blocked,
     )
     before = earlier(side, report)
     return report, compared(report, before, most), _kept(side, report)
+
+
+def _site_cases(side: Side) -> list[Case]:
+    """Return the texts of granted appeals as requests; those of answers are for replays alone."""
+    found = [case.passage for case in site_cases(side) if case.passage.channel != ANSWER]
+    return [site_case(at, passage.channel, passage.text) for at, passage in enumerate(found)]
 
 
 def _chosen(suites: Sequence[str]) -> list[str]:

@@ -105,12 +105,15 @@ class Garak(Tool):
 def garak_tallies(report: str) -> dict[str, Tally]:
     """Return what a report of garak says, by the family of probes.
 
+    Prompts that the gateway refused have no answer to judge (``nones``): guards stopped those attacks.
+
     Raises:
         ToolFailedError: It is no report, or judges nothing.
 
     """
     fails: Counter[str] = Counter()
     judged: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
     for line in report.splitlines():
         if not line.strip() or len(line) > LINE_LIMIT:
             continue
@@ -121,12 +124,18 @@ def garak_tallies(report: str) -> dict[str, Tally]:
             family = str(entry["probe"]).removeprefix("probes.").split(".")[0]
             judged[family] += int(entry["total_evaluated"])
             fails[family] += int(entry["fails"])
+            refused[family] += int(entry.get("nones", 0))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             what = f"garak's report cannot be read: {error}."
             raise ToolFailedError(what) from error
     if not judged:
         raise ToolFailedError("garak's report judges nothing.")
-    return {f"garak/{name}": Tally(succeeded=fails[name], attacks=judged[name]) for name in judged}
+    return {
+        f"garak/{name}": Tally(
+            succeeded=fails[name], attacks=judged[name] + refused[name], blocked=refused[name]
+        )
+        for name in judged
+    }
 
 
 class AgentDojo(Tool):

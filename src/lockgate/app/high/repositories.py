@@ -1,10 +1,11 @@
 """What clients of package repositories have to be told of what is served now."""
 
 from lockgate.app.gate.repository import signed_repositories
-from lockgate.app.high.serving import CHANNEL, channel_reader, derived_pages
+from lockgate.app.high.channel import CHANNEL, channel_reader, derived_pages
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of
 from lockgate.core.artifact import Kind
+from lockgate.core.parts import rest_of
 from lockgate.core.repository import RELEASE, REPOMD
 from lockgate.core.snapshot import Snapshot
 from lockgate.mirror import AptSource, AptSuites, DnfRepositories, DnfSource, SignedRepository
@@ -61,7 +62,7 @@ def _suite(path: str, release: str, snapshot: Snapshot) -> AptSource:
     line = next(line for line in release.splitlines() if line.startswith(_COMPONENTS))
     has_sources = any(
         page.path.startswith(f"{folder}/") and page.path.endswith("/source/Sources")
-        for page in snapshot.generated
+        for page in rest_of(snapshot).generated
     )
     return AptSource(repository, (suite,), tuple(line.removeprefix(_COMPONENTS).split()), has_sources)
 
@@ -70,7 +71,7 @@ def _keys(side: Side, snapshot: Snapshot, folder: str) -> str:
     """Return the keys of a repository's distribution, as they were admitted last."""
     files = [
         (entry.crossing, file.sha256)
-        for entry in snapshot.admitted
+        for entry in rest_of(snapshot).admitted
         if entry.artifact.kind is Kind.RPM
         for file in entry.artifact.files
         if file.path == f"{folder}/keys.asc"

@@ -1,6 +1,6 @@
 """Servers that others run, as the configuration names them, behind the gateway's one port for engines."""
 
-from lockgate.app.high.serving import SignedModels
+from lockgate.app.high.signed_models import SignedModels
 from lockgate.app.settings import Side
 from lockgate.app.trust import utc_now
 from lockgate.core.errors import InputError

@@ -20,6 +20,10 @@ class TlsFilesError(InputError):
     advice = "`lockgate ca issue` makes them; `[serve] tls_cert`, `tls_key` and `tls_ca` name the files."
 
 
+LABELS = "labels"
+"""The setting of `[serve] mirror_access` by which readers are told apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tls:
     """Files of the services' TLS.
@@ -73,6 +77,31 @@ class Tls:
             what = f"{self.authority} or {self.cert} cannot be used: {error}."
             raise TlsFilesError(what) from error
         return context
+
+
+@dataclass(frozen=True, slots=True)
+class LenientTls:
+    """TLS that lets clients without a certificate in too, who prove themselves by a key or read little."""
+
+    tls: Tls
+
+    def server(self) -> ssl.SSLContext:
+        """Return what a server speaks TLS with; a certificate that is shown has to hold."""
+        return self.tls.server(optional=True)
+
+
+def mirror_tls(side: Side, now: datetime) -> Tls | LenientTls | None:
+    """Return the TLS of the mirrors: certificates are optional only where others are told apart by keys.
+
+    Raises:
+        TlsFilesError: As `tls_of`.
+
+    """
+    found = tls_of(side, now)
+    serve = side.settings.serve
+    if found and serve.tls_client_optional and serve.mirror_access == LABELS:
+        return LenientTls(found)
+    return found
 
 
 def tls_of(side: Side, now: datetime) -> Tls | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from lockgate.app.high.serving import channel_file
+from lockgate.app.high.channel import channel_file
 from lockgate.app.lane.ceremony import Looked, look_at
 from lockgate.app.lane.lane import LaneExistsError
 from lockgate.app.lane.qr_parts import read_document
@@ -192,16 +192,12 @@ def install_root(side: Side, looked: Looked, at: datetime) -> Installed:
 
     """
     document = looked.document
-    log = audit_log(side)
-    intent = log.intent("install-root", kind=document.kind, version=document.root.version, pin=document.pin)
-    try:
+    facts = {"kind": document.kind, "version": document.root.version, "pin": document.pin}
+    with audit_log(side).recorded("install-root", **facts) as said:
         demand_sound(document.root, at)
         follow = _follow_site if document.kind is RootKind.SITE else _follow_supply
         done = follow(side, document, at)
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
-    log.outcome(intent, "done", changes=looked.changes[:64])
+        said["changes"] = looked.changes[:64]
     return done
 
 

@@ -9,8 +9,8 @@ from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import site_root, supply_root
 from lockgate.core.digests import checked
+from lockgate.core.parts import open_snapshot
 from lockgate.core.roots import Root
-from lockgate.core.snapshot import Snapshot
 from lockgate.core.wire import decode
 from lockgate.crossing import RecordLedger
 from lockgate.store import Transaction
@@ -72,7 +72,7 @@ def _served(side: Side, tx: Transaction) -> dict[str, list[tuple[int, str]]]:
     served = {}
     for channel, value in tx.scan(CHANNELS):
         digest = decode(ChannelPointer, value).snapshot_sha256
-        snapshot = decode(Snapshot, blobs.read(digest), name="snapshot")
+        snapshot = open_snapshot(digest, blobs)
         served[channel] = [(a.crossing, a.artifact.purl) for a in snapshot.admitted]
     return served
 

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from lockgate.app.files import read_named, write_whole
-from lockgate.app.high.serving import channel_file
+from lockgate.app.high.channel import channel_file
 from lockgate.app.record.witness import WitnessAddressError, submit
 from lockgate.app.settings import Side
 from lockgate.app.trust import utc_now

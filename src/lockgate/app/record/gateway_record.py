@@ -3,21 +3,19 @@
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from lockgate.core.errors import HostError
+from lockgate.infer.digestkeys import DigestRings
 from lockgate.infer.restoring import restore_quotas, restore_receipts
-from lockgate.store import Records, open_records
+from lockgate.store import open_records
 
 RECEIPTS, QUOTAS = "receipts.sqlite", "quotas.sqlite"
 """Names of the databases, below the home and in a backup."""
 
 BUSY_SECONDS = 60.0
 """How long a writer may keep the copying of a database waiting."""
-
-_MERGES: dict[str, Callable[[Records, Records], int]] = {RECEIPTS: restore_receipts, QUOTAS: restore_quotas}
 
 
 class DatabaseCopyError(HostError):
@@ -54,27 +52,31 @@ def copy_database(source: Path, target: Path) -> bool:
     return True
 
 
-def merge_databases(home: Path, backup: Path, names: frozenset[str]) -> dict[str, int]:
+def merge_databases(home: Path, backup: Path, names: frozenset[str], rings: DigestRings) -> dict[str, int]:
     """Bring the gateway's records of a verified backup back; return how many of each database changed.
 
     Args:
         home: The side's home; a database that is gone is begun anew.
         backup: The backup's folder; its files are only read.
         names: The files that the backup's manifest lists.
+        rings: What keys of receipts' digests are encrypted under.
 
     Raises:
         ReceiptDiffersError: A receipt is there with other bytes.
 
     """
     changed: dict[str, int] = {}
-    for name, merge in _MERGES.items():
+    for name in (RECEIPTS, QUOTAS):
         if name not in names:
             continue
         with tempfile.TemporaryDirectory(dir=home, prefix=".restore-") as folder:
             copied = Path(shutil.copy(backup / name, folder))
             saved, here = open_records(f"sqlite:///{copied}"), open_records(f"sqlite:///{home / name}")
             try:
-                changed[name] = merge(here, saved)
+                if name == RECEIPTS:
+                    changed[name] = restore_receipts(here, saved, rings.ring())
+                else:
+                    changed[name] = restore_quotas(here, saved)
             finally:
                 saved.close()
                 here.close()

@@ -15,10 +15,9 @@ from pathlib import Path
 from lockgate.admit.model import CHANNELS, DENIED, HISTORY, ChannelPointer
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
-from lockgate.approve.verify import SNAPSHOT_LIMIT
 from lockgate.core.artifact import Lock
 from lockgate.core.errors import LockgateError, TrustError
-from lockgate.core.snapshot import Snapshot
+from lockgate.core.parts import PARTED_START, STARTS, named_by, open_snapshot, part_digests
 from lockgate.core.wire import decode
 from lockgate.crossing.bases import CONTENTS_LIMIT, Contents
 from lockgate.crossing.seal import ONTO_MEDIA
@@ -34,7 +33,7 @@ _NOT_HOLDING = frozenset({MARKS, DENIED})
 """Collections that name blobs without wanting them."""
 _FOLDERS = ("channels", "pending", "locks", f"outbox/{ONTO_MEDIA}")
 _HEAD = 24
-_SNAPSHOT, _LOCK, _CONTENTS, _ENVELOPE = b'{"admitted":', b'{"artifacts":', b'{"files":', b'{"payload":'
+_LOCK, _CONTENTS, _ENVELOPE = b'{"artifacts":', b'{"files":', b'{"payload":'
 
 
 class HoldUnknownError(TrustError):
@@ -151,14 +150,12 @@ class _Tracer:
         """Hold what a document names; return what has to be followed from there."""
         with self._blobs.open(digest) as stream:
             head = stream.read(_HEAD)
-        if head.startswith(_SNAPSHOT):
-            if digest not in self._retired:
-                snapshot = decode(
-                    Snapshot, self._blobs.read(digest, limit=SNAPSHOT_LIMIT), limit=SNAPSHOT_LIMIT
-                )
-                self._held |= {file.sha256 for a in snapshot.admitted for file in a.artifact.files}
-                self._held |= {page.sha256 for page in snapshot.generated}
-                self._held |= {a.verdicts_sha256 for a in snapshot.admitted}
+        if head.startswith(STARTS):
+            retired = digest in self._retired
+            if not retired or head.startswith(PARTED_START):
+                snapshot = open_snapshot(digest, self._blobs)
+                # What a retired snapshot held can still be told: its parts are documents, as it is one.
+                self._held |= part_digests(snapshot) if retired else named_by(snapshot)
             return ()
         if head.startswith(_LOCK):
             lock = decode(Lock, self._blobs.read(digest, limit=CONTENTS_LIMIT), limit=CONTENTS_LIMIT)

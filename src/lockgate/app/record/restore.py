@@ -15,6 +15,7 @@ from lockgate.admit.model import CHANNELS, SPENT, ChannelPointer
 from lockgate.app.files import read_named, write_named
 from lockgate.app.gate.gate import open_gate
 from lockgate.app.gate.holds import HOLDS, LAST, RESTORED, Hold, Restored
+from lockgate.app.high.receipts import digest_rings
 from lockgate.app.record.backup import LOG, RECORDS, OpenedBackup, open_backup
 from lockgate.app.record.gateway_record import QUOTAS, RECEIPTS, merge_databases
 from lockgate.app.record.leaves import LEAVES, Leaves
@@ -284,7 +285,7 @@ def restore(side: Side, folder: Path, floor: Floor, signed: Sequence[Path]) -> R
         )
         _restore_files(side, backup)
         names = frozenset(file.path for file in backup.manifest.files)
-        changed = merge_databases(side.home.root, backup.folder, names)
+        changed = merge_databases(side.home.root, backup.folder, names, digest_rings(side))
         _commit(records, prepared, statement)
         log.outcome(
             intent,

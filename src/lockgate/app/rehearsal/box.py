@@ -18,6 +18,7 @@ from typing import IO
 
 import lockgate
 from lockgate.app.rehearsal.errors import ThrowAwayError
+from lockgate.inspect.launch import PROCESSES
 from lockgate.inspect.tally import printable
 from lockgate.isolate import IsolatedNetwork
 
@@ -160,7 +161,7 @@ def _layout(readable: Sequence[Path]) -> Iterator[str]:
             yield from ("--ro-bind-try", name, name)
     for name in _FILES:
         yield from ("--ro-bind-try", name, name)
-    yield from ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108  # the sandbox's own
+    yield from (*PROCESSES, "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108  # the sandbox's own
     for path in (*_own_python(), *readable):
         if path.exists() and not path.is_relative_to("/usr"):
             yield from ("--ro-bind", str(path), str(path))

@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 
 from lockgate.app.gate.repository import sign_repositories
+from lockgate.app.high.channel import CHANNEL, HOME_VARIABLE, channel_file
+from lockgate.app.high.mirrors import mirror_app
 from lockgate.app.high.repositories import served_to_apt
-from lockgate.app.high.serving import CHANNEL, HOME_VARIABLE, channel_file, mirror_app
 from lockgate.app.settings import Side, load_settings
 from lockgate.app.stores import blobs_of
 from lockgate.app.trust import signer_from, site_root, utc_now

@@ -20,7 +20,7 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.golden import GoldenPrompt
 from lockgate.core.host import HostEngine
 from lockgate.core.rehearsal import Mark, Missing
-from lockgate.infer.installation import Installation, wheel_files
+from lockgate.infer.engines.installation import Installation, wheel_files
 
 ANSWER_TOKENS = 8
 """How long the answer to the one prompt is, in tokens."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lockgate.app.files import read_named
 from lockgate.app.gate.holds import demand_usable
-from lockgate.app.high.serving import channel_reader
+from lockgate.app.high.channel import channel_reader
 from lockgate.app.release.release import release_digest
 from lockgate.app.release.slots import demand_unaltered, read_slot
 from lockgate.app.release.update import (
@@ -26,7 +26,6 @@ from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, demand_newest, site_root, utc_now
 from lockgate.approve import combine, demand_counting, judge, read_statement, request
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
-from lockgate.core.errors import LockgateError
 from lockgate.core.policy import Policy
 from lockgate.core.release import (
     RELEASES,
@@ -138,9 +137,8 @@ def activate(side: Side, signed: Sequence[Path]) -> Active:
     records = records_of(side)
     demand_usable(records, read_statement(envelope))
     records.close()
-    log = audit_log(side)
-    intent = log.intent("activate", envelope=digest_of(envelope.decode("ascii", "replace")))
-    try:
+    digest = digest_of(envelope.decode("ascii", "replace"))
+    with audit_log(side).recorded("activate", envelope=digest) as done:
         with alone(side.home.releases / BUSY):
             site = demand_newest(side, site_root(side, None))
             need = (site.policy or Policy()).approvers
@@ -148,17 +146,12 @@ def activate(side: Side, signed: Sequence[Path]) -> Active:
             demand_counting(records_of(side), envelope, site)
             active = _carry_out(side, site, statement)
             settle(side)
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
-    log.outcome(
-        intent,
-        "done",
-        operation=statement.operation,
-        version=active.version,
-        release=active.release_sha256,
-        approvers=sorted(approvers),
-    )
+        done.update(
+            operation=statement.operation,
+            version=active.version,
+            release=active.release_sha256,
+            approvers=sorted(approvers),
+        )
     return active
 
 

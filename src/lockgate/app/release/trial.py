@@ -4,34 +4,25 @@ The new version opens crates that earlier versions sealed on throw-away lanes, a
 this side's log again. What it says is compared with what is known here.
 """
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from lockgate import __version__
 from lockgate.app.crossing.collect import current_lock, run_collect
 from lockgate.app.crossing.seal import seal_crate
 from lockgate.app.lane.lane import make_demo_lane
 from lockgate.app.record.audit import verify_log
+from lockgate.app.release.apart import TrialFailedError, run_version
 from lockgate.app.release.slots import Installed
 from lockgate.app.settings import CONFIG_FILE, Side, load_settings
 from lockgate.app.stores import audit_records_of
 from lockgate.app.trust import site_root_files
-from lockgate.core.digests import sha256
-from lockgate.core.errors import HostError, TrustError
 from lockgate.core.ports import Silent
 from lockgate.core.wire import Document, decode, encode
-from lockgate.store import FileBlobs, open_records
+from lockgate.store import open_records
 
-TRIAL_SECONDS = 1800
-"""Longest time that the new version may take for one step."""
-ANSWER_LIMIT = 1 << 20
-"""Longest answer of the new version that is read, in bytes."""
 KEPT_DAYS = 300
 """How long a test crate is kept; its lane lives a year."""
 CRATES_LIMIT = 8
@@ -40,21 +31,6 @@ CRATES_LIMIT = 8
 _LANE = "trial"
 _DOCUMENTS = 3
 _EXPECTED = "expected.json"
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache")
-
-
-class TrialFailedError(TrustError):
-    """The new version does not do what the running one does."""
-
-    code = "LG-2f15"
-    advice = "Do not activate it. The running version goes on; send what it said to whoever made the release."
-
-
-class NoSandboxError(HostError):
-    """The new version cannot be run apart."""
-
-    code = "LG-5f14"
-    advice = "Install bubblewrap; `lockgate doctor` says whether it works."
 
 
 class Expected(Document, frozen=True):
@@ -127,11 +103,10 @@ def open_crates(installed: Installed, crates: Path, work: Path) -> dict[str, int
         place = work / folder.name
         shutil.copytree(folder, place)
         (crate,) = (place / "crate").iterdir()
-        high = place / "high"
-        _ask(installed, work, ["receive", str(crate), "--home", str(high), "--json"])
-        held = FileBlobs(high / "quarantine")
+        words = ["receive", str(crate.relative_to(work)), "--home", f"{folder.name}/high", "--json"]
+        brought = run_version(installed, work, words, f"{folder.name}/high/quarantine").files
         for digest in expected.files:
-            if not held.has(digest) or sha256(held.read(digest)) != digest:
+            if digest not in brought:
                 what = f"The new version opened the crate of {folder.name}, and {digest[:16]} is not in it."
                 raise TrialFailedError(what)
         opened[folder.name] = len(expected.files)
@@ -155,7 +130,7 @@ def verify_copy(side: Side, installed: Installed, work: Path) -> tuple[int, str]
     (home / CONFIG_FILE).write_text(text)
     _copy_log(side, home)
     known = verify_log(load_settings(home)).checkpoint
-    said = _ask(installed, work, ["audit", "verify", "--home", str(home), "--json"])
+    said = run_version(installed, work, ["audit", "verify", "--home", "log", "--json"]).answer
     if (said.get("size"), said.get("root")) != (known.size, known.root.hex()):
         what = f"The new version finds another log: size {said.get('size')}, and here {known.size}."
         raise TrialFailedError(what)
@@ -170,81 +145,3 @@ def _copy_log(side: Side, home: Path) -> None:
                 there.put(collection, key, value)
     source.close()
     target.close()
-
-
-def _sandbox(installed: Installed, work: Path) -> list[str]:
-    """Return bubblewrap's words: no network, no home, no key; the slot and the system only to read."""
-    program = shutil.which("bwrap", path=f"{os.environ.get('PATH', '')}:/usr/bin")
-    if program is None:
-        raise NoSandboxError("bubblewrap is not installed: a new version cannot be tried.")
-    words = [program, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
-    for name in _SYSTEM:
-        path = Path(name)
-        if path.is_symlink() and path.is_dir():
-            words += ["--symlink", str(path.readlink()), name]
-        elif path.exists():
-            words += ["--ro-bind", name, name]
-    base = str(Path(sys.base_prefix).resolve())
-    words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind", base, base]  # noqa: S108
-    words += ["--ro-bind", str(installed.folder), str(installed.folder), "--bind", str(work), str(work)]
-    words += [
-        "--setenv",
-        "HOME",
-        str(work),
-        "--setenv",
-        "PATH",
-        "/usr/bin:/bin",
-        "--setenv",
-        "LANG",
-        "C.UTF-8",
-    ]
-    return [*words, "--setenv", "PYTHONDONTWRITEBYTECODE", "1", "--chdir", str(work)]
-
-
-def _ask(installed: Installed, work: Path, words: list[str]) -> dict[str, Any]:
-    """Run the new version's command in the sandbox and return the one object that it prints."""
-    python = [str(installed.folder / "bin" / "python"), "-I", str(installed.program)]
-    out, err = work / ".out", work / ".err"
-    try:
-        with out.open("wb") as said, err.open("wb") as complained:
-            ran = subprocess.run(  # noqa: S603  # the slot that was just installed and verified
-                [*_sandbox(installed, work), *python, *words],
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=complained,
-                timeout=TRIAL_SECONDS,
-                check=False,
-            )
-    except subprocess.TimeoutExpired as error:
-        what = f"The new version took longer than {TRIAL_SECONDS} seconds to {words[0]}."
-        raise TrialFailedError(what) from error
-    except OSError as error:
-        what = f"The new version cannot be run: {error.strerror}."
-        raise NoSandboxError(what) from error
-    if ran.returncode:
-        tail = _tail(err)
-        if tail.startswith("bwrap:"):
-            what = f"The sandbox does not work here: {tail}"
-            raise NoSandboxError(what)
-        what = f"The new version refuses to {' '.join(words[:2])}: {tail}"
-        raise TrialFailedError(what)
-    return _object(out, words)
-
-
-def _object(out: Path, words: list[str]) -> dict[str, Any]:
-    with out.open("rb") as file:
-        data = file.read(ANSWER_LIMIT + 1)
-    try:
-        found = json.loads(data) if len(data) <= ANSWER_LIMIT else None
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        what = f"The new version answers {words[0]} with something that is no object."
-        raise TrialFailedError(what)
-    return found
-
-
-def _tail(file: Path) -> str:
-    with file.open("rb") as stream:
-        data = stream.read(ANSWER_LIMIT)
-    return "".join(c if c.isprintable() else " " for c in data.decode("utf-8", "replace"))[-400:].strip()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lockgate import __version__
 from lockgate.app.gate.holds import demand_open
-from lockgate.app.high.serving import channel_reader
+from lockgate.app.high.channel import channel_reader
 from lockgate.app.release.release import judge_release, read_release, release_digest
 from lockgate.app.release.slots import Installed, demand_unaltered, install_slot, read_slot, slot_folder
 from lockgate.app.release.trial import open_crates, retain_crate, verify_copy
@@ -175,15 +175,10 @@ def try_release(side: Side, version: str) -> Tried:
 
     """
     demand_open(records_of(side))
-    log = audit_log(side)
-    intent = log.intent("try-release", version=version)
-    try:
+    with audit_log(side).recorded("try-release", version=version) as said:
         with alone(side.home.releases / BUSY):
             done = _try(side, version)
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
-    log.outcome(intent, "done", release=done.trial.release_sha256, trial=digest_of(done.trial))
+        said.update(release=done.trial.release_sha256, trial=digest_of(done.trial))
     return done
 
 

@@ -4,6 +4,7 @@ What clients upload to the mirrors comes the same way: the mirror writes it into
 reads nothing of it.
 """
 
+import shutil
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ class About(msgspec.Struct, forbid_unknown_fields=True):
     task: _Line = "chat"
     collection: _Line = ""
     file: _Line = ""
+    image: _Line = ""
     way: _Line = "folder"
 
 
@@ -116,6 +118,7 @@ def _take(side: Side, path: Path, by: str) -> Outcome:
             task=said.task,
             collection=said.collection,
             file=said.file,
+            image=said.image,
         )
         taken = submit(side, offer, said.by or by, said.way)
     except LockgateError as error:
@@ -124,7 +127,7 @@ def _take(side: Side, path: Path, by: str) -> Outcome:
         return outcome
     number, purl = taken.number, taken.artifact.purl
     outcome = Outcome(path.name, number, purl, "", f"{path.name}: submission {number}, {purl}")
-    _aside(path, about, DONE, f"{outcome.sentence}\n")
+    _aside(path, about, DONE, f"{outcome.sentence}\n", keep=path.parent != drop_folder(side))
     return outcome
 
 
@@ -143,12 +146,17 @@ def _about(file: Path) -> About:
         raise UnknownSubmissionError(what, advice="`lockgate submit watch --help` lists its keys.") from error
 
 
-def _aside(path: Path, about: Path, folder: str, text: str) -> None:
-    """Move a submission and what lay beside it away; an older one of its name stays, under another name."""
+def _aside(path: Path, about: Path, folder: str, text: str, *, keep: bool = True) -> None:
+    """Move a submission and what lay beside it away; an older one of its name stays, under another name.
+
+    What the mirrors laid here is not kept once it is in quarantine: nobody comes for it.
+    """
     target = path.parent / folder
     target.mkdir(exist_ok=True)
-    free = next(n for n in _names(path.name) if not (target / n).exists())
+    free = next(n for n in _names(path.name) if not (target / f"{n}.txt").exists())
     path.rename(target / free)
+    if not keep:
+        shutil.rmtree(target / free) if (target / free).is_dir() else (target / free).unlink()
     if about.is_file():
         about.rename(target / f"{free}{ABOUT}")
     (target / f"{free}.txt").write_text(text)

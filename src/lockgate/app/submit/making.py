@@ -40,8 +40,9 @@ class UnknownSubmissionError(InputError):
 class Offer:
     """What a submitter says of what is submitted.
 
-    `model` names a model (``owner/name``), `collection` one of documents, `file` a plain file; where all are
-    empty, the file's own name says what it is.
+    `model` names a model (``owner/name``), `collection` one of documents, `file` a plain file, `image` what
+    was pushed (``repository@digest`` or ``repository:tag``); where all are empty, the file's own name says
+    what it is.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Offer:
     task: str = "chat"
     collection: str = ""
     file: str = ""
+    image: str = ""
 
 
 def make_artifact(offer: Offer, blobs: BlobStore, limits: Limits) -> Artifact:
@@ -181,6 +183,17 @@ def _model(offer: Offer, blobs: BlobStore, limits: Limits) -> Artifact:
     )
 
 
+def is_weights(path: str) -> bool:
+    """Tell by its name whether a file of a model holds weights."""
+    return Path(path).suffix in _WEIGHTS
+
+
+def revision_within(files: Sequence[tuple[str, str, int]]) -> str:
+    """Return the revision of a model of some files: path inside of it, SHA-256 and length of each."""
+    made = (ArtifactFile(path=path, role=Role.OTHER, size=size, sha256=sha) for path, sha, size in files)
+    return revision_of(made, "")
+
+
 def _below(path: Path) -> Sequence[Path]:
     """Return the files of a folder, without hidden ones; links are refused."""
     if path.is_file():
@@ -194,7 +207,7 @@ def _below(path: Path) -> Sequence[Path]:
 
 
 def _role(file: Path) -> Role:
-    if file.suffix in _WEIGHTS:
+    if is_weights(file.name):
         return Role.WEIGHTS
     if file.name in _TOKENIZERS:
         return Role.TOKENIZER

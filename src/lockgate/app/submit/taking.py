@@ -9,11 +9,13 @@ from lockgate.admit.model import CROSSINGS, Crossing
 from lockgate.app.gate.gate import open_gate
 from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
+from lockgate.app.submit.bases import found_bases
+from lockgate.app.submit.images import make_image
 from lockgate.app.submit.making import Offer, make_artifact
 from lockgate.app.trust import audit_log, utc_now
 from lockgate.collect.ports import Limits
 from lockgate.core.artifact import LOCK_FORMAT, Artifact, Lock
-from lockgate.core.errors import InputError, LimitError, LockgateError, PolicyError
+from lockgate.core.errors import InputError, LimitError, PolicyError
 from lockgate.core.submission import (
     DERIVED,
     DERIVED_LIMIT,
@@ -68,7 +70,7 @@ def submit(side: Side, offer: Offer, submitter: str, way: str, limits: Limits | 
         side: The high side.
         offer: What is submitted, and what is said of it.
         submitter: Who submits it: a person, or the name of an API key.
-        way: How it came: ``command``, ``twine``, ``folder``.
+        way: How it came: ``command``, ``twine``, ``folder``, ``oci``, ``hf``.
         limits: Bounds on reading it.
 
     Raises:
@@ -78,25 +80,24 @@ def submit(side: Side, offer: Offer, submitter: str, way: str, limits: Limits | 
         LockgateError: It cannot be read, or admission is held.
 
     """
-    log = audit_log(side)
-    intent = log.intent("submit", submitter=submitter, way=way, what=offer.path.name[:200])
-    try:
+    facts = {"submitter": submitter, "way": way, "what": offer.path.name[:200]}
+    with audit_log(side).recorded("submit", **facts) as done:
         taken = _taken(side, offer, submitter, way, limits or Limits())
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
-    log.outcome(intent, "done", number=taken.number, purl=taken.artifact.purl, derived=list(offer.derived))
+        made_of = taken.artifact.attributes.get(DERIVED, "").split()
+        done.update(number=taken.number, purl=taken.artifact.purl, derived=made_of)
     return taken
 
 
 def _taken(side: Side, offer: Offer, submitter: str, way: str, limits: Limits) -> Taken:
     gate = open_gate(side)
     quarantine = FileBlobs(side.home.quarantine)
-    made = make_artifact(offer, quarantine, limits)
+    made = make_image(side, offer, limits) if offer.image else make_artifact(offer, quarantine, limits)
     known = [(c.sequence, a) for c in gate.crossings() for a in gate.lock(c).artifacts]
     _demand_own_name(made, known)
-    _demand_known(offer.derived, [artifact for _, artifact in known])
-    own = {ORIGIN: INTERNAL, SUBMITTER: submitter, DERIVED: " ".join(offer.derived)}
+    found = found_bases(made, [artifact for _, artifact in known], quarantine)
+    derived = tuple(dict.fromkeys((*offer.derived, *found)))
+    _demand_known(derived, [artifact for _, artifact in known])
+    own = {ORIGIN: INTERNAL, SUBMITTER: submitter, DERIVED: " ".join(derived)}
     attributes = {**made.attributes, **{key: value for key, value in own.items() if value}}
     artifact = msgspec.structs.replace(made, attributes=attributes)
     now = whole_second(utc_now())
@@ -115,7 +116,7 @@ def _taken(side: Side, offer: Offer, submitter: str, way: str, limits: Limits) -
         submitter=submitter,
         way=way,
         created=now,
-        derived=offer.derived,
+        derived=derived,
         lock_sha256=quarantine.put_bytes(encode(lock)),
     )
     digest = quarantine.put_bytes(encode(submission))

@@ -10,7 +10,7 @@ import msgspec
 
 from lockgate.app.gate.decisions import Decision, ask, decided, spend
 from lockgate.app.gate.gate import open_gate
-from lockgate.app.high.serving import CHANNEL, channel_file, channel_reader
+from lockgate.app.high.channel import CHANNEL, channel_file, channel_reader
 from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, utc_now
@@ -19,7 +19,7 @@ from lockgate.core.digests import sha256
 from lockgate.core.errors import InputError, LimitError, PolicyError
 from lockgate.core.sequence import FINAL
 from lockgate.core.statement import Operation
-from lockgate.core.wire import Document, decode, encode, whole_second
+from lockgate.core.wire import Document, checked, decode, encode, whole_second
 from lockgate.core.wish import Wish, WishState, meets, plain_purl
 from lockgate.store import Transaction
 from lockgate.trust.keys import Signer
@@ -83,6 +83,7 @@ def make_wish(side: Side, purl: str, reason: str, owner: str) -> Wish:
     Raises:
         WishError: It names no package in plain form.
         TooManyWishesError: There are too many.
+        MalformedDocumentError: Reason or owner is empty or too long.
 
     """
     plain = plain_purl(purl)
@@ -96,7 +97,7 @@ def make_wish(side: Side, purl: str, reason: str, owner: str) -> Wish:
             raise TooManyWishesError(what, limit="WISH_LIMIT")
         number = max(known, default=0) + 1
         wish = Wish(number=number, purl=plain, reason=reason, owner=owner, created=whole_second(utc_now()))
-        _put(tx, msgspec.convert(msgspec.to_builtins(wish), Wish))  # converting checks the bounds
+        _put(tx, checked(Wish, msgspec.to_builtins(wish)))
     records.close()
     log.outcome(intent, "done", number=number)
     return wish

@@ -3,31 +3,28 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from lockgate.app.crossing.leaving import Leaving, from_hex
 from lockgate.app.gate.gate import open_gate
 from lockgate.app.keys import KeyPlace
 from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
 from lockgate.app.trust import audit_log, signer_from, site_root, utc_now
-from lockgate.approve.errors import NotRequesterError
 from lockgate.core.artifact import Lock
 from lockgate.core.digests import sha256
-from lockgate.core.errors import InputError, LimitError, LockgateError, PolicyError
+from lockgate.core.errors import InputError, LimitError, PolicyError
 from lockgate.core.keep import ARTIFACTS_LIMIT, KEEP_TYPE, KeepFormError, KeepList, read_keep
-from lockgate.core.roots import Purpose, Root, ThresholdError
-from lockgate.core.statement import OwnRequestError
-from lockgate.core.wire import Document, decode, encode
+from lockgate.core.roots import Purpose, Root
+from lockgate.core.wire import Document, encode
 from lockgate.crossing.ledger import ledger_key
-from lockgate.crossing.receipts import judge_signed, pack_receipt, sign_body
-from lockgate.trust.dsse import open_envelope, sign, verify
-from lockgate.trust.errors import WrongLaneError
+from lockgate.crossing.receipts import judge_signed, pack_receipt
+from lockgate.trust.dsse import sign
 
 REQUEST_FORMAT = "lockgate-keep-request/1"
 REQUEST_TYPE = "application/vnd.lockgate.keep-request+json"
-APPROVAL_FORMAT = "lockgate-keep-approval/1"
 REQUEST_LIMIT = 128 << 20
 """Longest request that is read, in bytes: it carries the lock, so that approvers see names."""
 
-APPROVAL_LIMIT = 1 << 16
+KEEP = Leaving("keep list", KEEP_TYPE, REQUEST_TYPE, REQUEST_LIMIT, "lockgate-keep-approval/1")
 KEEPS = "keep"
 """Records of the high side: the one keep list of each crossing."""
 
@@ -63,15 +60,6 @@ class KeepRequest(Document, frozen=True):
     lock: Lock
 
 
-class KeepApproval(Document, frozen=True):
-    """An approver's signature (hex) over a keep list's body (hex)."""
-
-    format: str
-    body: str
-    keyid: str
-    signature: str
-
-
 def make_keep(side: Side, sequence: int, dropped: Sequence[str], key: Path) -> tuple[KeepList, bytes]:
     """Ask for the keep list of a crossing; return it and the request that approvers sign.
 
@@ -94,20 +82,16 @@ def make_keep(side: Side, sequence: int, dropped: Sequence[str], key: Path) -> t
     site, now = site_root(side, utc_now()), utc_now()
     signer = signer_from(key, Purpose.OPERATOR, site)
     requester = site.held(signer.keyid, Purpose.OPERATOR, now).person
-    log = audit_log(side)
-    intent = log.intent("request-keep", crossing=sequence, requester=requester, dropped=len(dropped))
-    try:
+    facts = {"crossing": sequence, "requester": requester, "dropped": len(dropped)}
+    with audit_log(side).recorded("request-keep", **facts) as done:
         gate = open_gate(side)
         crossing = gate.crossing(sequence)
         lock = gate.lock(crossing)
         keep = _only(side, _described(side.lane, sequence, crossing.lock_sha256, lock, dropped))
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
+        done["body"] = sha256(keep.body)
     request = KeepRequest(
         format=REQUEST_FORMAT, lane=side.lane, requester=requester, body=keep.body.hex(), lock=lock
     )
-    log.outcome(intent, "done", body=sha256(keep.body))
     return keep, sign(REQUEST_TYPE, encode(request), [signer])
 
 
@@ -155,16 +139,8 @@ def read_keep_request(envelope: bytes, site: Root) -> tuple[KeepRequest, KeepLis
         LockgateError: Not such a request, or not an operator's signature.
 
     """
-    opened = open_envelope(envelope, limit=REQUEST_LIMIT)
-    people = verify(opened, site, Purpose.OPERATOR, utc_now(), REQUEST_TYPE)
-    request = decode(KeepRequest, opened.payload, limit=REQUEST_LIMIT, name="keep request")
-    if people != {request.requester}:
-        what = f"{request.requester[:80]} did not sign this request."
-        raise NotRequesterError(what)
-    if request.lane != site.lane:
-        what = f"The request is for lane {request.lane[:80]!r}, the site root for {site.lane!r}."
-        raise WrongLaneError(what)
-    body = _hex(request.body)
+    request = KEEP.open(envelope, KeepRequest, site)
+    body = from_hex(request.body)
     keep = read_keep(body, site.lane)
     if keep is None or keep.body != body:
         raise KeepFormError("The request holds no keep list of this lane.")
@@ -188,18 +164,7 @@ def approve_keep(envelope: bytes, key: KeyPlace, site: Root) -> tuple[str, bytes
 
     """
     request, keep = read_keep_request(envelope, site)
-    signer = signer_from(key, Purpose.APPROVER, site)
-    person = site.held(signer.keyid, Purpose.APPROVER, utc_now()).person
-    if person == request.requester:
-        what = f"{person} asked for this keep list and cannot approve it."
-        raise OwnRequestError(what)
-    approval = KeepApproval(
-        format=APPROVAL_FORMAT,
-        body=keep.body.hex(),
-        keyid=signer.keyid,
-        signature=sign_body(keep.body, signer, KEEP_TYPE).hex(),
-    )
-    return person, encode(approval)
+    return KEEP.approve(keep.body, request.requester, key, site)
 
 
 def export_keep(side: Side, request: bytes, approvals: list[bytes]) -> tuple[KeepList, bytes, frozenset[str]]:
@@ -212,35 +177,12 @@ def export_keep(side: Side, request: bytes, approvals: list[bytes]) -> tuple[Kee
         LockgateError: A signature or a form is wrong.
 
     """
-    site, log = site_root(side, utc_now()), audit_log(side)
+    site = site_root(side, utc_now())
     asked, keep = read_keep_request(request, site)
-    intent = log.intent("export-keep", crossing=keep.crossing, body=sha256(keep.body))
-    try:
+    with audit_log(side).recorded("export-keep", crossing=keep.crossing, body=sha256(keep.body)) as done:
         _demand_made(side, keep)
-        signed = pack_receipt(keep.body, _signatures(keep, approvals))
+        signed = pack_receipt(keep.body, KEEP.signatures(keep.body, approvals))
         people = judge_signed(signed, len(keep.body), KEEP_TYPE, site, utc_now())
-        if asked.requester in people:
-            what = f"{asked.requester} asked for this keep list and cannot approve it."
-            raise OwnRequestError(what)
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
-    log.outcome(intent, "done", approvers=sorted(people), requester=asked.requester)
+        KEEP.demand_other(asked.requester, people)
+        done.update(approvers=sorted(people), requester=asked.requester)
     return keep, signed, people
-
-
-def _signatures(keep: KeepList, approvals: list[bytes]) -> dict[str, bytes]:
-    found = {}
-    for data in approvals:
-        approval = decode(KeepApproval, data, limit=APPROVAL_LIMIT, name="keep approval")
-        if _hex(approval.body) != keep.body:
-            raise ThresholdError("An approval is over another keep list than the one that was asked for.")
-        found[approval.keyid] = _hex(approval.signature)
-    return found
-
-
-def _hex(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return b""

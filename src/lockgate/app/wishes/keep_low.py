@@ -1,7 +1,5 @@
 """Keep lists on the low side: checked through the pinned site root, and held against the own lock."""
 
-import base64
-import binascii
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +9,12 @@ from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, site_root, utc_now
 from lockgate.core.artifact import Lock
 from lockgate.core.digests import sha256
-from lockgate.core.errors import InputError, LockgateError
+from lockgate.core.errors import InputError
 from lockgate.core.keep import KEEP_TYPE, KeepFormError, KeepList, body_size, read_keep
 from lockgate.core.wire import decode
 from lockgate.crossing.bases import CONTENTS_LIMIT, Contents
 from lockgate.crossing.ledger import RecordSealLedger
-from lockgate.crossing.receipts import judge_signed
+from lockgate.crossing.receipts import Line, judge_signed
 from lockgate.trust.errors import WrongLaneError
 
 PREFIX = "LGK1."
@@ -42,9 +40,12 @@ class Kept:
     approvers: frozenset[str]
 
 
+KEEP_LINE = Line("keep list", PREFIX, TEXT_LIMIT, KeepFormError)
+
+
 def keep_text(signed: bytes) -> str:
     """Return the line of text that a signed keep list travels as; a QR picture takes it as it is."""
-    return PREFIX + base64.b32encode(signed).decode().rstrip("=")
+    return KEEP_LINE.of(signed)
 
 
 def read_keep_text(text: str) -> bytes:
@@ -54,18 +55,7 @@ def read_keep_text(text: str) -> bytes:
         KeepFormError: Not such a line, or not in its one form.
 
     """
-    line = text.strip()
-    if len(line) > TEXT_LIMIT or not line.startswith(PREFIX):
-        what = f"A keep list is one line of text that begins with {PREFIX}"
-        raise KeepFormError(what)
-    digits = line.removeprefix(PREFIX)
-    try:
-        signed = base64.b32decode(digits + "=" * (-len(digits) % 8))
-    except (binascii.Error, ValueError) as error:
-        raise KeepFormError("The keep list's text has characters that no keep list has.") from error
-    if keep_text(signed) != line:
-        raise KeepFormError("The keep list's text is not in its one form.")
-    return signed
+    return KEEP_LINE.signed(text)
 
 
 def take_keep(side: Side, text: str) -> Kept:
@@ -77,16 +67,11 @@ def take_keep(side: Side, text: str) -> Kept:
         LockgateError: Not approved as the pinned site root demands.
 
     """
-    log = audit_log(side)
-    intent = log.intent("read-keep", text=sha256(text.strip().encode()))
-    try:
+    with audit_log(side).recorded("read-keep", text=sha256(text.strip().encode())) as done:
         found = _judged(side, text)
         if _newest(side) <= found.keep.crossing:
             write_whole(_file(side), text.strip().encode())
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
-    log.outcome(intent, "done", crossing=found.keep.crossing, dropped=len(found.dropped))
+        done.update(crossing=found.keep.crossing, dropped=len(found.dropped))
     return found
 
 

@@ -15,7 +15,7 @@ from lockgate.approve import judge, read_statement
 from lockgate.approve.errors import StatementChangedError
 from lockgate.core.artifact import Artifact
 from lockgate.core.digests import sha256
-from lockgate.core.errors import LockgateError, MalformedDocumentError, TrustError
+from lockgate.core.errors import MalformedDocumentError, TrustError
 from lockgate.core.policy import Policy
 from lockgate.core.statement import NOTHING, Operation
 from lockgate.core.wire import decode
@@ -63,14 +63,9 @@ def read_lists(side: Side, data: bytes) -> list[str]:
     if lists.lane != side.lane:
         what = f"The list is of lane {lists.lane[:80]!r}, this side is on {side.lane!r}."
         raise OtherLaneError(what)
-    log = audit_log(side)
-    intent = log.intent("read-requests", lists=sha256(data))
-    try:
+    with audit_log(side).recorded("read-requests", lists=sha256(data)) as done:
         found = {purl for text in lists.lists for purl in _judged(side, text)}
-    except LockgateError as error:
-        log.outcome(intent, "refused", code=error.code, error=error.what)
-        raise
-    log.outcome(intent, "done", packages=len(found))
+        done["packages"] = len(found)
     return sorted(found)
 
 

@@ -13,6 +13,7 @@ from lockgate.collect.apt.indexes import Listed, files_of
 from lockgate.collect.apt.ports import AptClient, Download, Setup
 from lockgate.collect.apt.release import fields_of
 from lockgate.collect.apt.resolve import Resolved, places_in, resolve
+from lockgate.collect.apt.scripts import maintainer_scripts
 from lockgate.collect.apt.section import AptSection
 from lockgate.collect.errors import (
     BadReleaseError,
@@ -20,8 +21,8 @@ from lockgate.collect.errors import (
     DigestMismatchError,
     DiskFullError,
     DuplicateNameError,
-    UnresolvableError,
 )
+from lockgate.collect.keeping import Foreseen, held_before, joined_with
 from lockgate.collect.room import Room
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Lock, Role
 from lockgate.core.deb import (
@@ -109,7 +110,7 @@ def apt_packages(
     gathered, kept = _Gathered(), []
     for section in sections:
         if offline and not _local(section):
-            kept += _held_before(room, section, previous)
+            kept += held_before(room, Kind.APT, section.name, previous)
             continue
         with TemporaryDirectory(dir=room.work, prefix="apt-") as folder:
             found = resolve(room, client, section, Path(folder))
@@ -118,13 +119,10 @@ def apt_packages(
     shutil.rmtree(room.work / PARTIAL, ignore_errors=True)
     made = [_artifact(room, wanted) for wanted in gathered.wanted.values()]
     made += [_suite(room, *each) for each in gathered.suites.values()]
-    known = {artifact.purl for artifact in made}
-    return made + [artifact for artifact in kept if artifact.purl not in known]
+    return joined_with(made, kept)
 
 
-def foreseen(
-    room: Room, client: AptClient, sections: Iterable[AptSection]
-) -> list[tuple[str, str, int, Mapping[str, str]]]:
+def foreseen(room: Room, client: AptClient, sections: Iterable[AptSection]) -> list[Foreseen]:
     """Return name, version, size and attributes of what the tables need, before anything is fetched.
 
     Raises:
@@ -135,7 +133,7 @@ def foreseen(
     for section in sections:
         with TemporaryDirectory(dir=room.work, prefix="apt-") as folder:
             _gather(gathered, section, resolve(room, client, section, Path(folder)))
-    found: list[tuple[str, str, int, Mapping[str, str]]] = [
+    found: list[Foreseen] = [
         (_name(one), one.package.version, one.size, one.attributes()) for one in gathered.wanted.values()
     ]
     return found + [
@@ -323,8 +321,17 @@ def _artifact(room: Room, one: Wanted) -> Artifact:
         version=package.version,
         files=tuple(files),
         label=one.label,
-        attributes=one.attributes(),
+        attributes={**one.attributes(), **_scripts(room, files)},
     )
+
+
+def _scripts(room: Room, files: Iterable[ArtifactFile]) -> dict[str, str]:
+    """Return which scripts run when a binary package is installed or removed; sources have none."""
+    packages = [file for file in files if file.path.endswith(".deb")]
+    if not packages:
+        return {}
+    with room.blobs.open(packages[0].sha256) as stream:
+        return {"scripts": maintainer_scripts(stream)}
 
 
 def _name(one: Wanted) -> str:
@@ -366,16 +373,3 @@ def _suite(room: Room, about: AptSuite, release: bytes, label: str) -> Artifact:
 
 def _local(section: AptSection) -> bool:
     return bool(section.upstream) and all(u.url.startswith("file:") for u in section.upstream)
-
-
-def _held_before(room: Room, section: AptSection, previous: Lock | None) -> list[Artifact]:
-    """Return what the previous lock has of a repository, where the store still holds all of it."""
-    mine = [
-        a
-        for a in (previous.artifacts if previous else ())
-        if a.kind is Kind.APT and a.name.startswith(f"{section.name}/")
-    ]
-    if not mine or not all(room.blobs.has(f.sha256) for a in mine for f in a.files):
-        what = f"The packages of {section.name} were not collected before, and the collection is offline."
-        raise UnresolvableError(what, advice="Collect them with the network.")
-    return mine

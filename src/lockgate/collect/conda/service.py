@@ -1,7 +1,7 @@
 """The use case: what the manifest's tables need of channels, fetched, checked, kept, and described."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,15 +16,13 @@ from lockgate.collect.errors import (
     DigestMismatchError,
     DiskFullError,
     DuplicateNameError,
-    UnresolvableError,
 )
 from lockgate.collect.fetching import fetch_checked, joined
+from lockgate.collect.keeping import Foreseen, held_before, joined_with, licence_of, package_files
 from lockgate.collect.room import Room
 from lockgate.collect.together import groups
-from lockgate.collect.wheels import LICENCE_TEXT, spdx
-from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Lock, Role
+from lockgate.core.artifact import Artifact, Kind, Lock
 from lockgate.core.conda import NOARCH, conda_path, conda_purl
-from lockgate.core.wire import encode
 
 FETCHERS = 4
 """How many packages are fetched at once."""
@@ -77,19 +75,16 @@ def conda_packages(
     kept: list[Artifact] = []
     for section in sections:
         if offline and not section.url.startswith("file:"):
-            kept += _held_before(room, section, previous)
+            kept += held_before(room, Kind.CONDA, section.name, previous)
             continue
         with TemporaryDirectory(dir=room.work, prefix="conda-") as folder:
             fresh = _gather(wanted, resolve(room, solver, section, Path(folder)))
             _fetch(room, fresh, Path(folder))
     made = [_artifact(room, one) for one in wanted.values()]
-    known = {artifact.purl for artifact in made}
-    return made + [artifact for artifact in kept if artifact.purl not in known]
+    return joined_with(made, kept)
 
 
-def foreseen(
-    room: Room, solver: CondaSolver, sections: Iterable[CondaSection]
-) -> list[tuple[str, str, int, Mapping[str, str]]]:
+def foreseen(room: Room, solver: CondaSolver, sections: Iterable[CondaSection]) -> list[Foreseen]:
     """Return name, version, size and attributes of what the tables need, before packages are fetched.
 
     Raises:
@@ -188,39 +183,14 @@ def _place(room: Room, folder: Path, one: Wanted) -> Path:
 
 def _artifact(room: Room, one: Wanted) -> Artifact:
     package = one.listed.package
-    path, known = conda_path(one.channel, package), encode(package)
-    licence = " ".join(package.licence.split())[:LICENCE_TEXT]
+    path = conda_path(one.channel, package)
     return Artifact(
         purl=one.purl,
         kind=Kind.CONDA,
         name=one.name,
         version=package.release,
-        files=(
-            ArtifactFile(
-                path=path,
-                role=Role.DISTRIBUTION,
-                size=room.blobs.size(one.listed.sha256),
-                sha256=one.listed.sha256,
-                source=one.purl,
-            ),
-            ArtifactFile(
-                path=f"{path}.json", role=Role.CORE_METADATA, size=len(known), sha256=room.keep(known)
-            ),
-        ),
-        licence=spdx(licence) or licence or "unknown",
+        files=package_files(room, path, one.listed.sha256, one.purl, package),
+        licence=licence_of(package.licence),
         label=one.label,
         attributes=one.attributes(),
     )
-
-
-def _held_before(room: Room, section: CondaSection, previous: Lock | None) -> list[Artifact]:
-    """Return what the previous lock has of a channel, where the store still holds all of it."""
-    mine = [
-        a
-        for a in (previous.artifacts if previous else ())
-        if a.kind is Kind.CONDA and a.name.startswith(f"{section.name}/")
-    ]
-    if not mine or not all(room.blobs.has(f.sha256) for a in mine for f in a.files):
-        what = f"The packages of {section.name} were not collected before, and the collection is offline."
-        raise UnresolvableError(what, advice="Collect them with the network.")
-    return mine

@@ -7,7 +7,9 @@ nowhere, only named transports are allowed, every object is checked as it arrive
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 
 from lockgate.collect.errors import (
     BadRepositoryError,
@@ -21,6 +23,8 @@ from lockgate.collect.ports import Limits
 from lockgate.collect.runner import REASON_LENGTH, Client, Run, run
 from lockgate.core.errors import LockgateError
 
+_OID = re.compile(r"[0-9a-f]{64}")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SECRETS = re.compile(r"(?<=://)[^/\s@]+@")
 _SIGNS: tuple[tuple[str, type[LockgateError]], ...] = (
     ("fsck", BadRepositoryError),
@@ -29,6 +33,8 @@ _SIGNS: tuple[tuple[str, type[LockgateError]], ...] = (
     ("index-pack failed", BadRepositoryError),
     ("missing blob", BadRepositoryError),
     ("missing tree", BadRepositoryError),
+    ("Object does not exist on the server", UnresolvableError),
+    ("error: failed to fetch some objects", UnresolvableError),
     ("No space left on device", DiskFullError),
     ("couldn't find remote ref", UnresolvableError),
     ("not our ref", UnresolvableError),
@@ -64,6 +70,22 @@ def blame(words: str, status: int) -> LockgateError:
 _GIT = Client("git", "", blame)
 
 
+@dataclass(frozen=True, slots=True)
+class LargeFiles:
+    """Large files of a repository: the first path that names each, by its SHA-256, and where they lie.
+
+    `sought` says whether anybody could look: without git-lfs nobody can.
+    """
+
+    paths: Mapping[str, str]
+    folder: Path
+    sought: bool = True
+
+    def file(self, oid: str) -> Path:
+        """Return where a large file lies (Git LFS specification, "Intercepting git")."""
+        return self.folder / oid[:2] / oid[2:4] / oid
+
+
 class GitClient(ABC):
     """git, with the machine's own way to the network."""
 
@@ -84,6 +106,17 @@ class GitClient(ABC):
             UnresolvableError: The repository has not what was asked for.
             BadRepositoryError: An object is malformed or missing.
             CollectLimitError: It is too large.
+
+        """
+
+    @abstractmethod
+    def large(self, url: str, refs: Mapping[str, str], work: Path, seen: Callable[[int], None]) -> LargeFiles:
+        """Fetch the large files (Git LFS) of what was bundled in this folder, as its references have them.
+
+        Raises:
+            UnresolvableError: The repository names one that its server has not.
+            InstallerError, UnreachableError: git-lfs failed, or there is no way to the server.
+            CollectLimitError: They are too large.
 
         """
 
@@ -134,6 +167,41 @@ class GitCommand(GitClient):
         target = work / "repository.bundle"
         self._run([*place, "bundle", "create", "--quiet", str(target), *refs], work, lambda _: None)
         return target
+
+    def large(self, url: str, refs: Mapping[str, str], work: Path, seen: Callable[[int], None]) -> LargeFiles:
+        """List with `git lfs ls-files`, and fetch with `git lfs fetch` where anything is listed.
+
+        The server is named here: a repository's own ``.lfsconfig`` would lead elsewhere.
+        """
+        place = work / "tmp" / "repository"
+        objects = place / "lfs" / "objects"
+        if which("git-lfs", path=self._environ.get("PATH")) is None:
+            return LargeFiles({}, objects, sought=False)
+        paths: dict[str, str] = {}
+        for number, name in enumerate(refs):
+            out = work / f"large-{number}.txt"
+            self._run(["-C", str(place), "lfs", "ls-files", "--long", name], work, lambda _: None, out)
+            paths = {**self._listed(out), **paths}
+        if paths:
+            remote = url if _SCHEME.match(url) else Path(url).as_uri()
+            server = f"{url.rstrip('/').removesuffix('.git')}.git/info/lfs" if remote == url else remote
+            given = ["-c", f"remote.origin.url={remote}", "-c", f"lfs.url={server}"]
+            bounded = _Bounded(seen, self._limits.git_bytes)
+            self._run(["-C", str(place), *given, "lfs", "fetch", "origin", *refs], work, bounded)
+        return LargeFiles(paths, objects)
+
+    def _listed(self, out: Path) -> dict[str, str]:
+        """Return the large files of one reference: the first path of each, by its digest."""
+        if out.stat().st_size > self._limits.report_bytes:
+            what = f"A repository names more large files than fit into {self._limits.report_bytes} bytes."
+            raise CollectLimitError(what, limit="report_bytes")
+        found: dict[str, str] = {}
+        for line in out.read_text(errors="replace").splitlines():
+            oid, _, path = line.partition(" ")
+            if not _OID.fullmatch(oid):
+                raise BadRepositoryError("git-lfs lists a large file by something that is no SHA-256.")
+            found.setdefault(oid, path.partition(" ")[2])
+        return found
 
     def _run(
         self, words: list[str], work: Path, seen: Callable[[int], None], output: Path | None = None

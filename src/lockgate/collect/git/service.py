@@ -6,13 +6,19 @@ from tempfile import TemporaryDirectory
 
 from packageurl import PackageURL
 
-from lockgate.collect.errors import CollectLimitError, DuplicateNameError, UnresolvableError
-from lockgate.collect.git.client import GitClient
+from lockgate.collect.errors import (
+    CollectLimitError,
+    DigestMismatchError,
+    DuplicateNameError,
+    UnresolvableError,
+)
+from lockgate.collect.git.client import GitClient, LargeFiles
 from lockgate.collect.git.section import GitSection
 from lockgate.collect.room import Room
 from lockgate.collect.web import shown
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Lock, Role
-from lockgate.core.git import is_commit, refs_of, refs_text
+from lockgate.core.git import is_commit, large_path, refs_of, refs_text
+from lockgate.store.errors import BlobMismatchError
 
 
 def repositories(
@@ -53,7 +59,7 @@ def _collect(room: Room, client: GitClient, section: GitSection, held: Artifact 
         refs = _resolve(client, section, url, Path(folder))
         if held is not None and refs_of(held.attributes["refs"]) == refs:
             room.progress.finish()
-            return _artifact(section, refs, held.files[0].sha256, held.files[0].size)
+            return _artifact(section, refs, held.files)
         bundle = client.bundle(url, refs, Path(folder), room.progress.advance)
         size = bundle.stat().st_size
         if size > room.limits.git_bytes:
@@ -61,8 +67,34 @@ def _collect(room: Room, client: GitClient, section: GitSection, held: Artifact 
             raise CollectLimitError(what, limit="git_bytes")
         with bundle.open("rb") as stream:
             digest, size = room.blobs.put_stream(stream, limit=room.limits.git_bytes)
+        source = "" if section.local else shown(section.url)
+        path = f"git/{section.mirrored}/{next(iter(refs.values()))}.bundle"
+        file = ArtifactFile(path=path, role=Role.DISTRIBUTION, size=size, sha256=digest, source=source)
+        files = (file, *_large(room, section, client.large(url, refs, Path(folder), room.progress.advance)))
         room.progress.finish()
-    return _artifact(section, refs, digest, size)
+    return _artifact(section, refs, files)
+
+
+def _large(room: Room, section: GitSection, found: LargeFiles) -> list[ArtifactFile]:
+    """Bring the large files (Git LFS) that the references name, each checked by its digest."""
+    if not found.sought:
+        room.note(f"git-lfs is not installed: nobody looked whether {section.mirrored} has large files.")
+    files = []
+    source = "" if section.local else shown(section.url)
+    for oid, named in sorted(found.paths.items()):
+        file = found.file(oid)
+        if not file.is_file():
+            what = f"The repository {section.mirrored} names the large file {oid[:16]}…, which did not come."
+            raise UnresolvableError(what, advice="`git lfs fetch` in a clone shows what its server lacks.")
+        try:
+            with file.open("rb") as stream:
+                _, size = room.blobs.put_stream(stream, expected=oid, limit=room.limits.git_bytes)
+        except BlobMismatchError as error:
+            what = f"The large file {oid[:16]}… of {section.mirrored} does not hash to its name."
+            raise DigestMismatchError(what, expected=oid) from error
+        path = large_path(section.mirrored, oid, named)
+        files.append(ArtifactFile(path=path, role=Role.BLOB, size=size, sha256=oid, source=source))
+    return files
 
 
 def _resolve(client: GitClient, section: GitSection, url: str, work: Path) -> dict[str, str]:
@@ -89,22 +121,15 @@ def _held(room: Room, section: GitSection, previous: Lock | None) -> Artifact | 
     return None
 
 
-def _artifact(section: GitSection, refs: dict[str, str], digest: str, size: int) -> Artifact:
+def _artifact(section: GitSection, refs: dict[str, str], files: tuple[ArtifactFile, ...]) -> Artifact:
     commit = next(iter(refs.values()))
     purl = PackageURL(type="generic", namespace="git", name=section.mirrored, version=commit)
-    file = ArtifactFile(
-        path=f"git/{section.mirrored}/{commit}.bundle",
-        role=Role.DISTRIBUTION,
-        size=size,
-        sha256=digest,
-        source="" if section.local else shown(section.url),
-    )
     return Artifact(
         purl=purl.to_string(),
         kind=Kind.GIT,
         name=section.mirrored,
         version=commit,
-        files=(file,),
+        files=files,
         licence=section.licence,
         label=section.label,
         attributes={"refs": refs_text(refs)},

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from lockgate import __version__
 from lockgate.collect.errors import CollectLimitError, UnreachableError, UnresolvableError
-from lockgate.collect.web import UrlWeb, shown
+from lockgate.collect.logins import HubLogin
+from lockgate.collect.web import UrlWeb, WebSettings, shown
 
 PAGE_LIMIT = 1 << 26
 """Longest page that is read, in bytes."""
@@ -44,16 +44,28 @@ class Hub(ABC):
 
 
 class WebHub(UrlWeb, Hub):
-    """A Hub over HTTP, with the machine's own certificates and proxy."""
+    """A Hub over HTTP, with the machine's own certificates, proxy and login."""
+
+    def __init__(self, settings: WebSettings | None = None, login: HubLogin | None = None) -> None:
+        """Keep the settings, and the token for one Hub."""
+        super().__init__(settings)
+        self._login = login or HubLogin()
+
+    def _request(self, url: str, accept: str) -> urllib.request.Request:
+        """Return the question, with the token where it is for this very Hub; no redirect takes it along."""
+        request = super()._request(url, accept)
+        proof = self._login.header(url)
+        if proof:
+            request.add_unredirected_header("Authorization", proof)
+        return request
 
     def page(self, url: str) -> tuple[bytes, str]:
         """Return a page; see `Hub.page`."""
-        headers = {"Accept": "application/json", "User-Agent": f"lockgate/{__version__}"}
         if urlsplit(url).scheme not in {"http", "https"}:
             what = "Only http and https addresses are read."
             raise UnreachableError(what, url=shown(url))
         try:
-            answer = self._answer(urllib.request.Request(url, headers=headers))  # noqa: S310  # checked
+            answer = self._answer(self._request(url, "application/json"))
         except UnreachableError as error:
             cause = error.__cause__
             if isinstance(cause, urllib.error.HTTPError) and cause.code == _NOT_FOUND:

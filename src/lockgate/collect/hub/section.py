@@ -17,7 +17,8 @@ class HubSection(Section, frozen=True):
 
     `revision` is a branch, a tag or a commit; what it stands for is pinned. Without `include`, weights
     that only a pickle reader loads are left out where safetensors or GGUF lie beside them. `endpoint`
-    is the Hub's address; the client's own setting (``HF_ENDPOINT``) where it is left out.
+    is the Hub's address; the client's own setting (``HF_ENDPOINT``) where it is left out. `tuned_from`
+    names the model that this one was made of; left out, its card does (``base_model``).
     """
 
     EXAMPLE: ClassVar[str] = """
@@ -36,9 +37,13 @@ endpoint = "https://hub.example"
     task: Annotated[str, msgspec.Meta(pattern=r"^(chat|embed)\Z")] | None = None
     licence: Text = "unknown"
     label: Label = "internal"
+    tuned_from: Text | None = None
 
     def __post_init__(self) -> None:
         """Refuse names, revisions and addresses that are none."""
+        if self.tuned_from is not None and not _REPOSITORY.fullmatch(self.tuned_from):
+            msg = f"{self.tuned_from[:80]!r} is not owner/name"
+            raise ValueError(msg)
         if not _REPOSITORY.fullmatch(self.repository):
             msg = f"{self.repository[:80]!r} is not owner/name"
             raise ValueError(msg)

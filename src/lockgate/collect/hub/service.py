@@ -17,6 +17,7 @@ from lockgate.collect.errors import (
     ManifestError,
     UnresolvableError,
 )
+from lockgate.collect.hub.card import CARD_BYTES, base_models
 from lockgate.collect.hub.client import Hub
 from lockgate.collect.hub.section import HubSection
 from lockgate.collect.room import Room
@@ -111,7 +112,10 @@ def _repository(room: Room, hub: Hub, base: str, section: HubSection) -> Artifac
         version=commit,
         qualifiers=None if section.type == "model" else {"repository_type": section.type},
     )
-    facts = {"format": _format(chosen), "task": section.task} if section.type == "model" else {}
+    facts: dict[str, str | None] = {}
+    if section.type == "model":
+        tuned = section.tuned_from or ", ".join(_named_by_card(room, files))
+        facts = {"format": _format(chosen), "task": section.task, "tuned-from": tuned}
     return Artifact(
         purl=purl.to_string(),
         kind=_KINDS[section.type],
@@ -122,6 +126,15 @@ def _repository(room: Room, hub: Hub, base: str, section: HubSection) -> Artifac
         label=section.label,
         attributes={key: value for key, value in facts.items() if value},
     )
+
+
+def _named_by_card(room: Room, files: Iterable[ArtifactFile]) -> tuple[str, ...]:
+    """Return the models that a model's card says it was made of."""
+    card = next((file for file in files if file.path.rpartition("/")[2] == "README.md"), None)
+    if card is None:
+        return ()
+    with room.blobs.open(card.sha256) as stream:
+        return base_models(stream.read(CARD_BYTES))
 
 
 def _pinned(hub: Hub, base: str, section: HubSection) -> str:

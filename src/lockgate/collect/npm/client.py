@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from lockgate.collect.errors import (
     CollectLimitError,
@@ -21,6 +22,7 @@ from lockgate.collect.errors import (
 from lockgate.collect.npm.ports import Locked, NpmClient, Project
 from lockgate.collect.ports import Limits
 from lockgate.collect.runner import REASON_LENGTH, Client, Run, run
+from lockgate.collect.web import UrlWeb, WebSettings, read_bounded
 from lockgate.core.errors import LockgateError
 from lockgate.core.npm import tarball_name
 
@@ -47,6 +49,9 @@ _LOCK = (
     "--include=peer",
     "--allow-remote=none",  # `npm pack` would count a registry's own archives as such
 )
+_WEB_SECONDS = 60.0
+"""Longest wait for an answer about attestations."""
+
 _CODE = re.compile(r"^npm (?:error|ERR!) code (\w+)", re.MULTILINE)
 _LINE = re.compile(r"^npm (?:error|ERR!) (?!code |A complete log|\s*$)(.+)$", re.MULTILINE)
 _SECRETS = re.compile(r"(?<=://)[^/\s@]+@")
@@ -131,6 +136,38 @@ class NpmCommand(NpmClient):
             raise UnresolvableError(what, advice=_ADVICE)
         return {version: found[version] for version in versions}
 
+    def attested(
+        self, name: str, address: str, work: Path, limit: int, settings: bytes | None = None
+    ) -> bytes:
+        """Ask the registry that npm names for the package, over npm's own proxy and authorities.
+
+        npm shows nobody the words by which it logs in: a registry that demands them refuses here.
+        """
+        if self._more:
+            what = "The registry is not asked for attestations without a network."
+            raise UnreachableError(what)
+        said = self._settings(work, settings)
+        scope = name.partition("/")[0] if name.startswith("@") else ""
+        registry = said.get(f"{scope}:registry") or said.get("registry")
+        if not isinstance(registry, str):
+            what = "npm names no registry."
+            raise InstallerError(what)
+        try:
+            path = urlsplit(address).path
+            asked = urlsplit(registry)._replace(path=path, query="", fragment="").geturl()
+        except ValueError as error:
+            what = f"The registry names an address of attestations that is none: {error}."
+            raise UnreachableError(what) from error
+        return read_bounded(UrlWeb(_web_settings(said)), asked, limit, "application/json")[1]
+
+    def _settings(self, work: Path, settings: bytes | None) -> dict[str, Any]:
+        """Return npm's configuration, without what it protects."""
+        folder = _project_folder(work, settings)
+        answer = folder / "settings.json"
+        self._run(["config", "list", "--json"], folder, lambda _: None, answer)
+        found = self._objects(answer)
+        return found[0] if found else {}
+
     def fetch(
         self,
         wanted: Iterable[Locked],
@@ -181,6 +218,18 @@ class NpmCommand(NpmClient):
             what = f"{path.name} of npm is longer than {limit} bytes."
             raise CollectLimitError(what, limit="report_bytes")
         return data
+
+
+def _web_settings(said: Mapping[str, Any]) -> WebSettings:
+    """Return how npm reaches its registries: its authorities, its proxy, its time-out (milliseconds)."""
+    authorities, proxy, timeout = (said.get(name) for name in ("cafile", "https-proxy", "fetch-timeout"))
+    return WebSettings(
+        authorities=authorities if isinstance(authorities, str) else "",
+        proxy=proxy if isinstance(proxy, str) else "",
+        timeout=min(timeout / 1000, _WEB_SECONDS)
+        if isinstance(timeout, int) and timeout > 0
+        else _WEB_SECONDS,
+    )
 
 
 def _project_folder(work: Path, settings: bytes | None) -> Path:

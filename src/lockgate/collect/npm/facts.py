@@ -29,10 +29,14 @@ _COMPARED = ("dependencies", "optional", "peers", "bin", "install_script")
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A version as it will cross, and the facts in which its registry disagreed with its archive."""
+    """A version as it will cross, and the facts in which its registry disagreed with its archive.
+
+    `attested`: the registry names attestations of it.
+    """
 
     version: NpmVersion
     differs: tuple[str, ...]
+    attested: bool = False
 
 
 def describe(one: Locked, shasum: str, packed: Packed, said: Mapping[str, Any]) -> Described:
@@ -85,7 +89,8 @@ def describe(one: Locked, shasum: str, packed: Packed, said: Mapping[str, Any]) 
         maintainers=tuple(sorted({p for each in _list(said.get("maintainers")) if (p := _person(each))})),
         **own,
     )
-    return Described(made, tuple(fact for fact in _COMPARED if own[fact] != other[fact]))
+    differs = tuple(fact for fact in _COMPARED if own[fact] != other[fact])
+    return Described(made, differs, attested=bool(_object(dist.get("attestations"))))
 
 
 def attributes_of(made: Described) -> dict[str, str]:
@@ -97,7 +102,7 @@ def attributes_of(made: Described) -> dict[str, str]:
         "deprecated": version.deprecated[:_ATTRIBUTE],
         "maintainers": ", ".join(version.maintainers),
         "manifest-differs": ", ".join(made.differs),
-        "signed": "yes" if version.signatures else "",
+        "signed": "yes" if version.signatures or made.attested else "",
     }
     return {key: value for key, value in found.items() if value}
 

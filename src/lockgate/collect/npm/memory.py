@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from lockgate.collect.errors import UnresolvableError
+from lockgate.collect.errors import CollectLimitError, UnreachableError, UnresolvableError
 from lockgate.collect.npm.ports import Locked, NpmClient, Project
 from lockgate.core.npm import tarball_name
 
@@ -38,6 +38,8 @@ class MemoryNpm(NpmClient):
         self.locked: list[list[str]] = []
         self.fetched: list[str] = []
         self.settings: set[bytes | None] = set()
+        self.attestations: dict[str, bytes] = {}
+        """Answers by the address that a version's entry names."""
         self._quarrel = quarrel
         self._unpacked = unpacked
 
@@ -71,8 +73,31 @@ class MemoryNpm(NpmClient):
         """Return each package's own package.json with what a registry adds."""
         self.settings.add(settings)
         one = self._one(name)
-        said = {"name": name, "version": one.version, **one.package, "dist": {"unpackedSize": self._unpacked}}
+        dist: dict[str, Any] = {"unpackedSize": self._unpacked}
+        address = f"memory:/-/npm/v1/attestations/{one.name}@{one.version}"
+        if address in self.attestations:
+            dist["attestations"] = {"url": address}
+        said = {"name": name, "version": one.version, **one.package, "dist": dist}
         return dict.fromkeys(versions, said)
+
+    def attested(
+        self,
+        name: str,  # noqa: ARG002  # there is one registry
+        address: str,
+        work: Path,  # noqa: ARG002  # needs no folder
+        limit: int,
+        settings: bytes | None = None,
+    ) -> bytes:
+        """Return the answer kept for an address; an empty one does not come."""
+        self.settings.add(settings)
+        data = self.attestations.get(address, b"")
+        if not data:
+            what = "A source does not answer: not found."
+            raise UnreachableError(what)
+        if len(data) > limit:
+            what = f"An answer is longer than {limit} bytes."
+            raise CollectLimitError(what)
+        return data
 
     def fetch(
         self,

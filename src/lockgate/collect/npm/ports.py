@@ -65,6 +65,26 @@ class NpmClient(ABC):
         """
 
     @abstractmethod
+    def attested(
+        self, name: str, address: str, work: Path, limit: int, settings: bytes | None = None
+    ) -> bytes:
+        """Return what the registry keeps as attestations of a version.
+
+        Args:
+            name: The package, whose scope may have a registry of its own.
+            address: Where they lie by the version's entry; of it the path counts alone, and the registry
+                that the client is set up with is asked for it, as npm itself does.
+            work: An empty folder for temporary files.
+            limit: Longest answer, in bytes.
+            settings: The project's own .npmrc.
+
+        Raises:
+            UnreachableError, CollectLimitError: The registry does not give them, or too much.
+            InstallerError: The client does not work.
+
+        """
+
+    @abstractmethod
     def fetch(
         self,
         wanted: Iterable[Locked],

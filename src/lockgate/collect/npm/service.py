@@ -18,6 +18,7 @@ from lockgate.collect.errors import (
     SourceMissingError,
     UnresolvableError,
 )
+from lockgate.collect.npm.attested import Asked, attestations, named_in, sources_of
 from lockgate.collect.npm.facts import Described, attributes_of, describe, registry_says
 from lockgate.collect.npm.lockfile import for_platforms, read_lock, sha512_hex
 from lockgate.collect.npm.ports import Locked, NpmClient, Project
@@ -67,7 +68,14 @@ def npm_packages(
     said = _ask(room, client, wanted.values())
     held = _held(room, previous)
     _fetch(room, client, [one for one in wanted.values() if one.locked.integrity not in held], said, held)
-    return [_artifact(room, one, said[key], held[one.locked.integrity]) for key, one in wanted.items()]
+    asked = [
+        Asked(*key, address, one.settings) for key, one in wanted.items() if (address := named_in(said[key]))
+    ]
+    beside = attestations(room, client, asked, previous)
+    return [
+        _artifact(room, one, said[key], held[one.locked.integrity], beside.get(key))
+        for key, one in wanted.items()
+    ]
 
 
 def foreseen(
@@ -301,7 +309,9 @@ def _demand_space(room: Room, size: int) -> None:
         raise DiskFullError(what, folder=room.work)
 
 
-def _artifact(room: Room, one: Wanted, said: Mapping[str, Any], archive: str) -> Artifact:
+def _artifact(
+    room: Room, one: Wanted, said: Mapping[str, Any], archive: str, attested: ArtifactFile | None
+) -> Artifact:
     locked = one.locked
     filename = tarball_name(locked.name, locked.version)
     long, short = _held_digests(room, archive)
@@ -314,7 +324,7 @@ def _artifact(room: Room, one: Wanted, said: Mapping[str, Any], archive: str) ->
         what = f"What is to be kept of {locked.name} {locked.version} is longer than {NPM_LIMIT} bytes."
         raise CollectLimitError(what, limit="NPM_LIMIT")
     path = f"npm/{locked.name}/{filename}"
-    files = (
+    files: tuple[ArtifactFile, ...] = (
         ArtifactFile(
             path=path,
             role=Role.DISTRIBUTION,
@@ -325,6 +335,10 @@ def _artifact(room: Room, one: Wanted, said: Mapping[str, Any], archive: str) ->
         ),
         ArtifactFile(path=f"{path}.json", role=Role.CORE_METADATA, size=len(facts), sha256=room.keep(facts)),
     )
+    attributes = attributes_of(made)
+    if attested is not None:
+        files = (*files, attested)
+        attributes["publishers"] = ", ".join(sources_of(room.blobs.read(attested.sha256)))
     _notes(room, made)
     return Artifact(
         purl=npm_purl(locked.name, locked.version),
@@ -334,7 +348,7 @@ def _artifact(room: Room, one: Wanted, said: Mapping[str, Any], archive: str) ->
         files=files,
         licence=made.version.licence or "unknown",
         label=one.label,
-        attributes=attributes_of(made),
+        attributes={key: value for key, value in attributes.items() if value},
     )
 
 

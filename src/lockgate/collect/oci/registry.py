@@ -63,19 +63,23 @@ class Registry(ABC):
 
 
 class WebRegistry(Registry):
-    """A registry over HTTP, with the tokens that it gives to anybody.
+    """A registry over HTTP, with the tokens that it gives to anybody, or to who has a login.
 
     Args:
         host: Its name, with a port where it has one.
         plain: Whether it is reached without TLS.
         settings: Authorities, proxy and time-out.
+        login: User and password in base64, which go to the registry or its token service alone.
 
     """
 
-    def __init__(self, host: str, *, plain: bool = False, settings: WebSettings | None = None) -> None:
+    def __init__(
+        self, host: str, *, plain: bool = False, settings: WebSettings | None = None, login: str = ""
+    ) -> None:
         """Keep what is needed; nothing is opened yet."""
         self._base = f"{'http' if plain else 'https'}://{host}/v2"
         self._settings = settings or WebSettings()
+        self._login = f"Basic {login}" if login else ""
         self._tokens: dict[str, str] = {}
         proxy = self._settings.proxy
         context = ssl.create_default_context(cafile=self._settings.authorities or None)
@@ -119,7 +123,7 @@ class WebRegistry(Registry):
         for _ in range(2):
             headers = {"Accept": accept, "User-Agent": f"lockgate/{__version__}"}
             if repository in self._tokens:
-                headers["Authorization"] = f"Bearer {self._tokens[repository]}"
+                headers["Authorization"] = self._tokens[repository]
             answer = self._ask(urllib.request.Request(url, headers=headers))  # noqa: S310  # http or https
             if not isinstance(answer, urllib.error.HTTPError):
                 return answer
@@ -133,21 +137,26 @@ class WebRegistry(Registry):
         raise UnreachableError(what, url=shown(url))
 
     def _token(self, repository: str, challenge: str) -> str:
-        """Return the token that the registry's own service gives to anybody, for reading alone."""
+        """Return what to prove oneself by: a token of the registry's own service, or the login itself."""
+        if challenge.lower().startswith("basic") and self._login:
+            return self._login
         facts = dict(_PARAMETER.findall(challenge)) if challenge.lower().startswith("bearer ") else {}
         realm = facts.get("realm", "")
         if urlsplit(realm).scheme != urlsplit(self._base).scheme:
             what = "The registry wants a login that is not its token service's."
             raise UnreachableError(what, url=shown(self._base))
         query = {"service": facts.get("service", ""), "scope": f"repository:{repository}:pull"}
-        answer = self._ask(urllib.request.Request(f"{realm}?{urlencode(query)}"))  # noqa: S310  # the same
+        request = urllib.request.Request(f"{realm}?{urlencode(query)}")  # noqa: S310  # the same
+        if self._login:
+            request.add_unredirected_header("Authorization", self._login)
+        answer = self._ask(request)
         if isinstance(answer, urllib.error.HTTPError):
             raise _unreachable(realm, answer)
         with answer:
             data = answer.read(TOKEN_LIMIT)
         try:
             found = json.loads(data)
-            return str(found.get("token") or found["access_token"])
+            return f"Bearer {found.get('token') or found['access_token']}"
         except (ValueError, KeyError, AttributeError) as error:
             what = "The registry's token service gave no token."
             raise UnreachableError(what, url=shown(realm)) from error

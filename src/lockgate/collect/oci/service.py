@@ -146,13 +146,13 @@ def images(
     """
     found: list[Artifact] = []
     for section in sections:
-        if offline and not _local(section):
+        if offline and not is_local(section):
             found += _held_before(room, section, previous)
             continue
-        copier = _demand_copier(clients)
+        copier = demand_copier(clients)
         tagged: dict[str, list[str]] = {}
         for tag in section.tags:
-            raw = copier.raw(_source(room, section, tag), plain=section.plain_http)
+            raw = copier.raw(source_of(room, section, tag), plain=section.plain_http)
             tagged.setdefault(sha256(raw), []).append(tag)
         for tags in tagged.values():
             found.append(_image(room, clients, section, tags))
@@ -191,11 +191,12 @@ def ollama_models(
     return found
 
 
-def _local(section: OciSection) -> bool:
+def is_local(section: OciSection) -> bool:
+    """Tell whether an image comes from the low side's own disk."""
     return bool(section.layout or section.oci_archive or section.docker_archive)
 
 
-def _source(room: Room, section: OciSection, tag: str) -> str:
+def source_of(room: Room, section: OciSection, tag: str) -> str:
     """Return an image's place as skopeo writes it."""
     if section.layout:
         return f"oci:{room.folder / section.layout}:{tag}"
@@ -218,7 +219,13 @@ def _held_before(room: Room, section: OciSection, previous: Lock | None) -> list
     return mine
 
 
-def _demand_copier(clients: Clients) -> ImageCopier:
+def demand_copier(clients: Clients) -> ImageCopier:
+    """Return the client that copies images.
+
+    Raises:
+        InstallerError: This collection has none.
+
+    """
     if clients.copier is None:
         what = "The manifest has container images, and this collection has no client for them."
         raise InstallerError(what, advice="Install skopeo, or collect where it is installed.")
@@ -227,8 +234,8 @@ def _demand_copier(clients: Clients) -> ImageCopier:
 
 def _image(room: Room, clients: Clients, section: OciSection, tags: list[str]) -> Artifact:
     """Bring what tags stand for, which all stand for one digest."""
-    bringing, copier = Bringing(room, Kind.OCI, section.name), _demand_copier(clients)
-    source = _source(room, section, tags[0])
+    bringing, copier = Bringing(room, Kind.OCI, section.name), demand_copier(clients)
+    source = source_of(room, section, tags[0])
     with _layout(room) as layout:
         if section.docker_archive:  # it has no digests that could stay what they are
             copier.copy(source, layout, keep=False)
@@ -237,10 +244,10 @@ def _image(room: Room, clients: Clients, section: OciSection, tags: list[str]) -
             raw = copier.raw(source, plain=section.plain_http)
         manifest = bringing.manifest(raw)
         if not section.docker_archive:
-            whole = source if _local(section) else f"docker://{section.image}@{_PREFIX}{sha256(raw)}"
+            whole = source if is_local(section) else f"docker://{section.image}@{_PREFIX}{sha256(raw)}"
             _copy_chosen(copier, section, whole, manifest, layout)
         _take(bringing, manifest, layout, section)
-    if section.referrers and not _local(section):
+    if section.referrers and not is_local(section):
         host, _, repository = section.image.partition("/")
         _bring_referrers(bringing, clients.registries(host, section.plain_http), repository)
     return bringing.artifact(sha256(raw), tags, section)
@@ -250,7 +257,7 @@ def _copy_chosen(
     copier: ImageCopier, section: OciSection, whole: str, manifest: OciManifest, layout: Path
 ) -> None:
     """Have the whole image copied, or the chosen platforms of an index, each by its digest."""
-    if _local(section) or not (manifest.is_index and section.platforms):
+    if is_local(section) or not (manifest.is_index and section.platforms):
         copier.copy(whole, layout, plain=section.plain_http)
         return
     chosen = list(_chosen(section, manifest))
@@ -295,11 +302,7 @@ def _bring_referrers(bringing: Bringing, registry: Registry, repository: str) ->
     for digest in tuple(waiting):
         _bring_tagged(bringing, registry, repository, digest)
     while waiting:
-        digest = waiting.pop()
-        listed = registry.referrers(repository, f"{_PREFIX}{digest}")
-        if listed is None:
-            listed = registry.manifest(repository, f"sha256-{digest}")
-        for entry in (parse_manifest(listed).manifests or ()) if listed else ():
+        for entry in referrers_of(registry, repository, waiting.pop()):
             if entry.sha256 in bringing.held:
                 continue
             data = registry.manifest(repository, entry.digest)
@@ -311,12 +314,27 @@ def _bring_referrers(bringing: Bringing, registry: Registry, repository: str) ->
             waiting.append(entry.sha256)
 
 
+def referrers_of(registry: Registry, repository: str, digest: str) -> tuple[Descriptor, ...]:
+    """Return what refers to a manifest: by the registry's list, or by the fallback tag."""
+    listed = registry.referrers(repository, f"{_PREFIX}{digest}")
+    if listed is None:
+        listed = registry.manifest(repository, f"sha256-{digest}")
+    return (parse_manifest(listed).manifests or ()) if listed else ()
+
+
+def tagged_for(registry: Registry, repository: str, digest: str) -> Iterator[tuple[str, bytes]]:
+    """Yield tags that cosign's older signatures and attestations of a manifest have, with what is there."""
+    for end in COSIGN_TAGS:
+        tag = f"sha256-{digest}.{end}"
+        if (data := registry.manifest(repository, tag)) is not None:
+            yield tag, data
+
+
 def _bring_tagged(bringing: Bringing, registry: Registry, repository: str, digest: str) -> None:
     """Bring the signatures and attestations that cosign's tags name for a manifest."""
-    for end in COSIGN_TAGS:
-        tagged = registry.manifest(repository, f"sha256-{digest}.{end}")
-        if tagged is not None and sha256(tagged) not in bringing.held:
-            for blob in bringing.manifest(tagged).blobs():
+    for _, data in tagged_for(registry, repository, digest):
+        if sha256(data) not in bringing.held:
+            for blob in bringing.manifest(data).blobs():
                 bringing.blob(blob, partial(registry.blob, repository, blob.digest))
 
 

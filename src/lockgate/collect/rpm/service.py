@@ -1,7 +1,7 @@
 """The use case: what the manifest's tables need, fetched, its signatures verified, kept, and described."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,19 +16,18 @@ from lockgate.collect.errors import (
     DigestMismatchError,
     DiskFullError,
     DuplicateNameError,
-    UnresolvableError,
 )
 from lockgate.collect.fetching import fetch_checked, joined
+from lockgate.collect.keeping import Foreseen, held_before, joined_with, licence_of, package_files
 from lockgate.collect.room import Room
 from lockgate.collect.rpm.metadata import Repository
 from lockgate.collect.rpm.packages import Listed
 from lockgate.collect.rpm.ports import RpmClient
 from lockgate.collect.rpm.resolve import Taken, artifact_name, resolve
 from lockgate.collect.rpm.section import RpmSection
-from lockgate.collect.wheels import LICENCE_TEXT, spdx
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Lock, Role
 from lockgate.core.places import Place
-from lockgate.core.rpm import RpmRepository, rpm_path, rpm_purl
+from lockgate.core.rpm import Relation, RpmPackage, RpmRepository, rpm_path, rpm_purl
 from lockgate.core.wire import encode
 
 BATCH = 100
@@ -74,10 +73,19 @@ class Wanted:
             "architecture": package.architecture,
             "maintainers": " ".join((package.packager or package.vendor).split())[:_SUMMARY],
             "places": " ".join(map(str, self.places)),
+            "scripts": "scriptlets" if _runs_scripts(package) else "none",
             "signed": "yes",
             "summary": " ".join(package.summary.split())[:_SUMMARY],
         }
         return {key: value for key, value in found.items() if value}
+
+
+def _runs_scripts(package: RpmPackage) -> bool:
+    """Tell whether a package needs something before its own scripts, as one with scripts does (``/bin/sh``).
+
+    An index names no scripts. Those in RPM's own Lua need nothing and are not seen here; the gate sees them.
+    """
+    return any(one.pre for one in package.relations.get(Relation.REQUIRES, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,7 @@ def rpm_packages(
     gathered, kept = _Gathered(), []
     for section in sections:
         if offline and not _local(section):
-            kept += _held_before(room, section, previous)
+            kept += held_before(room, Kind.RPM, section.name, previous)
             continue
         with TemporaryDirectory(dir=room.work, prefix="rpm-") as folder:
             fresh = _gather(room, gathered, section, resolve(room, client, section, Path(folder), previous))
@@ -125,13 +133,12 @@ def rpm_packages(
                 gathered.wanted[one.purl] = replace(gathered.wanted[one.purl], sha256=one.sha256)
     made = [_artifact(room, wanted) for wanted in gathered.wanted.values()]
     made += [_repository(room, name, each) for name, each in gathered.repositories.items()]
-    known = {artifact.purl for artifact in made}
-    return made + [artifact for artifact in kept if artifact.purl not in known]
+    return joined_with(made, kept)
 
 
 def foreseen(
     room: Room, client: RpmClient, sections: Iterable[RpmSection], previous: Lock | None
-) -> list[tuple[str, str, int, Mapping[str, str]]]:
+) -> list[Foreseen]:
     """Return name, version, size and attributes of what the tables need, before packages are fetched.
 
     Raises:
@@ -142,7 +149,7 @@ def foreseen(
     for section in sections:
         with TemporaryDirectory(dir=room.work, prefix="rpm-") as folder:
             _gather(room, gathered, section, resolve(room, client, section, Path(folder), previous))
-    found: list[tuple[str, str, int, Mapping[str, str]]] = [
+    found: list[Foreseen] = [
         (one.name, one.listed.package.evr, one.listed.size, one.attributes())
         for one in gathered.wanted.values()
     ]
@@ -251,26 +258,14 @@ def _keep(room: Room, one: Wanted, place: Path) -> Wanted:
 
 def _artifact(room: Room, one: Wanted) -> Artifact:
     package = one.listed.package
-    path, known = rpm_path(one.distribution, package), encode(package)
-    licence = " ".join(package.licence.split())[:LICENCE_TEXT]
+    path = rpm_path(one.distribution, package)
     return Artifact(
         purl=one.purl,
         kind=Kind.RPM,
         name=one.name,
         version=package.evr,
-        files=(
-            ArtifactFile(
-                path=path,
-                role=Role.DISTRIBUTION,
-                size=room.blobs.size(one.sha256),
-                sha256=one.sha256,
-                source=one.purl,
-            ),
-            ArtifactFile(
-                path=f"{path}.json", role=Role.CORE_METADATA, size=len(known), sha256=room.keep(known)
-            ),
-        ),
-        licence=spdx(licence) or licence or "unknown",
+        files=package_files(room, path, one.sha256, one.purl, package),
+        licence=licence_of(package.licence),
         label=one.label,
         attributes=one.attributes(),
     )
@@ -310,16 +305,3 @@ def _repository(room: Room, name: str, one: Described) -> Artifact:
 
 def _local(section: RpmSection) -> bool:
     return all((u.url or u.mirrorlist).startswith("file:") for u in section.upstream)
-
-
-def _held_before(room: Room, section: RpmSection, previous: Lock | None) -> list[Artifact]:
-    """Return what the previous lock has of a distribution, where the store still holds all of it."""
-    mine = [
-        a
-        for a in (previous.artifacts if previous else ())
-        if a.kind is Kind.RPM and a.name.startswith(f"{section.name}/")
-    ]
-    if not mine or not all(room.blobs.has(f.sha256) for a in mine for f in a.files):
-        what = f"The packages of {section.name} were not collected before, and the collection is offline."
-        raise UnresolvableError(what, advice="Collect them with the network.")
-    return mine

@@ -4,58 +4,15 @@ A file whose structure is not plainly what its format says has no layout; it is 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 
+from lockgate.crossing.delta import layout_streams as streams
 from lockgate.crossing.delta.bounds import Readable
-from lockgate.crossing.delta.recipe import Codec
-
-MEMBERS_LIMIT = 200_000
-"""Most members of one file that are told apart."""
-
-
-class NoLayoutError(Exception):
-    """A file is not plainly of a format (never leaves the planner)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A range of a file.
-
-    Attributes:
-        offset: Where it begins, in bytes.
-        length: How long it is in the file.
-        codec: How it is compressed.
-        parameter: What decoding needs (LZMA2: a preset with a large enough dictionary).
-        size: Decoded length.
-        name: The member's name; empty for what lies around members.
-        width: Bytes of one element of a tensor, 0 for other content.
-        directory: Whether it is the central directory of a zip.
-
-    """
-
-    offset: int
-    length: int
-    codec: Codec = Codec.RAW
-    parameter: int = 0
-    size: int = 0
-    name: str = ""
-    width: int = 0
-    directory: bool = False
-
-    @property
-    def end(self) -> int:
-        """Return where it ends in the file."""
-        return self.offset + self.length
-
-
-def around(offset: int, end: int) -> list[Span]:
-    """Return the span between two members, if there is anything."""
-    if end < offset:
-        raise NoLayoutError
-    return [Span(offset, end - offset, size=end - offset)] if end > offset else []
-
+from lockgate.crossing.delta.layout_tensors import gguf, safetensors
+from lockgate.crossing.delta.layout_zip import zipped
+from lockgate.crossing.delta.spans import MEMBERS_LIMIT, NoLayoutError, Span, around
 
 Parser = Callable[[Readable, int, int, str], list[Span]]
 
@@ -88,10 +45,6 @@ def _demand_cover(spans: list[Span], size: int) -> None:
 
 
 def _parser(file: Readable, offset: int) -> tuple[str, Parser | None]:
-    from lockgate.crossing.delta import layout_streams as streams  # noqa: PLC0415  # they import this module
-    from lockgate.crossing.delta.layout_tensors import gguf, safetensors  # noqa: PLC0415
-    from lockgate.crossing.delta.layout_zip import zipped  # noqa: PLC0415
-
     head = file.at(offset, 16)
     known: tuple[tuple[bytes, str, Parser], ...] = (
         (b"PK\x03\x04", "zip", zipped),

@@ -8,8 +8,8 @@ from typing import Final
 import zstandard
 
 from lockgate.crossing.delta.bounds import BLOCK, Readable, blocks
-from lockgate.crossing.delta.layout import MEMBERS_LIMIT, NoLayoutError, Span, around
 from lockgate.crossing.delta.recipe import Codec
+from lockgate.crossing.delta.spans import MEMBERS_LIMIT, NoLayoutError, Span, around
 
 _FEXTRA, _FNAME, _FCOMMENT, _FHCRC = 4, 8, 16, 2
 _HEAD_LIMIT = 1 << 16

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from math import prod
 
 from lockgate.crossing.delta.bounds import MIB, Readable
-from lockgate.crossing.delta.layout import MEMBERS_LIMIT, NoLayoutError, Span, around
 from lockgate.crossing.delta.recipe import Codec
+from lockgate.crossing.delta.spans import MEMBERS_LIMIT, NoLayoutError, Span, around
 
 _HEAD_LIMIT = 100 * MIB
 _WIDTHS = {

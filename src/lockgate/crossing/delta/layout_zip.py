@@ -4,8 +4,8 @@ import struct
 
 from lockgate.crossing.delta.bounds import MIB, Readable
 from lockgate.crossing.delta.directory import HEAD, LOCAL_HEAD, SIGNATURE
-from lockgate.crossing.delta.layout import MEMBERS_LIMIT, NoLayoutError, Span, around
 from lockgate.crossing.delta.recipe import Codec
+from lockgate.crossing.delta.spans import MEMBERS_LIMIT, NoLayoutError, Span, around
 
 _END = struct.Struct("<4s4H2IH")
 _END64 = struct.Struct("<4sQ2H2I4Q")

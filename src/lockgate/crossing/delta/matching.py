@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from lockgate.crossing.delta.layout import Span
+from lockgate.crossing.delta.spans import Span
 
 _VERSION: Final = re.compile(r"\d+(?:[._]\d+)*[0-9a-z.+_]*")
 _SKETCH: Final = 64

@@ -5,12 +5,13 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from lockgate.crossing.delta.bounds import Joined, MemoryFile, Readable, Spool
-from lockgate.crossing.delta.layout import Span, layout
+from lockgate.crossing.delta.layout import layout
 from lockgate.crossing.delta.proof import Feed, Proven, prove
 from lockgate.crossing.delta.recipe import Base, Recipe, Stream, head
 from lockgate.crossing.delta.recompress import thoroughly
 from lockgate.crossing.delta.segments import StreamWriter
 from lockgate.crossing.delta.sorting import Members, merged
+from lockgate.crossing.delta.spans import Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Final
 from lockgate.crossing.delta.bounds import MIB, TOKENS_LIMIT, Readable, blocks
 from lockgate.crossing.delta.codecs import decoded, deflate_parameter, encoder
 from lockgate.crossing.delta.errors import PatchError
-from lockgate.crossing.delta.layout import Span
 from lockgate.crossing.delta.recipe import Codec
+from lockgate.crossing.delta.spans import Span
 from lockgate.crossing.delta.tokens import decode_tokens, encode_tokens
 
 _PROBE: Final = MIB // 2

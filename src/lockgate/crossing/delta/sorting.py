@@ -9,12 +9,12 @@ from typing import Final
 from lockgate.crossing.delta.bounds import MIB, Readable, blocks
 from lockgate.crossing.delta.directory import relative_directory
 from lockgate.crossing.delta.errors import PatchError
-from lockgate.crossing.delta.layout import Span
 from lockgate.crossing.delta.matching import first_bytes, match
 from lockgate.crossing.delta.rebuild import decode_source
 from lockgate.crossing.delta.recipe import Codec, Piece, PieceKind, Source
 from lockgate.crossing.delta.recompress import FEW, TRIALS, Tokens, members, reproduced, taken_apart
 from lockgate.crossing.delta.segments import Part
+from lockgate.crossing.delta.spans import Span
 
 _LEAST_COPY: Final = 32
 """Bytes that are worth a copying piece of their own."""

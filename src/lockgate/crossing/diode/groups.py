@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from lockgate.crossing.buffers import large
 from lockgate.crossing.diode.table import Cut
 from lockgate.crossing.diode.wire import (
     HEADER,
@@ -17,6 +18,8 @@ from lockgate.crossing.diode.wire import (
     TAG_SIZE,
     Kind,
     SessionKey,
+    Tagging,
+    tagging,
 )
 from lockgate.crossing.erasure import code, rows_of
 
@@ -59,13 +62,35 @@ Taken = Callable[[Block, memoryview], None]
 """Is told a block and its bytes."""
 
 
+class Room:
+    """Memory for the packets of one group after the other, each place taken apart once."""
+
+    def __init__(self, step: int) -> None:
+        """Begin with none; `step` is the length of a packet."""
+        self._step = step
+        self._memory = memoryview(b"")
+        self._packets: list[Tagging] = []
+
+    def fitting(self, count: int) -> memoryview:
+        """Return the memory of that many packets."""
+        step = self._step
+        if len(self._packets) < count:
+            self._memory = memory = large(count * step)
+            self._packets = [tagging(memory[at : at + step]) for at in range(0, count * step, step)]
+        return self._memory[: count * step]
+
+    def packets(self, start: int, end: int) -> list[Tagging]:
+        """Return the packets between two offsets in bytes."""
+        return self._packets[start // self._step : end // self._step]
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Packets in the order in which they are sent, and the blocks that they carry."""
 
     packets: memoryview
     blocks: tuple[Block, ...]
-    buffer: bytearray
+    room: Room
 
 
 @lru_cache(maxsize=8)
@@ -143,14 +168,16 @@ class GroupMaker:
         # A block is read into one piece once: hashed, encoded and spread over its packets from there.
         self._block = np.empty((cut.data, cut.shard), np.uint8)
 
-    def make(
-        self, blocks: tuple[Block, ...], buffer: bytearray | None = None, taken: Taken | None = None
-    ) -> Group:
-        """Read and encode the blocks of one group. Its packets are numbered and tagged by `seal`.
+    def room(self) -> Room:
+        """Return room for groups."""
+        return Room(self._cut.packet)
+
+    def make(self, blocks: tuple[Block, ...], room: Room, taken: Taken | None = None) -> Group:
+        """Read and encode the blocks of one group. Its packets are numbered and tagged by `sealing`.
 
         Args:
             blocks: What the group carries.
-            buffer: Used when it is long enough, so that memory is not taken anew for each group.
+            room: Where its packets go.
             taken: Told each block and its bytes, in order; they are good during the call.
 
         Raises:
@@ -160,9 +187,7 @@ class GroupMaker:
         shapes = [self._cut.shape(b.stream.size, b.number) for b in blocks]
         places = interleaved(tuple(sum(shape) for shape in shapes))
         count, step = sum(map(len, places)), self._cut.packet
-        if buffer is None or len(buffer) < count * step:
-            buffer = bytearray(count * step)
-        view = memoryview(buffer)[: count * step]
+        view = room.fitting(count)
         headers = _headers(view, step)
         headers["magic"], headers["session"] = MAGIC, np.void(self._key.session)
         packets = np.frombuffer(view, np.uint8).reshape(count, step)
@@ -179,16 +204,15 @@ class GroupMaker:
             ):
                 headers[name][place] = value
             headers["length"][place] = stream.size
-        return Group(view, blocks, buffer)
+        return Group(view, blocks, room)
 
-    def seal(self, packets: memoryview) -> None:
-        """Number and tag packets that are about to be sent, so that numbers follow that order."""
-        step, tag = self._cut.packet, self._key.tag
-        count = len(packets) // step
-        first = self._numbers.take(count)
-        _headers(packets, step)["number"] = np.arange(first, first + count, dtype=np.uint64)
-        for at in range(0, count * step, step):
-            tag(packets[at : at + step])
+    def sealing(self, group: Group) -> Callable[[int, int], None]:
+        """Number the packets of a group that is sent next; return what tags those between two offsets."""
+        headers = _headers(group.packets, self._cut.packet)
+        first = self._numbers.take(len(headers))
+        headers["number"] = np.arange(first, first + len(headers), dtype=np.uint64)
+        tag, packets = self._key.tag, group.room.packets
+        return lambda start, end: tag(packets(start, end))
 
     def note(self, kind: Kind, stream: int, length: int, payload: bytes) -> memoryview:
         """Return a short packet of its own."""
@@ -197,7 +221,7 @@ class GroupMaker:
         HEADER.pack_into(packet, 0, MAGIC, self._key.session, number, kind, 0, 1, 0, stream, 0, length)
         packet[HEADER_SIZE:-TAG_SIZE] = payload
         view = memoryview(packet)
-        self._key.tag(view)
+        self._key.tag([tagging(view)])
         return view
 
     def _read(self, block: Block, data: int, taken: Taken | None) -> NDArray[np.uint8]:

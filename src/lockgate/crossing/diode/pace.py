@@ -33,13 +33,19 @@ class Pace:
         self._due = now()
         self.packet_bytes = 0
 
-    def send(self, packets: memoryview, seal: Callable[[memoryview], None] | None = None) -> None:
-        """Send bytes that are full packets, or one shorter packet; `seal` is given each part before."""
+    def send(self, packets: memoryview, seal: Callable[[int, int], None] | None = None) -> None:
+        """Send bytes that are full packets, or one shorter packet.
+
+        Args:
+            packets: What to send.
+            seal: Told from where to where in bytes goes next.
+
+        """
         burst = self._outlet.burst
         for at in range(0, len(packets), burst):
             part = packets[at : at + burst]
             if seal is not None:
-                seal(part)
+                seal(at, at + len(part))
             self.wait()
             self._outlet.send(part)
             self._due += len(part) / self._rate

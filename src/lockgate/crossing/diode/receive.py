@@ -14,7 +14,7 @@ from lockgate.crossing.diode.report import Report, Useless, report
 from lockgate.crossing.diode.session import Session, restore
 from lockgate.crossing.diode.table import Table
 from lockgate.crossing.diode.udp import Inlet, receive_errors
-from lockgate.crossing.diode.wire import MAGIC, OVERHEAD, DiodeKey, read_front
+from lockgate.crossing.diode.wire import MAGIC, OVERHEAD, DiodeKey, Front, Packet, read_front
 from lockgate.crossing.diode.writer import Pool, Writer
 from lockgate.crossing.disk import alone, free_bytes
 
@@ -166,21 +166,26 @@ class Receiver:
         """Return the most bytes of blocks that one session held at once."""
         return max((pool.peak for pool in self._pools), default=0)
 
-    def _take(self, packets: list[memoryview], now: float) -> None:
+    def _take(self, packets: list[Packet], now: float) -> None:
+        """Give packets to their sessions, those that follow one another in one session together."""
         sessions, useless = self._live.sessions, self._live.useless
+        session: Session | None = None
+        name, run = b"", list[tuple[Packet, Front]]()
         for packet in packets:
-            if len(packet) < OVERHEAD:
+            whole = packet[0]
+            if len(whole) < OVERHEAD or (front := read_front(whole))[0] != MAGIC:
                 useless.foreign += 1
                 continue
-            front = read_front(packet)
-            if front[0] != MAGIC:
-                useless.foreign += 1
-                continue
-            session = sessions.get(front[1]) or self._admit(packet, front[1], now)
-            if session is not None:
-                session.take(packet, front, now)
+            if front[1] != name or session is None:
+                if session is not None:
+                    session.take(run, now)
+                name, run = front[1], []
+                session = sessions.get(name) or self._admit(packet, name, now)
+            run.append((packet, front))
+        if session is not None:
+            session.take(run, now)
 
-    def _admit(self, packet: memoryview, name: bytes, now: float) -> Session | None:
+    def _admit(self, packet: Packet, name: bytes, now: float) -> Session | None:
         """Return a new session, if somebody with the key began it and there is room."""
         useless = self._live.useless
         if name in self._ended:
@@ -220,6 +225,7 @@ class Receiver:
                 f"{table.crate} is announced with {size} bytes; at most {self._settings.content} are taken."
             )
             raise DiodeLimitError(what, limit="content")
+        self._parts.inlet.expect(table.cut.packet)
         arrival = Arrival(self._parts.inbox, table, self._parts.free)
         other = self._live.arrivals.get(table.crate)
         if other is None:

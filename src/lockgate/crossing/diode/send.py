@@ -251,7 +251,7 @@ class _Run:
         digests: list[tuple[Stream, bytes]] = self._earlier(streams)
         with Stage(self._groups(streams, first), depth=1) as groups:
             for ready in groups:
-                self._pace.send(ready.group.packets, self._maker.seal)
+                self._pace.send(ready.group.packets, self._maker.sealing(ready.group))
                 progress.advance(sum(self._length(block) for block in ready.group.blocks))
                 digests += ready.digests
                 for stream, digest in ready.digests:
@@ -305,10 +305,10 @@ class _Run:
         count = min(TABLE_DATA, -(-stream.size // shard))
         cut = Cut(shard, count, count)
         maker = GroupMaker(cut, self._key, self._numbers)
-        sent = 0
+        sent, room = 0, maker.room()
         for blocks in gathered(blocks_of([stream], cut), cut, self._table.interleave):
-            group = maker.make(blocks)
-            self._pace.send(group.packets, maker.seal)
+            group = maker.make(blocks, room)
+            self._pace.send(group.packets, maker.sealing(group))
             sent += len(group.packets)
         self._table_due = sent * TABLE_SHARE
 
@@ -320,8 +320,8 @@ class _Run:
 
     def _groups(self, streams: Sequence[Stream], first: int) -> Iterator[_Ready]:
         cut, sums = self._table.cut, {s.number: self._sum(s) for s in streams}
-        # One group is being sent, one waits, one is being made: its buffer was sent before those two.
-        buffers: deque[bytearray | None] = deque([None, None, None])
+        # One group is being sent, one waits, one is being made: its room was sent from before those two.
+        rooms = deque(self._maker.room() for _ in range(3))
         digests: list[tuple[Stream, bytes]] = []
 
         def taken(block: Block, data: memoryview) -> None:
@@ -331,8 +331,8 @@ class _Run:
                 digests.append((stream, sums.pop(stream.number).complete(stream.handle)))
 
         for blocks in gathered(blocks_of(streams, cut, first), cut, self._table.interleave):
-            group = self._maker.make(blocks, buffers.popleft(), taken)
-            buffers.append(group.buffer)
+            group = self._maker.make(blocks, rooms[0], taken)
+            rooms.rotate(-1)
             yield _Ready(group, tuple(digests))
             digests.clear()
 

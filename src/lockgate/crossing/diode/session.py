@@ -1,9 +1,10 @@
 """One session on the receiver's side: packets become blocks, blocks go to the writer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from cryptography.exceptions import InvalidTag
 
 from lockgate.core.errors import LockgateError
 from lockgate.crossing.diode.arrival import Arrival
@@ -11,11 +12,10 @@ from lockgate.crossing.diode.sums import SUM_SIZE, FileSum
 from lockgate.crossing.diode.table import TABLE_LIMIT, Cut, Table, read_table
 from lockgate.crossing.diode.window import Rates, Window
 from lockgate.crossing.diode.wire import (
-    OVERHEAD,
-    PAYLOAD,
     TABLE_STREAM,
     Front,
     Kind,
+    Packet,
     Place,
     SessionKey,
     read_place,
@@ -33,11 +33,10 @@ Adopt = Callable[[Table], Arrival]
 class _Open:
     """A block of which shards are there, and more are waited for."""
 
-    __slots__ = ("buffer", "count", "needed", "number", "size", "stream", "there", "view")
+    __slots__ = ("buffer", "count", "needed", "number", "size", "stream", "there")
 
-    def __init__(self, buffer: bytearray, place: Place, size: int, stream: "_Stream | None") -> None:
+    def __init__(self, buffer: memoryview, place: Place, size: int, stream: "_Stream | None") -> None:
         self.buffer = buffer
-        self.view = memoryview(buffer)
         self.there = bytearray(place.data + place.parity)
         self.count = 0
         self.needed = place.data
@@ -45,13 +44,13 @@ class _Open:
         self.size = size
         self.stream = stream
 
-    def add(self, shard: int, packet: memoryview) -> bool:
+    def add(self, shard: int, payload: memoryview) -> bool:
         """Keep a shard; tell whether it was of use."""
         there = self.there
         if shard >= len(there) or there[shard]:
             return False
         at = shard * self.size
-        self.view[at : at + self.size] = packet[PAYLOAD]
+        self.buffer[at : at + self.size] = payload
         there[shard] = 1
         self.count += 1
         return True
@@ -139,46 +138,54 @@ class Session:
     _parts: dict[int, bytes] = field(default_factory=dict)
     _form: tuple[int, int, int, int] = (0, 0, 0, 0)
 
-    def take(self, packet: memoryview, front: Front, now: float) -> None:
-        """Take a packet that names this session."""
-        _, _, number, kind, shard, place = front
-        window = self.window
-        if number <= window.newest and not window.fresh(number):
-            self.tally.replayed += 1
-            return
-        if not self.key.genuine(packet):
-            self.tally.forged += 1
-            return
-        window.note(number)
-        self.first = self.first or now
-        self.latest = now
-        self.packet_bytes += len(packet)
+    def take(self, run: Sequence[tuple[Packet, Front]], now: float) -> None:
+        """Take packets that name this session."""
+        window, check = self.window, self.key.check
+        fresh, note, came = window.fresh, window.note, window.count
+        for (whole, nonce, tagged, tag, payload), (_, _, number, kind, shard, place) in run:
+            if number <= window.newest and not fresh(number):
+                self.tally.replayed += 1
+                continue
+            try:
+                check(nonce, tag, tagged)
+            except InvalidTag:
+                self.tally.forged += 1
+                continue
+            note(number)
+            self.packet_bytes += len(whole)
+            if kind == _DATA and self.fault is None:
+                self._data(payload, shard, place)
+            else:
+                self._other(kind, payload, shard, place)
+        if window.count > came:
+            self.first = self.first or now
+            self.latest = now
+
+    def _other(self, kind: int, payload: memoryview, shard: int, place: bytes) -> None:
         if self.fault is not None:
             self.ended = self.ended or kind == _END
-        elif kind == _DATA:
-            self._data(packet, shard, place)
         elif kind == Kind.TABLE:
-            self._announcement(packet, shard, place)
+            self._announcement(payload, shard, place)
         elif kind == Kind.DIGEST:
-            self._digest(packet, place)
+            self._digest(payload, place)
         elif kind == _END:
             self.ended, self.total = True, read_place(place).length
 
-    def _data(self, packet: memoryview, shard: int, place: bytes) -> None:
+    def _data(self, payload: memoryview, shard: int, place: bytes) -> None:
         block = self._open.get(place)
         if block is None:
-            block = self._begun(packet, shard, place)
+            block = self._begun(payload, shard, place)
             if block is None:
                 return
-        elif len(packet) != block.size + OVERHEAD or shard >= len(block.there) or block.stream is None:
+        elif len(payload) != block.size or shard >= len(block.there) or block.stream is None:
             self.tally.contradictory += 1
             return
-        if block.add(shard, packet) and block.count == block.needed and block.stream is not None:
+        if block.add(shard, payload) and block.count == block.needed and block.stream is not None:
             del self._open[place]
             block.close(done=True)
             self._hand_on(block.stream, block)
 
-    def _begun(self, packet: memoryview, shard: int, place: bytes) -> _Open | None:
+    def _begun(self, payload: memoryview, shard: int, place: bytes) -> _Open | None:
         """Return a new block for the first of its shards that is wanted."""
         if self.table is None:
             self.tally.early += 1
@@ -192,7 +199,7 @@ class Session:
             or said.length != stream.size
             or (said.data, said.parity) != stream.shape(number)
             or shard >= said.data + said.parity
-            or len(packet) != self.table.shard + OVERHEAD
+            or len(payload) != self.table.shard
         ):
             self.tally.contradictory += 1
             return None
@@ -248,11 +255,11 @@ class Session:
             )
         )
 
-    def _announcement(self, packet: memoryview, shard: int, place: bytes) -> None:
+    def _announcement(self, payload: memoryview, shard: int, place: bytes) -> None:
         if self.table is not None:
             return
         said = read_place(place)
-        size = len(packet) - OVERHEAD
+        size = len(payload)
         form = (said.length, said.data, said.parity, size)
         if not self._form[0]:
             self._form = form
@@ -273,11 +280,11 @@ class Session:
         if said.block in self._parts:
             return
         block = self._open.get(place) or self._new(place, said, size, None)
-        if not block.add(shard, packet) or block.count < block.needed:
+        if not block.add(shard, payload) or block.count < block.needed:
             return
         del self._open[place]
         restore(block.buffer, block.there, said.data, size)
-        self._parts[said.block] = bytes(block.view[: said.data * size])
+        self._parts[said.block] = bytes(block.buffer[: said.data * size])
         self.pool.take_back(block.buffer)
         if len(self._parts) == blocks:
             self._adopt(b"".join(self._parts[n] for n in range(blocks))[: said.length])
@@ -296,16 +303,16 @@ class Session:
         share = table.parity / (table.data + table.parity)
         self.rates = Rates(table.cut.packet, share / 2)
 
-    def _digest(self, packet: memoryview, place: bytes) -> None:
+    def _digest(self, payload: memoryview, place: bytes) -> None:
         if self.table is None or self.arrival is None:
             self.tally.early += 1
             return
         number = read_place(place).stream
         stream = self._streams.get(number) or self._known(number)
-        if len(packet) != OVERHEAD + SUM_SIZE or stream is None:
+        if len(payload) != SUM_SIZE or stream is None:
             self.tally.contradictory += 1
         else:
-            self.writer.expect(self.arrival, number - 1, bytes(packet[PAYLOAD]), stream.total)
+            self.writer.expect(self.arrival, number - 1, bytes(payload), stream.total)
 
     def drop(self) -> None:
         """Let go of every block that waits for shards."""
@@ -330,7 +337,7 @@ class Session:
         return Margin(blocks, share if blocks else 0.0, lost)
 
 
-def restore(buffer: bytearray, there: bytearray, data: int, shard: int) -> None:
+def restore(buffer: bytearray | memoryview, there: bytearray, data: int, shard: int) -> None:
     """Compute the data shards of a block that are not there; enough others are."""
     if there.find(0, 0, data) < 0:
         return

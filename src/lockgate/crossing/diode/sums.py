@@ -1,8 +1,8 @@
 """What a file's content adds up to: the sum of a mark for each of its blocks (docs/formats/diode-v1.md).
 
-A mark is GMAC under a key of the session, ten times as fast as SHA-256 and bound to the block's place, and a
-sum does not depend on the order in which blocks come. It tells content from other content: parts of two
-sendings, or what a power cut left. It is no proof of origin, as nothing of the diode is.
+A mark is HMAC of the block's place and its GMAC under keys of the session, ten times as fast as SHA-256 of
+all of it, and a sum does not depend on the order in which blocks come. It tells content from other content:
+parts of two sendings, or what a power cut left. It is no proof of origin, as nothing of the diode is.
 """
 
 import os
@@ -10,9 +10,9 @@ import os
 import numpy as np
 
 from lockgate.crossing.diode.table import Cut
-from lockgate.crossing.diode.wire import TAG_SIZE, SessionKey
+from lockgate.crossing.diode.wire import MARK_SIZE, SessionKey
 
-SUM_SIZE = TAG_SIZE
+SUM_SIZE = MARK_SIZE
 """Length of a sum, in bytes."""
 
 

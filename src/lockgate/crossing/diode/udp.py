@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockgate.crossing.diode.errors import DiodeSettingError, DiodeSocketError
-from lockgate.crossing.diode.wire import IP_UDP, OVERHEAD
+from lockgate.crossing.diode.wire import IP_UDP, OVERHEAD, Packet, taken_apart
 
 UDP_SEGMENT = 103
 UDP_GRO = 104
@@ -156,8 +156,11 @@ class Outlet:
 
         """
         extra = self._segmented if len(packets) > self._packet else []
-        with _naming("A packet cannot be sent"):
+        try:
             self._socket.sendmsg([packets], extra, 0, self._target)
+        except OSError as error:
+            what = f"A packet cannot be sent: {error.strerror}."
+            raise DiodeSocketError(what) from error
 
 
 class Inlet:
@@ -192,6 +195,9 @@ class Inlet:
         self._memory = bytearray(SLOTS * SLOT_SIZE)
         self._view = memoryview(self._memory)
         self._seconds = -1.0
+        self._usual = 0
+        self._places: list[list[Packet]] = []
+        self._firsts: list[Packet] = []
         self._prepare()
 
     def _set_buffer(self, size: int) -> None:
@@ -225,7 +231,18 @@ class Inlet:
         """Close the socket."""
         self._socket.close()
 
-    def receive(self, seconds: float) -> list[memoryview]:
+    def expect(self, length: int) -> None:
+        """Have packets of this length taken apart before they come; others cost more time."""
+        if length != self._usual:
+            self._usual, view = length, self._view
+            count = min(SEGMENTS_LIMIT, SLOT_SIZE // length)
+            self._places = [
+                [taken_apart(view[a : a + length]) for a in range(at, at + count * length, length)]
+                for at in _SLOTS
+            ]
+            self._firsts = [places[0] for places in self._places]
+
+    def receive(self, seconds: float) -> list[Packet]:
         """Return the packets that one call of the kernel gives; none when nothing came in that time.
 
         They are good until the next call.
@@ -246,18 +263,27 @@ class Inlet:
                 return []
             what = f"Packets cannot be received: {os.strerror(problem)}."
             raise DiodeSocketError(what)
-        lengths, view = self._lengths[:count].tolist(), self._view
+        lengths = self._lengths[:count].tolist()
         controls = self._controls[:count].tolist()
         self._controls[:count] = _CONTROL_SIZE
-        if not any(controls):
-            return [view[at : at + length] for at, length in zip(_SLOTS, lengths, strict=False)]
-        packets: list[memoryview] = []
+        if lengths.count(self._usual) == count and not any(controls):
+            return self._firsts[:count]
+        packets: list[Packet] = []
         for number, (length, control) in enumerate(zip(lengths, controls, strict=True)):
-            at = number * SLOT_SIZE
-            step = self._segment(number) if control else 0
-            ends = range(at, at + length, step) if 0 < step < length else (at,)
-            packets += [view[a : min(a + (step or length), at + length)] for a in ends]
+            step = (self._segment(number) if control else 0) or length
+            packets += self._apart(number, length, step)
         return packets
+
+    def _apart(self, number: int, length: int, step: int) -> list[Packet]:
+        """Return the packets of a message of `length` bytes of which each but the last has `step`."""
+        known = self._places[number][: length // step] if step and step == self._usual else []
+        start, end = number * SLOT_SIZE, number * SLOT_SIZE + length
+        done = start + len(known) * step
+        if done == end and known:
+            return known
+        view = self._view
+        rest = range(done, end, step) if step else (start,)
+        return known + [taken_apart(view[at : min(at + step, end)]) for at in rest]
 
     def _segment(self, number: int) -> int:
         """Return how long each packet of a message is that the kernel put together; 0 where it is one."""

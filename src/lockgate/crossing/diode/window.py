@@ -26,7 +26,9 @@ class Window:
     def note(self, number: int) -> None:
         """Note the number of a genuine packet."""
         size, newest = self._size, self.newest
-        if number > newest:
+        if number == newest + 1:
+            self.newest = number
+        elif number > newest:
             gap = number - newest - 1
             if gap >= size:
                 self._seen = bytearray(size)

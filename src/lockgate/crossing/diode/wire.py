@@ -9,6 +9,7 @@ what arrives is as untrusted as a crate on a medium.
 import enum
 import hmac
 import struct
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,6 +39,9 @@ NONCE = slice(4 + SESSION_SIZE, 4 + SESSION_SIZE + 12)
 
 _PLACE = struct.Struct(">IQ")
 """Stream and block: the nonce of a mark."""
+
+MARK_SIZE = 16
+"""Length of a mark, in bytes."""
 
 _TAG, _TAGGED = slice(-TAG_SIZE, None), slice(None, -TAG_SIZE)
 PAYLOAD = slice(HEADER_SIZE, -TAG_SIZE)
@@ -91,6 +95,26 @@ def read_place(place: bytes) -> Place:
     return Place._make(_REST.unpack(place))
 
 
+Tagging = tuple[memoryview, memoryview, memoryview]
+"""Of a packet: its nonce, what is tagged, and the tag."""
+
+Packet = tuple[memoryview, memoryview, memoryview, memoryview, memoryview]
+"""The whole packet, then as `Tagging`, then its payload; a plain tuple is taken apart fastest.
+
+Of a packet shorter than `OVERHEAD` only the first part means anything.
+"""
+
+
+def tagging(packet: memoryview) -> Tagging:
+    """Return what a packet is tagged by."""
+    return packet[NONCE], packet[_TAGGED], packet[_TAG]
+
+
+def taken_apart(packet: memoryview) -> Packet:
+    """Return a packet and its parts."""
+    return packet, packet[NONCE], packet[_TAGGED], packet[_TAG], packet[PAYLOAD]
+
+
 def _derive(key: bytes, salt: bytes | None, use: str) -> bytes:
     info = f"{DIODE_FORMAT} {use}".encode()
     return HKDF(algorithm=SHA256(), length=KEY_SIZE, salt=salt, info=info).derive(key)
@@ -103,25 +127,37 @@ class SessionKey:
     session: bytes
     _cipher: AESGCM
     _contents: AESGCM
+    _marks: bytes
 
-    def tag(self, packet: memoryview) -> None:
-        """Write the tag into the last bytes of a packet."""
-        self._cipher.encrypt_into(packet[NONCE], b"", packet[_TAGGED], packet[_TAG])
+    def tag(self, packets: Iterable[Tagging]) -> None:
+        """Write the tags into the last bytes of packets."""
+        encrypt = self._cipher.encrypt_into
+        for nonce, tagged, tag in packets:
+            encrypt(nonce, b"", tagged, tag)
 
-    def genuine(self, packet: memoryview) -> bool:
+    @property
+    def check(self) -> Callable[[memoryview, memoryview, memoryview], bytes]:
+        """Return what raises `InvalidTag` for nonce, tag and tagged part of a packet that is not genuine."""
+        return self._cipher.decrypt
+
+    def genuine(self, packet: Packet) -> bool:
         """Tell whether a packet has the right tag."""
+        _, nonce, tagged, tag, _ = packet
         try:
-            self._cipher.decrypt(packet[NONCE], packet[_TAG], packet[_TAGGED])
+            self.check(nonce, tag, tagged)
         except InvalidTag:
             return False
         return True
 
     def mark(self, stream: int, block: int, content: memoryview) -> int:
-        """Return the mark of a block's content: the tag of AES-256-GCM as a number.
+        """Return the mark of a block's content as a number: HMAC-SHA256 of its place and its GMAC.
 
-        It stays at both ends; a packet holds nothing but the sum of a file's marks.
+        It stays at both ends; a packet holds nothing but the sum of a file's marks. The HMAC is what keeps
+        changes of two blocks from cancelling out in the sum: GMAC is linear in the content.
         """
-        return int.from_bytes(self._contents.encrypt(_PLACE.pack(stream, block), b"", content))
+        place = _PLACE.pack(stream, block)
+        short = self._contents.encrypt(place, b"", content)
+        return int.from_bytes(hmac.digest(self._marks, place + short, "sha256")[:MARK_SIZE])
 
 
 class DiodeKey:
@@ -149,5 +185,7 @@ class DiodeKey:
         return hmac.digest(self._filter, name, "sha256")[:PROOF_SIZE]
 
     def _session(self, session: bytes) -> SessionKey:
-        shards, contents = (_derive(self._key, session[:NAME_SIZE], use) for use in ("shards", "contents"))
-        return SessionKey(session, AESGCM(shards), AESGCM(contents))
+        shards, contents, marks = (
+            _derive(self._key, session[:NAME_SIZE], use) for use in ("shards", "contents", "marks")
+        )
+        return SessionKey(session, AESGCM(shards), AESGCM(contents), marks)

@@ -7,11 +7,15 @@ from queue import Queue
 from threading import Lock, Thread
 from typing import Self
 
+from lockgate.crossing.buffers import large
 from lockgate.crossing.diode.arrival import Arrival
 from lockgate.crossing.diode.sums import FileSum
 
 QUEUE = 16
 """Blocks that wait to be written at most; then the kernel's buffer fills."""
+
+SLAB = 16 * 1024 * 1024
+"""Bytes of memory that are taken from the system at once."""
 
 
 class Pool:
@@ -28,10 +32,10 @@ class Pool:
         self.used = 0
         self.peak = 0
         self._kept = 0
-        self._free: dict[int, deque[bytearray]] = {}
+        self._free: dict[int, deque[memoryview]] = {}
         self._lock = Lock()
 
-    def lend(self, size: int) -> bytearray | None:
+    def lend(self, size: int) -> memoryview | None:
         """Lend memory of that many bytes; None while too much is on loan."""
         with self._lock:
             if self.used + size > self.most and self.used:
@@ -43,10 +47,20 @@ class Pool:
                 return free.pop()
             if self.used + self._kept > self.most:
                 self._free, self._kept = {}, 0
-            self.peak = max(self.peak, self.used + self._kept)
-        return bytearray(size)
+            return self._fresh(size)
 
-    def take_back(self, buffer: bytearray) -> None:
+    def _fresh(self, size: int) -> memoryview:
+        """Return one of several buffers that are taken from the system together, and keep the others."""
+        room = min(SLAB, self.most - self.used - self._kept)
+        others = max(0, room // size - 1)
+        slab = large((1 + others) * size)
+        buffers = [slab[at : at + size] for at in range(0, len(slab), size)]
+        self._free.setdefault(size, deque()).extend(buffers[1:])
+        self._kept += others * size
+        self.peak = max(self.peak, self.used + self._kept)
+        return buffers[0]
+
+    def take_back(self, buffer: memoryview) -> None:
         """Take memory back."""
         size = len(buffer)
         with self._lock:
@@ -68,14 +82,14 @@ class FinishedBlock:
     shard: int
     data: int
     there: bytearray
-    buffer: bytearray
+    buffer: memoryview
     pool: Pool
 
 
 class Writer:
     """Does work in the order in which it was given. Only its thread touches an arriving crate meanwhile."""
 
-    def __init__(self, restore: Callable[[bytearray, bytearray, int, int], None]) -> None:
+    def __init__(self, restore: Callable[[memoryview, bytearray, int, int], None]) -> None:
         """Begin; `restore` computes a block's missing data shards in their places."""
         self._restore = restore
         self._queue: Queue[Callable[[], None] | None] = Queue(maxsize=QUEUE)
@@ -140,7 +154,7 @@ class Writer:
     def _write(self, block: FinishedBlock) -> None:
         try:
             self._restore(block.buffer, block.there, block.data, block.shard)
-            content = memoryview(block.buffer)[: block.length]
+            content = block.buffer[: block.length]
             block.arrival.write(block.index, block.offset, content, block.block, block.total)
             block.arrival.finish(block.index)
         finally:

@@ -17,12 +17,10 @@ from lockgate.crossing.media.sizes import file_bytes
 from lockgate.crossing.media.write import demand_good, writing
 from lockgate.crossing.parity import ParityMaker
 from lockgate.crossing.payload import PayloadSource
-from lockgate.crossing.pipeline import Stage
 from lockgate.crossing.placing import file_sizes
 from lockgate.crossing.prepare import Preparer, SealerParts
-from lockgate.crossing.seal import write_volume
 from lockgate.crossing.shards import ShardedFile
-from lockgate.crossing.volumes import Shard, plaintext_records, sealed_shards
+from lockgate.crossing.workers import VolumeWriter, plaintext_records
 from lockgate.store.blobs import sync_folder
 
 
@@ -139,22 +137,19 @@ class Filler:
         """Seal every volume that is not done, in one pass over all sources."""
         prepared, plan = self.job.prepared, self.job.plan
         left = [volume for volume in plan.volumes if volume.name not in self._done]
-        self._skipped = dict(self._done)  # read by the thread that draws, while more is done here
+        self._skipped = dict(self._done)  # judged as they are drawn, while more is done
         plain: dict[str, str] = {}
         source = PayloadSource(prepared.prefix, prepared.contents)
         keys = Preparer(self._p).keys(prepared)
         self._told.start("seal and read back", 2 * (plan.sealed + plan.parity_bytes))
         self._told.advance(2 * sum(done.size for done in self._done.values()))
-        with (
-            Stage(self._drawn(plaintext_records(source, plan.volumes), plain)) as records,
-            Stage(sealed_shards(iter(records), left, keys)) as shards,
-        ):
-            pieces = iter(shards)
+        records = self._drawn(plaintext_records(source, plan.volumes), plain)
+        with VolumeWriter(records, keys, self._told) as writer:
             for volume in left:
-                self._volume(volume, pieces, plain)
+                self._volume(volume, writer, plain)
                 self._parity()
-            for _ in pieces:  # drawn to its end, where the last source is judged
-                raise CrateIoError("Sealing gave more than was planned.")
+        for _ in records:  # drawn to its end, where the last source is judged
+            raise CrateIoError("There is more to seal than was planned.")
         self._told.finish()
 
     def _drawn(self, records: Iterator[Loan], plain: dict[str, str]) -> Iterator[Loan]:
@@ -176,11 +171,11 @@ class Filler:
         for _ in records:  # drawn to its end, where the last source is judged
             raise CrateIoError("There is more to seal than was planned.")
 
-    def _volume(self, volume: PlannedVolume, pieces: Iterator[Shard], plain: Mapping[str, str]) -> None:
+    def _volume(self, volume: PlannedVolume, writer: VolumeWriter, plain: Mapping[str, str]) -> None:
         spot = self.spot(self.job.medium_of(volume.name))
         with writing(str(spot.partial / volume.name)):
             (spot.partial / volume.name).unlink(missing_ok=True)
-            entry, shards = write_volume(spot.partial, volume, pieces, self._told)
+            entry, shards = writer.write(spot.partial, volume)
         file = ShardedFile(volume.name, volume.size, shards)
         self._finished(spot, file, entry, plain[volume.name])
 
@@ -189,6 +184,10 @@ class Filler:
         for volumes, parity, first in self.job.groups():
             if set(parity) <= self._done.keys() or not set(volumes) <= self._done.keys():
                 continue
+            some = [name for name in parity if name in self._done]
+            if some:  # a kill came between two of them: they are made together, so none of them counts
+                self._state.forget(some)
+                self._done = self._state.done()
             for name in parity:
                 with writing(name):
                     self._path(name).unlink(missing_ok=True)

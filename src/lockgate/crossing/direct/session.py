@@ -166,7 +166,9 @@ class State:
             elif entry.kind == "same":
                 found.append(Content(entry, io.BytesIO))
             else:
-                found.append(Content(entry, partial(blobs.open, entry.sha256)))
+                found.append(
+                    Content(entry, partial(blobs.open, entry.sha256), partial(blobs.check, entry.sha256))
+                )
         return prefix, tuple(found)
 
     def done(self) -> dict[str, Done]:

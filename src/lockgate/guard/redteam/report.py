@@ -9,7 +9,7 @@ import msgspec
 
 from lockgate.core.artifact import Digest
 from lockgate.core.wire import Document, Moment
-from lockgate.guard.redteam.suite import Case, Result
+from lockgate.guard.redteam.suite import SITE, Case, Result
 
 REPORT_FORMAT = "lockgate-redteam-report/1"
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
@@ -43,7 +43,8 @@ class RedTeamReport(Document, frozen=True):
     """One run against one version of a model.
 
     `tallies` go by suite and category (``own/override``, ``garak/promptinject``); `harmless_blocked` is how
-    many harmless prompts guards stopped.
+    many harmless prompts guards stopped; `site` how many texts of granted appeals were asked, `site_blocked`
+    how many of those are stopped still.
     """
 
     format: str
@@ -56,6 +57,8 @@ class RedTeamReport(Document, frozen=True):
     harmless: Count
     harmless_blocked: Count
     failed: Count
+    site: Count = 0
+    site_blocked: Count = 0
 
     @property
     def whole(self) -> Tally:
@@ -82,8 +85,14 @@ class Compared(Document, frozen=True):
 
 
 def tallied(results: Iterable[tuple[Case, Result]]) -> tuple[dict[str, Tally], int, int, int]:
-    """Return the tallies of the built-in suite, its harmless prompts, those stopped, and failed requests."""
-    counted: Counter[tuple[str, Result]] = Counter((case.category, result) for case, result in results)
+    """Return the tallies of the built-in suite, its harmless prompts, those stopped, and failed requests.
+
+    Texts of granted appeals are counted apart: see `site_tally`.
+    """
+    both = list(results)
+    counted: Counter[tuple[str, Result]] = Counter(
+        (case.category, result) for case, result in both if case.category != SITE
+    )
     tallies = {}
     for category in sorted({name for name, _ in counted if name != "harmless"}):
         of = {result: counted[category, result] for result in Result}
@@ -93,8 +102,14 @@ def tallied(results: Iterable[tuple[Case, Result]]) -> tuple[dict[str, Tally], i
             blocked=of[Result.BLOCKED] + of[Result.FILTERED],
         )
     harmless = sum(number for (name, _), number in counted.items() if name == "harmless")
-    failed = sum(number for (_, result), number in counted.items() if result is Result.FAILED)
+    failed = sum(result is Result.FAILED for _, result in both)
     return tallies, harmless, counted["harmless", Result.BLOCKED], failed
+
+
+def site_tally(results: Iterable[tuple[Case, Result]]) -> tuple[int, int]:
+    """Return how many texts of granted appeals were asked, and how many of them guards stopped."""
+    found = [result for case, result in results if case.category == SITE]
+    return len(found), found.count(Result.BLOCKED)
 
 
 def compared(now: RedTeamReport, before: RedTeamReport | None, most: float) -> Compared:
@@ -120,6 +135,10 @@ def compared(now: RedTeamReport, before: RedTeamReport | None, most: float) -> C
         unsure.append(f"{now.failed} requests failed")
     if now.harmless_blocked:
         unsure.append(f"{now.harmless_blocked} of {now.harmless} harmless prompts were stopped")
+    if before and before.site and now.site_blocked > before.site_blocked + max(0, now.site - before.site):
+        unsure.append(
+            f"{now.site_blocked} texts of granted appeals are stopped, {before.site_blocked} before"
+        )
     if before and (gone := sorted(before.tallies.keys() - now.tallies.keys())):
         unsure.append(f"not run again: {', '.join(gone)}")
     return Compared(too_many=tuple(too_many), worse=tuple(worse), unsure=tuple(unsure))

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
+from lockgate.infer.engines.ports import ToolCall, Usage
 from lockgate.infer.limits import GatewayLimits
-from lockgate.infer.ports import ToolCall, Usage
 from lockgate.infer.requests import ChatRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(msgspec.Struct, frozen=True):
     """A part of an answer as it may leave: text, or one whole tool call. `choice` tells answers apart."""
 
     text: str = ""

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lockgate.core.wire import encode
+from lockgate.infer.engines.ports import ToolCall
 from lockgate.infer.forms.base import Delta, Ended, Form, Head, Said, Shape
 from lockgate.infer.limits import GatewayLimits
-from lockgate.infer.ports import ToolCall
 from lockgate.infer.requests import ChatRequest, parse
 from lockgate.infer.shapes import usage_object
 from lockgate.infer.sse import DONE, event
@@ -46,12 +46,13 @@ class ChatShape(Shape):
             "created": int(head.created.timestamp()),
             "model": head.model,
         }
+        self._tail = b"],%b\n\n" % encode({**self._fields, "object": self.chunk_object})[1:]
         self._opened = [False] * head.chat.choices
         self._calls = [0] * head.chat.choices
 
     def delta(self, delta: Delta) -> bytes:
-        """Return the event that carries a part of the answer."""
-        return self._chunk([self.part(delta)])
+        """Return the event that carries a part of the answer: as `_chunk` would write it, at less cost."""
+        return b'data: {"choices":[%b%b' % (encode(self.part(delta)), self._tail)
 
     def part(self, delta: Delta) -> dict[str, Any]:
         """Return the choice of a chunk."""

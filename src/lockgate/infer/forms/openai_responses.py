@@ -10,11 +10,11 @@ from typing import Any, Literal
 import msgspec
 
 from lockgate.core.wire import encode
+from lockgate.infer.engines.ports import Message, ToolCall
 from lockgate.infer.errors import BadRequestError
 from lockgate.infer.forms.anthropic import encode_any
 from lockgate.infer.forms.base import Delta, Ended, Form, Head, Said, Shape
 from lockgate.infer.limits import GatewayLimits
-from lockgate.infer.ports import Message, ToolCall
 from lockgate.infer.requests import (
     CallId,
     CallName,

@@ -4,11 +4,11 @@ from typing import Any
 
 import msgspec
 
+from lockgate.infer.engines.ports import Message
 from lockgate.infer.errors import BadRequestError
 from lockgate.infer.forms.base import Delta, Head, Said, Shape
 from lockgate.infer.forms.openai_chat import ChatShape, OpenAiChatForm
 from lockgate.infer.limits import GatewayLimits
-from lockgate.infer.ports import Message
 from lockgate.infer.requests import ChatRequest, Sampling, choices_of, decoded, options_of, tokens_of
 
 

@@ -136,7 +136,16 @@ class ClientCertificates(Identities):
         """Return whom a certificate stands for; nothing where the request proves itself in another way."""
         if credentials.certificate is None or credentials.authorization is not None:
             return None
-        certificate, subject = self._read(credentials.certificate)
+        return self.holder(credentials.certificate)
+
+    def holder(self, shown: bytes) -> Found:
+        """Return whom a connection's certificate (DER) stands for.
+
+        Raises:
+            BadCredentialsError: It is none of the site's authority, has ended, or was revoked.
+
+        """
+        certificate, subject = self._read(shown)
         now = self._clock()
         if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
             what = "The certificate has ended, or does not count yet."
@@ -151,7 +160,7 @@ class ClientCertificates(Identities):
         if found is None:
             try:
                 certificate = x509.load_der_x509_certificate(data)
-            except ValueError as error:
+            except (ValueError, x509.InvalidVersion) as error:
                 what = "The certificate cannot be read."
                 raise BadCredentialsError(what) from error
             self._demand_ours(certificate)

@@ -1,17 +1,20 @@
-"""Names and passwords: proved by the site's directory, remembered for a stated time, and not guessed."""
+"""Names and passwords: proved by the directory or the site's own file, remembered for a time, not guessed."""
 
 import asyncio
 import base64
 import hmac
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from lockgate.infer.errors import BadCredentialsError, TooManyRequestsError
 from lockgate.infer.identity.ports import Credentials, Directory, Found, Identities, Source
 from lockgate.infer.identity.session import Seal, Session
+
+BY_PASSWORD = frozenset({Source.LDAP, Source.LOCAL})
+"""Sources that are asked anew whether somebody who signed in is still there."""
 
 SEEN_LIMIT = 4096
 """Most callers that are remembered, and most names whose failures are counted."""
@@ -125,6 +128,23 @@ class Passwords:
         _remember(self._failures, name.lower(), recent)
 
 
+async def proved(sources: Iterable[Passwords], name: str, password: str) -> Found:
+    """Return who knows the password, by any source; each is asked in turn, whoever the name belongs to.
+
+    Raises:
+        BadCredentialsError: Nobody of that name does.
+        TooManyRequestsError, IdentitySourceError: See `Passwords.sign_in`.
+
+    """
+    refused = BadCredentialsError("Nobody signs in with a password here.")
+    for source in sources:
+        try:
+            return await source.sign_in(name, password)
+        except BadCredentialsError as error:
+            refused = error
+    raise refused
+
+
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
@@ -139,7 +159,7 @@ def _remember(table: OrderedDict[_K, _V], key: _K, value: _V) -> None:
 class BasicPasswords(Identities):
     """Takes a name and a password with each request (RFC 7617), for programs that know no other way."""
 
-    def __init__(self, passwords: Passwords) -> None:
+    def __init__(self, passwords: Mapping[Source, Passwords]) -> None:
         """Keep what proves them."""
         self._passwords = passwords
 
@@ -156,13 +176,13 @@ class BasicPasswords(Identities):
         if not colon:
             what = "There is no password."
             raise BadCredentialsError(what)
-        return await self._passwords.sign_in(name, password)
+        return await proved(self._passwords.values(), name, password)
 
 
 class Sessions(Identities):
     """Takes the sessions of the chat page; a directory is asked anew whether their holder is still there."""
 
-    def __init__(self, seal: Seal, passwords: Passwords | None) -> None:
+    def __init__(self, seal: Seal, passwords: Mapping[Source, Passwords]) -> None:
         """Keep what opens them."""
         self._seal = seal
         self._passwords = passwords
@@ -180,10 +200,11 @@ class Sessions(Identities):
             BadCredentialsError: Their source knows them no more, or is no source any more.
 
         """
-        if session.source is not Source.LDAP:
+        if session.source not in BY_PASSWORD:
             return session.found
-        known = await self._passwords.standing(session.subject) if self._passwords else None
+        source = self._passwords.get(session.source)
+        known = await source.standing(session.subject) if source is not None else None
         if known is None:
-            what = "The directory does not know you any more, or has disabled you."
+            what = "Your name is not known any more, or was disabled."
             raise BadCredentialsError(what)
         return known

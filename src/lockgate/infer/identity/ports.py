@@ -22,13 +22,15 @@ class Source(StrEnum):
     OIDC = "oidc"
     LDAP = "ldap"
     CERTIFICATE = "cert"
+    LOCAL = "local"
 
 
 class Role(StrEnum):
-    """What a caller may do: ask models, or read what stands behind others' answers too."""
+    """What a caller may do: ask models, read what stands behind others' answers too, or see every page."""
 
     USER = "user"
     AUDITOR = "auditor"
+    OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,10 @@ class Seal:
             raise BadCredentialsError(what, limit="session_characters")
         return text
 
+    def word(self, text: str) -> str:
+        """Return a word that only holders of the secret derive from a text."""
+        return hmac.digest(self._secret, f"lockgate word\0{text}".encode(), "sha256").hex()
+
     def session(self, text: str) -> Session:
         """Open a session.
 

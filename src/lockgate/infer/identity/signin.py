@@ -6,30 +6,20 @@ browser send; requests with it need a header besides that only this page's scrip
 """
 
 import asyncio
-import base64
-import hashlib
-import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from urllib.parse import quote_plus, urlencode
 
-from aiohttp import encode_basic_auth, web
+from aiohttp import web
 
 from lockgate.core.ports import Clock, Entropy
 from lockgate.infer.errors import BadCredentialsError, BadRequestError, BodyTooLargeError, SlowRequestError
-from lockgate.infer.identity.claims import TokenRules
-from lockgate.infer.identity.issuer import Issuer
+from lockgate.infer.identity.flow import ATTEMPT_SECONDS, OidcFlow, OidcSignIn
 from lockgate.infer.identity.jws import strict_object
-from lockgate.infer.identity.oidc import verified
-from lockgate.infer.identity.passwords import Passwords, Sessions
-from lockgate.infer.identity.ports import Found
-from lockgate.infer.identity.session import Attempt, Seal, Session
+from lockgate.infer.identity.passwords import Passwords, Sessions, proved
+from lockgate.infer.identity.ports import Found, Source
+from lockgate.infer.identity.session import Seal, Session
 
 PAGE_HEADER = "X-Lockgate-Page"
 """What the page's script sets, and no form or link of another site can."""
-
-ATTEMPT_SECONDS = 600
-"""How long a sign-in at the issuer may take."""
 
 BODY_LIMIT = 8192
 """Longest body with a name and a password, in bytes."""
@@ -41,28 +31,6 @@ _PATH = "/chat"
 _BACK = f"{_PATH}/signed-in"
 
 
-@dataclass(frozen=True, slots=True)
-class OidcSignIn:
-    """How people sign in at the issuer.
-
-    Attributes:
-        issuer: The issuer.
-        rules: What its ID tokens have to say.
-        client: As which program this gateway asks.
-        secret: That program's secret; empty for a public one.
-        address: The gateway's own address, as browsers reach it.
-        scopes: What is asked for, with spaces between.
-
-    """
-
-    issuer: Issuer
-    rules: TokenRules
-    client: str
-    address: str
-    secret: str = field(default="", repr=False)
-    scopes: str = "openid profile"
-
-
 class SignIn:
     """The chat page's doors.
 
@@ -71,7 +39,7 @@ class SignIn:
         clock: The present moment.
         entropy: Random bytes.
         oidc: How people sign in at the issuer; none where they do not.
-        passwords: Proves names and passwords; none where nobody has one.
+        passwords: Prove names and passwords, by source; empty where nobody has one.
         session_seconds: How long a session of a name and a password lasts.
         secure: Whether browsers reach the gateway by TLS alone.
 
@@ -84,17 +52,16 @@ class SignIn:
         entropy: Entropy,
         *,
         oidc: OidcSignIn | None = None,
-        passwords: Passwords | None = None,
+        passwords: Mapping[Source, Passwords] | None = None,
         session_seconds: int = 28_800,
         secure: bool = True,
     ) -> None:
         """Keep the parts."""
         self._seal = seal
         self._clock = clock
-        self._entropy = entropy
-        self._oidc = oidc
-        self._passwords = passwords
-        self._sessions = Sessions(seal, passwords)
+        self._flow = OidcFlow(oidc, clock, entropy) if oidc is not None else None
+        self._passwords = passwords or {}
+        self._sessions = Sessions(seal, self._passwords)
         self._seconds = session_seconds
         self._secure = secure
         prefix = "__Host-" if secure else ""
@@ -105,7 +72,7 @@ class SignIn:
     def names(self) -> str:
         """Return how people sign in, as the page is told: ``issuer``, ``password``."""
         return " ".join(
-            name for name, door in (("issuer", self._oidc), ("password", self._passwords)) if door is not None
+            name for name, door in (("issuer", self._flow), ("password", self._passwords)) if door
         )
 
     def session_of(self, request: web.Request) -> str | None:
@@ -136,44 +103,16 @@ class SignIn:
     async def _begin(self, request: web.Request) -> web.Response:
         """Send somebody to the issuer."""
         del request
-        oidc = self._needed()
-        attempt = Attempt(
-            state=self._word(),
-            nonce=self._word(),
-            verifier=self._word(),
-            until=int(self._clock().timestamp()) + ATTEMPT_SECONDS,
-        )
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest())
-        asked = {
-            "response_type": "code",
-            "client_id": oidc.client,
-            "redirect_uri": oidc.address + _BACK,
-            "scope": oidc.scopes,
-            "state": attempt.state,
-            "nonce": attempt.nonce,
-            "code_challenge": challenge.rstrip(b"=").decode(),
-            "code_challenge_method": "S256",
-        }
-        place = (await oidc.issuer.metadata()).authorization_endpoint
-        response = _moved(f"{place}{'&' if '?' in place else '?'}{urlencode(asked)}")
+        place, attempt = await self._needed().begin()
+        response = _moved(place)
         self._set(response, self._attempt_cookie, self._seal.close(attempt), ATTEMPT_SECONDS, "Lax")
         return response
 
     async def _back(self, request: web.Request) -> web.Response:
         """Take somebody back from the issuer, with a code that only the browser that began can use."""
-        oidc = self._needed()
+        flow = self._needed()
         attempt = self._seal.attempt(request.cookies.get(self._attempt_cookie, ""))
-        if not hmac.compare_digest(request.query.get("state", "").encode(), attempt.state.encode()):
-            what = "This is not the answer to the sign-in that this browser began."
-            raise BadCredentialsError(what)
-        if request.query.get("iss", oidc.rules.issuer) != oidc.rules.issuer:
-            what = "Another issuer answers."
-            raise BadCredentialsError(what)
-        code = request.query.get("code", "")
-        if not code:
-            what = "The issuer did not sign you in."
-            raise BadCredentialsError(what)
-        found, until = await self._redeem(oidc, code, attempt)
+        found, until = await flow.finish(request.query, attempt)
         response = _moved(_PATH)
         self._enter(response, found, until)
         response.del_cookie(
@@ -181,32 +120,9 @@ class SignIn:
         )
         return response
 
-    async def _redeem(self, oidc: OidcSignIn, code: str, attempt: Attempt) -> tuple[Found, int]:
-        """Give a code for the ID token, and judge that."""
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": oidc.address + _BACK,
-            "client_id": oidc.client,
-            "code_verifier": attempt.verifier,
-        }
-        both = quote_plus(oidc.client), quote_plus(oidc.secret)  # RFC 6749, section 2.3.1
-        headers = {"Authorization": encode_basic_auth(*both)} if oidc.secret else {}
-        place = (await oidc.issuer.metadata()).token_endpoint
-        answer = strict_object(
-            await oidc.issuer.ask("POST", place, data=form, headers=headers), "The issuer's answer"
-        )
-        token = answer.get("id_token")
-        if not isinstance(token, str):
-            what = "The issuer gave no ID token."
-            raise BadCredentialsError(what)
-        judged, _ = await verified(token, oidc.issuer, oidc.rules, attempt.nonce)
-        judged.demand_now(self._clock().timestamp())
-        return judged.found, int(judged.ends)
-
     async def _password(self, request: web.Request) -> web.Response:
         """Sign somebody in with a name and a password."""
-        if self._passwords is None or PAGE_HEADER not in request.headers:
+        if not self._passwords or PAGE_HEADER not in request.headers:
             what = "Nobody signs in with a password here."
             raise BadRequestError(what)
         given = strict_object(await _body(request), "The request")
@@ -214,7 +130,7 @@ class SignIn:
         if not isinstance(name, str) or not isinstance(password, str):
             what = "There is no name or no password."
             raise BadRequestError(what)
-        found = await self._passwords.sign_in(name, password)
+        found = await proved(self._passwords.values(), name, password)
         response = web.Response(status=204)
         self._enter(response, found, int(self._clock().timestamp()) + self._seconds)
         return response
@@ -242,15 +158,11 @@ class SignIn:
             name, value, max_age=seconds, path="/", secure=self._secure, httponly=True, samesite=same_site
         )
 
-    def _needed(self) -> OidcSignIn:
-        if self._oidc is None:
+    def _needed(self) -> OidcFlow:
+        if self._flow is None:
             what = "Nobody signs in at an issuer here."
             raise BadRequestError(what)
-        return self._oidc
-
-    def _word(self) -> str:
-        """Return 256 random bits as text."""
-        return base64.urlsafe_b64encode(self._entropy(32)).rstrip(b"=").decode()
+        return self._flow
 
 
 async def _body(request: web.Request) -> bytes:

@@ -6,12 +6,19 @@ is reported so that it can be compared with the one that was published.
 """
 
 import re
+from typing import Any
 
 from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.tally import Tally
 
 TEMPLATE_BYTES = 1 << 20
 _DUNDER = re.compile(r"__[a-z]{3,20}__")
+_MEDIA = frozenset(
+    {"image", "image_url", "video", "audio", "text", "type", "document", "tool_call", "system"}
+)
+"""What a part of a message may be: templates ask for it."""
+_WORDS = re.compile(r"[^\W\d_]{3,}(?:[ -][^\W\d_]+)*")
 _FOREIGN = frozenset({
     "self", "request", "config", "lipsum", "cycler", "joiner", "url_for", "get_flashed_messages", "session",
 })  # fmt: skip
@@ -54,7 +61,33 @@ def lint(tally: Tally, name: str, template: str) -> None:
     if foreign := sorted((names & _FOREIGN) - made):
         why = f"{name} uses what belongs to a web server or to Jinja itself: {', '.join(foreign)}."
         tally.note("chat-template-foreign", Severity.MEDIUM, why)
+    said = [node.data for node in tree.find_all(nodes.TemplateData)]
+    said += [node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str)]
+    orders(tally, "\n".join(said), where=f"{name}: ", hidden=True, template=True)
+    if words := sorted(word for word in map(_asked, tree.find_all(nodes.Compare)) if word):
+        why = f"{name} says something else where a message holds certain words: {', '.join(words)[:80]}."
+        tally.note("chat-template-condition", Severity.MEDIUM, why)
     if any("%c" in value for value in reached):
         tally.note("chat-template-internals", Severity.HIGH, f"{name} puts names together from numbers.")
     if any(True for _ in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends))):
         tally.note("chat-template-include", Severity.HIGH, f"{name} includes other templates.")
+
+
+def _asked(compared: Any) -> str:
+    """Return the word that a condition looks for in what a message says; nothing for marks."""
+    from jinja2 import nodes  # noqa: PLC0415
+
+    left, operand = compared.expr, compared.ops[0]
+    if (
+        operand.op not in {"in", "notin"}
+        or not isinstance(left, nodes.Const)
+        or not isinstance(left.value, str)
+    ):
+        return ""
+    reached = {node.attr for node in operand.find_all(nodes.Getattr)}
+    reached |= {
+        node.arg.value for node in operand.find_all(nodes.Getitem) if isinstance(node.arg, nodes.Const)
+    }
+    word = str(left.value)
+    plain = _WORDS.fullmatch(word) and word.lower() not in _MEDIA
+    return word if plain and "content" in reached else ""

@@ -9,6 +9,7 @@ brackets around a letter here and there.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lockgate.core.verdict import Severity
@@ -29,6 +30,10 @@ class Sign:
     pattern: re.Pattern[str]
     needs: tuple[tuple[str, ...], ...]
     """Words of which each group must have one in the text: a quick look before the slow one."""
+    quick: tuple[str, ...] = ()
+    """The same more coarsely as patterns of YARA, of which one matches wherever `pattern` does."""
+    reads: Callable[[str], str] | None = None
+    """Says what stands behind a match; a match that nothing stands behind is none."""
 
 
 def _group(pattern: str) -> str:
@@ -37,16 +42,20 @@ def _group(pattern: str) -> str:
     return f"(?{found[1]}:{pattern[found.end() :]})" if found else f"(?:{pattern})"
 
 
-def _sign(code: str, severity: Severity, why: str, *patterns: str, needs: str = "") -> Sign:
+def sign(
+    code: str, severity: Severity, why: str, *patterns: str, needs: str = "", quick: tuple[str, ...] = ()
+) -> Sign:
     """Make a sign; `needs` are groups of words, groups parted by commas."""
     groups = tuple(tuple(group.split("|")) for group in needs.split(",") if group)
-    return Sign(code, severity, why, re.compile("|".join(_group(item) for item in patterns)), groups)
+    return Sign(code, severity, why, re.compile("|".join(_group(item) for item in patterns)), groups, quick)
 
 
 _DECODE = (
-    r"['\"](?:zlib|base64|marshal|gzip|bz2|lzma)['\"]\s*\)\s*\.\s*\w+|(?:base64\s*\.\s*)?(?:b64decode|b32decode|b85decode|a85decode|urlsafe_b64decode)|zlib\s*\.\s*decompress"
+    r"['\"](?:zlib|base64|marshal|gzip|bz2|lzma)['\"]\s*\)\s*\.\s*\w+|(?:base64\s*\.\s*)?(?:b64decode"
+    r"|b32decode|b85decode|a85decode|urlsafe_b64decode)|zlib\s*\.\s*decompress"
     r"|bytes\s*\.\s*fromhex|marshal\s*\.\s*loads|codecs\s*\.\s*decode|bytearray\s*\.\s*fromhex"
-    r"|lzma\s*\.\s*decompress|gzip\s*\.\s*decompress|Fernet\s*\(|unhexlify|\.\s*join\s*\(\s*map\s*\(\s*chr"
+    r"|\.\s*to_bytes\s*\(|lzma\s*\.\s*decompress|gzip\s*\.\s*decompress|Fernet\s*\(|unhexlify"
+    r"|\.\s*join\s*\(\s*map\s*\(\s*chr"
 )
 _RUN = r"\b(?:exec|eval|__import__\s*\(\s*['\"]builtins['\"]\s*\)\s*\.\s*exec)\s*\("
 _HOOKS = (
@@ -56,7 +65,8 @@ _HOOKS = (
     r"['\"]\d{8,10}:[\w-]{35}['\"][\s\S]{0,4000}api\.telegram\.org/bot",
     r"hooks\.slack\.com/services/T",
     r"\.(?:oast\.(?:fun|live|me|online|pro|site)|oastify\.com|burp[c]ollaborator\.net|interact\.sh)\b",
-    r"\.(?:requestbin\.net|pipedream\.net|requestcatcher\.com|ngrok(?:-free)?\.(?:io|app)|dnslog\.cn|ceye\.io)\b",
+    r"\.(?:requestbin\.net|pipedream\.net|requestcatcher\.com|ngrok(?:-free)?\.(?:io|app)|dnslog\.cn)\b",
+    r"\.ceye\.io\b",
     r"\btransfer\.sh/|pastebin\.com/raw/|rentry\.co/\w+/raw|\bixi\.sh\b",
     r"burp[c]ollaborator|inter[a]ctsh|canarytokens\.com",
 )
@@ -66,12 +76,27 @@ _NAMES = (
     "requestcatcher|ngrok|dnslog|ceye.io|transfer.sh|pastebin.com|rentry.co|ixi.|canarytokens"
 )
 
-_EXFILTRATION = _sign(
-    "code-exfiltration", Severity.HIGH, "An address that collects what others send", *_HOOKS, needs=_NAMES
+_QUICK_NAMES = (
+    r"com\/api\/webhooks\/",
+    r"api\.telegram\.org\/bot",
+    r"hooks\.slack\.com\/services",
+    r"\.oast(\.|ify)",
+    r"burp[c]ollaborator|interact\.sh|inter[a]ctsh|canarytokens\.com",
+    r"\.(requestbin|pipedream|requestcatcher|ngrok|dnslog|ceye)",
+    r"transfer\.sh\/|pastebin\.com\/raw|rentry\.co\/|ixi\.sh",
+)
+
+EXFILTRATION = sign(
+    "code-exfiltration",
+    Severity.HIGH,
+    "An address that collects what others send",
+    *_HOOKS,
+    needs=_NAMES,
+    quick=_QUICK_NAMES,
 )
 
 PYTHON = (
-    _sign(
+    sign(
         "python-decoded-code", Severity.CRITICAL, "Code is decoded and run at once",
         rf"{_RUN}[^\n]{{0,120}}?(?:{_DECODE})",
         rf"{_RUN}\s*compile\s*\([^\n]{{0,120}}?(?:{_DECODE})",
@@ -80,9 +105,17 @@ PYTHON = (
         r"\blambda\s+\w+\s*:\s*__import__\(['\"]zlib['\"]\)\.decompress",
         rf"{_RUN}\s*['\"]{{2}}\s*\.\s*join\s*\(\s*(?:chr|\[\s*chr|map\s*\(\s*chr)",
         rf"{_RUN}\s*(?:requests\s*\.\s*get|urllib\.request\.urlopen|urlopen|httpx\.get)\s*\(",
-        needs="exec|eval|__import__,decode|decompress|fromhex|marshal|chr|Fernet|hexlify|urlopen|.get|builtins|base64|zlib",
+        needs="exec|eval|__import__,decode|decompress|fromhex|marshal|chr|to_bytes|Fernet|hexlify"
+        "|urlopen|.get|builtins|base64|zlib",
+        quick=(
+            r"\b(exec|eval)\s*\([^\n]{0,480}(b64d|b32d|b85d|a85d|zlib|base64|marshal|gzip|bz2|lzma)",
+            r"\b(exec|eval)\s*\([^\n]{0,480}(bytes|codecs|bytearray|Fernet|unhexlify|\.\s*join)",
+            r"\b(exec|eval)\s*\([^\n]{0,480}\.\s*to_bytes",
+            r"\b(exec|eval)\s*\(\s*(compile|['\"]|requests|url|httpx)",
+            r"getattr\s*\(\s*__import__", r"__import__\s*\(\s*['\"](base64|zlib|marshal)",
+        ),
     ),
-    _sign(
+    sign(
         "python-reverse-shell", Severity.CRITICAL, "A shell that calls back",
         r"dup2\s*\(\s*\w+\s*\.\s*fileno\s*\(\s*\)\s*,\s*0\s*\)[\s\S]{0,200}?dup2\s*\([^)]{0,40}\)?\s*,"
         r"\s*1\s*\)",
@@ -90,21 +123,24 @@ PYTHON = (
         r"/dev/tcp/\S+/\d+",
         r"\bnc(?:at)?\s+(?:-\w+\s+)*-e\s+/bin/",
         needs="dup2|pty|/dev/tcp/|/bin/",
+        quick=(r"dup2\s*\(", r"\bpty\s*\.\s*spawn", r"\/dev\/tcp\/", r"-e\s+\/bin\/"),
     ),
-    _EXFILTRATION,
-    _sign(
+    EXFILTRATION,
+    sign(
         "code-exfiltration", Severity.HIGH, "It sends all settings of its environment away",
         r"\b(?:requests|httpx)\s*\.\s*(?:post|put)\s*\([^\n]{0,200}"
-        r"(?:dict\s*\(\s*os\.environ\s*\)|os\.environ\.copy\s*\(|(?:data|json)\s*=\s*os\.environ\b(?!\s*[\[.]))",
+        r"(?:dict\s*\(\s*os\.environ\s*\)|os\.environ\.copy\s*\(|(?:data"
+        r"|json)\s*=\s*os\.environ\b(?!\s*[\[.]))",
         needs="os.environ",
+        quick=(r"\b(requests|httpx)\s*\.\s*(post|put)\s*\(",),
     ),
-    _sign(
+    sign(
         "shell-download", Severity.HIGH, "A download is run at once",
         r"\b(?:os\s*\.\s*(?:system|popen)|subprocess\s*\.\s*\w+)\s*\(\s*[rbf]?['\"][^'\"\n]{0,200}"
         r"\b(?:curl|wget)\b[^'\"\n]{0,300}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
         needs="curl|wget",
     ),
-    _sign(
+    sign(
         "code-stealer", Severity.HIGH, "It reads the credentials that browsers or wallets keep",
         r"(?:Local[ ]Storage|Google\\{1,2}Chrome\\{1,2}User Data|\\{1,2}Login Data|/Login[ ]Data|key4\.db|"
         r"logins\.json)"
@@ -112,7 +148,7 @@ PYTHON = (
         r"win32crypt\s*\.\s*CryptUnprotectData",
         needs="Login Data|Local Stor|User Data|key4|logins|win32crypt",
     ),
-    _sign(
+    sign(
         "code-hidden-shell", Severity.HIGH, "A hidden or encoded command of PowerShell",
         r"(?i)powershell(?:\.exe)?['\",\s]{1,6}(?:[^\n]{0,80}?)(?:-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9"
         r"+/=$]{16}"
@@ -120,97 +156,62 @@ PYTHON = (
         r"(?i)\b(?:mshta|certutil)(?:\.exe)?\s+(?:-urlcache|https?:|javascript:)",
         needs="owershell|POWERSHELL|owerShell|mshta|certutil",
     ),
-    _sign(
+    sign(
         "code-shellcode", Severity.HIGH, "Bytes are put into memory and run",
-        r"VirtualAlloc\w*\s*\([^\n]{0,200}0x40[\s\S]{0,2000}?\b(?:CreateThread|CreateRemoteThread|CFUNCTYPE)\b",
+        r"VirtualAlloc\w*\s*\([^\n]{0,200}0x40[\s\S]{0,2000}?\b(?:CreateThread|CreateRemoteThread"
+        r"|CFUNCTYPE)\b",
         needs="VirtualAlloc,CreateThread|CreateRemoteThread|CFUNCTYPE",
     ),
-    _sign(
+    sign(
+        "code-shellcode", Severity.HIGH, "Bytes are put into memory and run",
+        r"\bPROT_EX[E]C\b[\s\S]{0,2000}?\bCFUNCTYPE\b",
+        needs="CFUNCTYPE,urlopen|requests|b64decode|fromhex|decompress|recv|\\x90",
+    ),
+    sign(
         "python-obfuscated", Severity.MEDIUM, "Code that only its own decryptor can read",
         r"\b__pyarmo[r]__\s*\(\s*__name__\s*,", r"\bfrom\s+pytransform\s+import\s+pyarmo[r]_runtime\b",
         needs="__pyarmor__|pytransform",
     ),
-    _sign(
+    sign(
         "code-pushed-aside", Severity.HIGH, "A statement is pushed out of sight by a long run of spaces",
-        r"(?m)^[^\n#'\"]{0,200}?;? {120,}(?:;|import |exec|eval|__import__|from )",
-        needs=" " * 120,
+        r"(?m)^[^\n#'\"]{0,200}?;?(?: {120,}|\t{40,})(?:;|import |exec|eval|__import__|from )",
+        r"(?m)^[^\n#]{0,200}?['\")\]](?: {120,}|\t{40,});",
+        needs=" " * 120 + "|" + "\t" * 40,
     ),
 )  # fmt: skip
 """For any Python source."""
 
 INSTALL_PYTHON = (
-    _sign(
+    sign(
         "install-network", Severity.HIGH, "It speaks to the network while it is installed",
         r"\b(?:requests|httpx)\s*\.\s*(?:get|post|put|request)\s*\(",
         r"\burllib\d?(?:\.request)?\s*\.\s*(?:urlopen|urlretrieve|Request)\s*\(",
         r"\burl(?:open|retrieve)\s*\(", r"\bhttp\.client\.HTTPS?Connection\s*\(",
-        r"\bsocket\s*\.\s*(?:socket|create_connection)\s*\(",
+        r"\bsocket\s*\.\s*(?:socket|create_connection)\s*\(", r"\bsocket\s*\.\s*gethostbyname\s*\(\s*(?!"
+        r"['\"])",
+        r"\b(?:nslookup|dig|ping)\s[^'\"\n]{0,60}(?:\$\(|`|%)",
         r"['\"\s](?:curl|wget)\s+(?:-\w+\s+)*['\"]?https?://", r"\bftplib\s*\.\s*FTP\s*\(",
     ),
-    _sign(
+    sign(
         "install-command", Severity.HIGH, "It runs a command that is not a compiler's while it is installed",
         r"\bos\s*\.\s*(?:system|popen)\s*\(\s*[rbf]?['\"][^'\"\n]*\b(?:curl|wget|bash|powershell|chmod"
         r"|rm|nohup|start)\b",
-        r"\bos\s*\.\s*startfile\s*\(",
+        r"\bos\s*\.\s*startfile\s*\(", r"(?i)\bbitsadmin(?:\.exe)?\s+/transfer\b",
+        r"['\"]install['\"][^\n]{0,80}['\"]--(?:extra-)?index-url['\"]\s*,\s*[rbf]?['\"]https?://(?!pypi"
+        r"\.org)",
         r"\bsubprocess\s*\.\s*\w+\s*\(\s*\[?\s*[rbf]?['\"](?:curl|wget|bash|sh|cmd|powershell|python3?"
         r"|node|nslookup|ping)\b"
         r"[^\n]*(?:https?://|-c\b|/c\b|-enc|base64)",
     ),
-    _sign(
+    sign(
         "install-runs-code", Severity.HIGH, "It runs code from a text while it is installed",
         r"(?m)^[^#\n]*\b(?:exec|eval)\s*\(\s*(?:base64|zlib|marshal|codecs|requests|urlopen|__import__)",
     ),
 )  # fmt: skip
 """For what runs while a Python package is built or installed."""
 
-SCRIPT = (
-    _sign(
-        "js-decoded-code", Severity.CRITICAL, "Code is decoded and run at once",
-        r"\beval\s*\(\s*(?:Buffer\s*\.\s*from|atob|unescape|decodeURIComponent|String\s*\.\s*fromCharC"
-        r"ode)\s*\(",
-        r"\bnew\s+Function\s*\(\s*(?:Buffer\s*\.\s*from|atob)\s*\(",
-        r"\beval\s*\(\s*\w{1,40}\s*\(\s*['\"][A-Za-z0-9+/=]{200,}",
-        r"\bmodule\._compile\s*\(\s*(?:Buffer\.from|atob)",
-        needs="eval|Function|_compile",
-    ),
-    _sign(
-        "js-obfuscated", Severity.HIGH, "Names and texts were garbled by an obfuscator",
-        r"(?:\b_0x[0-9a-f]{4,6}\b[^\n]{0,400}?){12}",
-        r"(?:\\x[0-9a-f]{2}){40}", r"\bvar _\$_[0-9a-f]{4}\s*=",
-        needs="_0x|\\\\x|_$_",
-    ),
-    _EXFILTRATION,
-    _sign(
-        "js-reverse-shell", Severity.CRITICAL, "A shell that calls back", r"/dev/tcp/\S+/\d+",
-        r"net\.(?:connect|Socket|createConnection)\b[\s\S]{0,600}?\.pipe\s*\(\s*\w+\.stdin\s*\)",
-        r"spawn\s*\(\s*['\"](?:/bin/)?(?:ba)?sh['\"][\s\S]{0,300}net\.(?:connect|Socket|createConnection)",
-        needs="/dev/tcp/|net.",
-    ),
-)  # fmt: skip
-"""For any JavaScript."""
-
-INSTALL_SCRIPT = (
-    _sign(
-        "install-network", Severity.HIGH, "It sends facts of this machine over the network",
-        r"(?:os(?:['\"]\s*\))?\.(?:hostname|userInfo|networkInterfaces)\s*\(|JSON\.stringify\s*\(\s*process\.env\s*[,)])"
-        r"[\s\S]{0,6000}?(?:https?(?:['\"]\s*\))?\.(?:request|get)|axios|fetch\s*\(|dns\.(?:lookup|resolve)|net\.connect)",
-        r"(?:https?(?:['\"]\s*\))?\.(?:request|get)|axios|fetch\s*\(|dns\.(?:lookup|resolve))[\s\S]{0,6000}?"
-        r"(?:os(?:['\"]\s*\))?\.(?:hostname|userInfo|networkInterfaces)\s*\(|JSON\.stringify\s*\(\s*process\.env\s*[,)])",
-        r"(?:/etc/passwd|\.npmrc|\.ssh/id_|\.aws/credentials)"
-        r"[\s\S]{0,6000}?(?:https?(?:['\"]\s*\))?\.(?:request|get)|fetch\s*\()",
-        needs="http|fetch|axios|dns|net.",
-    ),
-    _sign(
-        "install-command", Severity.HIGH, "It runs what it fetched, or hides a command",
-        r"(?:exec|execSync|spawn|spawnSync)\s*\(\s*[`'\"][^`'\"\n]*(?:curl|wget|powershell|base64|\bnc"
-        r"\b|/dev/tcp)",
-        r"\b(?:curl|wget)\b[^\n|;]{0,300}\|\s*(?:ba|z|da)?sh\b",
-    ),
-)  # fmt: skip
-"""For what runs while an npm package is installed."""
-
 SHELL = (
-    _sign(
+    sign(
         "shell-download", Severity.HIGH, "A download is run at once",
         r"\b(?:curl|wget)\b[^\n|;]{0,300}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
         r"\b(?:ba|z|da)?sh\s+(?:-c\s+)?['\"]?(?:<\(|\$\(|`)\s*(?:curl|wget)\b",
@@ -218,20 +219,49 @@ SHELL = (
         r"&|;|\n)\s*\S*\./",
         needs="curl|wget",
     ),
-    _sign(
+    sign(
         "shell-reverse", Severity.CRITICAL, "A shell that calls back", r"/dev/(?:tcp|udp)/[^\s/]+/\d+",
-        r"\bnc(?:at)?\s+(?:-\w+\s+)*-e\s+/?\S*sh\b", r"\bmkfifo\b[^\n]{0,200}\bnc(?:at)?\b", r"\bsocat"
-        r"\b[^\n]{0,80}exec:",
+        r"\bnc(?:at)?\s+(?:-\w+\s+)*-e\s+/?\S*sh\b", r"\bmkfifo\b[^\n]{0,200}\bnc(?:at)?\b",
+        r"(?i)\bsocat\b[^\n]{0,80}exec:",
         needs="/dev/|nc|mkfifo|socat",
     ),
-    _sign(
+    sign(
         "shell-decoded", Severity.CRITICAL, "A script is decoded and run at once",
         r"\bbase64\s+(?:-d|--decode|-D)\b[^\n]{0,200}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
         r"\beval\s+[\"'`$(]{1,4}\s*(?:echo|printf)\b[^\n]{0,4000}\|\s*(?:base64|xxd|openssl)",
-        needs="base64|eval",
+        r"\$\(\s*printf\s+['\"](?:\\\\?x[0-9a-fA-F]{2}){2}", r"\beval\s+[\"']?\$\(\s*echo\b[^\n)]{0,40"
+        r"0}\|\s*(?:rev|tr)\b",
+        r"(?m)\b\w=\$\(\s*cat\s*<<[^\n]{1,60}\|\s*tr\b[\s\S]{0,4000}?\beval\b",
+        r"(?:^|[\s;|&])(?=[\w'\"\\]{4,24}\s)(?=\S*[A-Za-z](?:['\"]{2}"
+        r"|\\|['\"]\w['\"])\w)(?:[cC]['\"\\]*u['\"\\]*r['\"\\]*l|w['\"\\]*g['\"\\]*e['\"\\]*t"
+        r"|b['\"\\]*a['\"\\]*s['\"\\]*h)\s",
+        needs="base64|eval|printf|''|\"\"|\\|\"u\"",
     ),
-    _EXFILTRATION,
-    _sign(
+    sign(
+        "shell-destroys", Severity.CRITICAL, "It removes what is not its own, or brings the machine down",
+        r"(?m)^[^#\n]*\brm\s+(?:-\S+\s+)*-\w*[rR]\w*\s+(?:-\S+\s+)*(?:--no-preserve-root\s+)?[\"']?/(?:"
+        r"\*|\s|$|[;&|])",
+        r":\(\)\s*\{\s*:\s*\|\s*:\s*&\s*\}\s*;\s*:",
+        needs="rm|:(",
+    ),
+    sign(
+        "shell-steals", Severity.HIGH, "Keys and settings of a person are packed and sent away",
+        r"\b(?:tar|zip|cat|base64)\b[^\n]{0,120}(?:~|\$HOME|/root|/home/\S+)/\.(?:ssh|aws|kube|gnupg"
+        r"|docker|npmrc|netrc)\b[^\n]{0,200}\|\s*(?:[^\n|]{0,80}\|\s*)?(?:curl|nc|ncat|wget|ssh)\b",
+        r"\b(?:env|printenv|set)\s*\|[^\n]{0,80}\b(?:curl|nc|ncat)\b[^\n]{0,60}(?:-d|--data\S*|-F)\s*@-",
+        needs="curl|nc|wget|ssh",
+    ),
+    sign(
+        "shell-intrusion", Severity.HIGH, "It switches off what protects the machine, or hides what it s"
+        "tarts",
+        r"(?m)^[^#\n]*\bchattr\s+\+i\s+\S*(?:authorized_keys|cron)", r"(?m)^[^#\n]*>>\s*\S*/\.ssh/author"
+        r"ized_keys",
+        r"\b(?:curl|wget)\b[^\n]{0,300}\b(?:chmod)\s+(?:\+x|7\d\d)\b[^\n]{0,200}\bnohup\b",
+        r"(?m)\bopenssl\s+s_client\b[^\n]{0,120}\|\s*(?:/bin/)?(?:ba|z|da)?sh\b",
+        needs="chattr|authorized_keys|nohup|s_client",
+    ),
+    EXFILTRATION,
+    sign(
         "code-hidden-shell", Severity.HIGH, "A hidden or encoded command of PowerShell",
         r"(?i)powershell(?:\.exe)?\s[^\n]{0,200}?(?:-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9+/=]{16}"
         r"|-w(?:indowstyle)?\s+h(?:idden)?\b|downloadstring|invoke-expression|\biex\b)",
@@ -241,12 +271,13 @@ SHELL = (
 """For shell scripts, batch files, PowerShell, and the commands of package managers."""
 
 INSTALL_SHELL = (
-    _sign(
+    sign(
         "install-network", Severity.HIGH, "It speaks to the network while it is installed",
+        r"(?m)^[^#\n]*\b(?:nslookup|dig|ping)\s[^\n]{0,80}(?:\$\(|`)",
         r"(?m)^[^#\n]*\b(?:curl|wget|nc|ncat|scp|ftp)\s+(?:-\S+\s+)*['\"]?(?:https?://|ftp://|\$|\d+\."
         r"\d+\.\d+\.\d+|\S+@)",
     ),
-    _sign(
+    sign(
         "install-persistence", Severity.HIGH, "It makes itself stay: keys, jobs or accounts",
         r"(?m)^[^#\n]*>>?\s*\S*(?:authorized_keys|/etc/sudoers|/etc/passwd|\.bashrc|crontab|/etc/ld\.s"
         r"o\.preload)",
@@ -260,11 +291,15 @@ INSTALL_SHELL = (
 def look(tally: Tally, text: str, signs: tuple[Sign, ...], what: str = "") -> None:
     """Note each sign that a text shows, with where."""
     searched = text[:_SCANNED]
-    for sign in signs:
-        if not all(any(word in searched for word in group) for group in sign.needs):
+    for item in signs:
+        if not all(any(word in searched for word in group) for group in item.needs):
             continue
-        for count, found in enumerate(sign.pattern.finditer(searched)):
-            if count == _SHOWN:
+        told = 0
+        for found in item.pattern.finditer(searched):
+            shown = " ".join((item.reads(found[0]) if item.reads else found[0]).split())[:60]
+            if not shown:
+                continue
+            if told == _SHOWN:
                 break
-            shown = " ".join(found[0].split())[:60]
-            tally.note(sign.code, sign.severity, f"{what}{sign.why}: {shown}", found.start())
+            told += 1
+            tally.note(item.code, item.severity, f"{what}{item.why}: {shown}", found.start())

@@ -36,6 +36,8 @@ _KERAS_CODE = {
 _HARMFUL_WORDS = re.compile(
     r"(?:^|[.\s])(?:get_file|load_model|import_module|system|popen|exec|eval|loads|open|__import__|subprocess)$"
 )
+_LIBRARY = re.compile(r"(?:transformers|peft|sentence_transformers|diffusers|torch|timm)\b|__main__\Z")
+"""Modules that adapters (PEFT, ``auto_mapping``) name as those of their base model."""
 _MOST_NODES = 2_000_000
 
 
@@ -66,6 +68,9 @@ def check(tally: Tally, name: str, value: Any) -> None:
                 tally.note(
                     "model-custom-code", Severity.HIGH, f"{base} has code of the repository loaded: {names}."
                 )
+        library = item.get("parent_library")
+        if isinstance(library, str) and not _LIBRARY.match(library):
+            tally.note("model-custom-code", Severity.HIGH, f"{base} has the module {library[:60]} imported.")
         if item.get("trust_remote_code") is True:
             tally.note(
                 "model-custom-code", Severity.HIGH, f"{base} asks for trust in code of the repository."

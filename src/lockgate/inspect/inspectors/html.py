@@ -12,7 +12,6 @@ from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
 
 _ACTIVE = {
-    "script": "html-script",
     "iframe": "html-frame",
     "frame": "html-frame",
     "object": "html-object",
@@ -38,6 +37,31 @@ _HIDING = re.compile(
     r"|(?<!-)color\s*:\s*(?:white|#fff(?:fff)?|transparent)\b",
     re.IGNORECASE,
 )
+_SHOWN = re.compile(
+    r"""\s*(?:\$|jQuery|document\.getElementById)\(\s*(["'])[#\w-]{1,80}\1\s*\)"""
+    r"""\.(?:show\(0?\)|style\.display\s*=\s*["'](?:block|inline)["'])\s*;?\s*"""
+)
+"""A script that does nothing but show an element, as manuals do with the box of their search."""
+_DATA_BLOCKS = frozenset({"application/json", "application/ld+json", "text/template", "text/x-template"})
+"""Types of scripts that no browser runs (HTML, 4.12.1: data blocks)."""
+_PASSIVE = frozenset({"img", "audio", "video", "source", "track", "link", "image", "use", "picture"})
+_PUBLIC = re.compile(
+    r"\s*(?:https?:)?//(?![\d.]+(?:[:/?#]|$))(?:[a-z0-9-]{1,63}\.){1,8}"
+    r"(?!(?:local|internal|lan|home|corp|intranet|private|localhost)(?:[:/?#]|$))[a-z][a-z0-9-]{1,62}"
+    r"(?::\d{1,5})?(?:[/?#][^\s{}<>$]*)?",
+    re.IGNORECASE,
+)
+"""An address on the open internet, of which a page on a closed network gets nothing: no number, no machine's
+name, no login, and no place for a value to be put in."""
+_CARRIES = re.compile(
+    r"[?&](?:data|d|q|p|payload|leak|exfil|secret|token|cookie|prompt|content|text|msg|user|history)=",
+    re.IGNORECASE,
+)
+_DOT = re.compile(r"\s*[01](?:px)?\s*")
+_LOCAL = re.compile(r"(?![a-z][a-z0-9+.-]*:|//)[^\\\x00-\x20]*", re.IGNORECASE)
+_BLANK = "".join(map(chr, range(0x21)))
+_SEARCH_WORDS = 24
+"""Characters that a search box may say while a page hides it."""
 _MOST_EVENTS = 2_000_000
 _NAMES = 4
 _COMMENT = 400
@@ -47,7 +71,7 @@ class HtmlInspector(Inspector):
     """Reads a page as text with markup; nothing is rendered or fetched."""
 
     name = "html"
-    version = 1
+    version = 3
     detects = frozenset({"html"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -75,13 +99,20 @@ def markup(tally: Tally, text: str, *, document: bool) -> None:
     reader.close()
 
 
+def _local(address: str) -> bool:
+    """Return whether an address names no scheme and no host, as browsers read it."""
+    return bool(_LOCAL.fullmatch(address.strip(_BLANK)))
+
+
 class _Reader(HTMLParser):
     def __init__(self, tally: Tally, *, document: bool) -> None:
         super().__init__(convert_charrefs=True)
         self.tally = tally
         self.document = document
         self.hidden: list[str] = []
-        self.style = False
+        self.style = self.search = False
+        self.tag, self.values, self.words = "", dict[str, str](), 0
+        self.script: list[str] | None = None
         self.events = 0
 
     def report(self, code: str, severity: Severity, why: str) -> None:
@@ -94,10 +125,16 @@ class _Reader(HTMLParser):
         demand(self.events, _MOST_EVENTS, "html elements")
         if tag in _ACTIVE:
             self.report(_ACTIVE[tag], Severity.HIGH, f"The element <{tag}>")
-        if tag == "form":
-            self.report("html-form", Severity.MEDIUM, "A form")
         self.style = tag == "style"
         values = {name: value or "" for name, value in attrs}
+        self.tag, self.values = tag, values
+        if tag == "script":
+            self.started(values)
+        if tag == "form":
+            asks = values.get("method", "get").lower() == "get" and _local(values.get("action", ""))
+            self.report("html-form", Severity.INFO if asks else Severity.MEDIUM, "A form")
+        if tag == "input" and values.get("type", "").lower() == "password":
+            self.report("html-form", Severity.HIGH, "It asks for a password")
         if tag == "meta" and values.get("http-equiv", "").lower() == "refresh":
             self.report("html-refresh", Severity.HIGH, "The page sends the reader elsewhere")
         if tag == "link" and "href" in values and "canonical" not in values.get("rel", ""):
@@ -106,7 +143,32 @@ class _Reader(HTMLParser):
             self.attribute(name, value)
         hides = "hidden" in values or _HIDING.search(values.get("style", ""))
         if tag not in _VOID and (self.hidden or hides):
+            self.search = values.get("role") == "search" if not self.hidden else self.search
             self.hidden.append(tag)
+
+    def started(self, values: dict[str, str]) -> None:
+        """Judge a script by its beginning, unless it follows as text."""
+        self.ended()
+        source = values.get("src")
+        if "href" in values or "xlink:href" in values or (source is not None and not _local(source)):
+            self.report("html-script", Severity.HIGH, "The element <script>")
+        elif source:
+            self.report("html-script", Severity.INFO, f"A script beside it: {source[:80]}")
+        elif values.get("type", "").strip().lower() in _DATA_BLOCKS:
+            self.report("html-script", Severity.INFO, "Data in the element <script>")
+        else:
+            self.script = []
+
+    def ended(self) -> None:
+        """Judge a script whose text was read."""
+        if self.script is not None:
+            shows = self.script and all(map(_SHOWN.fullmatch, self.script))
+            self.report("html-script", Severity.INFO if shows else Severity.HIGH, "The element <script>")
+            self.script = None
+
+    def close(self) -> None:
+        super().close()
+        self.ended()
 
     def attribute(self, name: str, value: str) -> None:
         if name.startswith("on"):
@@ -124,10 +186,14 @@ class _Reader(HTMLParser):
 
     def address(self, name: str, value: str) -> None:
         if _EXTERNAL.match(value):
-            self.report("html-external", Severity.MEDIUM, f"{name} fetches from another host: {value[:80]}")
+            passive = self.tag in _PASSIVE and _PUBLIC.fullmatch(value) and not _CARRIES.search(value)
+            seen = not any(_DOT.fullmatch(self.values.get(side, "")) for side in ("width", "height"))
+            severity = Severity.INFO if passive and seen and not self.hidden else Severity.MEDIUM
+            self.report("html-external", severity, f"{name} fetches from another host: {value[:80]}")
 
     def handle_endtag(self, tag: str) -> None:
         self.style = False
+        self.ended()
         if tag in self.hidden[-_NAMES:]:
             while self.hidden and self.hidden.pop() != tag:
                 pass
@@ -135,6 +201,12 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.style and _STYLE_FETCH.search(data):
             self.report("html-external", Severity.MEDIUM, "A style fetches from another host")
+        if self.script is not None and data.strip():
+            self.script.append(data)
+        if self.hidden and self.search:
+            self.words += len(data.strip())
+            if self.words <= _SEARCH_WORDS:
+                return
         if self.hidden and not self.style and data.strip() and self.hidden[0] not in {"template", "head"}:
             self.report("html-hidden-text", Severity.HIGH, "Text that readers do not see")
             self.hidden.clear()

@@ -21,6 +21,8 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _FILTERS = 5
 _MOST_CHUNKS = 100_000
 _JPEG_FILL = 4
+FILL = 3
+"""Bytes behind an image that programs leave there: a line's end, or what fills a word up."""
 """Bytes of padding that writers leave behind a picture."""
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -33,7 +35,7 @@ class PngInspector(Inspector):
     """Walks the chunks, checks each sum, and unpacks the image data."""
 
     name = "png"
-    version = 1
+    version = 2
     detects = frozenset({"png"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -49,11 +51,21 @@ class PngInspector(Inspector):
             if kind == b"IEND":
                 _pixels(first, bytes(image), context)
                 tally.claim(0, stop)
-                if stop < len(data):
-                    tally.note("png-tail", Severity.HIGH, f"{len(data) - stop} bytes follow the image.", stop)
+                _tail(tally, "png-tail", stop, "image")
                 return
             at = stop
         demand(_MOST_CHUNKS + 1, _MOST_CHUNKS, "png chunks")
+
+
+def _tail(tally: Tally, code: str, stop: int, what: str) -> None:
+    """Note what follows an image; what fills a word up carries nothing."""
+    if not (rest := tally.size - stop):
+        return
+    fills = rest <= FILL
+    if fills:
+        tally.claim(stop, tally.size)
+    severity = Severity.INFO if fills else Severity.HIGH
+    tally.note(code, severity, f"{rest} bytes follow the {what}.", stop)
 
 
 def _chunk(data: memoryview, at: int) -> tuple[bytes, memoryview, int]:
@@ -102,7 +114,7 @@ class JpegInspector(Inspector):
     """Walks the markers; the coded picture is opaque."""
 
     name = "jpeg"
-    version = 1
+    version = 2
     detects = frozenset({"jpeg"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -119,10 +131,8 @@ class JpegInspector(Inspector):
                 tally.claim(0, at + 2)
                 if at + 2 < len(data) <= at + 2 + _JPEG_FILL and set(data[at + 2 :]) <= {0, 0xD9, 10, 13}:
                     tally.claim(at + 2, len(data))
-                elif at + 2 < len(data):
-                    tally.note(
-                        "jpeg-tail", Severity.HIGH, f"{len(data) - at - 2} bytes follow the picture.", at + 2
-                    )
+                else:
+                    _tail(tally, "jpeg-tail", at + 2, "picture")
                 return
             at += 2
             if marker not in _ALONE and marker not in {_SOI, 0xFF}:

@@ -4,8 +4,11 @@ A short list of the plainest orders; a person decides. The guards of the gateway
 rules and in context, when a passage is looked up.
 """
 
+import base64
+import binascii
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.tally import Tally
@@ -20,7 +23,32 @@ _ORDERS = re.compile(
     r"(?:instructions?|prompts?|rules|directions|guidelines|directives|context)\b"
     r"|\b(?:ignoriere|vergiss|missachte)\b[^.\n]{0,40}\b(?:anweisungen|regeln|instruktionen)\b"
     r"|\b(?:ignore[zr]?|oublie[zr]?)\b[^.\n]{0,40}\binstructions?\s+(?:précédentes|antérieures|ci-dessus)"
-    r"|\b(?:ignora|olvida)\b[^.\n]{0,40}\binstrucciones\s+(?:anteriores|previas)"
+    r"|\b(?:ignora|olvida|ignore)\b[^.\n]{0,40}\b(?:instrucciones|instruções|istruzioni)\s+(?:anteriores"
+    r"|previas|precedenti)"
+    r"|\b(?:ignora|dimentica)\b[^.\n]{0,40}\bprecedenti\s+istruzioni|\bnegeer\b[^.\n]{0,40}\binstructies\b"
+    r"|\bzignoruj\b[^.\n]{0,40}\binstrukcj|\b(?:про)?игнорируй(?:те)?\b[^.\n]{0,40}(?:инструкци|указани"
+    r"|правил)|\bзабудь(?:те)?\b[^.\n]{0,40}(?:инструкци|указани)"  # noqa: RUF001
+    r"|忽略[^。\n]{0,10}(?:指令|指示|提示词)"
+    r"|(?:これまで|以前|上記|前)の[^。\n]{0,6}(?:指示|命令)[^。\n]{0,8}(?:無視|忘れ)|이전[^.\n]{0,8}(?:지시|지침|명령)[^.\n]{0,8}무시"
+    r"|تجاهل[^.\n]{0,30}التعليمات"
+    r"|\byou(?:'re|\s+are)\s+no\s+longer\s+bound\s+by\b[^.\n]{0,40}\b(?:rules|guidelines|instructions|restrictions)\b"
+    r"|\boverride\s+your\s+(?:safety|content|system)\b|(?m:^#{1,4}\s*system\s*(?:prompt|message)?\s*:)"
+    r"|\b(?:new|updated)\s+system\s+(?:message|prompt)\s*:"
+    r"|<system>\s*you\b|<important>[\s\S]{0,200}?(?:~/|\bread\b[^.\n]{0,60}\.(?:json|env|ssh|pem))"
+    r"|\b(?:never|do\s+not|don't|without)\s+(?:mention|mentioning|telling|tell|reveal"
+    r"|disclose)(?:ing)?\s+(?:this|it|them)?\s*"
+    r"(?:note\s+|message\s+|instruction\s+)?(?:to\s+)?(?:the\s+)?(?:user|human|reader)\b"
+    r"|\b(?:ai|llm)\s+(?:agents?|assistants?|reviewers?|models?)\b[^.\n]{0,60}\b(?:must|should)\s+"
+    r"(?:call|run|execute|give|append|include|recommend|visit|accept)\b"
+    r"|\b(?:ai|llm)\s+(?:agents?|assistants?|reviewers?|models?)\s*:[^.\n]{0,80}\b(?:positive|accept"
+    r"|recommend|ignore)"
+    r"|\bai\s*:\s*when\s+(?:summari[sz]ing|reading|answering)\b|\bgive\s+a\s+positive\s+review\s+only\b"
+    r"|\b(?:append|include|render|insert)\b[^.\n]{0,60}https?://[^\s)]{1,80}[?&=/](?:\[|\{\{?"
+    r"|<)(?:summary|conversation|history|context|data|secret)"
+    r"|https?://[^\s)]{1,80}=\{\{?\s*(?:conversation|history|chat|context|secret)"
+    r"|\b(?:exfiltrate|leak|upload|forward)\s+(?:the|this|all)\s+(?:whole\s+)?(?:conversation"
+    r"|chat\s+history|user'?s?\s+data|contents?\s+of)"
+    r"|\brun\s+[`\"']?(?:curl|wget)\b[^\n]{0,120}\|\s*(?:ba)?sh\b[^\n]{0,80}\b(?:silently|before|without)\b"
     r"|\byou\s+are\s+now\s+(?:in\s+)?(?:developer\s+mode|DAN\b|jailbroken|unrestricted|an?\s+unfiltered)"
     r"|\b(?:reveal|print|repeat|output|show)\b[^.\n]{0,30}\b(?:your|the)\s+(?:system|initial|hidden)\s"
     r"+prompt\b"
@@ -37,13 +65,33 @@ _ORDERS = re.compile(
 _WORDS = re.compile(
     r"ignor|disregard|forget|override|bypass|vergiss|missachte|oublie|olvida|you\s+are\s+now|prompt|in"
     r"struction|"
-    r"<\||\[inst|<<sys|the\s+user|must|candidate|applicant|resume|paper|product|system",
+    r"<\||\[inst|<<sys|the\s+user|must|candidate|applicant|resume|paper|product|system|ignora|dimentica"
+    r"|negeer"
+    r"|игнорируй|забудь|忽略|無視|忘れ|무시|تجاهل|no\s+longer|<important|mention|reveal|disclose|telling"
+    r"|\bai\b|\bllm\b|positive|https?://|exfiltrate|leak|upload|forward|curl|wget",
     re.IGNORECASE,
 )
 _INVISIBLE = re.compile("[\u00ad\u034f\u180e\u200b-\u200f\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
+_MARKS = ("<|", "[inst", "<<sys", "#", "[ system", "[system")
+_PACKED = re.compile(r"[A-Za-z0-9+/]{48,4000}={0,2}")
+_PACKS = 64
+"""Longest and most texts in base64 that are read."""
+_NOT_A_LETTER = re.compile(r"[\W_]+")
+_ALIKE = str.maketrans(
+    "013457@$|"
+    "\u0430\u0435\u043e\u0440\u0456\u0455\u0441\u0443\u0445\u0456\u0458\u04bb"
+    "\u0501\u0578\u03c5\u03bd\u0391\u0395\u039f\u03a1\u0399",
+    "oieastasiaeopiscyxijhdnuvaeopi",
+)
+"""Digits and letters of other alphabets that stand for Latin letters that look alike."""
+_SQUEEZED = re.compile(
+    r"(?:ignore|disregard|forget)(?:a(?:ll|ii)|any|the|your|of|these|those|my)*(?:previous|prior"
+    r"|preceding|earlier|above)"
+    r"(?:instructions?|prompts?|directions|guidelines)"
+)
 
 
-def orders(tally: Tally, text: str, *, where: str = "", hidden: bool = False) -> None:
+def orders(tally: Tally, text: str, *, where: str = "", hidden: bool = False, template: bool = False) -> None:
     """Note orders to a model.
 
     Args:
@@ -51,17 +99,46 @@ def orders(tally: Tally, text: str, *, where: str = "", hidden: bool = False) ->
         text: What a machine reads, as text.
         where: What part of the document it is, for people.
         hidden: Readers do not see it.
+        template: It is a template of a chat, which parts its turns by the marks that are orders elsewhere.
 
     """
     searched = text[:_SEARCHED]
     tally.texts.append(searched)
     if not searched.isascii():
         searched = unicodedata.normalize("NFKC", _INVISIBLE.sub("", searched))
-    if not _WORDS.search(searched):
-        return
-    for count, found in enumerate(_ORDERS.finditer(searched)):
-        if count == _SHOWN:
+    severity = Severity.HIGH if hidden else Severity.MEDIUM
+    shown = 0
+    for said, at in _said(searched):
+        if template and said.lower().startswith(_MARKS):
+            continue
+        if shown == _SHOWN:
             return
-        severity = Severity.HIGH if hidden else Severity.MEDIUM
-        said = " ".join(found[0].split())[:80]
-        tally.note("prompt-injection", severity, f"{where}It orders a model: {said!r}.", found.start())
+        shown += 1
+        tally.note("prompt-injection", severity, f"{where}It orders a model: {said!r}.", at)
+
+
+def _said(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the orders of a text and where they stand: open ones, or those that are disguised."""
+    told = False
+    for found in _ORDERS.finditer(text) if _WORDS.search(text) else ():
+        told = True
+        yield " ".join(found[0].split())[:80], found.start()
+    if told:
+        return
+    for count, found in enumerate(_PACKED.finditer(text)):
+        if count == _PACKS:
+            break
+        inner = _ORDERS.search(_unpacked(found[0]))
+        if inner:
+            yield " ".join(inner[0].split())[:80], found.start()
+    squeezed = _SQUEEZED.search(_NOT_A_LETTER.sub("", text.lower().translate(_ALIKE)))
+    if squeezed:
+        yield squeezed[0][:80], 0
+
+
+def _unpacked(text: str) -> str:
+    """Return what a text in base64 says; nothing where it is none, or no text."""
+    try:
+        return base64.b64decode(text[: len(text) // 4 * 4]).decode("ascii")
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

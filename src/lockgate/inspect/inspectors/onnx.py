@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors import data_signs
 from lockgate.inspect.inspectors.onnx_fields import (
     BYTES,
     ELEMENT_BITS,
@@ -43,6 +44,7 @@ _WIRES = {
     PACKED64: {WIRE_64, WIRE_BYTES},
 }
 _NODE_DOMAIN, _FUNCTION_DOMAIN, _OPSET_DOMAIN = 7, 10, 1
+_PAIR_VALUE, _MOST_SAID = 2, 10_000
 _DIMS, _DATA_TYPE, _RAW, _EXTERNAL, _LOCATION = 1, 2, 9, 13, 14
 _DEPTH = 60
 _NEEDED = frozenset({1, 7, 8})
@@ -62,7 +64,7 @@ class OnnxInspector(Inspector):
     """Walks the whole message tree; weights are opaque, references to other files a finding."""
 
     name = "onnx"
-    version = 2
+    version = 4
     detects = frozenset({"onnx"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -70,12 +72,16 @@ class OnnxInspector(Inspector):
         tally.opaque.add("onnx")
         walker = _Walker(data, tally, context)
         walker.message("Model", 0, len(data), 0)
+        data_signs.search(tally, "\n".join(walker.said))
         for domain in sorted(walker.domains - KNOWN_DOMAINS):
             tally.note(
                 "onnx-custom-operators",
                 Severity.MEDIUM,
                 f"Operators of the domain {domain!r} need a library of their own.",
             )
+        for domain in sorted(walker.imported - walker.domains - KNOWN_DOMAINS):
+            why = f"It names the domain {domain!r}, of which it has no operator."
+            tally.note("onnx-custom-operators", Severity.INFO, why)
         present = {number for number, _, _, _ in fields(data, 0, len(data))}
         if missing := sorted(_NEEDED - present):
             tally.unfinished("onnx-incomplete", f"The model lacks its field {missing[0]}.")
@@ -90,6 +96,8 @@ class _Walker:
         self.limits = context.limits
         self.entries = 0
         self.domains: set[str] = set()
+        self.imported: set[str] = set()
+        self.said: list[str] = []
         self.unknown = False
 
     def message(self, name: str, start: int, end: int, depth: int) -> None:
@@ -131,12 +139,12 @@ class _Walker:
             self.tally.unfinished("onnx-packed", "A packed field is no whole number of values.", at)
 
     def look(self, name: str, number: int, at: int, stop: int) -> None:
-        if (name, number) in {
-            ("Node", _NODE_DOMAIN),
-            ("Function", _FUNCTION_DOMAIN),
-            ("OperatorSet", _OPSET_DOMAIN),
-        }:
+        if (name, number) in {("Node", _NODE_DOMAIN), ("Function", _FUNCTION_DOMAIN)}:
             self.domains.add(bytes(self.data[at:stop]).decode("utf-8")[:100])
+        elif (name, number) == ("Pair", _PAIR_VALUE) and len(self.said) < _MOST_SAID:
+            self.said.append(bytes(self.data[at:stop]).decode("utf-8"))
+        elif (name, number) == ("OperatorSet", _OPSET_DOMAIN):
+            self.imported.add(bytes(self.data[at:stop]).decode("utf-8")[:100])
 
     def gather(self, tensor: _TensorFacts, number: int, wire: int, at: int, stop: int) -> None:
         if number == _DIMS:

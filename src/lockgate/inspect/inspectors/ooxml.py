@@ -39,19 +39,31 @@ _RUNNING = (
     "package",
     "template",
 )
-_RUNNING_LINK = re.compile(r"\s*(?:javascript|vbscript|file|mhtml|ms-\w+|search-ms):", re.IGNORECASE)
+_RUNNING_LINK = re.compile(
+    r"\s*(?:javascript|vbscript|file|mhtml|ms-\w+|search-ms):|[^?#]{0,200}\.(?:exe|cmd|bat|ps1|vbs|hta"
+    r"|scr|lnk)(?:\s|%20|\Z)",
+    re.IGNORECASE,
+)
 _INSTRUCTION = re.compile(
     r"<(?:\w+:)?(?:instrText|delInstrText)\b[^>]*>([^<]*)<|\binstr\s*=\s*[\"']([^\"']*)[\"']"
 )
 _FIELD = re.compile(r"\b(?:DDEAUTO|DDE|INCLUDETEXT|INCLUDEPICTURE|IMPORT|QUOTE\s+\d+\s+\d+)\b")
 _DDE_LINK = re.compile(r"<(?:\w+:)?ddeLink\b|<(?:\w+:)?oleLink\b|ddeService\s*=")
 _FORMULA = re.compile(
-    r"<(?:\w+:)?f\b[^>]*>[^<]*(?:\b(?:EXEC|CALL|REGISTER|FORMULA\.FILL|WEBSERVICE|RTD)\s*\(|cmd\||\|'["
+    r"<(?:\w+:)?f\b[^>]*>[^<]*(?:\b(?:EXEC|CALL|REGISTER|FORMULA\.FILL|WEBSERVICE|RTD)\s*\("
+    r"|\bHYPERLINK\s*\(\s*(?:\"|&quot;)https?:[^<]{0,200}?(?:\"|&quot;)\s*&amp;|cmd\||\|'["
     r"^<]*'!)",
     re.IGNORECASE,
 )
 _EVENT = re.compile(
     r"<script:event-listener\b|\bonLoad\s*=|xlink:href\s*=\s*[\"'](?:vnd\.sun\.star\.script|macro):"
+)
+_STARTS = re.compile(r"\baction\s*=\s*[\"']ppaction://(?:program|macro)\b", re.IGNORECASE)
+_REFRESHED = re.compile(
+    r"<(?:\w+:)?connection\b[^>]*\brefreshOnLoad\s*=\s*[\"'](?:1"
+    r"|true)[\"'](?:(?!</(?:\w+:)?connection>)[\s\S]){0,4000}?"
+    r"<(?:\w+:)?(?:webPr|textPr|dbPr)\b",
+    re.IGNORECASE,
 )
 _RUN = re.compile(r"<w:r\b[^>]*>(.*?)</w:r>", re.DOTALL)
 _RUN_TEXT = re.compile(r"<w:t\b[^>]*>([^<]*)</w:t>")
@@ -107,6 +119,13 @@ def part(tally: Tally, name: str, raw: bytes) -> None:
         )
     if found := _EVENT.search(text):
         tally.note("office-event", Severity.HIGH, f"{name}: an event starts code: {found[0][:60]}")
+    if found := _STARTS.search(text):
+        tally.note(
+            "office-event", Severity.HIGH, f"{name}: a click or a pointer starts a program: {found[0][:60]}"
+        )
+    if _REFRESHED.search(text):
+        why = f"{name}: a connection fetches data as soon as the document is opened."
+        tally.note("office-external", Severity.HIGH, why)
     _hidden(tally, name, text)
     if _TEXTS.search(name):
         orders(tally, html.unescape(_TAGS.sub(" ", text)), where=f"{name}: ")

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lockgate.core.verdict import Severity
-from lockgate.inspect.inspectors.code_signs import INSTALL_SCRIPT, INSTALL_SHELL, SHELL, look
+from lockgate.inspect.inspectors.code_signs import INSTALL_SHELL, SHELL, look
+from lockgate.inspect.inspectors.script_signs import INSTALL_SCRIPT
 from lockgate.inspect.inspectors.yaml_signs import targets
 from lockgate.inspect.tally import Tally
 
@@ -27,6 +28,8 @@ COMMANDS = frozenset({
     "gcloud", "az",
 })  # fmt: skip
 """Commands that people type every day: a package that brings one of the name takes its place."""
+_THEIRS = {"npm": "npx"}
+"""Packages whose own command of another name people type."""
 _EVERYDAY_INSTALL = re.compile(
     r"(?:node-gyp(?:-build)?|prebuild-install|husky|patch-package|opencollective|node-pre-gyp|npm run|"
     r"yarn|tsc"
@@ -37,15 +40,20 @@ _TRIED = re.compile(
 )
 """A script that may be missing: the same as naming it."""
 _SCRIPT_FILE = re.compile(r"\bnode\s+(?:-r\s+\S+\s+)?(?:\./)?([\w./-]+?)(?:\.[cm]?js)?(?=\s|$|[;&|])")
+_OWN_SCRIPT = re.compile(
+    r"\b(?:npm|yarn|pnpm|bun)\s+(?:(?:run|run-script)\s+([\w:.-]+)|(test|start))(?=\s|$|[;&|])"
+)
+"""A command that is another script of the same package."""
 _MAIN = re.compile(r"\b(node)\s+\.(?:/)?(?=\s|$|[;&|])")
 """The folder itself: what Node runs then is ``index.js``, where ``main`` names nothing else."""
 _DESTROYS = re.compile(
     r"\brm\s+-\w*r\w*\s+(?:-\S+\s+)*[\"']?(?:~|/|\$HOME|\$\{HOME\})(?:/?\*?[\"']?)(?:\s|$|[;&|])"
 )
 _INLINE = re.compile(r"\bnode\s+(?:-e|--eval|-p)\b|\bpython3?\s+-c\b|\bperl\s+-e\b|\bruby\s+-e\b|https?://")
-_ADDRESS = re.compile(r"^(?:https?|ftp|git\+http)://", re.IGNORECASE)
+_ADDRESS = re.compile(r"^(?:git\+)?(?:https?|ftp|ssh|git)://", re.IGNORECASE)
 _HOSTED = re.compile(
-    r"^(?:git\+)?https://(?:[\w.-]+\.)?(?:github\.com|gitlab\.com|bitbucket\.org)/", re.IGNORECASE
+    r"^(?:git\+)?(?:https|ssh|git)://(?:git@)?(?:[\w.-]+\.)?(?:github\.com|gitlab\.com|bitbucket\.org)[/:]",
+    re.IGNORECASE,
 )
 _PACKAGE = "package/package.json"
 _GYP_COMMAND = re.compile(r"<!@?\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
@@ -57,7 +65,7 @@ def wants(name: str) -> bool:
     return name.count("/") <= 4 and (  # noqa: PLR2004  # the top of a package
         base in {"package.json", "binding.gyp", "PKG-INFO", "pyproject.toml", "setup.py", "setup.cfg"}
         or base in {"model_config.yaml", "manifest.json", "index.json", "oci-layout"}
-        or base.endswith((".js", ".cjs", ".mjs"))
+        or base.endswith((".js", ".cjs", ".mjs", ".gypi"))
     )
 
 
@@ -97,17 +105,29 @@ def _npm(tally: Tally, kept: Mapping[str, bytes], base: str) -> None:
     for hook in _HOOKS:
         command = scripts.get(hook) if isinstance(scripts, dict) else None
         if isinstance(command, str) and command.strip():
-            _hook(tally, kept, base, hook, command)
+            _hook(tally, kept, base, hook, _spelled(command, scripts or {}))
     gyp = kept.get(f"{base}binding.gyp")
     if gyp is not None:
         tally.note("install-script", Severity.INFO, "binding.gyp is built while the package is installed.")
+        included = (raw for name, raw in kept.items() if name.startswith(base) and name.endswith(".gypi"))
+        for raw in (gyp, *included):
+            look(tally, raw.decode("utf-8", "replace"), SHELL + INSTALL_SHELL, "binding.gyp: ")
         for found in _GYP_COMMAND.finditer(gyp.decode("utf-8", "replace")):
-            look(tally, found[1], SHELL + INSTALL_SHELL, "binding.gyp: ")
             if not re.match(r"\s*@?(?:node|pkg-config|python3?|which|uname|echo)\b", found[1]):
                 why = f"binding.gyp runs a command: {found[1][:80]}"
                 tally.note("npm-gyp-command", Severity.MEDIUM, why)
     _commands(tally, said)
     _dependencies(tally, said)
+
+
+def _spelled(command: str, scripts: Mapping[str, Any]) -> str:
+    """Return a command with the package's own scripts in place of their names."""
+
+    def own(found: re.Match[str]) -> str:
+        named = scripts.get(found[1] or found[2])
+        return named if isinstance(named, str) else found[0]
+
+    return _OWN_SCRIPT.sub(own, command)
 
 
 def _hook(tally: Tally, kept: Mapping[str, bytes], base: str, hook: str, command: str) -> None:
@@ -136,8 +156,9 @@ def _hook(tally: Tally, kept: Mapping[str, bytes], base: str, hook: str, command
 def _commands(tally: Tally, said: dict[str, Any]) -> None:
     brought = said.get("bin")
     own = str(said.get("name", "")).rsplit("/", 1)[-1]
+    theirs = _THEIRS.get(str(said.get("name", "")), "")
     for name in sorted(brought) if isinstance(brought, dict) else ():
-        if name in COMMANDS and name != own:
+        if name in COMMANDS and name not in {own, theirs}:
             tally.note("command-shadowed", Severity.HIGH, f"The package brings a command named {name}.")
 
 

@@ -46,13 +46,14 @@ _FILTERS = frozenset({
 _SPACE = rb"[\x00\t\n\x0c\r ]+"
 _INTEGER = re.compile(_SPACE.join((rb"(\d{1,10})", rb"\d{1,5}", rb"obj", rb"(\d{1,12})", rb"endobj")))
 _EMBEDDED = frozenset({"EmbeddedFile", "Filespec"})
+_BESIDE = re.compile(rb"(?:(?!//)[\w. /-]){1,240}")
 
 
 class PdfInspector(Inspector):
     """Reads all objects in file order, then lets PDFium open every page."""
 
     name = "pdf"
-    version = 2
+    version = 4
     detects = frozenset({"pdf"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -87,7 +88,10 @@ def _dictionaries(value: Any) -> Iterator[dict[str, Any]]:
         item = todo.pop()
         if isinstance(item, dict):
             yield item
-            todo.extend(item.values())
+            glyphs = item.get("CharProcs") if item.get("Type") == "Font" else None
+            # The keys of a font's glyphs are names of its own; only what they stand for is looked at.
+            todo.extend(glyphs.values() if isinstance(glyphs, dict) else ())
+            todo.extend(value for value in item.values() if value is not glyphs)
         elif isinstance(item, list):
             todo.extend(item)
 
@@ -100,12 +104,21 @@ def _look(tally: Tally, value: Any, at: int) -> None:
         action = item.get("S")
         if isinstance(action, Name) and action in _ACTIONS:
             code, severity = _ACTIONS[action]
+            severity = Severity.INFO if action == "GoToR" and _beside(item.get("F")) else severity
             tally.note(code, severity, f"An action of the kind /{action}.", at)
         if item.get("Type") in _EMBEDDED:
             tally.note("pdf-embedded-file", Severity.HIGH, "An object is another file.", at)
         opening = item.get("OpenAction")
         if opening is not None and not isinstance(opening, Reference) and not _only_goes(opening):
             tally.note("pdf-open-action", Severity.HIGH, "The document acts when it is opened.", at)
+
+
+def _beside(file: Any) -> bool:
+    """Return whether a file that a link leads to lies beside the document; hosts and drives do not."""
+    names = [file.get(key) for key in ("F", "UF") if key in file] if isinstance(file, dict) else [file]
+    if isinstance(file, dict) and (not names or not file.keys() <= {"Type", "F", "UF", "Desc"}):
+        return False
+    return all(isinstance(name, bytes) and bool(_BESIDE.fullmatch(name)) for name in names)
 
 
 def _only_goes(opening: Any) -> bool:

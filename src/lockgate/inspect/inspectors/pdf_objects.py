@@ -63,11 +63,17 @@ def _name(found: "re.Match[bytes]") -> Name:
     return Name(_ESCAPED.sub(lambda m: bytes([int(m[1], 16)]), found[1]).decode("latin-1"))
 
 
+def _hex(digits: bytes) -> bytes:
+    """Return what a hexadecimal string says; a last digit that is missing is 0 (ISO 32000, 7.3.4.3)."""
+    kept = digits.translate(None, b"\x00\t\n\x0c\r ")
+    return bytes.fromhex((kept + b"0" * (len(kept) % 2)).decode("ascii"))
+
+
 _SIMPLE: tuple[tuple["re.Pattern[bytes]", Callable[["re.Match[bytes]"], Any]], ...] = (
     (_NAME, _name),
     (_REFERENCE, lambda found: Reference(int(found[1]))),
     (_NUMBER, lambda found: float(found[0]) if b"." in found[0] else int(found[0])),
-    (_HEX, lambda found: bytes(found[1])),
+    (_HEX, lambda found: _hex(found[1])),
     (_WORD, lambda found: {b"true": True, b"false": False}.get(found[0])),
 )
 
@@ -200,9 +206,11 @@ def objects(parser: Parser, lengths: dict[int, int]) -> Iterator[Indirect]:
         parser.skip()
         stream = _stream(parser, value, lengths) if parser.peek(6) == b"stream" else None
         parser.skip()
-        if parser.peek(6) != b"endobj":
+        if parser.peek(6) == b"endobj":
+            parser.at += 6
+        elif stream is not None or not _OBJECT.match(parser.data, parser.at):
+            # Qt writes its table of destinations so; what comes next is an object all the same.
             raise parser.fail("An object has no end.")
-        parser.at += 6
         yield Indirect(int(found[1]), value, stream, at)
 
 

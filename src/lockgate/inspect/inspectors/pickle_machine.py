@@ -8,6 +8,7 @@ joblib writes into the middle of the stream are stepped over as joblib itself do
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 from lockgate.inspect.inspectors.pickle_arrays import OBJECTS, WRAPPER, raw_array
@@ -236,6 +237,8 @@ class _Machine:
         self.op_reduce(argument)
 
     def call(self, what: Any, args: tuple[Any, ...] | None = None) -> None:
+        if what is None or isinstance(what, (bool, int, str, tuple, dict)):
+            raise _StopWalkError("a call of what is no function")
         known = what if isinstance(what, Global) else None
         if known is None:
             self.walk.foreign = True
@@ -402,11 +405,23 @@ def walk(data: memoryview, steps: int = MOST_STEPS, start: int = 0) -> Walk:
     return _Machine(data, steps, start).run()
 
 
+@cache
+def _never_first() -> frozenset[int]:
+    """Return the bytes that break a walk where it begins, whatever follows: most texts begin with one."""
+    out = set()
+    for byte in set(range(0x100)) - {ord(op) for op in (*FIXED, *COUNTED, *LINES)}:
+        if _Machine(memoryview(bytes([byte])), 1).run().trouble:
+            out.add(byte)
+    return frozenset(out)
+
+
 def looks_like_pickle(data: memoryview) -> bool:
     """Return whether loading the data as a pickle would call something.
 
     A stream that breaks later on has run the calls before the break, so the end does not count.
     """
+    if len(data) and data[0] in _never_first():
+        return False
     seen = walk(data, PROBE_STEPS)
     return seen.endless or (seen.calls > 0 and bool(seen.globals or seen.foreign))
 

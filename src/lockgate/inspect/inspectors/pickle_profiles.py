@@ -2,8 +2,9 @@
 
 Torch: what ``torch.load(weights_only=True)`` allows (``torch/_weights_only_unpickler.py``), less what
 builds arbitrary subclasses. NumPy: what arrays, scalars, masked arrays and random generators pickle
-as. scikit-learn: its own classes and those of NumPy and SciPy that estimators hold. TorchScript: the
-names that its C++ loader resolves among the operators and classes inside the archive.
+as. pandas: frames, series and their indexes, arrays and types. scikit-learn: its own classes and those of
+NumPy and SciPy that estimators hold. TorchScript: the names that its C++ loader resolves among the operators
+and classes inside the archive.
 """
 
 import re
@@ -30,7 +31,7 @@ _DATA = (
     | _names("pathlib", _PATHS)
     | _names("pathlib._local", _PATHS)
     | _names("ipaddress", "IPv4Address IPv6Address IPv4Network IPv6Network IPv4Interface IPv6Interface")
-    | {"collections.ChainMap"}
+    | {"collections.ChainMap", "babel.dates.DateTimePattern", "babel.numbers.NumberPattern"}
     | {"array.array", "copyreg._reconstructor", "copy_reg._reconstructor", "types.SimpleNamespace"}
 )
 
@@ -95,6 +96,56 @@ _TORCH_WORDS = re.compile(
 )
 """Element types and quantisation schemes: values, not functions."""
 
+_PANDAS_ARRAYS = {
+    "categorical": "Categorical", "datetimes": "DatetimeArray", "timedeltas": "TimedeltaArray",
+    "period": "PeriodArray", "interval": "IntervalArray", "boolean": "BooleanArray BooleanDtype",
+    "integer": "IntegerArray Int8Dtype Int16Dtype Int32Dtype Int64Dtype UInt8Dtype UInt16Dtype UInt32Dtype "
+    "UInt64Dtype", "floating": "FloatingArray Float32Dtype Float64Dtype",
+    "string_": "StringArray StringDtype", "numpy_": "PandasArray NumpyExtensionArray",
+    "sparse.array": "SparseArray", "sparse.dtype": "SparseDtype",
+}  # fmt: skip
+_PANDAS_INDEXES = {
+    "base": "Index _new_Index", "range": "RangeIndex", "multi": "MultiIndex", "category": "CategoricalIndex",
+    "numeric": "NumericIndex Int64Index UInt64Index Float64Index",
+    "interval": "IntervalIndex _new_IntervalIndex",
+    "datetimes": "DatetimeIndex _new_DatetimeIndex", "timedeltas": "TimedeltaIndex",
+    "period": "PeriodIndex _new_PeriodIndex", "frozen": "FrozenList FrozenNDArray",
+}  # fmt: skip
+_PANDAS_OFFSETS = (
+    "DateOffset Day Hour Minute Second Milli Micro Nano BusinessDay BusinessHour MonthEnd MonthBegin "
+    "BusinessMonthEnd BusinessMonthBegin QuarterEnd QuarterBegin BQuarterEnd BQuarterBegin YearEnd YearBegin "
+    "BYearEnd BYearBegin Week WeekOfMonth LastWeekOfMonth SemiMonthEnd SemiMonthBegin Easter"
+)
+_PANDAS = (
+    _NUMPY
+    | {"pandas.core.frame.DataFrame", "pandas.core.series.Series", "pandas.core.flags.Flags"}
+    | _names("pandas.core.internals.managers", "BlockManager SingleBlockManager")
+    | _names("pandas.core.internals.blocks", "new_block new_block_2d")
+    | _names("pandas.core.internals", "BlockManager SingleBlockManager")
+    | _names("pandas._libs.internals", "_unpickle_block BlockPlacement")
+    | _names("pandas._libs.arrays", "NDArrayBacked __pyx_unpickle_NDArrayBacked")
+    | _names("pandas._libs.sparse", "IntIndex BlockIndex")
+    | _names("pandas._libs.tslibs.timestamps", "Timestamp _unpickle_timestamp")
+    | _names("pandas._libs.tslibs.timedeltas", "Timedelta _timedelta_unpickle")
+    | _names("pandas._libs.tslibs.period", "Period PeriodDtypeBase")
+    | _names("pandas._libs.tslibs.offsets", _PANDAS_OFFSETS)
+    | {"pandas._libs.tslibs.nattype._nat_unpickle", "pandas._libs.tslibs.nattype.NaTType"}
+    | {"pandas._libs.interval.Interval", "pandas._libs.missing.NAType", "pandas._libs.missing.NA"}
+    | _names(
+        "pandas.core.dtypes.dtypes",
+        "CategoricalDtype DatetimeTZDtype PeriodDtype IntervalDtype SparseDtype PandasDtype NumpyEADtype",
+    )
+    | {f"pandas.core.arrays.{name}" for each, text in _PANDAS_ARRAYS.items() for name in _names(each, text)}
+    | {f"pandas.core.indexes.{name}" for each, text in _PANDAS_INDEXES.items() for name in _names(each, text)}
+    | {f"pandas.indexes.{name}" for each, text in _PANDAS_INDEXES.items() for name in _names(each, text)}
+    | _names("pytz", "_UTC _p")
+    | {"zoneinfo.ZoneInfo._unpickle"}
+)
+"""Frames of versions 0.18 to 3: constructors and what gives back their parts; no reader and no `eval`.
+
+`pytz._p` and `ZoneInfo._unpickle` read the file of a time zone, and refuse names that lead out of its folder.
+"""
+
 _SKLEARN = _NUMPY | {
     "joblib.numpy_pickle.NumpyArrayWrapper",
     "scipy.interpolate._interpolate.interp1d",
@@ -143,13 +194,14 @@ class Allowed:
 PROFILES: tuple[Allowed, ...] = (
     Allowed(Profile.DATA, _DATA),
     Allowed(Profile.NUMPY, _NUMPY | {"joblib.numpy_pickle.NumpyArrayWrapper"}),
+    Allowed(Profile.PANDAS, _PANDAS),
     Allowed(Profile.TORCH, _TORCH, _TORCH_WORDS, persistent=True),
     Allowed(Profile.SKLEARN, _SKLEARN, _SKLEARN_WORDS),
     Allowed(Profile.TORCHSCRIPT, _SCRIPT, _SCRIPT_WORDS, persistent=True),
 )
 """From the narrowest to the widest."""
 
-_LOADS = frozenset({Profile.DATA, Profile.NUMPY, Profile.TORCH, Profile.SKLEARN})
+_LOADS = frozenset({Profile.DATA, Profile.NUMPY, Profile.PANDAS, Profile.TORCH, Profile.SKLEARN})
 """Profiles of pickles that Python loads; TorchScript's are read by libtorch, inside its archives alone."""
 
 

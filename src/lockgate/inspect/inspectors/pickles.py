@@ -40,7 +40,7 @@ class PickleInspector(Inspector):
     """Walks the opcodes of protocols 0 to 5 without loading anything."""
 
     name = "pickle"
-    version = 3
+    version = 5
     detects = frozenset({"pickle"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:

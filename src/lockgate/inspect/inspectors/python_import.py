@@ -27,13 +27,13 @@ _SUSPICIOUS = re.compile(
     re.IGNORECASE,
 )
 _LOOKUPS = frozenset({"socket.gethostbyname", "socket.getaddrinfo"})
-_RUNS = frozenset({"exec", "eval"})
-_DECODERS = frozenset({
+RUNS = frozenset({"exec", "eval"})
+DECODERS = frozenset({
     "b64decode", "urlsafe_b64decode", "b32decode", "b85decode", "a85decode", "decompress", "unhexlify",
-    "decrypt", "fromhex",
+    "decrypt", "fromhex", "to_bytes",
 })  # fmt: skip
 _MOST = 20_000
-_ACTS = (
+ACTS = (
     "urlopen",
     "urlretrieve",
     "request",
@@ -47,14 +47,27 @@ _ACTS = (
     "from os ",
 )
 """Words without which no call to the network or to a shell can be found."""
-
-
-def may_act(text: str) -> bool:
-    """Return whether anything can be found in a source at all: syntax trees cost most of all."""
-    if any(word in text for word in _ACTS):
-        return True
-    runs = "exec" in text or "eval" in text
-    return runs and ("[::-1]" in text or any(word in text for word in _DECODERS))
+REVERSED = "[::-1]"
+CALLED = (
+    "urlopen",
+    "urlretrieve",
+    "httpx",
+    "HTTPSConnection",
+    "HTTPConnection",
+    "create_connection",
+    "gethostbyname",
+    "getaddrinfo",
+    "startfile",
+    "getoutput",
+    "Popen",
+)
+SPOKEN = ("system", "popen")
+MODULES = {
+    "requests": ("get", "post", "put", "request"),
+    "subprocess": ("Popen", "run", "call", "check_call", "check_output", "getoutput"),
+}
+"""Names of which one stands in every source with such a call: words that are hardly ever prose, functions of
+``os``, and modules with their functions."""
 
 
 def at_import(tally: Tally, tree: ast.AST) -> None:
@@ -78,7 +91,7 @@ def at_import(tally: Tally, tree: ast.AST) -> None:
         elif name in _LOOKUPS and call.args and isinstance(call.args[0], ast.BinOp | ast.JoinedStr):
             why = f"{name} asks for a name that is put together when it is imported {line}."
             tally.note("python-import-network", Severity.HIGH, why)
-        elif name in _RUNS and call.args and known.decoded(call.args[0]):
+        elif name in RUNS and call.args and known.decoded(call.args[0]):
             why = f"{name} runs what was decoded, when it is imported {line}."
             tally.note("python-decoded-code", Severity.CRITICAL, why)
 
@@ -103,7 +116,7 @@ class _Names:
         names = [target.id for target in node.targets if isinstance(target, ast.Name)]
         if self.decoded(node.value):
             self._decoded.update(names)
-        elif isinstance(node.value, ast.Name) and node.value.id in _RUNS:
+        elif isinstance(node.value, ast.Name) and node.value.id in RUNS:
             self._stands |= dict.fromkeys(names, node.value.id)
 
     def real(self, name: str) -> str:
@@ -118,7 +131,7 @@ class _Names:
                 return True
             if isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute | ast.Name):
                 last = item.func.attr if isinstance(item.func, ast.Attribute) else self.real(item.func.id)
-                if last.rpartition(".")[2] in _DECODERS:
+                if last.rpartition(".")[2] in DECODERS:
                     return True
             if isinstance(item, ast.Slice) and isinstance(item.step, ast.UnaryOp):
                 return True
@@ -132,14 +145,25 @@ def _calls(tree: ast.AST) -> Iterator[ast.Call]:
         if not todo:
             return
         node = todo.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        kind = type(node)
+        if kind in _LATER:
             continue
         if isinstance(node, ast.If) and _guarded(node.test):
             todo.extend(node.orelse)
             continue
         if isinstance(node, ast.Call):
             yield node
-        todo.extend(ast.iter_child_nodes(node))
+        # As `ast.iter_child_nodes` yields them, which is a generator over another one.
+        for name in kind._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, ast.AST):
+                todo.append(value)
+            elif isinstance(value, list):
+                todo.extend(item for item in value if isinstance(item, ast.AST))
+
+
+_LATER = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda})
+"""What runs when it is called."""
 
 
 def _guarded(test: ast.expr) -> bool:

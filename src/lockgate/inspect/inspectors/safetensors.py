@@ -8,6 +8,7 @@ from typing import Any
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors import data_signs
 from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, loads
 from lockgate.inspect.limits import Limits, demand
 from lockgate.inspect.ports import Inspector
@@ -27,7 +28,7 @@ class SafetensorsInspector(Inspector):
     """Checks the header strictly; the weights are opaque."""
 
     name = "safetensors"
-    version = 1
+    version = 2
     detects = frozenset({"safetensors"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -40,6 +41,8 @@ class SafetensorsInspector(Inspector):
             tally.complete = False
             return
         tally.claim(0, base)
+        if said := _said(data, base):
+            data_signs.search(tally, said)
         at = 0
         for start, end, name in sorted(span(name, entry) for name, entry in header.items()):
             if start < at:
@@ -83,6 +86,14 @@ def _metadata(value: Any) -> None:
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         what = "__metadata__ is no map of texts."
         raise BrokenContentError(what)
+
+
+def _said(data: memoryview, base: int) -> str:
+    """Return what the free texts of a header say that was read before."""
+    raw = bytes(data[HEADER:base])
+    if b"__metadata__" not in raw and b"\\" not in raw:
+        return ""
+    return data_signs.strings(loads(raw.decode("utf-8")).get("__metadata__"))
 
 
 def _whole(values: Any) -> bool:

@@ -7,15 +7,20 @@ Formats: POSIX.1-2017 pax, "ustar Interchange Format" and "pax Extended Header";
 import re
 import stat
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 
-from lockgate.core.artifact import UnsafePathError, safe_path
+from lockgate.core.artifact import Kind, UnsafePathError, safe_path
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors import packages
+from lockgate.inspect.inspectors.own_classes import SOURCE_BYTES, OwnClasses, Source
 from lockgate.inspect.limits import Limits, demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
+
+_PACKAGES = frozenset({Kind.NPM, Kind.PYTHON})
+"""Kinds whose tar archives are packages."""
 
 BLOCK = 512
 _FILE = frozenset({b"0", b"\x00", b"7"})
@@ -32,6 +37,8 @@ _SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
 FILES = _FILE
 """Types of members that are plain files."""
 
+_ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
+_MODULES = re.compile(r"usr/lib/python3(?:\.\d+)?/dist-packages/")
 EXTENDED = frozenset({_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK})
 """Types of members that say something of the one that follows."""
 
@@ -57,6 +64,7 @@ class Seen:
     names: set[str] = field(default_factory=set)
     links: set[str] = field(default_factory=set)
     kept: dict[str, bytes] = field(default_factory=dict)
+    own: OwnClasses | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +82,15 @@ class TarInspector(Inspector):
     """Walks the headers, inspects each file, reports everything that is not a plain file."""
 
     name = "tar"
-    version = 2
+    version = 4
     detects = frozenset({"tar"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim headers, zero padding and the bytes of wholly understood members."""
         at = 0
         carried: dict[str, str] = {}
-        seen = Seen()
+        python = context.kind == Kind.PYTHON or context.role == "deb-data"
+        seen = Seen(own=OwnClasses(partial(_sources, data)) if python else None)
         while at < len(data):
             block = bytes(data[at : at + BLOCK])
             if len(block) == BLOCK and not any(block):
@@ -134,7 +143,8 @@ class TarInspector(Inspector):
     ) -> None:
         carried, seen, at = place
         name = carried.get("path", header.name).removesuffix("/")
-        inner = context.member(name, role=_role(context.role, _plain(name)))
+        package = context.kind in _PACKAGES
+        inner = context.member(name, package=package, role=_role(context.role, _plain(name)), own=seen.own)
         check_name(tally, name, seen, at, context.limits)
         if header.mode & _SPECIAL_BITS and header.kind != _FOLDER:
             known = context.role in SYSTEMS and name.rsplit("/", 1)[-1] in KNOWN_SETUID
@@ -161,6 +171,38 @@ class TarInspector(Inspector):
                 seen.kept[_plain(name)] = bytes(content)
             if tally.absorb(context.inspect(content, inner)):
                 tally.claim(at + BLOCK, at + BLOCK + len(content))
+
+
+def _sources(data: memoryview) -> dict[str, Source]:
+    """Return how the files of a source distribution are read, by their places below its folder or ``src``.
+
+    Long names, which stand in headers of their own, are left out, and so are places that two files claim;
+    where the walk breaks off, so is the rest.
+    """
+    out: dict[str, Source] = {}
+    twice: set[str] = set()
+    at = 0
+    while at < len(data) and any(block := bytes(data[at : at + BLOCK])):
+        try:
+            header = read_header(block, at)
+        except BrokenContentError:
+            break
+        start, place = at + BLOCK, _place(_plain(header.name))
+        if place in out:
+            twice.add(place)
+        if header.kind in _FILE and (header.size <= SOURCE_BYTES or not place.endswith(".py")):
+            out[place] = partial(_cut, data, start, start + header.size)
+        at = start + -(-max(0, header.size) // BLOCK) * BLOCK
+    return {place: source for place, source in out.items() if place not in twice}
+
+
+def _place(name: str) -> str:
+    """Return the place below the folder that modules are imported from, of Debian or a source archive."""
+    return (_MODULES.sub("", name) if _MODULES.match(name) else name.partition("/")[2]).removeprefix("src/")
+
+
+def _cut(data: memoryview, start: int, end: int) -> memoryview:
+    return data[start:end]
 
 
 def _plain(name: str) -> str:
@@ -197,7 +239,8 @@ def check_name(tally: Tally, name: str, seen: Seen, at: int, limits: Limits) -> 
     if seen.links and any(plain.startswith(f"{link}/") for link in _parents(plain) & seen.links):
         tally.note("tar-through-link", Severity.CRITICAL, f"{name} is written through a link.", at)
     try:
-        safe_path(name.removeprefix("./") if name != "." else "dot")
+        # A backslash in the names that systemd makes (systemd-escape(1)) separates nothing.
+        safe_path(_ESCAPED.sub("_", name.removeprefix("./")) if name != "." else "dot")
     except UnsafePathError:
         tally.note("tar-slip", Severity.CRITICAL, f"The name {name!r} leads elsewhere.", at)
 

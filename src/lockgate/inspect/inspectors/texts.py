@@ -6,20 +6,19 @@ text. Emoji sequences (UTS 51) use some of them honestly.
 """
 
 import re
-import warnings
 
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
-from lockgate.inspect.detect import by_name, extension
+from lockgate.inspect.detect import extension
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors import configs, data_signs, model_texts
 from lockgate.inspect.inspectors.chat_template import lint
-from lockgate.inspect.inspectors.code_signs import INSTALL_PYTHON, INSTALL_SHELL, PYTHON, SCRIPT, SHELL, look
+from lockgate.inspect.inspectors.code_signs import INSTALL_SHELL, SHELL, look
 from lockgate.inspect.inspectors.injection import orders
-from lockgate.inspect.inspectors.python_import import at_import, may_act
+from lockgate.inspect.inspectors.source_hints import hints
 from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, depth, loads
-from lockgate.inspect.inspectors.uses import use
-from lockgate.inspect.inspectors.yaml_signs import tags
+from lockgate.inspect.inspectors.uses import SCRIPTS, use
+from lockgate.inspect.inspectors.yaml_signs import calls, tags
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
@@ -44,7 +43,10 @@ _FROM_RIGHT = re.compile(
     "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
 _FROM_RIGHT_SHARE = 0.03
+_CLOSES = re.compile(r"[\"'`][\])}]{0,3}[,;]?[ \t\r]*")
+"""What ends a line behind a control that stands alone in quotes: there is nothing that it could reorder."""
 _OVERRIDE = re.compile("[\u202d\u202e]")
+_REORDERS = re.compile("[\u202a\u202b\u202d\u202e\u2066-\u2068]")
 _OPENING = {"\u202a": "\u202c", "\u202b": "\u202c"} | dict.fromkeys("\u2066\u2067\u2068", "\u2069")
 """Embeddings and isolates with what ends each."""
 _LONGEST_READ = 300
@@ -53,39 +55,65 @@ _SOURCES = frozenset({
     "py", "pyi", "pyx", "pxd", "js", "cjs", "mjs", "ts", "tsx", "jsx", "c", "h", "cc", "cpp", "cxx", "hpp",
     "rs", "go", "java", "kt", "swift", "rb", "php", "pl", "lua", "cs", "sql", "sh", "bash", "ps1", "bat",
 })  # fmt: skip
+_REQUIREMENTS = re.compile(r"(?:requirements|constraints)[\w.-]*\.txt\Z")
+_ADDRESSED = re.compile(
+    r"^[ \t]*(?:(?:-i|--index-url|--extra-index-url|-f|--find-links)[ \t=]+"
+    r"|[\w.\[\]-]+[ \t]*@[ \t]*)?http://[^\s#]{3,200}"
+    r"|^[ \t]*--trusted-host\b[^\n]{0,100}",
+    re.MULTILINE,
+)
+_LOADER = re.compile(r"^\s*loader_module:\s*['\"]?(?!mlflow\b)([\w.]{1,200})", re.MULTILINE)
+"""What MLflow imports to load a model (``mlflow.pyfunc``); those of its own begin with its name."""
+_SHOWN = 3
+_DATA = frozenset({"csv", "tsv", "xml", "po", "pot", "dat", "data", "jsonl", "ndjson"})
+_READ = frozenset(
+    {"txt", "md", "rst", "html", "htm", "adoc", "info", "1", "2", "3", "4", "5", "6", "7", "8", "toml", "cfg"}
+)
+_FOR_PEOPLE = re.compile(
+    r"(?i)(?:readme|licen[cs]e|copying|change|news|notice|authors|contribut|install|history|todo"
+    r"|metadata|pkg-info)"
+)
 _ACTIVE = frozenset({"html-script", "html-event", "html-object", "html-frame", "html-script-address"})
 """What acts in a drawing; that it has layers nobody sees is usual."""
 _CSV = re.compile(
     r"(?m)(?:^|[,;\t\"])\s*[=+@-][^,;\n]{0,80}?(?:\|\s*'[^'\n]*'\s*!|\b(?:cmd|powershell|mshta)\b|DDE"
     r"\s*\(|WEBSERVICE\s*\()"
 )
-_ESCAPE = re.compile("\x1b")
-_COLOUR = re.compile("\x1b\\[[0-9;]{0,20}m")
-_ASIDE = re.compile(
-    r"(?:^|/)(?:examples?|docs?|tests?|testing|bin|scripts?|tools?|benchmarks?|demos?)(?:/|\Z)"
+_STEERS = re.compile(
+    r"\x1b(?:[\]PX^_cDEHM78#]|\[[0-?]{0,40}[ -/]{0,4}[@-`a-gijknoq-~]|\[(?:\d{0,9};){0,9}0*8m)"
 )
-"""Folders whose modules are programs of their own, which nobody imports."""
+"""What hides, moves, answers or sets titles (ECMA-48, xterm); colours, modes and an escape character alone do
+not, nor do the descriptions of terminals in manuals."""
 _SHELLS = frozenset({"sh", "bash", "zsh", "ksh", "bat", "cmd", "ps1", "psm1", "command"})
 _TEMPLATES = frozenset({"jinja", "jinja2", "j2", "template"})
 """Templates; those of a package are its own code, which renders what it will."""
 _SHEBANG = re.compile(r"#!\s*/(?:usr/)?(?:bin/)?(?:env\s+)?\S*(?:ba|da|z|k)?sh\b")
 _SHOWN = 5
-_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-A-Za-z0-9_.]+)")
-_PLAIN_CODECS = frozenset(
-    {"utf-8", "utf8", "utf_8", "utf-8-sig", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1"}
-)
-_COOKIE_LINES = 2
-_LINE_END = re.compile(rb"\r\n?|\n")
-_SYNTAX_ONLY = 0x0400
-"""``ast.PyCF_ONLY_AST``."""
+_LONGEST_SLIP, _MOST_SLIPPED = 2, 32
+"""Runs of selectors that are no longer, and no more in a text altogether, hide nothing worth reading: a
+selector of emoji that was typed twice, or a table of characters. A selector can carry one byte."""
+_MOST_TAGS = 4
+"""Tag characters, each alone, that a text may have: the ends of a range."""
+_LONGEST_SPACE, _MOST_SPACES = 8, 16
+"""Runs of one and the same invisible space that source may have: names that differ by nothing else, and
+tables."""
 _ENTITY = re.compile(
     r"<!ENTITY\s+(?:%\s+)?\S+\s+(?:(?P<outside>SYSTEM|PUBLIC)|[\"'](?P<value>[^\"']*)[\"'])?", re.IGNORECASE
 )
-_BESIDE = re.compile(r"\s*(?:[\"'][^\"']*[\"']\s*)??[\"']\w[\w.-]*[\"']\s*>")
+_BESIDE = re.compile(r"\s*(?:[\"'][^\"']*[\"']\s*)??[\"']\w[\w.-]*[\"']\s*(?:NDATA\s+[\w.-]{1,80}\s*)?>")
+"""A file beside the text; `NDATA` ones are named to programs and never read by a parser (XML 1.0, 4.2.2)."""
 _CHARACTER = re.compile(r"&(?:#x?[0-9a-fA-F]+|amp|lt|gt|quot|apos);")
 
 
-def scan(tally: Tally, text: str, *, lenient: bool = False, source: bool = False) -> None:
+def scan(
+    tally: Tally,
+    text: str,
+    *,
+    lenient: bool = False,
+    source: bool = False,
+    data: bool = False,
+    shown: bool = True,
+) -> None:
     """Note characters that people do not see, each kind a few times, with offsets in characters.
 
     Args:
@@ -93,13 +121,15 @@ def scan(tally: Tally, text: str, *, lenient: bool = False, source: bool = False
         text: The text.
         lenient: Vocabularies of models hold every character there is; then all is information.
         source: It is the source of a program, where order that is not what it seems hides what runs.
+        data: It is data of a package, where the order that a person would see means nothing.
+        shown: It is for people, who may have their terminal show it.
 
     """
     if (escape := text.find("\x1b")) >= 0:
-        plain = all(_COLOUR.match(text, found.start()) for found in _ESCAPE.finditer(text))
-        severity = Severity.INFO if plain or source else Severity.LOW
+        plain = source or not shown or not _STEERS.search(text, escape)
+        severity = Severity.INFO if plain else Severity.LOW
         tally.note("text-escape", severity, "An escape character steers the terminal that shows it.", escape)
-    if text.isascii():
+    if text.isascii() or not _may_hide(text):
         return
     counts: dict[str, int] = {}
     for found in _SUSPECT.finditer(text):
@@ -109,12 +139,28 @@ def scan(tally: Tally, text: str, *, lenient: bool = False, source: bool = False
         counts[kind] = counts.get(kind, 0) + 1
         if counts[kind] <= _SHOWN:
             code, severity, why = _CODES[kind]
-            honest = lenient or (kind == "bidi" and _written_so(text, found.start(), source=source))
+            honest = lenient or (kind == "bidi" and (data or _written_so(text, found.start(), source=source)))
+            honest |= kind in _SLIPS and _SLIPS[kind](text, source=source)
             severity = Severity.INFO if honest else severity
             tally.note(code, severity, f"{why} (U+{ord(found[0][0]):04X}).", found.start())
     for kind, count in sorted(counts.items()):
         if count > _SHOWN:
             tally.note(_CODES[kind][0], Severity.INFO, f"{count} of them altogether.")
+
+
+_OTHERS = bytes(range(0x80))
+_HIDING = re.compile(
+    b"\xe2\x80[\x8b-\x8f\xaa-\xae]|\xe2\x81[\xa0-\xa9]|\xf3\xa0[\x80\x81\x84-\x87]|\xef\xb8[\x80-\x8f]"
+    b"|\xef\xbb\xbf"
+    b"|\xe1\xa0\x8e|\xc2\xad|\xcd\x8f|\xe1\x85[\x9f\xa0]|\xe3\x85\xa4|\xef\xbe\xa0|\xd8\x9c"
+    b"|\xef\xbf[\xb9-\xbb]"
+)
+"""The characters of `_SUSPECT` in UTF-8."""
+
+
+def _may_hide(text: str) -> bool:
+    """Return whether a text has any of the characters that hide or reorder; most have others only."""
+    return bool(_HIDING.search(text.encode("utf-8", "surrogatepass").translate(None, _OTHERS)))
 
 
 def _written_so(text: str, at: int, *, source: bool) -> bool:
@@ -125,12 +171,48 @@ def _written_so(text: str, at: int, *, source: bool) -> bool:
     needed; machine-made source, in lines that nobody could read, is left out.
     """
     if not source:
-        return _FROM_RIGHT_SHARE * len(text) <= len(_FROM_RIGHT.findall(text))
+        closes = text[at] in _OPENING.values() and not _opens(text, at)
+        return closes or _FROM_RIGHT_SHARE * len(text) <= len(_FROM_RIGHT.findall(text))
     if len(text) > _LONGEST_READ * (text.count("\n") + 1):
         return True
     start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
-    line = text[start : end if end >= 0 else len(text)]
+    end = end if end >= 0 else len(text)
+    if _CLOSES.fullmatch(text, at + 1, end):
+        return True
+    line = text[start:end]
     return bool(_FROM_RIGHT.search(line)) and not _OVERRIDE.search(line) and _undone(line)
+
+
+def _runs(text: str, kind: str) -> list[str]:
+    return [found[0] for found in _SUSPECT.finditer(text) if found.lastgroup == kind]
+
+
+def _few_selectors(text: str, *, source: bool) -> bool:
+    """Return whether all runs of selectors in a text, of whatever kind, could carry but a few bytes."""
+    del source
+    runs = _runs(text, "selectors")
+    return max(map(len, runs)) <= _LONGEST_SLIP and sum(map(len, runs)) <= _MOST_SLIPPED
+
+
+def _few_spaces(text: str, *, source: bool) -> bool:
+    """Return whether the runs of invisible spaces in source are few, short, and each of one character."""
+    runs = _runs(text, "run")
+    plain = all(len(run) <= _LONGEST_SPACE and len(set(run)) == 1 for run in runs)
+    return source and plain and len(runs) <= _MOST_SPACES
+
+
+def _few_tags(text: str, *, source: bool) -> bool:
+    """Return whether tag characters stand alone and are few: a table of characters names them so."""
+    runs = _runs(text, "tags")
+    return not source and max(map(len, runs)) == 1 and len(runs) <= _MOST_TAGS
+
+
+_SLIPS = {"selectors": _few_selectors, "run": _few_spaces, "tags": _few_tags}
+
+
+def _opens(text: str, at: int) -> bool:
+    """Return whether a closing control has anything to end in its paragraph (UAX 9, X6a, X7)."""
+    return bool(_REORDERS.search(text, text.rfind("\n", 0, at) + 1, at))
 
 
 def _undone(line: str) -> bool:
@@ -145,47 +227,61 @@ def _undone(line: str) -> bool:
 
 
 class TextInspector(Inspector):
-    """Plain text in UTF-8, or in Latin-1 where nothing speaks against it."""
+    """Plain text in UTF-8."""
 
     name = "text"
-    version = 2
-    detects = frozenset({"text", "text-latin1", "xml"})
+    version = 5
+    detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
-        """Claim the text and note hidden characters."""
+        """Claim the text and note hidden characters, and what it does as a script."""
         demand(len(data), context.limits.text_bytes, "text_bytes")
-        if tally.detected == "text-latin1":
-            severity = Severity.LOW if by_name(context.name) and not context.package else Severity.INFO
-            tally.note("text-encoding", severity, "The text is not UTF-8; read as Latin-1.")
-        else:
-            text = bytes(data).decode("utf-8")
-            source = extension(context.name) in _SOURCES or text.startswith("#!")
-            scan(tally, text, lenient=context.kind == Kind.MODEL, source=source)
-            if tally.detected == "xml":
-                _entities(tally, text, package=context.package)
-                model_texts.xml(tally, text)
-            if "<svg" in text[:4096] and not context.package:
-                from lockgate.inspect.inspectors.html import markup  # noqa: PLC0415  # it needs this module
-
-                drawn = Tally(tally.size, tally.where, tally.limit)
-                markup(drawn, text, document=True)
-                tally.findings.extend(found for found in drawn.findings if found.code in _ACTIVE)
-            if context.kind == Kind.DOCUMENT:
-                orders(tally, text)
-            if extension(context.name) in {"csv", "tsv"} and (found := _CSV.search(text)):
-                tally.note(
-                    "csv-formula", Severity.HIGH, "A cell runs a command in a spreadsheet.", found.start()
-                )
-            _signs(tally, text, context)
-            if data_signs.wants(context, text):
-                data_signs.search(tally, text)
+        read_text(tally, bytes(data).decode("utf-8"), context, xml=tally.detected == "xml")
         tally.claim_all()
+
+
+def read_text(tally: Tally, text: str, context: Context, *, xml: bool) -> None:
+    """Note what a text hides, and what it does as a script, a drawing or settings.
+
+    Args:
+        tally: Takes the findings.
+        text: The text.
+        context: What it is a part of.
+        xml: Whether it is XML.
+
+    """
+    source = extension(context.name) in _SOURCES or text.startswith("#!")
+    model = context.kind == Kind.MODEL
+    scan(tally, text, lenient=model, source=source, **_part(context, source=source))
+    if xml:
+        _entities(tally, text, package=context.package)
+        model_texts.xml(tally, text)
+    if "<svg" in text[:4096] and not context.package and not source:
+        _drawing(tally, text)
+    if context.kind == Kind.DOCUMENT:
+        orders(tally, text)
+    if extension(context.name) in {"csv", "tsv"} and (found := _CSV.search(text)):
+        tally.note("csv-formula", Severity.HIGH, "A cell runs a command in a spreadsheet.", found.start())
+    _signs(tally, text, context)
+    if not context.package:
+        _needs(tally, text, context)
+    if data_signs.wants(context, text):
+        data_signs.search(tally, text)
+
+
+def _drawing(tally: Tally, text: str) -> None:
+    from lockgate.inspect.inspectors.html import markup  # noqa: PLC0415  # it needs this module
+
+    drawn = Tally(tally.size, tally.where, tally.limit)
+    markup(drawn, text, document=True)
+    tally.findings.extend(found for found in drawn.findings if found.code in _ACTIVE)
 
 
 def _signs(tally: Tally, text: str, context: Context) -> None:
     """Look for signs of harm in scripts, told by their name, first line or role."""
     kind = extension(context.name)
-    use(tally, text, kind)
+    told = hints(text.encode(), text, "js") if kind in SCRIPTS else None
+    use(tally, text, kind, told)
     shell = kind in _SHELLS or _SHEBANG.match(text)
     if context.role == "deb-script":
         look(tally, text, SHELL + INSTALL_SHELL)
@@ -193,14 +289,41 @@ def _signs(tally: Tally, text: str, context: Context) -> None:
             tally.note("install-script", Severity.INFO, f"{context.name} runs as root at installation.")
     elif shell:
         look(tally, text, SHELL)
-    elif kind in {"js", "cjs", "mjs"}:
-        look(tally, text, SCRIPT)
+    elif told and kind in {"js", "cjs", "mjs"}:
+        look(tally, text, told.signs())
     elif kind in {"yaml", "yml"}:
         tags(tally, text)
         if data_signs.wants(context, text):
             data_signs.settings(tally, text)
+            calls(tally, context.name, text)
     elif kind in _TEMPLATES and (not context.package or "chat" in context.name.rsplit("/", 1)[-1]):
         lint(tally, context.name, text)
+
+
+def _needs(tally: Tally, text: str, context: Context) -> None:
+    """Note what a list of requirements or a model's own description has fetched or loaded."""
+    name = context.name.rsplit("/", 1)[-1]
+    if _REQUIREMENTS.match(name):
+        for count, source in enumerate(_ADDRESSED.finditer(text)):
+            if count < _SHOWN:
+                why = f"Packages come from an address that nothing vouches for: {source[0].strip()[:80]}"
+                tally.note("requirements-address", Severity.HIGH, why, source.start())
+    elif name == "MLmodel" and (loader := _LOADER.search(text)):
+        why = f"MLmodel has the module {loader[1][:60]} loaded, which is code beside the model."
+        tally.note("model-custom-code", Severity.HIGH, why, loader.start())
+
+
+def _part(context: Context, *, source: bool) -> dict[str, bool]:
+    """Return what a text of a package is for: its programs' data, or for people; what it may be is both."""
+    base = context.name.rsplit("/", 1)[-1]
+    kind = extension(base)
+    shown = not context.package or kind in _READ or bool(_FOR_PEOPLE.match(base))
+    return {"data": context.package and kind in _DATA and not source, "shown": shown}
+
+
+def _npm_manifest(name: str) -> bool:
+    """Return whether npm reads a file of a package; others may be settings with comments."""
+    return name.rsplit("/", 1)[-1] in {"package.json", "package-lock.json", "npm-shrinkwrap.json"}
 
 
 def _entities(tally: Tally, text: str, *, package: bool) -> None:
@@ -220,62 +343,20 @@ def _entities(tally: Tally, text: str, *, package: bool) -> None:
             tally.note("xml-entity", Severity.INFO, "The document declares entities.", found.start())
 
 
-class PythonInspector(Inspector):
-    """Python source: it must parse; it is never executed."""
-
-    name = "python"
-    version = 2
-    detects = frozenset({"python"})
-
-    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
-        """Claim the source and note odd encodings, hidden characters and syntax errors."""
-        demand(len(data), context.limits.source_bytes, "source_bytes")
-        raw = bytes(data)
-        text = raw.decode("utf-8")
-        scan(tally, text, source=True)
-        tally.claim_all()
-        installs = context.name.rsplit("/", 1)[-1] == "setup.py"
-        use(tally, text, "py")
-        look(tally, text, PYTHON + INSTALL_PYTHON if installs else PYTHON)
-        for line in _LINE_END.split(raw, _COOKIE_LINES)[:_COOKIE_LINES]:
-            cookie = _COOKIE.match(line)
-            codec = cookie[1].decode("ascii").lower() if cookie else "utf-8"
-            if codec not in _PLAIN_CODECS:
-                why = f"Python reads it by the codec {codec}: it runs other code than people see."
-                tally.note("python-encoding", Severity.HIGH, why)
-                return
-        if context.package and not may_act(text):
-            return
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tree = compile(raw, "<member>", "exec", dont_inherit=True, flags=_SYNTAX_ONLY)
-            if (
-                context.depth
-                and not _ASIDE.search(context.name)
-                and context.role not in {"deb-data", "rpm-data"}
-            ):
-                at_import(tally, tree)
-        except (SyntaxError, ValueError) as error:
-            why = f"It is text, but no source that this Python parses: {getattr(error, 'msg', error)}."
-            tally.note("python-syntax", Severity.INFO, why)
-        except (RecursionError, MemoryError):
-            tally.unfinished("python-depth", "The source is nested too deep to parse.")
-
-
 class JsonInspector(Inspector):
     """JSON: strictly read, no key twice, bounded depth."""
 
     name = "json"
-    version = 2
+    version = 4
     detects = frozenset({"json"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim the text when it is strict JSON; else it is a text with a finding."""
         demand(len(data), context.limits.text_bytes, "text_bytes")
         text = bytes(data).decode("utf-8-sig")
-        scan(tally, text, lenient=context.kind == Kind.MODEL)
-        severity = Severity.LOW if context.package else Severity.MEDIUM
+        read = not context.package or configs.wants(context.name) or _npm_manifest(context.name)
+        scan(tally, text, lenient=context.kind == Kind.MODEL, data=not read, shown=read)
+        severity = Severity.MEDIUM if read else Severity.INFO
         tally.claim_all()
         try:
             value = loads(text)

@@ -7,8 +7,12 @@ do. Told by what is imported or called, by patterns; who hides it on purpose lea
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from lockgate.inspect.tally import Tally
+
+if TYPE_CHECKING:
+    from lockgate.inspect.inspectors.source_hints import Hints
 
 SCANNED = 1 << 20
 """How much of one source is searched, in characters."""
@@ -50,7 +54,7 @@ _NODE_CALLS = {
     "native": ("process.dlopen",),
     "code": ("eval(", "new Function("),
 }
-_SCRIPTS = frozenset({"js", "cjs", "mjs", "ts", "jsx", "tsx"})
+SCRIPTS = frozenset({"js", "cjs", "mjs", "ts", "jsx", "tsx"})
 
 
 def _import(word: str) -> re.Pattern[str]:
@@ -83,15 +87,49 @@ def _looks(
     }
 
 
-_PYTHON = _looks(_MODULES, _CALLS, _import)
-_SCRIPT = _looks(_NODE_MODULES, _NODE_CALLS, _require)
+PYTHON = _looks(_MODULES, _CALLS, _import)
+SCRIPT = _looks(_NODE_MODULES, _NODE_CALLS, _require)
 
 
-def use(tally: Tally, text: str, kind: str) -> None:
-    """Note what a source reaches for; `kind` is the extension of its name."""
-    looks = _PYTHON if kind == "py" else _SCRIPT if kind in _SCRIPTS else {}
+def yara_patterns(kind: str, space: str) -> dict[str, list[str]]:
+    """Return the looks at a kind of source as patterns of YARA: the same where all letters are ASCII.
+
+    Elsewhere they match more: a letter that is none in ASCII ends a word for them.
+
+    Args:
+        kind: ``py`` or ``js``.
+        space: What stands for one white space.
+
+    """
+    if kind == "py":
+        modules, calls, looks = _MODULES, _CALLS, PYTHON
+        reach = r"/\b(import|from)[ \t]+{}/"
+    else:
+        modules, calls, looks = _NODE_MODULES, _NODE_CALLS, SCRIPT
+        reach = rf"/(require\(|from|import\(?){space}*['\"](node:)?{{}}['\"]/"
+    return {
+        name: [reach.format(re.escape(word)) for word in modules.get(name, ())]
+        + [rf"/(^|[^A-Za-z0-9_.]){re.escape(word)}/".replace("\\ ", " ") for word in calls.get(name, ())]
+        for name in looks
+    }
+
+
+def use(tally: Tally, text: str, kind: str, hints: "Hints | None" = None) -> None:
+    """Note what a source reaches for.
+
+    Args:
+        tally: Takes the uses.
+        text: The source.
+        kind: The extension of its name.
+        hints: What a quick look at the source has told already.
+
+    """
+    looks = PYTHON if kind == "py" else SCRIPT if kind in SCRIPTS else {}
     if len(text) > SCANNED:
         text = text[:SCANNED]
     for name, words in looks.items():
-        if any(word in text and pattern.search(text) for word, pattern in words):
+        found = hints.uses(name) if hints else None
+        if found is None:
+            found = any(word in text and pattern.search(text) for word, pattern in words)
+        if found:
             tally.use(name)

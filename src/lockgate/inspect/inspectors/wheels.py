@@ -8,15 +8,15 @@ import configparser
 import csv
 import io
 import re
-from collections.abc import Mapping
-from email.parser import HeaderParser
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Protocol
 
 from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.wheel_texts import entry_points, headers
 from lockgate.inspect.tally import Context, Tally
 
-VERSION = 1
+VERSION = 2
 _INFO = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
 _UNLISTED = (".dist-info/RECORD", ".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")
 _STARTUP = frozenset({"sitecustomize.py", "usercustomize.py"})
@@ -33,8 +33,14 @@ _KNOWN_PTH = re.compile(
     rb"|import os; var = 'SETUPTOOLS_USE_DISTUTILS'; "
     rb"enabled = os\.environ\.get\(var, '(?:local|stdlib)'\) == 'local'; "
     rb"enabled and __import__\('_distutils_hack'\)(?:\.add_shim\(\))?;"
+    rb"|import sys; exec\('import os\\n\\nif os\.getenv\(\"COVERAGE_PROCESS_START\"\) "
+    rb"or os\.getenv\(\"COVERAGE_PROCESS_CONFIG\"\):"
+    rb"\\n try:\\n  import coverage\\n except:\\n  pass\\n else:\\n  "
+    rb"coverage\.process_startup\((?:slug=\"\w{1,9}\")?\)'\)"
 )
-"""Lines that setuptools itself writes, of namespace packages and of its own shim, and no other."""
+"""Lines that setuptools itself writes, of namespace packages and of its own shim, and that by which coverage
+measures subprocesses when its variable is set; no other."""
+_PARTED = re.compile(r"[-_.]+")
 _EXTRA = re.compile(r";.*\bextra\s*==")
 _ROW = 3
 _SHOWN = 8
@@ -48,7 +54,7 @@ class _Member(Protocol):
     @property
     def size(self) -> int: ...
     @property
-    def sha256(self) -> str: ...
+    def digest(self) -> bytes: ...
     @property
     def text(self) -> bytes: ...
 
@@ -76,8 +82,10 @@ def check(tally: Tally, context: Context, members: Mapping[str, _Member]) -> Non
         tally.complete = False
         return
     _record(tally, members, members[f"{info}/RECORD"].text)
-    _identity(tally, context.name, info, members[f"{info}/METADATA"].text)
-    _requires(tally, members[f"{info}/METADATA"].text)
+    metadata = members[f"{info}/METADATA"].text.decode("utf-8", "replace")
+    fields = headers(metadata)
+    _identity(tally, context.name, info, fields)
+    _requires(tally, fields)
     _startup(tally, members)
     if f"{info}/entry_points.txt" in members:
         _entry_points(tally, members[f"{info}/entry_points.txt"].text)
@@ -96,8 +104,26 @@ def _record(tally: Tally, members: Mapping[str, _Member], text: bytes) -> None:
         return
     for name, member in members.items():
         _listed(tally, member, listed.get(name))
-    for name in sorted(set(listed) - set(members)):
-        tally.note("record-extra", Severity.MEDIUM, f"RECORD lists {name}, which is not in the wheel.")
+    _absent(tally, members, set(listed) - set(members))
+
+
+def _absent(tally: Tally, members: Mapping[str, _Member], absent: set[str]) -> None:
+    """Note what RECORD lists and the wheel lacks: an uninstaller removes it, whoever brought it.
+
+    Below the wheel's own packages that can be nothing but the wheel's.
+    """
+    own = {name.split("/", 1)[0] for name in members if "/" in name}
+    lost = []
+    for name in sorted(absent):
+        parts = name.split("/")
+        inside = parts[0] in own and not parts[0].endswith((".dist-info", ".data"))
+        if inside and len(parts) > 1 and not {"", ".", ".."} & set(parts) and "\\" not in name:
+            lost.append(name)
+        else:
+            tally.note("record-extra", Severity.MEDIUM, f"RECORD lists {name}, which is not in the wheel.")
+    if lost:
+        why = f"RECORD lists {len(lost)} files of its packages that are not in the wheel, as {lost[0]}."
+        tally.note("record-extra", Severity.INFO, why)
 
 
 def _listed(tally: Tally, member: _Member, row: tuple[str, str] | None) -> None:
@@ -108,7 +134,7 @@ def _listed(tally: Tally, member: _Member, row: tuple[str, str] | None) -> None:
     claimed, size = row
     if not claimed and member.name.endswith(_UNLISTED):
         return
-    right = base64.urlsafe_b64encode(bytes.fromhex(member.sha256)).decode("ascii").rstrip("=")
+    right = base64.urlsafe_b64encode(member.digest).decode("ascii").rstrip("=")
     if not claimed.startswith("sha256="):
         tally.note("record-hash", Severity.HIGH, f"RECORD gives no SHA-256 for {member.name}.")
     elif claimed.removeprefix("sha256=").rstrip("=") != right or (size and size != str(member.size)):
@@ -118,14 +144,15 @@ def _listed(tally: Tally, member: _Member, row: tuple[str, str] | None) -> None:
 
 
 def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return _PARTED.sub("-", name).lower()
 
 
-def _identity(tally: Tally, path: str, info: str, metadata: bytes) -> None:
-    headers = HeaderParser().parsestr(metadata.decode("utf-8", "replace"), headersonly=True)
-    said = (_normal(str(headers.get("Name", ""))), str(headers.get("Version", "")).strip())
+def _identity(tally: Tally, path: str, info: str, fields: Mapping[str, Sequence[str]]) -> None:
+    said = (_normal(fields.get("name", ("",))[0]), fields.get("version", ("",))[0].strip())
     names = {"its .dist-info folder": info.removesuffix(".dist-info").split("-", 1)}
-    file = PurePosixPath(path).name
+    file = path.rpartition("/")[2]
+    if file in {"", "."}:
+        file = PurePosixPath(path).name
     if file.endswith(".whl"):
         parts = file.removesuffix(".whl").split("-")
         if len(parts) not in {_WHEEL_PARTS, _WHEEL_PARTS + 1}:
@@ -138,16 +165,15 @@ def _identity(tally: Tally, path: str, info: str, metadata: bytes) -> None:
             tally.note("wheel-identity", Severity.HIGH, f"METADATA says {'-'.join(said)}, {where} does not.")
 
 
-def _requires(tally: Tally, metadata: bytes) -> None:
+def _requires(tally: Tally, fields: Mapping[str, Sequence[str]]) -> None:
     """Keep what the wheel needs always, without what only an extra brings (core metadata 2.4)."""
-    headers = HeaderParser().parsestr(metadata.decode("utf-8", "replace"), headersonly=True)
-    for line in headers.get_all("Requires-Dist", []):
-        if not _EXTRA.search(str(line)):
-            tally.need(" ".join(str(line).split()))
+    for line in fields.get("requires-dist", ()):
+        if not _EXTRA.search(line):
+            tally.need(" ".join(line.split()))
 
 
 def _version(text: str) -> str:
-    return re.sub(r"[-_+]", "_", text.lower())
+    return text.lower().replace("-", "_").replace("+", "_")
 
 
 def _startup(tally: Tally, members: Mapping[str, _Member]) -> None:
@@ -176,14 +202,11 @@ def _pth(tally: Tally, name: str, text: bytes) -> None:
 
 
 def _entry_points(tally: Tally, text: bytes) -> None:
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=True)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
     try:
-        parser.read_string(text.decode("utf-8"))
+        points = [f"{group}: {name}" for group, name in entry_points(text.decode("utf-8"))]
     except (configparser.Error, UnicodeDecodeError):
         tally.note("wheel-entry-points", Severity.MEDIUM, "entry_points.txt cannot be read.")
         return
-    points = [f"{section}: {name}" for section in parser.sections() for name in parser[section]]
     if points:
         more = f" and {len(points) - _SHOWN} more" if len(points) > _SHOWN else ""
         tally.note("wheel-entry-points", Severity.INFO, f"Entry points {', '.join(points[:_SHOWN])}{more}.")

@@ -16,12 +16,28 @@ _CALLING = ("object", "module", "apply", "new")
 _TARGET = re.compile(r"[\"']?_target_[\"']?\s*:\s*[\"']?([\w.$<>-]+)")
 _ESCAPED_KEY = re.compile(r"\"[^\"\n]*\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})[^\"\n]*\"\s*:")
 _KNOWN = re.compile(
-    r"(?:nemo|nemo_text_processing)\.(?:collections|core|utils)\.[\w.]+|(?:pytorch_lightning|lightning)\.[\w.]+"
+    r"(?:nemo|nemo_text_processing)\.(?:collections|core|utils)\.[\w.]+|(?:pytorch_lightning"
+    r"|lightning)\.[\w.]+"
     r"|torch\.(?:optim|nn)\.[\w.]+|omegaconf\.[\w.]+|megatron\.core\.[\w.]+"
 )
 _HARMFUL = re.compile(
     r"(?:^|\.)(?:system|popen|Popen|exec|eval|run|call|check_output|loads?|open|urlopen|_\w+)$"
 )
+
+
+_ELSEWHERE = re.compile(
+    r"(?:os|posix|nt|subprocess|builtins|sys|shutil|importlib|pickle|marshal|runpy|ctypes|socket"
+    r"|webbrowser|urllib|requests)"
+    r"\.[\w.]+|hydra\.utils\.(?:get_method|get_class|get_object)"
+)
+
+
+def calls(tally: Tally, name: str, text: str) -> None:
+    """Note what Hydra would call outside of anything that makes models."""
+    for found in _TARGET.finditer(text) if "_target_" in text else ():
+        if _ELSEWHERE.fullmatch(found[1]):
+            why = f"{name} has {found[1][:80]} called when it is read."
+            tally.note("yaml-target", Severity.HIGH, why, found.start())
 
 
 def tags(tally: Tally, text: str) -> None:

@@ -7,7 +7,8 @@ accepts only archives in which there is nothing to differ about, and notes each 
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.detect import zip_tail
@@ -33,7 +34,7 @@ _EXTRA_ZIP64, _EXTRA_NAME, _EXTRA_TORCH = 0x0001, 0x7075, 0x4246
 _EXTRA_GROWTH, _GROWTH_HEAD = 0xA220, 4
 """Room that Office leaves for a member to grow in: signature, length, zeros (4.6.10)."""
 _KNOWN_EXTRA = frozenset(
-    {_EXTRA_ZIP64, 0x5455, 0x7875, 0x5855, 0x000A, 0xCAFE, 0xD935, _EXTRA_TORCH, _EXTRA_GROWTH}
+    {_EXTRA_ZIP64, 0x5455, 0x7875, 0x7855, 0x5855, 0x000A, 0xCAFE, 0xD935, _EXTRA_TORCH, _EXTRA_GROWTH}
 )
 _UNIX = 3
 _PLAIN_COMMENT = 80
@@ -45,8 +46,7 @@ _LAST_HOST = 19
 _DESCRIPTOR_FORMS = ("<4sLLL", "<LLL", "<4sLQQ", "<LQQ")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One member, as both directories agree to describe it.
 
     `start` is where its local header begins, `data` and `end` bound its stored bytes, `stop` is
@@ -68,6 +68,8 @@ class Entry:
     @property
     def name(self) -> str:
         """The name as text (code page 437 where it is not marked as UTF-8)."""
+        if self.raw_name.isascii():
+            return self.raw_name.decode("ascii")
         return self.raw_name.decode("utf-8" if self.flags & _UTF8 else "cp437")
 
     @property
@@ -76,8 +78,7 @@ class Entry:
         return self.raw_name.endswith(b"/")
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
+class _Record(msgspec.Struct, frozen=True):
     raw_name: bytes
     flags: int
     method: int
@@ -168,6 +169,8 @@ def _extra(raw: bytes) -> dict[int, bytes] | None:
 
 def _wide(extra: dict[int, bytes], values: tuple[int, ...], at: int) -> list[int]:
     """Return values with those that are full replaced from the 64-bit extra field."""
+    if not extra and _FULL32 not in values:
+        return list(values)
     raw = extra.get(_EXTRA_ZIP64, b"")
     full = sum(value == _FULL32 for value in values)
     if not full and raw and raw == struct.pack(f"<{len(raw) // 8}Q", *values[: len(raw) // 8]):
@@ -181,6 +184,8 @@ def _wide(extra: dict[int, bytes], values: tuple[int, ...], at: int) -> list[int
 
 
 def _fields(tally: Tally, raw: bytes, at: int) -> dict[int, bytes]:
+    if not raw:
+        return {}
     extra = _extra(raw)
     if extra is None:
         what = "An extra field is malformed or stands twice."

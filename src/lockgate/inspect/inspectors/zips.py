@@ -2,15 +2,18 @@
 
 import hashlib
 import stat
-from dataclasses import dataclass
+from functools import partial
+
+import msgspec
 
 from lockgate.core.artifact import UnsafePathError, safe_path
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError, OverLimitError
 from lockgate.inspect.inspectors import ooxml, torch_archives, wheels
-from lockgate.inspect.inspectors.own_classes import OwnClasses
+from lockgate.inspect.inspectors.own_classes import SOURCE_BYTES, OwnClasses, Source
 from lockgate.inspect.inspectors.unpacking import unpack
 from lockgate.inspect.inspectors.zip_walk import Entry, entries
+from lockgate.inspect.limits import Budget
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally, printable
 
@@ -18,13 +21,13 @@ _UTF8 = 0x0800
 _SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
 
 
-@dataclass(frozen=True, slots=True)
-class Unpacked:
+class Unpacked(msgspec.Struct, frozen=True):
     """A member's name with what RECORD must say of it."""
 
     name: str
     size: int
-    sha256: str
+    digest: bytes
+    """SHA-256."""
     text: bytes
     """The bytes, where the wheel's own rules need them; else empty."""
 
@@ -33,7 +36,7 @@ class ZipInspector(Inspector):
     """Walks both directories, unpacks each member within bounds and inspects it."""
 
     name = "zip"
-    version = 2
+    version = 4
     detects = frozenset({"zip"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -41,54 +44,55 @@ class ZipInspector(Inspector):
         found = entries(data, tally, context.limits)
         names = [entry.name for entry in found]
         tally.detected = flavour(names)
-        self._names(tally, found)
+        self._names(tally, found, names)
         if tally.detected == "torch-archive":
             torch_archives.check(data, tally, context, found)
             return
         package = tally.detected == "wheel"
         office = tally.detected in {"ooxml", "odf"}
         unpacked: list[Unpacked] = []
-        own = OwnClasses(data, found, context) if package else None
-        for entry in found:
-            inner = context.member(entry.name, package=package, own=own)
+        own = OwnClasses(partial(_sources, data, found, context)) if package else None
+        for entry, name in zip(found, names, strict=True):
+            inner = context.member(name, package=package, own=own)
             member = self._member(data, tally, inner, entry)
             if office:
-                ooxml.named(tally, entry.name)
+                ooxml.named(tally, name)
             if member:
                 unpacked.append(member)
         if package:
             tally.inspectors.add(f"wheel/{wheels.VERSION}")
             wheels.check(tally, context, {item.name: item for item in unpacked})
 
-    def _names(self, tally: Tally, found: list[Entry]) -> None:
+    def _names(self, tally: Tally, found: list[Entry], names: list[str]) -> None:
         seen: set[bytes] = set()
         folded: set[str] = set()
-        for entry in found:
+        for entry, name in zip(found, names, strict=True):
+            same = name.casefold()
             if entry.raw_name in seen:
                 tally.note(
                     "zip-duplicate",
                     Severity.CRITICAL,
-                    f"The member {entry.name!r} stands twice.",
+                    f"The member {name!r} stands twice.",
                     entry.start,
                 )
-            elif entry.name.casefold() in folded:
+            elif same in folded:
                 tally.note(
                     "zip-case",
                     Severity.LOW,
-                    f"{entry.name!r} differs from another in case only.",
+                    f"{name!r} differs from another in case only.",
                     entry.start,
                 )
             seen.add(entry.raw_name)
-            folded.add(entry.name.casefold())
+            folded.add(same)
             try:
-                safe_path(entry.name.removesuffix("/"))
+                safe_path(name.removesuffix("/"))
             except UnsafePathError:
-                tally.note(
-                    "zip-slip", Severity.CRITICAL, f"The name {entry.name!r} leads elsewhere.", entry.start
-                )
+                tally.note("zip-slip", Severity.CRITICAL, f"The name {name!r} leads elsewhere.", entry.start)
             if not entry.flags & _UTF8 and not entry.raw_name.isascii():
                 tally.note("zip-name-encoding", Severity.MEDIUM, "A name in no stated encoding.", entry.start)
         files = {name.decode("latin-1") for name in seen if not name.endswith(b"/")}
+        if _folders(files).isdisjoint(files):
+            return
         for name in files:
             if any("/".join(name.split("/")[:depth]) in files for depth in range(1, name.count("/") + 1)):
                 tally.note(
@@ -102,23 +106,23 @@ class ZipInspector(Inspector):
         try:
             content = unpack(data, entry, context)
         except (BrokenContentError, OverLimitError) as error:
-            tally.unfinished("zip-member", f"{entry.name}: {error.what}", entry.start)
+            tally.unfinished("zip-member", f"{context.name}: {error.what}", entry.start)
             if isinstance(error, OverLimitError):
-                tally.note("zip-bomb", Severity.HIGH, f"{entry.name}: {error.what}", entry.start)
+                tally.note("zip-bomb", Severity.HIGH, f"{context.name}: {error.what}", entry.start)
             return None
-        if tally.detected == "ooxml" and ooxml.PRINTER.fullmatch(entry.name):
+        if tally.detected == "ooxml" and ooxml.PRINTER.fullmatch(context.name):
             tally.opaque.add("printer-settings")
             tally.claim(entry.data, entry.end)
             return None
-        if tally.detected in {"ooxml", "odf"} and ooxml.wants(entry.name):
-            ooxml.part(tally, entry.name, bytes(content))
+        if tally.detected in {"ooxml", "odf"} and ooxml.wants(context.name):
+            ooxml.part(tally, context.name, bytes(content))
         if tally.absorb(context.inspect(content, context)):
             tally.claim(entry.data, entry.end)
         if entry.folder and not entry.size:
             return None
-        keep = wheels.wants(entry.name)
+        keep = wheels.wants(context.name)
         return Unpacked(
-            entry.name, entry.size, hashlib.sha256(content).hexdigest(), bytes(content) if keep else b""
+            context.name, entry.size, hashlib.sha256(content).digest(), bytes(content) if keep else b""
         )
 
     def _mode(self, tally: Tally, entry: Entry) -> None:
@@ -129,6 +133,27 @@ class ZipInspector(Inspector):
             tally.note("zip-special-file", Severity.HIGH, f"{entry.name} is no regular file.", entry.start)
         if entry.mode & _SPECIAL_BITS:
             tally.note("zip-setuid", Severity.HIGH, f"{entry.name} has a set-id bit.", entry.start)
+
+
+def _folders(names: set[str]) -> set[str]:
+    """Return what stands before each slash of some names."""
+    out: set[str] = set()
+    for name in names:
+        head, slash, _ = name.rpartition("/")
+        while slash and head not in out:
+            out.add(head)
+            head, slash, _ = head.rpartition("/")
+    return out
+
+
+def _sources(data: memoryview, found: list[Entry], context: Context) -> dict[str, Source]:
+    """Return how the members of a wheel are read again, where its source is asked about.
+
+    That counts against a budget of its own: it must not depend on how often something asks.
+    """
+    again = msgspec.structs.replace(context, budget=Budget(context.limits))
+    short = (item for item in found if item.size <= SOURCE_BYTES or not item.name.endswith(".py"))
+    return {item.name: partial(unpack, data, item, again) for item in short}
 
 
 def flavour(names: list[str]) -> str:

@@ -10,8 +10,9 @@ rule eicar_test_file
         why = "It is the EICAR test file, which every scanner has to find"
     strings:
         $text = { 58 35 4F 21 50 25 40 41 50 5B 34 5C 50 5A 58 35 34 28 50 5E 29 37 43 43 29 37 7D 24 45 49 43 41 52 }
+        $encoded = /WDVPIVAlQEFQWzRcUFpYNTQ[o]UF4pN0NDKTd9JEVJQ0FS/
     condition:
-        $text in (0..64) and filesize < 1024
+        ($text in (0..64) or $encoded in (0..64)) and filesize < 1024
 }
 
 rule shell_that_calls_back
@@ -120,9 +121,12 @@ rule package_script_that_fetches
         severity = "high"
         why = "A script of package.json runs what it downloads or hides what it runs"
     strings:
-        $script = /"(pre|post)?(install|prepare)"\s{0,3}:\s{0,3}"[^"\n]{0,300}((curl|wget)\s[^"\n]{0,200}(\||&&|;)\s{0,3}(sudo\s)?(ba|z)?sh|powershell|\/dev\/tcp\/|base64\s{1,3}(-d|--decode)|node\s{1,3}-e\s|\bnc(at)?\s{1,3}-)/
+        $script = /"(pre|post)?(install|prepare)"\s{0,3}:\s{0,3}"[^"\n]{0,300}((curl|wget)\s[^"\n]{0,200}(\||&&|;)\s{0,3}(sudo\s)?(ba|z)?sh|powershell|\/dev\/tcp\/|base64\s{1,3}(-d|--decode)|\bnc(at)?\s{1,3}-)/
+        $inline = /"(pre|post)?(install|prepare)"\s{0,3}:\s{0,3}"[^"\n]{0,300}node\s{1,3}-e\s/
+        // A file of the package that may be missing, and nothing beside it in the command.
+        $tried = /"(pre|post)?(install|prepare)"\s{0,3}:\s{0,3}"node -e \\"try ?\{ ?require\('\.\/[\w.\/-]{1,80}'\);? ?\} ?catch ?\(\w{1,9}\) ?\{\}\\""/
     condition:
-        filename == "package.json" and $script
+        filename == "package.json" and ($script or #inline > 90 or for any i in (1..#inline): (not $tried at @inline[i]))
 }
 
 rule browser_secrets_stealer
@@ -235,4 +239,28 @@ rule packed_python_stealer
         $kit = /(Blank[G]rabber|BlankOB[F]|Wasp[-_ ]Stealer|W4[S]P|Hazard[-_ ]Token|Creal[-_ ]Stealer|Empyrean[-_ ]Stealer)/
     condition:
         any of them
+}
+
+rule script_host_shell_in_javascript
+{
+    meta:
+        severity = "high"
+        why = "JavaScript of the Windows script host starts a program"
+    strings:
+        $shell = /new\s{1,3}ActiveXObject\s{0,3}\(\s{0,3}["']WScript\.Sh[e]ll["']/ nocase
+        $run = /\.(Run|Exec)\s{0,3}\(\s{0,3}["'][^"'\n]{0,80}(powershell|cmd(\.exe)?\s{1,3}\/c|mshta|bitsadmin|certutil|\.exe\b|calc)/ nocase
+    condition:
+        all of them
+}
+
+rule editor_task_that_starts_by_itself
+{
+    meta:
+        severity = "high"
+        why = "A task of an editor fetches or runs something as soon as the folder is opened"
+    strings:
+        $opened = /"runOn"\s{0,3}:\s{0,3}"folderO[p]en"/
+        $does = /(curl|wget|powershell|base64|https?:\/\/|node\s{1,3}-e|python3?\s{1,3}-c)/
+    condition:
+        filesize < 1MB and all of them
 }

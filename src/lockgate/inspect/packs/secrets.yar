@@ -1,9 +1,10 @@
 // Where a secret may stand. Each rule bears the name of the detector (detect-secrets) that then decides.
+// A rule that secrets_again.yar has as well only says that it is worth while to look for all of it.
 
 rule AWSKeyDetector { strings: $a = /\b(A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16}\b/ $b = /aws[^\n]{0,20}(key|pwd|pw|password|pass|token)[^\n]{0,20}['"][0-9a-zA-Z\/+]{40}['"]/ nocase condition: any of them }
 rule AzureStorageKeyDetector { strings: $a = /AccountKey=[a-zA-Z0-9+\/=]{88}/ condition: $a }
 rule BasicAuthDetector { strings: $a = /:\/\/[^{}\s\/:@'"<>]{1,64}:[^{}\s\/@'"<>]{3,80}@[A-Za-z0-9.-]{3,80}/ condition: $a }
-rule CloudantDetector { strings: $a = /cloudant|cl[_-]?(api|pass|key|pw)/ nocase $b = /[0-9a-f]{64}|[a-z]{24}/ condition: all of them }
+rule CloudantDetector { strings: $a = /cloudant|cl[_-]?(api|pass|key|pw)/ nocase condition: $a }
 rule DiscordBotTokenDetector { strings: $a = /\b[MNO][a-zA-Z\d_-]{23,25}\.[a-zA-Z\d_-]{6}\.[a-zA-Z\d_-]{27}\b/ condition: $a }
 rule GitHubTokenDetector { strings: $a = /\bgh[pousr]_[A-Za-z0-9_]{36}/ condition: $a }
 rule GitLabTokenDetector { strings: $a = /\b(glpat|gldt|glft|glsoat|glrt|glcbt)-[A-Za-z0-9_\-]{20,50}/ condition: $a }
@@ -19,6 +20,6 @@ rule SlackDetector { strings: $a = /\bxox[abposr]-\d{6,}-[a-z0-9-]{10,}/ nocase 
 rule SoftlayerDetector { strings: $a = /softlayer[^\n]{0,80}[a-z0-9]{64}/ nocase condition: $a }
 rule SquareOAuthDetector { strings: $a = /\bsq0csp-[0-9A-Za-z\\\-_]{43}/ condition: $a }
 rule StripeDetector { strings: $a = /\b[rs]k_live_[0-9a-zA-Z]{24}/ condition: $a }
-rule TelegramBotTokenDetector { strings: $a = /\b\d{8,10}:AA[0-9A-Za-z_-]{33}\b/ condition: $a }
+rule TelegramBotTokenDetector { strings: $a = /:AA[0-9A-Za-z_-]{33}/ condition: $a }
 rule TwilioKeyDetector { strings: $a = /\b(AC|SK)[a-f0-9]{32}\b/ condition: $a }
 rule ArtifactoryDetector { strings: $a = /[\s=:"]AKC[a-zA-Z0-9]{60,80}[\s"]/ condition: $a }

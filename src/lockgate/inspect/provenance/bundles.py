@@ -303,7 +303,7 @@ def _holder(said: Recorded) -> bytes:
     if b"CERTIFICATE" in said.verifier[:40]:
         try:
             return x509.load_pem_x509_certificate(said.verifier).public_bytes(Encoding.DER)
-        except ValueError as error:
+        except certificates.UNREADABLE as error:
             raise InvalidProvenanceError("The certificate in the log's entry cannot be read.") from error
     key = keys.load_pem_key(said.verifier)
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

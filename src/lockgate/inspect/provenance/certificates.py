@@ -45,6 +45,10 @@ class Claims:
     workflow: str = ""
 
 
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion)
+"""What the library raises at bytes that are no certificate; the last is no ValueError."""
+
+
 def load(data: bytes) -> x509.Certificate:
     """Return a certificate in DER.
 
@@ -57,7 +61,7 @@ def load(data: bytes) -> x509.Certificate:
             warnings.simplefilter("error")  # what the library only frowns at does not count here
             found = x509.load_der_x509_certificate(data)
             many = len(found.extensions) > _MOST_EXTENSIONS
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, Warning) as error:
+    except (*UNREADABLE, Warning) as error:
         raise InvalidProvenanceError("A certificate in it cannot be read.") from error
     if many:
         what = f"A certificate in it has more than {_MOST_EXTENSIONS} extensions."

@@ -160,7 +160,7 @@ def _noted(notes: Mapping[str, str], body: bytes) -> tuple[Material, Signed]:
             stamps = [{"signedTimestamp": json.loads(stamp)["SignedRFC3161Timestamp"]}]
             plain["timestampVerificationData"] = {"rfc3161Timestamps": stamps}
         material = msgspec.convert(plain, Material, strict=False)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, x509.InvalidVersion) as error:
         raise InvalidProvenanceError("The annotations of a signature cannot be read.") from error
     # This old form carries the log's promise and no proof of inclusion.
     return material, Signed(signature, sha256(body).digest(), "hashedrekord", body, proof=False)

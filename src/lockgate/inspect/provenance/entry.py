@@ -8,10 +8,11 @@ import msgspec
 from lockgate.core.artifact import Digest
 from lockgate.core.errors import LockgateError
 from lockgate.core.provenance import Fact, Scheme, State, TrustRoots
-from lockgate.inspect.provenance import cosign, models, npm, pep740
+from lockgate.inspect.provenance import cosign, models, npm, npm_attestations, pep740
 
 PYPI = "lockgate.inspect.provenance.entry:pypi"
 NPM = "lockgate.inspect.provenance.entry:npm_version"
+NPM_ATTESTED = "lockgate.inspect.provenance.entry:npm_attested"
 IMAGE = "lockgate.inspect.provenance.entry:image"
 MODEL = "lockgate.inspect.provenance.entry:model"
 
@@ -48,6 +49,16 @@ def npm_version(data: memoryview, args: bytes) -> bytes:
     """Judge what a registry signed of an npm version."""
     asked = _asked(args)
     return _answer(Scheme.NPM, lambda: {"": npm.judge(bytes(data), asked.digest, asked.roots)}, asked.roots)
+
+
+def npm_attested(data: memoryview, args: bytes) -> bytes:
+    """Judge the attestations that a registry keeps of an npm version; its name is a package URL here."""
+    asked = _asked(args)
+    return _answer(
+        Scheme.NPM_ATTESTATION,
+        lambda: {"": npm_attestations.judge(bytes(data), asked.name, asked.digest, asked.roots, asked.now)},
+        asked.roots,
+    )
 
 
 def image(data: memoryview, args: bytes) -> bytes:

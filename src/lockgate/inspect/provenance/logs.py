@@ -24,7 +24,7 @@ MOST_HASHES = 64
 """Longest audit path: a log of 2**64 entries."""
 
 _HASH = 32
-_PROMISED = frozenset({("hashedrekord", "0.0.1"), ("dsse", "0.0.1")})
+_PROMISED = frozenset({("hashedrekord", "0.0.1"), ("dsse", "0.0.1"), ("intoto", "0.0.2")})
 """Entries whose time the log promises with the entry."""
 
 
@@ -237,6 +237,22 @@ def _dsse_1(spec: Any) -> Recorded:
     )
 
 
+def _intoto_2(spec: Any) -> Recorded:
+    """Read the kind that recorded envelopes before ``dsse``; its signature is in base64 twice."""
+    content = spec["content"]
+    (signature,) = content["envelope"]["signatures"]
+    digest = content["payloadHash"]
+    if digest["algorithm"] != "sha256":
+        raise ValueError(digest)
+    once = b64decode(signature["sig"], validate=True)
+    return Recorded(
+        "dsse",
+        bytes.fromhex(digest["value"]),
+        b64decode(once, validate=True),
+        b64decode(signature["publicKey"], validate=True),
+    )
+
+
 def _hashed_2(spec: Any) -> Recorded:
     inner = spec["hashedRekordV002"]
     digest, signature = inner["data"]["digest"], inner["signature"]
@@ -260,6 +276,7 @@ def _signature_2(signature: Any) -> tuple[bytes, bytes]:
 _READERS = {
     ("hashedrekord", "0.0.1"): _hashed_1,
     ("dsse", "0.0.1"): _dsse_1,
+    ("intoto", "0.0.2"): _intoto_2,
     ("hashedrekord", "0.0.2"): _hashed_2,
     ("dsse", "0.0.2"): _dsse_2,
 }

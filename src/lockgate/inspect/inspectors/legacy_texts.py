@@ -1,0 +1,43 @@
+"""Texts that are not UTF-8: read as what they are by their name and beginning, in Latin-1.
+
+What opens and closes code, markup and settings is ASCII in all the old encodings that detection takes for
+text, so that whoever reads Latin-1 sees the same of them as whoever knows the encoding. Python names its own.
+"""
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.detect import by_name, text_kind
+from lockgate.inspect.inspectors.html import HtmlInspector
+from lockgate.inspect.inspectors.markdown import MarkdownInspector
+from lockgate.inspect.inspectors.python_source import PythonInspector
+from lockgate.inspect.inspectors.texts import read_text
+from lockgate.inspect.limits import demand
+from lockgate.inspect.ports import Inspector
+from lockgate.inspect.tally import Context, Tally
+
+_PAGES = {"html": HtmlInspector, "markdown": MarkdownInspector}
+_UNICODE = frozenset({"json"})
+"""Kinds that are UTF-8 or nothing (RFC 8259, section 8.1)."""
+
+
+class LegacyTextInspector(Inspector):
+    """A text in an old encoding of eight bits, or of two bytes for a character."""
+
+    name = "legacy-text"
+    version = 1
+    detects = frozenset({"text-latin1"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim the text and note what a text of its kind would be noted for."""
+        demand(len(data), context.limits.text_bytes, "text_bytes")
+        strict = by_name(context.name) in _UNICODE and not context.package
+        severity = Severity.LOW if strict else Severity.INFO
+        tally.note("text-encoding", severity, "The text is not UTF-8; read as Latin-1.")
+        text = bytes(data).decode("latin-1")
+        kind = text_kind(text, context.name)
+        if kind == "python":
+            PythonInspector().inspect(data, tally, context)
+        elif kind in _PAGES:
+            _PAGES[kind]().inspect(memoryview(text.encode("utf-8")), tally, context)
+        else:
+            read_text(tally, text, context, xml=kind == "xml")
+        tally.claim_all()

@@ -1,0 +1,123 @@
+"""Python source: it must parse; it is never executed.
+
+A source may say by which codec Python reads it (PEP 263). It is read by that codec here as well, so that
+names are what Python makes of them (PEP 3131). By codecs that make of ASCII something else, nobody sees what
+runs.
+"""
+
+import re
+import warnings
+from unicodedata import normalize
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.code_signs import INSTALL_PYTHON, look
+from lockgate.inspect.inspectors.python_import import at_import
+from lockgate.inspect.inspectors.source_hints import hints
+from lockgate.inspect.inspectors.texts import scan
+from lockgate.inspect.inspectors.uses import use
+from lockgate.inspect.limits import demand
+from lockgate.inspect.ports import Inspector
+from lockgate.inspect.tally import Context, Tally
+
+_ASIDE = re.compile(
+    r"(?:^|/)(?:examples?|docs?|tests?|testing|bin|scripts?|tools?|benchmarks?|demos?|__main__\.py)(?:/|\Z)"
+)
+"""Folders whose modules are programs of their own, and what `python -m` runs; nobody imports them."""
+_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-A-Za-z0-9_.]+)")
+_UNICODE = frozenset({"utf8", "utf8sig", "ascii", "usascii"})
+_PLAIN = re.compile(
+    r"latin\d{1,2}|l1|(?:iso)?8859\d{1,2}|(?:cp|windows)125[0-8]|cp(?:437|85[0258]|866)|koi8[rtu]"
+    r"|euc(?:jp|kr|cn)|gb2312"
+)
+"""Codecs in which every byte below 128 is ASCII and stands alone, so that code is what people see; not those
+whose second bytes may be ASCII (GBK, Big5, Shift JIS). Written without their dashes."""
+_PAIRED = re.compile(r"big5(?:hkscs)?|gbk|cp9(?:36|49|50)")
+"""Codecs whose second bytes may be ASCII, where what people see with another one is other code."""
+_COOKIE_LINES = 2
+_LINE_END = re.compile(rb"\r\n?|\n")
+_LINE = re.compile(r"\r\n?|\n")
+_COMMENT = re.compile(r"[ \t\f]*#")
+_ASCII = 0x7F
+_SYNTAX_ONLY = 0x0400
+"""``ast.PyCF_ONLY_AST``."""
+
+
+class PythonInspector(Inspector):
+    """Python source: it must parse; it is never executed."""
+
+    name = "python"
+    version = 4
+    detects = frozenset({"python"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim the source and note odd encodings, hidden characters and syntax errors."""
+        demand(len(data), context.limits.source_bytes, "source_bytes")
+        text, plain = _read(bytes(data), tally)
+        raw = text.encode("utf-8")
+        scan(tally, text, source=True)
+        tally.claim_all()
+        installs = context.name.rsplit("/", 1)[-1] == "setup.py"
+        told = hints(raw, text, "py")
+        read = text if told.written else normalize("NFKC", text)
+        use(tally, read, "py", told)
+        look(tally, read, told.signs() + INSTALL_PYTHON if installs else told.signs())
+        if not plain or (context.package and not told.may_act()):
+            return
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = compile(text, "<member>", "exec", dont_inherit=True, flags=_SYNTAX_ONLY)
+            if (
+                context.depth
+                and not _ASIDE.search(context.name)
+                and context.role not in {"deb-data", "rpm-data"}
+            ):
+                at_import(tally, tree)
+        except (SyntaxError, ValueError) as error:
+            why = f"It is text, but no source that this Python parses: {getattr(error, 'msg', error)}."
+            tally.note("python-syntax", Severity.INFO, why)
+        except (RecursionError, MemoryError):
+            tally.unfinished("python-depth", "The source is nested too deep to parse.")
+
+
+def _read(raw: bytes, tally: Tally) -> tuple[str, bool]:
+    """Return a source as Python reads it, and whether it says what people see."""
+    if b"coding" not in raw:
+        codec = "utf-8"
+    else:
+        codec = next(filter(None, map(_cookie, _LINE_END.split(raw, _COOKIE_LINES)[:_COOKIE_LINES])), "utf-8")
+    short = codec.replace("-", "").replace("_", "").replace(".", "")
+    try:
+        if short in _UNICODE:
+            return raw.decode("utf-8"), True
+        if _PLAIN.fullmatch(short):
+            return raw.decode(codec), True
+        if _PAIRED.fullmatch(short) and _apart(read := raw.decode(codec), codec):
+            return read, True
+    except (UnicodeDecodeError, LookupError):
+        why = f"It cannot be read by {codec}, as which Python would; read as Latin-1."
+        tally.note("python-syntax", Severity.INFO, why)
+        return raw.decode("latin-1"), True
+    why = f"Python reads it by the codec {codec}: it runs other code than people see."
+    tally.note("python-encoding", Severity.HIGH, why)
+    return raw.decode("utf-8", "replace"), False
+
+
+def _apart(text: str, codec: str) -> bool:
+    """Tell whether people see the same code whatever codec they read a source by.
+
+    No letter of code or of a string is written with a byte that is ASCII alone. Letters of lines that are
+    comments may be, where that byte is no backslash: such a line can lie in a string, and its end be hidden.
+    """
+    code = "".join(line for line in _LINE.split(text) if not _COMMENT.match(line))
+    return all(byte > _ASCII for byte in _letters(code, codec)) and b"\\" not in _letters(text, codec)
+
+
+def _letters(text: str, codec: str) -> bytes:
+    """Return the bytes of all letters of a text that are not ASCII."""
+    return "".join(sorted({char for char in text if not char.isascii()})).encode(codec)
+
+
+def _cookie(line: bytes) -> str:
+    found = _COOKIE.match(line)
+    return found[1].decode("ascii").lower() if found else ""

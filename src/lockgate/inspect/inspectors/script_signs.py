@@ -1,0 +1,165 @@
+"""Signs of JavaScript that was written to harm, at any time and while a package is installed.
+
+As in `code_signs`: patterns that are bounded, nothing is executed, and none may find itself in this file.
+"""
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.code_signs import EXFILTRATION, sign
+from lockgate.inspect.inspectors.folded import HIDDEN
+
+_ASKING = (
+    r"\baxios(?:['\"]\s*\))?(?:\s*\.\s*\w+)?|\bhttps?(?:['\"]\s*\))?\s*\.\s*(?:get|request)|\bgot"
+    r"|\brequest(?:\s*\.\s*\w+)?"
+)
+_ASKS = rf"(?:\bfetch|{_ASKING})\s*\("
+"""A call that speaks to a server."""
+_NAMED = rf"(?:\bfetch\s*\(\s*(?=['\"`]|atob|Buffer)|(?:{_ASKING})\s*\()"
+"""The same, of a page only where its address stands there: loaders fetch parts of a page by variables."""
+_RUNS = r"(?:\beval|\bnew\s+Function|\brunIn(?:This|New)?Context|\._compile)\s*\(\s*(?:['\"]\w+['\"]\s*,\s*)*"
+_ANSWER = (
+    r"(?:\w+\s*\.\s*)*(?:data|body|text|code|response|resp|res|r|d|s|e|chunk|chunks|payload"
+    r"|content|model|result)\b"
+)
+_KEPT = (
+    r"(?:\.npmrc|\.ssh\b|\bid_rsa\b|\bid_ed25519\b|\.aws\b|\.netrc|\.git-credentials|\.bash_history"
+    r"|Login[ ]Data"
+    r"|\.docker/config|\.kube/config|keystore|exodus\.wallet)"
+)
+
+SCRIPT = (
+    sign(
+        "js-decoded-code", Severity.CRITICAL, "Code is decoded and run at once",
+        r"\beval\s*\(\s*(?:Buffer\s*\.\s*from|atob|unescape|decodeURIComponent|String\s*\.\s*fromCharC"
+        r"ode)\s*\(",
+        r"\bnew\s+Function\s*\(\s*(?:Buffer\s*\.\s*from|atob)\s*\(",
+        r"\beval\s*\(\s*\w{1,40}\s*\(\s*['\"][A-Za-z0-9+/=]{200,}",
+        r"\bmodule\._compile\s*\(\s*(?:Buffer\.from|atob)",
+        r"\bnew\s+Function\s*\([^\n()]{1,60},\s*(?:Buffer\s*\.\s*from|atob)\s*\(",
+        r"\bcreateDecipher(?:iv)?\s*\([\s\S]{0,600}?\beval\s*\(",
+        needs="eval|Function|_compile",
+        quick=(
+            r"\bcreateDecipher", r"\bnew\s+Function\s*\([^\n()]{1,60},",
+            r"\beval\s*\(\s*(Buffer|atob|unescape|decodeURI|String|[A-Za-z0-9_\x80-\xff]+\s*\(\s*['\"])",
+            r"\bnew\s+Function\s*\(\s*(Buffer|atob)", r"\bmodule\._compile\s*\(\s*(Buffer|atob)",
+        ),
+    ),
+    sign(
+        "js-obfuscated", Severity.HIGH, "Names and texts were garbled by an obfuscator",
+        r"(?:\b_0x[0-9a-f]{4,6}\b[^\n]{0,400}?){12}",
+        r"(?:\\x[2-7][0-9a-fA-F]){40}", r"\bvar _\$_[0-9a-f]{4}\s*=",
+        r"(?:parseInt\s*\(\s*\w+\s*\([^()]{1,60}\)\s*\)\s*/\s*\(?[-+]?\s*0x[0-9a-f]+[^\n]{0,60}?){5}",
+        r"[\[\]()!+]{300}",
+        needs="_0x|\\x|_$_|parseInt|+[]",
+        quick=(
+            r"parseInt\s*\(\s*\w+\s*\([^()]{1,60}\)\s*\)\s*\/", r"[\[\]()!+]{100}", r"\b_0x[0-9a-f]{4}",
+            r"(\\x[2-7][0-9a-fA-F]){8}", r"\bvar _\$_",
+        ),
+    ),
+    EXFILTRATION,
+    sign(
+        "js-reverse-shell", Severity.CRITICAL, "A shell that calls back", r"/dev/tcp/\S+/\d+",
+        r"net\.(?:connect|Socket|createConnection)\b[\s\S]{0,600}?\.pipe\s*\(\s*\w+\.stdin\s*\)",
+        r"spawn\s*\(\s*['\"](?:/bin/)?(?:ba)?sh['\"][\s\S]{0,300}net\.(?:connect|Socket|createConnection)",
+        r"\bconnect\s*\(\s*\d{1,5}\s*,\s*['\"][\s\S]{0,200}?\.pipe\s*\(\s*\w+\.stdin\s*\)[\s\S]{0,120}?"
+        r"\.stdout\.pipe\s*\(",
+        needs="/dev/tcp/|net.|.stdin",
+        quick=(r"\/dev\/tcp\/", r"net\.(connect|Socket|createConnection)", r"\.stdin"),
+    ),
+    HIDDEN,
+    sign(
+        "js-remote-code", Severity.CRITICAL, "What a server answers is run as code",
+        rf"{_NAMED}[\s\S]{{0,600}}?{_RUNS}{_ANSWER}",
+        needs="fetch|axios|http|got|request,eval|Function|runIn|_compile",
+        quick=(r"\beval\s*\(", r"\bnew\s+Function\s*\(", r"\brunIn(This|New)?Context", r"\._compile\s*\("),
+    ),
+    sign(
+        "js-command", Severity.HIGH, "A command that fetches and runs, or hides what it runs",
+        r"(?:exec|execSync|spawn|spawnSync)\s*\(\s*[`'\"][^`'\"\n]{0,200}\b(?:curl"
+        r"|wget)\b[^`'\"\n]{0,200}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
+        r"(?:exec|execSync|spawn"
+        r"|spawnSync)\s*\(\s*[`'\"][^`'\"\n]{0,200}(?:powershell[^\n]{0,100}\s-(?:e|enc|w)\w*\s"
+        r"|/dev/tcp/|base64\s+(?:-d|--decode)[^\n]{0,80}\|)",
+        r"\bspawn\w*\s*\([^\n]{0,300}(?:--dangerously-skip-permissions|--yolo\b|--trust-all-tools)",
+        r"--dangerously-skip-permissions[\s\S]{0,400}?\bspawn(?:Sync)?\s*\(",
+        needs="exec|spawn,curl|wget|powershell|/dev/tcp/|base64|--dangerously|--yolo|--trust-all",
+    ),
+    sign(
+        "js-steals", Severity.HIGH, "It reads what a person or machine keeps for itself and sends it away",
+        rf"\breadFile(?:Sync)?\s*\([^\n]{{0,200}}{_KEPT}[\s\S]{{0,2000}}?{_ASKS}",
+        r"JSON\s*\.\s*stringify\s*\(\s*\{[^\n]{0,300}?(?<!env:)(?<!env: )(?<!\.\.\.)\bprocess\.env\s*["
+        r",}][\s\S]{0,2000}?"
+        r"\b(?:https?(?:['\"]\s*\))?\s*\.\s*request|fetch|axios)\b",
+        r"\bos(?:['\"]\s*\))?\s*\.\s*hostname\s*\(\s*\)[\s\S]{0,400}?\.\s*userInfo\s*\(\s*\)[\s\S]{0,200"
+        r"0}?" + _ASKS,
+        r"\bdns(?:['\"]\s*\))?\s*\.\s*(?:lookup|resolve\w*)\s*\((?=[^\n]{0,200}(?:hostname\s*\("
+        r"|userInfo\s*\(|['\"](?:hex|base64)['\"]|process\.env))"
+        r"[^\n]{0,200}(?:\+\s*['\"`]|\})\.[\w-]+\.",
+        needs="readFile|process.env|hostname,fetch|axios|http|got|request|dns",
+    ),
+    sign(
+        "js-spreads", Severity.CRITICAL, "It publishes itself, or takes the secrets of a repository's builds",
+        r"search\?text=maintainer:[\s\S]{0,2000}?\bpublish\b", r"\btoJSON\s*\(\s*secrets\s*\)",
+        r"\btrufflehog\b[\s\S]{0,1500}?(?:webhook|fetch\s*\(|\.request\s*\(|gh\s+repo\s+create)",
+        needs="maintainer:|toJSON|trufflehog",
+    ),
+    sign(
+        "js-dropper", Severity.HIGH, "It starts what it fetched, and lets go of it",
+        rf"{_ASKS}[\s\S]{{0,1500}}?\bspawn\s*\([\s\S]{{0,200}}?\bdetached\b",
+        needs="spawn,detached,fetch|axios|http|got|request",
+    ),
+    sign(
+        "js-wallet", Severity.HIGH, "It puts another receiver into payments",
+        r"\bethereum\s*\.\s*request\s*=[^=]", r"\.replace\s*\([^\n]{0,200}0x\[a-fA-F0-9\]\{40\}[^\n]{0,1"
+        r"20}['\"]0x[0-9a-fA-F]{40}",
+        needs="ethereum|0x[a-f",
+        quick=(r"\bethereum\s*\.\s*request\s*=", r"0x\[a-fA-F0-9\]\{40\}"),
+    ),
+    sign(
+        "js-by-country", Severity.HIGH, "What it destroys depends on the country that it runs in",
+        r"(?i)(?:country|timezone|geo)\w*[\s\S]{0,400}?(?:russia|belarus|ukraine|israel"
+        r"|\biran\b)[\s\S]{0,600}?"
+        r"(?:writeFile|unlink|rmSync|rimraf|rmdir)",
+        needs="writeFile|unlink|rmSync|rimraf|rmdir,ussia|elarus|kraine|srael|iran|Iran",
+    ),
+    sign(
+        "js-keylogger", Severity.HIGH, "It sends away which keys are pressed",
+        rf"\b(?:iohook|uiohook-napi|uiohook|node-global-key-listener)['\"][\s\S]{{0,2000}}?{_ASKS}",
+        needs="iohook|global-key-listener",
+    ),
+    sign(
+        "code-pushed-aside", Severity.HIGH, "A statement is pushed out of sight by a long run of spaces",
+        r"(?m)^[^\n]{0,200}?[;)}](?: {150,}|\t{50,})[\w(\[!;]",
+        needs=" " * 150 + "|" + "\t" * 50,
+        quick=(r"[;)}]( {150}|\t{50})",),
+    ),
+    sign(
+        "js-packed", Severity.MEDIUM, "Code that only its own decoder can read",
+        r"\beval\s*\(\s*function\s*\(p,a,c,k,e,[dr]\)", r"\uff9f\u03c9\uff9f\uff89\s*=",
+        needs="eval|\uff9f",
+        quick=(r"\beval\s*\(\s*function\s*\(p,a,c,k,e", r"\xef\xbe\x9f"),
+    ),
+)  # fmt: skip
+"""For any JavaScript."""
+
+INSTALL_SCRIPT = (
+    sign(
+        "install-network", Severity.HIGH, "It sends facts of this machine over the network",
+        r"(?:os(?:['\"]\s*\))?\.(?:hostname|userInfo|networkInterfaces)\s*\("
+        r"|JSON\.stringify\s*\(\s*process\.env\s*[,)])"
+        r"[\s\S]{0,6000}?(?:https?(?:['\"]\s*\))?\.(?:request|get)|axios|fetch\s*\(|dns\.(?:lookup"
+        r"|resolve)|net\.connect)",
+        r"(?:https?(?:['\"]\s*\))?\.(?:request|get)|axios|fetch\s*\(|dns\.(?:lookup|resolve))[\s\S]{0,6000}?"
+        r"(?:os(?:['\"]\s*\))?\.(?:hostname|userInfo|networkInterfaces)\s*\("
+        r"|JSON\.stringify\s*\(\s*process\.env\s*[,)])",
+        r"(?:/etc/passwd|\.npmrc|\.ssh/id_|\.aws/credentials)"
+        r"[\s\S]{0,6000}?(?:https?(?:['\"]\s*\))?\.(?:request|get)|fetch\s*\()",
+        needs="http|fetch|axios|dns|net.",
+    ),
+    sign(
+        "install-command", Severity.HIGH, "It runs what it fetched, or hides a command",
+        r"(?:exec|execSync|spawn|spawnSync)\s*\(\s*[`'\"][^`'\"\n]*(?:curl|wget|powershell|base64|\bnc"
+        r"\b|/dev/tcp)",
+        r"\b(?:curl|wget)\b[^\n|;]{0,300}\|\s*(?:ba|z|da)?sh\b",
+    ),
+)  # fmt: skip
+"""For what runs while an npm package is installed."""

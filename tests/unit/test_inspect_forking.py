@@ -1,0 +1,44 @@
+"""How the warm parent forks: a child is a process of its own, and what cannot be forked is told."""
+
+import errno
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from lockgate.inspect import forking
+
+_PROGRAM = """
+import os
+from lockgate.inspect import forking
+held = [[number] for number in range(200_000)]
+numbers, tell = os.pipe()
+children = []
+for turn in range(2):
+    pid = forking.fork()
+    if not pid:
+        held[0][0] = turn + 1
+        os.write(tell, f"{os.getpid()} {held[0][0]} {sum(each[0] for each in held)}\\n".encode())
+        os._exit(turn + 3)
+    children.append((pid, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+print(held[0][0], sum(each[0] for each in held))
+print(*[f"{pid} {status}" for pid, status in children], sep="\\n")
+print(os.read(numbers, 1000).decode(), end="")
+"""
+
+
+def test_each_child_has_the_memory_of_its_parent_for_itself() -> None:
+    ran = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
+    parent, first, second, said, also = ran.stdout.splitlines()
+    assert parent == "0 19999900000"
+    assert (first.split()[1], second.split()[1]) == ("3", "4")
+    assert said == f"{first.split()[0]} 1 19999900001"
+    assert also == f"{second.split()[0]} 2 19999900002"
+
+
+def test_what_cannot_be_forked_is_an_error(monkeypatch) -> None:
+    monkeypatch.setattr(forking, "_libc", lambda: SimpleNamespace(fork=lambda: -1))
+    monkeypatch.setattr(forking.ctypes, "get_errno", lambda: errno.EAGAIN)
+    with pytest.raises(BlockingIOError, match="temporarily unavailable"):
+        forking.fork()
