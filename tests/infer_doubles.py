@@ -123,7 +123,7 @@ class MemoryLedger:
         self.broken: set[str] = set()
 
     def _append(self, kind: str, **data: Any) -> int:
-        if not self.open.wait(30):
+        if not self.open.wait(120):
             raise TimeoutError
         if kind in self.broken:
             raise OSError(28, "No space left on device")
@@ -606,7 +606,14 @@ def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def later(seconds: float) -> None:
+    """Set the running loop's clock forward: what waits for a moment until then is due."""
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    loop.time = lambda: now() + seconds  # type: ignore[method-assign]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait for a condition, and fail when it does not come true."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # what is waited for has no event

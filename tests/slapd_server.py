@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from corpora.ports import free_ports
 from lockgate.app.high.authority import AuthorityFolder
 from lockgate.infer.identity import DirectoryConfig, Disabled
 from lockgate.trust.authority import Bounds, Names, Use
@@ -21,7 +22,7 @@ BASE = "dc=plant,dc=internal"
 ADMIN, ADMIN_PASSWORD = f"cn=admin,{BASE}", "the administrator's own"
 LOOKUP, LOOKUP_PASSWORD = f"cn=lookup,{BASE}", "what the gateway knows"
 JANE = "correct horse battery"
-STARTS_SECONDS = 60
+STARTS_SECONDS = 180
 
 _CONF = """
 include /etc/ldap/schema/core.schema
@@ -160,11 +161,6 @@ class Slapd:
         assert done.returncode == 0, done.stderr
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        return one.getsockname()[1], two.getsockname()[1]
-
-
 @contextmanager
 def slapd(folder: Path) -> Iterator[Slapd]:
     """Start a directory with people in it."""
@@ -182,7 +178,7 @@ def slapd(folder: Path) -> Iterator[Slapd]:
     )
     load = [SLAPD, "-T", "add", "-f", str(conf)]
     subprocess.run(load, input=_DATA.encode(), check=True, capture_output=True)
-    plain, tls = _free_ports()
+    plain, tls = free_ports(2)
     urls = f"ldap://127.0.0.1:{plain} ldaps://127.0.0.1:{tls}"
     with (folder / "slapd.log").open("wb") as log:
         process = subprocess.Popen([SLAPD, "-f", str(conf), "-h", urls, "-d", "0"], stdout=log, stderr=log)

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from corpora.authenticator import list_in_root
 from corpora.gates import Scripted
 from corpora.homes import HighSide
+from corpora.ports import free_port
 from lockgate.app.gate.gate import execute, open_gate, write_request
 from lockgate.app.trust import site_root
 from lockgate.approve import read_statement
@@ -43,7 +43,7 @@ def console(high: HighSide, port: int) -> Iterator[str]:
     """Serve the console of a home; it reads the site root when it starts."""
     words = ["console", "serve", "--home", str(high.lane.high), "--port", str(port)]
     with subprocess.Popen([sys.executable, "-m", "lockgate.cli.main", *words]) as server:
-        target, probe, deadline = Target("console", "127.0.0.1", port), HttpProbe(), time.monotonic() + 60
+        target, probe, deadline = Target("console", "127.0.0.1", port), HttpProbe(), time.monotonic() + 120
         try:
             while check(probe, target).condition is not Condition.UP:
                 assert server.poll() is None
@@ -51,11 +51,6 @@ def console(high: HighSide, port: int) -> Iterator[str]:
             yield f"http://localhost:{port}"
         finally:
             server.terminate()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 class Person:

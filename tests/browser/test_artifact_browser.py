@@ -1,7 +1,6 @@
 """The pages that an approver reads in a real browser: what approving would change, and one artifact."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from test_console_browser import ARGUMENTS, CHROMIUM, SCHEMES, SERVE, WIDTHS, Watched, follow
 
+from corpora.ports import free_port
 from lockgate.watch import Condition, HttpProbe, Target, check
 
 
@@ -25,11 +25,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def console() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     with subprocess.Popen([sys.executable, "-c", SERVE, str(port)], env=env) as server:
-        target, probe, deadline = Target("console", "127.0.0.1", port), HttpProbe(), time.monotonic() + 60
+        target, probe, deadline = Target("console", "127.0.0.1", port), HttpProbe(), time.monotonic() + 120
         while check(probe, target).condition is not Condition.UP:
             assert server.poll() is None
             assert time.monotonic() < deadline, "the console did not start"

@@ -22,6 +22,7 @@ from lockgate.infer.engines.ports import Piece
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+expect.set_options(timeout=180_000)  # a machine may have more to do
 HOSTILE = '<img src=x onerror="window.owned=1"><script>window.owned=1</script> [9] http://192.0.2.9/x'
 
 
@@ -81,10 +82,10 @@ def site() -> Iterator[Site]:
         target=loop.run_until_complete, args=(serve_until(GatewayConfig(port=0), parts, stop, told),)
     )
     thread.start()
-    assert ready.wait(60)
+    assert ready.wait(120)
     yield made
     loop.call_soon_threadsafe(stop.set)
-    thread.join(60)
+    thread.join(120)
     loop.close()
 
 

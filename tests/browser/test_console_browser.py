@@ -1,7 +1,6 @@
 """The console and the report in a real browser: no error, no breach of policy, nothing fetched elsewhere."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from console_examples import report_data
+from corpora.ports import free_port
 from lockgate.console.report import render_report
 from lockgate.watch import Condition, HttpProbe, Target, check
 
@@ -44,12 +44,11 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def console() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     tests = str(Path(__file__).parent.parent)
     env = {**os.environ, "PYTHONPATH": tests}
     with subprocess.Popen([sys.executable, "-c", SERVE, str(port)], env=env) as server:
-        target, probe, deadline = Target("console", "127.0.0.1", port), HttpProbe(), time.monotonic() + 30
+        target, probe, deadline = Target("console", "127.0.0.1", port), HttpProbe(), time.monotonic() + 120
         while check(probe, target).condition is not Condition.UP:
             assert server.poll() is None
             assert time.monotonic() < deadline, "the console did not start"

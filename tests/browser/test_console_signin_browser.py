@@ -1,6 +1,5 @@
 """Signing in to the console in Chromium: by keyboard, in both schemes, forms that arrive, and out again."""
 
-import socket
 import subprocess
 import sys
 import time
@@ -12,15 +11,16 @@ from test_console_browser import ARGUMENTS, CHROMIUM, Watched
 
 from corpora.commands import Commands
 from corpora.homes import HighSide
+from corpora.ports import free_port
 from lockgate.app.high.appeals import appeals_of
 from lockgate.app.trust import utc_now
 from lockgate.core.wire import whole_second
 from lockgate.guard.appeals import APPEAL_FORMAT, Appeal, Met, Origin, Passage
 from lockgate.watch import Condition, HttpProbe, Target, check
 
-STARTS = 60
+STARTS = 180
 run, say = Commands().run, Commands().json
-expect.set_options(timeout=60_000)  # a machine may have more to do
+expect.set_options(timeout=180_000)  # a machine may have more to do
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +65,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     config.write_text(config.read_text() + '\n[serve]\nconsole_access = "people"\n')
     for receipt in ("ab" * 16, "cd" * 16):
         appeals_of(high.side).add(appealed(receipt))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     words = ["console", "serve", "--home", str(high.lane.high), "--port", str(port)]
     with subprocess.Popen([sys.executable, "-m", "lockgate.cli.main", *words]) as server:
         target, probe, deadline = Target("console", "127.0.0.1", port), HttpProbe(), time.monotonic() + STARTS

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from corpora.counters import CALL, new_lane, on_the_way
+from corpora.ports import free_port
 from lockgate.app.crossing.custody import custodians_of
 from lockgate.app.settings import load_settings
 from lockgate.crossing.custody import verify_chain
@@ -58,8 +58,7 @@ class Started:
 @pytest.fixture
 def counter(made: Path, tmp_path: Path) -> Iterator[Started]:
     shutil.copytree(made, tmp_path / "c")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     words = [
         "custody",
         "counter",
@@ -89,7 +88,7 @@ class Screen:
             color_scheme=scheme,  # type: ignore[arg-type]  # a parameter of the test
         )
         self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(120_000)
         self.trouble: list[str] = []
         self.asked: list[str] = []
         self.page.on("console", lambda message: self.trouble.append(message.text))

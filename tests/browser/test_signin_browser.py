@@ -1,7 +1,6 @@
 """Signing in at the chat page in Chromium: at the site's issuer and with a password, and out again."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from corpora.ports import free_port
 from infer_doubles import (
     NOW,
     Counting,
@@ -37,7 +37,8 @@ from oidc_double import CLIENT, IssuerDouble
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-STARTS = 60
+expect.set_options(timeout=180_000)  # a machine may have more to do
+STARTS = 180
 
 
 @dataclass
@@ -49,11 +50,6 @@ class Doors:
 
     def askers(self) -> list[str]:
         return [data["facts"]["api_key"] for kind, data in self.ledger.events if kind == "intent"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

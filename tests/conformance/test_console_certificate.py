@@ -8,8 +8,8 @@ from pathlib import Path
 
 from corpora.commands import Commands
 from corpora.homes import HighSide
+from corpora.ports import free_ports
 from corpora.processes import SECONDS
-from corpora.servers import free_ports
 from lockgate.app.high.authority import AuthorityFolder
 from lockgate.trust.authority import Bounds, Names, Use
 

@@ -196,7 +196,7 @@ def test_a_daemon_that_goes_away_or_is_silent_is_never_clean(tmp_path: Path) -> 
         Clamd(place, lambda: NOW).add(HERE, shown, first)
     (tmp_path / "false").unlink()
     held = threading.Event()
-    with playing(tmp_path, lambda connection: held.wait(30)) as place:
+    with playing(tmp_path, lambda connection: held.wait(120)) as place:
         (said,) = Clamd(place, lambda: NOW).add(HERE, shown, first)
         held.set()
     assert (said.outcome, "silent" in said.findings[0].why) == (Outcome.INCOMPLETE, True)

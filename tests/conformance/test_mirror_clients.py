@@ -255,7 +255,7 @@ def test_it_stops_when_asked_and_a_running_download_ends_whole(own):
     while not (got.exists() and got.stat().st_size):
         assert client.poll() is None
     assert own.stop() == 0
-    assert client.wait(30) == 0
+    assert client.wait(120) == 0
     assert got.read_bytes() == big
 
 
@@ -272,4 +272,4 @@ def test_a_server_that_is_killed_leaves_no_process_and_no_listener(own):
     task = Path(f"/proc/{own.process.pid}/task/{own.process.pid}/children")
     assert task.read_text().split() == []  # nobody who could outlive it
     own.process.kill()
-    assert own.process.wait(30) < 0
+    assert own.process.wait(120) < 0

@@ -257,5 +257,5 @@ def test_a_question_may_be_compressed(server, repo):
     address = f"{server.url}/git/{NAME}/git-upload-pack"
     kind = "Content-Type: application/x-git-upload-pack-request"
     command = ["curl", "-s", "-H", kind, "-H", "Content-Encoding: gzip", "--data-binary", f"@{file}", address]
-    done = subprocess.run(server.inside(*command), capture_output=True, check=True, timeout=60)
+    done = subprocess.run(server.inside(*command), capture_output=True, check=True, timeout=120)
     assert done.stdout.startswith(b"0008NAK\nPACK")

@@ -63,7 +63,7 @@ def node(program, value):
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
     )
     return json.loads(done.stdout)
 

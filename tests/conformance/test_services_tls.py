@@ -15,8 +15,8 @@ from corpora.images import artifact_of, image
 from corpora.mirrorserver import Server
 from corpora.mirrorsite import MirrorSite
 from corpora.npmpackages import NpmPackage
+from corpora.ports import free_ports
 from corpora.processes import SECONDS
-from corpora.servers import free_ports
 from corpora.wheels import build_wheel
 from corpora.wholelane import WholeLane
 from lockgate.app.high.authority import AuthorityFolder

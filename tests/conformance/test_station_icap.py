@@ -200,7 +200,7 @@ def test_a_silent_server_and_one_that_dribbles_end_in_bounded_time(tmp_path: Pat
 
     def silent(connection: socket.socket) -> None:
         whole(connection)
-        done.wait(60)
+        done.wait(120)
 
     def dribble(connection: socket.socket) -> None:
         whole(connection)

@@ -12,7 +12,8 @@ import pytest
 from corpora.mirrorsite import MirrorSite
 from corpora.nodeclients import installed_clients
 from corpora.npmpackages import NpmPackage
-from corpora.servers import free_ports, running, until
+from corpora.ports import free_ports
+from corpora.servers import running, until
 from corpora.wheels import build_wheel
 from lockgate.targets import NpmTarget, PypiTarget, TargetAnswerError, Web, deliver
 

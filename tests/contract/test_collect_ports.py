@@ -124,7 +124,7 @@ def server() -> Iterator[str]:
 def web(request: pytest.FixtureRequest, server: str) -> Web:
     if request.param == "memory":
         return MemoryWeb({f"{server}/page": ("text/plain", b"hello " * 20_000)})
-    return UrlWeb(WebSettings(timeout=10))
+    return UrlWeb(WebSettings(timeout=120))
 
 
 def test_an_answer_has_type_and_body(web: Web, server: str) -> None:
@@ -165,4 +165,4 @@ def test_other_schemes_are_not_opened() -> None:
 
 def test_a_closed_port_is_named() -> None:
     with pytest.raises(UnreachableError):
-        read_bounded(UrlWeb(WebSettings(timeout=5)), "http://127.0.0.1:9/", 10)
+        read_bounded(UrlWeb(WebSettings(timeout=120)), "http://127.0.0.1:9/", 10)

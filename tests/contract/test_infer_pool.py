@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from infer_doubles import ScriptedEngine, until
+from infer_doubles import ScriptedEngine, later, until
 from lockgate.infer import EngineRequest, EngineState, Message, Piece, Pool, PoolConfig
 from lockgate.infer.errors import EngineBrokenOffError, EngineRefusedError, EngineUnavailableError
 
@@ -135,18 +135,22 @@ def test_a_request_at_fault_is_no_fault_of_the_instance() -> None:
 def test_an_instance_that_fails_rests_longer_each_time_and_comes_back() -> None:
     async def run() -> None:
         bad, good = Instance(fails="before"), Instance()
-        pool = await pool_of(bad, good, failures=2, rest_seconds=0.05, rest_limit=0.1)
-        for at in range(6):
-            await said(pool, ask(f"{at}"))
-        assert len(bad.asked) == 2
-        async with asyncio.timeout(10):
-            while len(bad.asked) < 4:
-                await said(pool, ask(f"again {len(good.asked)}"))
-                await asyncio.sleep(0.01)
-            bad.fails = ""
-            while len(bad.asked) < 6:
-                await said(pool, ask(f"better {len(good.asked)}"))
-                await asyncio.sleep(0.01)
+        pool = await pool_of(bad, good, failures=2, rest_seconds=6_000.0, rest_limit=12_000.0)
+
+        async def asked_after(seconds: float) -> int:
+            later(seconds)
+            for at in range(3):
+                await said(pool, ask(f"{at} of {len(good.asked)}"))
+            return len(bad.asked)
+
+        assert await asked_after(0) == 2
+        assert await asked_after(3_000) == 2
+        assert await asked_after(3_000) == 3
+        assert await asked_after(6_000) == 3, "the second rest is no longer than the first"
+        assert await asked_after(6_000) == 4
+        assert await asked_after(6_000) == 4
+        bad.fails = ""
+        assert await asked_after(6_000) == 7
         assert pool._instances[0].failed == 0
 
     asyncio.run(run())

@@ -17,7 +17,8 @@ from corpora.homes import HighSide
 from corpora.images import artifact_of, image, index
 from corpora.mirrorsite import MirrorSite
 from corpora.npmpackages import NpmPackage
-from corpora.servers import free_ports, running, until
+from corpora.ports import free_ports
+from corpora.servers import running, until
 from corpora.shelves import SECRET, Shelf, serving
 from corpora.wheels import build_wheel
 from lockgate.app.trust import audit_log

@@ -35,7 +35,7 @@ from lockgate.crossing.erasure import code, rows_of
 KEY = bytes(range(32))
 NAME = "crate-000001-aabbcc"
 HERE = "127.0.0.1"
-SECONDS = 120
+SECONDS = 240
 
 
 def fake_crate(parent: Path, *volumes: int, name: str = NAME) -> Path:

@@ -14,7 +14,7 @@ def git(folder, *words):
     """Run git without the machine's configuration, as one author at one moment."""
     environ = {"PATH": os.environ["PATH"], **OWN}
     done = subprocess.run(
-        ["git", "-C", str(folder), *words], env=environ, check=True, capture_output=True, timeout=60
+        ["git", "-C", str(folder), *words], env=environ, check=True, capture_output=True, timeout=120
     )
     return done.stdout.decode().strip()
 

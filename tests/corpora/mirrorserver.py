@@ -73,7 +73,7 @@ class Server:
 
     def wait(self):
         """Wait until ``/healthz`` answers, whatever it says."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         probe = ["curl", "-sk", "-o", "/dev/null", f"{self.url}/healthz"]
         while self.run(*probe, check=False).returncode != 0:
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -85,7 +85,7 @@ class Server:
         """Ask the server to end and return its exit status."""
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(120)
 
     def run(self, *command, check=True, **environment):
         """Run a client inside the namespace with an empty home."""

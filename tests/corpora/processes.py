@@ -12,7 +12,7 @@ PRELOADED = [
     "corpora.gates",
     "corpora.diode_ends",
 ]
-SECONDS = 60
+SECONDS = 180
 
 children = multiprocessing.get_context("forkserver")
 children.set_forkserver_preload(PRELOADED)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin
 
-from corpora.servers import free_ports, until
+from corpora.ports import free_ports
+from corpora.servers import until
 
 NAMESPACE = "internal/team"
 
@@ -37,7 +38,7 @@ class Registry:
     def ask(self, method, path, body=None, **headers):
         """Send one request; addresses may be relative, as in Location headers."""
         address = urljoin(self.url, path).removeprefix(self.url)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             named = {key.replace("_", "-"): str(value) for key, value in headers.items()}
             connection.request(method, address, body, named, encode_chunked="Transfer-Encoding" in named)
@@ -96,7 +97,7 @@ def serving(home, *options):
         yield client
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 @contextmanager
@@ -116,7 +117,7 @@ def mirroring(site):
         yield client
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 @contextmanager
@@ -141,4 +142,4 @@ def docker_registry(folder):
         yield client
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)

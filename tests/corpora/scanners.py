@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpora.servers import free_ports, running, until
+from corpora.ports import free_ports
+from corpora.servers import running, until
 from lockgate.crossing.station.sample import pattern
 
 MARK = b"lockgate-test-malware-0123456789"

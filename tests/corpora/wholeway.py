@@ -14,7 +14,7 @@ from corpora.wholelane import WholeLane
 from lockgate.core.artifact import Kind
 from lockgate.core.snapshot import Admitted
 
-SECONDS = 60
+SECONDS = 180
 
 
 @contextmanager
@@ -70,4 +70,4 @@ class WholeWay:
             yield url
         finally:
             serving.terminate()
-            serving.wait(30)
+            serving.wait(120)

@@ -10,7 +10,7 @@ from aiohttp import web
 from lockgate.app.record.witness import make_app
 from lockgate.audit import Witness
 
-SECONDS = 30
+SECONDS = 180
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def test_no_service_calls_anywhere_but_loopback(first: tuple[Path, str], tmp_pat
     finally:
         down = inside(folder, "lockgate", "high", "down", "--home", home)
         subprocess.run(down, check=True, env=ENVIRONMENT)
-        assert services.wait(60) == 0
+        assert services.wait(120) == 0
     calls = [line for line in log.read_text().splitlines() if "sa_family" in line]
     assert [c for c in calls if 'inet_addr("127.' in c], "the tracer saw nothing, so this test shows nothing"
     assert [c for c in calls if not LOCAL.search(c)] == []

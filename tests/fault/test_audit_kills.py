@@ -13,7 +13,7 @@ from lockgate.audit import AuditLog
 from lockgate.store import open_records
 
 ORIGIN = "lockgate/test/high"
-SECONDS = 60
+SECONDS = 180
 THREADS = 6
 
 

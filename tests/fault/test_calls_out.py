@@ -20,8 +20,9 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from corpora.ports import free_ports
 from corpora.processes import SECONDS
-from corpora.servers import free_ports, until
+from corpora.servers import until
 from corpora.wholelane import WholeLane
 from lockgate.cli.main import COMMANDS, app
 

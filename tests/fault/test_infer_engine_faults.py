@@ -29,6 +29,8 @@ from lockgate.infer.errors import KnowledgeUnavailableError, ListenError
 
 BOUNDS = EngineLimits(answer_bytes=20_000, event_bytes=4000)
 IMPATIENT = EngineLimits(first_seconds=0.3, idle_seconds=0.3)
+STALLED = EngineLimits(idle_seconds=0.3)
+"""A busy machine may be slow to bring what comes first."""
 
 _CONTEXT = b'{"error":{"message":"too long\\u0007","type":"exceed_context_size_error"}}'
 _EARLY = [
@@ -95,7 +97,7 @@ def test_trouble_in_the_middle_of_a_stream_ends_it_with_an_error(
     behaviour: Behaviour, code: str, reason: str
 ) -> None:
     async def run() -> None:
-        bounds = IMPATIENT if code == "engine_timeout" else BOUNDS
+        bounds = STALLED if code == "engine_timeout" else BOUNDS
         async with site(behaviour, engine_limits=bounds) as s:
             async with s.ask(stream=True) as response:
                 assert response.status == 200
@@ -121,7 +123,7 @@ def test_trouble_in_the_middle_of_a_whole_answer_is_an_http_error(
     behaviour: Behaviour, code: str, reason: str
 ) -> None:
     async def run() -> None:
-        bounds = IMPATIENT if code == "engine_timeout" else BOUNDS
+        bounds = STALLED if code == "engine_timeout" else BOUNDS
         async with site(behaviour, engine_limits=bounds) as s:
             s.server.go.set()
             async with s.ask() as response:
@@ -250,8 +252,8 @@ def test_a_caller_that_does_not_read_is_given_up_and_the_engine_cut_off() -> Non
             head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {s.secret}\r\n"
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             assert b"200" in await reader.readline()
-            await until(lambda: s.ledger.statuses() == ["cancelled"], 20)
-            async with asyncio.timeout(10):
+            await until(lambda: s.ledger.statuses() == ["cancelled"])
+            async with asyncio.timeout(120):
                 await s.server.cancelled.wait()
             writer.close()
 

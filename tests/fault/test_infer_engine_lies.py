@@ -35,6 +35,8 @@ from lockgate.infer.quotas import Spent
 KINDS = ("openai", "vllm", "ollama", "tgi")
 BOUNDS = EngineLimits(answer_bytes=1 << 20, event_bytes=4000)
 IMPATIENT = EngineLimits(first_seconds=0.3, idle_seconds=0.3)
+STALLED = EngineLimits(idle_seconds=0.3)
+"""A busy machine may be slow to bring what comes first."""
 QUOTA = Quota(requests=100, prompt_tokens=100_000, completion_tokens=100_000, concurrent=2)
 PROMPT = "Hi there, engine"
 CHARGED = bound_of(EngineRequest([Message("user", PROMPT)], 1)) // BYTES_A_TOKEN
@@ -223,8 +225,8 @@ _LATE: dict[str, tuple[Any, str]] = {
 }
 
 
-def bounds(code: str) -> EngineLimits:
-    return IMPATIENT if code == "LG-5a02" else BOUNDS
+def bounds(code: str, impatient: EngineLimits = IMPATIENT) -> EngineLimits:
+    return impatient if code == "LG-5a02" else BOUNDS
 
 
 @asynccontextmanager
@@ -312,7 +314,7 @@ def test_trouble_after_the_first_text(kind: str, trouble: str) -> None:
     behave, code = _LATE[trouble]
 
     async def run() -> None:
-        async with lying(kind, behave, bounds(code)) as (server, s):
+        async with lying(kind, behave, bounds(code, STALLED)) as (server, s):
             path, body = asked("chat", stream=True)
             async with s.session.post(path, json=body, headers=s.headers) as response:
                 raw = await response.read()
@@ -376,7 +378,7 @@ def test_a_caller_that_leaves_before_the_first_text_frees_the_server(kind: str) 
             call = asyncio.ensure_future(s.ask(PROMPT, stream=True).__aenter__())
             await until(lambda: server.asked == 1)
             call.cancel()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 await server.left.wait()
             await until(lambda: s.spending.spent(s.key.id)[1] == 0)
             await until(lambda: s.ledger.statuses() == ["cancelled"])

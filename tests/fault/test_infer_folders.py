@@ -209,15 +209,15 @@ def test_a_killed_program_is_hashed_and_started_again(kind: str, tmp_path: Path)
         await bench.engine.start()
         first = bench.engine.pid
         os.kill(first or 0, signal.SIGKILL)
-        await until(lambda: bench.engine.restarts == 1 and bench.engine.pid not in {None, first}, 30)
-        async with asyncio.timeout(30):
+        await until(lambda: bench.engine.restarts == 1 and bench.engine.pid not in {None, first})
+        async with asyncio.timeout(120):
             while (await bench.engine.health()).state is not EngineState.READY:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert await bench.said() == "Hello there ."
         bench.model.path().write_bytes(WORDS.upper())
         os.kill(bench.engine.pid or 0, signal.SIGKILL)
-        await until(lambda: bench.engine.restarts >= 2, 30)
-        async with asyncio.timeout(30):
+        await until(lambda: bench.engine.restarts >= 2)
+        async with asyncio.timeout(120):
             while (await bench.engine.health()).state is not EngineState.FAILED:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         with pytest.raises(EngineUnavailableError):

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +13,7 @@ import aiohttp
 import pytest
 
 from corpora.homes import HighSide
+from corpora.ports import free_port
 from infer_doubles import NOW, Counting, FakeServer, until
 from lockgate.app.gate.gate import execute
 from lockgate.app.high.gateway import OwnEngineError, add_api_key, serve_gateway
@@ -104,13 +104,6 @@ def high(tmp_path: Path) -> HighSide:
     return made
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def children(pid: int) -> list[int]:
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     found = [int(word) for word in text.split()]
@@ -150,7 +143,7 @@ def test_two_gateways_on_one_port_share_a_quota_exactly_and_one_may_die(high: Hi
                 connector = aiohttp.TCPConnector(force_close=True)
                 async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=connector) as session:
                     await until_serving(session)
-                    await until(lambda: len(children(process.pid)) == 2, 60)
+                    await until(lambda: len(children(process.pid)) == 2)
                     body = {"model": "small", "messages": [{"role": "user", "content": "Hi"}]}
                     headers = {"Authorization": f"Bearer {secret}"}
 
@@ -170,8 +163,8 @@ def test_two_gateways_on_one_port_share_a_quota_exactly_and_one_may_die(high: Hi
                     assert counts == {200: 20}
                     first = children(process.pid)[0]
                     os.kill(first, signal.SIGKILL)
-                    await until(lambda: first not in children(process.pid), 60)
-                    await until(lambda: len(children(process.pid)) == 2, 60)
+                    await until(lambda: first not in children(process.pid))
+                    await until(lambda: len(children(process.pid)) == 2)
                     for _ in range(20):
                         counts.update([await ask()])
                     await until_serving(session)

@@ -208,7 +208,7 @@ def test_a_warm_parent_that_dies_fails_its_jobs_and_is_replaced(code, victim) ->
     with WarmSandbox(code=code) as sandbox:
         assert _run(sandbox, victim, "echo") == b"content"
         sandbox._nursery._child.kill()
-        sandbox._nursery._listener.join(30)
+        sandbox._nursery._listener.join(120)
         assert _run(sandbox, victim, "echo") == b"content"
 
 

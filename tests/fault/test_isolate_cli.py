@@ -23,7 +23,7 @@ site_pin = "{"b" * 64}"
 
 def lockgate(*argv: str) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "lockgate.cli.main", *argv]
-    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture

@@ -197,7 +197,7 @@ def test_hashing_goes_on_when_the_one_who_asked_has_left(tmp_path, monkeypatch):
 
     def slow(*arguments):
         entered.set()
-        let_go.wait(10)
+        let_go.wait(120)
         original(*arguments)
 
     monkeypatch.setattr(blobs, "_hash", slow)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from corpora.mirrorsite import MirrorSite
-from corpora.servers import free_ports
+from corpora.ports import free_ports
 
 WEIGHTS = os.urandom(1 << 20) * 32
 HOST = "127.0.0.1"
@@ -46,11 +46,11 @@ class Mirror:
             yield self
         finally:
             self.process.terminate()
-            assert self.process.wait(60) == 0
+            assert self.process.wait(120) == 0
             self.log.close()
 
     def wait(self):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while True:
             try:
                 assert self.get("/healthz")[0] == 200
@@ -65,7 +65,7 @@ class Mirror:
         client = socket.socket()
         if window:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-        client.settimeout(60)
+        client.settimeout(120)
         try:
             client.connect((HOST, self.port))
         except OSError:
@@ -86,7 +86,7 @@ class Mirror:
         return sum("LEASE" in line and inode in line for line in lines)
 
     def until(self, done):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not done():
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -235,7 +235,7 @@ def test_a_connection_that_begins_beside_another_of_its_client_sees_what_that_on
         return json.loads(connection.getresponse().read())["sha"]
 
     def connect():
-        return contextlib.closing(http.client.HTTPConnection(HOST, mirror.port, timeout=60))
+        return contextlib.closing(http.client.HTTPConnection(HOST, mirror.port, timeout=120))
 
     with connect() as first:
         before = commit(first)
@@ -246,7 +246,7 @@ def test_a_connection_that_begins_beside_another_of_its_client_sees_what_that_on
         with connect() as second:
             assert commit(second) == before
         assert commit(first) == before
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     seen = before
     while seen == before:  # the server learns a little later that both connections ended
         assert time.monotonic() < deadline

@@ -24,7 +24,7 @@ folder = "documents"
 requirements = ["shop"]
 find_links = ["wheels"]
 """
-SECONDS = 120
+SECONDS = 240
 
 
 @pytest.fixture(scope="module")

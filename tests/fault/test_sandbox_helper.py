@@ -126,7 +126,7 @@ def test_a_sandbox_ends_with_its_connection(waiting) -> None:
     assert child.stdout.read() == b""  # the other end is closed: whoever held it is gone
     for pid in pids:
         os.close(pid)
-    child._served.wait(30)
+    child._served.wait(120)
 
 
 def test_a_sandbox_ends_with_its_helper(waiting) -> None:
@@ -471,7 +471,7 @@ def test_others_than_root_and_the_group_cannot_ask(listening) -> None:
 def test_no_more_sandboxes_than_its_bound_run_at_one_time(listening) -> None:
     held = [_connect(listening) for _ in range(helper.MOST_AT_ONCE)]
     with _connect(listening) as over:
-        over.settimeout(30)
+        over.settimeout(120)
         assert over.recv(1) == b""
     held.pop().close()
     for each in held:

@@ -9,7 +9,7 @@ from pathlib import Path
 from lockgate.inspect.launch import Bubblewrap, Layout
 from lockgate.inspect.outer import Outer
 
-WAIT = 60
+WAIT = 180
 """Seconds until what holds a pipe counts as left behind."""
 
 SETTING_UP = """#!{python}

@@ -512,7 +512,7 @@ def test_a_file_is_clean_in_neither_place_while_it_is_copied_and_found_where_it_
         target = path.parent.parent / ("infected" if finds(data) else "clean") / path.name
         target.write_bytes(data[:8])
         looked.clear()
-        looked.wait(30)  # the station looks while half of it is there
+        looked.wait(120)  # the station looks while half of it is there
         target.write_bytes(data)
         path.unlink()
 

@@ -36,7 +36,7 @@ from lockgate.infer.errors import EngineStartError
 from lockgate.infer.withdrawal import Withdrawals
 from lockgate.store import FileBlobs
 
-SECONDS = 60.0
+SECONDS = 180.0
 QUESTION = "pump runs at night"
 LABELS = frozenset({"internal"})
 END = (chunk(" there."), chunk(finish="stop"), b"data: [DONE]\n\n")

@@ -85,10 +85,10 @@ def site() -> Iterator[Site]:
     config = GatewayConfig(port=0)
     thread = threading.Thread(target=loop.run_until_complete, args=(serve_until(config, parts, stop, told),))
     thread.start()
-    assert ready.wait(60)
+    assert ready.wait(120)
     yield made
     loop.call_soon_threadsafe(stop.set)
-    thread.join(60)
+    thread.join(120)
     loop.close()
 
 

@@ -29,7 +29,7 @@ from lockgate.audit.errors import CosignatureError, ForkedLogError, TruncatedLog
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
 from lockgate.core.wire import whole_second
 
-SECONDS = 30
+SECONDS = 180
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from lockgate.core.emergency import judge_debt
 from lockgate.core.statement import Operation
 from lockgate.watch import Condition
 
-SECONDS = 60.0
+SECONDS = 180.0
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 SAID = Checkpoint("lockgate/harbour/high", 7, b"\0" * 32)
 

@@ -13,7 +13,7 @@ from lockgate.core.errors import LockgateError
 from lockgate.store import MemoryRecords
 from lockgate.store.errors import RecordsUnavailableError
 
-SECONDS = 30
+SECONDS = 180
 
 
 class Slow:

@@ -253,7 +253,7 @@ def test_the_program_itself_ends_with_the_status_and_keeps_its_outputs_apart(lan
         "lane/high",
         "--json",
     ]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (ran.returncode, ran.stdout, json.loads(ran.stderr)["code"]) == (2, "", "LG-1801")
     assert lane.is_dir()
 

@@ -181,7 +181,7 @@ def test_a_run_ends_in_time_and_leaves_no_child(tmp_path: Path) -> None:
         run(Run([sys.executable, "-c", code], {}, tmp_path, 3), lambda _: None)
     assert caught.value.where["limit"] == "client_seconds"
     status = Path("/proc", note.read_text(), "stat")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while status.exists() and status.read_text().rpartition(") ")[2][0] != "Z":
         assert time.monotonic() < deadline, "the client's child still runs"
 

@@ -188,7 +188,7 @@ def test_an_unfinished_crate_is_discarded(lane: Lane, tmp_path: Path) -> None:
 def _hold(file: Path, held: object, leave: object) -> None:
     with alone(file):
         held.set()  # type: ignore[attr-defined]
-        leave.wait(30)  # type: ignore[attr-defined]
+        leave.wait(120)  # type: ignore[attr-defined]
 
 
 def test_one_process_seals_at_a_time(lane: Lane, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_one_process_seals_at_a_time(lane: Lane, tmp_path: Path) -> None:
     other = context.Process(target=_hold, args=(tmp_path / "outbox" / ".sealing", held, leave))
     other.start()
     try:
-        assert held.wait(30)
+        assert held.wait(120)
         with pytest.raises(errors.CrossingBusyError):
             lane.seal(tmp_path / "outbox", FILES)
     finally:

@@ -18,7 +18,7 @@ from lockgate.store import MemoryBlobs
 FILES = {"files/a": filler("a", 2 * MIB + 7), "files/b": filler("b", 4 * MIB)}
 VOLUME = 8 * MIB
 THREADS = 3
-SECONDS = 60
+SECONDS = 180
 
 
 class Ordered:

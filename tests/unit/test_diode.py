@@ -326,7 +326,7 @@ def test_the_commands_make_a_key_send_and_receive(tmp_path: Path) -> None:
                 time.sleep(0.01)
             send = ("diode", "send", crate, "--home", lane.low, "--key", key, "--to", HERE, "--port", port)
             sent = commands.json(*send, *words)
-            said, _ = there.communicate(timeout=60)
+            said, _ = there.communicate(timeout=120)
             return there.returncode, sent, json.loads(said)
 
     status, sent, report = cross("--only", "vol-0002.lgv")

@@ -32,7 +32,7 @@ def test_a_gateway_that_runs_follows_what_was_changed(monkeypatch: pytest.Monkey
             return int(response.status)
 
     async def run() -> None:
-        async with asyncio.timeout(60), site(guards_now=read) as s:
+        async with asyncio.timeout(120), site(guards_now=read) as s:
             assert await status(s) == 400
             now.append(OFF)
             while await status(s) != 200:

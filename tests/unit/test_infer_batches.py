@@ -19,7 +19,7 @@ class Work:
         self.go.set()
 
     def __call__(self, items: Sequence[int]) -> list[int | Exception]:
-        assert self.go.wait(30)
+        assert self.go.wait(120)
         self.batches.append(list(items))
         if 13 in items:
             raise OSError(28, "full")

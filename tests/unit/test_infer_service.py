@@ -115,5 +115,5 @@ def test_process_serves_until_it_is_told_to_stop() -> None:
         with urllib.request.urlopen(request, timeout=120) as response:  # noqa: S310  # loopback
             listed = json.load(response)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     assert [model["id"] for model in listed["data"]] == ["small", "small@handbook"]

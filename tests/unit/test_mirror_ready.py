@@ -144,7 +144,7 @@ def test_what_is_kept_has_bounds(site, monkeypatch) -> None:
 
 def spoken(port, *requests):
     """Return all that a server says to requests that are sent at once on one connection."""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as client:
         client.sendall(b"".join(requests))
         said = b""
         while data := client.recv(1 << 16):

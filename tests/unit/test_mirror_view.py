@@ -35,7 +35,7 @@ class Scripted(UnsignedChannel):
         self.readings += 1
         self.started.set()
         if self.hold:
-            self.hold.wait(10)
+            self.hold.wait(120)
         return super().current()
 
 
@@ -171,12 +171,12 @@ def test_others_go_on_with_the_old_table_while_one_reads(site, view, verifier):
     reader = threading.Thread(target=view.refresh)
     reader.start()
     try:
-        assert verifier.started.wait(10)
+        assert verifier.started.wait(120)
         assert view.refresh() is False  # returns at once although the other one is held up
         assert view.table is before
     finally:
         verifier.hold.set()
-        reader.join(10)
+        reader.join(120)
     assert set(view.table.projects) == {"box", "crate"}
 
 
@@ -205,18 +205,18 @@ def test_who_asks_while_the_first_snapshot_is_loaded_waits_for_it(tmp_path):
 
         def current(self):
             entered.set()
-            assert release.wait(30)
+            assert release.wait(120)
             return super().current()
 
     view = SignedView(Slow(site.channel, site.blobs), time.monotonic)
     first = threading.Thread(target=view.refresh)
     first.start()
-    assert entered.wait(30)
+    assert entered.wait(120)
     assert view.stale()
     second = threading.Thread(target=view.refresh)
     second.start()
     release.set()
-    second.join(30)
+    second.join(120)
     assert view.table.statement.channel_version == 1
-    first.join(30)
+    first.join(120)
     assert not view.stale()

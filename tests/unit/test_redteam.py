@@ -146,7 +146,7 @@ def ask(port: int, content: str) -> tuple[int, dict[str, Any]]:
     body = json.dumps({"model": "small", "messages": [{"role": "user", "content": content}]}).encode()
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
     request = urllib.request.Request(url, data=body)  # loopback
-    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310  # the same
+    with urllib.request.urlopen(request, timeout=120) as response:  # noqa: S310  # the same
         return response.status, json.load(response)
 
 

@@ -39,7 +39,7 @@ def verified(tmp_path, key, certificate, *files, tool):
         "gpgv": ["gpgv", "--homedir", tmp_path, "--keyring", ring, *files],
         "sqv": ["sqv", "--keyring", ring, *files],
     }
-    return subprocess.run(commands[tool], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(commands[tool], capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.mark.parametrize("tool", ["gpgv", "sqv"])
@@ -81,7 +81,7 @@ def test_an_armoured_certificate_is_read_by_gpg_under_its_fingerprint(tmp_path, 
     file = tmp_path / "lane.asc"
     file.write_text(armor(key.certificate(key.certify(signer)), "PUBLIC KEY BLOCK"))
     command = ["gpg", "--homedir", tmp_path, "--batch", "--with-colons", "--show-keys", file]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     assert f":{key.fingerprint}:" in shown
     assert f":{int(BORN.timestamp())}:" in shown
 
