@@ -43,6 +43,24 @@ class HighSide:
     def side(self) -> Side:
         return load_settings(self.lane.high)
 
+    @classmethod
+    def with_model(cls, folder: Path) -> "HighSide":
+        """Return one that serves a model of seven bytes, `small`."""
+        made = cls.new(folder)
+        digest = FileBlobs(made.side.home.quarantine).put_bytes(b"weights")
+        path = "models/tests/small/weights.gguf"
+        small = Artifact(
+            purl=f"pkg:huggingface/tests/small@{'a' * 40}",
+            kind=Kind.MODEL,
+            name="tests/small",
+            version="a" * 40,
+            files=(ArtifactFile(path=path, role=Role.WEIGHTS, size=7, sha256=digest),),
+            attributes={"task": "chat"},
+        )
+        made.arrive_with(1, small)
+        execute(made.side, made.ask_to_publish(1))
+        return made
+
     def arrive(self, sequence: int, *names: str) -> None:
         quarantine = FileBlobs(self.side.home.quarantine)
         artifacts = []

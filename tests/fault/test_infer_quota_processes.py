@@ -15,14 +15,12 @@ import pytest
 from corpora.homes import HighSide
 from corpora.ports import free_port
 from infer_doubles import NOW, Counting, FakeServer, until
-from lockgate.app.gate.gate import execute
 from lockgate.app.high.gateway import OwnEngineError, add_api_key, serve_gateway
 from lockgate.app.high.quotas import quota_of, set_quota, spending_of
 from lockgate.app.high.servers import ServerAddressError
-from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.infer import Quota, Quotas
 from lockgate.infer.quotas import Wanted
-from lockgate.store import FileBlobs, open_records
+from lockgate.store import open_records
 
 SPEND = """
 import secrets, sys
@@ -83,25 +81,7 @@ def test_a_process_that_is_killed_gives_nothing_back_and_blocks_nobody(tmp_path:
 
 @pytest.fixture
 def high(tmp_path: Path) -> HighSide:
-    made = HighSide.new(tmp_path)
-    blobs = FileBlobs(made.side.home.quarantine)
-    weights = ArtifactFile(
-        path="models/tests/small/weights.gguf",
-        role=Role.WEIGHTS,
-        size=7,
-        sha256=blobs.put_bytes(b"weights"),
-    )
-    small = Artifact(
-        purl=f"pkg:huggingface/tests/small@{'a' * 40}",
-        kind=Kind.MODEL,
-        name="tests/small",
-        version="a" * 40,
-        files=(weights,),
-        attributes={"task": "chat"},
-    )
-    made.arrive_with(1, small)
-    execute(made.side, made.ask_to_publish(1))
-    return made
+    return HighSide.with_model(tmp_path)
 
 
 def children(pid: int) -> list[int]:
