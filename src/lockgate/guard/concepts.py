@@ -7,6 +7,7 @@ never saw, in a language that it saw little of, still looks alike. Stems are in 
 
 import functools
 import re
+from collections.abc import Iterable
 
 _MEANINGS = {
     "DROP": "ignor disregard forget override overrid bypass discard dismiss neglect abandon overrul"
@@ -85,6 +86,11 @@ _LONGEST = max(map(len, _STEMS))
 _WORD = re.compile(r"[\w'-]*\w")
 NEAR = 8
 """How many words apart two meanings may be to belong together."""
+
+
+def stems() -> Iterable[str]:
+    """Return the beginnings of words that mean something here."""
+    return _STEMS
 
 
 @functools.lru_cache(maxsize=16_384)

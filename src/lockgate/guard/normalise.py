@@ -33,8 +33,9 @@ _UNFINISHED = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{0,6}\\Z")
 
 _SPACES = re.compile(r"\s+")
 _WORD = re.compile(r"\w+")
-_SPELLED = re.compile(r"(?<!\w)\w(?:[ \t.\-_*|/]{1,3}\w){3,}(?!\w)")
-_NOT_A_LETTER = re.compile(r"[\W_]+")
+_LOOSE_MARKS = re.compile(r"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
+"""Marks that belong to no letter which has a form with them: they are piled on letters to part words."""
+
 _MARKED = frozenset({"LATIN", "GREEK", "CYRILLIC"})
 
 # Letters of other scripts that are drawn like Latin ones (a selection of UTS #39, confusables.txt).
@@ -42,7 +43,6 @@ _LOOK_ALIKES = str.maketrans(
     "авекмнорстухсіјѕԁһԛԝАВЕКМНОРСТУХІЈЅԌԚԜαβεικνορτυχωγΑΒΕΖΗΙΚΜΝΟΡΤΥΧɑɡıℓ",
     "abekmhopctyxcijsdhqwABEKMHOPCTYXIJSGQWabeikvoptuxwyABEZHIKMNOPTYXagil",
 )
-_DIGITS_AS_LETTERS = str.maketrans("013457@$!|", "oieastasil")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,16 @@ def normalise(text: str) -> Normalised:
     kept = _SUBDIVISION_FLAG.sub("\U0001f3f4", text)
     hidden = " ".join(part for part in _hidden(kept) if part.strip())
     seen, invisible = INVISIBLE.subn("", kept)
-    plain = unicodedata.normalize("NFKC", seen)
-    plain = _WORD.sub(lambda match: _folded(match[0]), plain)
+    plain = folded(seen)
     return Normalised(_SPACES.sub(" ", plain).strip().lower(), hidden, invisible)
+
+
+def folded(text: str) -> str:
+    """Return a text without invisible characters and look-alikes, its spaces and case as they were."""
+    if text.isascii():
+        return text
+    plain = _LOOSE_MARKS.sub("", unicodedata.normalize("NFKC", INVISIBLE.sub("", text)))
+    return _WORD.sub(lambda match: _folded(match[0]), plain)
 
 
 def visible(text: str, before: str = "") -> tuple[str, int]:
@@ -155,15 +162,3 @@ def _bare(char: str) -> str:
             else char
         )
     return parts[0]
-
-
-def spelled_out(text: str) -> str | None:
-    """Return a plain text with words that were written letter by letter joined, if there are any."""
-    joined, count = _SPELLED.subn(lambda match: _NOT_A_LETTER.sub("", match[0]), text)
-    return joined if count else None
-
-
-def without_leet(text: str) -> str | None:
-    """Return a plain text with digits and signs inside words read as letters, if there are any."""
-    read = re.sub(r"\S*[a-z]\S*", lambda match: match[0].translate(_DIGITS_AS_LETTERS), text)
-    return read if read != text else None

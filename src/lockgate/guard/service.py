@@ -16,11 +16,10 @@ from lockgate.guard.views import View, views
 TEXT_CHARACTERS = 1_000_000
 """Longest text that is checked, in characters; a longer one is refused, not half looked at."""
 
-SCORED_VIEWS = 4
-"""Most readings of a text that are scored: the plain one, what was spelled out, what was encoded."""
+SCORED_VIEWS = 10
+"""Most readings of a text that are scored: the plain one, six without its dress, what was encoded."""
 
 _GRAVITY = (Action.BLOCK, Action.FLAG, Action.NOTE)
-_NOT_SCORED = frozenset({"reversed", "rot13", "leet"})
 
 
 class Outcome(StrEnum):
@@ -139,7 +138,7 @@ class InputGuard:
     @staticmethod
     def _scored(scorer: Scorer, readings: list[View], channel: Channel) -> tuple[float, Hit | None]:
         """Return the highest score of a text's readings, and the hit where that means one."""
-        scored = [view.text for view in readings if view.how not in _NOT_SCORED][:SCORED_VIEWS]
+        scored = [view.text for view in readings if view.scored][:SCORED_VIEWS]
         score = max(scorer.score(text, channel) for text in scored)
         if not scorer.flags(score, channel):
             return score, None

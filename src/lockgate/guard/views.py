@@ -2,12 +2,12 @@
 
 import base64
 import binascii
-import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lockgate.guard.normalise import normalise, spelled_out, without_leet
+from lockgate.guard.normalise import TEXT_LIMIT, folded, normalise
+from lockgate.guard.undressed import undressed
 
 VIEWS_LIMIT = 16
 """Most encoded parts of one text that are decoded."""
@@ -22,16 +22,15 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[ ,:]?){12,}|(?:(?:0x|\\x|%)[0-9A-Fa-f]{2}[ ,;]?){8,}")
 _HEX_SIGNS = re.compile(r"0x|\\x|[^0-9A-Fa-f]")
 _PRINTABLE = 0.9
-_ALWAYS = 20_000
-"""Longest text that is also read reversed and rotated, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One reading of a text: how it was come by, and its plain form."""
+    """One reading of a text: how it was come by, its plain form, and whether it is worth a score."""
 
     how: str
     text: str
+    scored: bool = True
 
 
 def views(text: str, plain: str) -> Iterator[View]:
@@ -43,13 +42,8 @@ def views(text: str, plain: str) -> Iterator[View]:
 
     """
     yield View("plain", plain)
-    if (joined := spelled_out(plain)) is not None:
-        yield View("spelled", joined)
-    if (read := without_leet(plain)) is not None:
-        yield View("leet", read)
-    if len(plain) <= _ALWAYS:
-        yield View("reversed", plain[::-1])
-        yield View("rot13", codecs.encode(plain, "rot13"))
+    for how, read, scored in undressed(folded(text[:TEXT_LIMIT]).lower(), plain):
+        yield View(how, read, scored)
     for how, decoded in _decoded(text, DEPTH):
         yield View(how, normalise(decoded).text)
 
