@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors.injection import orders
+from lockgate.inspect.inspectors.page_scripts import calm
 from lockgate.inspect.inspectors.texts import scan
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
@@ -37,11 +38,6 @@ _HIDING = re.compile(
     r"|(?<!-)color\s*:\s*(?:white|#fff(?:fff)?|transparent)\b",
     re.IGNORECASE,
 )
-_SHOWN = re.compile(
-    r"""\s*(?:\$|jQuery|document\.getElementById)\(\s*(["'])[#\w-]{1,80}\1\s*\)"""
-    r"""\.(?:show\(0?\)|style\.display\s*=\s*["'](?:block|inline)["'])\s*;?\s*"""
-)
-"""A script that does nothing but show an element, as manuals do with the box of their search."""
 _DATA_BLOCKS = frozenset({"application/json", "application/ld+json", "text/template", "text/x-template"})
 """Types of scripts that no browser runs (HTML, 4.12.1: data blocks)."""
 _PASSIVE = frozenset({"img", "audio", "video", "source", "track", "link", "image", "use", "picture"})
@@ -65,13 +61,17 @@ _SEARCH_WORDS = 24
 _MOST_EVENTS = 2_000_000
 _NAMES = 4
 _COMMENT = 400
+_RELATIVE = re.compile(r"[\d.]{1,8}\s*[;,]\s*(?:url\s*=)?\s*['\"]?(?!/)([^'\"]*)['\"]?\s*", re.IGNORECASE)
+"""What leads to a page beside this one, as manuals do where a page moved."""
+_DRAWN = re.compile(r"(?!/)[^?#]*\.(?:svg|png|jpe?g|gif|webp)", re.IGNORECASE)
+_ACTS = re.compile(r"<\s*(?:script\b|[a-z][^<>]*\son[a-z]{3,20}\s*=)", re.IGNORECASE)
 
 
 class HtmlInspector(Inspector):
     """Reads a page as text with markup; nothing is rendered or fetched."""
 
     name = "html"
-    version = 3
+    version = 4
     detects = frozenset({"html"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -85,16 +85,17 @@ class HtmlInspector(Inspector):
         tally.claim_all()
 
 
-def markup(tally: Tally, text: str, *, document: bool) -> None:
+def markup(tally: Tally, text: str, *, document: bool, strict: bool = False) -> None:
     """Note what markup does by itself.
 
     Args:
         tally: Takes the findings.
         text: HTML, or a piece of it.
         document: It will be read as a document; inside a package it is information only.
+        strict: It is a message or a drawing, where no script is usual.
 
     """
-    reader = _Reader(tally, document=document)
+    reader = _Reader(tally, document=document, strict=strict)
     reader.feed(text)
     reader.close()
 
@@ -105,28 +106,32 @@ def _local(address: str) -> bool:
 
 
 class _Reader(HTMLParser):
-    def __init__(self, tally: Tally, *, document: bool) -> None:
+    def __init__(self, tally: Tally, *, document: bool, strict: bool) -> None:
         super().__init__(convert_charrefs=True)
+        self.strict = strict
         self.tally = tally
         self.document = document
         self.hidden: list[str] = []
         self.style = self.search = False
         self.tag, self.values, self.words = "", dict[str, str](), 0
         self.script: list[str] | None = None
+        self.scripts: list[tuple[str, str]] = []
+        self.handlers: list[tuple[str, str, str]] = []
+        self.beside = self.acting = False
         self.events = 0
 
     def report(self, code: str, severity: Severity, why: str) -> None:
-        line, column = self.getpos()
-        place = f"{why} (line {line}, column {column + 1})"
-        self.tally.note(code, severity if self.document else Severity.INFO, place)
+        self.tally.note(code, severity if self.document else Severity.INFO, self.place(why))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.events += 1
         demand(self.events, _MOST_EVENTS, "html elements")
-        if tag in _ACTIVE:
-            self.report(_ACTIVE[tag], Severity.HIGH, f"The element <{tag}>")
         self.style = tag == "style"
         values = {name: value or "" for name, value in attrs}
+        if tag in _ACTIVE:
+            drawn = _DRAWN.fullmatch(values.get("src") or values.get("data", "")) and "srcdoc" not in values
+            beside = drawn and _local(values.get("src") or values.get("data", "")) and tag in {"iframe", "object"}
+            self.report(_ACTIVE[tag], Severity.INFO if beside else Severity.HIGH, f"The element <{tag}>")
         self.tag, self.values = tag, values
         if tag == "script":
             self.started(values)
@@ -136,7 +141,10 @@ class _Reader(HTMLParser):
         if tag == "input" and values.get("type", "").lower() == "password":
             self.report("html-form", Severity.HIGH, "It asks for a password")
         if tag == "meta" and values.get("http-equiv", "").lower() == "refresh":
-            self.report("html-refresh", Severity.HIGH, "The page sends the reader elsewhere")
+            moved = _RELATIVE.fullmatch(values.get("content", "").strip())
+            near = moved and moved[1] and _local(moved[1])
+            severity = Severity.INFO if near else Severity.HIGH
+            self.report("html-refresh", severity, "The page sends the reader elsewhere")
         if tag == "link" and "href" in values and "canonical" not in values.get("rel", ""):
             self.address("href", values["href"])
         for name, value in values.items():
@@ -153,6 +161,7 @@ class _Reader(HTMLParser):
         if "href" in values or "xlink:href" in values or (source is not None and not _local(source)):
             self.report("html-script", Severity.HIGH, "The element <script>")
         elif source:
+            self.beside = True
             self.report("html-script", Severity.INFO, f"A script beside it: {source[:80]}")
         elif values.get("type", "").strip().lower() in _DATA_BLOCKS:
             self.report("html-script", Severity.INFO, "Data in the element <script>")
@@ -160,19 +169,38 @@ class _Reader(HTMLParser):
             self.script = []
 
     def ended(self) -> None:
-        """Judge a script whose text was read."""
+        """Keep a script whose text was read, with its place."""
         if self.script is not None:
-            shows = self.script and all(map(_SHOWN.fullmatch, self.script))
-            self.report("html-script", Severity.INFO if shows else Severity.HIGH, "The element <script>")
+            self.scripts.append(("".join(self.script), self.place("The element <script>")))
             self.script = None
 
+    def place(self, why: str) -> str:
+        line, column = self.getpos()
+        return f"{why} (line {line}, column {column + 1})"
+
     def close(self) -> None:
+        """Judge the scripts of the page together: one may call what another defines."""
         super().close()
         self.ended()
+        if not self.scripts and not self.handlers:
+            return
+        code = [text for text, *_ in self.scripts], [text for text, *_ in self.handlers]
+        why = "it is no page" if self.strict or not all(code[0]) else ""
+        why = why or calm(*code, beside=self.beside, acting=self.acting)
+        severity = Severity.HIGH if why and self.document else Severity.INFO
+        for _, where, *code_of in (*self.scripts, *self.handlers):
+            self.tally.note(code_of[0] if code_of else "html-script", severity, f"{where}: {why}" if why else where)
 
     def attribute(self, name: str, value: str) -> None:
+        self.acting |= bool(_ACTS.search(value))
         if name.startswith("on"):
-            self.report("html-event", Severity.HIGH, f"The event handler {name}")
+            said = _SCHEME.sub("", value, count=1)
+            self.handlers.append((said, self.place(f"The event handler {name}"), "html-event"))
+            return
+        if name == "href" and self.tag == "a" and (scheme := _SCHEME.match(value)):
+            where = self.place(f"An address in {name} that runs or carries code")
+            self.handlers.append((value[scheme.end() :], where, "html-script-address"))
+            return
         if name == "srcdoc":
             self.report("html-frame", Severity.HIGH, "A page inside an attribute")
         if _SCHEME.match(value) or (name in {"href", "src", "data"} and _DATA_PAGE.match(value)):
@@ -201,8 +229,10 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.style and _STYLE_FETCH.search(data):
             self.report("html-external", Severity.MEDIUM, "A style fetches from another host")
-        if self.script is not None and data.strip():
+        if self.script is not None:
             self.script.append(data)
+        else:
+            self.acting = self.acting or bool(_ACTS.search(data))
         if self.hidden and self.search:
             self.words += len(data.strip())
             if self.words <= _SEARCH_WORDS:
@@ -213,4 +243,4 @@ class _Reader(HTMLParser):
 
     def handle_comment(self, data: str) -> None:
         if self.document and len(data) > _COMMENT:
-            self.report("html-comment", Severity.LOW, f"A comment of {len(data)} characters")
+            self.report("html-comment", Severity.INFO, f"A comment of {len(data)} characters")

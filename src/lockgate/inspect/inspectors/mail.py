@@ -66,7 +66,7 @@ def _part(tally: Tally, item: "Message | EmailMessage", context: Context, count:
             raise BrokenContentError(what) from error
         scan(tally, text)
         if kind == "text/html":
-            markup(tally, text, document=context.kind == Kind.DOCUMENT)
+            markup(tally, text, document=context.kind == Kind.DOCUMENT, strict=True)
         orders(tally, text)
         return True
     context.budget.member(len(body))

@@ -273,7 +273,7 @@ def _drawing(tally: Tally, text: str) -> None:
     from lockgate.inspect.inspectors.html import markup  # noqa: PLC0415  # it needs this module
 
     drawn = Tally(tally.size, tally.where, tally.limit)
-    markup(drawn, text, document=True)
+    markup(drawn, text, document=True, strict=True)
     tally.findings.extend(found for found in drawn.findings if found.code in _ACTIVE)
 
 

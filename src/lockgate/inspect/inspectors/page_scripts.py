@@ -1,0 +1,243 @@
+"""Scripts in pages: which do no more than move what the page shows.
+
+A script is calm when all that it says is read and nothing in it reaches out: no call that fetches, opens,
+downloads, stores cookies, goes elsewhere or makes code of text, no property looked up by a computed name and
+then called, no text that is escaped or packed, and no function that nobody defines. That is an allowlist of
+shapes (ECMA-262, 15th edition, clauses 12 and 13), not a list of attacks: what is not understood is not calm.
+"""
+
+import re
+from collections.abc import Iterable
+
+MOST = 256 << 10
+"""Longest scripts of one page that are read, in characters."""
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+|//[^\n\u2028\u2029]*|/\*[\s\S]*?\*/|<!--[^\n\u2028\u2029]*|(?m:^[ \t]*-->[^\n]*))"""
+    r"""|(?P<text>"(?:[^"\\\n]|\\[\s\S])*"|'(?:[^'\\\n]|\\[\s\S])*'|`(?:[^`\\$]|\$(?!\{)|\\[\s\S])*`)"""
+    r"""|(?P<number>\.?\d[\w.]*)"""
+    r"""|(?P<name>[A-Za-z_$\u0080-\U0010ffff][\w$]*)"""
+    r"""|(?P<mark>=>|===?|!==?|[+*%&|^<>-]=|[{}()\[\];,<>+*%&|^!~?:=.-]|/)"""
+)
+_REGEX = re.compile(r"/(?![*/])(?:[^/\\\[\n]|\\[^\n]|\[(?:[^\]\\\n]|\\[^\n])*\])+/[a-z]{0,8}")
+_WORDS_BEFORE_VALUES = frozenset("return typeof case in of delete void throw new else do instanceof".split())
+_KEYWORDS = _WORDS_BEFORE_VALUES | frozenset(
+    "if for while switch catch function var let const break continue try finally this null true false default "
+    "class extends super async await yield static get set".split()
+)
+_REACHES = frozenset(
+    # code out of text
+    "eval Function constructor execScript setImmediate with import importScripts Reflect Proxy __proto__ "
+    "__defineGetter__ __lookupGetter__ globalThis debugger "
+    "atob btoa unescape decodeURIComponent decodeURI fromCharCode fromCodePoint TextDecoder crypto subtle "
+    # other hosts, programs, files
+    "fetch XMLHttpRequest ajax ajaxSetup getScript getJSON post sendBeacon WebSocket EventSource "
+    "WebTransport RTCPeerConnection Worker SharedWorker Worklet serviceWorker ActiveXObject WScript GetObject "
+    "createObjectURL Blob File FileReader FileSystem showSaveFilePicker msSaveBlob msSaveOrOpenBlob download "
+    "Image Audio background backgroundImage cssText cssRules insertRule srcset formAction "
+    # elsewhere, and what belongs to the reader
+    "open assign navigate submit requestSubmit postMessage opener cookie cookieStore credentials geolocation "
+    "mediaDevices getUserMedia Notification PaymentRequest indexedDB caches openDatabase contentWindow "
+    "contentDocument frames alert confirm prompt print pushState registerProtocolHandler usb serial bluetooth "
+    # a page out of text
+    "innerHTML outerHTML insertAdjacentHTML srcdoc write writeln parseHTML DOMParser "
+    "createContextualFragment createHTMLDocument setHTMLUnsafe globalEval".split()
+)  # fmt: skip
+_WRITABLE = frozenset({"innerHTML", "outerHTML"})
+"""What may be read, and set to a text that is written out."""
+_WINDOWS = frozenset({"window", "self", "top", "parent", "document", "defaultView"})
+_TIMERS = frozenset({"setTimeout", "setInterval"})
+_GIVEN = frozenset(
+    "$ jQuery parseInt parseFloat String Number Boolean Array Object Date RegExp isNaN isFinite Map Set "
+    "WeakMap Error TypeError Symbol encodeURIComponent encodeURI requestAnimationFrame clearTimeout "
+    "clearInterval matchMedia getComputedStyle addEventListener removeEventListener IntersectionObserver "
+    "MutationObserver ResizeObserver CustomEvent Event URL URLSearchParams setTimeout setInterval require "
+    "define Promise scrollTo".split()
+)  # fmt: skip
+"""What browsers and the usual libraries define, and what reaches nothing."""
+_MAKES = frozenset(
+    "html append prepend after before replaceWith wrap wrapAll wrapInner appendTo prependTo insertAfter "
+    "insertBefore replaceAll".split()
+)  # fmt: skip
+"""What makes elements of a text (jQuery)."""
+_ELEMENTS = frozenset(
+    "a abbr b blockquote br button caption code dd details div dl dt em figure h1 h2 h3 h4 h5 h6 hr i kbd label "
+    "li nav ol option p pre section select small span strong sub summary sup svg table tbody td th thead tr u "
+    "ul".split()
+)  # fmt: skip
+_MARKUP = re.compile(r"<\s*/?\s*([A-Za-z0-9-]*)")
+_HARMFUL_TEXT = re.compile(
+    r"\bon[a-z]{3,20}\s*=|(?:javascript|vbscript|data|file|blob|mhtml|ms-[a-z]+)\s*:|url\s*\(|&(?:lt|#)|u003c"
+    r"|%3c|\\[xu]|\\[0-7]|\b(?:powershell|mshta|cmd\.exe|wscript|cscript|certutil|bitsadmin|curl|wget)\b"
+    r"|[A-Za-z0-9+/=_-]{160}",
+    re.IGNORECASE,
+)
+_LOOKED_UP = frozenset({"src", "href", "action", "innerHTML", "outerHTML"})
+
+
+def calm(scripts: Iterable[str], handlers: Iterable[str] = (), *, beside: bool, acting: bool = False) -> str:
+    """Return why the scripts of a page are more than calm; nothing where they are.
+
+    Args:
+        scripts: Their texts, in the page's order.
+        handlers: Texts of event handlers and of addresses that run.
+        beside: The page has scripts in files beside it, which may define functions.
+        acting: The page says markup that would act, as text that a script could make elements of.
+
+    """
+    read: list[list[tuple[str, str]]] = []
+    total = 0
+    for text in (*scripts, *handlers):
+        total += len(text)
+        tokens = _tokens(text) if total <= MOST else None
+        if tokens is None:
+            return "a script that is not read"
+        read.append(tokens)
+    defined, assigned = _names(read)
+    for tokens in read:
+        for at in range(len(tokens)):
+            if acting and tokens[at][1] in _MAKES and at and tokens[at - 1][1] == ".":
+                return "elements out of text, on a page whose text is markup that acts"
+            if why := _reaches(tokens, at) or _calls(tokens, at, defined, assigned, beside=beside):
+                return why
+    return ""
+
+
+def _tokens(text: str) -> list[tuple[str, str]] | None:
+    """Return kind and text of each token; None where the text does not read to its end."""
+    out: list[tuple[str, str]] = []
+    at = 0
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        if not found:
+            return None
+        kind, said = found.lastgroup or "", found[0]
+        if said == "/" and kind == "mark":
+            if not _divides(out):
+                found = _REGEX.match(text, at)
+                if not found:
+                    return None
+                kind, said = "regex", found[0]
+            elif out[-1][1] in ")}" and re.search(r"['\"`/]", text[at + 1 : _line_end(text, at)]):
+                return None  # a division or an expression: only a parser could tell what is text behind it
+        if kind != "space":
+            out.append((kind, said))
+        at += len(said)
+    return out
+
+
+def _line_end(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return end if end >= 0 else len(text)
+
+
+def _divides(before: list[tuple[str, str]]) -> bool:
+    if not before:
+        return False
+    kind, said = before[-1]
+    if kind == "name":
+        return said not in _WORDS_BEFORE_VALUES
+    return kind in {"number", "text", "regex"} or said in {")", "]", "}"}
+
+
+def _names(read: list[list[tuple[str, str]]]) -> tuple[set[str], set[str]]:
+    """Return the functions that the scripts define, and the names that may stand for something else."""
+    defined: set[str] = set()
+    assigned: set[str] = set()
+    for tokens in read:
+        for at, (kind, said) in enumerate(tokens):
+            after = tokens[at + 1][1] if at + 1 < len(tokens) else ""
+            if kind != "name" or said in _KEYWORDS:
+                continue
+            before = tokens[at - 1][1] if at else ""
+            if before == "function":
+                defined.add(said)
+            elif after == "=" and before != ".":
+                value = tokens[at + 2][1] if at + 2 < len(tokens) else ""
+                arrow = value == "(" or (at + 3 < len(tokens) and tokens[at + 3][1] == "=>")
+                (defined if value in {"function", "async"} or arrow else assigned).add(said)
+    return defined, assigned
+
+
+def _reaches(tokens: list[tuple[str, str]], at: int) -> str:
+    kind, said = tokens[at]
+    before = tokens[at - 1][1] if at else ""
+    after = [token[1] for token in tokens[at + 1 : at + 4]] + ["", "", ""]
+    if kind == "text":
+        return _text(said[1:-1], before)
+    if kind == "name":
+        return _name(said, before, after, tokens, at)
+    if said == "(" and before == "]":
+        return "a call of what has a computed name"
+    if said == "(" and before == ")" and not _of_function(tokens, at - 1):
+        return "a call of what a call gave"
+    if said == "." and before == "]" and after[0] in {"call", "apply", "bind"}:
+        return "a call of what has a computed name"
+    return ""
+
+
+def _text(said: str, before: str) -> str:
+    if said in _REACHES or said in _LOOKED_UP and before == "[":
+        return f"the name {said} in a text"
+    if _HARMFUL_TEXT.search(said):
+        return "a text that carries code, an address or something packed"
+    if any(found[1].lower() not in _ELEMENTS for found in _MARKUP.finditer(said)):
+        return "a text with an element that acts"
+    return ""
+
+
+def _name(said: str, before: str, after: list[str], tokens: list[tuple[str, str]], at: int) -> str:
+    kinds = [token[0] for token in tokens[at + 1 : at + 4]] + ["", "", ""]
+    if kinds[0] == "text" and said not in _KEYWORDS and tokens[at + 1][1].startswith("`"):
+        return "a call by a template"
+    if said in _WRITABLE and before == ".":
+        whole = after[0] == "=" and kinds[1] == "text" and after[2] in {";", "}", ""}
+        return "" if whole or after[0] in {".", ")", ";", ",", "==", "==="} else f"it sets {said}"
+    if said in _REACHES and not (said == "print" and before == "."):
+        return f"the name {said}"
+    if said in {"location", "src", "action"} and after[0] == "=":
+        return f"it sets {said}"
+    if said == "location" and after[0] == "." and after[1] in {"href", "replace", "search", "hash", "reload"}:
+        moves = after[1] == "replace" or after[2] == "="
+        return "it goes elsewhere" if moves and after[1] != "hash" else ""
+    if said == "location" and after[0] not in {".", ")", ";", ","}:
+        return "the name location"
+    if said in _WINDOWS and before != "." and after[0] == "[":
+        return f"a computed name of {said}"
+    if said in {"window", "self", "top", "parent"} and before in {"=", ":", "return", "?", "||", "&&", "["}:
+        return "" if after[0] in {".", "==", "==="} else f"another name for {said}"
+    if said == "createElement" and not (kinds[1] == "text" and after[1][1:-1].lower() in _ELEMENTS):
+        return "an element that acts"
+    if said == "setAttribute" and not (kinds[1] == "text" and _harmless(after[1][1:-1])):
+        return "an attribute that acts"
+    if said in _TIMERS and after[0] == "(" and kinds[1] not in {"name", "mark"}:
+        return "a timer of code in a text"
+    return ""
+
+
+def _harmless(attribute: str) -> bool:
+    return attribute.lower() not in {"src", "href", "style", "action", "data", "formaction", "srcset"} and (
+        not attribute.lower().startswith("on")
+    )
+
+
+def _calls(
+    tokens: list[tuple[str, str]], at: int, defined: set[str], assigned: set[str], *, beside: bool
+) -> str:
+    """Return what is wrong with a call of a plain name: nobody defines it, or it is another's name."""
+    kind, said = tokens[at]
+    if kind != "name" or said in _KEYWORDS or at + 1 >= len(tokens) or tokens[at + 1][1] != "(":
+        return ""
+    before = tokens[at - 1][1] if at else ""
+    if before in {".", "function"} or said in defined or said in _GIVEN:
+        return ""
+    if said in assigned:
+        return f"a call of {said}, which is another's name"
+    return "" if beside else f"a call of {said}, which nobody defines"
+
+
+def _of_function(tokens: list[tuple[str, str]], at: int) -> bool:
+    """Return whether a closing bracket ends a function that is called at once."""
+    if at < 1:
+        return False
+    return tokens[at - 1][1] == "}"
