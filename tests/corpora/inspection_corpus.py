@@ -15,6 +15,7 @@ from corpora.inspection_hdf5 import HDF5_BAD, HDF5_GOOD, HDF5_UNREAD
 from corpora.inspection_legacy import LEGACY_BAD, LEGACY_GOOD
 from corpora.inspection_malware import MALWARE_BAD, MALWARE_GOOD
 from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
+from corpora.inspection_pages import PAGES_BAD, PAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
 from corpora.inspection_real import REAL_BAD, REAL_GOOD, REAL_UNREAD
 from corpora.inspection_small import SMALL_BAD, SMALL_GOOD, SMALL_UNREAD
@@ -41,6 +42,7 @@ GOOD = [
     *LEGACY_GOOD,
     *DATA_GOOD,
     *ACTS_GOOD,
+    *PAGES_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -60,6 +62,7 @@ BAD = [
     *LEGACY_BAD,
     *DATA_BAD,
     *ACTS_BAD,
+    *PAGES_BAD,
 ]
 
 UNREAD = [

@@ -1,11 +1,14 @@
 """HTML: what a page does or fetches by itself, and what it hides from the reader."""
 
 import re
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.addressed import asked
 from lockgate.inspect.inspectors.injection import orders
+from lockgate.inspect.inspectors.page_hiding import Hiding, hiding
 from lockgate.inspect.inspectors.page_scripts import calm
 from lockgate.inspect.inspectors.texts import scan
 from lockgate.inspect.limits import demand
@@ -61,9 +64,33 @@ _SEARCH_WORDS = 24
 _MOST_EVENTS = 2_000_000
 _NAMES = 4
 _COMMENT = 400
+_UNSEEN_WORDS = """
+template noscript title desc metadata dialog details canvas object audio video svg datalist
+"""
+_UNSEEN = frozenset(_UNSEEN_WORDS.split())
+"""Elements whose text is not shown, not at once, or only where something else is not."""
+_NO_TEXT = frozenset(
+    {"class", "style", "href", "src", "srcset", "sizes", "d", "points", "viewbox", "transform"}
+)
+_UNSEEN_TEXT = 64 << 10
+"""Longest text of one unseen place that is read, in characters; longer ones are data."""
 _RELATIVE = re.compile(r"[\d.]{1,8}\s*[;,]\s*(?:url\s*=)?\s*['\"]?(?!/)([^'\"]*)['\"]?\s*", re.IGNORECASE)
 """What leads to a page beside this one, as manuals do where a page moved."""
 _DRAWN = re.compile(r"(?!/)[^?#]*\.(?:svg|png|jpe?g|gif|webp)", re.IGNORECASE)
+_BEHIND = re.compile(r">[^>]*<")
+_EMPTY = re.compile(
+    r"\s*(?:about:blank|javascript:\s*(?:void\s*\(?\s*0\s*\)?|''|\"\"|false)?\s*;?)\s*", re.IGNORECASE
+)
+_SYSTEM = re.compile(r"file:///usr/share/(?!.*\.\.)[\w./+-]{1,200}")
+"""A part of the reader's own system, which only its administrators write (FHS 3.0, 4.11)."""
+_PROGRAM = re.compile(
+    r"[\x00-\x20]*(?:ms-[a-z-]{2,40}|search-ms|search|mhtml|shell|vscode[a-z-]{0,20})\s*:", re.IGNORECASE
+)
+"""Addresses that start a program of the reader's system with what follows."""
+_CHARSET = re.compile(r"(?i)\b(?:utf-?7|hz-gb-2312|iso-2022-(?:cn|kr))\b")
+"""Encodings in which markup hides as letters; no browser has needed them since HTML 5 (Encoding, 4.2)."""
+_NOTE = 160
+"""How long a text may be that a page hides until its script shows it, in characters."""
 _ACTS = re.compile(r"<\s*(?:script\b|[a-z][^<>]*\son[a-z]{3,20}\s*=)", re.IGNORECASE)
 
 
@@ -81,7 +108,7 @@ class HtmlInspector(Inspector):
         scan(tally, text)
         markup(tally, text, document=context.kind == Kind.DOCUMENT)
         if context.kind == Kind.DOCUMENT:
-            orders(tally, text)
+            orders(tally, text, keen=True)
         tally.claim_all()
 
 
@@ -96,13 +123,38 @@ def markup(tally: Tally, text: str, *, document: bool, strict: bool = False) -> 
 
     """
     reader = _Reader(tally, document=document, strict=strict)
+    if document:
+        reader.hiding = hiding(text)
     reader.feed(text)
     reader.close()
+    if document:
+        unseen = "\n".join([*reader.unseen, *reader.hiding.said])
+        orders(tally, unseen, where="Where readers do not look: ", hidden=True, keen=True)
 
 
 def _local(address: str) -> bool:
     """Return whether an address names no scheme and no host, as browsers read it."""
     return bool(_LOCAL.fullmatch(address.strip(_BLANK)))
+
+
+def _shows_only(tag: str, values: dict[str, str]) -> bool:
+    """Return whether an element shows a picture beside the page, or is a frame that a script may fill."""
+    if "srcdoc" in values or tag not in {"iframe", "object"}:
+        return False
+    source = values.get("src" if tag == "iframe" else "data", "")
+    return bool(
+        (_DRAWN.fullmatch(source) and _local(source)) or (tag == "iframe" and _EMPTY.fullmatch(source))
+    )
+
+
+@dataclass(slots=True)
+class _Unread:
+    """Text of one element that its own style or attribute hides."""
+
+    place: str
+    search: bool
+    named: bool
+    words: list[str] = field(default_factory=list)
 
 
 class _Reader(HTMLParser):
@@ -112,12 +164,16 @@ class _Reader(HTMLParser):
         self.tally = tally
         self.document = document
         self.hidden: list[str] = []
-        self.style = self.search = False
-        self.tag, self.values, self.words = "", dict[str, str](), 0
+        self.style = False
+        self.tag, self.values = "", dict[str, str]()
+        self.unread: list[_Unread] = []
         self.script: list[str] | None = None
         self.scripts: list[tuple[str, str]] = []
         self.handlers: list[tuple[str, str, str]] = []
         self.beside = self.acting = False
+        self.hiding = Hiding()
+        self.soft: list[str] = []
+        self.unseen: list[str] = []
         self.events = 0
 
     def report(self, code: str, severity: Severity, why: str) -> None:
@@ -128,37 +184,54 @@ class _Reader(HTMLParser):
         demand(self.events, _MOST_EVENTS, "html elements")
         self.style = tag == "style"
         values = {name: value or "" for name, value in attrs}
-        if tag in _ACTIVE:
-            drawn = _DRAWN.fullmatch(values.get("src") or values.get("data", "")) and "srcdoc" not in values
-            beside = drawn and _local(values.get("src") or values.get("data", "")) and tag in {"iframe", "object"}
-            self.report(_ACTIVE[tag], Severity.INFO if beside else Severity.HIGH, f"The element <{tag}>")
         self.tag, self.values = tag, values
-        if tag == "script":
-            self.started(values)
-        if tag == "form":
-            asks = values.get("method", "get").lower() == "get" and _local(values.get("action", ""))
-            self.report("html-form", Severity.INFO if asks else Severity.MEDIUM, "A form")
-        if tag == "input" and values.get("type", "").lower() == "password":
-            self.report("html-form", Severity.HIGH, "It asks for a password")
-        if tag == "meta" and values.get("http-equiv", "").lower() == "refresh":
-            moved = _RELATIVE.fullmatch(values.get("content", "").strip())
-            near = moved and moved[1] and _local(moved[1])
-            severity = Severity.INFO if near else Severity.HIGH
-            self.report("html-refresh", severity, "The page sends the reader elsewhere")
-        if tag == "link" and "href" in values and "canonical" not in values.get("rel", ""):
-            self.address("href", values["href"])
+        self.judge_element(tag, values)
         for name, value in values.items():
             self.attribute(name, value)
-        hides = "hidden" in values or _HIDING.search(values.get("style", ""))
-        if tag not in _VOID and (self.hidden or hides):
-            self.search = values.get("role") == "search" if not self.hidden else self.search
+            if name not in _NO_TEXT and " " in value.strip():
+                self.unseen.append(value)
+        if tag in _VOID:
+            return
+        if self.document and (self.soft or tag in _UNSEEN or self.hiding.hides(tag, values)):
+            self.soft.append(tag)
+        if self.hidden or "hidden" in values or _HIDING.search(values.get("style", "")):
+            if not self.hidden:
+                named = bool(values.get("id") or values.get("class"))
+                self.unread.append(_Unread("", search=values.get("role") == "search", named=named))
             self.hidden.append(tag)
+
+    def judge_element(self, tag: str, values: dict[str, str]) -> None:
+        """Report what an element does by being there."""
+        if tag in _ACTIVE:
+            severity = Severity.INFO if _shows_only(tag, values) else Severity.HIGH
+            self.report(_ACTIVE[tag], severity, f"The element <{tag}>")
+        elif tag == "script":
+            self.started(values)
+        elif tag == "form":
+            asks = values.get("method", "get").lower() == "get" and _local(values.get("action", ""))
+            self.report("html-form", Severity.INFO if asks else Severity.MEDIUM, "A form")
+        elif tag == "input" and values.get("type", "").lower() == "password":
+            self.report("html-form", Severity.HIGH, "It asks for a password")
+        elif tag == "meta":
+            self.judge_meta(values)
+        elif tag == "link" and "href" in values and "canonical" not in values.get("rel", ""):
+            self.address("href", values["href"])
+
+    def judge_meta(self, values: dict[str, str]) -> None:
+        """Report a page that leads elsewhere, or whose encoding hides its markup."""
+        if values.get("http-equiv", "").lower() == "refresh":
+            moved = _RELATIVE.fullmatch(values.get("content", "").strip())
+            severity = Severity.INFO if moved and moved[1] and _local(moved[1]) else Severity.HIGH
+            self.report("html-refresh", severity, "The page sends the reader elsewhere")
+        if _CHARSET.search(f"{values.get('charset', '')} {values.get('content', '')}"):
+            self.report("html-charset", Severity.HIGH, "The page names an encoding in which markup hides")
 
     def started(self, values: dict[str, str]) -> None:
         """Judge a script by its beginning, unless it follows as text."""
         self.ended()
         source = values.get("src")
-        if "href" in values or "xlink:href" in values or (source is not None and not _local(source)):
+        elsewhere = source is not None and not _local(source) and not _SYSTEM.fullmatch(source)
+        if "href" in values or "xlink:href" in values or elsewhere:
             self.report("html-script", Severity.HIGH, "The element <script>")
         elif source:
             self.beside = True
@@ -182,14 +255,29 @@ class _Reader(HTMLParser):
         """Judge the scripts of the page together: one may call what another defines."""
         super().close()
         self.ended()
+        for unread in self.unread:
+            self.judge_hidden(unread)
         if not self.scripts and not self.handlers:
             return
         code = [text for text, *_ in self.scripts], [text for text, *_ in self.handlers]
-        why = "it is no page" if self.strict or not all(code[0]) else ""
+        why = "" if all(code[0]) else "a script without a text"
+        why = "it is no page" if self.strict else why
         why = why or calm(*code, beside=self.beside, acting=self.acting)
         severity = Severity.HIGH if why and self.document else Severity.INFO
         for _, where, *code_of in (*self.scripts, *self.handlers):
-            self.tally.note(code_of[0] if code_of else "html-script", severity, f"{where}: {why}" if why else where)
+            self.tally.note(
+                code_of[0] if code_of else "html-script", severity, f"{where}: {why}" if why else where
+            )
+
+    def judge_hidden(self, unread: _Unread) -> None:
+        """Report a hidden text, unless it is a search box or a short note that a script can show."""
+        said = " ".join(unread.words)
+        if not said or (unread.search and sum(map(len, unread.words)) <= _SEARCH_WORDS):
+            return
+        shown = unread.named and (self.beside or self.scripts) and len(said) <= _NOTE
+        ordinary = shown and not any(asked(said, unseen=True))
+        severity = Severity.HIGH if self.document and not ordinary else Severity.INFO
+        self.tally.note("html-hidden-text", severity, unread.place)
 
     def attribute(self, name: str, value: str) -> None:
         self.acting |= bool(_ACTS.search(value))
@@ -203,7 +291,10 @@ class _Reader(HTMLParser):
             return
         if name == "srcdoc":
             self.report("html-frame", Severity.HIGH, "A page inside an attribute")
-        if _SCHEME.match(value) or (name in {"href", "src", "data"} and _DATA_PAGE.match(value)):
+        if name == "src" and self.tag == "iframe" and _EMPTY.fullmatch(value):
+            return
+        runs = name in {"href", "src", "data"} and (_DATA_PAGE.match(value) or _PROGRAM.match(value))
+        if _SCHEME.match(value) or runs:
             self.report(
                 "html-script-address", Severity.HIGH, f"An address in {name} that runs or carries code"
             )
@@ -213,7 +304,9 @@ class _Reader(HTMLParser):
             self.report("html-external", Severity.MEDIUM, "A style fetches from another host")
 
     def address(self, name: str, value: str) -> None:
-        if _EXTERNAL.match(value):
+        if _SYSTEM.fullmatch(value):
+            self.report("html-external", Severity.INFO, f"{name} is a part of the system: {value[:80]}")
+        elif _EXTERNAL.match(value):
             passive = self.tag in _PASSIVE and _PUBLIC.fullmatch(value) and not _CARRIES.search(value)
             seen = not any(_DOT.fullmatch(self.values.get(side, "")) for side in ("width", "height"))
             severity = Severity.INFO if passive and seen and not self.hidden else Severity.MEDIUM
@@ -222,6 +315,9 @@ class _Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         self.style = False
         self.ended()
+        if tag in self.soft[-_NAMES:]:
+            while self.soft and self.soft.pop() != tag:
+                pass
         if tag in self.hidden[-_NAMES:]:
             while self.hidden and self.hidden.pop() != tag:
                 pass
@@ -229,18 +325,30 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.style and _STYLE_FETCH.search(data):
             self.report("html-external", Severity.MEDIUM, "A style fetches from another host")
+        if (
+            (self.soft or self.hidden or self.tag == "script")
+            and not self.style
+            and len(data) <= _UNSEEN_TEXT
+        ):
+            self.unseen.append(data.strip())
         if self.script is not None:
             self.script.append(data)
         else:
             self.acting = self.acting or bool(_ACTS.search(data))
-        if self.hidden and self.search:
-            self.words += len(data.strip())
-            if self.words <= _SEARCH_WORDS:
-                return
         if self.hidden and not self.style and data.strip() and self.hidden[0] not in {"template", "head"}:
-            self.report("html-hidden-text", Severity.HIGH, "Text that readers do not see")
-            self.hidden.clear()
+            unread = self.unread[-1]
+            unread.place = unread.place or self.place("Text that readers do not see")
+            unread.words.append(data.strip())
+
+    def unknown_decl(self, data: str) -> None:
+        """Keep what a section says that browsers take for a comment, to its first bracket."""
+        self.unseen.append(data)
+        if _BEHIND.search(data):
+            self.report("html-comment", Severity.HIGH, "Markup in a section that browsers end before it")
 
     def handle_comment(self, data: str) -> None:
+        self.unseen.append(data)
+        if (data.startswith((">", "->")) or "--!>" in data) and "<" in data:
+            self.report("html-comment", Severity.HIGH, "Markup in a comment that browsers end before it")
         if self.document and len(data) > _COMMENT:
             self.report("html-comment", Severity.INFO, f"A comment of {len(data)} characters")

@@ -9,8 +9,10 @@ import binascii
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import islice
 
 from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.addressed import asked
 from lockgate.inspect.tally import Tally
 
 _SEARCHED = 4 << 20
@@ -91,7 +93,15 @@ _SQUEEZED = re.compile(
 )
 
 
-def orders(tally: Tally, text: str, *, where: str = "", hidden: bool = False, template: bool = False) -> None:
+def orders(
+    tally: Tally,
+    text: str,
+    *,
+    where: str = "",
+    hidden: bool = False,
+    template: bool = False,
+    keen: bool = False,
+) -> None:
     """Note orders to a model.
 
     Args:
@@ -100,6 +110,7 @@ def orders(tally: Tally, text: str, *, where: str = "", hidden: bool = False, te
         where: What part of the document it is, for people.
         hidden: Readers do not see it.
         template: It is a template of a chat, which parts its turns by the marks that are orders elsewhere.
+        keen: Sentences that only ask a machine for something count too: one where it is hidden, else two.
 
     """
     searched = text[:_SEARCHED]
@@ -108,7 +119,10 @@ def orders(tally: Tally, text: str, *, where: str = "", hidden: bool = False, te
         searched = unicodedata.normalize("NFKC", _INVISIBLE.sub("", searched))
     severity = Severity.HIGH if hidden else Severity.MEDIUM
     shown = 0
-    for said, at in _said(searched):
+    told = list(_said(searched))
+    if keen and not told:
+        told = list(islice(asked(searched, unseen=hidden), _SHOWN))
+    for said, at in told:
         if template and said.lower().startswith(_MARKS):
             continue
         if shown == _SHOWN:

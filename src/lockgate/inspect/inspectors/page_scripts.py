@@ -19,57 +19,59 @@ _TOKEN = re.compile(
     r"""|(?P<name>[A-Za-z_$\u0080-\U0010ffff][\w$]*)"""
     r"""|(?P<mark>=>|===?|!==?|[+*%&|^<>-]=|[{}()\[\];,<>+*%&|^!~?:=.-]|/)"""
 )
+_ENDS = re.compile(r"</\s*script|<!--[\s\S]*?<script", re.IGNORECASE)
+"""What browsers end or go on with a script at, and other parsers do not (HTML, 13.2.5.17 to 31)."""
 _REGEX = re.compile(r"/(?![*/])(?:[^/\\\[\n]|\\[^\n]|\[(?:[^\]\\\n]|\\[^\n])*\])+/[a-z]{0,8}")
-_WORDS_BEFORE_VALUES = frozenset("return typeof case in of delete void throw new else do instanceof".split())
-_KEYWORDS = _WORDS_BEFORE_VALUES | frozenset(
-    "if for while switch catch function var let const break continue try finally this null true false default "
-    "class extends super async await yield static get set".split()
-)
-_REACHES = frozenset(
-    # code out of text
-    "eval Function constructor execScript setImmediate with import importScripts Reflect Proxy __proto__ "
-    "__defineGetter__ __lookupGetter__ globalThis debugger "
-    "atob btoa unescape decodeURIComponent decodeURI fromCharCode fromCodePoint TextDecoder crypto subtle "
-    # other hosts, programs, files
-    "fetch XMLHttpRequest ajax ajaxSetup getScript getJSON post sendBeacon WebSocket EventSource "
-    "WebTransport RTCPeerConnection Worker SharedWorker Worklet serviceWorker ActiveXObject WScript GetObject "
-    "createObjectURL Blob File FileReader FileSystem showSaveFilePicker msSaveBlob msSaveOrOpenBlob download "
-    "Image Audio background backgroundImage cssText cssRules insertRule srcset formAction "
-    # elsewhere, and what belongs to the reader
-    "open assign navigate submit requestSubmit postMessage opener cookie cookieStore credentials geolocation "
-    "mediaDevices getUserMedia Notification PaymentRequest indexedDB caches openDatabase contentWindow "
-    "contentDocument frames alert confirm prompt print pushState registerProtocolHandler usb serial bluetooth "
-    # a page out of text
-    "innerHTML outerHTML insertAdjacentHTML srcdoc write writeln parseHTML DOMParser "
-    "createContextualFragment createHTMLDocument setHTMLUnsafe globalEval".split()
-)  # fmt: skip
+_BEFORE_VALUES = "return typeof case in of delete void throw new else do instanceof"
+_OTHER_KEYWORDS = """
+if for while switch catch function var let const break continue try finally this null true false default class
+extends super async await yield static get set
+"""
+_WORDS_BEFORE_VALUES = frozenset(_BEFORE_VALUES.split())
+_KEYWORDS = _WORDS_BEFORE_VALUES | frozenset(_OTHER_KEYWORDS.split())
+_REACHES_WORDS = """
+eval Function constructor execScript setImmediate with import importScripts Reflect Proxy __proto__
+__defineGetter__ __lookupGetter__ globalThis debugger require requirejs atob btoa unescape decodeURIComponent
+decodeURI fromCharCode fromCodePoint TextDecoder crypto subtle fetch XMLHttpRequest ajax ajaxSetup
+getScript getJSON post sendBeacon WebSocket EventSource WebTransport RTCPeerConnection Worker
+SharedWorker Worklet serviceWorker ActiveXObject WScript GetObject createObjectURL Blob File
+FileReader FileSystem showSaveFilePicker msSaveBlob msSaveOrOpenBlob download Image Audio background
+backgroundImage cssText cssRules insertRule srcset formAction open assign navigate submit
+requestSubmit postMessage opener cookie cookieStore credentials geolocation mediaDevices
+getUserMedia Notification PaymentRequest indexedDB caches openDatabase contentWindow contentDocument
+frames alert confirm prompt print pushState registerProtocolHandler usb serial bluetooth innerHTML
+outerHTML insertAdjacentHTML srcdoc write writeln parseHTML DOMParser createContextualFragment
+createHTMLDocument setHTMLUnsafe globalEval
+"""
+_REACHES = frozenset(_REACHES_WORDS.split())
 _WRITABLE = frozenset({"innerHTML", "outerHTML"})
 """What may be read, and set to a text that is written out."""
-_WINDOWS = frozenset({"window", "self", "top", "parent", "document", "defaultView"})
 _TIMERS = frozenset({"setTimeout", "setInterval"})
-_GIVEN = frozenset(
-    "$ jQuery parseInt parseFloat String Number Boolean Array Object Date RegExp isNaN isFinite Map Set "
-    "WeakMap Error TypeError Symbol encodeURIComponent encodeURI requestAnimationFrame clearTimeout "
-    "clearInterval matchMedia getComputedStyle addEventListener removeEventListener IntersectionObserver "
-    "MutationObserver ResizeObserver CustomEvent Event URL URLSearchParams setTimeout setInterval require "
-    "define Promise scrollTo".split()
-)  # fmt: skip
+_GIVEN_WORDS = """
+$ jQuery parseInt parseFloat String Number Boolean Array Object Date RegExp isNaN isFinite Map Set
+WeakMap Error TypeError Symbol encodeURIComponent encodeURI requestAnimationFrame clearTimeout
+clearInterval matchMedia getComputedStyle addEventListener removeEventListener IntersectionObserver
+MutationObserver ResizeObserver CustomEvent Event URL URLSearchParams setTimeout setInterval Promise scrollTo
+"""
+_GIVEN = frozenset(_GIVEN_WORDS.split())
 """What browsers and the usual libraries define, and what reaches nothing."""
-_MAKES = frozenset(
-    "html append prepend after before replaceWith wrap wrapAll wrapInner appendTo prependTo insertAfter "
-    "insertBefore replaceAll".split()
-)  # fmt: skip
+_MAKES_WORDS = """
+html append prepend after before replaceWith wrap wrapAll wrapInner appendTo prependTo insertAfter
+insertBefore replaceAll
+"""
+_MAKES = frozenset(_MAKES_WORDS.split())
 """What makes elements of a text (jQuery)."""
-_ELEMENTS = frozenset(
-    "a abbr b blockquote br button caption code dd details div dl dt em figure h1 h2 h3 h4 h5 h6 hr i kbd label "
-    "li nav ol option p pre section select small span strong sub summary sup svg table tbody td th thead tr u "
-    "ul".split()
-)  # fmt: skip
+_ELEMENTS_WORDS = """
+a abbr b blockquote br button caption code dd details div dl dt em figure h1 h2 h3 h4 h5 h6 hr i kbd
+label li nav ol option p pre section select small span strong sub summary sup svg table tbody td th
+thead tr u ul
+"""
+_ELEMENTS = frozenset(_ELEMENTS_WORDS.split())
 _MARKUP = re.compile(r"<\s*/?\s*([A-Za-z0-9-]*)")
 _HARMFUL_TEXT = re.compile(
     r"\bon[a-z]{3,20}\s*=|(?:javascript|vbscript|data|file|blob|mhtml|ms-[a-z]+)\s*:|url\s*\(|&(?:lt|#)|u003c"
     r"|%3c|\\[xu]|\\[0-7]|\b(?:powershell|mshta|cmd\.exe|wscript|cscript|certutil|bitsadmin|curl|wget)\b"
-    r"|[A-Za-z0-9+/=_-]{160}",
+    r"|[A-Za-z0-9+/=_-]{160}|//[^\s\"']{1,300}\.m?js\b",
     re.IGNORECASE,
 )
 _LOOKED_UP = frozenset({"src", "href", "action", "innerHTML", "outerHTML"})
@@ -89,6 +91,8 @@ def calm(scripts: Iterable[str], handlers: Iterable[str] = (), *, beside: bool, 
     total = 0
     for text in (*scripts, *handlers):
         total += len(text)
+        if _ENDS.search(text):
+            return "markup of scripts in a script, where readers of pages part ways"
         tokens = _tokens(text) if total <= MOST else None
         if tokens is None:
             return "a script that is not read"
@@ -164,20 +168,29 @@ def _reaches(tokens: list[tuple[str, str]], at: int) -> str:
     before = tokens[at - 1][1] if at else ""
     after = [token[1] for token in tokens[at + 1 : at + 4]] + ["", "", ""]
     if kind == "text":
-        return _text(said[1:-1], before)
+        return _text(_whole(tokens, at), before)
     if kind == "name":
         return _name(said, before, after, tokens, at)
     if said == "(" and before == "]":
         return "a call of what has a computed name"
     if said == "(" and before == ")" and not _of_function(tokens, at - 1):
         return "a call of what a call gave"
-    if said == "." and before == "]" and after[0] in {"call", "apply", "bind"}:
-        return "a call of what has a computed name"
+    if said == "." and before == "]" and after[0] in {"call", "apply", "bind", "join", "reverse"}:
+        return "a call of what has a computed name, or a text out of pieces"
     return ""
 
 
+def _whole(tokens: list[tuple[str, str]], at: int) -> str:
+    """Return what a text says with those that are added to it."""
+    said = tokens[at][1][1:-1]
+    while at + 2 < len(tokens) and tokens[at + 1][1] == "+" and tokens[at + 2][0] == "text":
+        at += 2
+        said += tokens[at][1][1:-1]
+    return said
+
+
 def _text(said: str, before: str) -> str:
-    if said in _REACHES or said in _LOOKED_UP and before == "[":
+    if said in _REACHES or (said in _LOOKED_UP and before in {"[", "="}):
         return f"the name {said} in a text"
     if _HARMFUL_TEXT.search(said):
         return "a text that carries code, an address or something packed"
@@ -188,37 +201,51 @@ def _text(said: str, before: str) -> str:
 
 def _name(said: str, before: str, after: list[str], tokens: list[tuple[str, str]], at: int) -> str:
     kinds = [token[0] for token in tokens[at + 1 : at + 4]] + ["", "", ""]
-    if kinds[0] == "text" and said not in _KEYWORDS and tokens[at + 1][1].startswith("`"):
+    if kinds[0] == "text" and said not in _KEYWORDS and after[0].startswith("`"):
         return "a call by a template"
     if said in _WRITABLE and before == ".":
         whole = after[0] == "=" and kinds[1] == "text" and after[2] in {";", "}", ""}
         return "" if whole or after[0] in {".", ")", ";", ",", "==", "==="} else f"it sets {said}"
+    if said in {"window", "self", "top", "parent", "document", "defaultView", "location"}:
+        return _window(said, before, after)
     if said in _REACHES and not (said == "print" and before == "."):
         return f"the name {said}"
-    if said in {"location", "src", "action"} and after[0] == "=":
-        return f"it sets {said}"
-    if said == "location" and after[0] == "." and after[1] in {"href", "replace", "search", "hash", "reload"}:
-        moves = after[1] == "replace" or after[2] == "="
-        return "it goes elsewhere" if moves and after[1] != "hash" else ""
-    if said == "location" and after[0] not in {".", ")", ";", ","}:
-        return "the name location"
-    if said in _WINDOWS and before != "." and after[0] == "[":
+    sets = said in {"src", "action", "href"} and after[0] == "="
+    timed = said in _TIMERS and kinds[1] not in {"name", "mark"}
+    called = (
+        before == "." and after[0] == "(" and _by_library(said, tokens[at - 2][1] if at > 1 else "", after)
+    )
+    if sets or timed or called:
+        return f"what {said} does"
+    acts = {"createElement": _ELEMENTS.__contains__, "setAttribute": _harmless}.get(said)
+    quiet = not acts or (kinds[1] == "text" and acts(after[1][1:-1].lower()))
+    return "" if quiet else "an element that acts"
+
+
+def _by_library(said: str, of: str, after: list[str]) -> bool:
+    """Return whether a method of jQuery fetches, clicks, or sets an attribute that acts."""
+    if said == "get":
+        return of in {"$", "jQuery"}
+    if said in {"click", "trigger", "load"}:
+        return after[1] in {")", "'click'", '"click"'} or (said == "load" and after[1] != "function")
+    return said in {"attr", "prop"} and after[2] != ")" and not _harmless(after[1].strip("\"'{"))
+
+
+def _window(said: str, before: str, after: list[str]) -> str:
+    """Return what is wrong with how the window, the page or its address is named."""
+    if said == "location":
+        named = after[0] in {".", ")", ";", ","}
+        moves = after[1] in {"replace", "reload"} or (after[2] == "=" and after[1] != "hash")
+        return "it goes elsewhere" if not named or (after[0] == "." and moves) else ""
+    if before != "." and after[0] == "[":
         return f"a computed name of {said}"
-    if said in {"window", "self", "top", "parent"} and before in {"=", ":", "return", "?", "||", "&&", "["}:
-        return "" if after[0] in {".", "==", "==="} else f"another name for {said}"
-    if said == "createElement" and not (kinds[1] == "text" and after[1][1:-1].lower() in _ELEMENTS):
-        return "an element that acts"
-    if said == "setAttribute" and not (kinds[1] == "text" and _harmless(after[1][1:-1])):
-        return "an attribute that acts"
-    if said in _TIMERS and after[0] == "(" and kinds[1] not in {"name", "mark"}:
-        return "a timer of code in a text"
-    return ""
+    other = before in {"=", ":", "return", "?", "|", "&", "["} and after[0] not in {".", "==", "==="}
+    return f"another name for {said}" if other and said != "document" else ""
 
 
 def _harmless(attribute: str) -> bool:
-    return attribute.lower() not in {"src", "href", "style", "action", "data", "formaction", "srcset"} and (
-        not attribute.lower().startswith("on")
-    )
+    acting = {"src", "href", "style", "action", "data", "formaction", "srcset", "srcdoc", "xlink:href"}
+    return attribute not in acting and not attribute.startswith("on")
 
 
 def _calls(
