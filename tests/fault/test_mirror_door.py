@@ -1,5 +1,6 @@
 """Connections of the mirrors: files lent to the kernel while somebody writes, and clients that hold on."""
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -9,12 +10,17 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import product
 from pathlib import Path
 
 import pytest
+from uvicorn import Config
+from uvicorn.server import ServerState
 
 from corpora.mirrorsite import MirrorSite
 from corpora.ports import free_ports
+from lockgate.mirror.door import Door
+from lockgate.mirror.ready import READY, ReadyAnswer
 
 WEIGHTS = os.urandom(1 << 20) * 32
 HOST = "127.0.0.1"
@@ -220,6 +226,8 @@ def send(client, data):
         b"GET / HTTP/1.1\r\nHost: m\r\nContent-Length: -1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost : m\r\n\r\n",
         b"GET / HTTP/9.9\r\nHost: m\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: m\r\nHost: m\r\n\r\n",
     ],
 )
 def test_what_is_no_request_is_refused_and_the_connection_ends(mirror, sent):
@@ -227,6 +235,70 @@ def test_what_is_no_request_is_refused_and_the_connection_ends(mirror, sent):
         client.sendall(sent)
         status, _ = answer(client)
     assert status == 400
+
+
+def everything(client):
+    """Return all bytes that come until the connection ends."""
+    data = b""
+    while part := client.recv(1 << 20):
+        data += part
+    return data
+
+
+def test_a_client_that_sends_no_more_gets_everything_that_it_asked_for(mirror):
+    with socket.create_connection((HOST, mirror.port), 60) as client:
+        client.sendall(request("/healthz") + request(mirror.path) + request(mirror.path, "Range: bytes=0-9"))
+        client.shutdown(socket.SHUT_WR)
+        _, first, second, third = everything(client).split(b"HTTP/1.1 ")
+    assert first.startswith(b"200")
+    assert [part.partition(b"\r\n\r\n")[2] for part in (second, third)] == [WEIGHTS, WEIGHTS[:10]]
+
+
+def test_a_client_that_ends_in_the_middle_of_a_body_is_let_go(mirror):
+    with socket.create_connection((HOST, mirror.port), 60) as client:
+        client.sendall(b"POST /healthz HTTP/1.1\r\nHost: m\r\nContent-Length: 5\r\n\r\nab")
+        client.shutdown(socket.SHUT_WR)
+        assert everything(client).count(b"HTTP/1.1 ") <= 1
+
+
+QUESTION = b"/api/models/org/m/paths-info/main"
+INSIDE = rb'{"paths": ["config.json", "\r\nGET /metrics HTTP/1.1\r\nHost: m\r\n\r\n"]}'
+FRAMED = {
+    b"Content-Length: %d" % len(INSIDE): INSIDE,
+    b"Transfer-Encoding: chunked": b"%x\r\n%s\r\n0\r\n\r\n" % (len(INSIDE), INSIDE),
+}
+
+
+def test_the_body_of_a_request_for_another_protocol_is_its_body_and_no_request(mirror):
+    """Java's own client asks for h2c with its first request, curl does with ``--http2``."""
+    line = b"POST %s HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s\r\n"
+    last = request("/healthz", "Connection: close")
+    for protocol, framing in product((b"h2c", b"websocket"), FRAMED):
+        head = line % (QUESTION, protocol, framing) + b"Content-Type: application/json\r\n\r\n"
+        with socket.create_connection((HOST, mirror.port), 60) as client:
+            client.sendall(head + FRAMED[framing] + head + FRAMED[framing] + last)
+            together = everything(client).split(b"HTTP/1.1 ")[1:]
+        with socket.create_connection((HOST, mirror.port), 60) as client:
+            client.sendall(head)
+            assert mirror.get("/healthz")[0] == 200  # by then the server has read the head alone
+            client.sendall(FRAMED[framing] + last)
+            apart = everything(client).split(b"HTTP/1.1 ")[1:]
+        assert [part[:3] for part in together] == [b"200"] * 3
+        assert [part[:3] for part in apart] == [b"200"] * 2
+        for answered in (*together[:2], apart[0]):
+            (found,) = json.loads(answered.partition(b"\r\n\r\n")[2])
+            assert found["path"] == "config.json"
+
+
+def test_many_requests_for_another_protocol_at_once_are_answered_one_after_another(mirror):
+    one = request("/healthz", "Connection: Upgrade", "Upgrade: h2c")
+    with socket.create_connection((HOST, mirror.port), 60) as client:
+        sending = threading.Thread(
+            target=send, args=(client, one * 1500 + request("/healthz", "Connection: close"))
+        )
+        sending.start()
+        assert everything(client).count(b"HTTP/1.1 200") == 1501
+        sending.join()
 
 
 def test_a_connection_that_begins_beside_another_of_its_client_sees_what_that_one_sees(mirror):
@@ -253,3 +325,104 @@ def test_a_connection_that_begins_beside_another_of_its_client_sees_what_that_on
         with connect() as third:
             seen = commit(third)
     assert seen == "b" * 40
+
+
+class Kept(asyncio.Transport):
+    """A transport that keeps what is done to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.written, self.reading, self.aborted = b"", True, False
+
+    def is_closing(self):
+        return self.aborted
+
+    def write(self, data):
+        self.written += data
+
+    def abort(self):
+        self.aborted = True
+
+    def close(self):
+        """Do nothing: the test ends the connection itself."""
+
+    def pause_reading(self):
+        self.reading = False
+
+    def resume_reading(self):
+        self.reading = True
+
+
+def a_door(app, transport):
+    """Return a connection of an application, whose other end is a test."""
+    config = Config(app, http=Door, ws="none", log_config=None)
+    config.load()
+    connection = Door(config, ServerState(), {})
+    connection.connection_made(transport)
+    return connection
+
+
+def test_the_time_for_a_head_does_not_run_while_the_answers_before_it_are_given():
+    """apt sends ten requests ahead; where a packet ends in one of them, a long download had been cut off."""
+
+    async def serve():
+        done, transport = asyncio.Event(), Kept()
+
+        async def app(scope, receive, send):
+            await done.wait()
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        connection = a_door(app, transport)
+        whole = request("/")
+        connection.data_received(whole + whole + whole[:20])
+        assert not transport.reading
+        connection._too_slow()
+        assert not transport.aborted
+        done.set()
+        while connection.tasks:
+            await asyncio.gather(*connection.tasks)
+        assert transport.written.count(b"HTTP/1.1 204") == 2
+        assert transport.reading
+        connection._too_slow()
+        assert transport.aborted
+        connection.connection_lost(None)
+
+    asyncio.run(serve())
+
+
+class Gone(asyncio.Transport):
+    """The transport of a connection that was closed a moment ago: whoever writes to it fails."""
+
+    def is_closing(self):
+        return True
+
+    def close(self):
+        """Do nothing: it is closed."""
+
+    def write(self, data):
+        what = "unable to perform operation on a closed transport"
+        raise RuntimeError(what)
+
+
+@pytest.mark.parametrize("ready", [False, True])
+def test_an_answer_to_a_client_that_has_just_left_is_no_failure(ready, caplog):
+    """The kernel tells that a client is gone before the request hears of it."""
+    sent = []
+
+    async def app(scope, receive, send):
+        if ready:
+            sent.append(await scope["extensions"][READY](ReadyAnswer("pypi", None, [], b"", b"body")))
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        sent.append(await send({"type": "http.response.body", "body": b"body"}))
+
+    async def serve():
+        connection = a_door(app, Gone())
+        connection.data_received(request("/"))
+        await asyncio.gather(*connection.tasks)
+        connection.connection_lost(None)
+
+    asyncio.run(serve())
+    assert sent == [None]
+    assert caplog.records == []

@@ -200,6 +200,13 @@ def test_nothing_can_be_written(app, method):
         assert (answer.status, errors(answer), answer.headers["allow"]) == (405, ["UNSUPPORTED"], "GET, HEAD")
 
 
+def test_a_digest_that_is_none_is_called_so_though_nothing_can_be_pushed(app):
+    """So ask the older forms of the specification's suite, of registries that are read only too."""
+    for method, status, code in (("PUT", 400, "DIGEST_INVALID"), ("GET", 404, "MANIFEST_UNKNOWN")):
+        answer = ask(app, f"/v2/{NAME}/manifests/sha256:totallywrong", method)
+        assert (answer.status, errors(answer)) == (status, [code])
+
+
 def test_a_tag_stands_for_what_the_newest_crossing_tagged(tmp_path):
     site = MirrorSite(tmp_path)
     site.add(artifact_of(site, "h.test/app", AMD, "latest"), crossing=2)

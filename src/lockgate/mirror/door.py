@@ -5,7 +5,8 @@ Answers that are kept ready (`ready`) are written as they are, head and body at 
 Beside what ASGI knows, an application may send ``{"type": LENT, "lease": …, "start": …, "count": …}`` in
 place of a body, where `scope["extensions"][LENT]` gave it a lease. What is kept within bounds here and not by
 uvicorn: the length of a request's head, how long it may take to come, and for how long a client may take
-nothing of an answer.
+nothing of an answer. A request that asks for another protocol as well (``Upgrade``) is answered as if it did
+not (RFC 9110, section 7.8), and its body is its body.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import httptools
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -30,6 +32,10 @@ HEADER_SECONDS = 15.0
 _TOGETHER = 16 * 1024  # longest body, in bytes, that is copied behind its head to be written with it
 _OK = b"HTTP/1.1 200 OK\r\n"
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_BAD_HOST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_BAD_VERSION = b"HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_VERSIONS = frozenset({"1.0", "1.1"})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Door(HttpToolsProtocol):
@@ -44,8 +50,10 @@ class Door(HttpToolsProtocol):
         self._own = Connection()
         self._head = 0
         self._reading_head = True
+        self._refused = False
+        self._framing = False
         self._stalled: asyncio.TimerHandle | None = None
-        self._slow: asyncio.TimerHandle | None = self.loop.call_later(HEADER_SECONDS, transport.abort)
+        self._slow: asyncio.TimerHandle | None = self.loop.call_later(HEADER_SECONDS, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting, and tell whoever asks that this connection is no more."""
@@ -54,41 +62,106 @@ class Door(HttpToolsProtocol):
         self.resume_writing()
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer a client that will send no more, where it asked for something whole; TLS cannot.
+
+        Returns:
+            Whether the connection stays open until the last answer is given.
+
+        """
+        cycle = self.cycle
+        if self.scheme != "http" or self._reading_head or cycle is None:
+            return False
+        if cycle.more_body or cycle.response_complete:
+            return False
+        cycle.keep_alive = False
+        return True
+
     def data_received(self, data: bytes) -> None:
         """Take bytes; refuse a head that is too long, and one that takes too long."""
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
+            return
         if not self._reading_head:
             self._end_wait()
             self._head = 0
             return
         self._head += len(data)
         if self._head > HEAD_LIMIT:
-            self._refuse()
+            self._refuse(_TOO_LONG)
         elif self._slow is None:
-            self._slow = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+            self._slow = self.loop.call_later(HEADER_SECONDS, self._too_slow)
+
+    def _feed(self, data: bytes) -> None:
+        """Parse bytes, those behind a request for another protocol too.
+
+        The parser ends such a request with its head: it takes all that follows for the other protocol. A
+        fresh one reads on, from a head that says no more than how the body is framed.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                head = [b"%s: %s\r\n" % pair for pair in self.headers if pair[0] in _FRAMING]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self._framing = True
+                self.parser.feed_data(b"".join([b"POST / HTTP/1.1\r\n", *head, b"\r\n"]))
+                self._framing = False
+            else:
+                return
 
     def on_message_begin(self) -> None:
         """Note that a head begins."""
-        self._reading_head = True
-        super().on_message_begin()
+        if not self._framing:
+            self._reading_head = True
+            super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of an address."""
+        if not self._framing:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a line of a head."""
+        if not self._framing:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Note that a head is whole; refuse it, if it came at once and is too long."""
-        self._reading_head = False
-        length = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if length > HEAD_LIMIT:
-            self._refuse()
+        """Note that a head is whole; refuse it, if it came at once and is too long.
+
+        A request has one host (RFC 9112, section 3.2), but for those of HTTP/1.0, which may have none.
+        """
+        if self._framing or self._refused:
             return
-        super().on_headers_complete()
+        self._reading_head = False
+        length, hosts = len(self.url), 0
+        for name, value in self.headers:
+            length += len(name) + len(value)
+            hosts += name == b"host"
+        version = self.parser.get_http_version()
+        if length > HEAD_LIMIT:
+            self._refuse(_TOO_LONG)
+        elif version not in _VERSIONS:
+            self._refuse(_BAD_VERSION)
+        elif hosts > 1 or (hosts == 0 and version == "1.1"):
+            self._refuse(_BAD_HOST)
+        else:
+            super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Wait for the next request, if there was one."""
-        if self.cycle is not None:
+        if not (self._refused or self.parser.should_upgrade()):
             super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body, unless its request was refused."""
-        if self.cycle is not None:
+        if not self._refused:
             super().on_body(body)
 
     def pause_writing(self) -> None:
@@ -104,14 +177,35 @@ class Door(HttpToolsProtocol):
             self._stalled = None
         super().resume_writing()
 
+    def on_response_complete(self) -> None:
+        """Go on with what was asked for meanwhile; a head that was cut in two has its time from here."""
+        super().on_response_complete()
+        if self._slow is not None and not self.transport.is_closing():
+            self._wait_anew()
+
+    def _too_slow(self) -> None:
+        """End the connection, unless the rest of the head is not read yet for the answers before it.
+
+        apt sends its next requests ahead, and a packet may end in the middle of one.
+        """
+        if self.flow.read_paused:
+            self._wait_anew()
+        else:
+            self.transport.abort()
+
+    def _wait_anew(self) -> None:
+        self._end_wait()
+        self._slow = self.loop.call_later(HEADER_SECONDS, self._too_slow)
+
     def _end_wait(self) -> None:
         if self._slow is not None:
             self._slow.cancel()
             self._slow = None
 
-    def _refuse(self) -> None:
+    def _refuse(self, answer: bytes) -> None:
+        self._refused = True
         if not self.transport.is_closing():
-            self.transport.write(_TOO_LONG)
+            self.transport.write(answer)
             self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
@@ -122,19 +216,23 @@ class Door(HttpToolsProtocol):
         extensions = scope["extensions"] = {READY: give, CONNECTION: self._own}
         if self.leases is not None and self.scheme == "http":
             extensions[LENT] = partial(self._lend, self.leases)
-            app = _Lending(app, self, cycle)
         tls = self.transport.get_extra_info("ssl_object")
         if tls is not None and (shown := tls.getpeercert(binary_form=True)):
             certified: dict[str, Any] = cycle.scope  # type: ignore[assignment]
             certified[CERTIFICATE] = shown
-        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+        super()._start_asgi_task(cycle, _Sending(app, self, cycle))  # type: ignore[arg-type]
+
+    def left(self, cycle: RequestResponseCycle) -> bool:
+        """Tell whether the client is gone, which the request learns a little later by itself."""
+        cycle.disconnected |= self.transport.is_closing()
+        return cycle.disconnected
 
     async def _give(self, asked: "weakref.ref[RequestResponseCycle]", answer: ReadyAnswer) -> None:
         """Write an answer that is kept ready, and end the request."""
         if self.flow.write_paused:
             await self.flow.drain()
         cycle = asked()
-        if cycle is None or cycle.disconnected:
+        if cycle is None or self.left(cycle):
             return
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
@@ -165,19 +263,20 @@ class Door(HttpToolsProtocol):
         try:
             if self.flow.write_paused:
                 await self.flow.drain()
-            if not cycle.disconnected:
+            if not self.left(cycle):
                 await message["lease"].send(message["start"], message["count"])
                 cycle.expected_content_length -= message["count"]
         except (ConnectionError, TimeoutError):
             cycle.disconnected = True
             self.transport.abort()
         finally:
-            self.transport.set_write_buffer_limits()
+            if not self.transport.is_closing():
+                self.transport.set_write_buffer_limits()
 
 
 @dataclass(frozen=True, slots=True)
-class _Lending:
-    """An application whose messages may lend files."""
+class _Sending:
+    """An application whose messages may lend files, and go nowhere once the client has left."""
 
     app: ASGIApp
     door: Door
@@ -185,6 +284,8 @@ class _Lending:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
+            if self.door.left(self.cycle):
+                return
             if message["type"] == LENT:
                 await self.door.hand_over(self.cycle, message)
             else:

@@ -89,7 +89,7 @@ class OciRoutes:
     async def read(self, request: Request, parts: list[str]) -> Response:
         """Answer a request about the snapshot."""
         name, what, which = "/".join(parts[:-2]), "".join(parts[-2:-1]), parts[-1]
-        early = _refusal(request, name)
+        early = _refusal(request, name, what, which)
         if early is not None:
             return early
         host = host_folder(request.query_params.get("ns", ""))
@@ -167,8 +167,13 @@ class OciRoutes:
         return referrers_page(request, entries)
 
 
-def _refusal(request: Request, name: str) -> Response | None:
-    """Return the answer to what is never looked up, or `None` to go on."""
+def _refusal(request: Request, name: str, what: str, which: str) -> Response | None:
+    """Return the answer to what is never looked up, or `None` to go on.
+
+    A digest that is none is called so before anything else: the specification's suite asks for it by pushing.
+    """
+    if what == "manifests" and request.method == "PUT" and ":" in which and not is_digest(which):
+        return bad_digest(which)
     if request.method not in {"GET", "HEAD"}:
         return refuse("UNSUPPORTED", "This mirror is read only.", HTTPStatus.METHOD_NOT_ALLOWED)
     if not is_name(name):
