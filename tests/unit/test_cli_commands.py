@@ -1,6 +1,9 @@
 """Commands on a real lane without a network: what they print, and how they end when refused."""
 
+import errno
+import io
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -372,6 +375,106 @@ def test_an_error_of_python_is_one_sentence_and_a_traceback_only_with_debug(
     assert "--debug" in error["advice"]
     with pytest.raises(ZeroDivisionError):
         commands.run("--debug", "doctor")
+
+
+@pytest.mark.parametrize(
+    ("line", "named", "advised"),
+    [
+        (("gat", "list"), "No such command 'gat'.", "`lockgate gate`"),
+        (("gate", "isnpect", 1), "'isnpect'", "`lockgate gate inspect`"),
+        (("gate", "show", "one"), "sequence", "`lockgate gate show --help`"),
+        (("gate", "request", 1), "--key", "`lockgate gate request --help`"),
+        (("seal", "--bogus"), "--bogus", "`lockgate seal --help`"),
+    ],
+)
+def test_a_wrong_command_line_has_a_code_and_says_what_it_takes(
+    commands: Commands, line: tuple[object, ...], named: str, advised: str
+) -> None:
+    status, error = commands.refused(*line)
+    assert (status, error["code"]) == (2, "LG-1f21")
+    assert named in error["error"]
+    assert advised in error["advice"]
+    text = commands.run(*line)
+    assert text.status == 2
+    assert "LG-1f21" in text.err
+    assert "What to do:" in text.err
+
+
+def test_a_question_that_nobody_answers_is_an_error_with_a_code(
+    commands: Commands, lane: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    line = approve(lane, lane / "high/pending/publish-000001.json", "approver-3", lane / "third.json")
+    ran = commands.run(*(word for word in line if word != "--yes"))
+    assert ran.status == 2
+    assert "LG-1f22" in ran.err
+    assert not (lane / "third.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "advised"), [(errno.ENOSPC, "Free space"), (errno.EACCES, "right"), (errno.ENXIO, "Mend")]
+)
+def test_what_the_system_refuses_is_named_with_its_file(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch, number: int, advised: str
+) -> None:
+    def refused(arguments: list[str]) -> None:
+        raise OSError(number, os.strerror(number), f"a-file-of-{arguments[0]}")
+
+    monkeypatch.setattr(cli_main, "app", refused)
+    status, error = commands.refused("doctor")
+    assert (status, error["code"]) == (6, "LG-5f22")
+    assert "a-file-of-doctor" in error["error"]
+    assert advised in error["advice"]
+
+
+def test_the_wrong_side_and_no_side_are_told_how_to_name_the_right_one(
+    commands: Commands, lane: Path
+) -> None:
+    for line in (("seal", "--home", lane / "high"), ("gate", "list", "--home", lane / "low")):
+        assert "--home" in commands.refused(*line)[1]["advice"]
+    assert "`lockgate lane init`" in commands.refused("gate", "list", "--home", lane)[1]["advice"]
+
+
+def test_a_file_of_another_kind_is_named(commands: Commands, lane: Path) -> None:
+    other = lane.parent / "manifest.toml"
+    request = lane / "high/pending/publish-000001.json"
+    line = approve(lane, other, "approver-1", lane / "signed.json")
+    assert commands.refused(*line)[1]["where"]["file"] == str(other)
+    root = (lane / "high/trust/site.dsse.json", other)
+    line = [root[1] if word == root[0] else word for word in approve(lane, request, "approver-1", other)]
+    assert commands.refused(*line)[1]["where"]["file"] == str(other)
+    proof = ("audit", "verify", "--proof", other, "--home", lane / "high")
+    assert commands.refused(*proof)[1]["where"]["file"] == str(other)
+
+
+def test_a_folder_without_the_key_of_the_role_is_named(commands: Commands, lane: Path) -> None:
+    for folder, said in (("approver-1", "holds no operator.pem"), ("nobody", "There is no folder")):
+        line = ("gate", "request", 1, "--key", lane / "people" / folder, "--home", lane / "high")
+        status, error = commands.refused(*line)
+        assert (status, error["code"]) == (2, "LG-1101")
+        assert said in error["error"]
+        assert "operator.pass" in error["advice"]
+
+
+def test_an_approver_sees_every_digest_whole_on_a_narrow_terminal(
+    commands: Commands, lane: Path, published: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    line = approve(lane, lane / "high/pending/publish-000001.json", "approver-3", lane / "third.json")
+    shown = "".join(row.split("│")[2].strip() for row in commands.run(*line).out.splitlines() if "│" in row)
+    for name in ("crate_sha256", "snapshot_sha256", "verdicts_sha256", "policy_sha256", "log_checkpoint"):
+        assert published["request"]["statement"][name].replace(" ", "") in shown.replace(" ", "")
+    assert "…" not in shown
+
+
+def test_a_file_that_is_no_api_key_is_not_printed(commands: Commands, lane: Path) -> None:
+    secret = lane.parent / "secret"
+    secret.write_text("first line of a secret\nsecond line of it\n")
+    ran = commands.run("ask", "Who?", "--key-file", secret, "--home", lane / "high")
+    assert ran.status == 2
+    assert "LG-1f07" in ran.err
+    assert "of a secret" not in ran.out + ran.err
+    assert "second line" not in ran.out + ran.err
 
 
 def test_debug_shows_where_an_error_of_ours_came_from(commands: Commands, lane: Path) -> None:

@@ -14,7 +14,7 @@ import typer.main
 
 import lockgate
 from corpora.commands import Commands
-from lockgate.cli.main import COMMANDS, app
+from lockgate.cli.main import COMMANDS, PANELS, app
 
 ROOT = typer.main.get_command(app)
 
@@ -70,6 +70,16 @@ def with_demanded(words: tuple[str, ...]) -> list[str]:
 @pytest.fixture
 def commands() -> Commands:
     return Commands()
+
+
+def test_every_command_stands_under_one_heading_and_completion_is_offered_once(commands: Commands) -> None:
+    assert sorted(name for names in PANELS.values() for name in names) == sorted(COMMANDS)
+    shown = commands.run("--help").out
+    assert all(heading in shown for heading in PANELS)
+    assert "--show-completion" in shown
+    assert "--show-completion" not in commands.run("gate", "--help").out
+    listed = list(EVERY["gate",].commands)
+    assert listed[:5] == ["list", "show", "inspect", "request", "reject"]
 
 
 def test_there_are_the_commands_of_the_way_of_a_byte() -> None:

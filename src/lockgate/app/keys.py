@@ -5,6 +5,7 @@ place holds the address of a key in a token. A PIN comes from a file or from a p
 the command line.
 """
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -114,5 +115,9 @@ def _passphrase(folder: Path, name: str) -> bytes:
     try:
         return (folder / f"{name}.pass").read_bytes().strip()
     except OSError as error:
+        if not os.path.lexists(folder / f"{name}.pem"):
+            what = f"{folder} holds no {name}.pem." if folder.is_dir() else f"There is no folder {folder}."
+            advice = f"Name the folder with {name}.pem and {name}.pass: each role has a key of its own."
+            raise KeyFileError(what, advice=advice) from error
         what = f"The passphrase file {folder / name}.pass cannot be read: {error.strerror}."
         raise KeyFileError(what) from error

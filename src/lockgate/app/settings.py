@@ -215,7 +215,8 @@ class Side:
         if self.settings.lane.side != side:
             here = self.settings.lane.side
             what = f"This command belongs to the {side} side; {self.home.root} is the {here} side."
-            raise SettingsError(what)
+            advice = f"Name the home of the {side} side: --home, or LOCKGATE_HOME."
+            raise SettingsError(what, advice=advice)
         return self
 
 
@@ -239,7 +240,8 @@ def load_settings(home: Path | None) -> Side:
         settings = Settings(**table)
     except FileNotFoundError:
         what = f"There is no {CONFIG_FILE} in {root}."
-        raise SettingsError(what) from None
+        advice = "Name the folder of this side: --home, or LOCKGATE_HOME. `lockgate lane init` makes a lane."
+        raise SettingsError(what, advice=advice) from None
     except VariableError as error:
         what = f"An environment variable cannot be read: {error}."
         raise SettingsError(what) from error

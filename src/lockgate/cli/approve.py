@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
 from lockgate.cli.custody_draw import draw_findings
 from lockgate.cli.difference import draw_difference
@@ -18,6 +19,16 @@ app = typer.Typer(help="Show and sign a statement with an approver's key.")
 def ask_pin() -> str:
     """Ask a person for the token's PIN without showing it."""
     return str(typer.prompt("PIN of the token", hide_input=True, err=True))
+
+
+def _drawn(said: dict[str, Any]) -> Table:
+    """Return a statement as people read it: every value whole, also on a narrow terminal."""
+    table = Table("What is signed", Column("", overflow="fold"))
+    for name, value in said.items():
+        pairs = [f"{key} {text}" for key, text in value.items()] if isinstance(value, dict) else []
+        text = "\n".join(pairs) if pairs else str(value)
+        table.add_row(name, "none" if value in ([], ()) else escape(text))
+    return table
 
 
 @app.command()
@@ -78,12 +89,13 @@ def approve(
     """
     import msgspec
 
-    from lockgate.app.files import read_named
+    from lockgate.app.files import about, read_named
     from lockgate.app.gate.approve import (
         Device,
         custody_beside,
         difference_beside,
         evidence_beside,
+        read_root,
         shown_custody,
         shown_difference,
         sign_as_approver,
@@ -96,15 +108,13 @@ def approve(
     pictures = len(statements) > 1 or statements[0].suffix == ".png"
     statement = unpack_pictures(statements) if pictures else statements[0]
     request = read_named(statement)
-    read = read_statement(request)
+    with about(statement):
+        read = read_statement(request)
     said = msgspec.to_builtins(read)
     way = shown_custody(read, custody or custody_beside(statement))
     drawn = shown_difference(read, difference or difference_beside(statement))
     if not as_json:
-        table = Table("What is signed", "", title_justify="left")
-        for name, value in said.items():
-            table.add_row(name, str(value))
-        Console().print(table)
+        Console().print(_drawn(said))
         if way is not None:
             draw_findings(Console(), way.findings)
         if drawn is not None:
@@ -113,7 +123,7 @@ def approve(
         raise typer.Exit(1)
     place = key_place(key, token_pin_file, ask_pin if sys.stdin.isatty() else None)
     target = out or statement.with_suffix(f".{place.name}.json")
-    device = Device(tuple(read_named(file) for file in site_root), pin, state, log_broken)
+    device = Device(tuple(read_root(file) for file in site_root), pin, state, log_broken)
     done = sign_as_approver(request, log or evidence_beside(statement), place, device, target)
     shown = write_pictures(target.read_bytes(), target) if qr else []
     findings = msgspec.to_builtins(way.findings) if way is not None else []

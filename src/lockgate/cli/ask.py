@@ -26,7 +26,7 @@ def ask(
 ) -> None:
     """Ask the gateway; the answer streams, then come its sources and its receipt.
 
-    Example: lockgate ask "Who may open the quarantine?" --key-file api-key --home lane/high
+    Example: lockgate ask "How long are approvals valid?" --key-file api-key --home lane/high
     """
     import os
 
@@ -43,7 +43,8 @@ def ask(
         key = read_named(key_file).decode("utf-8", "replace").strip()
     if not key:
         raise GatewayRefusedError(
-            "No API key was given.", advice="Make one: `lockgate gateway key add NAME`."
+            "No API key was given.",
+            advice="Make one: `lockgate gateway key add NAME`, and name it: --key-file.",
         )
     gateway = Gateway(url, key)
     if not url:

@@ -23,18 +23,6 @@ Key = Annotated[Path, typer.Option(help="Folder with your operator.pem and opera
 Out = Annotated[Path | None, typer.Option(help="Where the request goes (default: pending/ of the home).")]
 Channel = Annotated[str, typer.Option(help="The channel.")]
 
-app.command()(emergency.hold)
-app.command()(emergency.withdraw)
-app.command("emergency-rollback")(emergency.emergency_rollback)
-app.command()(emergency.ratify)
-app.command()(emergency.owed)
-app.command()(reinspect.reinspect)
-app.command("convert")(inspection.gate_convert)
-app.command()(difference.diff)
-app.command()(golden.replay)
-app.command()(soak.soak)
-app.command()(soak.promote)
-
 STYLES = {"clean": "green", "opaque": "cyan", "findings": "red", "incomplete": "yellow"}
 
 
@@ -355,3 +343,17 @@ def attestations(
             out.print(f"{name}: {file}")
 
     emit(as_json, {"crossing": sequence, "attestations": found.files}, render)
+
+
+# Beside the way of a crossing, so after it in the list of commands.
+app.command()(emergency.hold)
+app.command()(emergency.withdraw)
+app.command("emergency-rollback")(emergency.emergency_rollback)
+app.command()(emergency.ratify)
+app.command()(emergency.owed)
+app.command()(reinspect.reinspect)
+app.command("convert")(inspection.gate_convert)
+app.command()(difference.diff)
+app.command()(golden.replay)
+app.command()(soak.soak)
+app.command()(soak.promote)

@@ -3,13 +3,15 @@
 import importlib
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 import typer.core
 import typer.main
+from typer.exceptions import TyperException
 
 import lockgate
+from lockgate.cli.mistakes import NotAnsweredError, explained, misused
 from lockgate.core.errors import LockgateError
 
 # name → (module, one line for the overview)
@@ -83,6 +85,25 @@ COMMANDS = {
     "doctor": ("lockgate.cli.doctor", "Check what this machine has and lacks."),
 }
 
+# heading → commands, in the order of a byte's way
+PANELS = {
+    "A lane": ("lane", "root", "config", "doctor", "agent"),
+    "The low side": ("manifest", "collect", "profile", "rehearse", "seal", "low"),
+    "Across the gap": ("custody", "media", "station", "repair", "diode", "receipt", "keep", "cadence"),
+    "The gate, on the high side": (
+        *("receive", "gate", "approve", "canary", "request", "submit", "inspect"),
+        *("policy", "provenance", "advisories", "exposure"),
+    ),
+    "What is served, on the high side": (
+        *("high", "mirror", "gateway", "console", "knowledge", "ask", "models", "golden", "guard", "redteam"),
+        *("leak", "ca", "client-config", "lockfile", "target", "deliver"),
+    ),
+    "Proof": ("audit", "witness", "isolate", "clock"),
+    "Upkeep": ("backup", "restore", "store", "update", "tuf-client"),
+}
+_HEADING = {name: heading for heading, names in PANELS.items() for name in names}
+_COMPLETION = ("install_completion", "show_completion")
+
 
 class LazyGroup(typer.core.TyperGroup):
     """A command group whose members are imported when one of them runs."""
@@ -90,13 +111,15 @@ class LazyGroup(typer.core.TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names in the order of a byte's way."""
         del ctx
-        return list(COMMANDS)
+        return list(_HEADING)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a stand-in with name and one line of help, enough for the overview."""
         del ctx
         entry = COMMANDS.get(cmd_name)
-        return None if entry is None else typer.core.TyperCommand(cmd_name, help=entry[1])
+        if entry is None:
+            return None
+        return typer.core.TyperCommand(cmd_name, help=entry[1], rich_help_panel=_HEADING[cmd_name])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Import the command that the arguments name."""
@@ -106,7 +129,35 @@ class LazyGroup(typer.core.TyperGroup):
         module = importlib.import_module(COMMANDS[name][0])
         command = typer.main.get_command(module.app)
         command.name = name
+        # Completion is of the whole program; a group of its own would offer it again.
+        command.params = [each for each in command.params if each.name not in _COMPLETION]
         return name, command, rest
+
+    def main(
+        self,
+        args: Any = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line; a wrong one, and a question that nobody answers, are errors of ours."""
+        del prog_name
+        extra |= {"complete_var": complete_var, "windows_expand_args": windows_expand_args}
+        extra |= {"prog_name": "lockgate", "standalone_mode": False}
+        if not standalone_mode:
+            return super().main(args, **extra)
+        try:
+            ended = super().main(args, **extra)
+        except typer.Abort as error:
+            raise NotAnsweredError("The question was not answered with yes.") from error
+        except TyperException as error:
+            if type(error).__name__ == "NoArgsIsHelpError":  # typer gives it no public name
+                cast("Any", error).show()
+                sys.exit(error.exit_code)
+            raise misused(error) from error
+        sys.exit(ended if isinstance(ended, int) else 0)
 
 
 app = typer.Typer(
@@ -161,10 +212,6 @@ def _explain(error: LockgateError, as_json: bool) -> None:
     err.print(f"  [bold]What to do:[/] {escape(error.what_to_do)}")
 
 
-def _unexpected(error: Exception) -> LockgateError:
-    return LockgateError(f"Something unexpected happened: {type(error).__name__}: {error}")
-
-
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; errors of ours end it with their sentence, advice and own status."""
     args = sys.argv[1:] if arguments is None else arguments
@@ -173,7 +220,7 @@ def main(arguments: list[str] | None = None) -> Any:
     except Exception as error:
         if "--debug" in args:
             raise
-        known = error if isinstance(error, LockgateError) else _unexpected(error)
+        known = explained(error)
     _explain(known, "--json" in args)
     sys.exit(known.exit_status)
 

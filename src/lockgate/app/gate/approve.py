@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockgate.app.files import NamedFileError, read_named, write_named
+from lockgate.app.files import NamedFileError, about, read_named, write_named
 from lockgate.app.keys import KeyPlace
 from lockgate.app.lane.qr_parts import QrPartsError, read_documents, write_pictures
 from lockgate.app.trust import signer_from, utc_now
@@ -24,6 +24,7 @@ from lockgate.core.errors import InputError, LockgateError
 from lockgate.core.roots import Purpose
 from lockgate.core.statement import NOTHING, Operation, Statement
 from lockgate.core.wire import decode
+from lockgate.trust.dsse import open_envelope
 from lockgate.trust.roots import load_newest_site_root
 
 EVIDENCE_SUFFIX = ".log.json"
@@ -203,6 +204,19 @@ class Device:
     pin: str
     state: Path | None = None
     broken: bool = False
+
+
+def read_root(file: Path) -> bytes:
+    """Return a site root's envelope; its signatures are judged where it is used.
+
+    Raises:
+        LockgateError: It is no envelope; the error names the file.
+
+    """
+    with about(file):
+        data = read_named(file)
+        open_envelope(data)
+    return data
 
 
 def sign_as_approver(request: bytes, evidence: Path, key: KeyPlace, device: Device, target: Path) -> Signed:

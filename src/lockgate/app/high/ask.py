@@ -48,6 +48,10 @@ class Gateway:
 
 
 def _open(gateway: Gateway, path: str, body: dict[str, Any] | None = None) -> BinaryIO:
+    if not (gateway.key.isascii() and gateway.key.isprintable()):
+        # the client of HTTP would refuse it too, and print it: it may be any other secret
+        what = "What was given as API key is none: a key is one line of ASCII characters."
+        raise GatewayRefusedError(what, advice="Name the file that `lockgate gateway key add` wrote.")
     data = None if body is None else json.dumps(body).encode()
     headers = {"Authorization": f"Bearer {gateway.key}", "Content-Type": "application/json"}
     url = f"{gateway.url}{path}"

@@ -160,6 +160,8 @@ def _site(lane: str, now: datetime, people: Path, high: Path) -> bytes:
 
 def _home(root: Path, lane: str, pins: tuple[str, str], roots: tuple[bytes, bytes], more: str) -> None:
     (root / "trust").mkdir(parents=True)
+    if root.name == "high":  # where crates are copied to: `cp` makes another thing of a missing folder
+        (root / "inbox").mkdir()
     (root / "trust" / "1.root.json").write_bytes(roots[0])
     (root / "trust" / "site.dsse.json").write_bytes(roots[1])
     text = (

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lockgate.app.files import read_named, write_named
+from lockgate.app.files import about, read_named, write_named
 from lockgate.app.settings import Side
 from lockgate.app.trust import audit_log, log_origin, signer_from, site_root
 from lockgate.approve import read_statement
@@ -22,7 +22,7 @@ from lockgate.audit import (
     standing,
 )
 from lockgate.audit.errors import CosignatureError, ForkedLogError, ProofError
-from lockgate.core.roots import Purpose
+from lockgate.core.roots import Purpose, Root
 from lockgate.core.wire import decode, encode
 from lockgate.trust.keys import Signer
 from lockgate.trust.roots import load_newest_site_root, site_root_lane
@@ -154,6 +154,20 @@ def bring_back(side: Side, note: str) -> tuple[Checkpoint, list[str]]:
     return checkpoint, sorted(people)
 
 
+def newest_root(root_files: Sequence[Path], pin: str) -> Root:
+    """Return the newest of some site roots, the first of them pinned; expiry is not judged.
+
+    Raises:
+        PinMismatchError: Another site root.
+        LockgateError: One is none, or does not follow the one before it.
+
+    """
+    envelopes = [read_named(file) for file in root_files]
+    with about(root_files[0]):
+        lane = site_root_lane(envelopes[0])
+    return load_newest_site_root(envelopes, pin, lane, None)
+
+
 def check_offline(
     proof_file: Path, root_files: Sequence[Path], pin: str
 ) -> tuple[Checkpoint, dict[str, Any]]:
@@ -164,7 +178,7 @@ def check_offline(
         PinMismatchError: Another site root.
 
     """
-    envelopes = [read_named(file) for file in root_files]
-    root = load_newest_site_root(envelopes, pin, site_root_lane(envelopes[0]), None)
-    proof = decode(LogProof, read_named(proof_file, limit=PROOF_LIMIT), limit=PROOF_LIMIT, name="proof")
+    root = newest_root(root_files, pin)
+    with about(proof_file):
+        proof = decode(LogProof, read_named(proof_file, limit=PROOF_LIMIT), limit=PROOF_LIMIT, name="proof")
     return check_proof(proof, f"lockgate/{root.lane}/high", *log_keys(root)), proof.event
