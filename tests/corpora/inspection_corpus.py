@@ -14,6 +14,7 @@ from corpora.inspection_good import COMMON
 from corpora.inspection_hdf5 import HDF5_BAD, HDF5_GOOD, HDF5_UNREAD
 from corpora.inspection_legacy import LEGACY_BAD, LEGACY_GOOD
 from corpora.inspection_malware import MALWARE_BAD, MALWARE_GOOD
+from corpora.inspection_media import MEDIA_BAD, MEDIA_GOOD, MEDIA_UNREAD
 from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
 from corpora.inspection_pages import PAGES_BAD, PAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
@@ -41,6 +42,7 @@ GOOD = [
     *FOUND_GOOD,
     *LEGACY_GOOD,
     *DATA_GOOD,
+    *MEDIA_GOOD,
     *ACTS_GOOD,
     *PAGES_GOOD,
 ]
@@ -61,6 +63,7 @@ BAD = [
     *FOUND_BAD,
     *LEGACY_BAD,
     *DATA_BAD,
+    *MEDIA_BAD,
     *ACTS_BAD,
     *PAGES_BAD,
 ]
@@ -69,7 +72,9 @@ UNREAD = [
     *VARIANTS_UNREAD,
     *(
         Case(title, name, data)
-        for title, name, data in (*SMALL_UNREAD, *REAL_UNREAD, *SYSTEMS_UNREAD, *FOUND_UNREAD, *DATA_UNREAD)
+        for title, name, data in (
+            *(*SMALL_UNREAD, *REAL_UNREAD, *SYSTEMS_UNREAD, *FOUND_UNREAD, *DATA_UNREAD, *MEDIA_UNREAD),
+        )
     ),
     *(Case(title, name, data, "model") for title, name, data in HDF5_UNREAD),
     *(Case(title, name, data, "document") for title, name, data in DOCUMENTS_UNREAD),

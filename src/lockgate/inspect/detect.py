@@ -9,12 +9,14 @@ from functools import lru_cache
 from lockgate.inspect.inspectors.onnx_fields import looks_like_onnx
 from lockgate.inspect.inspectors.pickle_machine import is_pickle, looks_like_pickle
 from lockgate.inspect.inspectors.shapes import (
-    SHAPE_MAGIC,
     looks_like_dbf,
     looks_like_eot,
     looks_like_icc,
+    looks_like_mp3,
+    pyc_magic,
     terminal_end,
 )
+from lockgate.inspect.magics import MAGIC, MAY_BE_TEXT
 
 UNKNOWN = "unknown"
 EMPTY = "empty"
@@ -22,93 +24,12 @@ EMPTY = "empty"
 TEXT_TYPES = frozenset({"mail", "text", "text-latin1", "python", "json", "html", "xml", "markdown", EMPTY})
 ZIP_TYPES = frozenset({"odf", "zip", "wheel", "npz", "torch-archive", "ooxml"})
 
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"GGUF", "gguf"),
-    (b"PK\x03\x04", "zip"),
-    (b"PK\x05\x06", "zip"),
-    (b"\x1f\x8b", "gzip"),
-    (b"\x7fELF", "elf"),
-    (b"%PDF-", "pdf"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\x93NUMPY", "npy"),
-    (b"!<arch>\n", "ar"),
-    (b"\xed\xab\xee\xdb", "rpm"),
-    (b"070701", "cpio"),
-    (b"070702", "cpio"),
-    (b"# v2 git bundle\n", "git-bundle"),
-    (b"!<thin>\n", "ar-thin"),
-    (b"SIMPLE  =", "fits"),
-    (b"7z\xbc\xaf\x27\x1c", "7z"),
-    (b"\xfd7zXZ\x00", "xz"),
-    (b"BZh", "bzip2"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"\x04\x22\x4d\x18", "lz4"),
-    (b"Rar!\x1a\x07", "rar"),
-    (b"\x89HDF\r\n\x1a\n", "hdf5"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole2"),
-    (b"MZ", "pe"),
-    (b"{\\rt", "rtf"),
-    (b"\xde\x12\x04\x95", "mo"),
-    (b"\x95\x04\x12\xde", "mo"),
-    (b"# Sphinx inventory version 2\n", "sphinx-inventory"),
-    (b"TZif", "tzif"),
-    (b"\x00\x00\x01\x00", "ico"),
-    (b"\x00\x00\x02\x00", "ico"),
-    (b"\x00\x01\x00\x00", "font"),
-    (b"OTTO", "font"),
-    (b"true\x00", "font"),
-    (b"ttcf", "font"),
-    (b"\xca\xfe\xba\xbe\x00\x00\x00\x01", "mach-o"),
-    (b"\xca\xfe\xba\xbe\x00\x00\x00\x02", "mach-o"),
-    (b"\xca\xfe\xba\xbe\x00\x00\x00\x03", "mach-o"),
-    (b"\xca\xfe\xba\xbe", "java-class"),
-    (b"\xce\xfa\xed\xfe", "mach-o"),
-    (b"\xcf\xfa\xed\xfe", "mach-o"),
-    (b"\xfe\xed\xfa\xcf", "mach-o"),
-    (b"\x00asm", "wasm"),
-    (b"GIF8", "gif"),
-    (b"RIFF", "riff"),
-    (b"wOFF", "woff"),
-    (b"wOF2", "woff2"),
-    (b"SQLite format 3\x00", "sqlite"),
-    (b"PAR1", "parquet"),
-    (b"CDF\x01", "netcdf"),
-    (b"CDF\x02", "netcdf"),
-    (b"CDF\x05", "netcdf"),
-    (SHAPE_MAGIC, "shapefile"),
-    (b"Xcur", "xcursor"),
-)
-
-_MAY_BE_TEXT = frozenset(
-    {
-        "pe",
-        "cpio",
-        "font",
-        "tzif",
-        "zlib",
-        "bzip2",
-        "riff",
-        "gguf",
-        "woff",
-        "woff2",
-        "gif",
-        "fits",
-        "rar",
-        "pdf",
-        "ar",
-        "parquet",
-        "xcursor",
-    }
-)
-"""Types whose magic a text could begin with; text without control characters is text."""
-
 _BY_FIRST = {
-    first: tuple(row for row in _MAGIC if row[0][0] == first) for first in {magic[0] for magic, _ in _MAGIC}
+    first: tuple(row for row in MAGIC if row[0][0] == first) for first in {magic[0] for magic, _ in MAGIC}
 }
 """The same by the first byte: most content begins with none of them."""
 
-_PICTURES = frozenset({"png", "jpeg", "gif", "riff"})
+_PICTURES = frozenset({"png", "jpeg", "gif", "riff", "bmp", "tiff"})
 """What shows a picture tells these apart itself, and does nothing else with any of them."""
 
 _CLAIMS: dict[str, frozenset[str]] = {
@@ -123,6 +44,15 @@ _CLAIMS: dict[str, frozenset[str]] = {
     "parquet": frozenset({"parquet"}),
     "png": _PICTURES,
     "fits": frozenset({"fits"}),
+    "bmp": _PICTURES,
+    "tif": _PICTURES,
+    "tiff": _PICTURES,
+    "webp": _PICTURES,
+    "wav": frozenset({"riff"}),
+    "ogg": frozenset({"ogg"}),
+    "mid": frozenset({"midi", "riff"}),
+    "pyc": frozenset({"pyc"}),
+    "beam": frozenset({"beam", "gzip"}),
     "jpg": _PICTURES,
     "jpeg": _PICTURES,
     "gz": frozenset({"gzip", "zlib", "bzip2", "xz", "lzma"}),
@@ -235,7 +165,7 @@ def detect(data: memoryview, name: str, text_bytes: int) -> str:
     if not len(data):
         return EMPTY
     binary = _binary(data)
-    if binary and binary not in _MAY_BE_TEXT:
+    if binary and binary not in MAY_BE_TEXT:
         return binary
     text = _text(data, name, text_bytes)
     if text and (looks_like_pickle(data) or (extension(name) in _PICKLES and is_pickle(data))):
@@ -251,10 +181,12 @@ def detect(data: memoryview, name: str, text_bytes: int) -> str:
 def _shaped(data: memoryview) -> str:
     """Return the type of what has no magic at its beginning, told by its lengths; it is no text."""
     looks = (
+        ("pyc", lambda data: pyc_magic(data)[0]),
         ("icc", looks_like_icc),
         ("eot", looks_like_eot),
         ("terminfo", terminal_end),
         ("dbf", looks_like_dbf),
+        ("mp3", looks_like_mp3),
     )
     return next((kind for kind, look in looks if look(data)), UNKNOWN)
 

@@ -95,3 +95,73 @@ def _fields(data: memoryview, fields: int) -> int:
             return 0
         total += field[16] + (field[17] << 8 if field[11] == ord("C") else 0)
     return total if data[DBF.size + fields * _DBF_FIELD] == 0x0D else 0  # noqa: PLR2004  # ends the fields
+
+
+_PYC_NEW, _PYC_SIZED, _PYC_OLD = (3390, 3700), (3190, 3390), (3000, 3190)
+_PYC_PYTHON2 = (62_000, 62_300)
+_PYC_FLAGS = 3
+_PYC_HEAD = 16
+
+
+def pyc_magic(data: memoryview) -> tuple[int, int]:
+    """Return the magic number of a compiled Python module and where its code begins; zeros where it is none.
+
+    The head has 16 bytes since Python 3.7 (PEP 552), 12 since 3.3, and 8 before.
+    """
+    if len(data) <= _PYC_HEAD or bytes(data[2:4]) != b"\r\n":
+        return 0, 0
+    magic = int.from_bytes(data[:2], "little")
+    for (first, end), head in ((_PYC_NEW, _PYC_HEAD), (_PYC_SIZED, 12), (_PYC_OLD, 8), (_PYC_PYTHON2, 8)):
+        if first <= magic < end:
+            plain = head < _PYC_HEAD or int.from_bytes(data[4:8], "little") <= _PYC_FLAGS
+            return (magic, head) if plain and data[head] & 0x7F == ord("c") else (0, 0)
+    return 0, 0
+
+
+_MPEG_SYNC = 0x7FF
+_MPEG_RATES = (44100, 48000, 32000)
+_MPEG_1 = (
+    (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+)
+_MPEG_2 = (
+    (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+)
+"""Kilobits a second by index, for layers I, II and III; of the lower rates for layer I and the others."""
+
+
+def frame_bytes(data: memoryview, at: int) -> int:
+    """Return how long a frame of MPEG audio is by its head; nothing where there is none."""
+    head = int.from_bytes(data[at : at + 4], "big")
+    version, layer, index, rate = head >> 19 & 3, head >> 17 & 3, head >> 12 & 15, head >> 10 & 3
+    if (
+        at + 4 > len(data)
+        or head >> 21 != _MPEG_SYNC
+        or version == 1
+        or not layer
+        or index in {0, 15}
+        or rate == len(_MPEG_RATES)
+    ):
+        return 0
+    layer = 4 - layer
+    full = version == 3  # noqa: PLR2004  # MPEG 1
+    kilobits = (_MPEG_1[layer - 1] if full else _MPEG_2[layer > 1])[index - 1]
+    hertz = _MPEG_RATES[rate] >> (3 - version if version else 2)
+    padding = head >> 9 & 1
+    if layer == 1:
+        return (12_000 * kilobits // hertz + padding) * 4
+    samples = 144_000 if full or layer == 2 else 72_000  # noqa: PLR2004  # halved in layer III of the lower rates
+    return samples * kilobits // hertz + padding
+
+
+def looks_like_mp3(data: memoryview) -> bool:
+    """Return whether the data begins with three frames of MPEG audio."""
+    at = 0
+    for _ in range(3):
+        size = frame_bytes(data, at)
+        if not size:
+            return False
+        at += size
+    return at <= len(data)
