@@ -274,6 +274,8 @@ MEDIA_UNREAD = [
     ("a strip that reaches into words", "a.tif", tiff(size=9)),
     ("a picture in strips with bytes behind", "a.tif", tiff(tail=b"hidden words")),
     ("a picture in strips in a ring", "a.tif", tiff(following=8)),
+    ("a picture in strips far behind its end", "a.tif", b"MM\x00+\x00\x08\x00\x00" + b"\xff" * 8),
+    ("a tag that ends in its head", "a.mp3", b"ID3\x00"),
     ("a picture in colours with bytes behind", "a.ppm", netpbm(tail=b"hidden \x00words")),
     ("a picture in colours that is cut", "a.ppm", netpbm(points=bytes(11))),
 ]

@@ -137,8 +137,8 @@ class _Tiff:
             at = waiting.pop()
             if not at:
                 continue
-            if at in self.seen:
-                raise _broken("A directory is reached twice.", at)
+            if at in self.seen or at > len(self.data):
+                raise _broken("A directory is reached twice or lies past the file.", at)
             self.seen.add(at)
             demand(len(self.seen), _MOST_FOLDERS, "directories")
             waiting.extend(self.folder(at))

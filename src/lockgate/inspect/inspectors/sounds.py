@@ -96,6 +96,8 @@ def _tag(data: memoryview) -> int:
     """Return where the tag at the beginning ends; its size has seven bits in each byte."""
     if bytes(data[:3]) != b"ID3":
         return 0
+    if len(data) < _ID3:
+        raise _broken("The tag ends past the file.", len(data))
     size = 0
     for byte in data[6:_ID3]:
         size = size << 7 | byte & 0x7F
