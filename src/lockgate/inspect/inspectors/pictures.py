@@ -40,7 +40,7 @@ _TIFF_INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _TIFF_PARTS = {273: 279, 324: 325, 288: 289, 513: 514}
 """Tag of places → tag of how many bytes lie there: strips, tiles, free blocks, a small picture as JPEG."""
 _TIFF_FOLDERS = frozenset({330, 400, 34665, 34853, 40965})
-_TIFF_FILL = 16
+_TIFF_FILL, _TIFF_HEAD = 16, 8
 _MOST_FOLDERS = 10_000
 _WORD = re.compile(rb"(?:[\t\n\r ]|#([^\n\r]*)[\n\r])*(\d{1,9})")
 _DEEP = 256
@@ -113,6 +113,9 @@ class TiffInspector(Inspector):
         walk = _Tiff(data, tally, context)
         walk.read()
         walk.spans.close(fill=_TIFF_FILL)
+        for start, end in tally.gaps():
+            if walk.appended(start, end):
+                tally.claim(start, end)
         look(tally, walk.texts, context)
 
 
@@ -142,6 +145,15 @@ class _Tiff:
             self.seen.add(at)
             demand(len(self.seen), _MOST_FOLDERS, "directories")
             waiting.extend(self.folder(at))
+
+    def appended(self, start: int, end: int) -> bool:
+        """Return whether a gap is the head of a page that was appended as a file, aligned by zeros."""
+        head = bytes(self.data[end - _TIFF_HEAD : end])
+        zeros = end - _TIFF_HEAD - start
+        if not 0 <= zeros < _TIFF_FILL or any(self.data[start : start + zeros]) or self.big:
+            return False
+        magic, place = struct.unpack(f"{self.order}4sI", head)
+        return bytes(magic) == bytes(self.data[:4]) and place < len(self.data)
 
     def folder(self, at: int) -> list[int]:
         """Walk one directory; return the places of others."""
