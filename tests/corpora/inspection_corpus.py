@@ -21,6 +21,7 @@ from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
 from corpora.inspection_real import REAL_BAD, REAL_GOOD, REAL_UNREAD
 from corpora.inspection_small import SMALL_BAD, SMALL_GOOD, SMALL_UNREAD
 from corpora.inspection_systems import SYSTEMS_BAD, SYSTEMS_GOOD, SYSTEMS_UNREAD
+from corpora.inspection_systems_data import SYSTEM_DATA_BAD, SYSTEM_DATA_GOOD, SYSTEM_DATA_UNREAD
 from corpora.inspection_texts import INSTALLS_BAD, INSTALLS_GOOD, TEXTS_BAD, TEXTS_GOOD
 from corpora.inspection_variants import VARIANTS_BAD, VARIANTS_GOOD, VARIANTS_UNREAD
 
@@ -43,6 +44,7 @@ GOOD = [
     *LEGACY_GOOD,
     *DATA_GOOD,
     *MEDIA_GOOD,
+    *SYSTEM_DATA_GOOD,
     *ACTS_GOOD,
     *PAGES_GOOD,
 ]
@@ -64,6 +66,7 @@ BAD = [
     *LEGACY_BAD,
     *DATA_BAD,
     *MEDIA_BAD,
+    *SYSTEM_DATA_BAD,
     *ACTS_BAD,
     *PAGES_BAD,
 ]
@@ -73,7 +76,15 @@ UNREAD = [
     *(
         Case(title, name, data)
         for title, name, data in (
-            *(*SMALL_UNREAD, *REAL_UNREAD, *SYSTEMS_UNREAD, *FOUND_UNREAD, *DATA_UNREAD, *MEDIA_UNREAD),
+            *(
+                *SMALL_UNREAD,
+                *REAL_UNREAD,
+                *SYSTEMS_UNREAD,
+                *FOUND_UNREAD,
+                *DATA_UNREAD,
+                *MEDIA_UNREAD,
+                *SYSTEM_DATA_UNREAD,
+            ),
         )
     ),
     *(Case(title, name, data, "model") for title, name, data in HDF5_UNREAD),

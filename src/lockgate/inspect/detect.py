@@ -16,7 +16,15 @@ from lockgate.inspect.inspectors.shapes import (
     pyc_magic,
     terminal_end,
 )
-from lockgate.inspect.magics import MAGIC, MAY_BE_TEXT
+from lockgate.inspect.inspectors.wires import (
+    locale_fields,
+    looks_like_der,
+    looks_like_msgpack,
+    looks_like_openpgp,
+    looks_like_r_database,
+    looks_like_sentencepiece,
+)
+from lockgate.inspect.magics import MAGIC, MAY_BE_PICKLE, MAY_BE_TEXT
 
 UNKNOWN = "unknown"
 EMPTY = "empty"
@@ -165,6 +173,8 @@ def detect(data: memoryview, name: str, text_bytes: int) -> str:
     if not len(data):
         return EMPTY
     binary = _binary(data)
+    if binary in MAY_BE_PICKLE and (looks_like_pickle(data) or is_pickle(data)):
+        binary = "pickle"
     if binary and binary not in MAY_BE_TEXT:
         return binary
     text = _text(data, name, text_bytes)
@@ -172,14 +182,13 @@ def detect(data: memoryview, name: str, text_bytes: int) -> str:
         return "pickle"
     if binary and (not text or binary in {"pdf", "ar"}):
         return binary
-    if text:
-        return text
-    plain = extension(name) in _PICKLES and is_pickle(data)
-    return "pickle" if plain or looks_like_pickle(data) else _shaped(data)
+    return text or _shaped(data, name)
 
 
-def _shaped(data: memoryview) -> str:
+def _shaped(data: memoryview, name: str) -> str:
     """Return the type of what has no magic at its beginning, told by its lengths; it is no text."""
+    if looks_like_pickle(data) or (extension(name) in _PICKLES and is_pickle(data)):
+        return "pickle"
     looks = (
         ("pyc", lambda data: pyc_magic(data)[0]),
         ("icc", looks_like_icc),
@@ -187,6 +196,12 @@ def _shaped(data: memoryview) -> str:
         ("terminfo", terminal_end),
         ("dbf", looks_like_dbf),
         ("mp3", looks_like_mp3),
+        ("r-database", looks_like_r_database),
+        ("glibc-locale", locale_fields),
+        ("sentencepiece", looks_like_sentencepiece),
+        ("openpgp", looks_like_openpgp),
+        ("der", looks_like_der),
+        ("msgpack", looks_like_msgpack),
     )
     return next((kind for kind, look in looks if look(data)), UNKNOWN)
 
@@ -217,7 +232,7 @@ def _binary(data: memoryview) -> str:
         if head.startswith(magic):
             return kind
     if len(head) > 1 and head[0] == _PROTO and head[1] <= _LAST_PROTOCOL:
-        return "pickle"
+        return "pfb" if head[1] == 1 and head[6:8] == b"%!" else "pickle"
     if kind := _is_packed(head, data):
         return kind
     if head[:2] in {b"\x64\x86", b"\x4c\x01", b"\x64\xaa"} and head[16:18] == b"\x00\x00":

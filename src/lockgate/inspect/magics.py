@@ -69,6 +69,19 @@ MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"MM\x00*", "tiff"),
     (b"II+\x00", "tiff"),
     (b"MM\x00+", "tiff"),
+    (b"\x36\x04", "psf"),
+    (b"\x72\xb5\x4a\x86", "psf"),
+    (b"\x01fcp", "pcf"),
+    (b"GVariant", "gvdb"),
+    (b"BC\xc0\xde", "bitcode"),
+    (b"\xde\xc0\x17\x0b", "bitcode"),
+    (b"\x00\x00\x00\x01Bud1", "ds-store"),
+    (b"\x24\x03\x01\x20", "gconv"),
+    (b"\x3c\xb8\x64\x18\xca\xef\x9c\x95\xcd\x21\x1c\xbf\x60\xa1\xbd\xdd", "qm"),
+    (b"X\n\x00\x00\x00\x02", "r-data"),
+    (b"X\n\x00\x00\x00\x03", "r-data"),
+    (b"RDX2\n", "r-data"),
+    (b"RDX3\n", "r-data"),
     (b"P4", "netpbm"),
     (b"P5", "netpbm"),
     (b"P6", "netpbm"),
@@ -100,6 +113,11 @@ MAY_BE_TEXT = frozenset(
         "mp3",
         "bmp",
         "netpbm",
+        "psf",
+        "gvdb",
     }
 )
 """Types whose magic a text could begin with; text without control characters is text."""
+
+MAY_BE_PICKLE = frozenset({"bitcode", "bmp", "netpbm", "pfb", "r-data"})
+"""Types whose beginning is also one of a pickle, so that a file could be both: loading it would run it."""
