@@ -9,7 +9,7 @@ from lockgate.core.artifact import UnsafePathError, safe_path
 from lockgate.core.errors import MalformedDocumentError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){0,7}", re.ASCII)
-_REF = re.compile(r"refs/(?:heads|tags|pins)/[A-Za-z0-9][A-Za-z0-9._+@/-]{0,199}", re.ASCII)
+_REF = re.compile(r"refs/(?:heads|tags|pins)/[A-Za-z0-9@_][A-Za-z0-9._+@/-]{0,199}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SUFFIX = ".git"
 
