@@ -7,6 +7,7 @@ from corpora.inspection_acts import ACTS_BAD, ACTS_GOOD
 from corpora.inspection_archives import ARCHIVES
 from corpora.inspection_bad import CONTENT
 from corpora.inspection_case import WHEEL, Case, inspected
+from corpora.inspection_compiled import COMPILED_BAD, COMPILED_GOOD, COMPILED_UNREAD
 from corpora.inspection_data import DATA_BAD, DATA_GOOD, DATA_UNREAD
 from corpora.inspection_documents import DOCUMENTS_BAD, DOCUMENTS_GOOD, DOCUMENTS_UNREAD
 from corpora.inspection_found import FOUND_BAD, FOUND_GOOD, FOUND_UNREAD
@@ -16,7 +17,6 @@ from corpora.inspection_legacy import LEGACY_BAD, LEGACY_GOOD
 from corpora.inspection_malware import MALWARE_BAD, MALWARE_GOOD
 from corpora.inspection_media import MEDIA_BAD, MEDIA_GOOD, MEDIA_UNREAD
 from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
-from corpora.inspection_pages import PAGES_BAD, PAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
 from corpora.inspection_real import REAL_BAD, REAL_GOOD, REAL_UNREAD
 from corpora.inspection_small import SMALL_BAD, SMALL_GOOD, SMALL_UNREAD
@@ -45,8 +45,8 @@ GOOD = [
     *DATA_GOOD,
     *MEDIA_GOOD,
     *SYSTEM_DATA_GOOD,
+    *COMPILED_GOOD,
     *ACTS_GOOD,
-    *PAGES_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -67,8 +67,8 @@ BAD = [
     *DATA_BAD,
     *MEDIA_BAD,
     *SYSTEM_DATA_BAD,
+    *COMPILED_BAD,
     *ACTS_BAD,
-    *PAGES_BAD,
 ]
 
 UNREAD = [
@@ -84,6 +84,7 @@ UNREAD = [
                 *DATA_UNREAD,
                 *MEDIA_UNREAD,
                 *SYSTEM_DATA_UNREAD,
+                *COMPILED_UNREAD,
             ),
         )
     ),

@@ -9,6 +9,7 @@ from functools import lru_cache
 from lockgate.inspect.inspectors.onnx_fields import looks_like_onnx
 from lockgate.inspect.inspectors.pickle_machine import is_pickle, looks_like_pickle
 from lockgate.inspect.inspectors.shapes import (
+    looks_like_bmff,
     looks_like_dbf,
     looks_like_eot,
     looks_like_icc,
@@ -37,7 +38,7 @@ _BY_FIRST = {
 }
 """The same by the first byte: most content begins with none of them."""
 
-_PICTURES = frozenset({"png", "jpeg", "gif", "riff", "bmp", "tiff"})
+_PICTURES = frozenset({"png", "jpeg", "gif", "riff", "bmp", "tiff", "bmff"})
 """What shows a picture tells these apart itself, and does nothing else with any of them."""
 
 _CLAIMS: dict[str, frozenset[str]] = {
@@ -119,7 +120,7 @@ _NOT_CONTROLS = bytes(set(range(0x100)) - set(_CONTROLS))
 _CONTROL_C1 = re.compile(rb"[\x80-\x9f]")
 _HONEST = re.compile(
     rb"\x00\x08\[(?:index|image(?: [a-z]{1,9}=\"[^\"\x00]{0,4000}\")*)\x00\x08\]"
-    rb"|\x1f(?=[\n\x0c])|\x7f(?=\d{1,10}\r?\n)|_\x08(?=[!-~])|([!-~])\x08(?=\1)"
+    rb"|\x1f(?=[\n\x0c])|\x7f(?=\d{1,10}\r?\n)|_\x08(?=[!-~])|([!-~])\x08(?=\1|_)|\+\x08(?=o)"
 )
 """Controls that have a meaning in texts: nodes, tags, indices and pictures of manuals in Info's format
 (Texinfo's manual, "Info Format Specification"), and letters that are struck twice, or underlined, by
@@ -195,6 +196,7 @@ def _shaped(data: memoryview, name: str) -> str:
         ("eot", looks_like_eot),
         ("terminfo", terminal_end),
         ("dbf", looks_like_dbf),
+        ("bmff", looks_like_bmff),
         ("mp3", looks_like_mp3),
         ("r-database", looks_like_r_database),
         ("glibc-locale", locale_fields),

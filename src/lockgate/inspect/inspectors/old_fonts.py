@@ -1,7 +1,8 @@
-"""Fonts of terminals, of X and of PostScript: PSF, PCF and PFB; the shapes are opaque.
+"""Fonts of terminals, X, GRUB and PostScript: PSF, PCF, PF2 and PFB; the shapes are opaque.
 
 Formats: the Linux console's PSF 1 and 2 (``psfaddtable(1)``); PCF as libXfont reads it
-(``bitmap/pcfread.c``); Adobe Technical Note 5040, section 3.3 (PFB).
+(``bitmap/pcfread.c``); GRUB's ``font_format`` (manual for
+developers); Adobe Technical Note 5040, section 3.3 (PFB).
 """
 
 import struct
@@ -22,6 +23,7 @@ _PCF_KINDS = frozenset(1 << bit for bit in range(9))
 _PCF_TABLES = 64
 _PCF_ACCELERATORS = frozenset({2, 256})
 _PCF_INK = 0x100
+_PF2_ENTRY, _PF2_GLYPH = struct.Struct(">IBI"), 10
 _PFB_MARK, _PFB_END = 0x80, 3
 _PFB_KINDS = frozenset({1, 2})
 
@@ -100,6 +102,37 @@ class PcfInspector(Inspector):
                 raise _broken("A table of the font is not of the format that the list says.", at)
         spans.close(fill=4)
         look(tally, [texts_of(data)], context)
+
+
+class BootFontInspector(Inspector):
+    """A font of GRUB: sections with a name and a length, the last of which holds the glyphs."""
+
+    name = "pf2"
+    version = 1
+    detects = frozenset({"pf2"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim sections and glyphs."""
+        demand(len(data), context.limits.member_bytes, "member_bytes")
+        tally.opaque.add("font")
+        spans = Spans(data, tally)
+        at, index = 0, memoryview(b"")
+        while at < len(data):
+            name, size = struct.unpack_from(">4sI", data, at)
+            if name == b"DATA":
+                spans.take(at, 8)
+                break
+            part = spans.take(at, 8 + size)
+            index = part[8:] if name == b"CHIX" else index
+            at += 8 + size
+        count, rest = divmod(len(index), _PF2_ENTRY.size)
+        if rest or at >= len(data):
+            raise _broken("The font has no glyphs, or its list is not as long as its entries.", at)
+        for start in {_PF2_ENTRY.unpack_from(index, _PF2_ENTRY.size * number)[2] for number in range(count)}:
+            width, height = struct.unpack_from(">2H", data, start)
+            spans.take(start, _PF2_GLYPH + -(-width * height // 8))
+        spans.close()
+        look(tally, [texts_of(data[:at])], context)
 
 
 def _accelerators(said: int, left: int, form: int) -> int:

@@ -165,3 +165,9 @@ def looks_like_mp3(data: memoryview) -> bool:
             return False
         at += size
     return at <= len(data)
+
+
+def looks_like_bmff(data: memoryview) -> bool:
+    """Return whether the data begins with the box that says what boxes follow (ISO/IEC 14496-12, 4.3)."""
+    size = int.from_bytes(data[:4], "big")
+    return bytes(data[4:8]) in {b"ftyp", b"styp"} and 16 <= size <= len(data)  # noqa: PLR2004  # brand and version
