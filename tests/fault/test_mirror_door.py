@@ -332,7 +332,7 @@ class Kept(asyncio.Transport):
 
     def __init__(self):
         super().__init__()
-        self.written, self.reading, self.aborted = b"", True, False
+        self.written, self.reading, self.aborted, self.closed = b"", True, False, False
 
     def is_closing(self):
         return self.aborted
@@ -344,7 +344,7 @@ class Kept(asyncio.Transport):
         self.aborted = True
 
     def close(self):
-        """Do nothing: the test ends the connection itself."""
+        self.closed = True
 
     def pause_reading(self):
         self.reading = False
@@ -386,6 +386,32 @@ def test_the_time_for_a_head_does_not_run_while_the_answers_before_it_are_given(
         assert transport.reading
         connection._too_slow()
         assert transport.aborted
+        connection.connection_lost(None)
+
+    asyncio.run(serve())
+
+
+def test_the_rest_of_a_body_that_nobody_reads_holds_no_connection_open():
+    """A client that had its answer, sent one byte more and then nothing had kept its connection for ever."""
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 405, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def serve():
+        connection = a_door(app, Kept())
+        connection.data_received(b"POST / HTTP/1.1\r\nHost: m\r\nContent-Length: 4\r\n\r\na")
+        await asyncio.gather(*connection.tasks)
+        assert connection._drain is not None
+        for piece in (b"b", b"c", b"d"):  # the last one ends the body, and another request may follow
+            connection.data_received(piece)
+            assert connection.timeout_keep_alive_task is not None
+        connection.timeout_keep_alive_handler()
+        assert connection.transport.closed
+        connection.data_received(request("/"))
+        await asyncio.gather(*connection.tasks)
+        assert connection._drain is None
+        assert connection.transport.written.count(b"HTTP/1.1 405") == 2
         connection.connection_lost(None)
 
     asyncio.run(serve())

@@ -258,6 +258,9 @@ def test_an_artifact_that_is_not_laid_out_as_an_image_is_refused(tmp_path, chang
         to_json({"schemaVersion": 2, "mediaType": "text/html\r\nX-Evil: 1", "manifests": []}),
         to_json({"schemaVersion": 2, "manifests": [{"mediaType": IMAGE, "digest": "md5:0", "size": 1}]}),
         to_json({"schemaVersion": 2, "manifests": [{"mediaType": IMAGE, "digest": AMD.root, "size": -1}]}),
+        to_json(
+            {"schemaVersion": 2, "manifests": [{"mediaType": IMAGE, "digest": AMD.root, "size": 1 << 63}]}
+        ),
     ],
 )
 def test_what_is_no_manifest_is_refused(body):

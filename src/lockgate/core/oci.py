@@ -15,6 +15,9 @@ from lockgate.core.errors import InputError, TooLargeError
 MANIFEST_LIMIT = 4 * 1024 * 1024
 """Longest manifest that is read, in bytes: what every registry takes (distribution spec)."""
 
+SIZE_LIMIT = (1 << 63) - 1
+"""Largest content that a descriptor may announce, in bytes: an int64 (OCI image specification)."""
+
 NAME_LIMIT = 255
 """Longest name of a repository, in characters."""
 
@@ -112,7 +115,7 @@ def parse_manifest(data: bytes) -> OciManifest:
         *(manifest.manifests or ()),
         *([manifest.subject] if manifest.subject else []),
     ]
-    wrong = next((d for d in named if not is_digest(d.digest) or d.size < 0), None)
+    wrong = next((d for d in named if not is_digest(d.digest) or not 0 <= d.size <= SIZE_LIMIT), None)
     types = [manifest.kind, *filter(None, (manifest.artifact_type, *(d.media_type for d in named)))]
     if manifest.schema_version != 2 or wrong or not all(map(is_media_type, types)):  # noqa: PLR2004 - the schema
         what = "This manifest is of another schema, or names a digest or media type that is none."

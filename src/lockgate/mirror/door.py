@@ -29,6 +29,9 @@ HEAD_LIMIT = 64 * 1024
 HEADER_SECONDS = 15.0
 """How long a client may take to send its request's head, and how long it may wait with the first."""
 
+DRAIN_SECONDS = 600.0
+"""How long the rest of a body may come whose request is answered already; the client may read only then."""
+
 _TOGETHER = 16 * 1024  # longest body, in bytes, that is copied behind its head to be written with it
 _OK = b"HTTP/1.1 200 OK\r\n"
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -53,12 +56,14 @@ class Door(HttpToolsProtocol):
         self._refused = False
         self._framing = False
         self._stalled: asyncio.TimerHandle | None = None
+        self._drain: asyncio.TimerHandle | None = None
         self._slow: asyncio.TimerHandle | None = self.loop.call_later(HEADER_SECONDS, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting, and tell whoever asks that this connection is no more."""
         self._own.open = False
         self._end_wait()
+        self._end_drain()
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -89,6 +94,7 @@ class Door(HttpToolsProtocol):
         if not self._reading_head:
             self._end_wait()
             self._head = 0
+            self._expect()
             return
         self._head += len(data)
         if self._head > HEAD_LIMIT:
@@ -120,6 +126,7 @@ class Door(HttpToolsProtocol):
         """Note that a head begins."""
         if not self._framing:
             self._reading_head = True
+            self._end_drain()
             super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -180,8 +187,25 @@ class Door(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with what was asked for meanwhile; a head that was cut in two has its time from here."""
         super().on_response_complete()
-        if self._slow is not None and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._slow is not None:
             self._wait_anew()
+        if self._drain is None and self.cycle.response_complete and self.cycle.more_body:
+            self._drain = self.loop.call_later(DRAIN_SECONDS, self.transport.abort)
+
+    def _expect(self) -> None:
+        """Wait for the next request, or for the rest of a body that nobody reads, no longer than always."""
+        if self._refused or self.transport.is_closing() or not self.cycle.response_complete:
+            return
+        if self.timeout_keep_alive_task is None:
+            after, end = self.timeout_keep_alive, self.timeout_keep_alive_handler
+            self.timeout_keep_alive_task = self.loop.call_later(after, end)
+
+    def _end_drain(self) -> None:
+        if self._drain is not None:
+            self._drain.cancel()
+            self._drain = None
 
     def _too_slow(self) -> None:
         """End the connection, unless the rest of the head is not read yet for the answers before it.
