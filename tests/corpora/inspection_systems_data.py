@@ -183,6 +183,13 @@ def finder(*, place: int = 2048 | 11, tail: bytes = b"") -> bytes:
 _WRAPPED = struct.pack("<5I", 0x0B17C0DE, 0, 20, 24, 7) + bitcode()
 
 
+def trained(*, first: int = 148, again: int = 160) -> bytes:
+    """Trained data of a reader of letters: a configuration and a table."""
+    places = [-1] * 18
+    places[0], places[4] = first, again
+    return struct.pack("<i18q", 18, *places) + b"a lock opens" + bytes(range(64))
+
+
 def _honest(title: str, name: str, data: bytes, detected: str):
     return good(title, name, data, outcome=_OPAQUE, detected=detected)
 
@@ -200,6 +207,7 @@ SYSTEM_DATA_GOOD = [
     _honest("a package of R", "a.rdb", r_database(), "r-database"),
     _honest("a vocabulary", "tokenizer.model", vocabulary(), "sentencepiece"),
     _honest("weights in MessagePack", "flax_model.msgpack", packed(), "msgpack"),
+    _honest("trained data", "eng.traineddata", trained(), "tesseract"),
     _honest("a resource", "a.gresource", resource(), "gvdb"),
     _honest("a resource that is packed", "a.gresource", resource(packed_up=True), "gvdb"),
     _honest("a category of a locale", "LC_TELEPHONE", locale(), "glibc-locale"),
@@ -283,6 +291,9 @@ SYSTEM_DATA_UNREAD = [
     ("a vocabulary with bytes behind", "a.model", vocabulary(tail=b"hidden words")),
     ("weights in MessagePack with bytes behind", "a.msgpack", packed(tail=b"hidden words")),
     ("weights in MessagePack that are cut", "a.msgpack", packed()[:-1]),
+    ("trained data with a gap", "eng.traineddata", trained(first=150)),
+    ("trained data past its end", "eng.traineddata", trained(again=9999)),
+    ("trained data in one place twice", "eng.traineddata", trained(again=148)),
     ("a resource of another length", "a.gresource", resource(size=99)),
     ("a resource over its names", "a.gresource", resource(shift=-16)),
     ("a resource with bytes behind", "a.gresource", resource(tail=b"hidden words")),

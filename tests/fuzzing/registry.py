@@ -129,6 +129,7 @@ EXEMPT = {
     "inspect.inspectors.wires.der_value": _INSPECTED,
     "inspect.inspectors.wires.openpgp_packet": _INSPECTED,
     "inspect.inspectors.wires.proto_field": _INSPECTED,
+    "inspect.inspectors.wires.tesseract_parts": _INSPECTED,
     "inspect.inspectors.zip_walk.entries": _INSPECTED,
     "inspect.ports.Inspector.inspect": "abstract",
     "inspect.provenance.bundles.message_of": "takes a bundle that was read, and a digest",

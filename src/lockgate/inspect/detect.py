@@ -24,6 +24,7 @@ from lockgate.inspect.inspectors.wires import (
     looks_like_openpgp,
     looks_like_r_database,
     looks_like_sentencepiece,
+    tesseract_parts,
 )
 from lockgate.inspect.magics import MAGIC, MAY_BE_PICKLE, MAY_BE_TEXT
 
@@ -201,6 +202,7 @@ def _shaped(data: memoryview, name: str) -> str:
         ("r-database", looks_like_r_database),
         ("glibc-locale", locale_fields),
         ("sentencepiece", looks_like_sentencepiece),
+        ("tesseract", tesseract_parts),
         ("openpgp", looks_like_openpgp),
         ("der", looks_like_der),
         ("msgpack", looks_like_msgpack),

@@ -77,6 +77,7 @@ _WHERE = {
     "r-database": "r_data:RDatabaseInspector",
     "sentencepiece": "vocabularies:SentencePieceInspector",
     "msgpack": "vocabularies:MessagePackInspector",
+    "tesseract": "vocabularies:TesseractInspector",
     "gvdb": "gvdb:GvdbInspector",
     "glibc-locale": "locales:LocaleInspector",
     "gconv": "locales:ConversionsInspector",

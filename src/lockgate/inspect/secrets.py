@@ -225,10 +225,14 @@ def _real(secret: str, line: str, known: Detector) -> bool:
     return "EXAMPLE" not in secret.upper() and not (known.examples and "example." in line)
 
 
+def published(context: Context) -> bool:
+    """Return whether content was published for all: it is a secret of the site's only seldom."""
+    return context.package or context.kind in {Kind.PYTHON, Kind.NPM, Kind.OCI, Kind.OLLAMA}
+
+
 def _severity(known: Detector, context: Context) -> Severity:
-    """Return how bad a secret is here: what packages publish for all is the site's secret only seldom."""
-    published = context.package or context.kind in {Kind.PYTHON, Kind.NPM, Kind.OCI, Kind.OLLAMA}
-    if not published:
+    """Return how bad a secret is here."""
+    if not published(context):
         return known.severity
     if known.examples or _ASIDE.search(context.where or context.name):
         return Severity.INFO

@@ -9,6 +9,7 @@ from lockgate.inspect.inspectors.strings import look, texts_of
 from lockgate.inspect.inspectors.wires import der_value
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
+from lockgate.inspect.secrets import published
 from lockgate.inspect.tally import Context, Tally
 
 _INTEGER, _OCTETS, _OBJECT, _SEQUENCE, _TAGGED = 0x02, 0x04, 0x06, 0x30, 0xA0
@@ -51,6 +52,6 @@ class DerInspector(Inspector):
                 at = stop
         tally.claim_all()
         if any(tags[: len(key)] == key for key in _KEYS):
-            severity = Severity.INFO if context.package else Severity.HIGH
+            severity = Severity.INFO if published(context) else Severity.HIGH
             tally.note("secret-private-key", severity, "It is a private key.")
         look(tally, [texts_of(data)], context)

@@ -9,6 +9,7 @@ from lockgate.inspect.inspectors.strings import look
 from lockgate.inspect.inspectors.wires import openpgp_packet
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
+from lockgate.inspect.secrets import published
 from lockgate.inspect.tally import Context, Tally
 
 _SECRET = frozenset({5, 7})
@@ -43,7 +44,7 @@ class OpenPgpInspector(Inspector):
         if tags & _SEALED:
             tally.unfinished("openpgp-encrypted", "It holds what is encrypted, which nobody can look at.")
         if tags & _SECRET:
-            severity = Severity.INFO if context.package else Severity.HIGH
+            severity = Severity.INFO if published(context) else Severity.HIGH
             tally.note("secret-private-key", severity, "It holds a secret key of OpenPGP.")
         tally.claim_all()
         look(tally, users, context)

@@ -1,12 +1,13 @@
-"""Vocabularies of SentencePiece and values of MessagePack: what models are shipped with beside their weights.
+"""What models are shipped with or made of: vocabularies of SentencePiece, MessagePack, data of Tesseract.
 
-Formats: ``sentencepiece_model.proto`` in the wire format of Protocol Buffers; the MessagePack specification.
+Formats: ``sentencepiece_model.proto`` in the wire format of Protocol Buffers; the MessagePack specification;
+Tesseract's ``tessdatamanager.cpp``.
 Fields and types that are not known leave the file incomplete. Tables are opaque, texts are looked at.
 """
 
 from lockgate.inspect.errors import BrokenContentError
-from lockgate.inspect.inspectors.strings import look
-from lockgate.inspect.inspectors.wires import msgpack_end, proto_field
+from lockgate.inspect.inspectors.strings import look, texts_of
+from lockgate.inspect.inspectors.wires import msgpack_end, proto_field, tesseract_parts
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
@@ -85,3 +86,21 @@ class MessagePackInspector(Inspector):
         tally.opaque.add("msgpack")
         tally.claim_all()
         look(tally, texts, context)
+
+
+class TesseractInspector(Inspector):
+    """Trained data of a reader of letters: parts one behind the other, some of which are texts."""
+
+    name = "tesseract"
+    version = 1
+    detects = frozenset({"tesseract"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim the list and its parts, which detection has found to fill the file."""
+        demand(len(data), context.limits.member_bytes, "member_bytes")
+        if not tesseract_parts(data):
+            what = "The parts do not follow the list of them."
+            raise BrokenContentError(what, at=4)
+        tally.opaque.add("tesseract")
+        tally.claim_all()
+        look(tally, [texts_of(data)], context)

@@ -248,3 +248,20 @@ def looks_like_r_database(data: memoryview) -> bool:
     except zlib.error:
         return False
     return head[:5] == b"X\n\x00\x00\x00" and head[5:6] in {b"\x02", b"\x03"}
+
+
+_TRAINED_PARTS = range(17, 41)
+"""How many kinds of parts the versions of Tesseract know."""
+
+
+def tesseract_parts(data: memoryview) -> list[int]:
+    """Return where the parts of trained data begin, which follow the list of them without a gap."""
+    count = int.from_bytes(data[:4], "little")
+    head = 4 + 8 * count
+    if count not in _TRAINED_PARTS or head >= len(data):
+        return []
+    places = [place for place in struct.unpack_from(f"<{count}q", data, 4) if place != -1]
+    whole = (
+        bool(places) and min(places) == head and max(places) < len(data) and len(set(places)) == len(places)
+    )
+    return sorted(places) if whole else []
