@@ -54,7 +54,6 @@ class Door(HttpToolsProtocol):
         self._head = 0
         self._reading_head = True
         self._refused = False
-        self._framing = False
         self._stalled: asyncio.TimerHandle | None = None
         self._drain: asyncio.TimerHandle | None = None
         self._slow: asyncio.TimerHandle | None = self.loop.call_later(HEADER_SECONDS, self._too_slow)
@@ -86,7 +85,10 @@ class Door(HttpToolsProtocol):
         """Take bytes; refuse a head that is too long, and one that takes too long."""
         self._unset_keepalive_if_required()
         try:
-            self._feed(data)
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._read_on(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self.logger.warning("Invalid HTTP request received.")
             self.send_400_response("Invalid HTTP request received.")
@@ -102,49 +104,39 @@ class Door(HttpToolsProtocol):
         elif self._slow is None:
             self._slow = self.loop.call_later(HEADER_SECONDS, self._too_slow)
 
-    def _feed(self, data: bytes) -> None:
-        """Parse bytes, those behind a request for another protocol too.
+    def _read_on(self, data: bytes) -> None:
+        """Parse what stands behind a request for another protocol.
 
         The parser ends such a request with its head: it takes all that follows for the other protocol. A
         fresh one reads on, from a head that says no more than how the body is framed.
         """
-        while data:
+        while True:
+            head = [b"%s: %s\r\n" % pair for pair in self.headers if pair[0] in _FRAMING]
+            behind = _Behind(self)
+            self.parser = httptools.HttpRequestParser(behind)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.parser.feed_data(b"".join([b"POST / HTTP/1.1\r\n", *head, b"\r\n"]))
+            behind.framing = False
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 data = data[upgrade.args[0] :]
-                head = [b"%s: %s\r\n" % pair for pair in self.headers if pair[0] in _FRAMING]
-                self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-                self._framing = True
-                self.parser.feed_data(b"".join([b"POST / HTTP/1.1\r\n", *head, b"\r\n"]))
-                self._framing = False
             else:
                 return
 
     def on_message_begin(self) -> None:
         """Note that a head begins."""
-        if not self._framing:
-            self._reading_head = True
+        self._reading_head = True
+        if self._drain is not None:
             self._end_drain()
-            super().on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        """Take a part of an address."""
-        if not self._framing:
-            super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a line of a head."""
-        if not self._framing:
-            super().on_header(name, value)
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Note that a head is whole; refuse it, if it came at once and is too long.
 
         A request has one host (RFC 9112, section 3.2), but for those of HTTP/1.0, which may have none.
         """
-        if self._framing or self._refused:
+        if self._refused:
             return
         self._reading_head = False
         length, hosts = len(self.url), 0
@@ -296,6 +288,32 @@ class Door(HttpToolsProtocol):
         finally:
             if not self.transport.is_closing():
                 self.transport.set_write_buffer_limits()
+
+
+class _Behind:
+    """What a connection hears of a parser that begins in the middle of a request: all but that one's head."""
+
+    def __init__(self, door: Door) -> None:
+        self.framing = True
+        self._door = door
+        self.on_body = door.on_body
+        self.on_message_complete = door.on_message_complete
+
+    def on_message_begin(self) -> None:
+        if not self.framing:
+            self._door.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if not self.framing:
+            self._door.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.framing:
+            self._door.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if not self.framing:
+            self._door.on_headers_complete()
 
 
 @dataclass(frozen=True, slots=True)
