@@ -136,29 +136,72 @@ def short_folder():
         yield Path(folder)
 
 
+class Podman:
+    """podman with the very lines that `client-config podman` prints, and with a folder of its own."""
+
+    def __init__(self, server, folder):
+        self.server, self.folder = server, folder
+        (text,) = (file.text for file in client_config("podman", server.url).files)
+        (folder / "registries.conf").write_text(text)
+        (folder / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+
+    def __call__(self, *arguments, check=True):
+        places = {"root": "store", "runroot": "run", "tmpdir": "tmp"}
+        options = [word for name, at in places.items() for word in (f"--{name}", str(self.folder / at))]
+        options += ["--storage-driver", "vfs", "--events-backend", "file", "--cgroup-manager", "cgroupfs"]
+        conf = str(self.folder / "registries.conf")
+        return self.server.run("podman", *options, *arguments, check=check, CONTAINERS_REGISTRIES_CONF=conf)
+
+    def pull(self, *arguments, check=True):
+        trusting = ("--quiet", "--signature-policy", str(self.folder / "policy.json"))
+        return self("pull", *trusting, *arguments, check=check)
+
+    def digests(self):
+        """Return the digests of the one image that it holds."""
+        (shown,) = json.loads(self("images", "--digests", "--format", "json").stdout)
+        return {name.partition("@")[2] for name in shown["RepoDigests"]}
+
+
 def test_podman_pulls_through_the_mirror_and_runs_nothing(server, short_folder):
-    """With the very lines that `client-config podman` prints; what is not there is said by its name."""
-    folder = short_folder
-    (text,) = (file.text for file in client_config("podman", server.url).files)
-    (folder / "registries.conf").write_text(text)
-    (folder / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
-    places = {"root": "store", "runroot": "run", "tmpdir": "tmp"}
-    options = [word for name, place in places.items() for word in (f"--{name}", str(folder / place))]
-    options += ["--storage-driver", "vfs", "--events-backend", "file", "--cgroup-manager", "cgroupfs"]
-
-    def podman(*arguments, check=True):
-        conf = str(folder / "registries.conf")
-        return server.run("podman", *options, *arguments, check=check, CONTAINERS_REGISTRIES_CONF=conf)
-
-    trusting = ("pull", "--quiet", "--signature-policy", str(folder / "policy.json"))
-    podman(*trusting, "--arch", "arm64", f"{HOST}/{NAME}:1.0")
-    (shown,) = json.loads(podman("images", "--digests", "--format", "json").stdout)
-    assert ARM.root in {name.partition("@")[2] for name in shown["RepoDigests"]}
+    """What is not there is said by its name."""
+    podman = Podman(server, short_folder)
+    podman.pull("--arch", "arm64", f"{HOST}/{NAME}:1.0")
+    assert ARM.root in podman.digests()
     (about,) = json.loads(podman("image", "inspect", f"{HOST}/{NAME}:1.0").stdout)
     assert about["Architecture"] == "arm64"
-    missing = podman(*trusting, f"{HOST}/{NAME}:absent", check=False)
+    missing = podman.pull(f"{HOST}/{NAME}:absent", check=False)
     assert missing.returncode != 0
     assert "manifest unknown" in missing.stderr
+
+
+def test_two_podmans_through_a_channel_switch_each_hold_the_old_image_or_the_new_one(tmp_path, short_folder):
+    """What the old tag named is gone from the new snapshot, and still comes whole."""
+    images = [image({"number": mark, "noise": os.urandom(1 << 20)}) for mark in (b"one", b"two")]
+    site = MirrorSite(tmp_path)
+    site.add(artifact_of(site, NAME, images[0], "1.0"))
+    site.publish()
+    with Server(site) as own:
+        clients = []
+        for number in range(2):
+            folder = short_folder / str(number)
+            folder.mkdir()
+            clients.append(Podman(own, folder))
+        results = {}
+
+        def pull(number):
+            results[number] = clients[number].pull(f"{HOST}/{NAME}:1.0", check=False)
+
+        threads = [threading.Thread(target=pull, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        site.entries.clear()
+        site.add(artifact_of(site, NAME, images[1], "1.0"), crossing=2)
+        site.publish()
+        for thread in threads:
+            thread.join()
+        for number, done in results.items():
+            assert done.returncode == 0, done.stderr
+            assert clients[number].digests() & {made.root for made in images}
 
 
 @pytest.mark.online
