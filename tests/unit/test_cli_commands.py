@@ -447,6 +447,44 @@ def test_a_file_of_another_kind_is_named(commands: Commands, lane: Path) -> None
     assert commands.refused(*proof)[1]["where"]["file"] == str(other)
 
 
+@pytest.mark.parametrize(
+    ("place", "line", "code"),
+    [
+        ("high/trust/site.dsse.json", ("gate", "list"), "LG-2104"),
+        ("high/trust/1.root.json", ("root", "show"), "LG-1102"),
+        ("high/lockgate.toml", ("gate", "list"), "LG-1f01"),
+        ("high/keys/inspector.pem", ("gate", "list"), "LG-1101"),
+        ("high/records.sqlite", ("gate", "list"), "LG-5202"),
+        ("high/audit.sqlite", ("audit", "verify"), "LG-5202"),
+        ("high/pending/publish-000001.log.json", ("approve",), "LG-1001"),
+        ("approved-2.json", ("gate", "publish"), "LG-1001"),
+        ("low/locks/lock.json", ("seal",), "LG-1001"),
+    ],
+)
+def test_a_file_with_one_wrong_byte_is_named_and_left_as_it_is(
+    commands: Commands, lane: Path, place: str, line: tuple[str, ...], code: str
+) -> None:
+    high, low = ("--home", lane / "high"), ("--home", lane / "low")
+    lines: dict[tuple[str, ...], tuple[object, ...]] = {
+        ("approve",): approve(lane, lane / "high/pending/publish-000001.json", "approver-3", lane / "x"),
+        ("gate", "publish"): (
+            *("gate", "publish", lane.parent / "approved-1.json", lane.parent / "approved-2.json"),
+            *high,
+        ),
+        ("seal",): ("seal", *low),
+    }
+    file = lane / place if (lane / place).exists() else lane.parent / place
+    data = bytearray(file.read_bytes())
+    data[0] ^= 1  # an opening brace, bracket or dash, or the first letter of a database's mark
+    file.write_bytes(bytes(data))
+    status, error = commands.refused(*lines.get(line, (*line, *high)))
+    assert status == int({"1": 2, "2": 3, "5": 6}[code[3]])
+    assert error["code"] == code
+    assert str(file) in {*map(str, error["where"].values())} or str(file) in error["error"]
+    assert error["advice"]
+    assert file.read_bytes() == bytes(data)
+
+
 def test_a_folder_without_the_key_of_the_role_is_named(commands: Commands, lane: Path) -> None:
     for folder, said in (("approver-1", "holds no operator.pem"), ("nobody", "There is no folder")):
         line = ("gate", "request", 1, "--key", lane / "people" / folder, "--home", lane / "high")

@@ -132,3 +132,27 @@ class CrossingHeldError(PolicyError):
 
     code = "LG-3805"
     advice = "Find out why; then `lockgate gate release N`, which two approvers sign, or reject it."
+
+
+class AdmissionProofError(TrustError):
+    """A proof of an admission does not hold."""
+
+    code = "LG-2805"
+    advice = "Ask for it again: `lockgate who FILE --proof PROOF`. If it repeats, somebody altered it."
+
+
+class NotAdmittedError(PolicyError):
+    """Nobody let this in: no published crossing of this side brought it."""
+
+    code = "LG-380a"
+    advice = (
+        "Do not use it before you know where it came from. What is unpacked or installed is another file than"
+        " what was admitted: name the package or the model instead."
+    )
+
+
+class AmbiguousNameError(InputError):
+    """Several admitted artifacts have this name."""
+
+    code = "LG-1805"
+    advice = "Name one of them by its package URL."

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lockgate.app.files import about
 from lockgate.app.keys import KeyPlace, opening_key, signing_key
 from lockgate.app.settings import Side
 from lockgate.app.stores import audit_records_of, records_of
@@ -78,8 +79,10 @@ def site_root_files(side: Side) -> list[Path]:
 
 def site_roots(side: Side) -> list[Root]:
     """Return a side's site roots, from the pinned one to the newest, each signed by the one before."""
-    envelopes = [_read(path) for path in site_root_files(side)]
-    chain = load_site_chain(envelopes, side.settings.trust.site_pin, side.lane)
+    files = site_root_files(side)
+    envelopes = [_read(path) for path in files]
+    with about(files[0] if len(files) == 1 else side.home.trust):
+        chain = load_site_chain(envelopes, side.settings.trust.site_pin, side.lane)
     _demand_assurance(side, chain[0])
     return chain
 
@@ -123,10 +126,11 @@ def supply_root(side: Side) -> tuple[bytes, Root]:
     if not held:
         what = f"There is no supply root in {side.home.trust}."
         raise RootFileError(what)
-    first = load_supply_root(held[0], side.settings.trust.supply_pin, side.lane)
-    chain = advance_supply_root(held[0], held[1:])
-    data = chain[-1][0] if chain else held[0]
-    root = read_supply_root(data) if chain else first
+    with about(side.home.trust / "1.root.json" if len(held) == 1 else side.home.trust):
+        first = load_supply_root(held[0], side.settings.trust.supply_pin, side.lane)
+        chain = advance_supply_root(held[0], held[1:])
+        data = chain[-1][0] if chain else held[0]
+        root = read_supply_root(data) if chain else first
     return data, _demand_assurance(side, root)
 
 

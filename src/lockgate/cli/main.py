@@ -66,6 +66,7 @@ COMMANDS = {
     ),
     "provenance": ("lockgate.cli.provenance", "Trust roots that signatures are judged by."),
     "clock": ("lockgate.cli.clock", "Show the clock's floor and holds; accept a clock with two approvals."),
+    "who": ("lockgate.cli.who", "Say who let a file, package, model or answer in, and prove it."),
     "audit": ("lockgate.cli.audit", "Verify the log, print checkpoints, make and check proofs."),
     "witness": ("lockgate.cli.witness", "Cosign checkpoints, on another host with its own key."),
     "tuf-client": ("lockgate.cli.tuf_client", "Read a repository of The Update Framework."),
@@ -98,7 +99,7 @@ PANELS = {
         *("high", "mirror", "gateway", "console", "knowledge", "ask", "models", "golden", "guard", "redteam"),
         *("leak", "ca", "client-config", "lockfile", "target", "deliver"),
     ),
-    "Proof": ("audit", "witness", "isolate", "clock"),
+    "Proof": ("who", "audit", "witness", "isolate", "clock"),
     "Upkeep": ("backup", "restore", "store", "update", "tuf-client"),
 }
 _HEADING = {name: heading for heading, names in PANELS.items() for name in names}

@@ -128,6 +128,10 @@ class FileBlobs(DiscardingBlobs):
         """Return the blob's file."""
         return self._held(digest)
 
+    def lies_at(self, digest: str) -> Path | None:
+        """Return the blob's file."""
+        return self._name(digest)
+
     def discard(self, digest: str) -> None:
         """Remove a blob."""
         try:

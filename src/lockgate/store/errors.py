@@ -1,5 +1,7 @@
 """Errors of the store."""
 
+from pathlib import Path
+
 from lockgate.core.errors import HostError, InputError, LimitError, TrustError
 
 
@@ -15,6 +17,17 @@ class BlobMismatchError(TrustError):
 
     code = "LG-2201"
     advice = "The bytes were altered. Fetch or receive them again; nothing was stored."
+
+
+def altered(digest: str, file: Path | None) -> BlobMismatchError:
+    """Return the error of a blob that was right when it was stored and is not now."""
+    return BlobMismatchError(
+        "A stored blob was altered.",
+        advice="A disk fails, or somebody wrote there; nothing altered is served. Put the file back from a"
+        " replica or a copy of the folder, and run the same command again.",
+        digest=digest,
+        file=file,
+    )
 
 
 class BlobTooLargeError(LimitError):
@@ -50,6 +63,13 @@ class RecordsUnavailableError(HostError):
 
     code = "LG-5202"
     advice = "Check the path or address of the database, its permissions and free space."
+
+
+def damaged(what: str, address: str) -> RecordsUnavailableError:
+    """Return the error of a database that cannot be used; where it is broken, that is said."""
+    broken = "malformed" in what or "not a database" in what
+    advice = "The file is damaged. Keep it for a look, and restore the newest backup: `lockgate restore`."
+    return RecordsUnavailableError(what, advice=advice if broken else None, database=address)
 
 
 class RecordKeyError(InputError):

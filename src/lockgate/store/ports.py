@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lockgate.core.digests import CHUNK, checked, sha256
-from lockgate.store.errors import BlobMismatchError, BlobTooLargeError, RecordKeyError
+from lockgate.store.errors import BlobMismatchError, BlobTooLargeError, RecordKeyError, altered
 from lockgate.store.marks import ContentCheck, DigestCheck
 
 BLOB_LIMIT = 1 << 43
@@ -194,8 +194,13 @@ class BlobStore(ABC):
             what = f"The blob is longer than {limit} bytes."
             raise BlobTooLargeError(what, limit="blob_bytes", digest=digest)
         if sha256(data) != digest:
-            raise BlobMismatchError("A stored blob was altered.", digest=digest)
+            raise altered(digest, self.lies_at(digest))
         return data
+
+    def lies_at(self, digest: str) -> Path | None:
+        """Return the file that holds a blob, for an error to name; None where it is no local file."""
+        del digest
+        return None
 
 
 class DiscardingBlobs(BlobStore):

@@ -26,6 +26,7 @@ from lockgate.store.errors import (
     RecordsUnavailableError,
     StaleRecordError,
     StoreAddressError,
+    damaged,
 )
 from lockgate.store.ports import Records, Transaction, checked_key
 from lockgate.store.records_sqlite import SqliteTransaction
@@ -140,7 +141,7 @@ class SqlRecords(Records):
                 prepare(connection)
         except DBAPIError as error:
             what = f"The records cannot be opened: {_said(error)}"
-            raise RecordsUnavailableError(what) from error
+            raise damaged(what, self._address) from error
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -163,7 +164,7 @@ class SqlRecords(Records):
                 what = f"The records were changed by another session: {_said(error)}"
                 raise RecordsConflictError(what) from error
             what = f"The records refused a change: {_said(error)}"
-            raise RecordsUnavailableError(what) from error
+            raise damaged(what, self._address) from error
 
     @contextmanager
     def _begun(self) -> Iterator[sa.Connection]:
@@ -198,6 +199,13 @@ class SqlRecords(Records):
                 raise
         finally:
             pooled.close()
+
+    @property
+    def _address(self) -> str:
+        """Return where the database is: its file, or its address without a password."""
+        url = self._engine.url
+        file = url.database if self._engine.dialect.name == "sqlite" else None
+        return file or url.render_as_string(hide_password=True)
 
     def close(self) -> None:
         """Close the connections."""

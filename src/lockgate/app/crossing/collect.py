@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockgate.app.files import about
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, signer_from, supply_root, utc_now
@@ -143,7 +144,8 @@ def run_collect(
 
 def _previous(side: Side) -> Lock | None:
     file = side.home.locks / LOCK_NAME
-    return decode(Lock, file.read_bytes(), name="lock") if file.is_file() else None
+    with about(file):
+        return decode(Lock, file.read_bytes(), name="lock") if file.is_file() else None
 
 
 def _keep(side: Side, found: Collected) -> None:
@@ -177,4 +179,5 @@ def current_lock(side: Side) -> CurrentLock:
         )
     except FileNotFoundError:
         raise NotCollectedError("Nothing was collected yet.") from None
-    return CurrentLock(decode(Lock, lock, name="lock"), lock, sbom, attestation)
+    with about(folder / LOCK_NAME):
+        return CurrentLock(decode(Lock, lock, name="lock"), lock, sbom, attestation)

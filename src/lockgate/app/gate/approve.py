@@ -247,7 +247,8 @@ def sign_as_approver(request: bytes, evidence: Path, key: KeyPlace, device: Devi
     signer = signer_from(key, Purpose.APPROVER, site)
     signed = approve(request, signer, site, now)
     named = named_checkpoint(statement.log_checkpoint, f"lockgate/{site.lane}/high")
-    shown = read_evidence(read_named(evidence, limit=EVIDENCE_LIMIT))
+    with about(evidence):
+        shown = read_evidence(read_named(evidence, limit=EVIDENCE_LIMIT))
     broken = device.broken and statement.operation in _BREAKS
     seen = watch(Seen(device.state or default_state(device.pin)), shown, named, site, now, broken=broken)
     write_named(target, signed)

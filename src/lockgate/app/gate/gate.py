@@ -12,7 +12,7 @@ import msgspec
 from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ReadingParts, ToInspect
 from lockgate.app.crossing.custody import RecordedCustody
 from lockgate.app.crossing.station import RecordedStations
-from lockgate.app.files import write_named, write_whole
+from lockgate.app.files import about, read_named, write_named, write_whole
 from lockgate.app.gate.admission import demand_admission
 from lockgate.app.gate.advised import RecordedAdvisories
 from lockgate.app.gate.approve import custody_beside, difference_beside, evidence_beside
@@ -265,6 +265,10 @@ def write_request(side: Side, name: str, envelope: bytes, out: Path | None) -> P
 
 def execute(side: Side, files: Sequence[Path]) -> Statement:
     """Carry out a statement that several approvers signed apart."""
+    for file in files:
+        if file.suffix == ".json":  # else a picture, which may be one of several
+            with about(file):
+                read_statement(read_named(file))
     envelope = combine(read_documents(files))
     demand_usable(records_of(side), read_statement(envelope))
     return open_gate(side).execute(envelope)
