@@ -213,6 +213,9 @@ def parser_targets() -> list[Target]:
         ),
         plain("requests", "approve.service.read_statement", envelope_seeds),
         plain("evidence of the log", "audit.evidence.read_evidence", envelope_seeds),
+        plain(
+            "proofs of admissions", "admit.proof.read_proof", texts({"format": "lockgate-admission-proof/1"})
+        ),
         plain("custody chains", "crossing.custody.read_chain", envelope_seeds),
         plain("station reports", "crossing.station.report.read_report", envelope_seeds, site),
         plain("announcements of a diode", "crossing.diode.table.read_table", texts({"files": []})),

@@ -450,7 +450,7 @@ def test_a_file_of_another_kind_is_named(commands: Commands, lane: Path) -> None
 @pytest.mark.parametrize(
     ("place", "line", "code"),
     [
-        ("high/trust/site.dsse.json", ("gate", "list"), "LG-2104"),
+        ("high/trust/site.dsse.json", ("gate", "list"), "LG-1001"),
         ("high/trust/1.root.json", ("root", "show"), "LG-1102"),
         ("high/lockgate.toml", ("gate", "list"), "LG-1f01"),
         ("high/keys/inspector.pem", ("gate", "list"), "LG-1101"),
