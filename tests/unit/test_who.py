@@ -12,15 +12,26 @@ import msgspec
 import pytest
 
 from corpora.commands import Commands
+from infer_doubles import NOW, loaded
 from lockgate.admit.errors import AdmissionProofError, AmbiguousNameError
 from lockgate.admit.proof import PROOF_FORMAT, AdmissionProof, Pins, check_admission, read_proof
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.app.gate import who
+from lockgate.app.high.receipts import receipts_of
 from lockgate.app.settings import load_settings
 from lockgate.audit import LogProof
 from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
 from lockgate.core.wire import encode
+from lockgate.infer import Usage
+from lockgate.infer.receipts import (
+    RECEIPT_FORMAT,
+    FileEvidence,
+    ModelEvidence,
+    Receipt,
+    Status,
+    stored_bytes,
+)
 
 NAME = "notes/01-pump.md"
 TEXT = b"# Pump\n\nThe pump has two valves.\n"
@@ -98,6 +109,44 @@ def test_a_file_a_digest_a_name_and_a_package_url_lead_to_the_same_people(
 
 def read_purl(site: Site) -> str:
     return check_admission(read_proof(site.proof), site.pins).admitted.artifact.purl
+
+
+@pytest.mark.parametrize("held", [sha256(TEXT), "5" * 64])
+def test_an_answer_leads_to_who_let_its_model_in(
+    commands: Commands, site: Site, tmp_path: Path, held: str
+) -> None:
+    shutil.copytree(site.lane / "high", tmp_path / "high")
+    answer, none = "ab" * 16, "0" * 64
+    model = ModelEvidence(
+        name="m",
+        purl="pkg:generic/m@1",
+        files=(FileEvidence(path="m", sha256=sha256(TEXT)),),
+        loaded=loaded(held),  # of several files the engine holds another digest than any file has
+        crossing=1,
+        crate_sha256=none,
+    )
+    receipt = Receipt(
+        format=RECEIPT_FORMAT,
+        id=answer,
+        status=Status.ANSWERED,
+        reason="",
+        api_key="desk",
+        requested=NOW,
+        finished=NOW,
+        channel="stable",
+        channel_version=1,
+        snapshot_sha256=none,
+        model=model,
+        knowledge=None,
+        guards=(),
+        prompt_hmac=none,
+        answer_hmac=none,
+        usage=Usage(),
+        intent_leaf=1,
+    )
+    receipts_of(load_settings(tmp_path / "high")).put(answer, stored_bytes(encode(receipt), 2), b"key")
+    told = commands.json("who", answer, "--home", tmp_path / "high")
+    assert (told["sha256"], told["approvers"]) == (sha256(TEXT), ["approver-1", "approver-2"])
 
 
 def test_a_proof_is_checked_with_nothing_but_the_pin(

@@ -34,7 +34,7 @@ from lockgate.core.statement import Operation, Statement
 from lockgate.core.wire import decode, encode, stamp
 from lockgate.crossing import LOCK_ATTESTATION, RecordLedger
 from lockgate.crossing.payload import SEALING
-from lockgate.infer.receipts import Receipt
+from lockgate.infer.receipts import StoredReceipt
 from lockgate.store import BlobStore, FileBlobs
 
 CHUNK = 256
@@ -140,11 +140,18 @@ def _digest_of(side: Side, what: str) -> str:
     if _DIGEST.fullmatch(what):
         return what
     if _RECEIPT.fullmatch(what) and (kept := receipts_of(side).get(what)) is not None:
-        return decode(Receipt, kept[0], name="receipt").model.loaded.sha256
+        return _model_of(kept[0])
     if "/" in what and path.is_absolute():
         what_ = f"There is no file {what}."
         raise NamedFileError(what_)
     return ""
+
+
+def _model_of(receipt: bytes) -> str:
+    """Return the digest of the model's file that answered; of several files, the first."""
+    model = decode(StoredReceipt, receipt, name="receipt").receipt.model
+    files = [file.sha256 for file in model.files]
+    return files[0] if files and model.loaded.sha256 not in files else model.loaded.sha256
 
 
 def _digest_named(what: str, snapshots: Iterable[Snapshot]) -> str:
