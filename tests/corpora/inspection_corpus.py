@@ -5,6 +5,7 @@ import zipfile
 from corpora import inspection_content as make
 from corpora.inspection_acts import ACTS_BAD, ACTS_GOOD
 from corpora.inspection_archives import ARCHIVES
+from corpora.inspection_asides import ASIDES_BAD, ASIDES_GOOD
 from corpora.inspection_bad import CONTENT
 from corpora.inspection_case import WHEEL, Case, inspected
 from corpora.inspection_compiled import COMPILED_BAD, COMPILED_GOOD, COMPILED_UNREAD
@@ -17,6 +18,7 @@ from corpora.inspection_legacy import LEGACY_BAD, LEGACY_GOOD
 from corpora.inspection_malware import MALWARE_BAD, MALWARE_GOOD
 from corpora.inspection_media import MEDIA_BAD, MEDIA_GOOD, MEDIA_UNREAD
 from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
+from corpora.inspection_pages import PAGES_BAD, PAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
 from corpora.inspection_real import REAL_BAD, REAL_GOOD, REAL_UNREAD
 from corpora.inspection_small import SMALL_BAD, SMALL_GOOD, SMALL_UNREAD
@@ -47,6 +49,8 @@ GOOD = [
     *SYSTEM_DATA_GOOD,
     *COMPILED_GOOD,
     *ACTS_GOOD,
+    *PAGES_GOOD,
+    *ASIDES_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -69,6 +73,8 @@ BAD = [
     *SYSTEM_DATA_BAD,
     *COMPILED_BAD,
     *ACTS_BAD,
+    *PAGES_BAD,
+    *ASIDES_BAD,
 ]
 
 UNREAD = [

@@ -97,6 +97,7 @@ _BY_NAME = {
     "pyi": "python",
     "pyw": "python",
     "json": "json",
+    "ipynb": "json",
     "html": "html",
     "htm": "html",
     "xhtml": "html",

@@ -22,7 +22,7 @@ from lockgate.inspect.malware import compiled
 from lockgate.inspect.rulesets import OWN
 from lockgate.inspect.tally import Context, Tally
 
-NAME, VERSION = "secrets", 1
+NAME, VERSION = "secrets", 2
 PACK, AGAIN = "secrets.yar", "secrets_again.yar"
 """Rules for every text, and costly ones that are tried only where the one of the same name says so."""
 
@@ -94,8 +94,22 @@ DETECTORS = {
     "TelegramBotTokenDetector": Detector("telegram_token", "telegram-token", "a token of a Telegram bot"),
     "TwilioKeyDetector": Detector("twilio", "twilio-key", "a key of Twilio"),
     "ArtifactoryDetector": Detector("artifactory", "artifactory", "a credential of Artifactory"),
+    "GoogleKey": Detector("", "google-key", "a key of Google", Severity.MEDIUM),
+    "GoogleSecret": Detector("", "google-secret", "a client's secret of Google"),
+    "HuggingFaceToken": Detector("", "huggingface-token", "a token of Hugging Face"),
+    "ModelServiceKey": Detector("", "model-service-key", "a key of a service that serves models"),
+    "GitHubFineToken": Detector("", "github-token", "a token of GitHub"),
+    "NpmBareToken": Detector("", "npm-token", "a token of an npm registry"),
+    "HostingToken": Detector("", "hosting-token", "a token of a hosting service"),
+    "VaultToken": Detector("", "vault-token", "a token of a vault"),
+    "AgeKey": Detector("", "private-key", "a private key", examples=True),
+    "ClusterKey": Detector("", "private-key", "a private key", examples=True),
+    "RegistryLogin": Detector("", "registry-login", "a login at a registry"),
+    "NetrcLogin": Detector("", "password", "a password", Severity.MEDIUM),
+    "PuttyKey": Detector("", "private-key", "a private key", examples=True),
 }
-"""By the detector's class; left out are those of high entropy and addresses, which fire on any hash."""
+"""By the detector's class, or by a rule of our own that decides alone. Left out are detectors of high entropy
+and addresses, which fire on any hash."""
 
 _KEYWORD = "KeywordDetector"
 _PASSWORD = Detector("keyword", "password", "a password", Severity.MEDIUM)
@@ -162,7 +176,7 @@ def _matching(raw: bytes) -> Iterator[Any]:
 
 def load() -> None:
     """Load all detectors ahead, for a process that forks many that use them."""
-    for name in (*DETECTORS, _KEYWORD):
+    for name in (*(name for name, known in DETECTORS.items() if known.module), _KEYWORD):
         _detector(name)
     _heuristics()
     _costly()
@@ -207,6 +221,9 @@ def _line(raw: bytes, at: int) -> str:
 
 def _said(name: str, line: str, shown: str) -> Iterator[str]:
     """Yield what a detector sees in a line; where it gives only a part, such as a prefix, the whole place."""
+    if not DETECTORS[name].module:
+        yield shown
+        return
     for said in _detector(name).analyze_string(line):
         yield said if len(said) >= _LEAST or name == "BasicAuthDetector" else shown
 

@@ -23,7 +23,7 @@ from lockgate.inspect.warm import WarmSandbox
 _MODELS = "gguf onnx safetensors pt pth pt2 bin ckpt pkl pickle joblib h5 hdf5 keras nemo npy npz tflite mar"
 _DOCUMENTS = (
     "md txt rst csv tsv html htm xhtml mht mhtml eml "
-    "pdf docx docm xlsx xlsm pptx pptm doc xls ppt rtf odt ods odp"
+    "pdf docx docm xlsx xlsm pptx pptm doc xls ppt rtf odt ods odp epub ipynb tex adoc org ics vcf"
 )
 _GUIDES = frozenset({".cursorrules", ".windsurfrules", ".clinerules", "Modelfile"})
 """Files without an ending that say to a model or an agent what to do."""

@@ -22,13 +22,14 @@ _RUNNING = frozenset({
     "jar", "msi", "iso", "img", "vhd", "cpl", "dll", "reg", "chm", "url", "one", "docm", "xlsm", "pptm",
     "xll", "iqy", "slk",
 })  # fmt: skip
+_ROUTES = frozenset({"received", "dkim-signature", "authentication-results", "content-type", "references"})
 
 
 class MailInspector(Inspector):
     """Takes a message apart; nothing in it is fetched or shown."""
 
     name = "mail"
-    version = 3
+    version = 4
     detects = frozenset({"mail"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -45,8 +46,15 @@ class MailInspector(Inspector):
             if item.defects:
                 kinds = ", ".join(sorted({type(defect).__name__ for defect in item.defects})[:3])
                 tally.note("mail-defect", Severity.LOW, f"A part is not well formed: {kinds}.")
+        orders(tally, _aside(message), where="Where readers do not look: ", hidden=True, keen=True)
         if whole:
             tally.claim_all()
+
+
+def _aside(message: "Message | EmailMessage") -> str:
+    """Return what a message says outside of its parts: in its head, and before and behind them."""
+    said = [str(value) for name, value in message.items() if name.lower() not in _ROUTES]
+    return "\n".join((*said, message.preamble or "", message.epilogue or ""))
 
 
 def _part(tally: Tally, item: "Message | EmailMessage", context: Context, count: int) -> bool:
@@ -67,7 +75,7 @@ def _part(tally: Tally, item: "Message | EmailMessage", context: Context, count:
         scan(tally, text)
         if kind == "text/html":
             markup(tally, text, document=context.kind == Kind.DOCUMENT, strict=True)
-        orders(tally, text)
+        orders(tally, text, keen=True)
         return True
     context.budget.member(len(body))
     return tally.absorb(context.inspect(memoryview(body), context.member(name or f"part-{count}")))

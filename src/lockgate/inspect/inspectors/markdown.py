@@ -17,7 +17,7 @@ class MarkdownInspector(Inspector):
     """Scans the text; documents are rendered and read as HTML, files of packages are plain text."""
 
     name = "markdown"
-    version = 2
+    version = 3
     detects = frozenset({"markdown"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -33,5 +33,5 @@ class MarkdownInspector(Inspector):
             # A renderer that is less careful would keep such addresses: let them be seen.
             parser.validateLink = lambda url: True  # type: ignore[method-assign]  # noqa: ARG005
             markup(tally, parser.render(text), document=True)
-            orders(tally, text)
+            orders(tally, text, keen=True)
         tally.claim_all()

@@ -55,6 +55,7 @@ _FORMULA = re.compile(
     r"^<]*'!)",
     re.IGNORECASE,
 )
+_ODF_FORMULA = re.compile(r"\btable:formula\s*=\s*\"[^\"]{0,400}\b(?:DDE|WEBSERVICE)\s*\(", re.IGNORECASE)
 _EVENT = re.compile(
     r"<script:event-listener\b|\bonLoad\s*=|xlink:href\s*=\s*[\"'](?:vnd\.sun\.star\.script|macro):"
 )
@@ -65,6 +66,16 @@ _REFRESHED = re.compile(
     r"<(?:\w+:)?(?:webPr|textPr|dbPr)\b",
     re.IGNORECASE,
 )
+_FETCHED = re.compile(
+    r"<draw:(?:image|object|object-ole|plugin|floating-frame)\b[^>]*\bxlink:href\s*=\s*[\"']((?:https?|file|smb|ftp):[^\"']*)"
+)
+_STYLE = re.compile(
+    r"<style:style\s[^>]*\bstyle:name=\"([^\"]+)\"[^>]*>((?:(?!</style:style>)[\s\S]){0,4000})"
+)
+_STYLE_HIDES = re.compile(r"\btext:display=\"none\"|\bfo:font-size=\"(?:0(?:\.\d+)?|1(?:\.\d+)?)pt\"")
+_STYLED = re.compile(
+    r"<text:(?:span|p|h)\s[^>]*\btext:style-name=\"([^\"]+)\"[^>]*>((?:(?!</text:(?:span|p|h)>)[\s\S]){1,20000})"
+)
 _RUN = re.compile(r"<w:r\b[^>]*>(.*?)</w:r>", re.DOTALL)
 _RUN_TEXT = re.compile(r"<w:t\b[^>]*>([^<]*)</w:t>")
 _HIDDEN_RUN = re.compile(
@@ -74,14 +85,26 @@ _HIDDEN_RUN = re.compile(
     re.IGNORECASE,
 )
 _SHADED = re.compile(r"<w:(?:shd|highlight)\b", re.IGNORECASE)
+_COLOURED = re.compile(r"<w:color\s[^>]*w:val=[\"']([0-9a-f]{6})[\"']", re.IGNORECASE)
+_FILLED = re.compile(r"<w:shd\s[^>]*w:fill=[\"']([0-9a-f]{6})[\"']", re.IGNORECASE)
 _SLIDE_RUN = re.compile(r"<a:r>(.*?)</a:r>", re.DOTALL)
 _SLIDE_TEXT = re.compile(r"<a:t>([^<]*)</a:t>")
 _SLIDE_HIDDEN = re.compile(r"<a:rPr\b[^>]*\bsz=[\"'](?:[1-9]\d?|1\d\d)[\"']")
 _TAGS = re.compile(r"<[^>]+>")
+_PARAGRAPH = re.compile(
+    r"<(?:/(?:w:p|a:p|text:p|text:h|si|c|row|comment)|w:tab|w:br|a:br|text:s|text:tab)\b[^>]*>"
+)
+_UNSEEN = re.compile(
+    r"\b(?:descr|title|tooltip|prompt|promptTitle|error|text:string-value|office:string-value)"
+    r"\s*=\s*(?:\"([^\"]{12,})\"|'([^']{12,})')"
+    r"|<(?:w:delText|definedName|svg:desc|svg:title)\b[^>]*>([^<]{12,})<"
+)
+"""Descriptions, hints, values behind names, what was deleted: read by machines, shown at most on demand."""
+_ASIDE = re.compile(r"(?:^|/)(?:docProps/\w+|customXml/item\d*|meta|settings)\.xml\Z")
 _SHORTEST = 12
 _TEXTS = re.compile(
     r"(?:word/(?:document|header\d*|footer\d*|footnotes|endnotes|comments)|ppt/(?:slides|notesSlides)/\w+"
-    r"|xl/(?:sharedStrings|comments\d*)|docProps/\w+|content)\.xml\Z"
+    r"|xl/(?:sharedStrings|comments\d*|worksheets/\w+|threadedComments/\w+)|content|styles)\.xml\Z"
 )
 
 
@@ -113,7 +136,7 @@ def part(tally: Tally, name: str, raw: bytes) -> None:
         tally.note("office-field", severity, f"{name}: the field {found[0]} runs or fetches.")
     if _DDE_LINK.search(text):
         tally.note("office-dde", Severity.HIGH, f"{name}: a link to another program.")
-    if found := _FORMULA.search(text):
+    if found := _FORMULA.search(text) or _ODF_FORMULA.search(text):
         tally.note(
             "office-formula", Severity.HIGH, f"{name}: a formula that runs: {_TAGS.sub('', found[0])[:80]}"
         )
@@ -126,9 +149,29 @@ def part(tally: Tally, name: str, raw: bytes) -> None:
     if _REFRESHED.search(text):
         why = f"{name}: a connection fetches data as soon as the document is opened."
         tally.note("office-external", Severity.HIGH, why)
+    if found := _FETCHED.search(text):
+        why = f"{name}: a picture or a part is fetched from {found[1][:100]}."
+        tally.note("office-external", Severity.HIGH, why)
     _hidden(tally, name, text)
-    if _TEXTS.search(name):
-        orders(tally, html.unescape(_TAGS.sub(" ", text)), where=f"{name}: ")
+    _styled(tally, name, text)
+    aside = bool(_ASIDE.search(name))
+    if aside or (_TEXTS.search(name) and ("worksheets/" not in name or "<t" in text)):
+        said = html.unescape(_TAGS.sub("", _PARAGRAPH.sub("\n", text)))
+        orders(tally, said, where=f"{name}: ", hidden=aside, keen=True)
+    unseen = [found[1] or found[2] or found[3] for found in _UNSEEN.finditer(text)]
+    orders(tally, html.unescape("\n".join(unseen)), where=f"{name}, unseen: ", hidden=True, keen=True)
+
+
+def _styled(tally: Tally, name: str, text: str) -> None:
+    """Note text whose style hides it (OpenDocument 1.3, 20.200 and 20.210)."""
+    styles = {found[1] for found in _STYLE.finditer(text) if _STYLE_HIDES.search(found[2])}
+    if not styles:
+        return
+    spans = [found[2] for found in _STYLED.finditer(text) if found[1] in styles]
+    hidden = html.unescape(_TAGS.sub("", " ".join(spans))).strip()
+    if len(hidden) >= _SHORTEST:
+        why = f"{name}: {len(hidden)} characters that readers do not see: {hidden[:80]!r}"
+        tally.note("document-hidden-text", Severity.HIGH, why)
 
 
 def _relations(tally: Tally, name: str, text: str) -> None:
@@ -148,13 +191,20 @@ def _hidden(tally: Tally, name: str, text: str) -> None:
     """Note runs of text that readers do not see."""
     said: list[str] = []
     for pattern, words, mark in ((_RUN, _RUN_TEXT, _HIDDEN_RUN), (_SLIDE_RUN, _SLIDE_TEXT, _SLIDE_HIDDEN)):
-        if not mark.search(text):
+        if not (mark.search(text) or _FILLED.search(text)):
             continue
         for found in pattern.finditer(text):
-            if mark.search(found[1]) and not _SHADED.search(found[1]):
+            if _unseen(found[1], mark):
                 said.extend(words.findall(found[1]))
     hidden = html.unescape(" ".join(said)).strip()
     if len(hidden) >= _SHORTEST:
         why = f"{name}: {len(hidden)} characters that readers do not see: {hidden[:80]!r}"
         tally.note("document-hidden-text", Severity.HIGH, why)
-        orders(tally, hidden, where=f"{name}, hidden: ", hidden=True)
+        orders(tally, hidden, where=f"{name}, hidden: ", hidden=True, keen=True)
+
+
+def _unseen(run: str, mark: re.Pattern[str]) -> bool:
+    """Return whether a run says that it is not shown, or has the colour of what it lies on."""
+    colour, fill = _COLOURED.search(run), _FILLED.search(run)
+    same = colour and fill and colour[1].lower() == fill[1].lower()
+    return bool(same or (mark.search(run) and not _SHADED.search(run)))

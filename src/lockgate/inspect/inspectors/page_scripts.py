@@ -30,8 +30,8 @@ extends super async await yield static get set
 _WORDS_BEFORE_VALUES = frozenset(_BEFORE_VALUES.split())
 _KEYWORDS = _WORDS_BEFORE_VALUES | frozenset(_OTHER_KEYWORDS.split())
 _REACHES_WORDS = """
-eval Function constructor execScript setImmediate with import importScripts Reflect Proxy __proto__
-__defineGetter__ __lookupGetter__ globalThis debugger require requirejs atob btoa unescape decodeURIComponent
+eval execute Function constructor execScript setImmediate with import importScripts Reflect Proxy __proto__
+__defineGetter__ __lookupGetter__ globalThis debugger atob btoa unescape decodeURIComponent
 decodeURI fromCharCode fromCodePoint TextDecoder crypto subtle fetch XMLHttpRequest ajax ajaxSetup
 getScript getJSON post sendBeacon WebSocket EventSource WebTransport RTCPeerConnection Worker
 SharedWorker Worklet serviceWorker ActiveXObject WScript GetObject createObjectURL Blob File
@@ -51,7 +51,8 @@ _GIVEN_WORDS = """
 $ jQuery parseInt parseFloat String Number Boolean Array Object Date RegExp isNaN isFinite Map Set
 WeakMap Error TypeError Symbol encodeURIComponent encodeURI requestAnimationFrame clearTimeout
 clearInterval matchMedia getComputedStyle addEventListener removeEventListener IntersectionObserver
-MutationObserver ResizeObserver CustomEvent Event URL URLSearchParams setTimeout setInterval Promise scrollTo
+MutationObserver ResizeObserver CustomEvent Event URL URLSearchParams setTimeout setInterval require
+requirejs Promise scrollTo
 """
 _GIVEN = frozenset(_GIVEN_WORDS.split())
 """What browsers and the usual libraries define, and what reaches nothing."""
@@ -100,6 +101,8 @@ def calm(scripts: Iterable[str], handlers: Iterable[str] = (), *, beside: bool, 
     defined, assigned = _names(read)
     for tokens in read:
         for at in range(len(tokens)):
+            if tokens[at][1] in {"require", "requirejs"} and _loads(tokens, at):
+                return "a library of another host, or of a name that is not written out"
             if acting and tokens[at][1] in _MAKES and at and tokens[at - 1][1] == ".":
                 return "elements out of text, on a page whose text is markup that acts"
             if why := _reaches(tokens, at) or _calls(tokens, at, defined, assigned, beside=beside):
@@ -220,6 +223,21 @@ def _name(said: str, before: str, after: list[str], tokens: list[tuple[str, str]
     acts = {"createElement": _ELEMENTS.__contains__, "setAttribute": _harmless}.get(said)
     quiet = not acts or (kinds[1] == "text" and acts(after[1][1:-1].lower()))
     return "" if quiet else "an element that acts"
+
+
+def _loads(tokens: list[tuple[str, str]], at: int) -> bool:
+    """Return whether a loader of modules (RequireJS) may be given an address."""
+    if any(kind == "text" and "//" in said for kind, said in tokens):
+        return True
+    named = tokens[at + 1 : at + 2]
+    if named != [("mark", "(")]:
+        return False
+    for kind, said in tokens[at + 2 :]:
+        if said in {"]", ")"}:
+            return False
+        if kind != "text" and said not in {"[", ","}:
+            return True
+    return True
 
 
 def _by_library(said: str, of: str, after: list[str]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.pdf_objects import Indirect, Name, Parser, Reference, inflate, objects
 from lockgate.inspect.inspectors.pdf_view import compare
 from lockgate.inspect.limits import Limits, demand
@@ -46,6 +47,13 @@ _FILTERS = frozenset({
 _SPACE = rb"[\x00\t\n\x0c\r ]+"
 _INTEGER = re.compile(_SPACE.join((rb"(\d{1,10})", rb"\d{1,5}", rb"obj", rb"(\d{1,12})", rb"endobj")))
 _EMBEDDED = frozenset({"EmbeddedFile", "Filespec"})
+_NOTES = frozenset({
+    "Title", "Subject", "Keywords", "Author", "Creator", "Contents", "RC", "Alt", "ActualText", "TU", "V",
+    "DV",
+})  # fmt: skip
+"""Keys whose texts no page shows, or not at once (ISO 32000-2, 12.5.6, 12.7.4, 14.3.3, 14.9)."""
+_ASIDE, _SHORTEST = 1 << 20, 12
+_TAG = re.compile(r"<[^>]*>")
 _BESIDE = re.compile(rb"(?:(?!//)[\w. /-]){1,240}")
 
 
@@ -53,7 +61,7 @@ class PdfInspector(Inspector):
     """Reads all objects in file order, then lets PDFium open every page."""
 
     name = "pdf"
-    version = 4
+    version = 5
     detects = frozenset({"pdf"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -64,12 +72,16 @@ class PdfInspector(Inspector):
         whole = True
         openings: dict[int, int] = {}
         actions: dict[int, Any] = {}
+        aside: list[str] = []
         for count, item in enumerate(objects(Parser(data, limits), lengths)):
             demand(count, limits.objects, "objects")
             if isinstance(item.value, dict) and "Encrypt" in item.value:
                 tally.unfinished("pdf-encrypted", "The document is encrypted.", item.at)
                 return
             _look(tally, item.value, item.at)
+            aside += _aside(item.value)
+            if item.stream is not None and item.value.get("Type") == "Metadata":
+                aside.append(_TAG.sub(" ", bytes(item.stream[:_ASIDE]).decode("utf-8", "replace")))
             if isinstance(item.value, dict) and isinstance(item.value.get("OpenAction"), Reference):
                 openings[item.value["OpenAction"].number] = item.at
             if isinstance(item.value, list) or (isinstance(item.value, dict) and "S" in item.value):
@@ -78,6 +90,8 @@ class PdfInspector(Inspector):
         for number, at in openings.items():
             if not _only_goes(actions.get(number)):
                 tally.note("pdf-open-action", Severity.HIGH, "The document acts when it is opened.", at)
+        said = "\n".join(aside)[:_ASIDE]
+        orders(tally, said, where="Where readers do not look: ", hidden=True, keen=True)
         if _opens(tally, data, limits, package=context.package) and whole:
             tally.claim_all()
 
@@ -94,6 +108,16 @@ def _dictionaries(value: Any) -> Iterator[dict[str, Any]]:
             todo.extend(value for value in item.values() if value is not glyphs)
         elif isinstance(item, list):
             todo.extend(item)
+
+
+def _aside(value: Any) -> list[str]:
+    """Return what an object says beside the page: notes, descriptions, titles, values of fields."""
+    return [
+        item[key].decode("utf-16" if item[key][:2] == b"\xfe\xff" else "latin-1", "replace")
+        for item in _dictionaries(value)
+        for key in _NOTES & item.keys()
+        if isinstance(item[key], bytes) and len(item[key]) >= _SHORTEST
+    ]
 
 
 def _look(tally: Tally, value: Any, at: int) -> None:

@@ -65,12 +65,12 @@ def compare(tally: Tally, document: Any, limits: Limits, *, package: bool = Fals
 def _report(tally: Tally, seen: _Seen, *, package: bool) -> None:
     text = "\n".join(seen.text)
     scan(tally, text, lenient=True)
-    orders(tally, text)
+    orders(tally, text, keen=True)
     hidden = " ".join(seen.hidden).strip()
     if sum(char.isalnum() for char in hidden) >= _SHORTEST:
         why = f"{len(hidden)} characters that readers do not see: {hidden[:80]!r}"
         tally.note("document-hidden-text", Severity.INFO if package else Severity.HIGH, why)
-    orders(tally, hidden, where="Hidden: ", hidden=True)
+    orders(tally, hidden, where="Hidden: ", hidden=True, keen=True)
     orders(tally, " ".join(seen.unseen), where="Under a picture: ", hidden=True)
 
 

@@ -49,7 +49,7 @@ class RtfInspector(Inspector):
     """Reads rich text without laying it out."""
 
     name = "rtf"
-    version = 1
+    version = 2
     detects = frozenset({"rtf"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -62,7 +62,7 @@ class RtfInspector(Inspector):
                 tally.note(code, severity, f"{why}.", found.start())
         if found := _HIDDEN.search(joined):
             tally.note("document-hidden-text", Severity.HIGH, "Text that readers do not see.", found.start())
-        orders(tally, _CONTROL.sub(b"", joined).decode("latin-1"))
+        orders(tally, _CONTROL.sub(b"", joined).decode("latin-1"), keen=True)
         end = _end(raw)
         if end is not None and not raw[end:].strip(b"\x00\r\n \t"):
             tally.claim_all()

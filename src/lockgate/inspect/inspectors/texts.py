@@ -14,7 +14,7 @@ from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors import configs, data_signs, model_texts
 from lockgate.inspect.inspectors.chat_template import lint
 from lockgate.inspect.inspectors.code_signs import INSTALL_SHELL, SHELL, look
-from lockgate.inspect.inspectors.injection import orders
+from lockgate.inspect.inspectors.notes import documents, notebook
 from lockgate.inspect.inspectors.source_hints import hints
 from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, depth, loads
 from lockgate.inspect.inspectors.uses import SCRIPTS, use
@@ -77,7 +77,7 @@ _ACTIVE = frozenset({"html-script", "html-event", "html-object", "html-frame", "
 """What acts in a drawing; that it has layers nobody sees is usual."""
 _CSV = re.compile(
     r"(?m)(?:^|[,;\t\"])\s*[=+@-][^,;\n]{0,80}?(?:\|\s*'[^'\n]*'\s*!|\b(?:cmd|powershell|mshta)\b|DDE"
-    r"\s*\(|WEBSERVICE\s*\()"
+    r"\s*\(|WEBSERVICE\s*\(|HYPERLINK\s*\(\s*\"{1,2}https?:[^\n]{0,200}?\"{1,2}\s*&)"
 )
 _STEERS = re.compile(
     r"\x1b(?:[\]PX^_cDEHM78#]|\[[0-?]{0,40}[ -/]{0,4}[@-`a-gijknoq-~]|\[(?:\d{0,9};){0,9}0*8m)"
@@ -90,8 +90,8 @@ _TEMPLATES = frozenset({"jinja", "jinja2", "j2", "template"})
 _SHEBANG = re.compile(r"#!\s*/(?:usr/)?(?:bin/)?(?:env\s+)?\S*(?:ba|da|z|k)?sh\b")
 _SHOWN = 5
 _LONGEST_SLIP, _MOST_SLIPPED = 2, 32
-"""Runs of selectors that are no longer, and no more in a text altogether, hide nothing worth reading: a
-selector of emoji that was typed twice, or a table of characters. A selector can carry one byte."""
+"""Runs of selectors that are no longer, and no more in a text altogether unless all are the same, hide
+nothing worth reading: one of emoji that was typed twice, or a table of characters. Each carries a byte."""
 _MOST_TAGS = 4
 """Tag characters, each alone, that a text may have: the ends of a range."""
 _LONGEST_SPACE, _MOST_SPACES = 8, 16
@@ -191,7 +191,8 @@ def _few_selectors(text: str, *, source: bool) -> bool:
     """Return whether all runs of selectors in a text, of whatever kind, could carry but a few bytes."""
     del source
     runs = _runs(text, "selectors")
-    return max(map(len, runs)) <= _LONGEST_SLIP and sum(map(len, runs)) <= _MOST_SLIPPED
+    short = max(map(len, runs)) <= _LONGEST_SLIP
+    return short and (sum(map(len, runs)) <= _MOST_SLIPPED or len(set("".join(runs))) == 1)
 
 
 def _few_spaces(text: str, *, source: bool) -> bool:
@@ -230,7 +231,7 @@ class TextInspector(Inspector):
     """Plain text in UTF-8."""
 
     name = "text"
-    version = 5
+    version = 6
     detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -256,10 +257,11 @@ def read_text(tally: Tally, text: str, context: Context, *, xml: bool) -> None:
     if xml:
         _entities(tally, text, package=context.package)
         model_texts.xml(tally, text)
-    if "<svg" in text[:4096] and not context.package and not source:
+    drawing = "<svg" in text[:4096] and not context.package and not source
+    if drawing:
         _drawing(tally, text)
-    if context.kind == Kind.DOCUMENT:
-        orders(tally, text)
+    if context.kind == Kind.DOCUMENT or drawing:
+        documents(tally, context.name, text)
     if extension(context.name) in {"csv", "tsv"} and (found := _CSV.search(text)):
         tally.note("csv-formula", Severity.HIGH, "A cell runs a command in a spreadsheet.", found.start())
     _signs(tally, text, context)
@@ -347,7 +349,7 @@ class JsonInspector(Inspector):
     """JSON: strictly read, no key twice, bounded depth."""
 
     name = "json"
-    version = 4
+    version = 5
     detects = frozenset({"json"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -364,6 +366,8 @@ class JsonInspector(Inspector):
             if configs.wants(context.name) or (not context.package and configs.shaped(value)):
                 configs.check(tally, context.name, value)
             model_texts.graph(tally, value)
+            if context.name.endswith(".ipynb"):
+                notebook(tally, value, context)
             if context.name.endswith("MAR-INF/MANIFEST.json"):
                 model_texts.served(tally, value)
             if data_signs.wants(context, text) and not configs.vocabulary(context.name):

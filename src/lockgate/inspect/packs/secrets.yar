@@ -23,3 +23,18 @@ rule StripeDetector { strings: $a = /\b[rs]k_live_[0-9a-zA-Z]{24}/ condition: $a
 rule TelegramBotTokenDetector { strings: $a = /:AA[0-9A-Za-z_-]{33}/ condition: $a }
 rule TwilioKeyDetector { strings: $a = /\b(AC|SK)[a-f0-9]{32}\b/ condition: $a }
 rule ArtifactoryDetector { strings: $a = /[\s=:"]AKC[a-zA-Z0-9]{60,80}[\s"]/ condition: $a }
+
+// Rules that decide alone: each kind has a beginning of its own and a fixed length.
+rule GoogleKey { strings: $a = /\bAIza[0-9A-Za-z_-]{35}\b/ condition: $a }
+rule GoogleSecret { strings: $a = /\bGOCSPX-[A-Za-z0-9_-]{28}\b/ condition: $a }
+rule HuggingFaceToken { strings: $a = /\bhf_[A-Za-z]{34}\b/ condition: $a }
+rule ModelServiceKey { strings: $a = /\bsk-ant-[a-z]{3,8}[0-9]{2}-[A-Za-z0-9_-]{80,120}/ $b = /\bsk-(proj|svcacct|admin)-[A-Za-z0-9_-]{40,200}/ $c = /\bgsk_[A-Za-z0-9]{52}\b/ $d = /\bpplx-[A-Za-z0-9]{48}\b/ $e = /\bxai-[A-Za-z0-9]{80}\b/ $f = /\br8_[A-Za-z0-9]{37}\b/ condition: any of them }
+rule GitHubFineToken { strings: $a = /\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}\b/ condition: $a }
+rule NpmBareToken { strings: $a = /\bnpm_[A-Za-z0-9]{36}\b/ condition: $a }
+rule HostingToken { strings: $a = /\bdo[opr]_v1_[0-9a-f]{64}\b/ $b = /\bdapi[0-9a-f]{32}\b/ $c = /\bshp(at|ca|pa|ss)_[0-9a-fA-F]{32}\b/ $d = /\bglsa_[A-Za-z0-9]{32}_[0-9a-f]{8}\b/ $e = /\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{60,70}/ $f = /\bATATT3[A-Za-z0-9_=-]{180,200}/ $g = /\bxapp-[0-9]-[A-Z0-9]{9,12}-[0-9]{10,14}-[0-9a-f]{64}\b/ $h = /\bPMAK-[0-9a-f]{24}-[0-9a-f]{34}\b/ $i = /\blin_api_[A-Za-z0-9]{40}\b/ condition: any of them }
+rule VaultToken { strings: $a = /\bhv[sbr]\.[A-Za-z0-9_-]{24,200}/ condition: $a }
+rule AgeKey { strings: $a = /\bAGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}\b/ condition: $a }
+rule ClusterKey { strings: $a = /\bclient-key-data: {0,4}["']?LS0tLS1CRUdJTi[A-Za-z0-9+\/]{60}/ condition: $a }
+rule PuttyKey { strings: $a = /PuTTY-User-Key-File-[3]:/ condition: $a }
+rule RegistryLogin { strings: $a = /"auths"[^}]{1,400}"auth" {0,4}: {0,4}"[A-Za-z0-9+\/]{16,400}={0,2}"/ condition: $a }
+rule NetrcLogin { strings: $a = /\bmachine[ \t\n]{1,4}[a-zA-Z0-9.-]{3,80}[ \t\n]{1,4}login[ \t\n]{1,4}[^ \t\n]{1,80}[ \t\n]{1,4}password[ \t\n]{1,4}[^ \t\n]{8,80}/ condition: $a }
