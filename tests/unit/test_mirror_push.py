@@ -287,6 +287,15 @@ def test_a_manifest_that_is_too_long_is_refused_while_it_comes(app):
     assert (answer.status, json.loads(answer.body)["errors"][0]["code"]) == (413, "SIZE_INVALID")
 
 
+def test_whoever_begins_too_many_uploads_is_asked_to_wait(app, place):
+    while len(place.uploads._open) < place.limits.sessions:
+        place.uploads.start(REPO)
+    answer = send(app, "POST", f"/v2/{REPO}/blobs/uploads/")
+    assert (answer.status, json.loads(answer.body)["errors"][0]["code"]) == (429, "TOOMANYREQUESTS")
+    place.now = place.limits.session_seconds + 1
+    assert send(app, "POST", f"/v2/{REPO}/blobs/uploads/").status == 202
+
+
 def test_an_altered_blob_is_not_served(app, place):
     created = send(app, "POST", f"/v2/{REPO}/blobs/uploads/?digest={digest(b'data')}", b"data")
     path = place.blobs.path(digest(b"data").removeprefix("sha256:"))

@@ -349,6 +349,8 @@ def _created(repository: str, digest: str) -> Response:
 
 def _refused(request: Request, error: LockgateError) -> Response:
     word, status = _WORDS[type(error)]
+    if error.where.get("limit") == "sessions":  # it ends by itself: clients wait and try again
+        word, status = "TOOMANYREQUESTS", HTTPStatus.TOO_MANY_REQUESTS
     answer = refuse(word, error.what, status, {"code": error.code})
     if isinstance(error, UploadOrderError):
         answer.headers["Location"] = request.url.path
