@@ -24,6 +24,7 @@ from corpora.inspection_real import REAL_BAD, REAL_GOOD, REAL_UNREAD
 from corpora.inspection_small import SMALL_BAD, SMALL_GOOD, SMALL_UNREAD
 from corpora.inspection_systems import SYSTEMS_BAD, SYSTEMS_GOOD, SYSTEMS_UNREAD
 from corpora.inspection_systems_data import SYSTEM_DATA_BAD, SYSTEM_DATA_GOOD, SYSTEM_DATA_UNREAD
+from corpora.inspection_techniques import TECHNIQUES_BAD, TECHNIQUES_GOOD
 from corpora.inspection_texts import INSTALLS_BAD, INSTALLS_GOOD, TEXTS_BAD, TEXTS_GOOD
 from corpora.inspection_variants import VARIANTS_BAD, VARIANTS_GOOD, VARIANTS_UNREAD
 
@@ -51,6 +52,7 @@ GOOD = [
     *ACTS_GOOD,
     *PAGES_GOOD,
     *ASIDES_GOOD,
+    *TECHNIQUES_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -75,6 +77,7 @@ BAD = [
     *ACTS_BAD,
     *PAGES_BAD,
     *ASIDES_BAD,
+    *TECHNIQUES_BAD,
 ]
 
 UNREAD = [

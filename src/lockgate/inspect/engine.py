@@ -24,6 +24,7 @@ from lockgate.inspect.detect import (
     zip_tail,
 )
 from lockgate.inspect.errors import BrokenContentError, OverLimitError
+from lockgate.inspect.inspectors import system_files
 from lockgate.inspect.limits import Budget, Limits
 from lockgate.inspect.ports import Inspector, Part
 from lockgate.inspect.tally import Context, Tally
@@ -201,6 +202,8 @@ def _run(data: memoryview, tally: Tally, context: Context) -> None:
         return
     tally.inspectors.add(f"{inspector.name}/{inspector.version}")
     inspector.inspect(data, tally, context)
+    if context.depth and (context.role in system_files.ROLES or system_files.anywhere(context.name)):
+        system_files.look_at(data, tally, context)
 
 
 def _claims(data: memoryview, tally: Tally, context: Context) -> None:

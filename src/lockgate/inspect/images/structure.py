@@ -11,8 +11,8 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.oci import Descriptor, OciManifest, parse_manifest
 from lockgate.core.verdict import Finding, Severity
 from lockgate.inspect.images.model import ImageOf, LayerOf, Structure
-from lockgate.inspect.inspectors.code_signs import INSTALL_SHELL, SHELL, look
-from lockgate.inspect.tally import Tally, printable
+from lockgate.inspect.inspectors import image_configs
+from lockgate.inspect.tally import printable
 
 READ = "lockgate.inspect.images.structure:read"
 
@@ -33,12 +33,6 @@ LAYERS = {
 
 _PLAIN = re.compile(r"application/json|text/[\w.+-]+|[\w./+-]+\+json")
 """Media types of attached documents that inspection reads by what they are."""
-
-_BAD_VARIABLES = frozenset({
-    "LD_PRELOAD", "LD_AUDIT", "PYTHONSTARTUP", "PYTHONHOME", "PYTHONINSPECT", "BASH_ENV", "ENV",
-    "PERL5OPT", "RUBYOPT", "NODE_OPTIONS", "PROMPT_COMMAND", "GIT_SSH_COMMAND",
-})  # fmt: skip
-"""Variables by which something else than the entrypoint runs with every program."""
 
 _MOST_FINDINGS = 200
 
@@ -154,32 +148,8 @@ class _Reader:
 
     def _runs(self, digest: str, said: Mapping[str, Any]) -> None:
         """Note what runs when a container starts, in one view."""
-        config = _object(said.get("config"))
-        start = {name: _words(config.get(name)) for name in ("Entrypoint", "Cmd")}
-        user = str(config.get("User") or "root")
-        whole = " ".join([*start["Entrypoint"], *start["Cmd"]])
-        why = f"A container starts {whole[:140]!r} as {user[:40]!r}."
-        self._note(digest, "oci-entrypoint", Severity.INFO, why)
-        health = _words(_object(config.get("Healthcheck")).get("Test"))
-        for what, words in (("entrypoint", whole), ("health check", " ".join(health))):
-            self._look(digest, words, f"{what}: ")
-        for variable in _strings(config.get("Env")):
-            name, _, value = variable.partition("=")
-            if name in _BAD_VARIABLES:
-                why = f"{name} has something run with every program: {value[:80]!r}."
-                self._note(digest, "oci-variable", Severity.HIGH, why)
-        if ports := sorted(map(str, _object(config.get("ExposedPorts")))):
-            self._note(digest, "oci-ports", Severity.INFO, f"It listens on {', '.join(ports)[:120]}.")
-        for trigger in _strings(config.get("OnBuild")):
-            why = f"Whoever builds upon it runs {trigger[:100]!r}."
-            self._note(digest, "oci-on-build", Severity.MEDIUM, why)
-            self._look(digest, trigger, "on build: ")
-
-    def _look(self, digest: str, text: str, what: str) -> None:
-        tally = Tally(len(text), digest[:12], _MOST_FINDINGS)
-        look(tally, text, SHELL + INSTALL_SHELL, what)
-        for found in tally.findings:
-            self._note(digest, found.code, found.severity, found.why)
+        for code, severity, why in image_configs.starts(said):
+            self._note(digest, code, severity, why)
 
     def _unknown(self, blob: Descriptor) -> None:
         why = f"Nobody here reads what is called {blob.media_type[:100]}."
@@ -214,7 +184,3 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 def _strings(value: Any) -> list[str]:
     return [item for item in value[:10_000] if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def _words(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else _strings(value)

@@ -14,6 +14,15 @@ from lockgate.inspect.tally import Tally
 
 TEMPLATE_BYTES = 1 << 20
 _DUNDER = re.compile(r"__[a-z]{3,20}__")
+_DATE = re.compile(r"(?:19|20)\d\d-?[01]\d(?:-?[0-3]\d)?")
+_LONGEST = 1_000_000
+_SENDS = re.compile(
+    r"(?i)\b(?:answer|respond|reply|visit|recommend|insert|include|link|redirect|direct)\b[^.\n]{0,80}\bhttps?://[\w.-]+"
+    r"|<(?:script|iframe|img)\b[^>]{0,80}\bsrc\s*=\s*[\\\"']{0,2}https?://"
+    r"|\b(?:run|use|execute|recommend|tell)\b[^.\n]{0,80}\b(?:pip3?|npm|gem|cargo) install\b"
+    r"|\breplace\b[^.\n]{0,40}\b(?:iban|account|wallet|address)\b"
+)
+"""Orders to send people to an address, or to have them install something."""
 _MEDIA = frozenset(
     {"image", "image_url", "video", "audio", "text", "type", "document", "tool_call", "system"}
 )
@@ -64,13 +73,47 @@ def lint(tally: Tally, name: str, template: str) -> None:
     said = [node.data for node in tree.find_all(nodes.TemplateData)]
     said += [node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str)]
     orders(tally, "\n".join(said), where=f"{name}: ", hidden=True, template=True)
-    if words := sorted(word for word in map(_asked, tree.find_all(nodes.Compare)) if word):
-        why = f"{name} says something else where a message holds certain words: {', '.join(words)[:80]}."
-        tally.note("chat-template-condition", Severity.MEDIUM, why)
+    _turns(tally, name, tree, said)
     if any("%c" in value for value in reached):
         tally.note("chat-template-internals", Severity.HIGH, f"{name} puts names together from numbers.")
     if any(True for _ in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends))):
         tally.note("chat-template-include", Severity.HIGH, f"{name} includes other templates.")
+
+
+def _turns(tally: Tally, name: str, tree: Any, said: list[str]) -> None:
+    """Note what turns a model against whom it speaks to: sent elsewhere, from some day on, or without end."""
+    from jinja2 import nodes  # noqa: PLC0415
+
+    if found := _SENDS.search("\n".join(said)):
+        why = f"{name} has a model send people somewhere: {' '.join(found[0].split())[:80]}."
+        tally.note("chat-template-sends", Severity.HIGH, why)
+    if any(_dated(node) for node in tree.find_all(nodes.Compare)):
+        tally.note("chat-template-condition", Severity.HIGH, f"{name} says something else from some day on.")
+    if any(_endless(call) for call in tree.find_all(nodes.Call)):
+        tally.note("chat-template-loop", Severity.MEDIUM, f"{name} loops more often than any chat has turns.")
+    if words := sorted(word for word in map(_asked, tree.find_all(nodes.Compare)) if word):
+        why = f"{name} says something else where a message holds certain words: {', '.join(words)[:80]}."
+        tally.note("chat-template-condition", Severity.MEDIUM, why)
+
+
+def _dated(compared: Any) -> bool:
+    """Return whether something is compared with a date that stands in the template."""
+    from jinja2 import nodes  # noqa: PLC0415
+
+    sides = [compared.expr, *(operand.expr for operand in compared.ops)]
+    return any(isinstance(side, nodes.Const) and _DATE.fullmatch(str(side.value)) for side in sides)
+
+
+def _endless(call: Any) -> bool:
+    """Return whether a call makes a range that is longer than any chat."""
+    from jinja2 import nodes  # noqa: PLC0415
+
+    numbers = [
+        given.value for given in call.args if isinstance(given, nodes.Const) and isinstance(given.value, int)
+    ]
+    return (
+        isinstance(call.node, nodes.Name) and call.node.name == "range" and any(n > _LONGEST for n in numbers)
+    )
 
 
 def _asked(compared: Any) -> str:

@@ -128,16 +128,18 @@ PYTHON = (
     EXFILTRATION,
     sign(
         "code-exfiltration", Severity.HIGH, "It sends all settings of its environment away",
+        r"\.\s*(?:request|sendto|sendall|send)\s*\([^\n]{0,200}(?:dict\s*\(\s*os\.environ\s*\)|(?:repr|str)\s*\(\s*os\.environ\s*\))",
         r"\b(?:requests|httpx)\s*\.\s*(?:post|put)\s*\([^\n]{0,200}"
         r"(?:dict\s*\(\s*os\.environ\s*\)|os\.environ\.copy\s*\(|(?:data"
         r"|json)\s*=\s*os\.environ\b(?!\s*[\[.]))",
         needs="os.environ",
-        quick=(r"\b(requests|httpx)\s*\.\s*(post|put)\s*\(",),
+        quick=(r"\b(requests|httpx)\s*\.\s*(post|put)\s*\(", r"\.\s*(request|send)[a-z]{0,4}\s*\("),
     ),
     sign(
         "shell-download", Severity.HIGH, "A download is run at once",
-        r"\b(?:os\s*\.\s*(?:system|popen)|subprocess\s*\.\s*\w+)\s*\(\s*[rbf]?['\"][^'\"\n]{0,200}"
+        r"\b(?:os\s*\.\s*(?:system|popen)|subprocess\s*\.\s*\w+|create_subprocess_shell)\s*\(\s*[rbf]?['\"][^'\"\n]{0,200}"
         r"\b(?:curl|wget)\b[^'\"\n]{0,300}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
+        r"['\"]-c['\"]\s*,\s*[rbf]?['\"][^'\"\n]{0,200}\b(?:curl|wget)\b[^'\"\n]{0,300}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
         needs="curl|wget",
     ),
     sign(
@@ -204,88 +206,16 @@ INSTALL_PYTHON = (
         r"[^\n]*(?:https?://|-c\b|/c\b|-enc|base64)",
     ),
     sign(
+        "install-address", Severity.MEDIUM, "It has packages fetched from an address of its own",
+        r"\bdependency_links\s*=\s*\[\s*[rbfu]?['\"]https?://(?!(?:www\.)?(?:github|gitlab|bitbucket)\.)",
+        needs="dependency_links",
+    ),
+    sign(
         "install-runs-code", Severity.HIGH, "It runs code from a text while it is installed",
         r"(?m)^[^#\n]*\b(?:exec|eval)\s*\(\s*(?:base64|zlib|marshal|codecs|requests|urlopen|__import__)",
     ),
 )  # fmt: skip
 """For what runs while a Python package is built or installed."""
-
-SHELL = (
-    sign(
-        "shell-download", Severity.HIGH, "A download is run at once",
-        r"\b(?:curl|wget)\b[^\n|;]{0,300}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
-        r"\b(?:ba|z|da)?sh\s+(?:-c\s+)?['\"]?(?:<\(|\$\(|`)\s*(?:curl|wget)\b",
-        r"\b(?:curl|wget)\b[^\n]{0,300}(?:&&|;|\n)\s*(?:sudo\s+)?chmod\s+(?:\+x|7\d\d)[^\n]{0,120}(?:&"
-        r"&|;|\n)\s*\S*\./",
-        needs="curl|wget",
-    ),
-    sign(
-        "shell-reverse", Severity.CRITICAL, "A shell that calls back", r"/dev/(?:tcp|udp)/[^\s/]+/\d+",
-        r"\bnc(?:at)?\s+(?:-\w+\s+)*-e\s+/?\S*sh\b", r"\bmkfifo\b[^\n]{0,200}\bnc(?:at)?\b",
-        r"(?i)\bsocat\b[^\n]{0,80}exec:",
-        needs="/dev/|nc|mkfifo|socat",
-    ),
-    sign(
-        "shell-decoded", Severity.CRITICAL, "A script is decoded and run at once",
-        r"\bbase64\s+(?:-d|--decode|-D)\b[^\n]{0,200}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
-        r"\beval\s+[\"'`$(]{1,4}\s*(?:echo|printf)\b[^\n]{0,4000}\|\s*(?:base64|xxd|openssl)",
-        r"\$\(\s*printf\s+['\"](?:\\\\?x[0-9a-fA-F]{2}){2}", r"\beval\s+[\"']?\$\(\s*echo\b[^\n)]{0,40"
-        r"0}\|\s*(?:rev|tr)\b",
-        r"(?m)\b\w=\$\(\s*cat\s*<<[^\n]{1,60}\|\s*tr\b[\s\S]{0,4000}?\beval\b",
-        r"(?:^|[\s;|&])(?=[\w'\"\\]{4,24}\s)(?=\S*[A-Za-z](?:['\"]{2}"
-        r"|\\|['\"]\w['\"])\w)(?:[cC]['\"\\]*u['\"\\]*r['\"\\]*l|w['\"\\]*g['\"\\]*e['\"\\]*t"
-        r"|b['\"\\]*a['\"\\]*s['\"\\]*h)\s",
-        needs="base64|eval|printf|''|\"\"|\\|\"u\"",
-    ),
-    sign(
-        "shell-destroys", Severity.CRITICAL, "It removes what is not its own, or brings the machine down",
-        r"(?m)^[^#\n]*\brm\s+(?:-\S+\s+)*-\w*[rR]\w*\s+(?:-\S+\s+)*(?:--no-preserve-root\s+)?[\"']?/(?:"
-        r"\*|\s|$|[;&|])",
-        r":\(\)\s*\{\s*:\s*\|\s*:\s*&\s*\}\s*;\s*:",
-        needs="rm|:(",
-    ),
-    sign(
-        "shell-steals", Severity.HIGH, "Keys and settings of a person are packed and sent away",
-        r"\b(?:tar|zip|cat|base64)\b[^\n]{0,120}(?:~|\$HOME|/root|/home/\S+)/\.(?:ssh|aws|kube|gnupg"
-        r"|docker|npmrc|netrc)\b[^\n]{0,200}\|\s*(?:[^\n|]{0,80}\|\s*)?(?:curl|nc|ncat|wget|ssh)\b",
-        r"\b(?:env|printenv|set)\s*\|[^\n]{0,80}\b(?:curl|nc|ncat)\b[^\n]{0,60}(?:-d|--data\S*|-F)\s*@-",
-        needs="curl|nc|wget|ssh",
-    ),
-    sign(
-        "shell-intrusion", Severity.HIGH, "It switches off what protects the machine, or hides what it s"
-        "tarts",
-        r"(?m)^[^#\n]*\bchattr\s+\+i\s+\S*(?:authorized_keys|cron)", r"(?m)^[^#\n]*>>\s*\S*/\.ssh/author"
-        r"ized_keys",
-        r"\b(?:curl|wget)\b[^\n]{0,300}\b(?:chmod)\s+(?:\+x|7\d\d)\b[^\n]{0,200}\bnohup\b",
-        r"(?m)\bopenssl\s+s_client\b[^\n]{0,120}\|\s*(?:/bin/)?(?:ba|z|da)?sh\b",
-        needs="chattr|authorized_keys|nohup|s_client",
-    ),
-    EXFILTRATION,
-    sign(
-        "code-hidden-shell", Severity.HIGH, "A hidden or encoded command of PowerShell",
-        r"(?i)powershell(?:\.exe)?\s[^\n]{0,200}?(?:-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9+/=]{16}"
-        r"|-w(?:indowstyle)?\s+h(?:idden)?\b|downloadstring|invoke-expression|\biex\b)",
-        needs="owershell|POWERSHELL|owerShell|mshta|certutil",
-    ),
-)  # fmt: skip
-"""For shell scripts, batch files, PowerShell, and the commands of package managers."""
-
-INSTALL_SHELL = (
-    sign(
-        "install-network", Severity.HIGH, "It speaks to the network while it is installed",
-        r"(?m)^[^#\n]*\b(?:nslookup|dig|ping)\s[^\n]{0,80}(?:\$\(|`)",
-        r"(?m)^[^#\n]*\b(?:curl|wget|nc|ncat|scp|ftp)\s+(?:-\S+\s+)*['\"]?(?:https?://|ftp://|\$|\d+\."
-        r"\d+\.\d+\.\d+|\S+@)",
-    ),
-    sign(
-        "install-persistence", Severity.HIGH, "It makes itself stay: keys, jobs or accounts",
-        r"(?m)^[^#\n]*>>?\s*\S*(?:authorized_keys|/etc/sudoers|/etc/passwd|\.bashrc|crontab|/etc/ld\.s"
-        r"o\.preload)",
-        r"(?m)^[^#\n]*\bcrontab\s+-\s*$", r"(?m)^[^#\n]*\becho\b[^\n|]*\|\s*crontab\b", r"\bNOPASSWD\s"
-        r"*:\s*ALL",
-    ),
-)  # fmt: skip
-"""For scripts that run as root while a system package is installed."""
 
 
 def look(tally: Tally, text: str, signs: tuple[Sign, ...], what: str = "") -> None:

@@ -38,12 +38,14 @@ _HARMFUL_WORDS = re.compile(
 )
 _LIBRARY = re.compile(r"(?:transformers|peft|sentence_transformers|diffusers|torch|timm)\b|__main__\Z")
 """Modules that adapters (PEFT, ``auto_mapping``) name as those of their base model."""
+_OWN_MODULES = ("sentence_transformers.", "pylate.")
 _MOST_NODES = 2_000_000
 
 
 def wants(name: str) -> bool:
     """Return whether a JSON file of that name configures a model."""
-    return name.rsplit("/", 1)[-1] in _NAMES
+    base = name.rsplit("/", 1)[-1]
+    return base in _NAMES or base.endswith((".safetensors.index.json", ".bin.index.json"))
 
 
 def shaped(value: Any) -> bool:
@@ -82,6 +84,30 @@ def check(tally: Tally, name: str, value: Any) -> None:
             tally.note("yaml-target", Severity.HIGH, f"{base} has {str(item['_target_'])[:80]} called.")
         if "class_name" in item:
             _keras(tally, base, item)
+        _parts(tally, base, item, top=not at)
+
+
+def _parts(tally: Tally, base: str, item: dict[str, Any], *, top: bool) -> None:
+    """Note byte code in a layer, parts of a sentence model, and shards that lie elsewhere."""
+    if item.get("function_type") == "lambda" and item.get("function"):
+        tally.note("keras-code", Severity.CRITICAL, f"{base}: a layer holds Python byte code.")
+    if base == "modules.json" and "idx" in item and isinstance(kind := item.get("type"), str):
+        _module(tally, base, kind)
+    weights = item.get("weight_map") if base.endswith(".index.json") and top else None
+    for shard in sorted({str(entry) for entry in weights.values()}) if isinstance(weights, dict) else ():
+        if "/" in shard or "\\" in shard:
+            outside = shard.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", shard) or ":" in shard
+            if outside:
+                why = f"{base} has weights read from outside of the model: {shard[:80]}."
+                tally.note("model-outside", Severity.HIGH, why)
+
+
+def _module(tally: Tally, base: str, kind: str) -> None:
+    """Note a part of a sentence model that is of no library (Sentence Transformers, ``modules.json``)."""
+    if not kind.startswith(_OWN_MODULES):
+        tally.note(
+            "model-custom-code", Severity.HIGH, f"{base} has {kind[:60]} loaded, which is no library's own."
+        )
 
 
 def _objects(value: Any) -> list[tuple[int, dict[str, Any]]]:

@@ -17,7 +17,8 @@ from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
 from lockgate.inspect.detect import extension
 from lockgate.inspect.inspectors.chat_template import lint
-from lockgate.inspect.inspectors.code_signs import SHELL, look
+from lockgate.inspect.inspectors.code_signs import look
+from lockgate.inspect.inspectors.shell_signs import SHELL
 from lockgate.inspect.tally import Context, Tally
 
 _CALLS = re.compile(
@@ -36,7 +37,17 @@ _DATA = frozenset({
     "json", "yaml", "yml", "xml", "pmml", "model", "lgb", "lightgbm", "t7", "th", "net", "params", "pbtxt",
     "prototxt", "mlmodel", "cfg", "ini", "toml", "config",
 })  # fmt: skip
+_PICKLED = re.compile(
+    rb"\x80[\x02-\x05](?:\x95[\s\S]{8})?[\s\S]{0,400}?"
+    rb"(?:[ci]([A-Za-z_][\w.]{0,80})\n([A-Za-z_][\w.]{0,80})\n"
+    rb"|\x8c[\x01-\x40]([A-Za-z_][\w.]{0,80})\x94?\x8c[\x01-\x40]([A-Za-z_][\w.]{0,80})\x94?\x93)"
+    rb"|c([a-z_][\w.]{0,80})\n([A-Za-z_][\w.]{0,80})\n(?=[\s\S]{0,4000}\.\Z)"
+)
 _LIGHTGBM = re.compile(r"tree\r?\nversion=v\d")
+_OPERATION = re.compile(
+    r"\bop\s*:\s*\"(PyFunc|PyFuncStateless|EagerPyFunc|ReadFile|WriteFile|MatchingFiles|LoadLibrary|RpcClient)\""
+)
+"""Operations in a graph of TensorFlow that is written as text (``GraphDef``)."""
 _BLOCK = re.compile(r"\{[{%](.{1,2000}?)[%}]\}", re.DOTALL)
 _HIDDEN = re.compile(r"__[a-z]{3,20}__|\\x5f\\x5f|\|\s*attr\b|\._[A-Z]\w+__|\bmro\b", re.IGNORECASE)
 _LAYER = re.compile(r"class_name[\"']?\s*:\s*[\"']?(Lambda|TorchModuleWrapper|TFSMLayer)\b")
@@ -44,8 +55,10 @@ _LAYER = re.compile(r"class_name[\"']?\s*:\s*[\"']?(Lambda|TorchModuleWrapper|TF
 
 def wants(context: Context, text: str) -> bool:
     """Return whether a text is data of a model or settings, and no document and no part of a package."""
-    if context.package or context.role or context.kind not in {Kind.MODEL, Kind.FILE}:
+    if context.package or context.role:
         return False
+    if context.kind not in {Kind.MODEL, Kind.FILE}:
+        return context.kind == Kind.DOCUMENT and bool(_LIGHTGBM.match(text))
     return extension(context.name) in _DATA or bool(_LIGHTGBM.match(text))
 
 
@@ -54,11 +67,17 @@ def search(tally: Tally, text: str) -> None:
     text = text[:_SEARCHED]
     _calls(tally, html.unescape(text) if "&" in text else text, "")
     look(tally, text, SHELL)
+    for found in _OPERATION.finditer(text):
+        why = f"The graph has the operation {found[1]}, which acts outside of the model."
+        tally.note("tensorflow-operation", Severity.HIGH, why, found.start())
     for count, found in enumerate(_ENCODED.finditer(text)):
         if count == _MOST_ENCODED:
             break
-        said = _decoded(found[0])
-        if said:
+        raw = _decoded(found[0])
+        if named := _unpickled(raw):
+            why = f"An encoded pickle where text belongs, which names {named[:60]}."
+            tally.note("data-pickle", Severity.HIGH, why, found.start())
+        if said := _said(raw):
             _calls(tally, said, "Encoded: ")
 
 
@@ -98,12 +117,24 @@ def _calls(tally: Tally, text: str, where: str) -> None:
         tally.note("data-code", Severity.HIGH, f"{where}Code where data belongs: {shown}", found.start())
 
 
-def _decoded(text: str) -> str:
-    """Return what a text says in base64 (RFC 4648, either alphabet), nothing where that is no text."""
+def _decoded(text: str) -> bytes:
+    """Return what a text is in base64 (RFC 4648, either alphabet), nothing where it is none."""
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        raw = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-        said = raw.decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except binascii.Error:
+        return b""
+
+
+def _said(raw: bytes) -> str:
+    """Return what decoded bytes say, nothing where they are no text."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
         return ""
-    return said
+
+
+def _unpickled(raw: bytes) -> str:
+    """Return a callable that bytes name as a pickle names it, nothing where they are none (`pickle`)."""
+    found = _PICKLED.match(raw)
+    return ".".join(part.decode("ascii") for part in found.groups() if part) if found else ""

@@ -12,6 +12,7 @@ from typing import Any
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors import data_signs
 from lockgate.inspect.inspectors.chat_template import lint
 from lockgate.inspect.limits import Limits, demand
 from lockgate.inspect.ports import Inspector
@@ -53,7 +54,7 @@ class GgufInspector(Inspector):
     """Reads header, metadata and tensor table; the weights are opaque."""
 
     name = "gguf"
-    version = 1
+    version = 2
     detects = frozenset({"gguf"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -65,6 +66,12 @@ class GgufInspector(Inspector):
         for key, template in header.values.items():
             if key.startswith(_TEMPLATE):
                 _template(tally, key, template)
+        said = [
+            value
+            for key, value in header.values.items()
+            if isinstance(value, bytes) and not key.startswith(_TEMPLATE)
+        ]
+        data_signs.search(tally, "\n".join(value.decode("utf-8", "replace") for value in said))
 
 
 @dataclass(frozen=True, slots=True)

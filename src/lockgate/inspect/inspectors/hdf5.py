@@ -13,6 +13,7 @@ from math import prod
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors import configs
+from lockgate.inspect.inspectors.hidden_programs import look_for_calls
 from lockgate.inspect.inspectors.strict_json import loads
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
@@ -31,13 +32,14 @@ class Hdf5Inspector(Inspector):
     """Follows the structure from the superblock; nothing is loaded."""
 
     name = "hdf5"
-    version = 1
+    version = 2
     detects = frozenset({"hdf5"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim what the structure names; gaps of zeros are claimed, others stay unread."""
         tally.opaque.add("hdf5")
         _configurations(data, tally, context)
+        look_for_calls(tally, data)
         walker = _Walker(data, tally, context)
         try:
             walker.run()

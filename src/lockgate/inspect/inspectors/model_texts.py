@@ -27,7 +27,10 @@ _LIBRARY = re.compile(
 _PYTHON_LAYER = re.compile(
     r"<layer\b[^>]*\btype\s*=\s*[\"'](?:Python|Custom|PythonLayer)[\"']", re.IGNORECASE
 )
-_LIBRARY_KEYS = frozenset({"library", "lib", "lib_path", "library_path", "plugin", "module", "path"})
+_LIBRARY_KEYS = frozenset(
+    {"library", "lib", "lib_path", "library_path", "plugin", "module", "path", "__subgraph_lib__"}
+)
+_CALLED = frozenset({"py/reduce", "py/repr", "py/initargs", "py/newargsex"})
 _SKOPS_CALLS = frozenset({"MethodNode", "OperatorFuncNode"})
 _SKOPS = tuple(item for item in PROFILES if item.profile in {Profile.SKLEARN, Profile.NUMPY})
 _SKOPS_PLAIN = re.compile(
@@ -59,6 +62,24 @@ def graph(tally: Tally, value: Any) -> None:
         _mxnet(tally, nodes)
     if "__loader__" in value:
         _skops(tally, value)
+    _pickled(tally, value)
+
+
+def _pickled(tally: Tally, value: Any) -> None:
+    """Note what jsonpickle calls when it reads an object (``py/reduce``, ``py/repr``, ``py/function``)."""
+    todo: list[Any] = [value]
+    for _ in range(_MOST):
+        if not todo:
+            return
+        item = todo.pop()
+        if isinstance(item, list):
+            todo.extend(child for child in item if isinstance(child, dict | list))
+        elif isinstance(item, dict):
+            if named := sorted(_CALLED & item.keys()):
+                why = f"{named[0]} has something called when the file is read: {str(item[named[0]])[:80]}"
+                tally.note("json-pickle", Severity.HIGH, why)
+                return
+            todo.extend(child for child in item.values() if isinstance(child, dict | list))
 
 
 def served(tally: Tally, value: Any) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.detect import extension
-from lockgate.inspect.inspectors.code_signs import SHELL, look
+from lockgate.inspect.inspectors.code_signs import look
 from lockgate.inspect.inspectors.injection import orders
+from lockgate.inspect.inspectors.shell_signs import SHELL
 from lockgate.inspect.limits import demand
 from lockgate.inspect.tally import Context, Tally
 

@@ -1,5 +1,6 @@
 """ONNX models: every byte of the protobuf accounted for, no external data, known operator domains."""
 
+import re
 from dataclasses import dataclass, field
 from math import prod
 
@@ -33,6 +34,15 @@ KNOWN_DOMAINS = frozenset(
 )
 """Operator domains of ONNX and those that ONNX Runtime brings; any other needs a library of its own."""
 
+_CALLS_OUT = {
+    "PyOp": "runs Python of the machine", "PythonOp": "runs Python of the machine",
+    "PythonOpGrad": "runs Python of the machine", "EPContext": "has a program read that was compiled"
+    " elsewhere",
+    "ATen": "calls any function of PyTorch",
+}  # fmt: skip
+"""Operators of ONNX Runtime and its extensions that do what the model's own graph does not say."""
+_LIBRARY = re.compile(r"custom_op_library|register_custom_ops_library|\bplugin_path\b")
+
 _WIRES = {
     VARINT: {WIRE_VARINT},
     TEXT: {WIRE_BYTES},
@@ -43,6 +53,7 @@ _WIRES = {
     PACKED32: {WIRE_32, WIRE_BYTES},
     PACKED64: {WIRE_64, WIRE_BYTES},
 }
+_NODE_OPERATOR = 4
 _NODE_DOMAIN, _FUNCTION_DOMAIN, _OPSET_DOMAIN = 7, 10, 1
 _PAIR_VALUE, _MOST_SAID = 2, 10_000
 _DIMS, _DATA_TYPE, _RAW, _EXTERNAL, _LOCATION = 1, 2, 9, 13, 14
@@ -64,7 +75,7 @@ class OnnxInspector(Inspector):
     """Walks the whole message tree; weights are opaque, references to other files a finding."""
 
     name = "onnx"
-    version = 4
+    version = 5
     detects = frozenset({"onnx"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -139,10 +150,19 @@ class _Walker:
             self.tally.unfinished("onnx-packed", "A packed field is no whole number of values.", at)
 
     def look(self, name: str, number: int, at: int, stop: int) -> None:
+        if (name, number) == ("Node", _NODE_OPERATOR):
+            operator = bytes(self.data[at:stop]).decode("utf-8")
+            if operator in _CALLS_OUT:
+                why = f"The operator {operator} {_CALLS_OUT[operator]}."
+                self.tally.note("onnx-operator", Severity.HIGH, why, at)
         if (name, number) in {("Node", _NODE_DOMAIN), ("Function", _FUNCTION_DOMAIN)}:
             self.domains.add(bytes(self.data[at:stop]).decode("utf-8")[:100])
         elif (name, number) == ("Pair", _PAIR_VALUE) and len(self.said) < _MOST_SAID:
-            self.said.append(bytes(self.data[at:stop]).decode("utf-8"))
+            said = bytes(self.data[at:stop]).decode("utf-8")
+            self.said.append(said)
+            if _LIBRARY.search(said):
+                why = f"Its metadata has a library of operators loaded: {' '.join(said.split())[:80]}"
+                self.tally.note("onnx-operator", Severity.HIGH, why, at)
         elif (name, number) == ("OperatorSet", _OPSET_DOMAIN):
             self.imported.add(bytes(self.data[at:stop]).decode("utf-8")[:100])
 

@@ -7,11 +7,13 @@ The walk over a tar archive hands over the few members that say so; a wheel has 
 import json
 import re
 from collections.abc import Mapping
+from difflib import SequenceMatcher
 from typing import Any
 
 from lockgate.core.verdict import Severity
-from lockgate.inspect.inspectors.code_signs import INSTALL_SHELL, SHELL, look
+from lockgate.inspect.inspectors.code_signs import look
 from lockgate.inspect.inspectors.script_signs import INSTALL_SCRIPT
+from lockgate.inspect.inspectors.shell_signs import INSTALL_SHELL, SHELL
 from lockgate.inspect.inspectors.yaml_signs import targets
 from lockgate.inspect.tally import Tally
 
@@ -49,6 +51,7 @@ _MAIN = re.compile(r"\b(node)\s+\.(?:/)?(?=\s|$|[;&|])")
 _DESTROYS = re.compile(
     r"\brm\s+-\w*r\w*\s+(?:-\S+\s+)*[\"']?(?:~|/|\$HOME|\$\{HOME\})(?:/?\*?[\"']?)(?:\s|$|[;&|])"
 )
+_HIDDEN_START = re.compile(r"(?i)\bstart\s+/b\b")
 _INLINE = re.compile(r"\bnode\s+(?:-e|--eval|-p)\b|\bpython3?\s+-c\b|\bperl\s+-e\b|\bruby\s+-e\b|https?://")
 _ADDRESS = re.compile(r"^(?:git\+)?(?:https?|ftp|ssh|git)://", re.IGNORECASE)
 _HOSTED = re.compile(
@@ -56,23 +59,29 @@ _HOSTED = re.compile(
     re.IGNORECASE,
 )
 _PACKAGE = "package/package.json"
+_BUNDLED = re.compile(r"[^/]+/(?:node_modules/(?:@[^/]+/)?[^/]+/){1,4}package\.json")
+"""Packages that a package brings along; npm runs their scripts as well (``bundleDependencies``)."""
+_ALIKE = 0.75
+"""Share of letters (`difflib`) from which on two names are taken for one another."""
+_TARBALL = re.compile(r"(?P<name>.+)-(?P<version>\d+\.\d+\.\d+(?:[-+][\w.+-]*)?)\.(?:tgz|tar|tar\.gz)")
 _GYP_COMMAND = re.compile(r"<!@?\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
 
 
 def wants(name: str) -> bool:
     """Return whether the rules look into a member of a tar archive."""
     base = name.rsplit("/", 1)[-1]
-    return name.count("/") <= 4 and (  # noqa: PLR2004  # the top of a package
+    return (name.count("/") <= 4 or _BUNDLED.fullmatch(name) is not None) and (  # noqa: PLR2004  # the top of a package
         base in {"package.json", "binding.gyp", "PKG-INFO", "pyproject.toml", "setup.py", "setup.cfg"}
         or base in {"model_config.yaml", "manifest.json", "index.json", "oci-layout"}
         or base.endswith((".js", ".cjs", ".mjs", ".gypi"))
     )
 
 
-def check(tally: Tally, kept: Mapping[str, bytes]) -> None:
-    """Note what the members of a tar archive say about its installation."""
+def check(tally: Tally, kept: Mapping[str, bytes], file: str = "") -> None:
+    """Note what the members of a tar archive say about its installation, and whether its file names it."""
     if _PACKAGE in kept:
         _npm(tally, kept, "package/")
+        _named(tally, kept[_PACKAGE], file.rsplit("/", 1)[-1])
     for name, raw in kept.items():
         base = name.rsplit("/", 1)[-1]
         if base == "setup.py" and name.count("/") <= 1:
@@ -81,7 +90,9 @@ def check(tally: Tally, kept: Mapping[str, bytes]) -> None:
             _backend(tally, name, raw.decode("utf-8", "replace"))
         elif base == "model_config.yaml":
             targets(tally, name, raw.decode("utf-8", "replace"))
-        elif base == "package.json" and name.count("/") == 1 and name != _PACKAGE:
+        elif base == "package.json" and (
+            (name.count("/") == 1 and name != _PACKAGE) or (_PACKAGE in kept and _BUNDLED.fullmatch(name))
+        ):
             _npm(tally, kept, name.removesuffix("package.json"))
 
 
@@ -91,6 +102,30 @@ def _backend(tally: Tally, name: str, text: str) -> None:
     if backend:
         where = " from the package itself" if path else ""
         tally.note("install-script", Severity.INFO, f"{name}: {backend[1]} builds the package{where}.")
+    system = re.search(r"^\[build-system\](.{0,4000}?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)
+    for found in re.finditer(
+        r"[\"'][^\"'\n@]{1,100}@\s*([a-z+]{2,10}://[^\"'\n]{1,300})[\"']", system[1] if system else ""
+    ):
+        why = f"{name} has what comes from an address build the package: {found[1][:100]}"
+        tally.note("build-address", Severity.HIGH, why)
+
+
+def _named(tally: Tally, raw: bytes, file: str) -> None:
+    """Note a tarball whose name and whose package's name look alike and are not the same."""
+    named = _TARBALL.fullmatch(file)
+    try:
+        said = json.loads(raw)
+    except (ValueError, RecursionError):
+        return
+    if not named or not isinstance(said, dict) or not isinstance(said.get("name"), str):
+        return
+    full = said["name"].removeprefix("@").replace("/", "-")
+    file_says = named["name"].removeprefix("@")
+    if file_says in {full, said["name"].rsplit("/", 1)[-1]}:
+        return
+    if SequenceMatcher(None, file_says[:214], full[:214]).ratio() >= _ALIKE:
+        why = f"It is named {file_says[:80]}, and package.json says {said['name'][:80]}, which looks alike."
+        tally.note("npm-identity", Severity.HIGH, why)
 
 
 def _npm(tally: Tally, kept: Mapping[str, bytes], base: str) -> None:
@@ -143,6 +178,9 @@ def _hook(tally: Tally, kept: Mapping[str, bytes], base: str, hook: str, command
         r"\b(?:sh|bash|cmd|chmod|\./|exec)\b|\.sh\b", command
     ):
         tally.note("npm-shell-script", Severity.MEDIUM, f"{hook} starts a shell: {command[:100]}")
+    if _HIDDEN_START.search(command):
+        why = f"{hook} starts something that nobody sees: {command[:100]}"
+        tally.note("npm-hidden-script", Severity.HIGH, why)
     if _DESTROYS.search(command):
         tally.note("install-destroys", Severity.HIGH, f"{hook} removes what is not its own: {command[:100]}")
     for found in _SCRIPT_FILE.finditer(_MAIN.sub(r"\1 index", command)):
@@ -157,7 +195,10 @@ def _commands(tally: Tally, said: dict[str, Any]) -> None:
     brought = said.get("bin")
     own = str(said.get("name", "")).rsplit("/", 1)[-1]
     theirs = _THEIRS.get(str(said.get("name", "")), "")
-    for name in sorted(brought) if isinstance(brought, dict) else ():
+    for name, target in sorted(brought.items()) if isinstance(brought, dict) else ():
+        if ".." in f"{name}/{target}".split("/") or "\\" in name or f"{target}".startswith("/"):
+            why = f"A command of the package leads out of it: {name[:60]} to {str(target)[:60]}."
+            tally.note("npm-command-outside", Severity.CRITICAL, why)
         if name in COMMANDS and name not in {own, theirs}:
             tally.note("command-shadowed", Severity.HIGH, f"The package brings a command named {name}.")
 
@@ -170,4 +211,7 @@ def _dependencies(tally: Tally, said: dict[str, Any]) -> None:
                 tally.need(f"{name} {source}")
             if isinstance(source, str) and _ADDRESS.match(source) and not _HOSTED.match(source):
                 why = f"{name[:60]} comes from an address, not from the registry: {source[:80]}"
+                tally.note("npm-address-dependency", Severity.HIGH, why)
+            elif isinstance(source, str) and source.startswith("file:") and ".." in source.split("/"):
+                why = f"{name[:60]} comes from a folder outside of the package: {source[:80]}"
                 tally.note("npm-address-dependency", Severity.HIGH, why)

@@ -15,7 +15,8 @@ _NETWORK = frozenset({
     "requests.get", "requests.post", "requests.put", "requests.request", "urllib.request.urlopen",
     "urlopen", "urllib.request.urlretrieve", "urlretrieve", "urllib2.urlopen", "httpx.get", "httpx.post",
     "request.urlopen", "socket.create_connection", "http.client.HTTPSConnection",
-    "http.client.HTTPConnection", "request.urlretrieve",
+    "http.client.HTTPConnection", "request.urlretrieve", "ftplib.FTP", "ftplib.FTP_TLS", "smtplib.SMTP",
+    "smtplib.SMTP_SSL",
 })  # fmt: skip
 _SHELL = frozenset({"os.system", "os.popen", "os.startfile", "subprocess.getoutput", "commands.getoutput"})
 _COMMANDS = frozenset({
@@ -23,10 +24,13 @@ _COMMANDS = frozenset({
     "subprocess.check_output", "Popen",
 })  # fmt: skip
 _SUSPICIOUS = re.compile(
-    r"powershell|\bcurl\b|\bwget\b|https?://|/dev/tcp|\bcmd(?:\.exe)?\b|\bmshta\b|\bbash\b.*-c|base64|\bnc\b",
+    r"powershell|\bcurl\b|\bwget\b|https?://|/dev/tcp|\bcmd(?:\.exe)?\b|\bmshta\b|\bbash\b.*-c|base64|\bnc\b"
+    r"|\bpip3? install\b",
     re.IGNORECASE,
 )
 _LOOKUPS = frozenset({"socket.gethostbyname", "socket.getaddrinfo"})
+_STARTS = frozenset({"Thread", "Timer", "Process", "submit", "register", "call_soon", "call_later"})
+"""Calls that have a function run which they are given."""
 RUNS = frozenset({"exec", "eval"})
 DECODERS = frozenset({
     "b64decode", "urlsafe_b64decode", "b32decode", "b85decode", "a85decode", "decompress", "unhexlify",
@@ -45,9 +49,11 @@ ACTS = (
     "commands",
     "Popen",
     "from os ",
+    "ftplib",
+    "smtplib",
 )
 """Words without which no call to the network or to a shell can be found."""
-REVERSED = "[::-1]"
+MADE = ("[::-1]", "chr", "bytes(", "bytearray(")
 CALLED = (
     "urlopen",
     "urlretrieve",
@@ -60,6 +66,8 @@ CALLED = (
     "startfile",
     "getoutput",
     "Popen",
+    "ftplib",
+    "smtplib",
 )
 SPOKEN = ("system", "popen")
 MODULES = {
@@ -72,8 +80,9 @@ MODULES = {
 
 def at_import(tally: Tally, tree: ast.AST) -> None:
     """Note calls to the network and to shells that importing the module makes."""
-    known = _Names(tree)
-    for call in _calls(tree):
+    calls, bodies = _calls(tree)
+    known = _Names(bodies)
+    for call in calls:
         name = known.real(_dotted(call.func))
         line = f"(line {call.lineno})"
         if name in _NETWORK:
@@ -99,10 +108,10 @@ def at_import(tally: Tally, tree: ast.AST) -> None:
 class _Names:
     """What names of a module stand for: imported under another name, or made by decoding."""
 
-    def __init__(self, tree: ast.AST) -> None:
+    def __init__(self, bodies: list[list[ast.stmt]]) -> None:
         self._stands: dict[str, str] = {}
         self._decoded: set[str] = set()
-        for node in getattr(tree, "body", ()):
+        for node in (node for body in bodies for node in body):
             if isinstance(node, ast.Import):
                 self._stands |= {item.asname: item.name for item in node.names if item.asname}
             elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -131,19 +140,26 @@ class _Names:
                 return True
             if isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute | ast.Name):
                 last = item.func.attr if isinstance(item.func, ast.Attribute) else self.real(item.func.id)
-                if last.rpartition(".")[2] in DECODERS:
+                if last.rpartition(".")[2] in DECODERS or _made(item, last):
                     return True
             if isinstance(item, ast.Slice) and isinstance(item.step, ast.UnaryOp):
                 return True
         return False
 
 
-def _calls(tree: ast.AST) -> Iterator[ast.Call]:
-    """Yield the calls that run at import, without those inside functions."""
-    todo: list[ast.AST] = list(getattr(tree, "body", ()))
+def _calls(tree: ast.AST) -> tuple[list[ast.Call], list[list[ast.stmt]]]:
+    """Return the calls that run at import, and the bodies that they stand in.
+
+    Those inside functions are left out, but for functions of the module that it calls itself or gives to a
+    thread, at import.
+    """
+    body: list[ast.stmt] = list(getattr(tree, "body", ()))
+    functions = dict(_functions(body))
+    bodies, calls = [body], []
+    todo: list[ast.AST] = list(body)
     for _ in range(_MOST):
         if not todo:
-            return
+            break
         node = todo.pop()
         kind = type(node)
         if kind in _LATER:
@@ -152,18 +168,76 @@ def _calls(tree: ast.AST) -> Iterator[ast.Call]:
             todo.extend(node.orelse)
             continue
         if isinstance(node, ast.Call):
-            yield node
-        # As `ast.iter_child_nodes` yields them, which is a generator over another one.
-        for name in kind._fields:
-            value = getattr(node, name, None)
-            if isinstance(value, ast.AST):
-                todo.append(value)
-            elif isinstance(value, list):
-                todo.extend(item for item in value if isinstance(item, ast.AST))
+            calls.append(node)
+            for name in _started(node):
+                if (function := functions.pop(name, None)) is not None:
+                    bodies.append(function.body)
+                    todo.extend(function.body)
+        todo.extend(_children(node))
+    return calls, bodies
+
+
+def _functions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Yield the functions of a module by the names that call them; a class makes its objects by one."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name, node
+        elif isinstance(node, ast.ClassDef):
+            yield from (
+                (node.name, item)
+                for item in node.body
+                if isinstance(item, ast.FunctionDef) and item.name == "__init__"
+            )
+
+
+def _children(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what `ast.iter_child_nodes` does, which is a generator over another one."""
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, ast.AST):
+            yield value
+        elif isinstance(value, list):
+            yield from (item for item in value if isinstance(item, ast.AST))
+
+
+def _started(call: ast.Call) -> list[str]:
+    """Return the names of functions that a call runs: its own, or those that it hands to a thread."""
+    first = [call.func.id] if isinstance(call.func, ast.Name) else []
+    last = call.func.attr if isinstance(call.func, ast.Attribute) else "".join(first)
+    if last in _STARTS:
+        given = [*call.args, *(word.value for word in call.keywords)]
+        first += [item.id for item in given if isinstance(item, ast.Name)]
+    return first
 
 
 _LATER = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda})
 """What runs when it is called."""
+
+
+def _made(call: ast.Call, name: str) -> bool:
+    """Return whether a call makes a text of numbers: what nobody who has nothing to hide runs."""
+    if name in {"bytes", "bytearray"}:
+        return any(
+            (isinstance(item, ast.BinOp) and isinstance(item.op, ast.BitXor)) or _parses(item)
+            for given in call.args
+            for item in ast.walk(given)
+        )
+    return name == "join" and any(
+        (isinstance(item, ast.Call) and isinstance(item.func, ast.Name) and item.func.id in {"chr", "ord"})
+        or (isinstance(item, ast.Name) and item.id == "chr")
+        for given in call.args
+        for item in ast.walk(given)
+    )
+
+
+def _parses(node: ast.AST) -> bool:
+    """Return whether a node reads a number from a text of another base."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "int"
+        and len(node.args) > 1
+    )
 
 
 def _guarded(test: ast.expr) -> bool:

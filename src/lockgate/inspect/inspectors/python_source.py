@@ -7,6 +7,7 @@ runs.
 
 import re
 import warnings
+from collections import Counter
 from unicodedata import normalize
 
 from lockgate.core.verdict import Severity
@@ -23,6 +24,13 @@ _ASIDE = re.compile(
     r"(?:^|/)(?:examples?|docs?|tests?|testing|bin|scripts?|tools?|benchmarks?|demos?|__main__\.py)(?:/|\Z)"
 )
 """Folders whose modules are programs of their own, and what `python -m` runs; nobody imports them."""
+_LOADED = re.compile(
+    r"\b(?:GeneratorBasedBuilder|ArrowBasedBuilder|EndpointHandler|PreTrainedModel|PretrainedConfig"
+    r"|PreTrainedTokenizer(?:Fast)?|DiffusionPipeline)\b"
+)
+"""Classes that a model's or a data set's own code defines, which its loader imports."""
+_LOADED_FILE = re.compile(r"(?:^|/)custom_generate/[^/]+\.py\Z")
+_RUNS = re.compile(r"\b(?:exec|eval|compile|__import__|getattr|system|popen|Popen)(?=\s*\()")
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-A-Za-z0-9_.]+)")
 _UNICODE = frozenset({"utf8", "utf8sig", "ascii", "usascii"})
 _PLAIN = re.compile(
@@ -46,7 +54,7 @@ class PythonInspector(Inspector):
     """Python source: it must parse; it is never executed."""
 
     name = "python"
-    version = 4
+    version = 5
     detects = frozenset({"python"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -59,6 +67,9 @@ class PythonInspector(Inspector):
         installs = context.name.rsplit("/", 1)[-1] == "setup.py"
         told = hints(raw, text, "py")
         read = text if told.written else normalize("NFKC", text)
+        if not told.written and (name := _other_letters(text, read)):
+            why = f"A name is written in letters that only look like its own: {name}"
+            tally.note("code-hidden-name", Severity.HIGH, why)
         use(tally, read, "py", told)
         look(tally, read, told.signs() + INSTALL_PYTHON if installs else told.signs())
         if not plain or (context.package and not told.may_act()):
@@ -68,7 +79,7 @@ class PythonInspector(Inspector):
                 warnings.simplefilter("ignore")
                 tree = compile(text, "<member>", "exec", dont_inherit=True, flags=_SYNTAX_ONLY)
             if (
-                context.depth
+                (context.depth or _LOADED.search(text) or _LOADED_FILE.search(context.name))
                 and not _ASIDE.search(context.name)
                 and context.role not in {"deb-data", "rpm-data"}
             ):
@@ -78,6 +89,18 @@ class PythonInspector(Inspector):
             tally.note("python-syntax", Severity.INFO, why)
         except (RecursionError, MemoryError):
             tally.unfinished("python-depth", "The source is nested too deep to parse.")
+
+
+def _other_letters(text: str, read: str) -> str:
+    """Return a name that runs code and that only Python's reading of a source has (PEP 3131)."""
+    written = Counter(found[0] for found in _RUNS.finditer(text))
+    return next(
+        (found[0] for found in _RUNS.finditer(read) if written[found[0]] != _count(read, found[0])), ""
+    )
+
+
+def _count(read: str, name: str) -> int:
+    return sum(found[0] == name for found in _RUNS.finditer(read))
 
 
 def _read(raw: bytes, tally: Tally) -> tuple[str, bool]:

@@ -9,7 +9,8 @@ import struct
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
-from lockgate.inspect.inspectors.code_signs import INSTALL_SHELL, SHELL, look
+from lockgate.inspect.inspectors.code_signs import look
+from lockgate.inspect.inspectors.shell_signs import INSTALL_SHELL, SHELL
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally

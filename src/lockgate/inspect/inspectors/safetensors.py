@@ -3,12 +3,14 @@
 Format: https://github.com/huggingface/safetensors (README, "Format").
 """
 
+import re
 from math import prod
 from typing import Any
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors import data_signs
+from lockgate.inspect.inspectors.hidden_programs import look_inside
 from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, loads
 from lockgate.inspect.limits import Limits, demand
 from lockgate.inspect.ports import Inspector
@@ -22,13 +24,14 @@ BITS = {
 }  # fmt: skip
 _KEYS = {"dtype", "shape", "data_offsets"}
 _MOST_DIMS = 64
+_OUTSIDE = re.compile(r"(?:^|[/\\])\.\.[/\\]|^/(?:etc|root|home|usr|tmp|var|proc)/|^[A-Za-z]:\\")
 
 
 class SafetensorsInspector(Inspector):
     """Checks the header strictly; the weights are opaque."""
 
     name = "safetensors"
-    version = 2
+    version = 3
     detects = frozenset({"safetensors"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -43,6 +46,7 @@ class SafetensorsInspector(Inspector):
         tally.claim(0, base)
         if said := _said(data, base):
             data_signs.search(tally, said)
+            data_signs.settings(tally, said)
         at = 0
         for start, end, name in sorted(span(name, entry) for name, entry in header.items()):
             if start < at:
@@ -56,6 +60,10 @@ class SafetensorsInspector(Inspector):
                 what = f"The tensor {name!r} ends past the file."
                 raise BrokenContentError(what, at=base + start)
             tally.claim(base + start, base + end)
+            look_inside(tally, data[base + start : base + end], name, base + start)
+            if _OUTSIDE.search(name):
+                why = f"The tensor {name!r} is named like a file elsewhere."
+                tally.note("tensor-name", Severity.HIGH, why, base + start)
             at = max(at, end)
         for start, end in tally.gaps():
             tally.note("safetensors-gap", Severity.HIGH, f"{end - start} bytes belong to no tensor.", start)

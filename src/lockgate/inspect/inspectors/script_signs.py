@@ -23,7 +23,7 @@ _ANSWER = (
 _KEPT = (
     r"(?:\.npmrc|\.ssh\b|\bid_rsa\b|\bid_ed25519\b|\.aws\b|\.netrc|\.git-credentials|\.bash_history"
     r"|Login[ ]Data"
-    r"|\.docker/config|\.kube/config|keystore|exodus\.wallet)"
+    r"|serviceaccount/token|\.docker/config|\.kube/config|keystore|exodus\.wallet)"
 )
 
 SCRIPT = (
@@ -36,8 +36,24 @@ SCRIPT = (
         r"\bmodule\._compile\s*\(\s*(?:Buffer\.from|atob)",
         r"\bnew\s+Function\s*\([^\n()]{1,60},\s*(?:Buffer\s*\.\s*from|atob)\s*\(",
         r"\bcreateDecipher(?:iv)?\s*\([\s\S]{0,600}?\beval\s*\(",
-        needs="eval|Function|_compile",
+        r"\b(?P<alias>\w{1,20})\s*=\s*(?:Function|eval)\s*[;,][\s\S]{0,400}?\b(?P=alias)\s*\(\s*(?:Buffer\s*\.\s*from|atob)\s*\(",
+        r"\bspawn(?:Sync)?\s*\(\s*['\"`](?:node|python3?|sh|bash)['\"`]\s*,\s*\[\s*['\"`]-[ec]['\"`]\s*,\s*(?:Buffer\s*\.\s*from|atob)\s*\(",
+        r"\bset(?:Timeout|Interval)\s*\(\s*(?:Buffer\s*\.\s*from|atob)\s*\(",
+        r"\bimport\s*\(\s*['\"`]data:text/javascript[^'\"`\n]{0,20};base64,",
+        r"\bexec(?:Sync)?\s*\(\s*Buffer\s*\.\s*from\s*\(\s*['\"`][^'\"`\n]{8,4000}['\"`]\s*,\s*['\"`](?:hex|base64)",
+        r"\bfromCharCode\s*\(\s*\w{1,20}\s*\[[^\]\n]{1,40}\]\s*\)[\s\S]{0,200}?\beval\s*\(",
+        r"\bFunction\s*\.\s*constructor\s*\(\s*['\"]require['\"]", r"\bnew\s+module\s*\.\s*constructor\b",
+        r"\[\s*['\"]\w{2,12}['\"]\s*\]\s*\[\s*['\"]constructor['\"]\s*\]\s*\(\s*(?:atob|Buffer|unescape|decodeURI|['\"])",
+        r"\bfromCharCode\s*\(\s*\w{1,20}\.length\s*\)[\s\S]{0,200}?\beval\s*\(",
+        r"\bprocess\s*\.\s*binding\s*\(\s*['\"]spawn_sync['\"]\s*\)\s*\.\s*spawn\s*\(\s*\{",
+        needs="eval|Function|_compile|constructor|spawn_sync|setTimeout|setInterval|import|exec|spawn",
         quick=(
+            r"=\s*(Function|eval)\s*[;,]", r"spawn(Sync)?\s*\(\s*['\"`](node|python3?|sh|bash)",
+            r"set(Timeout|Interval)\s*\(\s*(Buffer|atob)", r"import\s*\(\s*['\"`]data:", (r"exec(Sync"
+            r")?\s*\(\s*Buffer"),
+            r"fromCharCode\s*\(\s*[A-Za-z0-9_\x80-\xff]{1,80}\s*\[",
+            r"Function\s*\.\s*constructor", r"new\s+module", r"\[\s*['\"]constructor['\"]\s*\]",
+            r"\.length\s*\)", r"spawn_sync",
             r"\bcreateDecipher", r"\bnew\s+Function\s*\([^\n()]{1,60},",
             r"\beval\s*\(\s*(Buffer|atob|unescape|decodeURI|String|[A-Za-z0-9_\x80-\xff]+\s*\(\s*['\"])",
             r"\bnew\s+Function\s*\(\s*(Buffer|atob)", r"\bmodule\._compile\s*\(\s*(Buffer|atob)",
@@ -69,8 +85,13 @@ SCRIPT = (
     sign(
         "js-remote-code", Severity.CRITICAL, "What a server answers is run as code",
         rf"{_NAMED}[\s\S]{{0,600}}?{_RUNS}{_ANSWER}",
-        needs="fetch|axios|http|got|request,eval|Function|runIn|_compile",
-        quick=(r"\beval\s*\(", r"\bnew\s+Function\s*\(", r"\brunIn(This|New)?Context", r"\._compile\s*\("),
+        rf"{_NAMED}[\s\S]{{0,300}}?\bon\s*\(\s*['\"]data['\"]\s*,\s*(?:function\s*)?\(?\s*(?P<part>\w+)\s*\)?\s*(?:=>)?\s*\{{?\s*\beval\s*\(\s*(?P=part)\b",
+        rf"{_NAMED}[\s\S]{{0,300}}?\bnew\s+vm\s*\.\s*Script\s*\(\s*{_ANSWER}", rf"{_NAMED}[\s\S]"
+        rf"{{0,300}}?\w\s*\._compile\s*\(\s*\w+\s*,",
+        rf"{_NAMED}[\s\S]{{0,300}}?\(\s*0\s*,\s*eval\s*\)\s*\(\s*\w+\s*\)",
+        needs="fetch|axios|http|got|request,eval|Function|runIn|_compile|Script",
+        quick=(r"new\s+vm\s*\.\s*Script", r"\beval\s*\)\s*\(", r"\beval\s*\(", r"\bnew\s+Function\s*\(",
+               r"\brunIn(This|New)?Context", r"\._compile\s*\("),
     ),
     sign(
         "js-command", Severity.HIGH, "A command that fetches and runs, or hides what it runs",
@@ -80,12 +101,26 @@ SCRIPT = (
         r"|spawnSync)\s*\(\s*[`'\"][^`'\"\n]{0,200}(?:powershell[^\n]{0,100}\s-(?:e|enc|w)\w*\s"
         r"|/dev/tcp/|base64\s+(?:-d|--decode)[^\n]{0,80}\|)",
         r"\bspawn\w*\s*\([^\n]{0,300}(?:--dangerously-skip-permissions|--yolo\b|--trust-all-tools)",
+        r"(?:exec|execFile|spawn)(?:Sync)?\s*\([^\n]{0,80}['\"`]-c['\"`]\s*,\s*['\"`][^'\"`\n]{0,200}\b(?:curl|wget)\b[^'\"`\n]{0,200}\|\s*(?:ba|z|da)?sh\b",
         r"--dangerously-skip-permissions[\s\S]{0,400}?\bspawn(?:Sync)?\s*\(",
-        needs="exec|spawn,curl|wget|powershell|/dev/tcp/|base64|--dangerously|--yolo|--trust-all",
+        r"\bexec(?:Sync|File|FileSync)?\s*\([^\n]{0,300}(?:--dangerously-skip-permissions|--trust-all-tools)",
+        r"(?:exec|execSync|spawn|spawnSync)\s*\(\s*[`'\"]powershell(?:\.exe)?['\"][^\n]{0,120}(?:bypass|hidden)[^\n]{0,200}\b(?:iwr|i[e]x"
+        r"|DownloadString|Invoke-\w+)\b",
+        r"(?:exec|execSync|spawn|spawnSync)\s*\(\s*[`'\"](?:certutil(?:\.exe)?\s[^\n]{0,40}-urlcache|bitsadmin\S*\s+/transfer|mshta(?:\.exe)?\s+"
+        r"|rundll32(?:\.exe)?\s|regsvr32(?:\.exe)?\s)",
+        r"\bspawn\w*\s*\([^\n]{0,200}(?:stratum\+|--cpu-max-threads-hint|--donate-level|--rig-id)",
+        r"\bWebAssembly\s*\.\s*instantiate\s*\([^\n]{0,200}child_process",
+        needs="exec|spawn,curl|wget|powershell|/dev/tcp/|base64|--dangerously|--trust-all|--yolo|certutil|bitsadmin|mshta|rundll32|regsvr32|stratum"
+        "|--cpu-max|--donate|--rig-id|WebAssembly",
     ),
     sign(
         "js-steals", Severity.HIGH, "It reads what a person or machine keeps for itself and sends it away",
         rf"\breadFile(?:Sync)?\s*\([^\n]{{0,200}}{_KEPT}[\s\S]{{0,2000}}?{_ASKS}",
+        r"(?:User Data|Local Extension Settings|leveldb)\b[\s\S]{0,1500}?\bcreateReadStream\s*\([\s"
+        r"\S]{0,600}?(?:\.\s*submit\s*\(|\.\s*post\s*\(|uploads?\b)",
+        r"Local Extension Settings[\s\S]{0,600}?\.\s*post\s*\(",
+        rf"JSON\s*\.\s*stringify\s*\(\s*process\.env\s*\)[\s\S]{{0,1200}}?{_ASKS}",
+        rf"{_ASKS}[^\n]{{0,300}}JSON\s*\.\s*stringify\s*\(\s*\[[^\]\n]{{0,200}}\bprocess\.env\s*[,\]]",
         r"JSON\s*\.\s*stringify\s*\(\s*\{[^\n]{0,300}?(?<!env:)(?<!env: )(?<!\.\.\.)\bprocess\.env\s*["
         r",}][\s\S]{0,2000}?"
         r"\b(?:https?(?:['\"]\s*\))?\s*\.\s*request|fetch|axios)\b",
@@ -94,13 +129,44 @@ SCRIPT = (
         r"\bdns(?:['\"]\s*\))?\s*\.\s*(?:lookup|resolve\w*)\s*\((?=[^\n]{0,200}(?:hostname\s*\("
         r"|userInfo\s*\(|['\"](?:hex|base64)['\"]|process\.env))"
         r"[^\n]{0,200}(?:\+\s*['\"`]|\})\.[\w-]+\.",
-        needs="readFile|process.env|hostname,fetch|axios|http|got|request|dns",
+        needs="readFile|process.env|hostname|createReadStream|Local Extension,fetch|axios|http|got|r"
+        "equest|dns|submit|post",
     ),
     sign(
         "js-spreads", Severity.CRITICAL, "It publishes itself, or takes the secrets of a repository's builds",
-        r"search\?text=maintainer:[\s\S]{0,2000}?\bpublish\b", r"\btoJSON\s*\(\s*secrets\s*\)",
+        r"search\?text=maintainer:[\s\S]{0,2000}?\bpublish\b",
+        r"_authToken\b[\s\S]{0,800}?\bexec(?:Sync)?\s*\(\s*['\"`]npm publish\b", r"\btoJSON\s*\(\s*s"
+        r"ecrets\s*\)",
         r"\btrufflehog\b[\s\S]{0,1500}?(?:webhook|fetch\s*\(|\.request\s*\(|gh\s+repo\s+create)",
-        needs="maintainer:|toJSON|trufflehog",
+        needs="maintainer:|toJSON|trufflehog|_authToken",
+    ),
+    sign(
+        "js-destroys", Severity.CRITICAL, "It removes what a person keeps",
+        r"\b(?:rm|rmdir)(?:Sync)?\s*\(\s*(?:os|require\s*\(\s*['\"](?:node:)?os['\"]\s*\))\s*\.\s*homedir\s*\(\s*\)\s*,",
+        needs="homedir,recursive",
+    ),
+    sign(
+        "js-remote-control", Severity.HIGH, "Commands that somebody else sends are run",
+        r"\bon\s*\(\s*['\"`]\w{1,30}['\"`]\s*,\s*(?:async\s+)?(?:function\s*)?\(?\s*(?P<said>\w{1,30})\b[^\n]{0,40}?(?:=>|\{)[\s\S]{0,120}?"
+        r"\bexec(?:Sync)?\s*\(\s*(?:String\s*\(\s*)?(?P=said)\b(?:\s*\.\s*(?:toString\s*\(\s*\)|data|cmd|command))?\s*[,)]",
+        needs="exec,socket|ws|net|WebSocket",
+    ),
+    sign(
+        "js-steals", Severity.HIGH, "It asks another program for its key, and sends that away",
+        r"\.\s*post\s*\(\s*['\"`]https?://[^)\n]{0,200}\.\.\.\s*process\.env\b",
+        rf"\bexec(?:Sync)?\s*\(\s*['\"`](?:security (?:find-generic-password|dump-keychain)|gh auth "
+        rf"token|gcloud auth print-\w+-token|npm config get "
+        rf"[^'\"`\n]{{0,60}}_authToken|aws configure get)"
+        rf"[\s\S]{{0,800}}?{_ASKS}",
+        r"['\"`]https?://[^'\"`\n]{1,200}['\"`]\s*\+\s*process\.env\.(?:AWS_SECRET\w*|NPM_TOKEN|GITHUB_TOKEN|GH_TOKEN|NODE_AUTH_TOKEN)\b",
+        rf"{_ASKS}[^\n]{{0,200}}\breadFile(?:Sync)?\s*\(\s*['\"`]\.env['\"`]",
+        rf"\.sendMail\s*\([^;]{{0,400}}\breadFile(?:Sync)?\s*\([^\n]{{0,80}}{_KEPT}",
+        r"\bKeypair\s*\.\s*from\w+\s*=\s*[^=][^\n]{0,200}\bfetch\s*\(",
+        needs="exec|process.env.|readFile|Keypair",
+    ),
+    sign(
+        "js-persistence", Severity.HIGH, "It has git run its hooks in every repository",
+        r"\bgit config --global core\.hook[s]Path\b", needs="core.hooksPath",
     ),
     sign(
         "js-dropper", Severity.HIGH, "It starts what it fetched, and lets go of it",
@@ -111,8 +177,29 @@ SCRIPT = (
         "js-wallet", Severity.HIGH, "It puts another receiver into payments",
         r"\bethereum\s*\.\s*request\s*=[^=]", r"\.replace\s*\([^\n]{0,200}0x\[a-fA-F0-9\]\{40\}[^\n]{0,1"
         r"20}['\"]0x[0-9a-fA-F]{40}",
-        needs="ethereum|0x[a-f",
-        quick=(r"\bethereum\s*\.\s*request\s*=", r"0x\[a-fA-F0-9\]\{40\}"),
+        r"\.replace\s*\(\s*/0x\[a-fA-F0-9\]\{40\}/g\s*,\s*['\"`]0x",
+        r"\[13\][^\n]{0,200}\.test\s*\([^\n]{0,120}\.write(?:Sync|Text)?\s*\(\s*['\"`](?:bc1|[13])",
+        needs="ethereum|0x[a-f|[13]",
+        quick=(r"\bethereum\s*\.\s*request\s*=", r"0x\[a-fA-F0-9\]\{40\}", r"\[13\]"),
+    ),
+    sign(
+        "js-skims", Severity.HIGH, "What people type into a page, or its cookies, is sent to an address",
+        r"\.src\s*=\s*['\"`]https?://[^'\"`\n]{1,200}['\"`]\s*\+\s*(?:encodeURIComponent|btoa|escape)?\s*\(?\s*(?:document\.cookie"
+        r"|(?:btoa\s*\(\s*)?JSON\.stringify)",
+        r"['\"]key(?:down|press|up)['\"]\s*,[^\n]{0,200}\b(?:sendBeacon|fetch)\s*\(\s*['\"`]https?://[^\n]{0,120}\.key\b",
+        r"\b(?:sendBeacon|fetch)\s*\(\s*['\"`]https?://[^\n]{0,200}\bdocument\.cookie\b",
+        r"\bsendBeacon\s*\(\s*['\"`]https?://[^\n]{0,120}\.value\b",
+        r"\bXMLHttpRequest\.prototype\.send\s*=[\s\S]{0,300}?\b(?:sendBeacon|fetch)\s*\(\s*['\"`]https?://",
+        needs="cookie|stringify|.key|.value|.prototype.send,http",
+        quick=(r"\.src\s*=\s*['\"`]http", r"(sendBeacon|fetch)\s*\(\s*['\"`]http"),
+    ),
+    sign(
+        "js-alters", Severity.HIGH, "It writes itself into another program, or into how modules are loaded",
+        r"\bdiscord_desktop_core\b[\s\S]{0,800}?\bwriteFile(?:Sync)?\s*\(",
+        r"(?:/Applications/|LOCALAPPDATA|ProgramFiles|Program Files)[^\n]{0,200}\bapp\.asar\b[\s\S]{"
+        r"0,400}?\b(?:writeFile|copyFile|rename)(?:Sync)?\s*\(",
+        r"\.\s*_load\s*=\s*function\b[\s\S]{0,600}?['\"`]https?://",
+        needs="discord_desktop_core|app.asar|_load",
     ),
     sign(
         "js-by-country", Severity.HIGH, "What it destroys depends on the country that it runs in",
@@ -140,6 +227,16 @@ SCRIPT = (
     ),
 )  # fmt: skip
 """For any JavaScript."""
+
+WORKFLOW = (
+    sign(
+        "workflow-steals", Severity.CRITICAL, "A build sends the secrets of its repository away",
+        r"\btoJSON\s*\(\s*secrets\s*\)[^\n]{0,200}(?:\b(?:curl|wget|nc|base64)\b|https?://)",
+        r"\b(?:curl|wget)\s[^\n]{0,200}\btoJSON\s*\(\s*secrets\s*\)",
+        needs="toJSON",
+    ),
+)  # fmt: skip
+"""For descriptions of builds in YAML."""
 
 INSTALL_SCRIPT = (
     sign(

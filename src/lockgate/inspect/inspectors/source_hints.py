@@ -132,7 +132,7 @@ def _sources(kind: str) -> Iterator[str]:
 def _acting() -> Iterator[str]:
     """Yield the rules about what a module does when it is imported."""
     yield _rule(_ACTS, map(_literal, python_import.ACTS))
-    yield _rule(_DECODES, map(_literal, (python_import.REVERSED, *python_import.DECODERS)))
+    yield _rule(_DECODES, map(_literal, (*python_import.MADE, *python_import.DECODERS)))
     yield _rule(_RUNS, map(_literal, python_import.RUNS))
     yield _rule(_NAMES_RUN, [rf"/(^|[^A-Za-z0-9_.])({'|'.join(sorted(python_import.RUNS))})\b/"])
     spoken = [rf"/{_BEFORE}{word}\b/" for word in python_import.SPOKEN]

@@ -13,7 +13,7 @@ from hashlib import sha256
 from lockgate.core.artifact import Kind, UnsafePathError, safe_path
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
-from lockgate.inspect.inspectors import packages
+from lockgate.inspect.inspectors import image_configs, packages
 from lockgate.inspect.inspectors.own_classes import SOURCE_BYTES, OwnClasses, Source
 from lockgate.inspect.limits import Limits, demand
 from lockgate.inspect.ports import Inspector
@@ -23,6 +23,7 @@ _PACKAGES = frozenset({Kind.NPM, Kind.PYTHON})
 """Kinds whose tar archives are packages."""
 
 BLOCK = 512
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _FILE = frozenset({b"0", b"\x00", b"7"})
 _LINKS = {b"1": "hard link", b"2": "symbolic link"}
 _DEVICES = {b"3": "character device", b"4": "block device", b"6": "pipe"}
@@ -82,7 +83,7 @@ class TarInspector(Inspector):
     """Walks the headers, inspects each file, reports everything that is not a plain file."""
 
     name = "tar"
-    version = 4
+    version = 5
     detects = frozenset({"tar"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -95,7 +96,7 @@ class TarInspector(Inspector):
             block = bytes(data[at : at + BLOCK])
             if len(block) == BLOCK and not any(block):
                 _tail(data, tally, at)
-                packages.check(tally, seen.kept)
+                packages.check(tally, seen.kept, context.name)
                 return
             header = read_header(block, at)
             size = int(carried.get("size", header.size))
@@ -221,6 +222,8 @@ def _image_member(tally: Tally, name: str, content: memoryview, at: int, *, laye
     blob = _BLOB.fullmatch(_plain(name))
     if blob and sha256(content).hexdigest() != blob[1]:
         tally.note("oci-blob-digest", Severity.CRITICAL, f"{name} does not hash to its own name.", at)
+    if blob and len(content) <= packages.KEPT_BYTES and bytes(content[:1]) == b"{":
+        image_configs.note(tally, bytes(content), at)
     base = name.rsplit("/", 1)[-1]
     if layer and base.startswith(".wh."):
         odd = base == ".wh." or (base.startswith(".wh..wh.") and base != ".wh..wh..opq")
@@ -238,6 +241,8 @@ def check_name(tally: Tally, name: str, seen: Seen, at: int, limits: Limits) -> 
     seen.names.add(plain)
     if seen.links and any(plain.startswith(f"{link}/") for link in _parents(plain) & seen.links):
         tally.note("tar-through-link", Severity.CRITICAL, f"{name} is written through a link.", at)
+    if _DRIVE.match(name):
+        tally.note("tar-slip", Severity.CRITICAL, f"The name {name!r} leads elsewhere.", at)
     try:
         # A backslash in the names that systemd makes (systemd-escape(1)) separates nothing.
         safe_path(_ESCAPED.sub("_", name.removeprefix("./")) if name != "." else "dot")

@@ -11,10 +11,18 @@ from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
 from lockgate.inspect.detect import extension
 from lockgate.inspect.errors import BrokenContentError
-from lockgate.inspect.inspectors import configs, data_signs, model_texts
+from lockgate.inspect.inspectors import (
+    configs,
+    data_signs,
+    image_configs,
+    model_texts,
+    settings_of_tools,
+)
 from lockgate.inspect.inspectors.chat_template import lint
-from lockgate.inspect.inspectors.code_signs import INSTALL_SHELL, SHELL, look
+from lockgate.inspect.inspectors.code_signs import look
 from lockgate.inspect.inspectors.notes import documents, notebook
+from lockgate.inspect.inspectors.script_signs import WORKFLOW
+from lockgate.inspect.inspectors.shell_signs import INSTALL_SHELL, SHELL
 from lockgate.inspect.inspectors.source_hints import hints
 from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, depth, loads
 from lockgate.inspect.inspectors.uses import SCRIPTS, use
@@ -85,6 +93,12 @@ _STEERS = re.compile(
 """What hides, moves, answers or sets titles (ECMA-48, xterm); colours, modes and an escape character alone do
 not, nor do the descriptions of terminals in manuals."""
 _SHELLS = frozenset({"sh", "bash", "zsh", "ksh", "bat", "cmd", "ps1", "psm1", "command"})
+_BUILT = frozenset({"CMakeLists.txt", "meson.build", "build.rs", "configure", "extconf.rb"})
+"""Files of packages that run while they are built."""
+_RUN_BY_TOOLS = frozenset(
+    {"Makefile", "makefile", "GNUmakefile", "Dockerfile", "Containerfile", ".envrc", "Justfile"}
+)
+"""Files that a person's tools run; in packages they are the authors' own."""
 _TEMPLATES = frozenset({"jinja", "jinja2", "j2", "template"})
 """Templates; those of a package are its own code, which renders what it will."""
 _SHEBANG = re.compile(r"#!\s*/(?:usr/)?(?:bin/)?(?:env\s+)?\S*(?:ba|da|z|k)?sh\b")
@@ -231,7 +245,7 @@ class TextInspector(Inspector):
     """Plain text in UTF-8."""
 
     name = "text"
-    version = 6
+    version = 7
     detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -281,25 +295,31 @@ def _drawing(tally: Tally, text: str) -> None:
 
 def _signs(tally: Tally, text: str, context: Context) -> None:
     """Look for signs of harm in scripts, told by their name, first line or role."""
-    kind = extension(context.name)
+    kind, base = extension(context.name), context.name.rsplit("/", 1)[-1]
     told = hints(text.encode(), text, "js") if kind in SCRIPTS else None
     use(tally, text, kind, told)
+    settings_of_tools.check(tally, base, text)
     shell = kind in _SHELLS or _SHEBANG.match(text)
     if context.role == "deb-script":
         look(tally, text, SHELL + INSTALL_SHELL)
         if shell:
             tally.note("install-script", Severity.INFO, f"{context.name} runs as root at installation.")
-    elif shell:
+    elif shell or base in (_BUILT if context.package or context.depth else _RUN_BY_TOOLS):
         look(tally, text, SHELL)
     elif told and kind in {"js", "cjs", "mjs"}:
         look(tally, text, told.signs())
     elif kind in {"yaml", "yml"}:
-        tags(tally, text)
-        if data_signs.wants(context, text):
-            data_signs.settings(tally, text)
-            calls(tally, context.name, text)
-    elif kind in _TEMPLATES and (not context.package or "chat" in context.name.rsplit("/", 1)[-1]):
+        _yaml(tally, text, context)
+    elif kind in _TEMPLATES and (not context.package or "chat" in base):
         lint(tally, context.name, text)
+
+
+def _yaml(tally: Tally, text: str, context: Context) -> None:
+    tags(tally, text)
+    look(tally, text, WORKFLOW)
+    if data_signs.wants(context, text):
+        data_signs.settings(tally, text)
+        calls(tally, context.name, text)
 
 
 def _needs(tally: Tally, text: str, context: Context) -> None:
@@ -349,7 +369,7 @@ class JsonInspector(Inspector):
     """JSON: strictly read, no key twice, bounded depth."""
 
     name = "json"
-    version = 5
+    version = 6
     detects = frozenset({"json"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -368,6 +388,9 @@ class JsonInspector(Inspector):
             model_texts.graph(tally, value)
             if context.name.endswith(".ipynb"):
                 notebook(tally, value, context)
+            if context.depth and image_configs.shaped(value):
+                for code, level, why in image_configs.starts(value):
+                    tally.note(code, level, why)
             if context.name.endswith("MAR-INF/MANIFEST.json"):
                 model_texts.served(tally, value)
             if data_signs.wants(context, text) and not configs.vocabulary(context.name):

@@ -13,10 +13,11 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors import wheel_places
 from lockgate.inspect.inspectors.wheel_texts import entry_points, headers
 from lockgate.inspect.tally import Context, Tally
 
-VERSION = 2
+VERSION = 3
 _INFO = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
 _UNLISTED = (".dist-info/RECORD", ".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")
 _STARTUP = frozenset({"sitecustomize.py", "usercustomize.py"})
@@ -41,11 +42,17 @@ _KNOWN_PTH = re.compile(
 """Lines that setuptools itself writes, of namespace packages and of its own shim, and that by which coverage
 measures subprocesses when its variable is set; no other."""
 _PARTED = re.compile(r"[-_.]+")
+_ADDRESSED = re.compile(r"[^;@]{1,200}@\s*((?:git\+|hg\+|svn\+|bzr\+)?[a-zA-Z]{2,6}://\S+)")
+"""A requirement by its address (PEP 508, PEP 440 "Direct references"), which an index takes from nobody."""
+_HOSTED = re.compile(
+    r"(?:git\+)?(?:https|ssh)://(?:git@)?(?:[\w.-]+\.)?(?:github\.com|gitlab\.com|bitbucket\.org)/"
+)
 _EXTRA = re.compile(r";.*\bextra\s*==")
 _ROW = 3
 _SHOWN = 8
 _WHEEL_PARTS = 5
 _DATA_DEPTH = 3
+_PACKAGE = 2
 
 
 class _Member(Protocol):
@@ -87,8 +94,10 @@ def check(tally: Tally, context: Context, members: Mapping[str, _Member]) -> Non
     _identity(tally, context.name, info, fields)
     _requires(tally, fields)
     _startup(tally, members)
+    own = _normal(fields.get("name", ("",))[0])
+    wheel_places.check(tally, members, own)
     if f"{info}/entry_points.txt" in members:
-        _entry_points(tally, members[f"{info}/entry_points.txt"].text)
+        _entry_points(tally, members[f"{info}/entry_points.txt"].text, own)
 
 
 def _record(tally: Tally, members: Mapping[str, _Member], text: bytes) -> None:
@@ -170,6 +179,10 @@ def _requires(tally: Tally, fields: Mapping[str, Sequence[str]]) -> None:
     for line in fields.get("requires-dist", ()):
         if not _EXTRA.search(line):
             tally.need(" ".join(line.split()))
+        address = _ADDRESSED.match(line)
+        if address and not _HOSTED.match(address[1]):
+            why = f"It needs what comes from an address, not from the index: {' '.join(line.split())[:100]}"
+            tally.note("wheel-address-dependency", Severity.HIGH, why)
 
 
 def _version(text: str) -> str:
@@ -182,15 +195,18 @@ def _startup(tally: Tally, members: Mapping[str, _Member]) -> None:
         library = (
             len(parts) == _DATA_DEPTH and parts[0].endswith(".data") and parts[1] in {"purelib", "platlib"}
         )
+        if len(parts) == _PACKAGE and f"{parts[0]}.py" in _STARTUP and parts[1] == "__init__.py":
+            tally.note("wheel-startup", Severity.HIGH, f"{name} runs whenever Python starts.")
         if len(parts) != 1 and not library:
             continue
         if parts[-1].endswith(".pth"):
-            _pth(tally, name, member.text)
+            path_file(tally, name, member.text)
         elif parts[-1] in _STARTUP:
             tally.note("wheel-startup", Severity.HIGH, f"{name} runs whenever Python starts.")
 
 
-def _pth(tally: Tally, name: str, text: bytes) -> None:
+def path_file(tally: Tally, name: str, text: bytes) -> None:
+    """Note a file that Python reads whenever it starts (``site``), and whether it runs code."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith(b"#")]
     runs = [line for line in lines if line.startswith((b"import ", b"import\t"))]
     known = (
@@ -201,12 +217,14 @@ def _pth(tally: Tally, name: str, text: bytes) -> None:
     tally.note("wheel-pth", severity, f"{name} {why} whenever Python starts.")
 
 
-def _entry_points(tally: Tally, text: bytes) -> None:
+def _entry_points(tally: Tally, text: bytes, own: str) -> None:
     try:
-        points = [f"{group}: {name}" for group, name in entry_points(text.decode("utf-8"))]
+        named = entry_points(text.decode("utf-8"))
+        points = [f"{group}: {name}" for group, name in named]
     except (configparser.Error, UnicodeDecodeError):
         tally.note("wheel-entry-points", Severity.MEDIUM, "entry_points.txt cannot be read.")
         return
     if points:
         more = f" and {len(points) - _SHOWN} more" if len(points) > _SHOWN else ""
         tally.note("wheel-entry-points", Severity.INFO, f"Entry points {', '.join(points[:_SHOWN])}{more}.")
+    wheel_places.commands(tally, named, text.decode("utf-8"), own)

@@ -1,6 +1,7 @@
 """ZIP archives: every member unpacked within bounds, checked and inspected in its turn."""
 
 import hashlib
+import re
 import stat
 from functools import partial
 
@@ -32,11 +33,23 @@ class Unpacked(msgspec.Struct, frozen=True):
     """The bytes, where the wheel's own rules need them; else empty."""
 
 
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+
+
+def _inside(name: str) -> bool:
+    """Return whether a name leads nowhere but into the folder that an archive is unpacked to."""
+    try:
+        safe_path(name.removesuffix("/"))
+    except UnsafePathError:
+        return False
+    return not _DRIVE.match(name)
+
+
 class ZipInspector(Inspector):
     """Walks both directories, unpacks each member within bounds and inspects it."""
 
     name = "zip"
-    version = 4
+    version = 5
     detects = frozenset({"zip"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -84,9 +97,7 @@ class ZipInspector(Inspector):
                 )
             seen.add(entry.raw_name)
             folded.add(same)
-            try:
-                safe_path(name.removesuffix("/"))
-            except UnsafePathError:
+            if not _inside(name):
                 tally.note("zip-slip", Severity.CRITICAL, f"The name {name!r} leads elsewhere.", entry.start)
             if not entry.flags & _UTF8 and not entry.raw_name.isascii():
                 tally.note("zip-name-encoding", Severity.MEDIUM, "A name in no stated encoding.", entry.start)

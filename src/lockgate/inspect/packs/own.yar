@@ -264,3 +264,26 @@ rule editor_task_that_starts_by_itself
     condition:
         filesize < 1MB and all of them
 }
+
+rule library_that_runs_a_command_when_it_is_loaded
+{
+    meta:
+        severity = "high"
+        why = "Source of a library that runs a command as soon as it is loaded"
+    strings:
+        $c = /__attribute__\s{0,3}\(\s{0,3}\(\s{0,3}(__)?construct[o]r(__)?(\([0-9]{1,5}\))?\s{0,3}\)\s{0,3}\)[^;{]{0,120}\{[^}]{0,300}\b(system|popen|execl[pe]?|execv[pe]?)\s{0,3}\(/
+        $go = /func\s{1,3}init\s{0,3}\(\)\s{0,3}\{[^\x00]{0,300}http\.G[e]t\s{0,3}\([^\x00]{0,300}exec\.Command\s{0,3}\(/
+    condition:
+        filesize < 4MB and any of them
+}
+
+rule settings_that_look_up_an_address
+{
+    meta:
+        severity = "high"
+        why = "Settings of a log have a name looked up that brings code"
+    strings:
+        $jndi = /\$\{jnd[i]:(ldaps?|rmi|dns|iiop|corba|nis):\/\// nocase
+    condition:
+        (filename == "log4j2.xml" or extension == ".properties" or extension == ".conf") and $jndi
+}

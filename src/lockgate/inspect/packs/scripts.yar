@@ -247,3 +247,17 @@ rule program_in_a_text
     condition:
         $pe
 }
+
+rule script_runs_what_it_fetches
+{
+    meta:
+        severity = "high"
+        why = "A script runs as code what it fetches"
+    strings:
+        $perl = /\beval\s{0,3}\(?\s{0,3}get\s{0,3}\(?\s{0,3}["']ht[t]ps?:/
+        $ruby = /\b(eval|instance_eval)\s{0,3}\(?\s{0,3}(URI\.open|open|Net::HTTP\.get|URI\s{0,3}\([^)\n]{1,200}\)\.open)\s{0,3}\(/
+        $basic = /\bExecute(Global)?\s{1,3}\(?\s{0,3}\w{1,40}\.respon[s]e(Text|Body)/ nocase
+        $lua = /\b(loadstring|load)\s{0,3}\(\s{0,3}[^)\n]{0,80}\b(http\.request|HttpGet|socket\.http)/
+    condition:
+        any of them
+}
