@@ -15,6 +15,8 @@ from PIL import Image
 
 from corpora.inspection_case import inspected
 from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors import sqlite
+from lockgate.inspect.inspectors.strings import SEARCHED
 
 SEED = 20260
 
@@ -48,6 +50,19 @@ def test_databases_that_were_lived_in_are_read(page: int, encoding: str, vacuum:
     file.execute("UPDATE a SET name = name || 'canal' WHERE id % 7 = 0")
     file.commit()
     _whole(file.serialize(), "a.db", "sqlite")
+
+
+def test_long_values_are_walked_and_kept_only_as_far_as_texts_are_searched() -> None:
+    file = sqlite3.connect(":memory:")
+    file.execute("PRAGMA page_size=65536")
+    file.execute("CREATE TABLE a (raw BLOB)")
+    file.execute("INSERT INTO a VALUES (zeroblob(?))", (SEARCHED + (4 << 20),))
+    file.commit()
+    data = file.serialize()
+    opened = sqlite._File(memoryview(data), 65_536, 65_536, len(data) // 65_536, 1 << 20)
+    sqlite._tree(opened, 2, 0)
+    assert len(opened.used) == len(data) // 65_536 - 1
+    assert SEARCHED <= len(opened.long) <= SEARCHED + 2 * 65_536
 
 
 @pytest.mark.parametrize("module", [json, importlib.util, wave, random, io, os])

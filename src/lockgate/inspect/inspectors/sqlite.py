@@ -212,13 +212,13 @@ def _local(size: int, usable: int, *, table: bool) -> int:
 
 
 def _chain(file: _File, page: memoryview, at: int, left: int, *, keep: bool) -> bytes:
-    """Walk the pages of a payload that did not fit."""
+    """Walk the pages of a payload that did not fit; return it as far as texts are searched."""
     number = int.from_bytes(page[at : at + 4], "big")
     out = bytearray()
     while left > 0:
         over = file.page(number)
         part = min(left, file.usable - 4)
-        if keep:
+        if keep and len(out) < SEARCHED:
             out += over[4 : 4 + part]
         number, left = int.from_bytes(over[:4], "big"), left - part
         if any(over[4 + part : file.usable]):
