@@ -14,7 +14,18 @@ from lockgate.inspect.inspectors import images
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # A text stays one when it is cut, and a static library between two members.
 LOOSE = {"ar", "mp3", "openpgp", "r-database", "glibc-locale", "gconv", "magic", "bmff", "matroska"}
-LOOSE |= {"tesseract", "python", "markdown", "jpeg", "text", "text-latin1", "empty", "xml", "mail"}
+LOOSE |= {
+    "tesseract",
+    "text-utf16",
+    "python",
+    "markdown",
+    "jpeg",
+    "text",
+    "text-latin1",
+    "empty",
+    "xml",
+    "mail",
+}
 # Whole without the padding at its end, which a package has whose last member has an odd length.
 PADDED = {"tar", "pdf", "cpio", "xz", "deb"}
 STRUCTURED = {case.title: case for case in GOOD if case.detected and case.detected not in LOOSE}

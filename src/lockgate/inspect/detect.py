@@ -24,6 +24,7 @@ from lockgate.inspect.inspectors.wires import (
     looks_like_openpgp,
     looks_like_r_database,
     looks_like_sentencepiece,
+    looks_like_utf16,
     tesseract_parts,
 )
 from lockgate.inspect.magics import MAGIC, MAY_BE_PICKLE, MAY_BE_TEXT
@@ -31,7 +32,9 @@ from lockgate.inspect.magics import MAGIC, MAY_BE_PICKLE, MAY_BE_TEXT
 UNKNOWN = "unknown"
 EMPTY = "empty"
 
-TEXT_TYPES = frozenset({"mail", "text", "text-latin1", "python", "json", "html", "xml", "markdown", EMPTY})
+TEXT_TYPES = frozenset(
+    {"mail", "text", "text-latin1", "text-utf16", "python", "json", "html", "xml", "markdown", EMPTY}
+)
 ZIP_TYPES = frozenset({"odf", "zip", "wheel", "npz", "torch-archive", "ooxml"})
 
 _BY_FIRST = {
@@ -185,7 +188,7 @@ def detect(data: memoryview, name: str, text_bytes: int) -> str:
         return "pickle"
     if binary and (not text or binary in {"pdf", "ar"}):
         return binary
-    return text or _shaped(data, name)
+    return text or ("text-utf16" if looks_like_utf16(data, text_bytes) else _shaped(data, name))
 
 
 def _shaped(data: memoryview, name: str) -> str:

@@ -103,6 +103,7 @@ _WHERE = {
     "ole2": "compound:CompoundInspector",
     "text": "texts:TextInspector",
     "text-latin1": "legacy_texts:LegacyTextInspector",
+    "text-utf16": "legacy_texts:WideTextInspector",
     "xml": "texts:TextInspector",
     "python": "python_source:PythonInspector",
     "json": "texts:JsonInspector",

@@ -41,3 +41,20 @@ class LegacyTextInspector(Inspector):
         else:
             read_text(tally, text, context, xml=kind == "xml")
         tally.claim_all()
+
+
+class WideTextInspector(Inspector):
+    """A text in UTF-16, as programs of Windows write it: inspected as what it is in UTF-8."""
+
+    name = "wide-text"
+    version = 1
+    detects = frozenset({"text-utf16"})
+
+    def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
+        """Claim the text when it is wholly understood in UTF-8."""
+        demand(len(data), context.limits.text_bytes, "text_bytes")
+        tally.note("text-encoding", Severity.INFO, "The text is in UTF-16; read as what it is in UTF-8.")
+        text = bytes(data).decode("utf-16").encode("utf-8")
+        context.budget.member(len(text))
+        if tally.absorb(context.inspect(memoryview(text), context.member(context.name.rpartition("/")[2]))):
+            tally.claim_all()

@@ -250,6 +250,20 @@ def looks_like_r_database(data: memoryview) -> bool:
     return head[:5] == b"X\n\x00\x00\x00" and head[5:6] in {b"\x02", b"\x03"}
 
 
+_WIDE_MARKS = frozenset({b"\xff\xfe", b"\xfe\xff"})
+_WIDE_CONTROLS = frozenset(map(chr, (*range(9), 11, *range(14, 32), 127)))
+
+
+def looks_like_utf16(data: memoryview, most: int) -> bool:
+    """Return whether the data is a text in UTF-16 that says so at its beginning, without controls."""
+    if bytes(data[:2]) not in _WIDE_MARKS or len(data) % 2 or len(data) > most:
+        return False
+    try:
+        return _WIDE_CONTROLS.isdisjoint(bytes(data).decode("utf-16"))
+    except UnicodeDecodeError:
+        return False
+
+
 _TRAINED_PARTS = range(17, 41)
 """How many kinds of parts the versions of Tesseract know."""
 
