@@ -71,7 +71,7 @@ def test_a_short_private_key_is_never_taken_for_read() -> None:
 def test_what_a_key_says_of_its_owner_is_looked_at() -> None:
     part = inspected(keyring(), "a.gpg", "document")
     assert part.complete
-    assert "secrets/1" in part.inspectors
+    assert "secrets" in {name.partition("/")[0] for name in part.inspectors}
 
 
 @pytest.mark.parametrize(
