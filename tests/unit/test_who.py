@@ -259,3 +259,32 @@ def test_an_altered_store_proves_nothing(commands: Commands, site: Site, tmp_pat
     status, error = commands.refused("who", NAME, "--home", high)
     assert (status, error["code"]) == (3, "LG-2201")
     assert error["where"]["file"] == str(blob)
+
+
+def test_after_a_disaster_it_is_told_as_before(commands: Commands, site: Site, tmp_path: Path) -> None:
+    lane, home, backup = tmp_path / "lane", tmp_path / "home", tmp_path / "backup"
+    shutil.copytree(site.lane, lane)
+    high = ("--home", lane / "high")
+    before = commands.json("who", NAME, *high)
+    verdicts = commands.json("gate", "show", 1, *high)["verdicts"]
+    commands.json("backup", backup, "--blobs", "--key", lane / "people/operator", *high)
+    home.mkdir()
+    shutil.copy(backup / "lockgate.toml", home)
+    shutil.copytree(backup / "trust", home / "trust")
+    shutil.copytree(lane / "high/keys", home / "keys")
+    floor = ("--last-crossing", 1, "--last-crate", before["crate_sha256"], "--home", home)
+    asked = commands.json("restore", backup, "--key", lane / "people/operator", *floor)["request"]
+    root = ("--site-root", home / "trust/site.dsse.json", "--pin", site.pins.site, "--yes")
+    signed = [tmp_path / f"{person}.json" for person in ("approver-1", "approver-2")]
+    for out in signed:
+        key = ("--key", lane / "people" / out.stem, "--out", out, "--state", tmp_path / "seen")
+        commands.json("approve", asked, *key, *root)
+    commands.json("restore", backup, "--signed", signed[0], "--signed", signed[1], *floor)
+    after = commands.json("who", NAME, "--home", home)
+    moving = {"log_size", "log_root"}
+    assert {k: v for k, v in after.items() if k not in moving} == {
+        k: v for k, v in before.items() if k not in moving
+    }
+    assert commands.json("gate", "show", 1, "--home", home)["verdicts"] == verdicts
+    attested = ("gate", "attestations", 1, "--out", tmp_path / "attested", "--home", home)
+    assert set(commands.json(*attested)["attestations"]) >= {"collection", "sealing", "inspection"}

@@ -10,9 +10,11 @@ import base64
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockgate.admit.model import CROSSINGS, RECHECKS, Crossing
 from lockgate.app.files import read_named
 from lockgate.app.record.gateway_record import QUOTAS, RECEIPTS, copy_database
 from lockgate.app.record.leaves import LEAVES, Leaves
@@ -24,9 +26,13 @@ from lockgate.core.digests import checked, sha256, sha256_stream
 from lockgate.core.errors import InputError, TrustError
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
+from lockgate.core.sequence import CrossingState
 from lockgate.core.wire import Document, Moment, decode, encode, whole_second
+from lockgate.crossing import RecordLedger
+from lockgate.crossing.quarantine import META_LIMIT
 from lockgate.store import BlobStore, FileBlobs, Records, Transaction
 from lockgate.store.blobs import sync_folder
+from lockgate.store.errors import BlobMismatchError, BlobMissingError
 from lockgate.store.schema import SCHEMA
 from lockgate.trust.dsse import open_envelope, sign, verify
 from lockgate.trust.keys import Signer
@@ -37,6 +43,8 @@ BACKUP_TYPE = "application/vnd.lockgate.backup+json"
 MANIFEST = "backup.dsse.json"
 RECORDS, LOG = "records.jsonl", "audit.jsonl"
 BLOBS, QUARANTINE = "blobs.txt", "quarantine.txt"
+EVIDENCE = "evidence/"
+"""Begins the paths of what quarantine holds of published crossings beside their files, by digest."""
 MANIFEST_LIMIT = 16 << 20
 """Longest manifest that is read, in bytes."""
 ROW_LIMIT = 64 << 20
@@ -144,7 +152,11 @@ def make_backup(
         writer.copy(side.home.config, CONFIG_FILE)
         blobs = blobs_of(side)
         writer.listing(BLOBS, blobs)
-        writer.listing(QUARANTINE, FileBlobs(side.home.quarantine))
+        quarantine = FileBlobs(side.home.quarantine)
+        writer.listing(QUARANTINE, quarantine)
+        for digest in _evidence(side):
+            with suppress(BlobMissingError, BlobMismatchError):  # lost before; all else is worth a backup
+                writer.pieces(f"{EVIDENCE}{digest}", [quarantine.read(digest, limit=META_LIMIT)])
         if with_blobs:
             _copy_blobs(blobs, FileBlobs(folder / "blobs"), progress)
         manifest = Backup(
@@ -166,6 +178,22 @@ def make_backup(
         raise BackupFolderError(what) from error
     log.outcome(intent, "done", backup=sha256(payload))
     return OpenedBackup(folder, manifest, sha256(payload))
+
+
+def _evidence(side: Side) -> list[str]:
+    """Return what quarantine holds of published crossings beside files: locks, verdicts, attestations."""
+    records = records_of(side)
+    with records.transaction() as tx:
+        crossings = [decode(Crossing, value) for _, value in tx.scan(CROSSINGS)]
+        found = {value.decode("ascii", "replace") for _, value in tx.scan(RECHECKS)}
+    ledger = RecordLedger(records)
+    for each in crossings:
+        if each.state is CrossingState.PUBLISHED:
+            held = ledger.held(each.sequence)
+            found |= {each.crate_sha256, each.lock_sha256, each.verdicts_sha256, each.attestation_sha256}
+            found |= set(held.meta.values()) if held else set()
+    records.close()
+    return sorted(checked(digest) for digest in found if digest)
 
 
 def _copy_blobs(source: BlobStore, target: FileBlobs, progress: Progress) -> None:

@@ -16,7 +16,7 @@ from lockgate.app.files import read_named, write_named
 from lockgate.app.gate.gate import open_gate
 from lockgate.app.gate.holds import HOLDS, LAST, RESTORED, Hold, Restored
 from lockgate.app.high.receipts import digest_rings
-from lockgate.app.record.backup import LOG, RECORDS, OpenedBackup, open_backup
+from lockgate.app.record.backup import EVIDENCE, LOG, RECORDS, OpenedBackup, open_backup
 from lockgate.app.record.gateway_record import QUOTAS, RECEIPTS, merge_databases
 from lockgate.app.record.leaves import LEAVES, Leaves
 from lockgate.app.record.merge import PROTECTED, HistoriesDifferError, behind, merged
@@ -351,11 +351,14 @@ def _restore_log(side: Side, backup: OpenedBackup) -> None:
 
 
 def _restore_files(side: Side, backup: OpenedBackup) -> None:
-    """Put back trust files that are gone (never over one that is there) and blobs."""
+    """Put back trust files that are gone (never over one that is there), evidence and blobs."""
+    quarantine = FileBlobs(side.home.quarantine)
     for file in backup.manifest.files:
         target = side.home.root / file.path
         if file.path.startswith("trust/") and not target.exists():
             write_named(target, (backup.folder / file.path).read_bytes())
+        if file.path.startswith(EVIDENCE) and not quarantine.has(file.sha256):
+            quarantine.put_bytes((backup.folder / file.path).read_bytes())
     if backup.manifest.with_blobs:
         held, saved = blobs_of(side), FileBlobs(backup.folder / "blobs")
         for digest, size in backup.blobs():
