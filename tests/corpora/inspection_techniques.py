@@ -5,8 +5,10 @@ put together from halves.
 """
 
 import base64
+import contextlib
 import hashlib
 import json
+import sqlite3
 import struct
 
 from corpora import inspection_content as make
@@ -96,6 +98,16 @@ def _weights(data: bytes) -> bytes:
 
 
 _GETS = f"urllib.request.url" + f"open('https://{HOST}/')"  # noqa: F541  # in halves
+
+
+def _database() -> bytes:
+    with contextlib.closing(sqlite3.connect(":memory:")) as base:
+        base.execute("create table models (name text, content blob)")
+        base.execute("insert into models values ('m', ?)", (_PICKLE,))
+        base.commit()
+        return base.serialize()
+
+
 TECHNIQUES_BAD = [
     _python("tells a server of its host", f"import urllib.request\n{_GETS}", "python-import-network"),
     _python(
@@ -553,6 +565,13 @@ TECHNIQUES_BAD = [
         "model",
     ),
     bad("weights that are a pickle", "m.safetensors", _weights(_PICKLE), "tensor-program", "model"),
+    bad(
+        "a pickle in a value of MessagePack",
+        "m.msgpack",
+        b"\x81\xa6params\xc4" + bytes([len(_PICKLE)]) + _PICKLE,
+        "tensor-program",
+    ),
+    bad("a pickle in a database", "m.db", _database(), "tensor-program"),
     bad("a pickle in settings", "state.json", json.dumps({"model": _PICKLED}).encode(), "data-pickle"),
     bad(
         "an object that is called when it is read",

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors.hidden_programs import look_for_calls
 from lockgate.inspect.inspectors.strings import SEARCHED, look, texts_of
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
@@ -57,12 +58,13 @@ class SqliteInspector(Inspector):
     """Walks every tree from the schema, the free list and the map of pointers."""
 
     name = "sqlite"
-    version = 1
+    version = 2
     detects = frozenset({"sqlite"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim every page that is reached, and look at the schema and the texts."""
         tally.opaque.add("sqlite")
+        look_for_calls(tally, data)
         file = _opened(data, context)
         rows: list[bytes] = []
         _tree(file, 1, _TABLE, rows)

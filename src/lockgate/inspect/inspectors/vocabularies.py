@@ -6,6 +6,7 @@ Fields and types that are not known leave the file incomplete. Tables are opaque
 """
 
 from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors.hidden_programs import look_for_calls
 from lockgate.inspect.inspectors.strings import look, texts_of
 from lockgate.inspect.inspectors.wires import msgpack_end, proto_field, tesseract_parts
 from lockgate.inspect.limits import demand
@@ -74,7 +75,7 @@ class MessagePackInspector(Inspector):
     """One value of MessagePack, which detection has walked to the end of the file."""
 
     name = "msgpack"
-    version = 1
+    version = 2
     detects = frozenset({"msgpack"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -85,6 +86,7 @@ class MessagePackInspector(Inspector):
             raise BrokenContentError(what, at=0)
         tally.opaque.add("msgpack")
         tally.claim_all()
+        look_for_calls(tally, data)
         look(tally, texts, context)
 
 
