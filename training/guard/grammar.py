@@ -7,11 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from carriers import carried
+
 _PLACES = re.compile(r"[.!?:;]\s|\n")
 _FIELDS = ("content", "body", "note", "review", "description", "title", "subject", "comment", "id", "from")
 
+CARRIED = 0.45
+"""Which share of orders, and of harmless documents, stands in something of a known form."""
+
 FOLDER = Path(__file__).parent / "grammar"
-LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "tr", "zh")
+LANGUAGES = (
+    "en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "tr", "zh", "ja", "ko", "ar", "hi", "sv",
+    "cs", "uk", "id",
+)  # fmt: skip
+DEPTH = 9
+"""How often what fills a slot may name slots again."""
+
 _SLOT = re.compile(r"(?<!\{)\{([a-z_0-9]+)\}(?!\})")
 
 
@@ -47,14 +58,26 @@ class Grammar:
     def __init__(self, language: str) -> None:
         """Read it."""
         self.language = language
-        self._parts: dict[str, dict[str, list[str]]] = tomllib.loads(
-            (FOLDER / f"{language}.toml").read_text()
-        )
+        self._parts: dict[str, dict[str, list[str]]] = {}
+        self._once: set[str] = set()
+        for path in (FOLDER / f"{language}.toml", *sorted(FOLDER.glob(f"{language}-*.toml"))):
+            found = tomllib.loads(path.read_text())
+            self._once |= set(found.pop("once", ()))
+            for kind, parts in found.items():
+                self._parts.setdefault(kind, {}).update(parts)
 
     def say(self, template: str, rng: random.Random) -> str:
-        """Fill a template's slots, and those of what fills them."""
-        for _ in range(8):
-            filled = _SLOT.sub(lambda match: rng.choice(self._parts["slots"][match[1]]), template)
+        """Fill a template's slots, and those of what fills them; some are filled alike all over a text."""
+        alike: dict[str, str] = {}
+
+        def member(match: re.Match[str]) -> str:
+            name = match[1]
+            if name not in self._once:
+                return rng.choice(self._parts["slots"][name])
+            return alike.setdefault(name, rng.choice(self._parts["slots"][name]))
+
+        for _ in range(DEPTH):
+            filled = _SLOT.sub(member, template)
             if filled == template:
                 break
             template = filled
@@ -68,12 +91,12 @@ class Grammar:
 
 
 _LABELS = {"direct": (1, 1), "indirect": (None, 1), "benign": (0, None), "documents": (0, 0)}
-_ANYWHERE = frozenset({"ask", "code", "quoted", "words"})
+_ANYWHERE = frozenset({"ask", "code", "quoted", "words", "updates"})
 """Families of what people ask that are harmless in a document too; other requests may be none there."""
 
 _TURNS_ALONE = frozenset({
     "secret", "extract", "switch", "stage", "mode2", "demand", "split", "wechsel", "geheimnis", "buehne",
-    "bascule", "mystere", "scene2", "cambio", "misterio", "teatro",
+    "bascule", "mystere", "scene2", "cambio", "misterio", "teatro", "marks", "fiction", "roleplay2",
 })  # fmt: skip
 """Families of attacks that are told from harmless text as turns of a user alone: much of what models answer
 and documents say has their words."""
@@ -98,6 +121,8 @@ def made(language: str, counts: dict[str, int], seed: int) -> Iterator[Text]:
                 text = order = grammar.say(template, rng)
                 if kind == "indirect":
                     text = _planted(grammar, text, rng)
+                elif kind == "documents" and rng.random() < CARRIED:
+                    text = carried(text, grammar.say("{doc}", rng), grammar.say("{doc}", rng), rng)
                 elif kind == "direct" and rng.random() < 0.25:
                     text = _wrapped(grammar, text, rng)
                 group = f"{language} {kind} {name} {templates.index(template)}"
@@ -133,6 +158,8 @@ def _planted(grammar: Grammar, order: str, rng: random.Random) -> str:
     """Return a document, or a tool's answer, that an order stands in."""
     before = " ".join(grammar.say("{doc}", rng) for _ in range(rng.randint(0, 4)))
     after = " ".join(grammar.say("{doc}", rng) for _ in range(rng.randint(0, 4)))
+    if rng.random() < CARRIED:
+        return carried(order, before or grammar.say("{doc}", rng), after, rng)
     if rng.random() < 0.3:
         name, other = rng.sample(_FIELDS, 2)
         quote = rng.choice('""\'')

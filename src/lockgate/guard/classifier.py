@@ -11,6 +11,7 @@ import hashlib
 import io
 import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -31,7 +32,7 @@ WEIGHTS_LIMIT = 32 << 20
 _SIZE = BUCKETS * len(GROUPS)
 _STEPS = 127
 _CLASSES = len(LENGTHS) + 1
-_ROWS = 3 + _CLASSES
+_ROWS = 3 + 2 * _CLASSES
 _HEADS = {Channel.USER: 0, Channel.RETRIEVED: 1, Channel.TOOL: 1}
 
 
@@ -45,6 +46,7 @@ class Weights:
         biases: For each model.
         margins: How far over the bound of a flag the one of a block lies, for each model.
         flags: The raw score from which on a text is flagged, for each model and class of length.
+        evens: The same for the mean of the higher half of its windows.
         sha256: Digest of all of it.
 
     """
@@ -54,11 +56,13 @@ class Weights:
     biases: tuple[float, float]
     margins: tuple[float, float]
     flags: tuple[tuple[float, ...], tuple[float, ...]]
+    evens: tuple[tuple[float, ...], tuple[float, ...]]
 
     @property
     def numbers(self) -> NDArray[np.float64]:
         """Return all but the values, a column for each model."""
-        rows = [self.scales, self.biases, self.margins, *zip(*self.flags, strict=True)]
+        bounds = (*zip(*self.flags, strict=True), *zip(*self.evens, strict=True))
+        rows = [self.scales, self.biases, self.margins, *bounds]
         return np.array(rows, dtype="<f8")
 
     @property
@@ -72,6 +76,7 @@ class Weights:
         user: NDArray[np.float64],
         foreign: NDArray[np.float64],
         flags: tuple[tuple[float, ...], tuple[float, ...]],
+        evens: tuple[tuple[float, ...], tuple[float, ...]],
         margins: tuple[float, float],
     ) -> Self:
         """Return weights in bytes, from those that were trained (each with its bias at the end)."""
@@ -79,7 +84,7 @@ class Weights:
         rows = [
             np.rint(w[:-1] / scale).astype(np.int8) for w, scale in zip((user, foreign), scales, strict=True)
         ]
-        return cls(np.stack(rows), scales, (float(user[-1]), float(foreign[-1])), margins, flags)
+        return cls(np.stack(rows), scales, (float(user[-1]), float(foreign[-1])), margins, flags, evens)
 
 
 def save_weights(path: Path, weights: Weights) -> None:
@@ -115,7 +120,8 @@ def load_weights(data: bytes) -> Weights:
         raise GuardWeightsError("The classifier's bounds make no sense.")
     scales, biases, margins = ((float(a), float(b)) for a, b in numbers[:3])
     user, foreign = (tuple(float(bound) for bound in column) for column in numbers[3:].T)
-    return Weights(values, scales, biases, margins, (user, foreign))
+    flags = user[:_CLASSES], foreign[:_CLASSES]
+    return Weights(values, scales, biases, margins, flags, (user[_CLASSES:], foreign[_CLASSES:]))
 
 
 @functools.cache
@@ -144,10 +150,16 @@ class Classifier(Scorer):
         return self._version
 
     def score(self, plain: str, channel: Channel) -> float:
-        """Return how far the highest score of a text's windows is over the bound for its length."""
-        head = _HEADS[channel]
-        highest = max(self._raw(window, head) for window in windows(plain))
-        return _shown(highest - self._weights.flags[head][length_class(plain)])
+        """Return how far a text's windows are over the bounds for its length.
+
+        The highest one counts, which an order in one place raises, or the mean of the higher half, which a
+        text that goes on like that raises.
+        """
+        head, length = _HEADS[channel], length_class(plain)
+        highest, even = raised([self._raw(window, head) for window in windows(plain)])
+        return _shown(
+            max(highest - self._weights.flags[head][length], even - self._weights.evens[head][length])
+        )
 
     def block_at(self, channel: Channel) -> float:
         """Return the score from which a text may be blocked."""
@@ -159,6 +171,13 @@ class Classifier(Scorer):
         for values, group, weight in zip(self._groups[head], found, weights_of(found), strict=True):
             total += weight * scale * int(values[group].sum(dtype=np.int64))
         return total
+
+
+def raised(scores: Sequence[float]) -> tuple[float, float]:
+    """Return the highest of the scores of a text's windows, and the mean of their higher half."""
+    ranked = sorted(scores, reverse=True)
+    half = ranked[: (len(ranked) + 1) // 2]
+    return ranked[0], sum(half) / len(half)
 
 
 def _shown(distance: float) -> float:
