@@ -24,11 +24,14 @@ from console_double import (
     verdict,
 )
 from lockgate.admit.errors import VerdictsAlteredError
+from lockgate.advisories.errors import NoAdvisoryDataError
+from lockgate.approve.errors import NothingPublishedError
 from lockgate.console.pages import ROWS, build_app
 from lockgate.console.ports import ConsoleData, CrossingDetail, ServiceRow
 from lockgate.console.shell import POLICY, host_name
 from lockgate.core.custody import Finding as CustodyFinding
 from lockgate.core.custody import FindingKind
+from lockgate.core.errors import LockgateError
 from lockgate.core.verdict import Outcome
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
@@ -389,6 +392,33 @@ def test_exposure_says_what_is_open_and_never_that_unknown_is_clean() -> None:
     assert '<span class="clean">not affected</span>' in page.text
     assert "osv-pypi: 20.0 days old, too old" in page.plain
     assert page.headers["content-security-policy"] == POLICY
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            NoAdvisoryDataError("There is none at PLACE."),
+            "That does not mean that there are none",
+        ),
+        (NothingPublishedError("The channel stable is empty."), "Nothing is served yet"),
+    ],
+)
+def test_exposure_without_data_says_what_lacks_and_no_place_of_the_host(
+    error: LockgateError, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Fixed()
+
+    def lacks() -> None:
+        raise error
+
+    monkeypatch.setattr(data, "exposure", lacks)
+    page = ask(build_app(data), "/exposure")
+    assert page.status == 200
+    assert said in page.plain
+    assert error.code in page.plain
+    assert error.what_to_do in page.plain
+    assert "PLACE" not in page.text
 
 
 def test_models_say_what_their_licences_forbid_and_never_that_unknown_is_free() -> None:

@@ -15,7 +15,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lockgate import __version__
+from lockgate.advisories.errors import NoAdvisoryDataError
 from lockgate.app.high.artifacts import ArtifactFacts
+from lockgate.approve.errors import NothingPublishedError
 from lockgate.console.approving import Approving
 from lockgate.console.asking import Asking
 from lockgate.console.catalogue import Searching
@@ -206,9 +208,12 @@ class Pages:
         return self.page("artifact.html", a=found, grave=GRAVE, breaks=BREAKS, provenance=_provenance(found))
 
     async def exposure(self, request: Request) -> Response:
-        """Answer how exposed what is served is, the worst first."""
+        """Answer how exposed what is served is, the worst first; or what lacks before that is known."""
         del request
-        found = await run_in_threadpool(self._data.exposure)
+        try:
+            found = await run_in_threadpool(self._data.exposure)
+        except (NoAdvisoryDataError, NothingPublishedError) as error:
+            return self.page("unexposed.html", code=error.code, advice=error.what_to_do)
         rows = sorted(found.exposed, key=lambda each: (-len(each.open), each.purl))
         return self.page("exposure.html", r=found, rows=rows[:ROWS], total=len(rows))
 
