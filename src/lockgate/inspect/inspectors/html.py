@@ -69,6 +69,11 @@ template noscript title desc metadata dialog details canvas object audio video s
 """
 _UNSEEN = frozenset(_UNSEEN_WORDS.split())
 """Elements whose text is not shown, not at once, or only where something else is not."""
+_PROSE = frozenset(
+    {"p", "div", "span", "section", "td", "li", "font", "em", "b", "i", "small", "a", "blockquote"}
+)
+_SENTENCE = 4
+"""Fewest words that are a sentence."""
 _NO_TEXT = frozenset(
     {"class", "style", "href", "src", "srcset", "sizes", "d", "points", "viewbox", "transform"}
 )
@@ -173,6 +178,7 @@ class _Reader(HTMLParser):
         self.beside = self.acting = False
         self.hiding = Hiding()
         self.soft: list[str] = []
+        self.deceives = False
         self.unseen: list[str] = []
         self.events = 0
 
@@ -192,6 +198,7 @@ class _Reader(HTMLParser):
                 self.unseen.append(value)
         if tag in _VOID:
             return
+        self.deceives = self.document and tag in _PROSE and self.hiding.deceives(tag, values)
         if self.document and (self.soft or tag in _UNSEEN or self.hiding.hides(tag, values)):
             self.soft.append(tag)
         if self.hidden or "hidden" in values or _HIDING.search(values.get("style", "")):
@@ -315,6 +322,7 @@ class _Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         self.style = False
         self.ended()
+        self.deceives = False
         if tag in self.soft[-_NAMES:]:
             while self.soft and self.soft.pop() != tag:
                 pass
@@ -335,6 +343,9 @@ class _Reader(HTMLParser):
             self.script.append(data)
         else:
             self.acting = self.acting or bool(_ACTS.search(data))
+        if self.deceives and not self.hidden and len(data.split()) >= _SENTENCE:
+            place = self.place("Text that is drawn so that nobody sees it")
+            self.unread.append(_Unread(place, search=False, named=False, words=[data.strip()]))
         if self.hidden and not self.style and data.strip() and self.hidden[0] not in {"template", "head"}:
             unread = self.unread[-1]
             unread.place = unread.place or self.place("Text that readers do not see")

@@ -103,7 +103,7 @@ _UNSEEN = re.compile(
 _ASIDE = re.compile(r"(?:^|/)(?:docProps/\w+|customXml/item\d*|meta|settings)\.xml\Z")
 _SHORTEST = 12
 _TEXTS = re.compile(
-    r"(?:word/(?:document|header\d*|footer\d*|footnotes|endnotes|comments)|ppt/(?:slides|notesSlides)/\w+"
+    r"(?:word/(?:document|header\d*|footer\d*|footnotes|endnotes|comments)|ppt/(?:slides|notesSlides|comments)/\w+"
     r"|xl/(?:sharedStrings|comments\d*|worksheets/\w+|threadedComments/\w+)|content|styles)\.xml\Z"
 )
 

@@ -32,6 +32,16 @@ _HIDES = re.compile(
     r"|var\())",
     re.IGNORECASE,
 )
+_TINY = re.compile(
+    r"(?<![\w-])(?:font-size\s*:\s*(?:0*\.\d+|[01])px|font\s*:\s*(?:0|1px)/|zoom\s*:\s*0*\.0"
+    r"|-webkit-text-fill-color\s*:\s*transparent)",
+    re.IGNORECASE,
+)
+_ANIMATED = re.compile(
+    r"background-(?:clip|image)|animation|transition|text-shadow|gradient|content\s*:", re.IGNORECASE
+)
+"""What else may make such text seen."""
+_STATES = re.compile(r"::|:(?:hover|focus|active|before|after|link|visited)|@media|@keyframes")
 _COLOUR = re.compile(r"(?<![\w-])color\s*:\s*([^;!]{1,60})", re.IGNORECASE)
 _PAPER = re.compile(r"(?<![\w-])background(?:-color)?\s*:\s*([^;!]{1,60})", re.IGNORECASE)
 _SHADES = {"black": (0, 0, 0), "white": (255, 255, 255)}
@@ -51,6 +61,7 @@ class Hiding:
     """The rules of a page that may hide, by one class, identifier, attribute or element each."""
 
     marks: set[str] = field(default_factory=set)
+    deceiving: set[str] = field(default_factory=set)
     said: list[str] = field(default_factory=list)
     papers: list[tuple[int, int, int]] = field(default_factory=list)
 
@@ -66,11 +77,27 @@ class Hiding:
             or values.get("aria-hidden") == "true"
         )
 
+    def deceives(self, tag: str, values: dict[str, str]) -> bool:
+        """Return whether a rule or its style draws the text of an element so that nobody can see it."""
+        own = {tag, f"#{values.get('id', '')}", *(f".{name}" for name in values.get("class", "").split())}
+        named = {f"[{name}" for name in values}
+        style = values.get("style", "")
+        return bool((own | named) & self.deceiving) or (bool(style) and self.drawn_unseen(style))
+
+    def drawn_unseen(self, style: str) -> bool:
+        """Return whether declarations draw text in its place, too small or in its paper's colour."""
+        plain = _plain(style)
+        if _ANIMATED.search(plain):
+            return False
+        return bool(_TINY.search(plain)) or self.coloured(plain)
+
     def declared(self, style: str) -> bool:
         """Return whether declarations hide: by themselves, or by a colour on the same."""
         plain = _plain(style)
-        if _HIDES.search(plain):
-            return True
+        return bool(_HIDES.search(plain) or _TINY.search(plain)) or self.coloured(plain)
+
+    def coloured(self, plain: str) -> bool:
+        """Return whether text has the colour of what it lies on."""
         colour, paper = _COLOUR.search(plain), _PAPER.search(plain)
         shade = _shade(colour[1]) if colour else None
         papers = [_shade(paper[1])] if paper else self.papers
@@ -94,6 +121,9 @@ def hiding(page: str) -> Hiding:
         out.papers += [shade] if shade else []
     for rule in rules:
         out.said += [text.strip(" \"'") for text in _CONTENT.findall(rule[2])]
+        if out.drawn_unseen(rule[2]) and not _STATES.search(rule[1]):
+            for selector in rule[1].rpartition(";")[2].split(","):
+                out.deceiving |= _last(selector)
         if out.declared(rule[2]):
             for selector in rule[1].rpartition(";")[2].split(","):
                 out.marks |= _last(selector)

@@ -75,6 +75,12 @@ _HARMFUL_TEXT = re.compile(
     r"|[A-Za-z0-9+/=_-]{160}|//[^\s\"']{1,300}\.m?js\b",
     re.IGNORECASE,
 )
+_PLAIN_WORDS = """
+open write post print assign submit background download File Image Audio caches frames prompt confirm alert
+navigate credentials execute with import fetch usb serial bluetooth
+"""
+_WORDS = frozenset(_PLAIN_WORDS.split())
+"""Names that are words as well, which a text may say where no property is looked up by it."""
 _LOOKED_UP = frozenset({"src", "href", "action", "innerHTML", "outerHTML"})
 
 
@@ -193,7 +199,8 @@ def _whole(tokens: list[tuple[str, str]], at: int) -> str:
 
 
 def _text(said: str, before: str) -> str:
-    if said in _REACHES or (said in _LOOKED_UP and before in {"[", "="}):
+    named = said in _REACHES or said in _LOOKED_UP
+    if named and (before in {"[", "="} or said not in _LOOKED_UP | _WORDS):
         return f"the name {said} in a text"
     if _HARMFUL_TEXT.search(said):
         return "a text that carries code, an address or something packed"
@@ -213,7 +220,7 @@ def _name(said: str, before: str, after: list[str], tokens: list[tuple[str, str]
         return _window(said, before, after)
     if said in _REACHES and not (said == "print" and before == "."):
         return f"the name {said}"
-    sets = said in {"src", "action", "href"} and after[0] == "="
+    sets = said in {"src", "action"} and after[0] == "="
     timed = said in _TIMERS and kinds[1] not in {"name", "mark"}
     called = (
         before == "." and after[0] == "(" and _by_library(said, tokens[at - 2][1] if at > 1 else "", after)
