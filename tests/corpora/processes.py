@@ -1,7 +1,9 @@
 """Child processes for tests: forked from a server that has no threads, so that forking is safe."""
 
 import multiprocessing
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 PRELOADED = [
@@ -31,3 +33,20 @@ def run_all(target: Callable[..., None], *arguments: tuple[Any, ...]) -> list[in
         worker.join()
         worker.close()
     return codes
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a process is neither gone nor only waits to be reaped."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def demand_ended(pid: int) -> None:
+    """Wait until a process that was killed has ended: it does when it is given the processor once more."""
+    end = time.monotonic() + SECONDS
+    while _runs(pid):
+        assert time.monotonic() < end, f"process {pid} still runs"
+        time.sleep(0.01)

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from corpora.clocks import TEN_YEARS, Clock
+from corpora.commands import Commands
 from corpora.gates import Scripted
 from corpora.homes import HighSide
 from lockgate.app.crossing.receive import receive_crate
@@ -190,5 +191,7 @@ def test_the_command_line_shows_asks_and_accepts(high: HighSide, clock: Clock) -
     done = run.invoke(app, ["clock", "accept", *signed, *home])
     assert done.exit_code == 0, done.output
     assert "approver-1, approver-2" in done.output
-    assert run.invoke(app, ["clock", "accept", *home]).exit_code == 2
+    status, error = Commands().refused("clock", "accept", *home)
+    assert (status, error["code"]) == (2, "LG-1f21")
+    assert "--key" in error["error"]
     publish_second(high)

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from corpora.clocks import Clock
+from corpora.commands import Commands
 from corpora.gates import Scripted
 from corpora.homes import HighSide
 from lockgate.app import trust
@@ -259,5 +260,7 @@ def test_the_command_line_asks_and_anchors(high: HighSide) -> None:
     signed = [str(path) for path in high.signed(file.read_bytes(), "anchor")]
     done = run.invoke(app, ["audit", "anchor", *signed, *home])
     assert done.exit_code == 0, done.output
-    assert run.invoke(app, ["audit", "anchor", *home]).exit_code == 2
+    status, error = Commands().refused("audit", "anchor", *home)
+    assert (status, error["code"]) == (2, "LG-1f21")
+    assert "--key" in error["error"]
     publish_second(high)
