@@ -64,7 +64,7 @@ class Containerd:
         return {line.split()[0] for line in self.ctr(space, "content", "ls").stdout.splitlines()[1:]}
 
     def wait(self, daemon):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while self.ctr("none", "version", check=False).returncode:
             assert daemon.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < deadline
