@@ -9,16 +9,16 @@ import itertools
 import os
 import socket
 
-_FIRST, _EACH = 12_000, 2_500
-_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+_FIRST, _WORKERS, _EACH = 12_000, 64, 320
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
 _turn = itertools.count()
 
 
-def free_port() -> int:
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     """Return a port that nobody listens on and that was not returned before, until all were."""
     for at in itertools.islice(_turn, _EACH):
         port = _FIRST + _worker * _EACH + at % _EACH
-        with socket.socket() as probe:
+        with socket.socket(type=kind) as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:

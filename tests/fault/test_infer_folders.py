@@ -58,7 +58,7 @@ class Bench:
         self.installation = install(folder / "site", kind)
         self.run = folder / "run"
         self.run.mkdir()
-        settings = {"probe_seconds": 0.05, "backoff_seconds": 0.01, "start_seconds": 30.0, **config}
+        settings = {"probe_seconds": 0.05, "backoff_seconds": 0.01, "start_seconds": 180.0, **config}
         parts: dict[str, Any] = {
             "model": self.model.weights,
             "files": tuple(self.model.files.values()),
@@ -304,7 +304,7 @@ def test_an_adapter_is_served_over_the_base_that_it_was_made_for(tmp_path: Path)
                 files=tuple(bench.model.files.values()),
                 open_file=lambda digest: (bench.model.folder / digest).open("rb"),
                 installation=bench.installation,
-                config=VllmConfig(bench.run, start_seconds=30.0),
+                config=VllmConfig(bench.run, start_seconds=180.0),
                 limits=EngineLimits(),
                 clock=lambda: NOW,
             )

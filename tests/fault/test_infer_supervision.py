@@ -5,11 +5,12 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -28,6 +29,7 @@ from lockgate.infer import (
 from lockgate.infer.engines.log import EngineLog
 from lockgate.infer.engines.ports import Enforcement
 from lockgate.infer.engines.process import Launch, flags_of
+from lockgate.infer.engines.supervised import LOOPBACK, free_port, taken
 from lockgate.infer.errors import (
     EngineFilesError,
     EngineProcessorError,
@@ -50,7 +52,7 @@ class Bench:
         self.run = folder / "run"
         self.run.mkdir()
         self.opened = 0
-        settings = {"probe_seconds": 0.05, "backoff_seconds": 0.01, "start_seconds": 20.0, **config}
+        settings = {"probe_seconds": 0.05, "backoff_seconds": 0.01, "start_seconds": 180.0, **config}
         self.engine = LlamaEngine(
             model=ModelFile("weights.gguf", hashlib.sha256(WORDS).hexdigest(), len(WORDS)),
             open_model=self._open,
@@ -260,6 +262,74 @@ def test_an_engine_that_never_serves_is_given_up(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+class Ports:
+    """Gives ports that somebody else has, then free ones; `given` counts."""
+
+    def __init__(self, lost: int) -> None:
+        self.lost, self.given = lost, 0
+        self.held = [socket.socket() for _ in range(lost)]
+        for each in self.held:
+            each.bind((LOOPBACK, 0))
+
+    def __call__(self) -> int:
+        self.given += 1
+        port: int = self.held[self.given - 1].getsockname()[1] if self.given <= self.lost else free_port()
+        return port
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in self.held:
+            each.close()
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2, 3])
+def test_an_engine_whose_port_somebody_else_takes_gets_another_and_not_for_ever(
+    lost: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        bench = Bench(tmp_path)
+        with Ports(lost) as ports:
+            monkeypatch.setattr("lockgate.infer.engines.llama.free_port", ports)
+            if lost == 3:
+                with pytest.raises(EngineStartError, match="ended with status 1"):
+                    await bench.engine.start()
+                assert bench.engine.pid is None
+            else:
+                await bench.engine.start()
+                assert await bench.said() == "Hello there ."
+                assert bench.engine.restarts == 0
+                await bench.engine.stop()
+        assert ports.given == min(lost + 1, 3)
+
+    asyncio.run(run())
+
+
+def test_an_engine_that_ends_for_a_reason_of_its_own_is_not_tried_at_another_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        bench = Bench(tmp_path)
+        (bench.run / "exit-at-once").touch()
+        with Ports(0) as ports:
+            monkeypatch.setattr("lockgate.infer.engines.llama.free_port", ports)
+            with pytest.raises(EngineStartError, match="ended with status 3"):
+                await bench.engine.start()
+        assert ports.given == 1
+
+    asyncio.run(run())
+
+
+def test_a_port_is_taken_by_who_listens_and_not_by_what_ended() -> None:
+    with socket.create_server((LOOPBACK, 0)) as server:
+        port: int = server.getsockname()[1]
+        assert taken(port)
+        with socket.create_connection((LOOPBACK, port)):
+            server.accept()[0].close()  # who closes first keeps the port for a while: TIME_WAIT
+    assert not taken(port)
+
+
 def test_an_engine_that_ignores_the_polite_signal_is_killed(tmp_path: Path) -> None:
     async def run() -> None:
         bench = Bench(tmp_path, stop_seconds=0.2)
@@ -305,7 +375,7 @@ asyncio.run(main())
         assert Path(f"/proc/{engine}").exists()
         parent.kill()
         parent.wait()
-    asyncio.run(until(lambda: _gone(engine), 20))
+    asyncio.run(until(lambda: _gone(engine)))
 
 
 def _gone(pid: int) -> bool:
@@ -329,7 +399,7 @@ def test_help_that_never_ends_is_given_up(tmp_path: Path) -> None:
         flags_of(start, {"HOME": str(tmp_path)}, 0.3)
     (tmp_path / "hang-help").unlink()
     with Launch(installation, COPY_LIMIT) as start:
-        assert "--offline" in flags_of(start, {"HOME": str(tmp_path)}, 20)
+        assert "--offline" in flags_of(start, {"HOME": str(tmp_path)}, 180)
 
 
 def test_log_is_put_aside_when_it_is_full(tmp_path: Path) -> None:
@@ -363,7 +433,7 @@ def test_an_adapter_lies_in_sealed_memory_beside_its_base(tmp_path: Path) -> Non
                 adapter=ModelFile("adapter.gguf", hashlib.sha256(own).hexdigest(), len(own)),
                 open_adapter=lambda: file.open("rb"),
                 installation=bench.installation,
-                config=LlamaConfig(bench.run, start_seconds=20.0),
+                config=LlamaConfig(bench.run, start_seconds=180.0),
                 limits=EngineLimits(),
                 clock=lambda: NOW,
             )

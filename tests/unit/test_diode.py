@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from socket import SOCK_DGRAM
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from corpora.commands import Commands
 from corpora.diode import HERE, KEY, NAME, SECONDS, content, fake_crate, receiving, sender, transfer
+from corpora.ports import free_port
 from crossing_lane import Lane
 from lockgate.app.lane.lane import make_demo_lane
 from lockgate.app.trust import utc_now
@@ -146,6 +148,13 @@ def test_names_of_hosts_are_not_looked_up() -> None:
     assert SendSettings("192.0.2.1").checked().rate == 100_000_000
 
 
+def has_ipv6() -> bool:
+    """Tell whether this machine's loopback has an address of IPv6 (proc_net(5): all its addresses)."""
+    known = Path("/proc/net/if_inet6")
+    return known.exists() and " lo\n" in known.read_text()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine's kernel has no IPv6")
 def test_ipv6_carries_a_crate_too(tmp_path: Path) -> None:
     from lockgate.crossing.diode import Receiver, ReceiverParts, Sender, SenderParts, SendJournal
 
@@ -295,16 +304,11 @@ def bound(port: int) -> bool:
     return f":{port:04X} " in Path("/proc/net/udp").read_text()
 
 
-def free_port() -> int:
-    with Inlet(HERE, 0) as inlet:
-        return inlet.port
-
-
 def test_the_commands_make_a_key_send_and_receive(tmp_path: Path) -> None:
     commands = Commands()
     lane = make_demo_lane(tmp_path / "lane", "harbour", utc_now())
     crate = fake_crate(lane.low / "outbox", 40_000, 50_000)
-    key, missing, port = tmp_path / "key", tmp_path / "missing", free_port()
+    key, missing, port = tmp_path / "key", tmp_path / "missing", free_port(SOCK_DGRAM)
     assert commands.json("diode", "key", key) == {"file": str(key)}
     receive = [
         sys.executable,

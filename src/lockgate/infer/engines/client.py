@@ -76,6 +76,11 @@ class ChatClient:
         self._links.close()
 
     @property
+    def port(self) -> int:
+        """Return the TCP port that it asks at; 0 where the engine listens at a socket of the file system."""
+        return self._links.port
+
+    @property
     def wire(self) -> Wire:
         """Return the kind of engine, as it is asked."""
         return self._wire

@@ -273,6 +273,11 @@ class Links:
             fields += f"Authorization: Bearer {secret}\r\n"
         self._fields = fields.encode("ascii")
 
+    @property
+    def port(self) -> int:
+        """Return the TCP port; 0 where connections go to a socket of the file system."""
+        return 0 if self._socket else self._port
+
     def request(self, path: str, accepted: str, body: bytes) -> bytes:
         """Return the bytes of a request that posts a body."""
         head = f"POST {path} HTTP/1.1\r\nAccept: {accepted}\r\nContent-Type: application/json\r\n".encode()

@@ -5,6 +5,7 @@ the class that extends this one, once for each start.
 """
 
 import asyncio
+import errno
 import os
 import secrets
 import signal
@@ -46,6 +47,9 @@ SILENT = {
 """Switches that keep engines and their libraries from calling out; each of them is set for each engine."""
 
 _POLL_SECONDS = 0.05
+_PORTS_TRIED = 3
+"""How often a program is started at one go where somebody else takes its port before it listens there."""
+
 _logger = structlog.get_logger("lockgate.infer")
 
 
@@ -201,6 +205,30 @@ class SupervisedEngine(ClientEngine, Generic[ConfigT]):
         self._state, self._detail = EngineState.STOPPED, ""
 
     async def _launch(self) -> None:
+        """Start the program; at another port where somebody took its own before it listened there.
+
+        Raises:
+            EngineStartError: It did not come up, for another reason or at the last of several ports.
+
+        """
+        for left in reversed(range(_PORTS_TRIED)):
+            try:
+                await self._launch_once()
+            except EngineStartError:
+                if not left or not self._lost_port():
+                    raise
+                _logger.warning("engine lost its port", port=self._client.port if self._client else 0)
+                await self._end()
+            else:
+                return
+
+    def _lost_port(self) -> bool:
+        """Tell whether the program ended and its port is somebody else's."""
+        process, client = self._process, self._client
+        ended = process is not None and process.status is not None
+        return ended and client is not None and client.port > 0 and taken(client.port)
+
+    async def _launch_once(self) -> None:
         """Verify the program, hash the model, start the one with the other, wait until it serves."""
         await asyncio.to_thread(verify, self._installation)
         with ExitStack() as stack:
@@ -323,11 +351,22 @@ class SupervisedEngine(ClientEngine, Generic[ConfigT]):
 
 
 def free_port() -> int:
-    """Return a TCP port that is free on loopback now; a lost race ends the program and is retried."""
+    """Return a TCP port that is free on loopback now; a program that loses it is started at another."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+def taken(port: int) -> bool:
+    """Tell whether a TCP port of loopback is in use; what is left of ended connections does not count."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # passes over TIME_WAIT (socket(7))
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def new_secret(stack: ExitStack) -> tuple[str, int]:
