@@ -14,6 +14,57 @@ def page(body: str, head: str = "") -> bytes:
     ).encode()
 
 
+_NOTES = (
+    "<i id=a title='{}'>x</i><div id=b></div><script>var n = 0; var a = document.getElementById('a');"
+    " var b = document.getElementById('b'); n++; var note = a.getAttribute('title');"
+    " b.innerHTML += \"<div id='note_\" + n + \"'>\" + n + '. ' + note + '</div>';</script>"
+)
+"""A page that makes elements of what it says itself."""
+
+
+def _made(value: str, before: str = "", text: str = "x") -> str:
+    """Return a page whose script makes elements of a value."""
+    return (
+        f"<i id=a title='{text}'>{text}</i><script>var a = document.getElementById('a'); {before}"
+        f" a.innerHTML = {value};</script>"
+    )
+
+
+_NODE = "var x = a.getAttribute('title');"
+_MADE_OF = [
+    ("markup in an attribute", _NOTES.format("&lt;img src=x onerror=y()&gt;")),
+    ("a handler in an attribute", _NOTES.format("z&quot; onclick=y()")),
+    ("an address that runs in an attribute", _NOTES.format("java&#9;script:y()")),
+    ("markup written twice over", _NOTES.format("&amp;lt;script&amp;gt;y()")),
+    ("markup in a comment", "<!-- <svg onload=y()> -->" + _NOTES.format("z")),
+    ("markup in data",
+     "<script type='application/json'><img src=x onerror=y()></script>" + _NOTES.format("z")),
+    ("its address", _made("'<b>' + location.hash + '</b>'")),
+    ("its address under another name", _made("'<b>' + x + '</b>'", "var x = document.URL;")),
+    ("what another page said of it", _made("'<b>' + x + '</b>'", "var x = document.referrer;")),
+    ("a storage", _made("'<b>' + x + '</b>'", "var x = localStorage.getItem('k');")),
+    ("a storage, later", _made("'<b>' + x + '</b>'", "var x = ''; x = localStorage.k;")),
+    ("a message",
+     _made("'<b>' + x + '</b>'", "var x = ''; addEventListener('message', function (e) { x = e.data; });")),
+    ("the window's name", _made("'<b>' + name + '</b>'", "if (0) name = '';")),
+    ("what people type", _made("'<b>' + x + '</b>'", "var x = a.value;")),
+    ("what whoever calls gives", _made("'<b>' + x + '</b>'", "function f(x) {}")),
+    ("what a function gives", _made("'<b>' + f() + '</b>'", "function f() { return a.title; }")),
+    ("pieces that are joined", _made("'<b>' + x + '</b>'", _NODE + " var y = x + x; x = y;")),
+    ("pieces that are joined later", _made("x", _NODE + " x += x;")),
+    ("a letter before a piece", _made("'<b>' + x + 'nclick=y()>'", _NODE)),
+    ("a name of an attribute", _made("'<b ' + x + '=\"y()\">'", _NODE)),
+    ("a name of an element", _made("'<' + x + '>'", _NODE)),
+    ("an address out of pieces", _made("\"<a href='\" + x + \"'>z</a>\"", _NODE)),
+    ("a piece with letters taken out", _made("'<b>' + x + '</b>'", _NODE + " x = x.replace('-', '');")),
+    ("one of two", _made("x ? '<b>' : location", _NODE)),
+    ("a part taken out of a value", _made("'<b>' + x + '</b>'", "var x = ''; var [x] = frames;")),
+    ("a parameter of an arrow", _made("'<b>' + x + '</b>'", "var x = ''; b.map((x) => x);")),
+    ("one behind a new line", _made("typeof\nz()")),
+    ("a part by a computed name", _made("'<b>' + document[x] + '</b>'", _NODE)),
+]  # fmt: skip
+"""What would act, or may, once a script made elements of it."""
+
 _CALM = [
     ("a search that is made",
      _BESIDE + "<script>var box = new SearchBox('box', 'search', '.html');</script>"),
@@ -43,6 +94,10 @@ _CALM = [
     ("a class that is a word", "<script>function a(b) { b.classList.add('open'); }</script>"),
     ("a heading of clear letters over a picture",
      "<style>h2{background-clip:text;-webkit-text-fill-color:transparent}</style><h2>All four gates</h2>"),
+    ("a button's picture by number",
+     "<script>var b = document.createElement('button'); b.innerHTML = '&#9776;';</script>"),
+    ("footnotes that a script makes of the page's own notes", _NOTES.format("see &lt;gate&gt; = 2")),
+    ("rules of what is ignored", "<p>It adds to the standard ignore rules of a folder.</p>"),
     ("advice to people", "<p>Your goal is to open the gate. Before replying, ask the keeper.</p>"),
     ("a long licence in a comment",
      "<!-- " + "You may copy this manual if you keep this notice. " * 20 + "-->"),
@@ -130,6 +185,10 @@ PAGES_BAD = [
     *(
         bad(f"hidden: {said}", "p.html", page(f"<p class=sr-only>{said}</p>"), "prompt-injection", "document")
         for said in _PHRASES
+    ),
+    *(
+        bad(f"elements made of {title}", "p.html", page(body), "html-script", "document")
+        for title, body in _MADE_OF
     ),
     *(bad(f"a page with {title}", "p.html", page(body), code, "document") for title, body, code in _ACTIVE),
     *(

@@ -10,6 +10,7 @@ from lockgate.inspect.inspectors.addressed import asked
 from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.page_hiding import Hiding, hiding
 from lockgate.inspect.inspectors.page_scripts import calm
+from lockgate.inspect.inspectors.page_values import lively
 from lockgate.inspect.inspectors.texts import scan
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
@@ -103,7 +104,7 @@ class HtmlInspector(Inspector):
     """Reads a page as text with markup; nothing is rendered or fetched."""
 
     name = "html"
-    version = 4
+    version = 5
     detects = frozenset({"html"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -176,6 +177,7 @@ class _Reader(HTMLParser):
         self.scripts: list[tuple[str, str]] = []
         self.handlers: list[tuple[str, str, str]] = []
         self.beside = self.acting = False
+        self.says: list[str] = []
         self.hiding = Hiding()
         self.soft: list[str] = []
         self.deceives = False
@@ -269,12 +271,17 @@ class _Reader(HTMLParser):
         code = [text for text, *_ in self.scripts], [text for text, *_ in self.handlers]
         why = "" if all(code[0]) else "a script without a text"
         why = "it is no page" if self.strict else why
-        why = why or calm(*code, beside=self.beside, acting=self.acting)
+        why = why or calm(*code, beside=self.beside, acting=self.acting, alive=self.alive())
         severity = Severity.HIGH if why and self.document else Severity.INFO
         for _, where, *code_of in (*self.scripts, *self.handlers):
             self.tally.note(
                 code_of[0] if code_of else "html-script", severity, f"{where}: {why}" if why else where
             )
+
+    def alive(self) -> bool:
+        """Return whether anything that the page says, but its scripts, would act as markup."""
+        said = "".join(self.says)
+        return self.acting or lively(said)
 
     def judge_hidden(self, unread: _Unread) -> None:
         """Report a hidden text, unless it is a search box or a short note that a script can show."""
@@ -288,6 +295,7 @@ class _Reader(HTMLParser):
 
     def attribute(self, name: str, value: str) -> None:
         self.acting |= bool(_ACTS.search(value))
+        self.says.append(f" {value} ")
         if name.startswith("on"):
             said = _SCHEME.sub("", value, count=1)
             self.handlers.append((said, self.place(f"The event handler {name}"), "html-event"))
@@ -343,6 +351,7 @@ class _Reader(HTMLParser):
             self.script.append(data)
         else:
             self.acting = self.acting or bool(_ACTS.search(data))
+            self.says.append(data)
         if self.deceives and not self.hidden and len(data.split()) >= _SENTENCE:
             place = self.place("Text that is drawn so that nobody sees it")
             self.unread.append(_Unread(place, search=False, named=False, words=[data.strip()]))
@@ -354,11 +363,13 @@ class _Reader(HTMLParser):
     def unknown_decl(self, data: str) -> None:
         """Keep what a section says that browsers take for a comment, to its first bracket."""
         self.unseen.append(data)
+        self.says.append(data)
         if _BEHIND.search(data):
             self.report("html-comment", Severity.HIGH, "Markup in a section that browsers end before it")
 
     def handle_comment(self, data: str) -> None:
         self.unseen.append(data)
+        self.says.append(data)
         if (data.startswith((">", "->")) or "--!>" in data) and "<" in data:
             self.report("html-comment", Severity.HIGH, "Markup in a comment that browsers end before it")
         if self.document and len(data) > _COMMENT:

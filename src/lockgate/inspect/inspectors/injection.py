@@ -21,7 +21,7 @@ _BEFORE = (
     r"(?:all|any|the|your|every|these|those|of|its|my|prior|previous|preceding|earlier|above|foregoing|\s|,)"
 )
 _ORDERS = re.compile(
-    rf"\b(?:ignore|disregard|forget|override|bypass)\b{_BEFORE}{{1,60}}\b"
+    rf"(?<!\bthe )(?<!\bstandard )\b(?:ignore|disregard|forget|override|bypass)\b{_BEFORE}{{1,60}}\b"
     r"(?:instructions?|prompts?|rules|directions|guidelines|directives|context)\b"
     r"|\b(?:ignoriere|vergiss|missachte)\b[^.\n]{0,40}\b(?:anweisungen|regeln|instruktionen)\b"
     r"|\b(?:ignore[zr]?|oublie[zr]?)\b[^.\n]{0,40}\binstructions?\s+(?:précédentes|antérieures|ci-dessus)"

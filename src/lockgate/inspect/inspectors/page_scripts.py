@@ -9,6 +9,8 @@ shapes (ECMA-262, 15th edition, clauses 12 and 13), not a list of attacks: what 
 import re
 from collections.abc import Iterable
 
+from lockgate.inspect.inspectors.page_values import Values
+
 MOST = 256 << 10
 """Longest scripts of one page that are read, in characters."""
 
@@ -46,6 +48,7 @@ createHTMLDocument setHTMLUnsafe globalEval
 _REACHES = frozenset(_REACHES_WORDS.split())
 _WRITABLE = frozenset({"innerHTML", "outerHTML"})
 """What may be read, and set to a text that is written out."""
+_GIVES, _ADDS = [("mark", "=")], [("mark", "+=")]
 _TIMERS = frozenset({"setTimeout", "setInterval"})
 _GIVEN_WORDS = """
 $ jQuery parseInt parseFloat String Number Boolean Array Object Date RegExp isNaN isFinite Map Set
@@ -70,7 +73,7 @@ thead tr u ul
 _ELEMENTS = frozenset(_ELEMENTS_WORDS.split())
 _MARKUP = re.compile(r"<\s*/?\s*([A-Za-z0-9-]*)")
 _HARMFUL_TEXT = re.compile(
-    r"\bon[a-z]{3,20}\s*=|(?:javascript|vbscript|data|file|blob|mhtml|ms-[a-z]+)\s*:|url\s*\(|&(?:lt|#)|u003c"
+    r"\bon[a-z]{3,20}\s*=|(?:javascript|vbscript|data|file|blob|mhtml|ms-[a-z]+)\s*:|url\s*\(|&(?:lt|#(?!(?:12[89]|1[3-9]\d|[2-9]\d\d|[1-9]\d{3,5}|x[1-9a-f][0-9a-f]{2,4});))|u003c"
     r"|%3c|\\[xu]|\\[0-7]|\b(?:powershell|mshta|cmd\.exe|wscript|cscript|certutil|bitsadmin|curl|wget)\b"
     r"|[A-Za-z0-9+/=_-]{160}|//[^\s\"']{1,300}\.m?js\b",
     re.IGNORECASE,
@@ -84,7 +87,14 @@ _WORDS = frozenset(_PLAIN_WORDS.split())
 _LOOKED_UP = frozenset({"src", "href", "action", "innerHTML", "outerHTML"})
 
 
-def calm(scripts: Iterable[str], handlers: Iterable[str] = (), *, beside: bool, acting: bool = False) -> str:
+def calm(
+    scripts: Iterable[str],
+    handlers: Iterable[str] = (),
+    *,
+    beside: bool,
+    acting: bool = False,
+    alive: bool = True,
+) -> str:
     """Return why the scripts of a page are more than calm; nothing where they are.
 
     Args:
@@ -92,6 +102,7 @@ def calm(scripts: Iterable[str], handlers: Iterable[str] = (), *, beside: bool, 
         handlers: Texts of event handlers and of addresses that run.
         beside: The page has scripts in files beside it, which may define functions.
         acting: The page says markup that would act, as text that a script could make elements of.
+        alive: The page's text, comments or attributes say anything that browsers would act on as markup.
 
     """
     read: list[list[tuple[str, str]]] = []
@@ -105,12 +116,15 @@ def calm(scripts: Iterable[str], handlers: Iterable[str] = (), *, beside: bool, 
             return "a script that is not read"
         read.append(tokens)
     defined, assigned = _names(read)
+    values = None if alive else Values(read)
     for tokens in read:
         for at in range(len(tokens)):
             if tokens[at][1] in {"require", "requirejs"} and _loads(tokens, at):
                 return "a library of another host, or of a name that is not written out"
             if acting and tokens[at][1] in _MAKES and at and tokens[at - 1][1] == ".":
                 return "elements out of text, on a page whose text is markup that acts"
+            if values and tokens[at][1] in _WRITABLE and _makes(tokens, at) and values.still(tokens, at + 1):
+                continue
             if why := _reaches(tokens, at) or _calls(tokens, at, defined, assigned, beside=beside):
                 return why
     return ""
@@ -230,6 +244,11 @@ def _name(said: str, before: str, after: list[str], tokens: list[tuple[str, str]
     acts = {"createElement": _ELEMENTS.__contains__, "setAttribute": _harmless}.get(said)
     quiet = not acts or (kinds[1] == "text" and acts(after[1][1:-1].lower()))
     return "" if quiet else "an element that acts"
+
+
+def _makes(tokens: list[tuple[str, str]], at: int) -> bool:
+    """Return whether a token is a property, and what follows gives it a value."""
+    return bool(at) and tokens[at - 1][1] == "." and tokens[at + 1 : at + 2] in (_GIVES, _ADDS)
 
 
 def _loads(tokens: list[tuple[str, str]], at: int) -> bool:
