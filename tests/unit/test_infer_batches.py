@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lockgate.infer.batches import Batches
+from lockgate.infer.batches import PAUSE_MOST, Batches, pause_after
 
 
 class Work:
@@ -71,3 +71,10 @@ def test_settled_waits_for_what_nobody_waits_for() -> None:
         assert work.batches == [[1, -1]]
 
     asyncio.run(run())
+
+
+def test_what_comes_thick_goes_in_larger_parts() -> None:
+    pauses = [pause_after(items) for items in (1, 2, 4, 8, 256)]
+    assert pauses[0] == 0  # a lone one's next is not held up
+    assert pauses == sorted(set(pauses))
+    assert pauses[-1] == PAUSE_MOST
