@@ -93,9 +93,10 @@ def test_the_audit_log_binds_the_receipt(store: ReceiptStore) -> None:
             assert await record.opened() == 0
             record.add("Hello")
             usage = Usage(prompt_tokens=1, completion_tokens=2)
-            stored = await record.close(Status.ANSWERED, usage=usage)
-            again = await record.close(Status.FAILED, usage=Usage())
-            assert again == stored
+            record.close(Status.ANSWERED, usage=usage)
+            stored = await record.closed()
+            record.close(Status.FAILED, usage=Usage())
+            assert await record.closed() == stored
             found = await book.find(record.id, request.key)
         assert found["receipt"] == stored.receipt
         assert audit.size() == 2
@@ -130,7 +131,8 @@ def test_a_damaged_receipt_is_not_shown(tmp_path: Path) -> None:
             book = ReceiptBook(audit, store, lambda: NOW, entropy, executor)
             request = asked(entropy)
             record = book.record(request)
-            await record.close(Status.ANSWERED, usage=Usage())
+            record.close(Status.ANSWERED, usage=Usage())
+            await record.closed()
             path = tmp_path / record.id[:2] / f"{record.id}.json"
             path.write_bytes(path.read_bytes() + b" ")
             with pytest.raises(NotCanonicalError):

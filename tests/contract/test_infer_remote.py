@@ -4,10 +4,10 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from infer_doubles import NOW, WEIGHTS, WEIGHTS_SHA256, until
 from infer_servers import MODEL, OtherServer

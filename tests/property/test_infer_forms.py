@@ -13,6 +13,7 @@ from lockgate.core.errors import InputError
 from lockgate.guard import GuardPolicy, Mode, OutputFilter
 from lockgate.infer import EngineRequest
 from lockgate.infer.engines.ports import Piece, ToolCall, Usage
+from lockgate.infer.engines.wire import joined
 from lockgate.infer.engines.wire_ollama import OllamaWire
 from lockgate.infer.engines.wire_openai import OpenAiWire
 from lockgate.infer.engines.wire_tgi import TgiWire
@@ -94,6 +95,46 @@ def test_any_payload_of_an_engine_is_a_piece_or_garbage(wire: Any, prompt: str |
             assert piece is None or isinstance(piece, Piece)
 
     check()
+
+
+CHUNKS = st.fixed_dictionaries(
+    {},
+    optional={
+        "choices": st.lists(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "index": st.integers(0, 1),
+                    "delta": st.fixed_dictionaries({"content": st.none() | st.text(max_size=4)}),
+                    "text": st.none() | st.text(max_size=4),
+                    "finish_reason": st.sampled_from([None, "stop", "length", "abort", ""]),
+                },
+            ),
+            max_size=2,
+        ),
+        "usage": st.fixed_dictionaries({"prompt_tokens": st.integers(-1, 5)}),
+        "error": st.none() | st.text(max_size=4),
+    },
+).map(lambda chunk: json.dumps(chunk).encode())
+
+
+@calm
+@given(st.lists(CHUNKS | st.sampled_from([b"[DONE]", b"{", b"[]", b""]), min_size=2, max_size=5))
+def test_chunks_that_come_together_say_what_they_say_one_by_one(payloads: list[bytes]) -> None:
+    together, single = (OpenAiWire("m").reader(EngineRequest((), 1)) for _ in range(2))
+    try:
+        pieces = []
+        for payload in payloads:
+            if (piece := single.feed(payload)) is not None:
+                pieces.append(piece)
+            if single.done:
+                break
+    except EngineGarbageError:
+        with pytest.raises(EngineGarbageError):
+            together.feed_all(payloads)
+        return
+    assert together.feed_all(payloads) == joined(pieces)
+    assert together.done == single.done
 
 
 @pytest.mark.parametrize("path", FORMS)

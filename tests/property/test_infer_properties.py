@@ -59,6 +59,21 @@ def test_any_bytes_make_events_or_a_bound_and_memory_stays_bounded(parts: list[b
             assert sum(map(len, parser._data)) <= 64
 
 
+_EVENTS = st.lists(
+    st.sampled_from([b"data: ", b"data:", b"\n", b"\n\n", b"\r\n", b"a", b'{"b":1}', b": c", b"id: 1"])
+).map(b"".join)
+
+
+@given(_EVENTS)
+def test_events_that_come_whole_are_read_as_those_that_come_byte_by_byte(data: bytes) -> None:
+    whole, single = EventParser(32), EventParser(32)
+    try:
+        expected = [payload for at in range(len(data)) for payload in single.feed(data[at : at + 1])]
+    except EngineGarbageError:
+        return
+    assert whole.feed(data) + whole.feed(b"\n\n") == expected + single.feed(b"\n\n")
+
+
 _TRAPS = ["3.5", "e.g.", "Dr.", "so!", "\n", "\n\n", "why?", '"No."', " "]
 _WORDS = st.sampled_from([*HANDBOOK.split(" "), *_TRAPS])
 

@@ -83,8 +83,7 @@ class Judged:
     sha256: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who asks, with what.
 
     Attributes:

@@ -5,7 +5,6 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
-from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
@@ -21,6 +20,7 @@ from lockgate.infer.receipts import Status
 from lockgate.infer.weave import Weaver
 
 _T = TypeVar("_T")
+_NOTHING_BESIDE = len(b"[[],null]")
 
 
 class Answer(ABC):
@@ -124,12 +124,13 @@ class PlainAnswer(Answer):
         super().__init__()
         self._engine = engine
         self._request = request
+        self._bound = bound_of(request)
         self._calls = CallBuilder(entropy)
 
     @property
     def prompt_bound(self) -> int:
         """Return how many tokens its prompt has at most."""
-        return bound_of(self._request)
+        return self._bound
 
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         """Yield the engine's text, then the tools that it wants to have called."""
@@ -261,12 +262,15 @@ def bound_of(request: EngineRequest) -> int:
     """Return how many tokens a prompt has at most: no token is shorter than a byte."""
     if request.prompt is not None:
         return len(request.prompt.encode()) + TURN_TOKENS
-    tools = encode([request.options.get("tools", []), request.options.get("response_format")])
+    options = request.options
+    beside = _NOTHING_BESIDE
+    if "tools" in options or "response_format" in options:
+        beside = len(encode([options.get("tools", []), options.get("response_format")]))
     texts = sum(
         len(message.text.encode()) + sum(len(call.arguments.encode()) for call in message.calls)
         for message in request.messages
     )
-    return texts + len(tools) + TURN_TOKENS * (len(request.messages) + 1)
+    return texts + beside + TURN_TOKENS * (len(request.messages) + 1)
 
 
 async def in_thread(executor: Executor, call: Callable[[], _T]) -> _T:
@@ -291,5 +295,5 @@ async def grounded(
         return Abstention(knowledge.name)
     messages = await in_thread(executor, lambda: knowledge.messages(question, evidence))
     citer = await in_thread(executor, lambda: knowledge.citer(evidence))
-    request = replace(asked, messages=messages, options={"temperature": 0, **asked.options})
+    request = msgspec.structs.replace(asked, messages=messages, options={"temperature": 0, **asked.options})
     return GroundedAnswer(engine, request, Weaver(citer), executor)

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from typing import NoReturn
 
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -41,8 +41,7 @@ QUICK_CHARACTERS = 8_000
 _logger = structlog.get_logger("lockgate.infer")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """A request that was checked: who asks what, in which form."""
 
     request: web.Request
@@ -51,8 +50,7 @@ class Question:
     form: Form
 
 
-@dataclass(frozen=True, slots=True)
-class Talk:
+class Talk(msgspec.Struct, frozen=True):
     """One request on its way: who asks what of whom, and the record of it."""
 
     question: Question
@@ -187,7 +185,8 @@ class ChatDesk:
         record = self._book.record(asked)
         error = admission.blocked or PromptBlockedError("A guard stopped this request.")
         await self._keep(record, asked.messages, admission.findings)
-        await record.close(Status.BLOCKED, usage=Usage(), guards=admission.findings, reason=error.code)
+        record.close(Status.BLOCKED, usage=Usage(), guards=admission.findings, reason=error.code)
+        await record.closed()
         self._metrics.answers.labels(asked.model.name, Status.BLOCKED.value).inc()
         what = f"{error.what} Receipt {record.id}."
         raise PromptBlockedError(what, **error.where, receipt=record.id)
@@ -263,7 +262,8 @@ class ChatDesk:
             raise
         except Exception as error:
             reason = error.code if isinstance(error, LockgateError) else LockgateError.code
-            await talk.record.close(status, usage=talk.answer.usage, guards=talk.guards, reason=reason)
+            talk.record.close(status, usage=talk.answer.usage, guards=talk.guards, reason=reason)
+            await talk.record.closed()
             raise
         finally:
             self._count(talk, status)
@@ -361,7 +361,8 @@ class ChatDesk:
     async def _close(self, talk: Talk) -> None:
         answer = talk.answer
         await self._keep(talk.record, talk.question.chat.messages, talk.guards, answer.unfiltered)
-        await talk.record.close(answer.status, usage=answer.usage, cited=answer.citations, guards=talk.guards)
+        talk.record.close(answer.status, usage=answer.usage, cited=answer.citations, guards=talk.guards)
+        await talk.record.closed()
 
     def _ended(self, talk: Talk) -> Ended:
         knowledge = talk.target.knowledge
@@ -398,7 +399,7 @@ def _numbered(asked: EngineRequest, at: int) -> EngineRequest:
     """Return the request for one of several answers: a seed that was given would make all alike."""
     seed = asked.options.get("seed")
     if at and isinstance(seed, int):
-        return replace(asked, options={**asked.options, "seed": seed + at})
+        return msgspec.structs.replace(asked, options={**asked.options, "seed": seed + at})
     return asked
 
 

@@ -3,10 +3,12 @@
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
+
+import msgspec
 
 from lockgate.core.ports import Entropy
 from lockgate.guard import (
@@ -38,8 +40,7 @@ _NOTHING = Delta()
 _CHANNELS = {"user": Channel.USER, "tool": Channel.TOOL}
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """What the guards decided about a request's texts, and the error when one of them stops it."""
 
     decisions: tuple[tuple[Decision, Channel], ...]

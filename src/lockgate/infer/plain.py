@@ -211,13 +211,13 @@ class PlainDesk:
                 finally:
                     told = Usage(prompt_tokens=bound // BYTES_A_TOKEN)
                     charge.usage = spent[0] if spent and spent[0] != Usage() else told
-                    closing = record.close(status, usage=spent[0] if spent else Usage(), reason=reason)
+                    record.close(status, usage=spent[0] if spent else Usage(), reason=reason)
                     self._metrics.answers.labels(name, status.value).inc()
                     if target.share:
                         self._metrics.shares.labels(target.asked, name).inc()
             if spent:
                 self._metrics.tokens.labels(name, "prompt").inc(spent[0].prompt_tokens)
-            await closing
+            await record.closed()
 
 
 def _packed(row: Sequence[float]) -> str:

@@ -10,10 +10,10 @@ byte) and settled at what the engine counted.
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from lockgate.core.errors import LockgateError
@@ -59,8 +59,7 @@ class _Open(Document, frozen=True):
     completion_tokens: Count
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What one request may come to."""
 
     key: str
@@ -69,8 +68,7 @@ class Wanted:
     completion_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """What a reservation came to; no usage where the engine told none and what was reserved stays spent."""
 
     reservation: str

@@ -7,7 +7,6 @@ plain hashes of short texts can be guessed; the key is kept apart and given to t
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -120,8 +119,7 @@ def stored_bytes(receipt: bytes, outcome_leaf: int) -> bytes:
     return b'{"outcome_leaf":%d,"receipt":%b}' % (outcome_leaf, receipt)
 
 
-@dataclass(frozen=True, slots=True)
-class Grounds:
+class Grounds(msgspec.Struct, frozen=True):
     """What a knowledge base contributed: name, index, documents, and what guards left out of it."""
 
     name: str
@@ -130,8 +128,7 @@ class Grounds:
     blocked: tuple[GuardFinding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What is known of a request before its answer begins.
 
     `tools` are the canonical bytes of tools and schemas that it came with; `share` says which share of a name
@@ -148,8 +145,7 @@ class Asked:
     share: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """How an answer ended, as its receipt says."""
 
     status: Status
@@ -159,8 +155,7 @@ class Outcome:
     guards: tuple[GuardFinding, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """What the record of an answer adds: when, the digests of its texts, and the leaf of its intent."""
 
     requested: datetime
@@ -205,7 +200,8 @@ def receipt_of(receipt_id: str, asked: Asked, ended: Outcome, told: Told) -> Rec
 
 def prompt_hmac(key: bytes, messages: Sequence[Message], tools: bytes) -> str:
     """Return the digest of what was asked: its turns, and the canonical bytes of what came beside them."""
-    return hmac.digest(key, encode([turn_of(message) for message in messages]) + tools, "sha256").hex()
+    turns = encode([turn_of(message) for message in messages])
+    return hmac.new(key, turns + tools, "sha256").hexdigest()  # `digest` gives the interpreter's lock away
 
 
 def tools_of(chat: ChatRequest) -> bytes:

@@ -6,8 +6,9 @@ import hmac
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -33,7 +34,8 @@ from lockgate.infer.receipts import (
 from lockgate.infer.receiptstore import RECEIPT_LIMIT
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_KEY_BYTES = 32
+_KEY_BYTES, _ID_BYTES = 32, 16
+_T = TypeVar("_T")
 _log = structlog.get_logger("lockgate.infer")
 
 _Kept = tuple[str, bytes, bytes]
@@ -41,19 +43,26 @@ _Kept = tuple[str, bytes, bytes]
 
 
 class Record:
-    """The record of one answer: opened before its first token leaves, closed once."""
+    """The record of one answer: opened before its first token leaves, closed once.
+
+    Whoever waits has a future of its own, so that one who leaves takes nothing from the others.
+    """
 
     def __init__(self, book: "ReceiptBook", asked: Asked) -> None:
         """Begin; nothing is written yet."""
         self._book = book
         self._asked = asked
-        self._key = book.entropy(_KEY_BYTES)
-        self.id = book.entropy(16).hex()
+        drawn = book.entropy(_KEY_BYTES + _ID_BYTES)
+        self._key, self.id = drawn[:_KEY_BYTES], drawn[_KEY_BYTES:].hex()
         self._requested = whole_second(book.clock())
         self._answer = hmac.new(self._key, digestmod="sha256")
         self._prompt = prompt_hmac(self._key, asked.messages, asked.tools)
-        self._opening: asyncio.Future[int] | None = None
-        self._closing: asyncio.Future[StoredReceipt] | None = None
+        self._begun = False
+        self._intent: int | Exception | None = None
+        self._opening: list[asyncio.Future[int]] = []
+        self._ended: Outcome | None = None
+        self._kept: StoredReceipt | Exception | None = None
+        self._closing: list[asyncio.Future[StoredReceipt]] = []
 
     def add(self, text: str) -> None:
         """Take text that leaves into the answer's digest."""
@@ -63,8 +72,11 @@ class Record:
         """Take what leaves and is no text into the answer's digest."""
         self._answer.update(data)
 
-    def begin(self) -> asyncio.Future[int]:
-        """Start writing the intent, without waiting for it."""
+    def begin(self) -> None:
+        """Start writing the intent, without waiting for it; without effect once that was done."""
+        if self._begun:
+            return
+        self._begun = True
         asked = self._asked
         facts: dict[str, str | int | bool] = {
             "receipt": self.id,
@@ -82,8 +94,14 @@ class Record:
             facts["identity_source"] = asked.key.source
         if asked.grounds:
             facts["knowledge_sha256"] = asked.grounds.index_sha256
-        self._opening = self._book.append({"kind": "intent", "action": "answer", "facts": facts})
-        return self._opening
+        self._book.append_then({"kind": "intent", "action": "answer", "facts": facts}, self._opened)
+
+    def _opened(self, leaf: int | Exception) -> None:
+        """Take the intent's leaf, now that it is durable, or the error that it ended with."""
+        self._intent = leaf
+        _tell(self._opening, leaf)
+        if self._ended is not None:
+            self._intended(self._ended, leaf)
 
     async def opened(self) -> int:
         """Return the intent's leaf once it is durable; nothing may leave before.
@@ -92,8 +110,8 @@ class Record:
             LedgerUnavailableError: It could not be written.
 
         """
-        opening = self._opening or self.begin()
-        return opening.result() if opening.done() else await asyncio.shield(opening)
+        self.begin()
+        return await _waiting(self._opening, self._intent)
 
     def close(
         self,
@@ -103,32 +121,33 @@ class Record:
         cited: Sequence[Citation] = (),
         guards: Sequence[GuardFinding] = (),
         reason: str = "",
-    ) -> asyncio.Future[StoredReceipt]:
-        """Start writing the outcome and the receipt; a second call returns what the first one writes.
+    ) -> None:
+        """Start writing the outcome and the receipt, once; it is written whether or not somebody waits."""
+        if self._ended is not None:
+            return
+        self._ended = Outcome(status, reason, usage, tuple(cited), tuple(guards))
+        self._book.closes(self)
+        self.begin()
+        if self._intent is not None:
+            self._intended(self._ended, self._intent)
 
-        It is written whether or not somebody waits. The future raises `LedgerUnavailableError`
-        when it could not be written.
+    async def closed(self) -> StoredReceipt:
+        """Return what `close` writes, once it is durable.
+
+        Raises:
+            LedgerUnavailableError: It could not be written.
+
         """
-        if self._closing is None:
-            self._closing = self._book.pending()
-            ended = Outcome(status, reason, usage, tuple(cited), tuple(guards))
-            opening = self._opening or self.begin()
-            if opening.done():
-                self._intended(ended, opening)
-            else:
-                opening.add_done_callback(partial(self._intended, ended))
-        return asyncio.shield(self._closing)
+        return await _waiting(self._closing, self._kept)
 
-    def _intended(self, ended: Outcome, opening: "asyncio.Future[int]") -> None:
+    def _intended(self, ended: Outcome, intent: int | Exception) -> None:
         """Write the outcome, now that the intent is durable."""
+        if isinstance(intent, Exception):
+            self._closed(intent)
+            return
         try:
-            told = Told(
-                self._requested,
-                whole_second(self._book.clock()),
-                self._prompt,
-                self._answer.hexdigest(),
-                opening.result(),
-            )
+            answer = self._answer.hexdigest()
+            told = Told(self._requested, whole_second(self._book.clock()), self._prompt, answer, intent)
             receipt = receipt_of(self.id, self._asked, ended, told)
             data = encode(receipt)
             facts = {
@@ -136,14 +155,9 @@ class Record:
                 "receipt_sha256": hashlib.sha256(data).hexdigest(),
                 "completion_tokens": ended.usage.completion_tokens,
             }
-            event = {
-                "kind": "outcome",
-                "intent": told.intent_leaf,
-                "status": ended.status.value,
-                "facts": facts,
-            }
+            event = {"kind": "outcome", "intent": intent, "status": ended.status.value, "facts": facts}
             self._book.append_then(event, partial(self._bound, receipt, data))
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # whoever waits raises it
+        except Exception as error:  # noqa: BLE001  # whoever waits raises it
             self._closed(error)
 
     def _bound(self, receipt: Receipt, data: bytes, leaf: int | Exception) -> None:
@@ -155,19 +169,33 @@ class Record:
         kept = self.id, stored_bytes(data, leaf), self._key
         self._book.keep_then(kept, lambda error: self._closed(error or stored))
 
-    def _closed(self, result: StoredReceipt | BaseException) -> None:
+    def _closed(self, result: StoredReceipt | Exception) -> None:
         """Tell whoever waits how it went."""
-        closing = self._closing
-        if closing is None or closing.done():
-            return
-        if isinstance(result, asyncio.CancelledError):
-            closing.cancel()
-        elif isinstance(result, BaseException):
-            closing.set_exception(result)
-            closing.exception()  # it was logged: nobody has to wait for it
+        self._kept = result
+        _tell(self._closing, result)
+        self._book.closed(self)
+
+
+async def _waiting(waiting: list[asyncio.Future[_T]], result: _T | Exception | None) -> _T:
+    """Return a result, or raise it; where there is none yet, wait among others for it."""
+    if result is None:
+        future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        waiting.append(future)
+        return await future
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _tell(waiting: list[asyncio.Future[_T]], result: _T | Exception) -> None:
+    """Give a result to all who wait for it, but for those who left."""
+    for future in waiting:
+        if future.done():
+            continue
+        if isinstance(result, Exception):
+            future.set_exception(result)
         else:
-            closing.set_result(result)
-        self._book.closed(closing)
+            future.set_result(result)
 
 
 def _unrecorded(error: Exception) -> LedgerUnavailableError:
@@ -198,11 +226,7 @@ class ReceiptBook:
         self._executor = executor
         self._events: Batches[dict[str, Any], int] = Batches(self._append, executor)
         self._receipts: Batches[_Kept, None] = Batches(self._put, executor)
-        self._work: set[asyncio.Future[StoredReceipt]] = set()
-
-    def append(self, event: dict[str, Any]) -> asyncio.Future[int]:
-        """Start writing an event; the future is its leaf, once that is durable."""
-        return self._events.submit(event)
+        self._work: set[Record] = set()
 
     def append_then(self, event: dict[str, Any], done: Callable[[int | Exception], None]) -> None:
         """Start writing an event; `done` is called with its leaf, once that is durable, or with the error."""
@@ -228,20 +252,19 @@ class ReceiptBook:
             return [_unrecorded(error)] * len(receipts)
         return [None] * len(receipts)
 
-    def pending(self) -> asyncio.Future[StoredReceipt]:
-        """Return what stands for a record that is being closed, which `settled` waits for."""
-        closing: asyncio.Future[StoredReceipt] = asyncio.get_running_loop().create_future()
-        self._work.add(closing)
-        return closing
+    def closes(self, record: Record) -> None:
+        """Note a record that is being closed, which `settled` waits for."""
+        self._work.add(record)
 
-    def closed(self, closing: asyncio.Future[StoredReceipt]) -> None:
+    def closed(self, record: Record) -> None:
         """Forget a record that was closed."""
-        self._work.discard(closing)
+        self._work.discard(record)
 
     async def settled(self) -> None:
         """Wait until everything that was started is written."""
-        while self._work:
-            await asyncio.wait(self._work)
+        for record in tuple(self._work):
+            with suppress(Exception):  # it was logged
+                await record.closed()
         await self._events.settled()
         await self._receipts.settled()
 

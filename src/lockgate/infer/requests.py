@@ -6,7 +6,6 @@ taken and ignored.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -159,8 +158,7 @@ _bodies = msgspec.json.Decoder(_Body)
 _names = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True):
     """What a caller asks, checked. `options` holds what is passed on to the engine.
 
     With `raw` the one message is a text to be continued as it stands, without the model's chat template.

@@ -7,6 +7,7 @@ import re
 
 from lockgate.infer.errors import EngineGarbageError
 
+_DATA = b"data: "
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
@@ -34,6 +35,11 @@ class EventParser:
         """
         text = self._rest + data if self._rest else data
         if not self._data and b"\r" not in text:
+            if text.startswith(_DATA) and text.endswith(b"\n\n"):
+                events = text[len(_DATA) : -2].split(b"\n\n" + _DATA)
+                if text.count(b"\n") == 2 * len(events) and max(map(len, events)) + len(_DATA) <= self._limit:
+                    self._rest = b""
+                    return events
             *events, self._rest = text.split(b"\n\n")
             if len(self._rest) <= self._limit and all(map(self._plain, events)):
                 return [event[6:] for event in events]

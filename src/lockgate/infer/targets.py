@@ -1,7 +1,9 @@
 """What a model's name stands for at this moment, for the key that asks."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from lockgate.infer.engines.ports import Engine, LoadedModel
 from lockgate.infer.errors import EngineUnavailableError, UnknownModelError
@@ -14,8 +16,7 @@ SEPARATOR = "@"
 """Stands between a model's name and the knowledge base that it is to answer from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """What a model's name stands for at this moment."""
 
     view: ChannelModels
@@ -139,7 +140,7 @@ class Targets:
             raise EngineUnavailableError(what)
         if view is target.view and loaded is target.loaded:
             return target
-        return replace(target, view=view, model=model, loaded=loaded)
+        return msgspec.structs.replace(target, view=view, model=model, loaded=loaded)
 
     def _able(self, view: ChannelModels, share: Share, key: Principal) -> Collection[str]:
         """Return the models of a share that are admitted, served, and for this key."""

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+import msgspec
+
 from lockgate.core.wire import whole_second
 from lockgate.guard.errors import ToolRefusedError
 from lockgate.guard.held import HELD_FORMAT, HeldCall, HeldCalls, HeldState
@@ -106,8 +108,7 @@ class ToolDesk:
         self._metrics.guarded.labels("answer", f"tool:{known}", ruling.value).inc()
 
 
-@dataclass(frozen=True, slots=True)
-class ToolRules:
+class ToolRules(msgspec.Struct, frozen=True):
     """What holds for the tools of one request."""
 
     desk: ToolDesk

@@ -1,15 +1,15 @@
 """Carries requests to an engine and its answers back within every bound, and trusts none of it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from lockgate.infer.engines.link import Link, LinkError, Links
-from lockgate.infer.engines.ports import CallDelta, EngineRequest, Piece
-from lockgate.infer.engines.wire import Call, Reader, Wire
+from lockgate.infer.engines.ports import EngineRequest, Piece
+from lockgate.infer.engines.wire import Call, Wire
 from lockgate.infer.engines.wire_openai import OpenAiWire
 from lockgate.infer.errors import (
     AnswerTooLargeError,
@@ -109,7 +109,7 @@ class ChatClient:
                     what = f"The engine sent more than {limits.answer_bytes} bytes for one answer."
                     raise AnswerTooLargeError(what)
                 payloads = parser.feed(data)
-                piece = _merged(reader, payloads) if payloads else None
+                piece = reader.feed_all(payloads) if payloads else None
                 if piece is not None:
                     watch.began = True
                     finished = finished or piece.finish is not None
@@ -375,30 +375,6 @@ async def _headed(link: Link, data: bytes) -> bool:
         link.cut()
         raise
     return True
-
-
-def _merged(reader: Reader, payloads: list[bytes]) -> Piece | None:
-    """Read payloads that came together and return what they hold as one piece.
-
-    Under load an engine's small parts pile up in the socket; they are worked on and sent on as one.
-    """
-    if len(payloads) == 1:
-        return reader.feed(payloads[0])
-    texts: list[str] = []
-    finish, usage = None, None
-    calls: list[CallDelta] = []
-    logprobs: list[Mapping[str, Any]] = []
-    for payload in payloads:
-        piece = reader.feed(payload)
-        if piece is not None:
-            texts.append(piece.text)
-            calls += piece.calls
-            logprobs += piece.logprobs
-            finish, usage = piece.finish or finish, piece.usage or usage
-        if reader.done:
-            break
-    parts = sum(1 for text in texts if text) + len(calls)
-    return Piece("".join(texts), finish, usage, tuple(calls), tuple(logprobs), parts)
 
 
 async def _at_most(link: Link, limit: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -74,8 +74,7 @@ class Message:
     looked_up: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class EngineRequest:
+class EngineRequest(msgspec.Struct, frozen=True):
     """What an engine is asked: the turns, the most tokens to make, and options in the OpenAI API's names.
 
     With a `prompt` that text is continued as it stands, without the model's chat template, and there are
@@ -84,7 +83,7 @@ class EngineRequest:
 
     messages: Sequence[Message]
     max_tokens: int
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = msgspec.field(default_factory=dict)
     prompt: str | None = None
     salt: str = ""
 

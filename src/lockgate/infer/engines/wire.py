@@ -7,8 +7,9 @@ has one file: `wire_openai.py` (llama.cpp, vLLM and every OpenAI-compatible serv
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from lockgate.infer.engines.ports import Embedded, EngineRequest, Piece, Ranked, Usage
 from lockgate.infer.errors import EngineGarbageError, NotServedError
@@ -17,8 +18,7 @@ FINISHES = frozenset({"stop", "length", "content_filter", "tool_calls"})
 """Why an answer may have ended, in the OpenAI API's words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One request to an engine: where, and the body that is sent as JSON."""
 
     path: str
@@ -39,6 +39,33 @@ class Reader(ABC):
             EngineGarbageError: It is none of the protocol, or reports an error.
 
         """
+
+    def feed_all(self, payloads: Sequence[bytes]) -> Piece | None:
+        """Return what payloads that came together hold, as one piece; see `feed` for what it raises.
+
+        Under load an engine's small parts pile up in the socket; they are worked on and sent on as one.
+        """
+        if len(payloads) == 1:
+            return self.feed(payloads[0])
+        pieces: list[Piece] = []
+        for payload in payloads:
+            piece = self.feed(payload)
+            if piece is not None:
+                pieces.append(piece)
+            if self.done:
+                break
+        return joined(pieces)
+
+
+def joined(pieces: Sequence[Piece]) -> Piece:
+    """Return pieces as one."""
+    finish, usage = None, None
+    for piece in pieces:
+        finish, usage = piece.finish or finish, piece.usage or usage
+    texts = [piece.text for piece in pieces if piece.text]
+    calls = tuple(call for piece in pieces for call in piece.calls)
+    logprobs = tuple(one for piece in pieces for one in piece.logprobs)
+    return Piece("".join(texts), finish, usage, calls, logprobs, len(texts) + len(calls))
 
 
 class Wire(ABC):

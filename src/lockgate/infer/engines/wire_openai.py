@@ -19,7 +19,7 @@ from lockgate.infer.engines.ports import (
     Ranked,
     Usage,
 )
-from lockgate.infer.engines.wire import FINISHES, Call, Reader, Wire, no_chunk, reported
+from lockgate.infer.engines.wire import FINISHES, Call, Reader, Wire, joined, no_chunk, reported
 
 
 class _Function(msgspec.Struct):
@@ -93,6 +93,7 @@ _chunks = msgspec.json.Decoder(_Chunk)
 _vectors = msgspec.json.Decoder(_Vectors)
 _scores = msgspec.json.Decoder(_Scores)
 _tokens = msgspec.json.Decoder(_Tokens)
+_DONE = b"[DONE]"
 
 
 class OpenAiWire(Wire):
@@ -125,7 +126,7 @@ class OpenAiWire(Wire):
         """Return what is sent for the vectors of texts, and what reads the answer."""
 
         def read(data: bytes) -> Embedded:
-            found = _decoded(_vectors, data)
+            found = _decoded(_vectors.decode, data)
             if sorted(v.index for v in found.data) != list(range(len(texts))):
                 raise no_chunk()
             rows = {vector.index: tuple(vector.embedding) for vector in found.data}
@@ -141,7 +142,7 @@ class OpenAiWire(Wire):
         """Return what is sent to rank documents, and what reads the answer."""
 
         def read(data: bytes) -> Ranked:
-            found = _decoded(_scores, data)
+            found = _decoded(_scores.decode, data)
             rows = {score.index: score.relevance_score for score in found.results}
             if sorted(rows) != list(range(len(documents))) or len(rows) != len(found.results):
                 raise no_chunk()
@@ -157,7 +158,7 @@ class OpenAiWire(Wire):
         llama.cpp reads ``content`` and vLLM ``prompt``; both take unknown fields.
         """
         body = {"model": self.model, "content": text, "prompt": text, "add_special_tokens": False}
-        return Call("/tokenize", body), lambda data: tuple(_decoded(_tokens, data).tokens)
+        return Call("/tokenize", body), lambda data: tuple(_decoded(_tokens.decode, data).tokens)
 
 
 class VllmWire(OpenAiWire):
@@ -184,32 +185,44 @@ class _Chunks(Reader):
 
     def feed(self, payload: bytes) -> Piece | None:
         """Return what a chunk holds."""
-        if payload == b"[DONE]":
+        if payload == _DONE:
             self.done = True
             return None
-        chunk = _decoded(_chunks, payload)
-        if chunk.error is not None:
-            raise reported(chunk.error if isinstance(chunk.error, str) else chunk.error.message or "")
-        said = chunk.usage
-        usage = (
-            Usage(prompt_tokens=said.prompt_tokens, completion_tokens=said.completion_tokens)
-            if said
-            else None
-        )
-        if not chunk.choices:
-            return Piece(usage=usage)
-        choice = chunk.choices[0]
-        if len(chunk.choices) > 1 or choice.index != 0:
+        return _piece(_decoded(_chunks.decode, payload))
+
+    def feed_all(self, payloads: Sequence[bytes]) -> Piece | None:
+        """Return what chunks that came together hold, as one piece; they are decoded together."""
+        if len(payloads) == 1:
+            return self.feed(payloads[0])
+        ended = _DONE in payloads
+        given = payloads[: payloads.index(_DONE)] if ended else payloads
+        chunks = _decoded(_chunks.decode_lines, b"\n".join(given))
+        if len(chunks) != len(given):
             raise no_chunk()
-        finish = choice.finish_reason
-        if finish is not None and finish not in FINISHES:
-            finish = "stop"
-        delta = choice.delta
-        if delta is None:
-            return Piece(text=choice.text or "", finish=finish, usage=usage)
-        logprobs = tuple(choice.logprobs.content or ()) if choice.logprobs else ()
-        calls = tuple(_call(call) for call in delta.tool_calls or ())
-        return Piece(delta.content or "", finish, usage, calls, logprobs)
+        piece = joined([_piece(chunk) for chunk in chunks])
+        self.done = ended
+        return piece
+
+
+def _piece(chunk: _Chunk) -> Piece:
+    if chunk.error is not None:
+        raise reported(chunk.error if isinstance(chunk.error, str) else chunk.error.message or "")
+    said, usage = chunk.usage, None
+    if said is not None:
+        usage = Usage(prompt_tokens=said.prompt_tokens, completion_tokens=said.completion_tokens)
+    if not chunk.choices:
+        return Piece(usage=usage)
+    choice = chunk.choices[0]
+    if len(chunk.choices) > 1 or choice.index != 0:
+        raise no_chunk()
+    finish, delta = choice.finish_reason, choice.delta
+    if finish is not None and finish not in FINISHES:
+        finish = "stop"
+    if delta is None:
+        return Piece(choice.text or "", finish, usage)
+    logprobs = tuple(choice.logprobs.content or ()) if choice.logprobs else ()
+    calls = tuple([_call(call) for call in delta.tool_calls]) if delta.tool_calls else ()
+    return Piece(delta.content or "", finish, usage, calls, logprobs)
 
 
 def _call(call: _Call) -> CallDelta:
@@ -217,8 +230,8 @@ def _call(call: _Call) -> CallDelta:
     return CallDelta(call.index, call.id or "", function.name or "", function.arguments or "")
 
 
-def _decoded(decoder: msgspec.json.Decoder[Any], data: bytes) -> Any:
+def _decoded(decode: Callable[[bytes], Any], data: bytes) -> Any:
     try:
-        return decoder.decode(data)
+        return decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise no_chunk(error) from error

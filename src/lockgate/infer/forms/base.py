@@ -22,8 +22,7 @@ class Delta(msgspec.Struct, frozen=True):
     logprobs: tuple[Mapping[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """What every part of one answer repeats: its id, the model as it was asked for, and the moment."""
 
     id: str
@@ -32,8 +31,7 @@ class Head:
     chat: ChatRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """How an answer ended: the reason of each choice, the tokens, and what stands behind it.
 
     `seconds` is the time that it took.
