@@ -38,9 +38,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from corpora import inspection_content as make
 from corpora.inspection_pickles import text, torch_zip
 from lockgate.core.digests import sha256_stream
-from lockgate.inspect import InspectItem, Limits, Sandbox, inspect_file, inspect_files, malware, secrets
+from lockgate.inspect import InspectItem, Limits, Sandbox, first_look, inspect_file, inspect_files
 from lockgate.inspect.insecure import InsecureInProcessSandbox
-from lockgate.inspect.inspectors import source_hints
 from lockgate.inspect.warm import WarmSandbox
 
 MIB = 1 << 20
@@ -139,16 +138,14 @@ def inflated(paths: list[Path]) -> None:
 
 def steps(paths: list[Path]) -> None:
     """Hash each file; inflate each member, check and hash it, and try the rules that its name asks for."""
-    everything = malware._scanners().common[0].made  # noqa: SLF001  # the compiled rules, without what is around
-    places, hints = secrets._places(secrets.PACK), source_hints._scanner("py")  # noqa: SLF001
+    rules = {kind: first_look._scanner(kind).made for kind in ("py", "text")}  # noqa: SLF001  # without what is around
     for path in paths:
         hashlib.sha256(path.read_bytes()).digest()
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 data = archive.read(info)
                 hashlib.sha256(data).digest()
-                for rules in (everything, places, *([hints] if info.filename.endswith(".py") else [])):
-                    rules.scan(data)
+                rules["py" if info.filename.endswith(".py") else "text"].scan(data)
 
 
 def seconds_of_all(items: list[InspectItem], sandbox: Sandbox, jobs: int) -> float:

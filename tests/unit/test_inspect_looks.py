@@ -42,9 +42,37 @@ def test_what_a_rule_is_told_is_of_the_content_at_hand() -> None:
         assert "rule-package-script-that-fetches" not in codes(FETCHES, "other.json")
 
 
+def told(text: str) -> dict[str, frozenset[str] | None]:
+    return dict(malware.Rules.of({"a": text}).told)
+
+
 def test_a_pack_is_told_only_what_it_names() -> None:
-    rules = malware._Rules.of('rule a { condition: filetype == "x" and filesize > 0 }', "a")
-    assert rules.told == ("filetype",)
+    assert told('rule a { condition: filetype == "x" and filesize > 0 }') == {"filetype": frozenset({"x"})}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        'filename contains "x"',
+        'filename == "x" or filename startswith "y"',
+        'filename == "x" or filename == ""',
+        'filename == "\\x41"',
+        'filename != "x"',
+        '"x" == filename',
+    ],
+)
+def test_a_name_that_is_more_than_compared_is_told_as_it_is(condition: str) -> None:
+    assert told(f"rule a {{ condition: {condition} }}") == {"filename": None}
+
+
+@pytest.mark.parametrize("name", ["x", "y", "z", ""])
+def test_a_rule_that_compares_a_name_says_the_same_of_every_name(name: str) -> None:
+    text = (
+        'rule a { condition: filename == "x" or filename == "y" } rule b { condition: not filename == "x" }'
+    )
+    scanner = malware.scanner_of(malware.Rules.of({"a": text}), 1)
+    matching = {rule.identifier for rule in scanner.scan(b"", {"filename": name})}
+    assert matching == {"x": {"a"}, "y": {"a", "b"}}.get(name, {"b"})
 
 
 def test_the_sample_is_a_wheel_that_nothing_is_wrong_with() -> None:

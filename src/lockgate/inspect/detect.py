@@ -41,6 +41,7 @@ _BY_FIRST = {
     first: tuple(row for row in MAGIC if row[0][0] == first) for first in {magic[0] for magic, _ in MAGIC}
 }
 """The same by the first byte: most content begins with none of them."""
+_BEGINNINGS = {first: tuple(magic for magic, _ in rows) for first, rows in _BY_FIRST.items()}
 
 _PICTURES = frozenset({"png", "jpeg", "gif", "riff", "bmp", "tiff", "bmff"})
 """What shows a picture tells these apart itself, and does nothing else with any of them."""
@@ -178,6 +179,8 @@ def detect(data: memoryview, name: str, text_bytes: int) -> str:
     """
     if not len(data):
         return EMPTY
+    if len(data) <= text_bytes and (kind := _plain(data, name)):
+        return kind
     binary = _binary(data)
     if binary in MAY_BE_PICKLE and (looks_like_pickle(data) or is_pickle(data)):
         binary = "pickle"
@@ -189,6 +192,29 @@ def detect(data: memoryview, name: str, text_bytes: int) -> str:
     if binary and (not text or binary in {"pdf", "ar"}):
         return binary
     return text or ("text-utf16" if looks_like_utf16(data, text_bytes) else _shaped(data, name))
+
+
+def _plain(data: memoryview, name: str) -> str:
+    """Return the type of UTF-8 without controls that begins like nothing else; nothing where it is not that.
+
+    Most content of packages is. Everything else that `_binary` knows holds a byte that is none of UTF-8, or a
+    control.
+    """
+    head = bytes(data[:_TAR_BLOCK])
+    first = head[0]
+    if first == _ZLIB or (first in _BEGINNINGS and head.startswith(_BEGINNINGS[first])):
+        return ""
+    if head.translate(None, _NOT_CONTROLS) or _is_tar(head):
+        return ""
+    raw = bytes(data) if len(data) > _TAR_BLOCK else head
+    if raw.translate(None, _NOT_CONTROLS):
+        return ""
+    try:
+        kind = text_kind(raw.decode("utf-8"), name)
+    except UnicodeDecodeError:
+        return ""
+    called = looks_like_pickle(data) or (extension(name) in _PICKLES and is_pickle(data))
+    return "pickle" if called else kind
 
 
 def _shaped(data: memoryview, name: str) -> str:

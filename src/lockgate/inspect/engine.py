@@ -12,7 +12,7 @@ from importlib.metadata import version
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
 from lockgate.core.wire import digest_of
-from lockgate.inspect import malware, secrets, site
+from lockgate.inspect import first_look, malware, secrets, site
 from lockgate.inspect.detect import (
     EMPTY,
     TEXT_TYPES,
@@ -168,6 +168,8 @@ def inspect_content(data: memoryview, context: Context) -> Tally:
     tally = Tally(len(data), context.where, context.limits.findings)
     try:
         tally.detected = detect(data, context.name, context.limits.text_bytes)
+        if first_look.wants(data, tally, context):
+            tally.seen = first_look.look(bytes(data), tally, context)
         _run(data, tally, context)
         _claims(data, tally, context)
         malware.look(data, tally, context)

@@ -15,10 +15,9 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 
-from lockgate.inspect import forking, malware, sample, secrets
+from lockgate.inspect import first_look, forking, malware, sample, secrets
 from lockgate.inspect.confine import Bounds, confine, prepare
 from lockgate.inspect.engine import inspectors
-from lockgate.inspect.inspectors import source_hints
 from lockgate.inspect.worker import MOST_ARGS, READY, answer, call, content
 
 UP = b"up"
@@ -52,7 +51,7 @@ def _load() -> None:
         import_module(module)
     malware.load()
     secrets.load()
-    source_hints.load()
+    first_look.load()
     sample.inspect()
     prepare()
 

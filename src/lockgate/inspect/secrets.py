@@ -139,7 +139,7 @@ def _heuristics() -> Any:
 
 @cache
 def _rules(pack: str) -> Any:
-    return compiled((OWN / pack).read_text(encoding="utf-8"), "secrets")
+    return compiled({NAME: (OWN / pack).read_text(encoding="utf-8")})
 
 
 @cache
@@ -190,17 +190,28 @@ def look(data: memoryview, tally: Tally, context: Context) -> None:
     if not (plain or tally.texts) or context.kind == Kind.RULES:
         return
     tally.inspectors.add(f"{NAME}/{VERSION}")
+    places = not (plain and tally.seen) or tally.seen.secret
+    if not (places or _is_settings(context)):
+        return
     for raw in [bytes(data[:_SEARCHED])] if plain else [text.encode() for text in tally.texts]:
-        in_text(raw, tally, context)
+        in_text(raw, tally, context, places=places)
 
 
-def in_text(raw: bytes, tally: Tally, context: Context) -> None:
-    """Note the secrets in a text, given as UTF-8 or Latin-1."""
+def in_text(raw: bytes, tally: Tally, context: Context, *, places: bool = True) -> None:
+    """Note the secrets in a text, given as UTF-8 or Latin-1.
+
+    Args:
+        raw: The text.
+        tally: Takes the findings.
+        context: What it is a part of.
+        places: Whether there may be any that a rule finds; passwords with a name are looked for anyway.
+
+    """
     seen: set[int] = set()
-    for rule in _matching(raw):
+    for rule in _matching(raw) if places else ():
         known = DETECTORS[rule.identifier]
-        places = {match.offset: match.length for pattern in rule.patterns for match in pattern.matches}
-        for at, length in sorted(places.items()):
+        found = {match.offset: match.length for pattern in rule.patterns for match in pattern.matches}
+        for at, length in sorted(found.items()):
             line, shown = _line(raw, at), raw[at : at + length].decode("utf-8", "replace")
             if at not in seen and any(
                 _real(each, line, known) for each in _said(rule.identifier, line, shown)

@@ -1,7 +1,7 @@
 """The use cases: inspect files, and run one function of ours over one file."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -68,16 +68,24 @@ def inspect_files(
     shown = progress or Silent()
     shown.start("inspect", sum(item.size for item in todo))
     verdicts: list[Verdict] = []
-    with ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="inspect") as pool:
-        waiting = [pool.submit(inspect_file, item, sandbox, bounds) for item in todo]
-        try:
-            for item, future in zip(todo, waiting, strict=True):
-                verdicts.append(future.result())
-                shown.advance(item.size)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    for item, verdict in zip(todo, _verdicts(todo, sandbox, bounds, jobs), strict=True):
+        verdicts.append(verdict)
+        shown.advance(item.size)
     shown.finish()
     return verdicts
+
+
+def _verdicts(items: Sequence[InspectItem], sandbox: Sandbox, limits: Limits, jobs: int) -> Iterator[Verdict]:
+    """Yield the verdict of each file, in order; several at a time, unless there is one job only."""
+    if jobs <= 1:
+        yield from (inspect_file(item, sandbox, limits) for item in items)
+        return
+    with ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="inspect") as pool:
+        waiting = [pool.submit(inspect_file, item, sandbox, limits) for item in items]
+        try:
+            yield from (future.result() for future in waiting)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def inspect_file(item: InspectItem, sandbox: Sandbox, limits: Limits) -> Verdict:

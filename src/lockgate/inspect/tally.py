@@ -10,6 +10,8 @@ from lockgate.inspect.limits import Budget, Limits, demand
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lockgate.inspect.first_look import Seen
+
 LABEL_LENGTH = 240
 """Longest place or reason that a finding carries, in characters."""
 
@@ -117,6 +119,8 @@ class Tally(msgspec.Struct):
     requires: set[str] = msgspec.field(default_factory=set)
     same: dict[str, int] = msgspec.field(default_factory=dict)
     """How many facts of each kind in `_REPEATED` there were, told or not."""
+    seen: "Seen | None" = None
+    """Which rules match the content, where it is a text that they were tried on."""
 
     def need(self, what: str) -> None:
         """Keep what the package says that it needs; what is past the bound is not told, and marked so."""

@@ -53,6 +53,21 @@ def _character(code: re.Match[str]) -> str:
     return chr(int(code[1] or code[2] or code[3], 8 if code[3] else 16))
 
 
+_ODD = r"[\t-\r\x1c-\x1f\x80-\xff]"
+"""White space but the usual one, in bytes of UTF-8: what begins with it costs little to look for."""
+
+
+def _joined(quote: str) -> tuple[str, ...]:
+    """Return what stands where two texts are joined, the first of which ends with a quote.
+
+    Parted by how white space begins, so that no pattern begins with a mere sign of addition: those are many.
+    """
+    usual = rf"{quote}\+['\"]", rf"{quote} \+['\"]", rf"{quote}\+ ['\"]", rf"{quote} \+ ['\"]"
+    before = rf"{quote}{_ODD}\s*\+\s*['\"]", rf"{quote} \s+\+\s*['\"]"
+    behind = rf"{quote} ?\+{_ODD}\s*['\"]", rf"{quote} ?\+ \s+['\"]"
+    return *usual, *before, *behind
+
+
 HIDDEN = Sign(
     "code-hidden-name",
     Severity.HIGH,
@@ -60,10 +75,11 @@ HIDDEN = Sign(
     re.compile("|".join(_FORMS)),
     (),
     (
-        r"['\"]\s*\+\s*['\"]",
+        *_joined("'"),
+        *_joined('"'),
         r"join\s*\(",
         r"\\(x[2-7][0-9a-fA-F]|u00[2-7][0-9a-fA-F]|1[0-7]{2})",
-        r"\bchr\s*\(\s*[0-9]",
+        r"\bchr\s*\(\s*[0-9\x80-\xff]",
         r"\bfromCharCode",
     ),
     hidden,

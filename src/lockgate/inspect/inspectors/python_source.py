@@ -65,7 +65,7 @@ class PythonInspector(Inspector):
         scan(tally, text, source=True)
         tally.claim_all()
         installs = context.name.rsplit("/", 1)[-1] == "setup.py"
-        told = hints(raw, text, "py")
+        told = hints(raw, text, "py", tally.seen)
         read = text if told.written else normalize("NFKC", text)
         if not told.written and (name := _other_letters(text, read)):
             why = f"A name is written in letters that only look like its own: {name}"

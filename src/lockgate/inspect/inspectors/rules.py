@@ -24,7 +24,7 @@ class RulesInspector(Inspector):
             text = source(bytes(data), context.name)
             scan(tally, text)
             tally.claim_all()
-            compiled(text, "tried")
+            compiled({"tried": text})
         except BrokenContentError as error:
             tally.note("rules-invalid", Severity.HIGH, error.what)
         except RulesFaultyError as error:

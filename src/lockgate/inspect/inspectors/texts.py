@@ -296,7 +296,7 @@ def _drawing(tally: Tally, text: str) -> None:
 def _signs(tally: Tally, text: str, context: Context) -> None:
     """Look for signs of harm in scripts, told by their name, first line or role."""
     kind, base = extension(context.name), context.name.rsplit("/", 1)[-1]
-    told = hints(text.encode(), text, "js") if kind in SCRIPTS else None
+    told = hints(text.encode(), text, "js", tally.seen) if kind in SCRIPTS else None
     use(tally, text, kind, told)
     settings_of_tools.check(tally, base, text)
     shell = kind in _SHELLS or _SHEBANG.match(text)

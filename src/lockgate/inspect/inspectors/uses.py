@@ -124,6 +124,8 @@ def use(tally: Tally, text: str, kind: str, hints: "Hints | None" = None) -> Non
         hints: What a quick look at the source has told already.
 
     """
+    if hints and not hints.seen:
+        return
     looks = PYTHON if kind == "py" else SCRIPT if kind in SCRIPTS else {}
     if len(text) > SCANNED:
         text = text[:SCANNED]
