@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -141,7 +142,12 @@ def killed_after(seconds: float | None, work: Callable[[], object]) -> float | N
     return took
 
 
+_ROOM = 2 << 30
+"""Bytes that a folder in memory has to have free: containers often have 64 MiB there for all that run."""
+
+
 def fast_folder(fallback: Path) -> Path:
     """Return a folder in memory where there is one: copies and commits there cost next to nothing."""
     shared = Path("/dev/shm")  # noqa: S108  # the system's tmpfs
-    return shared if os.access(shared, os.W_OK) else fallback
+    roomy = os.access(shared, os.W_OK) and shutil.disk_usage(shared).free >= _ROOM
+    return shared if roomy else fallback

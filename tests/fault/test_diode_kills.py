@@ -18,7 +18,9 @@ from lockgate.crossing.diode.arrival import STATE_FILE
 VOLUMES = (3_000_000, 3_000_000, 2_500_000)
 TOTAL = sum(VOLUMES) + 5900
 SETTINGS = {"data": 20, "parity": 6, "rate": 30_000_000, "interleave": 200_000}
-SILENCE = 1.0
+SILENCE = 5.0
+"""Seconds after which a receiver gives up a sender that was killed."""
+
 WAIT = 120
 
 
@@ -66,7 +68,7 @@ class Ends:
         self.started.append(child)
         return child
 
-    def receiver(self, *, port: int = 0, dies_after: int = 0, silence: float = SILENCE) -> tuple[Child, int]:
+    def receiver(self, *, port: int = 0, dies_after: int = 0, silence: float = WAIT) -> tuple[Child, int]:
         child = self.child(diode_ends.receive, HERE, port, self.inbox, silence, Dying(dies_after))
         return child, int(child.said()["port"])
 
@@ -94,7 +96,7 @@ def ends(tmp_path: Path) -> Iterator[Ends]:
 
 @pytest.mark.parametrize("after", [1, 2_000_000, 5_500_000, TOTAL - 1])
 def test_a_sender_that_was_killed_sends_only_the_rest(ends: Ends, after: int) -> None:
-    there, port = ends.receiver()
+    there, port = ends.receiver(silence=SILENCE)
     ends.send_and_die(port, after)
     first = there.last()
     assert (first["whole"], first["ended"]) == (False, False)
@@ -107,7 +109,7 @@ def test_a_sender_that_was_killed_sends_only_the_rest(ends: Ends, after: int) ->
 
 
 def test_both_sessions_of_a_killed_sender_reach_one_receiver(ends: Ends) -> None:
-    there, port = ends.receiver(silence=WAIT)
+    there, port = ends.receiver()
     ends.send_and_die(port, 4_000_000)
     ends.send(port)
     assert there.last()["whole"]
@@ -155,7 +157,7 @@ def test_a_state_file_that_was_cut_short_costs_only_another_sending(tmp_path: Pa
 
 @pytest.mark.parametrize("what", ["shorter", "other", "gone"])
 def test_a_partial_file_that_changed_is_begun_again(ends: Ends, what: str) -> None:
-    there, port = ends.receiver()
+    there, port = ends.receiver(silence=SILENCE)
     ends.send_and_die(port, 2_000_000)
     there.last()
     partial = ends.inbox / ".diode" / NAME / "vol-0001.lgv"
