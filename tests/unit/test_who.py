@@ -1,5 +1,7 @@
 """Who let this in: by file, digest, name and package URL, with a proof that is checked without the side."""
 
+import dataclasses
+import re
 import shutil
 import tomllib
 from collections.abc import Iterator
@@ -12,16 +14,22 @@ import msgspec
 import pytest
 
 from corpora.commands import Commands
+from corpora.gates import Scripted
+from corpora.homes import HighSide
 from infer_doubles import NOW, loaded
 from lockgate.admit.errors import AdmissionProofError, AmbiguousNameError
 from lockgate.admit.proof import PROOF_FORMAT, AdmissionProof, Pins, check_admission, read_proof
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.app.gate import who
+from lockgate.app.gate.gate import execute, open_gate
 from lockgate.app.high.receipts import receipts_of
 from lockgate.app.settings import load_settings
+from lockgate.app.submit.taking import submissions
 from lockgate.audit import LogProof
+from lockgate.cli.who import _plain as plain
 from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
+from lockgate.core.submission import DERIVED, FIRST, INTERNAL, ORIGIN, SUBMITTER
 from lockgate.core.wire import encode
 from lockgate.infer import Usage
 from lockgate.infer.receipts import (
@@ -147,6 +155,49 @@ def test_an_answer_leads_to_who_let_its_model_in(
     receipts_of(load_settings(tmp_path / "high")).put(answer, stored_bytes(encode(receipt), 2), b"key")
     told = commands.json("who", answer, "--home", tmp_path / "high")
     assert (told["sha256"], told["approvers"]) == (sha256(TEXT), ["approver-1", "approver-2"])
+
+
+def test_what_was_made_inside_leads_to_who_submitted_it_and_nobody_sealed_it(
+    commands: Commands, tmp_path: Path
+) -> None:
+    high, model = HighSide.new(tmp_path), tmp_path / "model.gguf"
+    model.write_bytes(b"GGUF tuned here")
+    high.publish(1, "base")
+    base = "pkg:generic/base@1"
+    home = ("--home", high.lane.high)
+    words = ("submit", "add", model, "--model", "team/tuned", "--derived-from", base, "--by", "dora")
+    commands.json(*words, *home)
+    open_gate(high.side).inspect(FIRST, Scripted())
+    asked = open_gate(high.side).request(FIRST, "stable", high.operator)
+    execute(high.side, high.signed(asked, "tuned"))
+
+    proof = tmp_path / "proof.json"
+    told = commands.json("who", model, "--proof", proof, *home)
+    assert (told["origin"], told["submitter"], told["derived_from"]) == ("internal", "dora", [base])
+    assert (told["crossing"], told["requester"]) == (FIRST, "operator")
+    assert told["approvers"] == ["approver-1", "approver-2"]
+    assert (told["sealers"], told["collectors"]) == ([], [])
+    (submission,) = submissions(high.side)
+    assert told["crate_sha256"] == sha256(encode(submission[1]))
+    pins = who.side_pins(high.side)
+    checked = commands.json("who", "--check", proof, "--pin", pins.site, "--supply-pin", pins.supply)
+    own = {"served", "proof"}
+    assert {k: v for k, v in checked.items() if k != "holds"} == {
+        k: v for k, v in told.items() if k not in own
+    }
+    said = commands.run("who", model, *home).out
+    for line in (rf"came by +submission {FIRST}, made inside", "submitted by +dora", f"made of +{base}"):
+        assert re.search(line, said)
+    assert "sealed by" not in said
+
+
+def test_what_crossed_was_not_made_inside_whatever_attributes_it_has(site: Site) -> None:
+    found = check_admission(read_proof(site.proof), site.pins)
+    marks = {ORIGIN: INTERNAL, SUBMITTER: "dora", DERIVED: "pkg:generic/base@1"}
+    forged = msgspec.structs.replace(found.admitted.artifact, attributes=marks)
+    admitted = msgspec.structs.replace(found.admitted, artifact=forged)
+    told = plain(dataclasses.replace(found, admitted=admitted))
+    assert (told["origin"], told["submitter"], told["derived_from"]) == ("crossing", "", [])
 
 
 def test_a_proof_is_checked_with_nothing_but_the_pin(

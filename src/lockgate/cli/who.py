@@ -70,12 +70,18 @@ def who(
 
 
 def _plain(found: "LetIn") -> dict[str, Any]:
+    from lockgate.core.submission import INTERNAL
+
     artifact, statement = found.admitted.artifact, found.statement
+    submitter, derived = _made_by(found)
     return {
         "sha256": found.sha256,
         "path": found.path,
         "purl": artifact.purl,
         "licence": artifact.licence,
+        "origin": INTERNAL if submitter else "crossing",
+        "submitter": submitter,
+        "derived_from": derived,
         "requester": statement.requester,
         "approvers": list(found.approvers),
         "admitted": found.recorded,
@@ -113,11 +119,14 @@ def _draw(out: Console, found: "LetIn", ends: str, served: str = "") -> None:
         "served": served,
         "in the log": f"leaf {found.leaf} of {found.checkpoint.size}, root {found.checkpoint.root.hex()}",
     }
-    if found.admitted.crossing >= _inside():
+    submitter, derived = _made_by(found)
+    if submitter:
         rows |= {
-            "came by": f"submission {statement.crossing}, made inside",
+            "came by": f"submission {statement.crossing}, made inside, document {statement.crate_sha256}",
             "sealed by": "",
             "collected by": "",
+            "submitted by": submitter,
+            "made of": ", ".join(derived),
         }
     for name, text in rows.items():
         if text:
@@ -125,7 +134,14 @@ def _draw(out: Console, found: "LetIn", ends: str, served: str = "") -> None:
     out.print(escape(ends))
 
 
-def _inside() -> int:
-    from lockgate.core.submission import FIRST
+def _made_by(found: "LetIn") -> tuple[str, list[str]]:
+    """Return who submitted what was made inside and what it is made of; nothing of what crossed.
 
-    return FIRST
+    The number of the crossing says which of both it is: what is collected may have any attribute.
+    """
+    from lockgate.core.submission import DERIVED, SUBMITTER, is_submission
+
+    if not is_submission(found.statement.crossing):
+        return "", []
+    attributes = found.admitted.artifact.attributes
+    return attributes.get(SUBMITTER) or "nobody named", attributes.get(DERIVED, "").split()
