@@ -82,10 +82,11 @@ def test_the_spool_is_bounded_and_left_empty(tmp_path: Path, monkeypatch: pytest
     assert len(names(store)) == 1
 
 
-def test_a_local_copy_is_verified_kept_and_bounded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("contents", [(0, 1, 2), (1, 0, 2)], ids=["by digest", "against it"])
+def test_a_local_copy_is_verified_kept_and_bounded(contents: tuple[int, ...], tmp_path: Path) -> None:
     store = MemoryStore()
     blobs = ObjectBlobs(store, tmp_path, spool_bytes=1 << 20, copies_bytes=2500)
-    digests = [blobs.put_bytes(bytes([n]) * 1000) for n in range(3)]
+    digests = [blobs.put_bytes(bytes([n]) * 1000) for n in contents]
     first, second = blobs.path(digests[0]), blobs.path(digests[1])
     assert blobs.path(digests[0]) == first
     third = blobs.path(digests[2])

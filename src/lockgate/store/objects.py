@@ -8,6 +8,7 @@ that S3 copies at once; hashing inside an upload would forbid streams that the s
 import io
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -183,7 +184,8 @@ class ObjectBlobs(DiscardingBlobs):
                 self._copies.put_stream(stream, expected=digest, limit=size)
         path = self._copies.path(digest)
         with suppress(OSError):  # only the order of removal depends on it
-            os.utime(path)
+            # The kernel's own moment is of some milliseconds (inode(7)), in which many copies are used.
+            os.utime(path, ns=(time.time_ns(), time.time_ns()))
         return path
 
     def _make_room(self, size: int) -> None:
