@@ -1,6 +1,7 @@
 """A site root that is installed under running services is followed; a file that only lies there is not."""
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from corpora.ceremony import Ceremony
 from corpora.registry import Registry, serving
 from corpora.servers import DEADLINE
 from lockgate.app.high.console import Readings
-from lockgate.app.high.roots import InstalledRoots
+from lockgate.app.high.roots import FRESH_NANOSECONDS, InstalledRoots
 from lockgate.app.high.signed_models import SignedModels
 from lockgate.app.settings import load_settings
 from lockgate.core.errors import LockgateError
@@ -82,6 +83,27 @@ def test_a_root_that_does_not_follow_from_the_pinned_one_changes_nothing(lane: C
             SignedModels(side)
     planted.write_bytes(whole)
     assert roots.newest().version == 2
+
+
+def test_a_root_that_is_written_in_the_same_tick_as_one_that_was_refused_is_followed(lane: Ceremony) -> None:
+    tick = time.time_ns()
+    roots = InstalledRoots(load_settings(lane.high), lambda: tick + 9_000_000)
+    whole = rotated(lane, "--renew").read_bytes()
+    mallory = [new_signer(Purpose.SITE_ROOT, name) for name in ("dora", "eli")]
+    forged = sign_site_root(read_site_root(open_envelope(whole)), mallory)
+    assert len(forged) == len(whole)
+    planted = lane.root_file("site", 2)
+    for data, version in ((forged, 1), (whole, 2)):
+        planted.write_bytes(data)
+        os.utime(planted, ns=(tick, tick))
+        assert roots.newest().version == version
+
+
+def test_what_was_not_written_lately_is_not_read_again(lane: Ceremony) -> None:
+    now = time.time_ns() + FRESH_NANOSECONDS
+    assert len({InstalledRoots(load_settings(lane.high), lambda: now).token() for _ in range(3)}) == 1
+    earlier = InstalledRoots(load_settings(lane.high), lambda: now - 10**18)  # a clock that was set back
+    assert earlier.token() == earlier.token()
 
 
 def test_a_root_that_is_taken_away_again_is_not_forgotten_by_a_running_service(lane: Ceremony) -> None:

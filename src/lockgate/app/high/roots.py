@@ -1,7 +1,8 @@
 """Following the site root while a service runs: what is installed is verified from the pinned one on."""
 
 import threading
-from collections.abc import Hashable
+import time
+from collections.abc import Callable, Hashable
 
 import structlog
 
@@ -10,6 +11,10 @@ from lockgate.app.trust import site_root, site_root_files, site_roots
 from lockgate.approve import SiteRoots
 from lockgate.core.errors import LockgateError
 from lockgate.core.roots import Root
+
+FRESH_NANOSECONDS = 50_000_000
+"""How long a file may be written again with nothing to tell it by: a tick of the kernel's clock (inode(7)) is
+10 ms at the most, and its inode and length may be the same."""
 
 
 class InstalledRoots(SiteRoots):
@@ -20,20 +25,25 @@ class InstalledRoots(SiteRoots):
     that this process judged by already, is not followed.
     """
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: Side, now: Callable[[], int] = time.time_ns) -> None:
         """Begin with the newest root.
+
+        Args:
+            side: The side whose roots they are.
+            now: Tells the moment, in nanoseconds since 1970.
 
         Raises:
             LockgateError: The chain does not verify; a service does not start on it.
 
         """
         self._side = side
+        self._now = now
         self._lock = threading.Lock()
         self._seen = self.token()
         self._root = site_root(side, None)
 
     def token(self) -> Hashable:
-        """Return inode, time and length of every file of a root."""
+        """Return inode, time and length of every file of a root; one just written does not equal itself."""
         found: list[tuple[object, ...]] = []
         for file in site_root_files(self._side):
             try:
@@ -41,7 +51,8 @@ class InstalledRoots(SiteRoots):
             except OSError:
                 found.append((file.name,))
                 continue
-            found.append((file.name, facts.st_ino, facts.st_mtime_ns, facts.st_size))
+            fresh = object() if 0 <= self._now() - facts.st_mtime_ns < FRESH_NANOSECONDS else None
+            found.append((file.name, facts.st_ino, facts.st_mtime_ns, facts.st_size, fresh))
         return tuple(found)
 
     def newest(self) -> Root:
