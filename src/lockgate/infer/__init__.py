@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from lockgate.infer.engines.remote import RemoteConfig, RemoteEngine, RemoteKind
     from lockgate.infer.engines.tgi import TgiConfig, TgiEngine
     from lockgate.infer.engines.vllm import VllmConfig, VllmEngine
-    from lockgate.infer.gateway import Gateway, Parts
+    from lockgate.infer.gateway import Gateway
+    from lockgate.infer.parts import Parts
 
 _HEAVY = {
     "Gateway": "gateway",
@@ -54,7 +55,7 @@ _HEAVY = {
     "LlamaEngine": "engines.llama",
     "OllamaConfig": "engines.ollama",
     "OllamaEngine": "engines.ollama",
-    "Parts": "gateway",
+    "Parts": "parts",
     "RemoteConfig": "engines.remote",
     "RemoteEngine": "engines.remote",
     "RemoteKind": "engines.remote",

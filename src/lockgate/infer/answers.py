@@ -31,6 +31,7 @@ class Answer(ABC):
         self.finishes: Sequence[str] = ("stop",)
         self.usage = Usage()
         self.status = Status.ANSWERED
+        self.ending = False  # whether the part that was yielded last is the last, as the engine says
         self._receipt = ""
         self._parts = 0
 
@@ -137,6 +138,7 @@ class PlainAnswer(Answer):
         async with aclosing(self._engine.chat(self._request)) as pieces:
             async for piece in pieces:
                 text = self._take(piece)
+                self.ending = piece.finish is not None
                 if piece.calls:
                     self._calls.take(piece.calls)
                 if text or piece.logprobs:

@@ -321,13 +321,13 @@ class ChatDesk:
         await pipe.end(talk.shape.broken(status, said))
 
     async def _send_all(self, talk: Talk, pipe: Pipe, deltas: AsyncIterator[Delta], first: Delta) -> None:
-        shape = talk.shape
+        shape, answer = talk.shape, talk.answer
         _add(talk.record, first)
-        await pipe.send(shape.begin() + shape.delta(first))
+        await pipe.send(shape.begin() + shape.delta(first), last=answer.ending)
         async for delta in deltas:
             _add(talk.record, delta)
             if data := shape.delta(delta):
-                await pipe.send(data)
+                await pipe.send(data, last=answer.ending)
         await self._close(talk)
         await pipe.end(shape.end(self._ended(talk)))
 

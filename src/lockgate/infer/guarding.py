@@ -235,6 +235,7 @@ class FilteredAnswer(Answer):
                 began = perf_counter()
                 passed = self._filter.feed(self._unmarker.feed(delta.text))
                 self._seconds += perf_counter() - began
+                self.ending = self._inner.ending
                 if passed or self._held is not None:
                     yield self._passed(delta, passed)
                 if self._filter.stopped:
@@ -244,19 +245,25 @@ class FilteredAnswer(Answer):
             yield self._passed(_NOTHING, rest)
         inner = self._inner
         self.finishes, self.usage, self.status = inner.finishes, inner.usage, inner.status
-        passing = [checked for call in calls if (checked := self._called(call)) is not None]
-        async for delta in self._permitted(passing):
+        async for delta in self._permitted(calls):
             yield delta
         if self._filter.stopped:
             self.finishes = (FILTERED,)
         self._metrics.guard_seconds.labels("answer", "filter").observe(self._seconds)
-        for finding in self.findings:
-            if finding.where == "answer":
-                self._metrics.guarded.labels("answer", finding.what, "hit").inc(finding.count)
+        self._count_hits()
+
+    def _count_hits(self) -> None:
+        if self._hits or self._filter.hits:
+            for finding in self.findings:
+                if finding.where == "answer":
+                    self._metrics.guarded.labels("answer", finding.what, "hit").inc(finding.count)
 
     async def _permitted(self, calls: Sequence[ToolCall]) -> AsyncGenerator[Delta, None]:
         """Yield the calls that the policy on tools lets pass; before them what became of the others."""
-        ruled = [await self._tools.ruled(call, self._receipt) for call in calls]
+        if not calls:
+            return
+        passing = [checked for call in calls if (checked := self._called(call)) is not None]
+        ruled = [await self._tools.ruled(call, self._receipt) for call in passing]
         self._ruled += [one.finding for one in ruled if one.finding is not None]
         for one in ruled:
             if one.call is None:
@@ -264,7 +271,7 @@ class FilteredAnswer(Answer):
         passed = [one.call for one in ruled if one.call is not None]
         for call in passed:
             yield Delta(call=call)
-        if calls and not passed:
+        if passing and not passed:
             self.finishes = (FILTERED,)
 
     def _passed(self, came: Delta, left: str) -> Delta:

@@ -17,7 +17,7 @@ from lockgate.infer.limits import EngineLimits, GatewayLimits
 if TYPE_CHECKING:
     import ssl
 
-    from lockgate.infer.gateway import Parts
+    from lockgate.infer.parts import Parts
 
 SWITCH_SECONDS = 0.0005
 """How long one thread may keep the interpreter from others: the log's thread gives it back at each step of
@@ -67,6 +67,7 @@ async def serving(config: GatewayConfig, parts: "Parts") -> AsyncIterator[str]:
             await engine.start()
         runner = gateway.runner()
         await runner.setup()
+        gateway.straighten(runner)
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(
             runner, config.host, config.port, reuse_port=config.shared or None, ssl_context=config.tls

@@ -113,8 +113,8 @@ class Pipe(ABC):
         """Stop whatever runs beside; what was not sent is dropped."""
 
     @abstractmethod
-    async def send(self, data: bytes) -> None:
-        """Let parts leave; they are whole events or lines."""
+    async def send(self, data: bytes, *, last: bool = False) -> None:
+        """Let parts leave; they are whole events or lines. The last may wait for what ends the stream."""
 
     @abstractmethod
     async def end(self, data: bytes) -> None:
@@ -138,6 +138,7 @@ class PlainPipe(Pipe):
         self._finish = finish
         self._media = media
         self._multiple = multiple
+        self._kept = b""
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -148,12 +149,17 @@ class PlainPipe(Pipe):
     ) -> None:
         """Nothing runs beside."""
 
-    async def send(self, data: bytes) -> None:
-        """Write the part."""
-        await self._write(padded(data, self._multiple, self._media))
+    async def send(self, data: bytes, *, last: bool = False) -> None:
+        """Write the part; the last one goes in one packet with the end."""
+        data, self._kept = self._kept + data, b""
+        if last:
+            self._kept = data
+        else:
+            await self._write(padded(data, self._multiple, self._media))
 
     async def end(self, data: bytes) -> None:
         """Write the last part."""
+        data, self._kept = self._kept + data, b""
         await self._finish(padded(data, self._multiple, self._media))
 
 
@@ -212,7 +218,7 @@ class PacedPipe(Pipe):
             clock.cancel()
             await asyncio.wait([clock])
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes, *, last: bool = False) -> None:  # noqa: ARG002  # paced alike
         """Let parts wait for their records.
 
         Raises:

@@ -11,6 +11,7 @@ import os
 import ssl
 from collections import deque
 from pathlib import Path
+from time import monotonic
 from urllib.parse import urlsplit
 
 import httptools
@@ -324,12 +325,11 @@ class Links:
         if not link.keeps or len(self._idle) >= IDLE_LINKS:
             link.cut()
             return
-        link.idle_since = asyncio.get_running_loop().time()
+        link.idle_since = monotonic()
         self._idle.append(link)
-        self._drop_old()
 
     def _drop_old(self) -> None:
-        oldest = asyncio.get_running_loop().time() - IDLE_SECONDS
+        oldest = monotonic() - IDLE_SECONDS
         while self._idle and (self._idle[0].idle_since < oldest or self._idle[0].closed):
             self._idle.popleft().cut()
 
