@@ -21,7 +21,7 @@ from lockgate.infer import (
     RecordReceipts,
     Usage,
 )
-from lockgate.infer.errors import UnknownReceiptError
+from lockgate.infer.errors import LedgerUnavailableError, UnknownReceiptError
 from lockgate.infer.receipts import Asked, Status
 from lockgate.infer.recording import ReceiptBook
 from lockgate.store import MemoryRecords, open_records
@@ -118,6 +118,33 @@ def test_a_record_that_is_closed_unopened_is_opened_first(store: ReceiptStore) -
             book.record(asked(entropy)).close(Status.CANCELLED, usage=Usage())
             await book.settled()
         assert [event["kind"] for _, event in audit.events()] == ["intent", "outcome"]
+
+    asyncio.run(run())
+
+
+class FullReceipts(MemoryReceipts):
+    """A store whose disk is full."""
+
+    def put(self, receipt_id: str, data: bytes, key: bytes) -> None:
+        raise OSError(28, "full")
+
+
+def test_a_receipt_that_cannot_be_kept_fails_its_own_answer_alone() -> None:
+    async def run() -> None:
+        audit = AuditLog(MemoryRecords(), "lockgate/tests/high", lambda: NOW)
+        entropy = Counting()
+        with ThreadPoolExecutor(1) as executor:
+            book = ReceiptBook(audit, FullReceipts(), lambda: NOW, entropy, executor)
+            request = asked(entropy)
+            ended, begun = book.record(request), book.record(request)
+            await ended.opened()
+            ended.close(Status.ANSWERED, usage=Usage())
+            begun.begin()  # its intent is written beside the other's outcome
+            with pytest.raises(LedgerUnavailableError):
+                await ended.closed()
+            assert await begun.opened() == 2
+            await book.settled()
+        assert [event["kind"] for _, event in audit.events()] == ["intent", "outcome", "intent"]
 
     asyncio.run(run())
 

@@ -18,10 +18,12 @@ from infer_doubles import (
     hangs,
     make_key,
     says_words,
+    sends,
     sends_then_hangs,
     site,
     text_of,
     until,
+    usage_chunk,
 )
 from lockgate.core.wire import encode
 from lockgate.infer import EngineLimits, GatewayLimits
@@ -175,6 +177,39 @@ def test_stream_whose_outcome_cannot_be_recorded_ends_with_an_error() -> None:
                 chunks = events(await response.read())
             assert chunks[-1]["error"]["code"] == "audit_unavailable"
             assert "[DONE]" not in chunks
+
+    asyncio.run(run())
+
+
+def test_text_that_came_at_once_is_not_taken_back_when_its_outcome_cannot_be_recorded() -> None:
+    async def run() -> None:
+        whole = chunk("One") + chunk(finish="stop") + usage_chunk(5, 1) + b"data: [DONE]\n\n"
+        async with site(sends(whole)) as s:
+            s.ledger.broken.add("outcome")
+            async with s.ask(stream=True) as response:
+                assert response.status == 200
+                chunks = events(await response.read())
+            assert text_of(chunks) == "One"
+            assert chunks[-1]["error"]["code"] == "audit_unavailable"
+
+    asyncio.run(run())
+
+
+def test_whoever_expects_a_go_ahead_for_its_body_gets_it() -> None:
+    async def run() -> None:
+        async with site() as s:
+            body = json.dumps({"model": "small", "messages": [{"role": "user", "content": "Hi"}]}).encode()
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(s.url.rpartition(":")[2]))
+            writer.write(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n"
+                b"Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+                % (s.secret.encode(), len(body))
+            )
+            async with asyncio.timeout(120):
+                assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+                writer.write(body)
+                assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            writer.close()
 
     asyncio.run(run())
 
@@ -497,6 +532,8 @@ def test_health_and_metrics_tell_the_truth() -> None:
             assert 'lockgate_gateway_answers_total{model="small",status="answered"} 1.0' in text
             assert 'lockgate_gateway_tokens_total{kind="completion",model="small"} 3.0' in text
             assert "lockgate_gateway_in_flight 0.0" in text
+            counted = 'lockgate_gateway_requests_total{route="/v1/chat/completions",status="200"} 1.0'
+            assert counted in text
             assert 'lockgate_gateway_first_token_seconds_count{model="small"} 1.0' in text
 
     asyncio.run(run())

@@ -206,6 +206,20 @@ def test_a_plain_pipe_pads_the_last_part_too() -> None:
     assert asyncio.run(run()) == [64, 128]
 
 
+def test_a_plain_pipe_sends_the_last_parts_with_the_end() -> None:
+    async def run() -> list[bytes]:
+        wire = Wire()
+        async with PlainPipe(wire.write, wire.write, EVENTS) as pipe:
+            await pipe.send(b"1")
+            await pipe.send(b"2", last=True)
+            await pipe.send(b"3", last=True)
+            assert pipe.kept == b"23"
+            await pipe.end(b"4")
+        return wire.writes
+
+    assert asyncio.run(run()) == [b"1", b"234"]
+
+
 # --- the whole gateway -------------------------------------------------------------------------
 
 

@@ -284,9 +284,9 @@ class ChatDesk:
                 except ClientGoneError:
                     raise
                 except Exception as error:
-                    if not response.begun:
+                    if not response.begun and not pipe.kept:
                         raise
-                    # A response that has begun cannot become another.
+                    # A response that has begun cannot become another, and text that came is not taken back.
                     await self._broken_off(talk, pipe, error)
             await response.write_eof()
         return response

@@ -76,7 +76,7 @@ class Door:
         """
 
         async def handed(request: web.Request) -> web.StreamResponse:
-            path = request.path
+            path = request.rel_url.raw_path  # as it was sent, which is what routes are found by
             if request.method == "POST" and path in paths and hdrs.EXPECT not in request.headers:
                 return await self._counted(request, handler, path)
             return await through(request)

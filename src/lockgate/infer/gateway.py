@@ -44,7 +44,6 @@ from lockgate.infer.withdrawal import Withdrawals
 
 _RUNNING = (EngineState.READY,)
 _KNOWLEDGE_THREADS = 2
-_LEDGER_THREADS = 2  # one for the log, one for receipts
 
 
 class Gateway:
@@ -61,10 +60,10 @@ class Gateway:
         self._limits = limits or GatewayLimits()
         self.metrics = GatewayMetrics()
         self._door = Door(parts.keys, parts.callers, parts.sign_in, self._limits, self.metrics)
-        self._ledger_threads = ThreadPoolExecutor(_LEDGER_THREADS, "lockgate-ledger")
+        self._ledger_thread = ThreadPoolExecutor(1, "lockgate-ledger")
         self._knowledge_threads = ThreadPoolExecutor(_KNOWLEDGE_THREADS, "lockgate-knowledge")
         self._book = ReceiptBook(
-            parts.ledger, parts.receipts, parts.clock, parts.entropy, executor=self._ledger_threads
+            parts.ledger, parts.receipts, parts.clock, parts.entropy, executor=self._ledger_thread
         )
         self._quota_thread = ThreadPoolExecutor(1, "lockgate-quotas")
         self._meter = Meter(parts.quotas, parts.spending, self._quota_thread)
@@ -128,7 +127,7 @@ class Gateway:
                 entropy=parts.entropy,
                 limits=self._limits,
             )
-            AppealRoutes(desk, self._door.caller, self._door.body, self._ledger_threads).add_to(app)
+            AppealRoutes(desk, self._door.caller, self._door.body, self._knowledge_threads).add_to(app)
         doors = parts.sign_in
         ChatPage(self._parts.sources, doors.names if doors else "").add_to(app)
         for (method, path), answer in doors.routes().items() if doors else ():
@@ -155,7 +154,7 @@ class Gateway:
         await self._meter.settled()
         await self._book.settled()
         self._quota_thread.shutdown()
-        self._ledger_threads.shutdown()
+        self._ledger_thread.shutdown()
         self._knowledge_threads.shutdown(cancel_futures=True)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:

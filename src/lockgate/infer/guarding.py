@@ -245,7 +245,7 @@ class FilteredAnswer(Answer):
             yield self._passed(_NOTHING, rest)
         inner = self._inner
         self.finishes, self.usage, self.status = inner.finishes, inner.usage, inner.status
-        async for delta in self._permitted(calls):
+        for delta in await self._permitted(calls):
             yield delta
         if self._filter.stopped:
             self.finishes = (FILTERED,)
@@ -258,21 +258,18 @@ class FilteredAnswer(Answer):
                 if finding.where == "answer":
                     self._metrics.guarded.labels("answer", finding.what, "hit").inc(finding.count)
 
-    async def _permitted(self, calls: Sequence[ToolCall]) -> AsyncGenerator[Delta, None]:
-        """Yield the calls that the policy on tools lets pass; before them what became of the others."""
+    async def _permitted(self, calls: Sequence[ToolCall]) -> list[Delta]:
+        """Return the calls that the policy on tools lets pass; before them what became of the others."""
         if not calls:
-            return
+            return []
         passing = [checked for call in calls if (checked := self._called(call)) is not None]
         ruled = [await self._tools.ruled(call, self._receipt) for call in passing]
         self._ruled += [one.finding for one in ruled if one.finding is not None]
-        for one in ruled:
-            if one.call is None:
-                yield Delta(one.note)
         passed = [one.call for one in ruled if one.call is not None]
-        for call in passed:
-            yield Delta(call=call)
         if passing and not passed:
             self.finishes = (FILTERED,)
+        notes = [Delta(one.note) for one in ruled if one.call is None]
+        return notes + [Delta(call=call) for call in passed]
 
     def _passed(self, came: Delta, left: str) -> Delta:
         if self._held is None:

@@ -39,7 +39,10 @@ _T = TypeVar("_T")
 _log = structlog.get_logger("lockgate.infer")
 
 _Kept = tuple[str, bytes, bytes]
-"""A receipt as it is kept: its id, its bytes, and the key of its digests."""
+"""A receipt: its id, its bytes, and the key of its digests."""
+
+_Entry = tuple[dict[str, Any], _Kept | None]
+"""An event of the log, and the receipt that it binds, if it is an outcome."""
 
 
 class Record:
@@ -156,18 +159,16 @@ class Record:
                 "completion_tokens": ended.usage.completion_tokens,
             }
             event = {"kind": "outcome", "intent": intent, "status": ended.status.value, "facts": facts}
-            self._book.append_then(event, partial(self._bound, receipt, data))
+            self._book.bind_then(event, (self.id, data, self._key), partial(self._bound, receipt))
         except Exception as error:  # noqa: BLE001  # whoever waits raises it
             self._closed(error)
 
-    def _bound(self, receipt: Receipt, data: bytes, leaf: int | Exception) -> None:
-        """Keep the receipt, now that the outcome that binds it is durable."""
+    def _bound(self, receipt: Receipt, leaf: int | Exception) -> None:
+        """Take the leaf that binds the receipt, now that both are durable, or the error."""
         if isinstance(leaf, Exception):
             self._closed(leaf)
-            return
-        stored = StoredReceipt(receipt=receipt, outcome_leaf=leaf)
-        kept = self.id, stored_bytes(data, leaf), self._key
-        self._book.keep_then(kept, lambda error: self._closed(error or stored))
+        else:
+            self._closed(StoredReceipt(receipt=receipt, outcome_leaf=leaf))
 
     def _closed(self, result: StoredReceipt | Exception) -> None:
         """Tell whoever waits how it went."""
@@ -211,7 +212,7 @@ class ReceiptBook:
         store: Where receipts are kept.
         clock: The present moment.
         entropy: Random bytes for ids and keys.
-        executor: Two threads: the log is used in one, the store in the other.
+        executor: A thread for both.
 
     """
 
@@ -224,33 +225,40 @@ class ReceiptBook:
         self._ledger = ledger
         self._store = store
         self._executor = executor
-        self._events: Batches[dict[str, Any], int] = Batches(self._append, executor)
-        self._receipts: Batches[_Kept, None] = Batches(self._put, executor)
+        self._entries: Batches[_Entry, int] = Batches(self._write, executor)
         self._work: set[Record] = set()
 
     def append_then(self, event: dict[str, Any], done: Callable[[int | Exception], None]) -> None:
         """Start writing an event; `done` is called with its leaf, once that is durable, or with the error."""
-        self._events.put(event, done)
+        self._entries.put((event, None), done)
 
-    def keep_then(self, receipt: _Kept, done: Callable[[Exception | None], None]) -> None:
-        """Start keeping a receipt; `done` is called once it is durable, or with the error."""
-        self._receipts.put(receipt, done)
+    def bind_then(
+        self, event: dict[str, Any], receipt: _Kept, done: Callable[[int | Exception], None]
+    ) -> None:
+        """Start writing an outcome and keeping its receipt; `done` is called as by `append_then`."""
+        self._entries.put((event, receipt), done)
 
-    def _append(self, events: Sequence[dict[str, Any]]) -> list[int | Exception]:
-        """Write events in one transaction of the log. Blocking; runs in a thread."""
+    def _write(self, entries: Sequence[_Entry]) -> list[int | Exception]:
+        """Write events in one transaction of the log, then the receipts that they bind in one of the store.
+
+        Blocking; runs in a thread.
+        """
         try:
-            first = self._ledger.append_all(events)
+            first = self._ledger.append_all([event for event, _ in entries])
         except (LockgateError, OSError) as error:
-            return [_unrecorded(error)] * len(events)
-        return list(range(first, first + len(events)))
-
-    def _put(self, receipts: Sequence[_Kept]) -> list[Exception | None]:
-        """Keep receipts in one transaction of their store. Blocking; runs in a thread."""
+            return [_unrecorded(error)] * len(entries)
+        results: list[int | Exception] = list(range(first, first + len(entries)))
+        bound = [
+            (receipt[0], stored_bytes(receipt[1], leaf), receipt[2])
+            for leaf, (_, receipt) in enumerate(entries, first)
+            if receipt is not None
+        ]
         try:
-            self._store.put_all(receipts)
+            self._store.put_all(bound)
         except (LockgateError, OSError) as error:
-            return [_unrecorded(error)] * len(receipts)
-        return [None] * len(receipts)
+            failed = _unrecorded(error)
+            results = [failed if entry[1] else leaf for leaf, entry in zip(results, entries, strict=True)]
+        return results
 
     def closes(self, record: Record) -> None:
         """Note a record that is being closed, which `settled` waits for."""
@@ -265,8 +273,7 @@ class ReceiptBook:
         for record in tuple(self._work):
             with suppress(Exception):  # it was logged
                 await record.closed()
-        await self._events.settled()
-        await self._receipts.settled()
+        await self._entries.settled()
 
     def record(self, asked: Asked) -> Record:
         """Return the record of a new answer."""

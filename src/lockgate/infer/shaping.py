@@ -102,6 +102,9 @@ Write = Callable[[bytes], Awaitable[None]]
 class Pipe(ABC):
     """Where the parts of one streamed answer leave; used as a context."""
 
+    kept = b""
+    """What was sent and waits for the end."""
+
     @abstractmethod
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -138,7 +141,6 @@ class PlainPipe(Pipe):
         self._finish = finish
         self._media = media
         self._multiple = multiple
-        self._kept = b""
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -151,15 +153,15 @@ class PlainPipe(Pipe):
 
     async def send(self, data: bytes, *, last: bool = False) -> None:
         """Write the part; the last one goes in one packet with the end."""
-        data, self._kept = self._kept + data, b""
+        data, self.kept = self.kept + data, b""
         if last:
-            self._kept = data
+            self.kept = data
         else:
             await self._write(padded(data, self._multiple, self._media))
 
     async def end(self, data: bytes) -> None:
         """Write the last part."""
-        data, self._kept = self._kept + data, b""
+        data, self.kept = self.kept + data, b""
         await self._finish(padded(data, self._multiple, self._media))
 
 

@@ -11,7 +11,6 @@ import os
 import ssl
 from collections import deque
 from pathlib import Path
-from time import monotonic
 from urllib.parse import urlsplit
 
 import httptools
@@ -325,11 +324,11 @@ class Links:
         if not link.keeps or len(self._idle) >= IDLE_LINKS:
             link.cut()
             return
-        link.idle_since = monotonic()
+        link.idle_since = asyncio.get_running_loop().time()
         self._idle.append(link)
 
     def _drop_old(self) -> None:
-        oldest = monotonic() - IDLE_SECONDS
+        oldest = asyncio.get_running_loop().time() - IDLE_SECONDS
         while self._idle and (self._idle[0].idle_since < oldest or self._idle[0].closed):
             self._idle.popleft().cut()
 
