@@ -1,16 +1,20 @@
 """Threads that take records all the way: any order, one content; one error, and no record after it."""
 
+import io
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 
 from crossing_lane import MIB, Lane, filler
-from lockgate.crossing import Received, workers
+from lockgate.core.digests import sha256
+from lockgate.crossing import Received, crew
 from lockgate.crossing.buffers import write_all_at
 from lockgate.crossing.errors import CrateIoError, SourceChangedError
+from lockgate.crossing.payload import Content, Entry, PayloadSource, judge
 from lockgate.crossing.ports import Aead
 from lockgate.crossing.volumes import aes_gcm
 from lockgate.store import MemoryBlobs
@@ -72,7 +76,7 @@ class Counted:
 @pytest.fixture(autouse=True)
 def _three_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many cores there are."""
-    monkeypatch.setattr(workers, "workers", lambda: THREADS)
+    monkeypatch.setattr(crew, "workers", lambda: THREADS)
 
 
 def test_records_that_are_sealed_in_another_order_stand_in_their_own(tmp_path: Path) -> None:
@@ -130,6 +134,27 @@ def test_no_record_is_sealed_after_one_that_is_not_what_the_lock_names(tmp_path:
         lane.sealer(tmp_path / "outbox", volume_bytes=VOLUME, cipher=cipher).seal(request)
     assert set(cipher.numbers) <= {0, 1}  # it ends within record 2
     assert [p.name for p in (tmp_path / "outbox").iterdir()] == [".sealing"]
+
+
+def test_a_source_is_read_straight_into_what_is_sealed_past_its_own_buffer() -> None:
+    asked: list[int] = []
+
+    class Raw(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, target: memoryview) -> int:  # type: ignore[override]
+            asked.append(len(target))
+            target[:] = b"x" * len(target)
+            return len(target)
+
+    entry = Entry(path="files/a", kind="whole", size=700, sha256=sha256(b"x" * 700))
+    stream = cast("BinaryIO", io.BufferedReader(Raw(), 4096))
+    source = PayloadSource(b"prefix", [Content(entry, lambda: stream)])
+    room = bytearray(6 + 600)
+    judge(source.fill(memoryview(room)))
+    assert asked == [600]
+    assert room == b"prefix" + b"x" * 600
 
 
 def test_a_write_that_takes_a_part_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, Self
+from typing import BinaryIO, Literal, Self, cast
 
 import msgspec
 
@@ -138,7 +138,7 @@ class PayloadSource:
         for content in (Content(index, lambda: io.BytesIO(prefix)), *contents):
             entry, check = content.entry, content.judge()
             with content.open() as stream:
-                left = yield from self._copy(stream, entry.length, check)
+                left = yield from self._copy(unbuffered(stream), entry.length, check)
                 if left or stream.read(1):
                     raise _changed(entry)
             yield Piece(memoryview(b""), check, entry)
@@ -177,6 +177,15 @@ class PayloadSource:
 
         """
         return list(self._pieces)
+
+
+def unbuffered(stream: BinaryIO) -> BinaryIO:
+    """Return what lies below the buffer of a stream that was not read from yet, where it has one.
+
+    The buffer is as long as the file system asks for (1 MiB and more on network file systems and on large
+    pages), and only what is longer than it is read without being copied once more.
+    """
+    return cast("BinaryIO", stream.raw) if isinstance(stream, io.BufferedReader) else stream
 
 
 def judge(pieces: Sequence[Piece]) -> None:

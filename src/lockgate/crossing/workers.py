@@ -8,14 +8,14 @@ have an order, so one thread at a time does them.
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Self
 
 from lockgate.core.ports import Progress
 from lockgate.crossing.buffers import Buffers, Loan, write_all_at
+from lockgate.crossing.crew import Crew
 from lockgate.crossing.errors import CrateIoError
 from lockgate.crossing.format import (
     BULK_SUITE,
@@ -39,14 +39,6 @@ from lockgate.crossing.ports import Aead
 from lockgate.crossing.shards import VolumeShards
 from lockgate.crossing.volumes import Cleartext, CrateKeys
 from lockgate.trust.sealing import wrap
-
-WORKERS = 8
-"""Most threads that seal: reading and judging, which one does at a time, is about an eighth of the work."""
-
-
-def workers() -> int:
-    """Return how many threads seal records: as many as there are cores, and no more than can be fed."""
-    return min(len(os.sched_getaffinity(0)), WORKERS)
 
 
 def plaintext_records(source: PayloadSource, volumes: Sequence[PlannedVolume]) -> Iterator[Loan]:
@@ -85,7 +77,7 @@ class VolumeWriter:
         self._records = records
         self._keys = keys
         self._progress = progress
-        self._pool = ThreadPoolExecutor(workers(), "seal")
+        self._crew = Crew("seal")
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -93,7 +85,7 @@ class VolumeWriter:
 
     def __exit__(self, *_: object) -> None:
         """Wait for the end of the threads."""
-        self._pool.shutdown()
+        self._crew.end()
 
     def write(self, folder: Path, volume: PlannedVolume) -> tuple[VolumeEntry, VolumeShards]:
         """Seal the next records into a volume under a fresh key; durable on return.
@@ -124,7 +116,7 @@ class VolumeWriter:
                 cipher = self._keys.cipher(key) if sealed_to else Cleartext()
                 filling.work(cipher, prefix, binding.aad)
 
-            self._in_threads(work, filling)
+            self._crew.work(work, volume.records, filling.stop)
             os.fsync(file.fileno())
         entry = VolumeEntry(
             name=volume.name,
@@ -134,18 +126,6 @@ class VolumeWriter:
             commitment=binding.commitment(key) if sealed_to else NOTHING,
         )
         return entry, VolumeShards(len(header), hashlib.sha256(header).digest() + filling.digests)
-
-    def _in_threads(self, work: Callable[[], None], filling: "_Filling") -> None:
-        """Do the work in this thread and in as many others as help; end them all before returning."""
-        helpers = min(workers(), filling.volume.records) - 1
-        helping = [self._pool.submit(work) for _ in range(helpers)]
-        try:
-            work()
-        finally:
-            filling.stop()
-            wait(helping)
-        for helper in helping:
-            helper.result()
 
 
 class _Filling:
