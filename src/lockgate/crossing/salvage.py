@@ -63,7 +63,7 @@ class Salvage:
             HeaderDamagedError, RecordDamagedError, VolumeTruncatedError, VolumeExtendedError: A
                 volume is damaged and the crate has no parity.
             TooDamagedError: More is damaged than parity rebuilds, and nothing is on its way.
-            TrustError, HostError: See `VolumeOpening.plaintext` and `Rebuilder.rebuild`.
+            TrustError, HostError: See `unseal` and `Rebuilder.rebuild`.
 
         """
         held = self.staging.held()

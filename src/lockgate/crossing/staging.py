@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lockgate.core.ports import Progress
-from lockgate.crossing.buffers import write_all
 from lockgate.crossing.errors import CrateIoError
 from lockgate.crossing.folder import SealedFile
 from lockgate.crossing.format import VolumeEntry
-from lockgate.crossing.pipeline import Stage
 from lockgate.crossing.repair import Overlay
+from lockgate.crossing.unsealing import unseal
 from lockgate.crossing.volumes import VolumeOpening
 from lockgate.store.blobs import sync_folder
 
@@ -52,7 +51,7 @@ class Staging:
             progress: Told about the bytes.
 
         Raises:
-            TrustError: See `VolumeOpening.plaintext`; nothing of the volume stays.
+            TrustError: See `unseal`; nothing of the volume stays.
             CrateIoError: The disk refused.
 
         """
@@ -61,15 +60,8 @@ class Staging:
         try:
             self._folder.mkdir(exist_ok=True)
             try:
-                with (
-                    source(opening.entry.name) as file,
-                    Stage(opening.plaintext(file)) as records,
-                    unfinished.open("wb", buffering=0) as target,
-                ):
-                    for record in records:
-                        write_all(target.fileno(), record.view)
-                        progress.advance(len(record.view))
-                        record.give_back()
+                with source(opening.entry.name) as file, unfinished.open("wb", buffering=0) as target:
+                    unseal(opening, file, target.fileno(), progress)
                     os.fsync(target.fileno())
                 unfinished.replace(final)
             finally:

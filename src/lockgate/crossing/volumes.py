@@ -3,8 +3,9 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -13,13 +14,10 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Entropy
 from lockgate.core.roots import Recipient
 from lockgate.core.wire import decode
-from lockgate.crossing.buffers import Buffers, Loan
 from lockgate.crossing.errors import (
     CommitmentError,
     HeaderContentError,
     HeaderDamagedError,
-    RecordDamagedError,
-    SealerFaultError,
     VolumeExtendedError,
     VolumeTruncatedError,
 )
@@ -38,10 +36,8 @@ from lockgate.crossing.format import (
     Manifest,
     VolumeEntry,
     VolumeHeader,
-    nonce,
     record_length,
 )
-from lockgate.crossing.pipeline import Stage
 from lockgate.crossing.ports import Aead, Cipher
 from lockgate.crossing.shards import VolumeShards
 from lockgate.trust.keys import RecipientKey
@@ -108,32 +104,21 @@ class VolumeOpening:
         """Return the volume's place."""
         return Binding(self.manifest.lane, self.manifest.crate, self.number)
 
-    def plaintext(self, file: SealedFile) -> Iterator[Loan]:
-        """Yield the plaintext of the records, each after its hash and its tag were checked.
+    def unlock(self, file: SealedFile) -> tuple[Callable[[], Aead], bytes]:
+        """Return what makes the volume's cipher, one for each thread, and the beginning of its nonces.
 
         Raises:
             VolumeTruncatedError, VolumeExtendedError: Another length than crate.json says.
-            HeaderDamagedError, RecordDamagedError: Altered; the error names the byte range.
-            HeaderContentError, UnwrapError, CommitmentError, SealerFaultError: The sealer's fault.
+            HeaderDamagedError: The header was altered.
+            HeaderContentError, UnwrapError, CommitmentError: The sealer's fault.
 
         """
         self._demand_length(file)
-        aead, prefix = self._key(file)
-        aad, count, buffers = self.binding.aad, self.entry.records, Buffers(RECORD_SIZE)
-        with Stage(self._sealed_records(file)) as sealed:
-            for number, data in enumerate(sealed):
-                length = len(data.view)
-                plain = buffers.lend(length - TAG_SIZE)
-                try:
-                    aead.decrypt_into(
-                        nonce(prefix, number, last=number == count - 1), data.view, aad, plain.view
-                    )
-                except InvalidTag as error:
-                    what = f"Record {number} of {file.name} arrived undamaged and does not decrypt."
-                    offset = self._offset(number)
-                    raise SealerFaultError(what, file=file.name, offset=offset, length=length) from error
-                data.give_back()
-                yield plain
+        return self._key(file)
+
+    def span(self, number: int) -> tuple[int, int]:
+        """Return offset and length of a sealed record in bytes."""
+        return self._offset(number), record_length(self.entry.plaintext_size, number) + TAG_SIZE
 
     def _offset(self, number: int) -> int:
         return self.shards.header_size + number * (RECORD_SIZE + TAG_SIZE)
@@ -147,42 +132,21 @@ class VolumeOpening:
             what = f"{file.name} has {file.size - expected} bytes that nobody sealed."
             raise VolumeExtendedError(what, file=file.name, offset=expected, length=file.size - expected)
 
-    def _sealed_records(self, file: SealedFile) -> Iterator[Loan]:
-        """Yield the sealed records, each after its hash was checked."""
-        with Stage(self._read_records(file)) as read:
-            for number, data in enumerate(read):
-                if hashlib.sha256(data.view).digest() != self.shards.digest(number + 1):
-                    raise self._damaged(file, number, len(data.view))
-                yield data
-
-    def _read_records(self, file: SealedFile) -> Iterator[Loan]:
-        buffers = Buffers(RECORD_SIZE + TAG_SIZE)
-        for number in range(self.entry.records):
-            length = record_length(self.entry.plaintext_size, number) + TAG_SIZE
-            data = buffers.lend(length)
-            if not file.fill(data.view, self._offset(number)):
-                raise self._damaged(file, number, length)
-            yield data
-
-    def _damaged(self, file: SealedFile, number: int, length: int) -> RecordDamagedError:
-        what = f"Record {number} of {file.name} was altered."
-        return RecordDamagedError(what, file=file.name, offset=self._offset(number), length=length)
-
-    def _key(self, file: SealedFile) -> tuple[Aead, bytes]:
+    def _key(self, file: SealedFile) -> tuple[Callable[[], Aead], bytes]:
         block = file.read(0, self.shards.header_size)
         if hashlib.sha256(block).digest() != self.shards.digest(0):
             what = f"The header of {file.name} was altered."
             raise HeaderDamagedError(what, file=file.name, offset=0, length=self.shards.header_size)
         header = self._header(block, file.name)
         if self.key is None:  # a crate that is not sealed; whether it may be read was judged before
-            return Cleartext(), bytes.fromhex(header.nonce)
+            return Cleartext, bytes.fromhex(header.nonce)
         suite = next(r.suite for r in self.manifest.recipients if r.recipient == self.key.recipient_id)
         info = self.binding.key_info(suite, self.key.recipient_id, self.manifest.sealer.keyid)
         key = unwrap(_unb64(header.keys[self.key.recipient_id], file.name), self.key, info)
         if len(key) != KEY_SIZE or self.binding.commitment(key) != self.entry.commitment:
             what = f"The key of {file.name} is not the one that crate.json commits to."
             raise CommitmentError(what, file=file.name, offset=0, length=self.shards.header_size)
-        return self.cipher(key), bytes.fromhex(header.nonce)
+        return partial(self.cipher, key), bytes.fromhex(header.nonce)
 
     def _header(self, block: bytes, name: str) -> VolumeHeader:
         start = len(VOLUME_MAGIC) + 4
