@@ -165,6 +165,33 @@ def test_a_payload_cut_anywhere_reads_back(parts: list[bytes], cuts: list[int]) 
         assert reader.read(1) == b""
 
 
+@given(bodies, st.lists(st.integers(1, 200), min_size=1, max_size=6), st.data())
+def test_readers_that_part_at_any_entry_each_read_their_own(
+    parts: list[bytes], cuts: list[int], data: st.DataObject
+) -> None:
+    listed = contents(parts)
+    payload = payload_prefix([c.entry for c in listed]) + b"".join(parts)
+    volumes: list[bytes] = []
+    while left := payload[sum(map(len, volumes)) :]:
+        volumes.append(left[: cuts[len(volumes) % len(cuts)]])
+    with PayloadReader([lambda v=v: io.BytesIO(v) for v in volumes], len(payload)) as reader:  # type: ignore[misc]
+        index = reader.index()
+        read: dict[str, bytes] = {}
+        apart: list[tuple[Entry, PayloadReader]] = []
+        for entry in index:
+            if data.draw(st.booleans()):
+                apart.append((entry, reader.fork()))
+                reader.skip(entry.size)
+            else:
+                read[entry.path] = reader.exactly(entry.size)
+        assert reader.read(1) == b""
+        reader.skip(1)  # there is nothing to go behind
+        for entry, other in data.draw(st.permutations(apart)):
+            with other:
+                read[entry.path] = other.exactly(entry.size)
+    assert [read[entry.path] for entry in index] == parts
+
+
 @given(bodies, st.data())
 def test_a_source_that_is_not_its_entry_is_noticed(parts: list[bytes], data: st.DataObject) -> None:
     listed = contents(parts)

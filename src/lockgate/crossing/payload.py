@@ -6,6 +6,7 @@ metadata (kind ``tuf``), then what lies below ``meta/``, then the files of the l
 """
 
 import io
+import os
 import struct
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
@@ -215,6 +216,7 @@ class PayloadReader:
         self._stack = ExitStack()
         self._stream: BinaryIO | None = None
         self._size = size
+        self._abandoned = False
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -223,6 +225,27 @@ class PayloadReader:
     def __exit__(self, *_: object) -> None:
         """Close the open volume."""
         self._stack.close()
+
+    def fork(self) -> "PayloadReader":
+        """Return another reader, at this one's place, that goes on by itself and is closed by itself."""
+        other = PayloadReader(self._volumes, self._size)
+        if self._stream is not None:
+            other.skip(self._stream.tell())
+        return other
+
+    def skip(self, count: int) -> None:
+        """Go on behind that many bytes, or behind the last one where there are fewer."""
+        while count and (stream := self._volume()):
+            at = stream.tell()
+            step = min(count, stream.seek(0, os.SEEK_END) - at)
+            stream.seek(at + step)
+            count -= step
+            if count:
+                self._next()
+
+    def abandon(self) -> None:
+        """Let another thread that reads here end with an error."""
+        self._abandoned = True
 
     def read(self, count: int) -> bytes:
         """Return the next bytes; fewer only at the end of a volume, none at the end of all."""
@@ -234,13 +257,16 @@ class PayloadReader:
 
     def _volume(self) -> BinaryIO | None:
         """Return the volume whose turn it is, opened, or None after the last one."""
+        if self._abandoned:
+            raise PayloadError("Nobody waits for the rest of the payload.")
         if self._stream is None and self._volumes:
-            self._stream = self._stack.enter_context(self._volumes.pop(0)())
+            self._stream = self._stack.enter_context(self._volumes[0]())
         return self._stream
 
     def _next(self) -> None:
         self._stack.close()
         self._stream = None
+        del self._volumes[0]
 
     def readinto(self, target: memoryview) -> int:
         """Fill a buffer with the next bytes; fewer only at the end of a volume, none at the end of all."""

@@ -1,10 +1,9 @@
 """From staged plaintext to quarantine: update metadata first, then every file hashed as it is written."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO, cast
 
 from lockgate.core.artifact import LOCK_FORMAT, Lock
 from lockgate.core.errors import LockgateError
@@ -12,7 +11,8 @@ from lockgate.core.ports import Progress
 from lockgate.core.roots import Root
 from lockgate.core.wire import decode
 from lockgate.crossing.contents import Sealing, check_collection, check_sealing, lock_targets
-from lockgate.crossing.errors import PayloadError, TargetMismatchError, TargetSetError
+from lockgate.crossing.deposit import Deposit
+from lockgate.crossing.errors import PayloadError, TargetSetError
 from lockgate.crossing.payload import (
     DELTA_KINDS,
     LOCK,
@@ -27,7 +27,7 @@ from lockgate.crossing.payload import (
 from lockgate.crossing.rebuilding import DeltaReading
 from lockgate.crossing.standing import demand_believed, dsse_signers, metadata_signers
 from lockgate.store import BlobStore
-from lockgate.store.errors import BlobMismatchError, BlobTooLargeError, StoreIoError
+from lockgate.store.errors import StoreIoError
 from lockgate.store.ports import DiscardingBlobs
 from lockgate.trust.errors import WrongLaneError
 from lockgate.trust.tuf import Target, settle
@@ -91,7 +91,7 @@ def quarantine(
         BaseFileMissingError, PatchError, PatchLimitError: A delta cannot be rebuilt.
 
     """
-    writer = _Writer(payload, blobs, progress, deltas)
+    writer = Deposit(payload, blobs, progress, deltas)
     try:
         return _quarantine(writer, authority)
     except LockgateError:
@@ -101,33 +101,7 @@ def quarantine(
         raise
 
 
-@dataclass(slots=True)
-class _Writer:
-    """Writes entries to quarantine; `fresh` has the digests that it did not hold before."""
-
-    payload: PayloadReader
-    blobs: BlobStore
-    progress: Progress
-    deltas: DeltaReading | None
-    fresh: list[str] = field(default_factory=list)
-
-    def put(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            held = self.blobs.has(entry.sha256)
-            body = cast("BinaryIO", self.payload.body(entry))  # it has the methods that stores use
-            content = nullcontext(body) if self.deltas is None else self.deltas.content(entry, body)
-            try:
-                with content as stream:
-                    self.blobs.put_stream(stream, expected=entry.sha256, limit=entry.size)
-            except (BlobMismatchError, BlobTooLargeError) as error:
-                what = f"{entry.path} does not hash to what the signed metadata says."
-                raise TargetMismatchError(what, path=entry.path, sha256=entry.sha256) from error
-            if not held:
-                self.fresh.append(entry.sha256)
-            self.progress.advance(entry.size)
-
-
-def _quarantine(writer: _Writer, authority: Authority) -> Quarantined:
+def _quarantine(writer: Deposit, authority: Authority) -> Quarantined:
     """See `quarantine`."""
     payload, blobs, progress = writer.payload, writer.blobs, writer.progress
     entries = payload.index()
