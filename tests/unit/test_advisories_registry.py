@@ -10,6 +10,7 @@ from lockgate.advisories import Loading, Shelf, Wish, load, npm_range
 from lockgate.advisories.errors import DataSetAlteredError, NoAdvisoryDataError
 from lockgate.advisories.model import Entry, Event, Range
 from lockgate.app.advice.registry import RecordedAdvisor
+from lockgate.app.files import FRESH_NANOSECONDS
 from lockgate.core.ports import Silent
 
 
@@ -101,3 +102,13 @@ def test_new_data_counts_at_once_and_altered_data_never(tmp_path):
         stream.write(b"!")
     with pytest.raises(DataSetAlteredError):
         advisor.npm({"leaf": ["2.0.0"]})
+
+
+def test_data_that_was_just_written_is_looked_at_again(tmp_path):
+    shelf(tmp_path, HOLE)
+    (file,) = (tmp_path / "advisories/sets").glob("*.sqlite")
+    written = file.stat().st_ctime_ns
+    side = side_with_advisories(tmp_path / "advisories")
+    for later, same in ((0, False), (FRESH_NANOSECONDS - 1, False), (FRESH_NANOSECONDS, True), (-1, True)):
+        advisor = RecordedAdvisor(side, lambda: written + later)  # noqa: B023
+        assert (advisor._data() is advisor._data()) is same, later

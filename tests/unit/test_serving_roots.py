@@ -11,8 +11,9 @@ import pytest
 from corpora.ceremony import Ceremony
 from corpora.registry import Registry, serving
 from corpora.servers import DEADLINE
+from lockgate.app.files import FRESH_NANOSECONDS
 from lockgate.app.high.console import Readings
-from lockgate.app.high.roots import FRESH_NANOSECONDS, InstalledRoots
+from lockgate.app.high.roots import InstalledRoots
 from lockgate.app.high.signed_models import SignedModels
 from lockgate.app.settings import load_settings
 from lockgate.core.errors import LockgateError

@@ -12,6 +12,11 @@ NAMED_LIMIT = 1 << 20
 """Longest statement, root, proof or key file that is read, in bytes."""
 
 
+FRESH_NANOSECONDS = 50_000_000
+"""How long a file may be written again with nothing to tell it by: a tick of the kernel's clock (inode(7)) is
+10 ms at the most, and its inode and length may be the same."""
+
+
 class NamedFileError(InputError):
     """A file that the operator named cannot be read or written."""
 

@@ -1,6 +1,7 @@
 """Joining the loaded advisories to the mirrors: what a registry answers when a client asks for an audit."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from lockgate.advisories import (
 from lockgate.advisories.errors import NoAdvisoryDataError
 from lockgate.advisories.vex import CLOSED
 from lockgate.app.advice.vex import approved
+from lockgate.app.files import FRESH_NANOSECONDS
 from lockgate.app.settings import Side
 from lockgate.app.trust import utc_now
 from lockgate.core.npm import is_name, is_version, npm_purl
@@ -36,9 +38,16 @@ _SHOWN = 200
 class RecordedAdvisor(Advisor):
     """Asks the data sets of a high side; each file is hashed when it is opened and when it changes."""
 
-    def __init__(self, side: Side) -> None:
-        """Ask this side's; nothing is read yet."""
+    def __init__(self, side: Side, now: Callable[[], int] = time.time_ns) -> None:
+        """Ask this side's; nothing is read yet.
+
+        Args:
+            side: The side.
+            now: Tells the moment, in nanoseconds since 1970.
+
+        """
         self._side = side
+        self._now = now
         self._shelf = Shelf(side.home.advisories)
         self._lock = Lock()
         self._open: tuple[object, FileData] | None = None
@@ -80,8 +89,15 @@ class RecordedAdvisor(Advisor):
         return data
 
     def _fingerprints(self) -> tuple[object, ...]:
-        files = sorted((self._shelf.folder / "sets").glob("*.sqlite"))
-        return tuple((f.name, (s := f.stat()).st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for f in files)
+        """Return what tells of a change of a file; of one that was just written, nothing does for a while."""
+        found: list[object] = []
+        for file in sorted((self._shelf.folder / "sets").glob("*.sqlite")):
+            facts = file.stat()
+            fresh = object() if 0 <= self._now() - facts.st_ctime_ns < FRESH_NANOSECONDS else None
+            found.append(
+                (file.name, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, fresh)
+            )
+        return tuple(found)
 
 
 def _known(

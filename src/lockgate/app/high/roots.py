@@ -6,15 +6,12 @@ from collections.abc import Callable, Hashable
 
 import structlog
 
+from lockgate.app.files import FRESH_NANOSECONDS
 from lockgate.app.settings import Side
 from lockgate.app.trust import site_root, site_root_files, site_roots
 from lockgate.approve import SiteRoots
 from lockgate.core.errors import LockgateError
 from lockgate.core.roots import Root
-
-FRESH_NANOSECONDS = 50_000_000
-"""How long a file may be written again with nothing to tell it by: a tick of the kernel's clock (inode(7)) is
-10 ms at the most, and its inode and length may be the same."""
 
 
 class InstalledRoots(SiteRoots):
