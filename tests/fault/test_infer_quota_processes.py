@@ -87,7 +87,15 @@ def high(tmp_path: Path) -> HighSide:
 def children(pid: int) -> list[int]:
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     found = [int(word) for word in text.split()]
-    return [child for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [child for child in found if b"spawn_main" in words_of(child)]
+
+
+def words_of(pid: int) -> bytes:
+    """Return the command line of a process; nothing of one that was reaped since it was listed."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 async def until_serving(session: aiohttp.ClientSession) -> None:
