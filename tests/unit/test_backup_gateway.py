@@ -94,17 +94,19 @@ def test_a_receipt_that_differs_is_refused_and_the_present_one_stays() -> None:
 def test_a_copy_is_whole_while_others_write(tmp_path: Path) -> None:
     source = tmp_path / "receipts.sqlite"
     receipts = RecordReceipts(open_records(f"sqlite:///{source}"), MemoryRings(lambda: NOW))
-    stop, written = threading.Event(), []
+    begun, stop, written = threading.Event(), threading.Event(), []
 
     def write() -> None:
         while not stop.is_set():
             number = len(written)
             receipts.put_all([(f"{number:031}{part}", bytes(2000), b"k") for part in "ab"])
             written.append(number)
+            begun.set()
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
+        assert begun.wait(120)
         for at in range(5):
             assert copy_database(source, tmp_path / f"copy-{at}.sqlite")
             copied = open_records(f"sqlite:///{tmp_path / f'copy-{at}.sqlite'}")
@@ -117,7 +119,6 @@ def test_a_copy_is_whole_while_others_write(tmp_path: Path) -> None:
     finally:
         stop.set()
         writer.join()
-    assert written
 
 
 def test_what_is_no_database_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
