@@ -42,3 +42,12 @@ def test_what_cannot_be_forked_is_an_error(monkeypatch) -> None:
     monkeypatch.setattr(forking.ctypes, "get_errno", lambda: errno.EAGAIN)
     with pytest.raises(BlockingIOError, match="temporarily unavailable"):
         forking.fork()
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_memory_is_given_back_where_the_library_can(monkeypatch, has: bool) -> None:  # noqa: FBT001
+    asked: list[int] = []
+    library = SimpleNamespace(malloc_trim=asked.append) if has else SimpleNamespace()
+    monkeypatch.setattr(forking, "_libc", lambda: library)
+    forking.give_back()
+    assert asked == [0] * has

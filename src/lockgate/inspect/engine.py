@@ -112,6 +112,7 @@ _WHERE = {
 }
 """Detected type → module and class; each is imported when the first such content comes."""
 
+_OF_RULES = Kind.RULES
 _RULES = "rules:RulesInspector"
 """What reads an artifact of kind ``rules``, whatever its text looks like."""
 
@@ -191,7 +192,7 @@ def inspect_content(data: memoryview, context: Context) -> Tally:
 def _run(data: memoryview, tally: Tally, context: Context) -> None:
     if tally.detected == EMPTY:
         return
-    inspector = _made(_RULES) if context.kind == Kind.RULES else inspector_for(tally.detected)
+    inspector = _made(_RULES) if context.kind == _OF_RULES else inspector_for(tally.detected)
     if site.look(data, tally, context, known=inspector is not None) and inspector is None:
         return
     if tally.detected in _REFUSED:

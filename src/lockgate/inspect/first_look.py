@@ -28,6 +28,7 @@ _TYPES = frozenset({*secrets.TYPES, "unknown"})
 _PYTHON, _SCRIPT, _TEXT = "py", "js", "text"
 _KINDS = (_PYTHON, _SCRIPT, _TEXT)
 _HINTS = "hints"
+_RULES = Kind.RULES
 _NO_HINTS: frozenset[str] = frozenset()
 
 
@@ -49,7 +50,7 @@ def wants(data: memoryview, tally: Tally, context: Context) -> bool:
     """Return whether content is a text that all rules are tried on, within their bounds."""
     return (
         tally.detected in _TYPES
-        and context.kind != Kind.RULES
+        and context.kind != _RULES
         and len(data) <= context.limits.rule_member_bytes
         and context.budget.rule_seconds <= context.limits.rule_seconds
     )

@@ -81,8 +81,11 @@ class Budget:
             OverLimitError: Too many, too long, or too much together.
 
         """
-        demand(size, self.limits.member_bytes, "member_bytes")
+        limits = self.limits
+        if size > limits.member_bytes:
+            demand(size, limits.member_bytes, "member_bytes")
         self.members += 1
-        demand(self.members, self.limits.members, "members")
         self.unpacked += size
-        demand(self.unpacked, self.limits.unpacked_bytes, "unpacked_bytes")
+        if self.members > limits.members or self.unpacked > limits.unpacked_bytes:
+            demand(self.members, limits.members, "members")
+            demand(self.unpacked, limits.unpacked_bytes, "unpacked_bytes")

@@ -40,6 +40,7 @@ def main() -> None:
             os.write(2, f"{type(error).__name__}: {error}"[:_REQUEST].encode("utf-8", "replace"))
             return
         gc.collect()
+        forking.give_back()
         gc.freeze()
         gc.disable()
         _serve(control)

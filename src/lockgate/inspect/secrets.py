@@ -23,6 +23,8 @@ from lockgate.inspect.rulesets import OWN
 from lockgate.inspect.tally import Context, Tally
 
 NAME, VERSION = "secrets", 2
+_SELF = f"{NAME}/{VERSION}"
+_RULES, _DOCUMENT = Kind.RULES, Kind.DOCUMENT
 PACK, AGAIN = "secrets.yar", "secrets_again.yar"
 """Rules for every text, and costly ones that are tried only where the one of the same name says so."""
 
@@ -187,9 +189,9 @@ def load() -> None:
 def look(data: memoryview, tally: Tally, context: Context) -> None:
     """Note the secrets in one text, or in what a document says."""
     plain = tally.detected in TYPES
-    if not (plain or tally.texts) or context.kind == Kind.RULES:
+    if not (plain or tally.texts) or context.kind == _RULES:
         return
-    tally.inspectors.add(f"{NAME}/{VERSION}")
+    tally.inspectors.add(_SELF)
     places = not (plain and tally.seen) or tally.seen.secret
     if not (places or _is_settings(context)):
         return
@@ -269,9 +271,11 @@ def _severity(known: Detector, context: Context) -> Severity:
 
 def _is_settings(context: Context) -> bool:
     """Return whether names of passwords count: in configurations and documents outside of packages."""
+    if context.package:
+        return False
     name = context.name.rpartition("/")[2]
     named = extension(context.name) in _SETTINGS or name in _DOTTED or name.startswith(".env.")
-    return not context.package and (named or context.kind == Kind.DOCUMENT)
+    return named or context.kind == _DOCUMENT
 
 
 def _named_lines(raw: bytes) -> Iterator[tuple[int, str]]:

@@ -31,6 +31,7 @@ from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
 
+_MODEL, _DOCUMENT = Kind.MODEL, Kind.DOCUMENT
 _EMOJI_FLAG = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
 _SUSPECT = re.compile(
     f"(?P<flag>{_EMOJI_FLAG})"
@@ -266,7 +267,7 @@ def read_text(tally: Tally, text: str, context: Context, *, xml: bool) -> None:
 
     """
     source = extension(context.name) in _SOURCES or text.startswith("#!")
-    model = context.kind == Kind.MODEL
+    model = context.kind == _MODEL
     scan(tally, text, lenient=model, source=source, **_part(context, source=source))
     if xml:
         _entities(tally, text, package=context.package)
@@ -274,7 +275,7 @@ def read_text(tally: Tally, text: str, context: Context, *, xml: bool) -> None:
     drawing = "<svg" in text[:4096] and not context.package and not source
     if drawing:
         _drawing(tally, text)
-    if context.kind == Kind.DOCUMENT or drawing:
+    if context.kind == _DOCUMENT or drawing:
         documents(tally, context.name, text)
     if extension(context.name) in {"csv", "tsv"} and (found := _CSV.search(text)):
         tally.note("csv-formula", Severity.HIGH, "A cell runs a command in a spreadsheet.", found.start())

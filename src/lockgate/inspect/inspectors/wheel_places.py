@@ -58,7 +58,7 @@ def check(tally: Tally, names: Iterable[str], own: str) -> None:
     told = 0
     for name in names:
         parts = name.split("/")
-        if _SYSTEM.match(name) and told < _SHOWN:
+        if ".data/" in name and _SYSTEM.match(name) and told < _SHOWN:
             told += 1
             tally.note("wheel-system-file", Severity.HIGH, f"{name} is put among the settings of a system.")
         if parts[0].endswith(".data"):

@@ -19,8 +19,10 @@ from lockgate.inspect.tally import Context, Tally
 
 VERSION = 3
 _INFO = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
+_WANTED = (".pth", *_INFO)
 _UNLISTED = (".dist-info/RECORD", ".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")
 _STARTUP = frozenset({"sitecustomize.py", "usercustomize.py"})
+_RUN_AT_START = (".pth", "__init__.py", *_STARTUP)
 _KNOWN_PTH = re.compile(
     rb"import sys, ?types, ?os; ?has_mfs = sys\.version_info > \(3, 5\); ?"
     rb"p = os\.path\.join\(sys\._getframe\(1\)\.f_locals\['sitedir'\], \*\((?:'\w+', ?)+(?:'\w+')?\)\); ?"
@@ -68,6 +70,8 @@ class _Member(Protocol):
 
 def wants(name: str) -> bool:
     """Return whether the wheel's rules look into a member."""
+    if not name.endswith(_WANTED):
+        return False
     folder, _, file = name.rpartition("/")
     info = folder.endswith(".dist-info") and "/" not in folder and file in _INFO
     return info or name.endswith(".pth")
@@ -75,7 +79,8 @@ def wants(name: str) -> bool:
 
 def check(tally: Tally, context: Context, members: Mapping[str, _Member]) -> None:
     """Note where the wheel contradicts RECORD, its own name, or runs code at start-up."""
-    folders = {name.split("/")[0] for name in members if name.split("/")[0].endswith(".dist-info")}
+    tops = {name.partition("/")[0] for name in members}
+    folders = {top for top in tops if top.endswith(".dist-info")}
     if len(folders) != 1:
         tally.note(
             "wheel-structure", Severity.HIGH, f"{len(folders)} .dist-info folders where there must be one."
@@ -113,7 +118,8 @@ def _record(tally: Tally, members: Mapping[str, _Member], text: bytes) -> None:
         return
     for name, member in members.items():
         _listed(tally, member, listed.get(name))
-    _absent(tally, members, set(listed) - set(members))
+    if absent := listed.keys() - members.keys():
+        _absent(tally, members, absent)
 
 
 def _absent(tally: Tally, members: Mapping[str, _Member], absent: set[str]) -> None:
@@ -144,6 +150,8 @@ def _listed(tally: Tally, member: _Member, row: tuple[str, str] | None) -> None:
     if not claimed and member.name.endswith(_UNLISTED):
         return
     right = base64.urlsafe_b64encode(member.digest).decode("ascii").rstrip("=")
+    if claimed == f"sha256={right}" and size == str(member.size):
+        return
     if not claimed.startswith("sha256="):
         tally.note("record-hash", Severity.HIGH, f"RECORD gives no SHA-256 for {member.name}.")
     elif claimed.removeprefix("sha256=").rstrip("=") != right or (size and size != str(member.size)):
@@ -191,6 +199,8 @@ def _version(text: str) -> str:
 
 def _startup(tally: Tally, members: Mapping[str, _Member]) -> None:
     for name, member in members.items():
+        if not name.endswith(_RUN_AT_START):
+            continue
         parts = name.split("/")
         library = (
             len(parts) == _DATA_DEPTH and parts[0].endswith(".data") and parts[1] in {"purelib", "platlib"}

@@ -210,10 +210,10 @@ def _needed(tally: Tally, version: int, at: int) -> None:
 
 def _central(data: memoryview, tally: Tally, at: int, tail: int, limits: Limits) -> Iterator[_Record]:
     while at < tail:
-        if at + _CENTRAL.size > tail or bytes(data[at : at + 4]) != _SIGN_CENTRAL:
+        head = _CENTRAL.unpack_from(data, at) if at + _CENTRAL.size <= tail else (b"",)
+        if head[0] != _SIGN_CENTRAL:
             what = "The central directory is broken."
             raise BrokenContentError(what, at=at)
-        head = _CENTRAL.unpack_from(data, at)
         _, made, needs, flags, method, _, _, crc, stored, size, name, extra, comment, disk, _, mode, start = (
             head
         )
@@ -253,10 +253,11 @@ def _ordered(data: memoryview, tally: Tally, records: list[_Record], directory: 
 
 def _local(data: memoryview, tally: Tally, record: _Record, directory: int) -> Entry:
     at = record.start
-    if at + _LOCAL.size > directory or bytes(data[at : at + 4]) != _SIGN_LOCAL:
+    head = _LOCAL.unpack_from(data, at) if at + _LOCAL.size <= directory else (b"",)
+    if head[0] != _SIGN_LOCAL:
         what = "A member's header is not where the directory says."
         raise BrokenContentError(what, at=at)
-    _, needs, flags, method, _, _, crc, stored, size, name, extra = _LOCAL.unpack_from(data, at)
+    _, needs, flags, method, _, _, crc, stored, size, name, extra = head
     _needed(tally, needs, at)
     begin = at + _LOCAL.size
     start = begin + name + extra

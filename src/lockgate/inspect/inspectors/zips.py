@@ -19,6 +19,7 @@ from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally, printable
 
 _UTF8 = 0x0800
+_PERMISSIONS = 0o777
 _SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
 
 
@@ -42,7 +43,7 @@ def _inside(name: str) -> bool:
         safe_path(name.removesuffix("/"))
     except UnsafePathError:
         return False
-    return not _DRIVE.match(name)
+    return ":" not in name or not _DRIVE.match(name)
 
 
 class ZipInspector(Inspector):
@@ -137,6 +138,8 @@ class ZipInspector(Inspector):
         )
 
     def _mode(self, tally: Tally, entry: Entry) -> None:
+        if entry.mode & ~_PERMISSIONS in {0, stat.S_IFREG, stat.S_IFDIR}:
+            return
         kind = stat.S_IFMT(entry.mode)
         if kind == stat.S_IFLNK:
             tally.note("zip-symlink", Severity.HIGH, f"{entry.name} is a symbolic link.", entry.start)
