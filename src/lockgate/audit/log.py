@@ -116,8 +116,9 @@ class AuditLog:
                 for index, data in enumerate(events, begin):
                     for level, at, value in merkle.added_nodes(index, merkle.leaf_hash(data), node):
                         fresh[level, at] = value
-                tx.insert_all((LEAF, leaf_key(index), data) for index, data in enumerate(events, begin))
-                tx.insert_all((NODE, node_key(level, at), value) for (level, at), value in fresh.items())
+                leaves = [(LEAF, leaf_key(index), data) for index, data in enumerate(events, begin)]
+                nodes = [(NODE, node_key(level, at), value) for (level, at), value in fresh.items()]
+                tx.insert_all(leaves + nodes)
                 put_size(tx, begin + len(events))
         except OSError as error:
             what = f"The log could not be written: {error}."

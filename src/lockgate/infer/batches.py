@@ -16,7 +16,7 @@ R = TypeVar("R")
 BATCH_ITEMS = 256
 """Most items of one batch."""
 
-PAUSE_EACH, PAUSE_MOST = 0.0005, 0.008
+PAUSE_EACH, PAUSE_MOST = 0.0005, 0.01
 """How long the next batch lets items gather, in seconds: for each item of the last one if it had several, and
 at most. A durable write costs much the same for one item and for ten: what comes thick goes in larger parts.
 """

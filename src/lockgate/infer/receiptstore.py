@@ -109,8 +109,8 @@ class RecordReceipts(ReceiptStore):
         try:
             with self._records.transaction() as tx:
                 seal = self._rings.ring().seal  # within the transaction: a rotation waits for its end
-                tx.insert_all((KEY, receipt_id, seal(receipt_id, key)) for receipt_id, _, key in receipts)
-                tx.insert_all((RECEIPT, receipt_id, data) for receipt_id, data, _ in receipts)
+                keys = [(KEY, receipt_id, seal(receipt_id, key)) for receipt_id, _, key in receipts]
+                tx.insert_all(keys + [(RECEIPT, receipt_id, data) for receipt_id, data, _ in receipts])
         except RecordExistsError as error:
             raise FileExistsError(receipts[0][0]) from error
 
