@@ -11,6 +11,7 @@ from corpora.inspection_case import WHEEL, Case, inspected
 from corpora.inspection_compiled import COMPILED_BAD, COMPILED_GOOD, COMPILED_UNREAD
 from corpora.inspection_data import DATA_BAD, DATA_GOOD, DATA_UNREAD
 from corpora.inspection_documents import DOCUMENTS_BAD, DOCUMENTS_GOOD, DOCUMENTS_UNREAD
+from corpora.inspection_flows import FLOWS_BAD, FLOWS_GOOD
 from corpora.inspection_found import FOUND_BAD, FOUND_GOOD, FOUND_UNREAD
 from corpora.inspection_good import COMMON
 from corpora.inspection_hdf5 import HDF5_BAD, HDF5_GOOD, HDF5_UNREAD
@@ -53,6 +54,7 @@ GOOD = [
     *PAGES_GOOD,
     *ASIDES_GOOD,
     *TECHNIQUES_GOOD,
+    *FLOWS_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -78,6 +80,7 @@ BAD = [
     *PAGES_BAD,
     *ASIDES_BAD,
     *TECHNIQUES_BAD,
+    *FLOWS_BAD,
 ]
 
 UNREAD = [

@@ -12,6 +12,7 @@ from typing import Any
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors.code_signs import look
+from lockgate.inspect.inspectors.script_flow import flows
 from lockgate.inspect.inspectors.script_signs import INSTALL_SCRIPT
 from lockgate.inspect.inspectors.shell_signs import INSTALL_SHELL, SHELL
 from lockgate.inspect.inspectors.yaml_signs import targets
@@ -189,6 +190,7 @@ def _hook(tally: Tally, kept: Mapping[str, bytes], base: str, hook: str, command
             if raw is not None:
                 text = raw.decode("utf-8", "replace")
                 look(tally, text, INSTALL_SCRIPT, f"{found[1]}, run at {hook}: ")
+                flows(tally, text, f"{found[1]}, run at {hook}: ", installs=True)
 
 
 def _commands(tally: Tally, said: dict[str, Any]) -> None:

@@ -28,6 +28,11 @@ _SUSPICIOUS = re.compile(
     r"|\bpip3? install\b",
     re.IGNORECASE,
 )
+_QUESTION = re.compile(
+    r"(?:brew --prefix|(?:pkg|llvm|mysql|pg|xml2|xslt)[_-]config(?: --[a-z-]{1,30}){1,4})"
+    r"(?: [\w@.+-]{1,60}){0,3}"
+)
+"""Commands of builds that change nothing."""
 _LOOKUPS = frozenset({"socket.gethostbyname", "socket.getaddrinfo"})
 _STARTS = frozenset({"Thread", "Timer", "Process", "submit", "register", "call_soon", "call_later"})
 """Calls that have a function run which they are given."""
@@ -89,7 +94,7 @@ def at_import(tally: Tally, tree: ast.AST) -> None:
             tally.note(
                 "python-import-network", Severity.HIGH, f"{name} is called when it is imported {line}."
             )
-        elif name in _SHELL:
+        elif name in _SHELL and not _asks(call):
             tally.note(
                 "python-import-command", Severity.HIGH, f"{name} is called when it is imported {line}."
             )
@@ -103,6 +108,13 @@ def at_import(tally: Tally, tree: ast.AST) -> None:
         elif name in RUNS and call.args and known.decoded(call.args[0]):
             why = f"{name} runs what was decoded, when it is imported {line}."
             tally.note("python-decoded-code", Severity.CRITICAL, why)
+
+
+def _asks(call: ast.Call) -> bool:
+    """Return whether a call only asks where a library lies, by a command that is written out."""
+    given = [*call.args, *(word.value for word in call.keywords)]
+    said = given[0].value if len(given) == 1 and isinstance(given[0], ast.Constant) else None
+    return isinstance(said, str) and bool(_QUESTION.fullmatch(said))
 
 
 class _Names:

@@ -10,6 +10,7 @@ import struct
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors.code_signs import look
+from lockgate.inspect.inspectors.shell_flow import flows
 from lockgate.inspect.inspectors.shell_signs import INSTALL_SHELL, SHELL
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
@@ -134,3 +135,4 @@ def _script(tally: Tally, when: str, script: str) -> None:
         first = script.strip().partition("\n")[0]
         tally.note("install-script", Severity.INFO, f"It runs as root at {when}: {first[:100]}")
         look(tally, script, SHELL + INSTALL_SHELL, f"{when}: ")
+        flows(tally, script, f"{when}: ")

@@ -16,7 +16,9 @@ from lockgate.inspect.inspectors import (
     data_signs,
     image_configs,
     model_texts,
+    script_flow,
     settings_of_tools,
+    shell_flow,
 )
 from lockgate.inspect.inspectors.chat_template import lint
 from lockgate.inspect.inspectors.code_signs import look
@@ -246,7 +248,7 @@ class TextInspector(Inspector):
     """Plain text in UTF-8."""
 
     name = "text"
-    version = 7
+    version = 8
     detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -303,12 +305,15 @@ def _signs(tally: Tally, text: str, context: Context) -> None:
     shell = kind in _SHELLS or _SHEBANG.match(text)
     if context.role == "deb-script":
         look(tally, text, SHELL + INSTALL_SHELL)
+        shell_flow.flows(tally, text)
         if shell:
             tally.note("install-script", Severity.INFO, f"{context.name} runs as root at installation.")
     elif shell or base in (_BUILT if context.package or context.depth else _RUN_BY_TOOLS):
         look(tally, text, SHELL)
+        shell_flow.flows(tally, text)
     elif told and kind in {"js", "cjs", "mjs"}:
         look(tally, text, told.signs())
+        script_flow.flows(tally, text)
     elif kind in {"yaml", "yml"}:
         _yaml(tally, text, context)
     elif kind in _TEMPLATES and (not context.package or "chat" in base):

@@ -1,0 +1,174 @@
+"""Harm that JavaScript does with values: what it sends away, and what it runs that does not stand in it.
+
+The values are followed by `script_marks`; here is where they may not arrive.
+"""
+
+import re
+from collections.abc import Iterator
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.script_marks import (
+    COMMANDS,
+    DECODED,
+    DNS,
+    KEPT_PLACES,
+    LISTED,
+    MACHINE,
+    NET,
+    NETS,
+    READ,
+    RUNNER,
+    RUNS,
+    STAYING_PLACES,
+    STAYS,
+    Walk,
+)
+from lockgate.inspect.inspectors.script_tokens import read
+from lockgate.inspect.tally import Tally
+
+_MOST = 64 << 10
+"""Longest source that is walked, in characters: what bundlers make is longer, and patterns look at it."""
+_SMALL, _LINE = 16 << 10, 200
+"""Sources longer than this, with lines longer than this on average, were made by a tool."""
+_SHOWN = 3
+_NET = re.compile(
+    rf"['\"`](?:node:)?(?:{'|'.join(map(re.escape, sorted(NETS)))})['\"`]|\bfetch\b|WebSocket|XMLHttpRequest"
+)
+_RUN = re.compile(
+    r"\beval\b|\bFunction\b|runIn\w{0,8}Context|_compile\b|child_process|\bReflect\b|\brequire\b"
+)
+_CODED = re.compile(
+    r"Buffer\s*\.\s*from|\batob\b|\bunescape\b|fromCharCode|(?:[iI]nflate|[uU]nzip|Decompress)\w*\s*\(|createDecipher"
+)
+_TAKE = re.compile(r"\benv\b(?!\s*[.\[])|\bhostname\b|userInfo|networkInterfaces")
+_STARTS = frozenset(["exec", "execSync", "spawn", "spawnSync", "execFile", "execFileSync", "fork"])
+_SHELLS = frozenset({"exec", "execSync"})
+_DOMAIN = re.compile(r"^\.[\w-]+|\.[\w-]+\.[\w-]+$")
+_LOOKS_UP = re.compile(r"lookup\Z|resolve\w*\Z|reverse\Z")
+_WRITERS = re.compile(r"(?:writeFile|appendFile|createWriteStream)(?:Sync)?\Z")
+_ENDERS = re.compile(r"(?:unlink|rm|rmdir|writeFile|truncate|createWriteStream)(?:Sync)?\Z")
+_SENDS = frozenset(["end", "write", "send", "post", "put", "request", "sendBeacon", "fetch", "get", "patch"])
+_CARRIES = re.compile(r"https?:|\bcurl\b|\bwget\b|\bnode\s+-e\b|\bsh\s+-c\b")
+
+
+def flows(tally: Tally, text: str, what: str = "", *, installs: bool = False) -> None:
+    """Note where a source sends what it should not, or runs what does not stand in it.
+
+    Args:
+        tally: Takes the findings.
+        text: JavaScript.
+        what: Stands before what is said.
+        installs: It runs while a package is installed; only what counts there alone is noted.
+
+    """
+    if len(text) > _MOST or not _may(text, installs=installs):
+        return
+    if len(text) > _SMALL and len(text) > _LINE * text.count("\n"):
+        return  # a tool took names and lines away, and one letter stands for many things
+    walk = Walk(read(text))
+    if not walk.worth(installs=installs):
+        return
+    walk.spread()
+    harm = _Harms(walk)
+    found = harm.at_install() if installs else harm.harms()
+    told: set[str] = set()
+    for at, code, severity, why in found:
+        if why not in told and len(told) < _SHOWN:
+            told.add(why)
+            tally.note(code, severity, f"{what}{why}", walk.source.at[at])
+
+
+def _may(text: str, *, installs: bool) -> bool:
+    """Return whether a source has the words without which nothing can be found."""
+    asks = bool(_NET.search(text))
+    brings = asks or bool(_CODED.search(text))
+    if (brings and _RUN.search(text)) or ("homedir" in text and "readdir" in text):
+        return True
+    if (asks or "dns" in text or "sendBeacon" in text) and (_TAKE.search(text) or KEPT_PLACES.search(text)):
+        return True
+    return installs and bool(STAYING_PLACES.search(text) or "#!" in text)
+
+
+class _Harms:
+    """Looks at the calls of a source whose values were followed."""
+
+    def __init__(self, walk: Walk) -> None:
+        self.source, self.calls, self.has, self.small = walk.source, walk.calls, walk.has, walk.small
+
+    def harms(self) -> Iterator[tuple[int, str, Severity, str]]:
+        """Yield what harms whenever it runs, with the token that does it."""
+        for first, opened, stop in self.calls:
+            yield from self._runs(first, opened, stop)
+            yield from self._sends(first, opened, stop)
+            last = self.source.said[opened - 1]
+            given = self.source.arguments(opened)[:1]
+            if given and _ENDERS.match(last) and self.has(LISTED, *given[0]):
+                yield opened, "js-destroys", Severity.CRITICAL, f"{last} takes what lies in a person's home"
+
+    def _runs(self, first: int, opened: int, stop: int) -> Iterator[tuple[int, str, Severity, str]]:
+        source, last = self.source, self.source.said[opened - 1]
+        runner = (last in RUNS and (last != "eval" or first == opened - 1)) or self.has(
+            RUNNER, opened - 1, opened
+        )
+        if runner and self.has(NET, opened, stop):
+            yield opened, "js-remote-code", Severity.CRITICAL, f"{last} runs what a server answers"
+        if runner and self.has(DECODED, opened, stop):
+            yield opened, "js-decoded-code", Severity.CRITICAL, f"{last} runs what was decoded"
+        if last == "require" and self.has(DECODED, opened, stop):
+            yield opened, "code-hidden-name", Severity.HIGH, "A module is named by what was decoded"
+        starts = self.has(COMMANDS, first, opened) and (
+            last in _STARTS or (self.small and (last == "]" or first == opened - 1))
+        )
+        given = source.arguments(opened)
+        if not starts or not given:
+            return
+        if (
+            last in _SHELLS
+            and self.has(NET, *given[0])
+            and not any(source.kinds[i] == "text" for i in range(*given[0]))
+        ):
+            yield opened, "js-remote-control", Severity.HIGH, f"{last} runs what somebody else sends"
+        if self.has(DECODED, opened, stop):
+            yield opened, "js-decoded-code", Severity.HIGH, f"{last} runs what was decoded"
+
+    def _sends(self, first: int, opened: int, stop: int) -> Iterator[tuple[int, str, Severity, str]]:
+        last = self.source.said[opened - 1]
+        asks = self.has(NET, first, opened) and (last in _SENDS or (first == opened - 1 and self.small))
+        if (asks or last == "sendBeacon") and self.has(READ, opened, stop):
+            yield (
+                opened,
+                "js-steals",
+                Severity.HIGH,
+                f"{last} sends what a person or machine keeps for itself",
+            )
+        looks = bool(_LOOKS_UP.match(last)) and self.has(DNS, first, opened) and self._named(opened, stop)
+        if looks:
+            yield opened, "js-steals", Severity.HIGH, f"{last} asks for a name that says what this machine is"
+
+    def _named(self, opened: int, stop: int) -> bool:
+        """Return whether a name is put together below a domain, of what the machine is or keeps."""
+        below = (self.source.said[i][1:-1] for i in range(opened, stop) if self.source.kinds[i] == "text")
+        told = self.has(MACHINE, opened, stop) or self.has(READ, opened, stop)
+        return told and any(_DOMAIN.search(text) for text in below)
+
+    def at_install(self) -> Iterator[tuple[int, str, Severity, str]]:
+        """Yield what harms where it runs while a package is installed."""
+        source = self.source
+        hooks = any(
+            kind == "text" and "hooks" in said for kind, said in zip(source.kinds, source.said, strict=True)
+        )
+        for first, opened, stop in self.calls:
+            last = source.said[opened - 1]
+            given = source.arguments(opened)
+            asks = self.has(NET, first, opened) and (last in _SENDS or (first == opened - 1 and self.small))
+            if asks and self.has(MACHINE, opened, stop):
+                yield opened, "install-network", Severity.HIGH, f"{last} sends facts of this machine"
+            if given and _WRITERS.match(last) and self.has(STAYS, *given[0]):
+                yield opened, "install-persistence", Severity.HIGH, f"{last} has it started at each login"
+            if hooks and _WRITERS.match(last) and self._hooks(opened, stop):
+                yield opened, "install-persistence", Severity.HIGH, f"{last} has git run a program"
+
+    def _hooks(self, opened: int, stop: int) -> bool:
+        """Return whether a call writes a command that reaches out, and the source names git's hooks."""
+        texts = [self.source.said[i] for i in range(opened, stop) if self.source.kinds[i] == "text"]
+        return any(text.startswith(("'#!", '"#!')) and _CARRIES.search(text) for text in texts)

@@ -1,0 +1,338 @@
+"""Marks on values of JavaScript: what is read, fetched or decoded, and where it goes.
+
+A walk over the source's tokens, not a parser: each assignment, parameter and loop is an edge from an
+expression to a name, and marks go along edges until nothing changes. Names count in the function that
+declares them. Nothing is executed; what the walk does not understand carries no mark.
+"""
+
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+
+from lockgate.inspect.inspectors.script_tokens import Function, Source, functions
+
+_FEW = 1500
+"""Tokens of a source in which a call by a bare name is told to be one of a module's."""
+_SHARED = frozenset({"exports", "module", "window", "globalThis", "global", "self", "this"})
+"""Names that hold so much that what one part of them is says nothing of another."""
+_DEEP = 40
+"""How many functions around a name are asked whether they declare it."""
+_PASSES = 8
+KEPT_PLACES = re.compile(
+    r"\.npmrc|\.ss[h](?:/|\\|['\"]|$)|\bid_(?:rsa|ed25519)|\.aws\b|\.netrc|\.git-credentials|\.bash_history|\.zsh_history"
+    r"|Login[ ]Data|\.docker/config|\.kube/config|\.gnupg|Local Extension Settings|exodus|\.electrum"
+    r"|/etc/shadow|serviceaccount/token|key4\.db|logins\.json"
+)
+STAYING_PLACES = re.compile(
+    r"\.(?:bashrc|bash_profile|zshrc|zprofile|profile)\b|authorized_keys|LaunchAgents|/autostart\b|/etc/cron"
+    r"|systemd/user|Programs[/\\]+Startup|/etc/rc\.local"
+)
+_NET_WORDS = """
+http https http2 net tls dgram axios node-fetch got undici ws request needle superagent phin cross-fetch
+isomorphic-fetch follow-redirects
+"""
+NETS = frozenset(_NET_WORDS.split())
+RUNS = frozenset(["eval", "Function", "runInThisContext", "runInNewContext", "runInContext", "_compile"])
+_READERS = re.compile(r"(?:readFile|createReadStream|readdir|copyFile)(?:Sync)?\Z")
+_DECODERS = re.compile(
+    r"(?:atob|unescape|fromCharCode|(?:inflate|gunzip|unzip|inflateRaw|brotliDecompress)(?:Sync)?"
+    r"|createDecipher(?:iv)?)\Z"
+)
+_MACHINE = frozenset({"hostname", "userInfo", "networkInterfaces"})
+_ADDS = frozenset({"push", "unshift", "add", "set", "append", "write", "concat"})
+KEPT, READ, MACHINE, NET, COMMANDS, DECODED, PIECES, HOME, LISTED, STAYS, RUNNER, DNS = range(12)
+_MARKS = 12
+
+
+class Walk:
+    """Marks on the tokens of one source, and the edges that they go along."""
+
+    def __init__(self, source: Source) -> None:
+        """Read what a source declares, and mark where something comes from."""
+        self.source = source
+        self.small = len(source.said) < _FEW
+        self.functions = functions(source)
+        self.inside = _inside(source, self.functions)
+        self.parents = _parents(self.functions, self.inside)
+        self.declared: list[set[str]] = [set() for _ in range(len(self.functions) + 1)]
+        self.uses: dict[tuple[int, str], list[int]] = defaultdict(list)
+        self.marks: list[set[int]] = [set() for _ in range(_MARKS)]
+        self.sorted: list[list[int]] = [[] for _ in range(_MARKS)]
+        self.edges: list[tuple[int, int, tuple[int, str]]] = []
+        self.calls: list[tuple[int, int, int]] = []
+        self._sources()
+
+    def worth(self, *, installs: bool) -> bool:
+        """Return whether anything can be found: something is taken, and there is a place for it to go."""
+        marks, words = self.marks, set(self.source.said)
+        brings = bool(marks[NET] or marks[DECODED])
+        runs = bool(words & RUNS or marks[COMMANDS] or marks[RUNNER] or "Reflect" in words)
+        sends = bool(marks[NET] or marks[DNS] or "sendBeacon" in words)
+        takes = bool(marks[READ] or marks[KEPT] or marks[MACHINE])
+        ends = bool(marks[HOME]) and any(word.startswith("readdir") for word in words)
+        names = bool(marks[DECODED]) and "require" in words
+        stays = installs and (bool(marks[STAYS]) or "#!" in "".join(words))
+        return (brings and runs) or (sends and takes) or ends or names or stays
+
+    def has(self, kind: int, start: int, end: int) -> bool:
+        """Return whether a token from `start` up to `end` has a mark."""
+        marks = self.sorted[kind]
+        at = bisect_left(marks, start)
+        return at < len(marks) and marks[at] < end
+
+    def owner(self, at: int, name: str) -> tuple[int, str]:
+        """Return the function that declares a name where it is used, with the name."""
+        where = self.inside[at] if at < len(self.inside) else 0
+        for _ in range(_DEEP):
+            if not where or name in self.declared[where]:
+                break
+            where = self.parents[where]
+        return where, name
+
+    def _declare(self) -> None:
+        for number, function in enumerate(self.functions, 1):
+            self.declared[number].update(function.parameters)
+        said = self.source.said
+        for at, word in enumerate(said):
+            if word in {"var", "let", "const"}:
+                self._declare_list(at + 1)
+            elif word == "function" and self.source.kinds[at + 1 : at + 2] == ["name"]:
+                self.declared[self.inside[at]].add(said[at + 1])
+
+    def _declare_list(self, at: int) -> None:
+        """Keep the names of one declaration, up to its first value."""
+        source, into = self.source, self.declared[self.inside[at] if at < len(self.inside) else 0]
+        if source.word(at) in {"{", "["}:
+            stop = min(source.pairs.get(at, at), at + 200)
+            into.update(source.said[i] for i in range(at, stop) if source.kinds[i] == "name")
+            return
+        for _ in range(100):
+            if at >= len(source.said) or source.kinds[at] != "name":
+                return
+            into.add(source.said[at])
+            at = source.end(at)
+            if source.word(at) != ",":
+                return
+            at += 1
+
+    def _index(self) -> None:
+        source = self.source
+        for at, kind in enumerate(source.kinds):
+            if kind == "name" and source.word(at - 1) not in {".", "?."}:
+                self.uses[self.owner(at, source.said[at])].append(at)
+
+    def _edges(self) -> None:
+        source = self.source
+        named = {item.name: (number, item) for number, item in enumerate(self.functions, 1) if item.name}
+        starts = {item.start: (number, item) for number, item in enumerate(self.functions, 1)}
+        for at, word in enumerate(source.said):
+            if word in {"=", "+=", "||=", "??="} and source.kinds[at] == "mark":
+                self._assigned(at)
+            elif word in {"of", "in"} and source.kinds[at - 1] == "name":
+                self._edge(at + 1, source.end(at + 1), at - 1)
+            elif word == "from" and source.kinds[at + 1 : at + 2] == ["text"]:
+                self._imported(at)
+            elif word == "return":
+                self._returned(at)
+            elif word == "(" and at and (source.kinds[at - 1] == "name" or source.said[at - 1] in {"]", ")"}):
+                self._called(at, named, starts)
+
+    def _edge(self, start: int, end: int, target: int) -> None:
+        if end > start and self.source.said[target] not in _SHARED:
+            self.edges.append((start, end, self.owner(target, self.source.said[target])))
+
+    def _assigned(self, at: int) -> None:
+        source, end = self.source, self.source.end(at + 1)
+        if end > at + 1 and self._is_function(at + 1):
+            return
+        if source.said[at - 1] in {"}", "]"} and source.word(source.pairs.get(at - 1, 0) - 1) in {
+            "var", "let", "const", "(", ";", ",",
+        }:  # fmt: skip
+            if source.said[end - 1] == "env" and source.said[at - 1] == "}":
+                return  # single settings, by their names
+            start = source.pairs.get(at - 1, at - 1)
+            for i in range(start, min(at, start + 200)):
+                if source.kinds[i] == "name" and source.word(i + 1) != ":":
+                    self._edge(at + 1, end, i)
+            return
+        first = source.chain(at - 1)
+        if source.kinds[first] == "name":
+            self._edge(at + 1, end, first)
+
+    def _is_function(self, at: int) -> bool:
+        source = self.source
+        word = source.word(at)
+        if word == "async":
+            at += 1
+            word = source.word(at)
+        after = source.pairs.get(at, at) + 1 if word == "(" else at + 1
+        return word == "function" or source.word(after) == "=>"
+
+    def _imported(self, at: int) -> None:
+        for i in range(at - 1, max(-1, at - 100), -1):
+            if self.source.said[i] == "import":
+                return
+            if self.source.kinds[i] == "name" and self.source.said[i] not in {"as", "type"}:
+                self._edge(at + 1, at + 2, i)
+
+    def _returned(self, at: int) -> None:
+        number = self.inside[at]
+        name = self.functions[number - 1].name if number else ""
+        if name:
+            function = self.functions[number - 1]
+            self.edges.append((at + 1, self.source.end(at + 1), self.owner(max(0, function.start - 1), name)))
+
+    def _called(
+        self, at: int, named: dict[str, tuple[int, Function]], starts: dict[int, tuple[int, Function]]
+    ) -> None:
+        """Keep a call, and give parameters what the call is about."""
+        source = self.source
+        first = source.chain(at - 1)
+        if source.word(first - 1) == "function" or source.word(source.pairs.get(at, at) + 1) == "=>":
+            return
+        self.calls.append((first, at, source.pairs.get(at, at)))
+        last = source.said[at - 1]
+        known = named.get(last)
+        for place, (start, end) in enumerate(source.arguments(at)):
+            begin = start + (source.word(start) == "async")
+            inline = starts.get(begin) or starts.get(begin + 1) or starts.get(begin + 2)
+            if inline and inline[1].start < end and self._is_function(start):
+                for name in inline[1].parameters:
+                    self.edges.append((first, start, (inline[0], name)))
+            elif known and place < len(known[1].parameters):
+                self.edges.append((start, end, (known[0], known[1].parameters[place])))
+            if last in _ADDS and source.kinds[first] == "name" and first < at - 1:
+                self._edge(start, end, first)
+
+    def _sources(self) -> None:
+        source = self.source
+        for at, (kind, said) in enumerate(zip(source.kinds, source.said, strict=True)):
+            if kind == "text":
+                self._text(at, said[1:-1])
+            elif kind == "name":
+                self._name(at, said)
+
+    def _text(self, at: int, said: str) -> None:
+        source = self.source
+        loads = source.word(at - 1) in {"from", "import"} or source.word(at - 2) in {"require", "import"}
+        name = said.removeprefix("node:")
+        if loads and name in NETS:
+            self.marks[NET].add(at)
+        elif loads and name == "dns":
+            self.marks[DNS].add(at)
+        elif name == "child_process":
+            self.marks[COMMANDS].add(at)
+        elif KEPT_PLACES.search(said):
+            self.marks[KEPT].add(at)
+        elif STAYING_PLACES.search(said):
+            self.marks[STAYS].add(at)
+
+    def _name(self, at: int, said: str) -> None:
+        source = self.source
+        before, after = source.word(at - 1), source.word(at + 1)
+        if said == "env" and source.word(at - 2) == "process" and after not in {".", "[", "?."}:
+            self.marks[READ].add(at)
+        elif said in _MACHINE and after == "(":
+            self.marks[MACHINE].add(at)
+        elif said == "homedir" and after == "(":
+            self.marks[HOME].add(at)
+        elif _DECODERS.match(said) and after == "(":
+            self.marks[DECODED].add(at)
+        elif said == "from" and before == "." and source.word(at - 2) == "Buffer":
+            if source.word(source.pairs.get(at + 1, 0) - 1)[1:-1] in {"base64", "hex"}:
+                self.marks[DECODED].add(at)
+        elif (
+            said == "join"
+            and after == "("
+            and source.word(at + 2) in {"''", '""'}
+            and source.word(at - 2) == "]"
+        ):
+            self.marks[PIECES].add(at)
+        elif said in {"fetch", "WebSocket", "XMLHttpRequest"} and (before != "." or said != "fetch"):
+            self.marks[NET].add(at)
+        elif said in {"eval", "Function"} and before in {"=", ","} and after in {";", ",", ")"}:
+            self.marks[RUNNER].add(at)
+
+    def spread(self) -> None:
+        """Let the marks go along all edges."""
+        self._declare()
+        self._index()
+        self._edges()
+        known: set[tuple[int, tuple[int, str]]] = set()
+        told: list[set[int]] = [set() for _ in self.marks]
+        for _ in range(_PASSES):
+            self.sorted = [sorted(marks) for marks in self.marks]
+            self._by_calls()
+            self.sorted = [sorted(marks - old) for marks, old in zip(self.marks, told, strict=True)]
+            told = [set(marks) for marks in self.marks]
+            moving = [kind for kind, marks in enumerate(self.sorted) if marks]
+            if not moving:
+                break
+            self._along(moving, known)
+        self.sorted = [sorted(marks) for marks in self.marks]
+
+    def _along(self, moving: list[int], known: set[tuple[int, tuple[int, str]]]) -> None:
+        for start, end, target in self.edges:
+            for kind in moving:
+                if (kind, target) in known or not self.has(kind, start, end):
+                    continue
+                if kind == HOME and self._below(start, end):
+                    continue
+                known.add((kind, target))
+                self.marks[kind].update(self._occurrences(kind, target))
+
+    def _occurrences(self, kind: int, target: tuple[int, str]) -> Iterator[int]:
+        for at in self.uses.get(target, ()):
+            if kind == READ and self.source.word(at + 1) in {".", "?."} and self.source.word(at + 3) != "(":
+                continue  # one setting of all, by its name
+            yield at
+
+    def _below(self, start: int, end: int) -> bool:
+        """Return whether a path goes to one place below: texts are more than what parts names."""
+        source = self.source
+        return any(
+            source.kinds[i] == "text"
+            and source.said[i][1:-1].strip("./\\")
+            and source.word(i - 2) != "require"
+            for i in range(start, min(end, start + 200))
+        )
+
+    def _by_calls(self) -> None:
+        """Mark calls that read what is kept, list a home, or look up a name in pieces."""
+        for first, opened, stop in self.calls:
+            last, place = self.source.said[opened - 1], opened - 1
+            reads = bool(_READERS.match(last))
+            if reads and self.has(KEPT, opened, stop):
+                self.marks[READ].add(place)
+            if reads and last.startswith("readdir") and self._home(opened, stop):
+                self.marks[LISTED].add(place)
+            hidden = self.has(PIECES, opened, stop) or self.has(DECODED, opened, stop)
+            if last == "get" and self.source.word(first) == "Reflect" and hidden:
+                self.marks[RUNNER].add(place)
+
+    def _home(self, start: int, end: int) -> bool:
+        return self.has(HOME, start, end) and not self._below(start, end)
+
+
+def _inside(source: Source, made: list[Function]) -> list[int]:
+    """Return the innermost function of each token: 0 outside of all, else its number from 1."""
+    out = [0] * (len(source.said) + 1)
+    stack: list[tuple[int, int]] = []
+    following = iter(
+        [*((item.start, item.end, number) for number, item in enumerate(made, 1)), (1 << 60, 0, 0)]
+    )
+    start, end, number = next(following)
+    for at in range(len(source.said)):
+        while stack and at > stack[-1][0]:
+            stack.pop()
+        while start <= at:
+            stack.append((end, number))
+            start, end, number = next(following)
+        out[at] = stack[-1][1] if stack else 0
+    return out
+
+
+def _parents(made: list[Function], inside: list[int]) -> list[int]:
+    """Return for each function by its number the one around it."""
+    return [0] + [inside[item.start - 1] if item.start else 0 for item in made]

@@ -1,0 +1,163 @@
+"""What becomes of values in scripts of shells: from a variable, a pipe or a file to a command.
+
+Statements are told apart by their ends (POSIX.1-2017, XCU 2.9), not parsed: a variable holds what its last
+plain assignment says, or carries what a substitution reads. Nothing is executed.
+"""
+
+import re
+from collections.abc import Iterator
+
+from lockgate.core.verdict import Severity
+from lockgate.inspect.tally import Tally
+
+_MOST = 256 << 10
+_LONGEST = 4000
+"""Longest statement that is looked at, in characters."""
+_SHOWN = 3
+_NAMES = 500
+_SPLIT = re.compile(r"\n|;|&&|\|\|")
+_ASSIGNED = re.compile(
+    r"^(?:export\s+|local\s+|readonly\s+|for\s+)?([A-Za-z_]\w{0,60})(?:=|\s+in\s)(.*)$", re.DOTALL
+)
+_PLAIN = re.compile(r"(?:'([^'$`]{0,200})'|\"([^\"$`\\]{0,200})\"|([^\s'\"$`\\;&|()<>]{0,200}))\s*\Z")
+_USED = re.compile(r"\$(?:([A-Za-z_]\w{0,60})|\{([A-Za-z_]\w{0,60})\})")
+_FETCHES = re.compile(r"(?:^|[\s(|`])(?:curl|wget|fetch|aria2c)\s")
+_SENDS = re.compile(r"(?:^|[\s(|`])(?:curl|wget|nc|ncat|socat|telnet|ssh|scp|sftp|mail|sendmail)\s")
+_ASKS_NAMES = re.compile(r"(?:^|[\s(|`])(?:nslookup|dig|host|drill|ping)\s")
+_SAVED = re.compile(
+    r"\s(?:-\w*[oO]|--output(?:-document)?)[\s=]*(\"?\$?[\w{}/.~-]{1,120}\"?)|>\s*(\"?\$?[\w{}/.~-]{1,120}\"?)"
+)
+_MACHINE = re.compile(r"(?:\$\(|`)\s*(?:whoami|hostname|id|uname|logname|hostid)\b")
+_KEPT = re.compile(
+    r"(?:\$\(|`)[^)`]{0,200}(?:\b(?:printenv|env)\b\s*(?:[|)]|\"?\$)|\.ss[h]/id_|\.aws/cred|\.netrc|/etc/shadow"
+    r"|\.git-credentials|\.docker/config|\.kube/config|Login[ ]Data|\.npmrc)"
+)
+_ASKED = re.compile(r"\bread\s+(?:-\w+\s+)*(?:-p\s+\S+\s+)?([A-Za-z_]\w{0,60})\s*$")
+_QUIET = re.compile(r"\bstty\s+-echo\b|\bread\s+-\w*s")
+_DECODES = re.compile(
+    r"\bbase64\s+(?:-\w*[dD]|--decode)\b|\bopenssl\s+(?:base64|enc)\b[^|]*\s-d\b|\bxxd\s+-\w*r\b|\buudecode\b"
+    r"|\bbase32\s+-d\b"
+)
+_INTERPRETS = re.compile(
+    r"\|\s*(?:sudo\s+|exec\s+)?(?:\S*/)?(?:ba|z|da|k)?sh\b(?!\s+\S*\.)|\|\s*(?:python3?|perl|ruby)\s*(?:-\s*)?(?:$|\s*[)&>\"'])"
+)
+_EVALUATES = re.compile(r"^(?:eval|source|\.|(?:ba|z|da)?sh\s+-c|(?:ba|z)sh\s+<<<)\s")
+_STARTS = re.compile(r"^(?:nohup|sudo|exec|setsid|(?:ba|z|da)?sh|\.|source)\s+")
+_REACHES = re.compile(r"https?://|\bcurl\b|\bwget\b")
+_BESIDE = re.compile(r"\}?\.\w")
+_BEGINS = re.compile(r"^(?:(?:then|do|else|if|while|\{|\(|!|case\s+\S{1,80}\s+in|[^\s()'\"$]{1,120}\))\s+)+")
+"""What stands before a command and is none: words of the shell, and the patterns of a choice."""
+_HIDDEN_COMMANDS = frozenset(
+    {"curl", "wget", "bash", "nc", "ncat", "base64", "eval", "python", "python3", "crontab"}
+)
+_UNGUARDS = re.compile(
+    r"\bsetenforce\s+0|\biptables\s+-F\b|\b(?:stop|disable|mask)\s+(?:auditd|apparmor|firewalld|falco|ufw|clamav-daemon)\b"
+    r"|\bauditctl\s+-e\s*0|\bufw\s+disable\b"
+)
+_FORGETS = re.compile(
+    r"\bhistory\s+-c\b|\bunset\s+HISTFILE\b|HISTFILE=/dev/null|\brm\s+-\w+\s+/var/log/(?:\*|\s|$)|>\s*/var/log/wtmp"
+)
+_HOOKED = re.compile(r"\bgit\s+config\s+(?:--global|--system)\s+core\.hook[s]Path\b")
+
+
+def flows(tally: Tally, text: str, what: str = "") -> None:
+    """Note where a script hides a command, or sends, starts or runs what it should not.
+
+    Args:
+        tally: Takes the findings.
+        text: A script of a shell.
+        what: Stands before what is said.
+
+    """
+    if len(text) > _MOST:
+        return
+    told: set[str] = set()
+    for at, code, severity, why in _Script(text).harms():
+        if why not in told and len(told) < _SHOWN:
+            told.add(why)
+            tally.note(code, severity, f"{what}{why}", at)
+
+
+class _Script:
+    """The statements of a script, in their order."""
+
+    def __init__(self, text: str) -> None:
+        """Begin with no variable known."""
+        self.text = text
+        self.plain: dict[str, str] = {}
+        self.machine: set[str] = set()
+        self.kept: set[str] = set()
+        self.decoded: set[str] = set()
+        self.saved: set[str] = set()
+        self.quiet = bool(_QUIET.search(text))
+
+    def harms(self) -> Iterator[tuple[int, str, Severity, str]]:
+        """Yield what harms, with where it stands."""
+        for at, said in _statements(self.text):
+            self._remember(said)
+            yield from ((at, *found) for found in self._commands(said))
+        if (found := _UNGUARDS.search(self.text)) and _FORGETS.search(self.text):
+            why = "It stops what watches the machine, and removes its traces"
+            yield found.start(), "shell-intrusion", Severity.HIGH, why
+        if (found := _HOOKED.search(self.text)) and _REACHES.search(self.text):
+            why = "It has git run hooks of its own in every repository"
+            yield found.start(), "shell-intrusion", Severity.HIGH, why
+
+    def _remember(self, said: str) -> None:
+        """Keep what a statement gives to a variable, or has saved."""
+        if len(self.plain) + len(self.saved) > _NAMES:
+            return
+        if found := _ASSIGNED.match(said):
+            name, value = found[1], found[2]
+            plain = _PLAIN.match(value)
+            if plain:
+                self.plain[name] = plain[1] or plain[2] or plain[3] or ""
+            used = {one or other for one, other in _USED.findall(value)}
+            for read, into in ((_MACHINE, self.machine), (_KEPT, self.kept), (_DECODES, self.decoded)):
+                if read.search(value) or used & into:
+                    into.add(name)
+        elif self.quiet and (asked := _ASKED.search(said)):
+            self.kept.add(asked[1])
+        if _FETCHES.search(self._expanded(said)):
+            for found in _SAVED.finditer(said):
+                if (place := self._expanded(found[1] or found[2])) not in {"/dev/null", "-"}:
+                    self.saved.add(place)
+
+    def _commands(self, said: str) -> Iterator[tuple[str, Severity, str]]:
+        word = said.split(None, 1)[0]
+        pieces = word.count("$") > 1 or ("$" in word and not word.startswith(("$", '"$')))
+        if pieces and (made := self._expanded(word)) in _HIDDEN_COMMANDS:
+            yield "code-hidden-name", Severity.HIGH, f"A command is put together from pieces: {made}"
+        first = _STARTS.sub("", said).split(None, 1)
+        started = self._expanded(first[0]) if first else ""
+        if started in self.saved and not _FETCHES.search(said) and ("/" in started or started != word):
+            yield "shell-download", Severity.HIGH, f"It starts what it fetched: {started[:60]}"
+        used = {one or other for one, other in _USED.findall(said)}
+        if used & (self.machine | self.kept) and _ASKS_NAMES.search(said) and _BESIDE.search(said):
+            yield "shell-steals", Severity.HIGH, "It asks for a name that says what this machine is"
+        if used & self.kept and _SENDS.search(self._expanded(said)):
+            yield "shell-steals", Severity.HIGH, "It sends what a person or machine keeps for itself"
+        decodes = _DECODES.search(said)
+        if decodes and (_INTERPRETS.search(said, decodes.end()) or _EVALUATES.match(said)):
+            yield "shell-decoded", Severity.CRITICAL, "It runs what was decoded"
+        if used & self.decoded and (_EVALUATES.match(said) or _INTERPRETS.search(said)):
+            yield "shell-decoded", Severity.CRITICAL, "It runs what was decoded before"
+
+    def _expanded(self, said: str) -> str:
+        def value(found: re.Match[str]) -> str:
+            name = found[1] or found[2]
+            return self.plain.get(name, found[0])
+
+        return _USED.sub(value, said[:_LONGEST]).strip("\"'")[:_LONGEST]
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each statement with where it begins; comments, and lines that go on, as one."""
+    at = 0
+    joined = text.replace("\\\n", "  ")
+    for found in [*_SPLIT.finditer(joined), None]:
+        end = found.start() if found else len(joined)
+        said = joined[at:end].strip()
+        if said and not said.startswith("#") and len(said) <= _LONGEST:
+            yield at, _BEGINS.sub("", said)
+        at = found.end() if found else end

