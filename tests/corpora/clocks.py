@@ -1,11 +1,19 @@
 """A clock that a test sets, in the place of the machine's own, for everything that a side joins."""
 
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 TEN_YEARS = timedelta(days=3653)
+
+
+def until_another_second() -> None:
+    """Wait until the machine's clock shows another second: documents are dated by whole ones."""
+    second = int(time.time())
+    while int(time.time()) == second:
+        time.sleep(0.01)
 
 
 class Clock:
