@@ -37,7 +37,7 @@ def code(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("code") / "lockgate"
     folder.mkdir()
     shutil.copy(ours / "__init__.py", folder)
-    for room in ("core", "inspect"):
+    for room in ("core", "scoring", "inspect"):
         shutil.copytree(ours / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(HOSTILE, folder / "inspect" / "hostile.py")
     return folder

@@ -97,7 +97,7 @@ def test_without_a_sandbox_every_attempt_succeeds_and_is_told() -> None:
 def code(tmp_path) -> Path:
     folder = tmp_path / "lockgate"
     ignored = shutil.ignore_patterns("__pycache__")
-    for room in ("core", "inspect"):
+    for room in ("core", "scoring", "inspect"):
         shutil.copytree(Path(lockgate.__file__).parent / room, folder / room, ignore=ignored)
     shutil.copy(lockgate.__file__, folder)
     return folder

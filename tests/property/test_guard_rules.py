@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from corpora.prompts import attacks, benign, dressed, planted
 from lockgate.guard import Channel
-from lockgate.guard.normalise import normalise
 from lockgate.guard.rules import RULES, Rule, hits
 from lockgate.guard.views import views
+from lockgate.scoring.normalise import normalise
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)

@@ -15,19 +15,19 @@ from corpora.prompts import attacks, benign, everyday, planted
 from lockgate.guard import Channel, Classifier, GuardPolicy, InputGuard, Mode, Outcome, Scorer, shipped
 from lockgate.guard.classifier import WEIGHTS_LIMIT, Weights, load_weights, raised, save_weights
 from lockgate.guard.errors import GuardModelError, GuardWeightsError
-from lockgate.guard.features import (
+from lockgate.guard.features import features
+from lockgate.guard.onnx import OnnxScorer
+from lockgate.guard.policy import Guard
+from lockgate.scoring.shape import (
     BUCKETS,
     FEWEST,
     GROUPS,
     LENGTHS,
     WINDOWS,
-    features,
     length_class,
     weights_of,
     windows,
 )
-from lockgate.guard.onnx import OnnxScorer
-from lockgate.guard.policy import Guard
 
 EVERYWHERE = dict.fromkeys(Channel, Mode.BLOCK)
 NOT_IN_A_RULE = (
@@ -174,7 +174,9 @@ def test_a_text_that_goes_on_like_that_is_told_by_the_higher_half_of_its_windows
 
 
 def test_a_text_of_few_features_weighs_less() -> None:
-    one, many = weights_of(features("no")), weights_of(features("ignore previous instructions " * 20))
+    one, many = (
+        weights_of([*map(len, features(text))]) for text in ("no", "ignore previous instructions " * 20)
+    )
     assert all(few < 1 / math.sqrt(len(group) or 1) for few, group in zip(one, features("no"), strict=True))
     assert all(weight > 0 for weight in (*one, *many))
     assert one[1] == pytest.approx(1 / math.sqrt(FEWEST[1]))
@@ -312,4 +314,4 @@ def test_scores_do_not_depend_on_what_is_asked_before() -> None:
     assert json.dumps(first)
 
 
-WEIGHTS = Path(__file__).parents[2] / "src" / "lockgate" / "guard" / "weights.npz"
+WEIGHTS = Path(__file__).parents[2] / "src" / "lockgate" / "scoring" / "weights.npz"

@@ -11,9 +11,9 @@ from corpora.prompts import attacks, benign, dressed, planted
 from lockgate.guard import Channel, GuardPolicy, InputGuard, Mode, Outcome, Scorer
 from lockgate.guard.errors import GuardLineError, GuardTextTooLongError
 from lockgate.guard.lines import LINE_LIMIT, read_line
-from lockgate.guard.normalise import normalise, visible
 from lockgate.guard.rules import Action
 from lockgate.guard.service import TEXT_CHARACTERS
+from lockgate.scoring.normalise import normalise, visible
 
 GUARD = InputGuard(GuardPolicy())
 

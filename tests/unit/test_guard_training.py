@@ -32,6 +32,16 @@ def test_every_slot_that_a_grammar_names_has_members(code: str, monkeypatch: pyt
                 assert all(found == "{prompt}" for found in OPEN.findall(text)), (template, text)
 
 
+@pytest.mark.parametrize("path", sorted((FOLDER / "asides").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_slot_of_unseen_lines_has_members(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = _module("grammar", monkeypatch).Grammar(path.stem, path.parent)
+    rng = random.Random(3)  # noqa: S311  # repeatable
+    for kind in ("attack", "ordinary"):
+        lines = list(said.lines(kind, 200, rng))
+        assert len(lines) > 100
+        assert not [line for line in lines if not line or OPEN.search(line)]
+
+
 def test_a_name_is_the_same_all_over_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
     said = _module("grammar", monkeypatch).Grammar("en")
     for seed in range(20):

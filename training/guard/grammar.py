@@ -55,16 +55,23 @@ class Text:
 class Grammar:
     """The grammar of one language."""
 
-    def __init__(self, language: str) -> None:
-        """Read it."""
+    def __init__(self, language: str, folder: Path = FOLDER) -> None:
+        """Read it, with the files beside it that are named after it."""
         self.language = language
         self._parts: dict[str, dict[str, list[str]]] = {}
         self._once: set[str] = set()
-        for path in (FOLDER / f"{language}.toml", *sorted(FOLDER.glob(f"{language}-*.toml"))):
+        for path in (folder / f"{language}.toml", *sorted(folder.glob(f"{language}-*.toml"))):
             found = tomllib.loads(path.read_text())
             self._once |= set(found.pop("once", ()))
             for kind, parts in found.items():
                 self._parts.setdefault(kind, {}).update(parts)
+
+    def lines(self, kind: str, count: int, rng: random.Random) -> Iterator[str]:
+        """Yield lines of a kind, over its families alike."""
+        families = self.families(kind)
+        for templates in families.values():
+            for number in range(count // len(families)):
+                yield self.say(templates[number % len(templates)], rng)
 
     def say(self, template: str, rng: random.Random) -> str:
         """Fill a template's slots, and those of what fills them; some are filled alike all over a text."""

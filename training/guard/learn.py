@@ -14,8 +14,9 @@ from grammar import Text
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
-from lockgate.guard.features import BUCKETS, GROUPS, features, weights_of, windows
-from lockgate.guard.normalise import normalise
+from lockgate.guard.features import features
+from lockgate.scoring.normalise import normalise
+from lockgate.scoring.shape import BUCKETS, GROUPS, weights_of, windows
 
 HEADS = ("user", "foreign")
 PENALTY = 0.3
@@ -87,7 +88,7 @@ def matrix_of(plain_windows: Sequence[str]) -> csr_matrix:
     columns, values, ends = [], [], [0]
     for plain in plain_windows:
         found = features(plain)
-        for number, (group, weight) in enumerate(zip(found, weights_of(found), strict=True)):
+        for number, (group, weight) in enumerate(zip(found, weights_of([*map(len, found)]), strict=True)):
             columns.append((group + number * BUCKETS).astype(np.int32))
             values.append(np.full(len(group), weight, dtype=np.float32))
         ends.append(ends[-1] + sum(map(len, columns[-len(GROUPS) :])))

@@ -8,7 +8,7 @@ import json
 import random
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,13 +32,13 @@ _IMPORTANT = (
 )
 
 
-def texts(folder: Path, seed: int) -> Iterator[Text]:
-    """Yield what is taken of all wheels in a folder, each text once."""
+def texts(folder: Path, seed: int, only: Collection[str] | None = None) -> Iterator[Text]:
+    """Yield what is taken of all wheels in a folder, or of those named, each text once."""
     seen: set[str] = set()
     rng = random.Random(seed)  # noqa: S311  # repeatable
     for wheel in sorted(folder.glob("*.whl")):
         reader = _READERS.get(wheel.name.split("-")[0])
-        if reader is None:
+        if reader is None or (only is not None and wheel.name.split("-")[0] not in only):
             continue
         with zipfile.ZipFile(wheel) as archive:
             for text in reader(archive, rng):

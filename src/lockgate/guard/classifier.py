@@ -11,7 +11,7 @@ import hashlib
 import io
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from lockgate.core.zips import ZIP_ERRORS
 from lockgate.guard.errors import GuardWeightsError
-from lockgate.guard.features import BUCKETS, GROUPS, LENGTHS, features, length_class, weights_of, windows
+from lockgate.guard.features import features
 from lockgate.guard.ports import Scorer
 from lockgate.guard.rules import Channel
+from lockgate.scoring.shape import BUCKETS, GROUPS, LENGTHS, length_class, weights_of, windows
 
 WEIGHTS_LIMIT = 32 << 20
 """Largest file of weights that is read, in bytes."""
@@ -88,9 +89,14 @@ class Weights:
 
 
 def save_weights(path: Path, weights: Weights) -> None:
-    """Write weights: NumPy's .npz without pickled objects, the same bytes each time."""
+    """Write weights."""
+    save_arrays(path, {"values": weights.values, "numbers": weights.numbers})
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    """Write arrays: NumPy's .npz without pickled objects, the same bytes each time."""
     with zipfile.ZipFile(path, "w") as archive:
-        for name, array in (("values", weights.values), ("numbers", weights.numbers)):
+        for name, array in arrays.items():
             data = io.BytesIO()
             np.lib.format.write_array(data, array, allow_pickle=False)
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
@@ -127,7 +133,7 @@ def load_weights(data: bytes) -> Weights:
 @functools.cache
 def shipped() -> "Classifier":
     """Return the classifier that ships."""
-    return Classifier(load_weights((resources.files("lockgate.guard") / "weights.npz").read_bytes()))
+    return Classifier(load_weights((resources.files("lockgate.scoring") / "weights.npz").read_bytes()))
 
 
 class Classifier(Scorer):
@@ -168,7 +174,9 @@ class Classifier(Scorer):
     def _raw(self, window: str, head: int) -> float:
         total, scale = self._weights.biases[head], self._weights.scales[head]
         found = features(window)
-        for values, group, weight in zip(self._groups[head], found, weights_of(found), strict=True):
+        for values, group, weight in zip(
+            self._groups[head], found, weights_of([*map(len, found)]), strict=True
+        ):
             total += weight * scale * int(values[group].sum(dtype=np.int64))
         return total
 

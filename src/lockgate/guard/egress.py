@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from lockgate.guard.canary import HOLD, PREFIX, CanaryWatch
 from lockgate.guard.links import REMOVED, refused_host
-from lockgate.guard.normalise import unfinished, visible
 from lockgate.guard.policy import Guard, GuardPolicy, Mode
 from lockgate.guard.repeat import RepeatWatch
 from lockgate.guard.secrets import PERSONAL, SECRETS, Pattern, found
+from lockgate.scoring.normalise import unfinished, visible
 
 STOPPED = "[stopped: this answer held something that must not leave]"
 """Ends an answer that was stopped."""

@@ -7,11 +7,11 @@ from enum import StrEnum
 
 from lockgate.core.digests import sha256
 from lockgate.guard.errors import GuardTextTooLongError
-from lockgate.guard.normalise import normalise
 from lockgate.guard.policy import Guard, GuardPolicy, Mode
 from lockgate.guard.ports import Scorer
 from lockgate.guard.rules import Action, Channel, Hit, hidden_hit, hits
 from lockgate.guard.views import View, views
+from lockgate.scoring.normalise import normalise
 
 TEXT_CHARACTERS = 1_000_000
 """Longest text that is checked, in characters; a longer one is refused, not half looked at."""

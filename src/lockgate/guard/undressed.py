@@ -10,7 +10,7 @@ import functools
 import re
 from collections.abc import Iterator
 
-from lockgate.guard.concepts import stems
+from lockgate.scoring.concepts import stems
 
 ALWAYS = 20_000
 """Longest text that is also read reversed and rotated, in characters."""

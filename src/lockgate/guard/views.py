@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lockgate.guard.normalise import TEXT_LIMIT, folded, normalise
 from lockgate.guard.undressed import undressed
+from lockgate.scoring.normalise import TEXT_LIMIT, folded, normalise
 
 VIEWS_LIMIT = 16
 """Most encoded parts of one text that are decoded."""

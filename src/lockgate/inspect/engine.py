@@ -28,6 +28,7 @@ from lockgate.inspect.inspectors import system_files
 from lockgate.inspect.limits import Budget, Limits
 from lockgate.inspect.ports import Inspector, Part
 from lockgate.inspect.tally import Context, Tally
+from lockgate.scoring.plain import weights_digest
 
 _WHERE = {
     "gguf": "gguf:GgufInspector",
@@ -161,6 +162,7 @@ def engine_digest(announced: tuple[str, ...] = ()) -> str:
     names = {f"{made.name}/{made.version}" for made in map(_made, (*_WHERE.values(), _RULES))}
     names |= {f"{each.NAME}/{each.VERSION}" for each in (malware, secrets)}
     names |= {f"{name} {version(name)}" for name in ("yara-x", "detect-secrets")}
+    names.add(f"score/{weights_digest()}")
     return digest_of(sorted(names | set(announced)))
 
 

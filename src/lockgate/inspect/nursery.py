@@ -19,6 +19,7 @@ from lockgate.inspect import first_look, forking, malware, sample, secrets
 from lockgate.inspect.confine import Bounds, confine, prepare
 from lockgate.inspect.engine import inspectors
 from lockgate.inspect.worker import MOST_ARGS, READY, answer, call, content
+from lockgate.scoring import plain
 
 UP = b"up"
 """The first message: everything is loaded."""
@@ -53,6 +54,7 @@ def _load() -> None:
     malware.load()
     secrets.load()
     first_look.load()
+    plain.load()
     sample.inspect()
     prepare()
 

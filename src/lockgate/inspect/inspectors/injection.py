@@ -13,6 +13,7 @@ from itertools import islice
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors.addressed import asked
+from lockgate.inspect.inspectors.likely import likeliest
 from lockgate.inspect.tally import Tally
 
 _SEARCHED = 4 << 20
@@ -101,6 +102,7 @@ def orders(
     hidden: bool = False,
     template: bool = False,
     keen: bool = False,
+    aside: bool = False,
 ) -> None:
     """Note orders to a model.
 
@@ -110,7 +112,9 @@ def orders(
         where: What part of the document it is, for people.
         hidden: Readers do not see it.
         template: It is a template of a chat, which parts its turns by the marks that are orders elsewhere.
-        keen: Sentences that only ask a machine for something count too: one where it is hidden, else two.
+        keen: Sentences that only ask a machine for something count too: one where it is hidden, else two;
+            and where it is hidden, a sentence that only looks like an order.
+        aside: Readers see it, but seldom: a sentence that only looks like an order counts too.
 
     """
     searched = text[:_SEARCHED]
@@ -122,6 +126,10 @@ def orders(
     told = list(_said(searched))
     if keen and not told:
         told = list(islice(asked(searched, unseen=hidden), _SHOWN))
+    if (aside or (hidden and keen)) and not told and (likely := likeliest(searched)):
+        said, score, at = likely
+        why = f"{where}It looks like an order to a model ({score:.1f}): {said[:80]!r}."
+        tally.note("prompt-injection-score", Severity.MEDIUM, why, at)
     for said, at in told:
         if template and said.lower().startswith(_MARKS):
             continue

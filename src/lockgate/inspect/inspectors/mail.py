@@ -29,7 +29,7 @@ class MailInspector(Inspector):
     """Takes a message apart; nothing in it is fetched or shown."""
 
     name = "mail"
-    version = 4
+    version = 5
     detects = frozenset({"mail"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:

@@ -101,6 +101,7 @@ _UNSEEN = re.compile(
 )
 """Descriptions, hints, values behind names, what was deleted: read by machines, shown at most on demand."""
 _ASIDE = re.compile(r"(?:^|/)(?:docProps/\w+|customXml/item\d*|meta|settings)\.xml\Z")
+_NOTES = re.compile(r"(?:notesSlides/|/comments|threadedComments/)")
 _SHORTEST = 12
 _TEXTS = re.compile(
     r"(?:word/(?:document|header\d*|footer\d*|footnotes|endnotes|comments)|ppt/(?:slides|notesSlides|comments)/\w+"
@@ -157,7 +158,8 @@ def part(tally: Tally, name: str, raw: bytes) -> None:
     aside = bool(_ASIDE.search(name))
     if aside or (_TEXTS.search(name) and ("worksheets/" not in name or "<t" in text)):
         said = html.unescape(_TAGS.sub("", _PARAGRAPH.sub("\n", text)))
-        orders(tally, said, where=f"{name}: ", hidden=aside, keen=True)
+        seldom = bool(_NOTES.search(name))
+        orders(tally, said, where=f"{name}: ", hidden=aside, keen=True, aside=seldom)
     unseen = [found[1] or found[2] or found[3] for found in _UNSEEN.finditer(text)]
     orders(tally, html.unescape("\n".join(unseen)), where=f"{name}, unseen: ", hidden=True, keen=True)
 
