@@ -150,12 +150,12 @@ def test_killed_before_some_steps(case: Case) -> None:
 
 @pytest.mark.slow
 def test_killed_before_every_step(case: Case) -> None:
-    """Up to the run that comes to its end: it has a step more or less than another (`FOLDERS`)."""
+    """Up to a run that comes to its end before its step; runs differ by a few steps (`FOLDERS`)."""
     last, steps = 1, None
     while steps is None:
         steps = kill_before(case, last)
         last += 1
-    assert len(steps) == last - 2
+    assert last - 2 - FOLDERS <= len(steps) <= last - 2
     assert abs(len(steps) - len(case.steps)) <= FOLDERS
     differ = (Counter(steps) - Counter(case.steps)) + (Counter(case.steps) - Counter(steps))
     assert set(differ) <= {"os.mkdir", "fsync"}
