@@ -1,70 +1,19 @@
 """Records that are opened by several threads: any order, one content; the first bad one is what is said."""
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.exceptions import InvalidTag
 
+from corpora.watched_records import SECONDS, THREADS, Counted, Watched
 from crossing_lane import MIB, Lane, filler, tree
 from lockgate.crossing import Received, SealedCrate, crew
 from lockgate.crossing.errors import CrateIoError, RecordDamagedError, SealerFaultError
 from lockgate.crossing.folder import CrateFile
 from lockgate.crossing.format import RECORD_SIZE, TAG_SIZE
-from lockgate.crossing.ports import Aead
-from lockgate.crossing.volumes import aes_gcm
 
 FILES = {"files/a": filler("a", 2 * MIB + 7), "files/b": filler("b", 4 * MIB)}
-THREADS = 3
-SECONDS = 180
-
-
-class Watched:
-    """AES-256-GCM that says which record it is about to open, and which it has opened."""
-
-    def __init__(self, before: Callable[[int], None], after: Callable[[int], None] = lambda _: None) -> None:
-        self._before, self._after = before, after
-        self.numbers: list[int] = []
-
-    def __call__(self, key: bytes) -> Aead:
-        watched, real = self, aes_gcm(key)
-
-        class Cipher:
-            encrypt_into = staticmethod(real.encrypt_into)
-
-            def decrypt_into(
-                self, nonce: bytes, data: memoryview, associated_data: bytes, buf: memoryview
-            ) -> int:
-                number = int.from_bytes(nonce[7:11], "big")
-                watched.numbers.append(number)
-                watched._before(number)
-                length = real.decrypt_into(nonce, data, associated_data, buf)
-                watched._after(number)
-                return length
-
-        return Cipher()
-
-
-class Counted:
-    """A `Progress` that must not be told by two threads at once."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self._inside = threading.Lock()
-        self._task = ""
-
-    def start(self, task: str, total: int) -> None:
-        del total
-        self._task = task
-
-    def advance(self, count: int) -> None:
-        assert self._inside.acquire(blocking=False), "told by two threads at once"
-        self.done += count if self._task == "open" else 0
-        self._inside.release()
-
-    def finish(self) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +61,7 @@ def test_records_that_are_opened_in_another_order_stand_in_their_own(
         if number == THREADS:
             later.set()
 
-    progress, cipher = Counted(), Watched(before, after)
+    progress, cipher = Counted("open"), Watched(before, after)
     received = lane.opener(tmp_path / "staging", cipher=cipher).receive(crate.path, progress)
     assert isinstance(received, Received)
     assert sorted(cipher.numbers) == list(range(crate.manifest.volumes[0].records))

@@ -3,74 +3,22 @@
 import io
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import pytest
 
+from corpora.watched_records import SECONDS, THREADS, Counted, Watched
 from crossing_lane import MIB, Lane, filler
 from lockgate.core.digests import sha256
 from lockgate.crossing import Received, crew
 from lockgate.crossing.buffers import write_all_at
 from lockgate.crossing.errors import CrateIoError, SourceChangedError
 from lockgate.crossing.payload import Content, Entry, PayloadSource, judge
-from lockgate.crossing.ports import Aead
-from lockgate.crossing.volumes import aes_gcm
 from lockgate.store import MemoryBlobs
 
 FILES = {"files/a": filler("a", 2 * MIB + 7), "files/b": filler("b", 4 * MIB)}
 VOLUME = 8 * MIB
-THREADS = 3
-SECONDS = 180
-
-
-class Ordered:
-    """AES-256-GCM that says which record it is about to seal, and which it has sealed."""
-
-    def __init__(self, before: Callable[[int], None], after: Callable[[int], None] = lambda _: None) -> None:
-        self._before, self._after = before, after
-        self.numbers: list[int] = []
-
-    def __call__(self, key: bytes) -> Aead:
-        ordered = self
-
-        class Cipher:
-            def encrypt_into(
-                self, nonce: bytes, data: memoryview, associated_data: bytes, buf: memoryview
-            ) -> int:
-                number = int.from_bytes(nonce[7:11], "big")
-                ordered.numbers.append(number)
-                ordered._before(number)
-                length = aes_gcm(key).encrypt_into(nonce, data, associated_data, buf)
-                ordered._after(number)
-                return length
-
-            def decrypt_into(
-                self, nonce: bytes, data: memoryview, associated_data: bytes, buf: memoryview
-            ) -> int:
-                return aes_gcm(key).decrypt_into(nonce, data, associated_data, buf)
-
-        return Cipher()
-
-
-class Counted:
-    """A `Progress` that must not be told by two threads at once."""
-
-    def __init__(self) -> None:
-        self.total = self.done = 0
-        self._inside = threading.Lock()
-
-    def start(self, task: str, total: int) -> None:
-        self.total += total if task == "seal" else 0
-
-    def advance(self, count: int) -> None:
-        assert self._inside.acquire(blocking=False), "told by two threads at once"
-        self.done += count
-        self._inside.release()
-
-    def finish(self) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True)
@@ -92,8 +40,8 @@ def test_records_that_are_sealed_in_another_order_stand_in_their_own(tmp_path: P
         if number == THREADS:
             later.set()
 
-    progress = Counted()
-    cipher = Ordered(before, after)
+    progress = Counted("seal")
+    cipher = Watched(before, after)
     crate = lane.sealer(tmp_path / "outbox", volume_bytes=VOLUME, cipher=cipher).seal(
         lane.request(FILES), progress
     )
@@ -115,7 +63,7 @@ def test_what_one_thread_meets_ends_all_and_is_what_is_said(tmp_path: Path) -> N
         if number == last:
             raise OSError(5, "Input/output error")
 
-    cipher = Ordered(failing)
+    cipher = Watched(failing)
     with pytest.raises(CrateIoError, match="Input/output"):
         lane.seal(tmp_path / "outbox", FILES, volume_bytes=VOLUME, cipher=cipher)
     assert [p.name for p in (tmp_path / "outbox").iterdir()] == [".sealing"]
@@ -129,7 +77,7 @@ def test_no_record_is_sealed_after_one_that_is_not_what_the_lock_names(tmp_path:
     request = lane.request(FILES)
     changed = next(digest for digest, data in blobs._blobs.items() if data == FILES["files/a"])
     blobs._blobs[changed] = b"X" + FILES["files/a"][1:]
-    cipher = Ordered(lambda _: None)
+    cipher = Watched(lambda _: None)
     with pytest.raises(SourceChangedError, match="files/a"):
         lane.sealer(tmp_path / "outbox", volume_bytes=VOLUME, cipher=cipher).seal(request)
     assert set(cipher.numbers) <= {0, 1}  # it ends within record 2
