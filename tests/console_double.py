@@ -8,16 +8,20 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
+from lockgate.admit.errors import AdmissionProofError, AmbiguousNameError, NotAdmittedError
+from lockgate.admit.proof import LetIn
 from lockgate.advisories import Age, Exposed, Found, Matched, Open, SetKind, Source, totals
 from lockgate.advisories import Outcome as Answer
 from lockgate.advisories.model import Exploited
 from lockgate.app.advice.exposure import ExposureReport
+from lockgate.app.gate.who import Traced
 from lockgate.app.high.appeals import SealedAppealError
 from lockgate.app.high.approvals import HandedIn, NoSuchRequestError, Shown, Waiting
 from lockgate.app.high.artifacts import ArtifactFacts
 from lockgate.app.high.catalogue import Admission, Catalogue, Entry
 from lockgate.app.high.models import ModelRow
 from lockgate.app.wishes.high import Standing
+from lockgate.audit import Checkpoint
 from lockgate.console.pages import build_app
 from lockgate.console.ports import (
     Alerts,
@@ -47,7 +51,8 @@ from lockgate.core.difference import Change, Difference, Risk
 from lockgate.core.golden import Divergence, Engine, Replay
 from lockgate.core.policy import Held
 from lockgate.core.provenance import Fact, Scheme, State
-from lockgate.core.statement import Operation
+from lockgate.core.snapshot import Admitted
+from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
 from lockgate.core.verdict import Finding, Outcome, Severity, Verdict
 from lockgate.core.weights import Compared, Remark, WeightsFacts
 from lockgate.core.wish import Wish, WishState, plain_purl
@@ -471,12 +476,63 @@ CATALOGUE = Catalogue(
 )
 
 
+STATEMENT = Statement(
+    format=STATEMENT_FORMAT,
+    lane="harbour",
+    operation=Operation.PUBLISH,
+    crossing=2,
+    crate_sha256=digest("crate 2"),
+    snapshot_sha256=digest("snapshot"),
+    verdicts_sha256=digest("verdicts"),
+    waivers=(),
+    policy_sha256=digest("policy"),
+    custody_sha256=NOTHING,
+    channel="stable",
+    channel_version=2,
+    previous_sha256=NOTHING,
+    requester="olga",
+    log_checkpoint="",
+    nonce="0" * 32,
+    created=NOON,
+    expires=NOON + timedelta(days=7),
+)
+TRACED = Traced(
+    LetIn(
+        sha256=digest(MODEL),
+        path=MODEL,
+        admitted=Admitted(
+            artifact=ARTIFACT.artifact,
+            crossing=2,
+            crate_sha256=digest("crate 2"),
+            verdicts_sha256=digest("verdicts"),
+            outcome=Outcome.OPAQUE,
+        ),
+        verdict=ARTIFACT.verdicts[0],
+        inspector="high-inspector",
+        inspected=NOON,
+        statement=STATEMENT,
+        approvers=("ada", "ben"),
+        site_version=3,
+        collectors=("low-collector",),
+        sealers=("low-sealer",),
+        leaf=41,
+        recorded="2030-01-02T12:20:00Z",
+        checkpoint=Checkpoint(origin="harbour", size=57, root=bytes(32)),
+    ),
+    b'{"format":"a proof"}',
+    ("stable 1",),
+)
+
+
 class Fixed(ConsoleData):
     """Shows what it was given; an error in place of content is raised."""
 
     def __init__(self, overview: Overview | Exception = OVERVIEW, *details: CrossingDetail) -> None:
         self._overview = overview
         self.asked: list[Standing] = []
+        self.traced: list[str] = []
+        self.found = ARTIFACT
+        self.asks: tuple[Waiting, ...] = ()
         self.appealed: list[Appeal] = []
         self.ways = {2: WAY}
         self.served = list(MODELS)
@@ -514,11 +570,22 @@ class Fixed(ConsoleData):
     def catalogue(self) -> Catalogue:
         return CATALOGUE
 
+    def trace(self, what: str) -> Traced:
+        self.traced.append(what)
+        if what in {"a/b", TRACED.let_in.sha256}:
+            return TRACED
+        if what == "twice":
+            raise AmbiguousNameError("2 artifacts are called twice: pkg:generic/a, pkg:generic/b.")
+        if what == "unproven":
+            raise AdmissionProofError("Crossing 9 is not on record.")
+        text = f"{what!r} is no file, and nothing that was ever published here is called so."
+        raise NotAdmittedError(text)
+
     def difference(self, sequence: int) -> Difference:
         return DIFFERENCE
 
     def artifact(self, sequence: int, purl: str) -> ArtifactFacts | None:
-        return {each.artifact.purl: each for each in (ARTIFACT, STOPPED)}.get(purl)
+        return {each.artifact.purl: each for each in (self.found, STOPPED)}.get(purl)
 
     def shown_with(self, name: str) -> Difference | None:
         raise NoSuchRequestError("No such request waits.")
@@ -587,7 +654,7 @@ class Fixed(ConsoleData):
         return self.appealed[number - 1]
 
     def waiting(self) -> tuple[Waiting, ...]:
-        return ()
+        return self.asks
 
     def statement(self, name: str, origin: str) -> Shown:
         raise NoSuchRequestError("No such request waits.")

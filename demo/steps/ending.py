@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shlex
 import tomllib
 from collections import defaultdict
 from datetime import UTC, datetime
@@ -200,7 +201,7 @@ def _proof(proof: dict[str, Any]) -> ProofFacts:
         size=proof["told"]["size"],
         root=proof["told"]["root"],
         path=tuple(stored["path"]),
-        command=" ".join(proof["command"]).replace(here, ""),
+        command=shlex.join(proof["command"]).replace(here, ""),
         result="the proof holds",
     )
 

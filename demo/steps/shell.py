@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -110,7 +111,7 @@ class Shell:
     def say(self, argv: Sequence[str | Path], *, where: str = "") -> None:
         """Show a command, with paths as the reader sees them."""
         here = str(Path.cwd()) + "/"
-        shown = " ".join(str(word).replace(here, "") for word in argv)
+        shown = shlex.join(str(word).replace(here, "") for word in argv)
         print(f"  \033[2m{where}$\033[0m {shown}", flush=True)
 
     def run(self, *argv: str | Path, high: bool = False, timed: str = "") -> None:

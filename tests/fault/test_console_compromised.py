@@ -88,6 +88,29 @@ def test_two_security_keys_publish(console: Console) -> None:
     assert open_gate(console.high.side).served("stable") is not None
 
 
+def test_what_was_carried_out_waits_no_more_and_signed_copies_are_no_requests(console: Console) -> None:
+    pending = console.high.side.home.pending
+    (copy,) = console.high.signed(console.envelope, "copy", ["approver-2"])
+    (pending / f"{REQUEST}.approver-2.json").write_bytes(copy.read_bytes())
+    (pending / f"{REQUEST}.approver-1.json").write_bytes(console.envelope)  # nobody approved in this one
+    assert [(w.name, w.signed, w.expired) for w in console.waiting.waiting()] == [
+        (REQUEST, ("approver-2",), False)
+    ]
+    other = msgspec.structs.replace(read_statement(console.envelope), nonce="ab" * 16)
+    (pending / f"{REQUEST}.other.json").write_bytes(
+        sign(STATEMENT_TYPE, encode(other), [console.high.operator])
+    )
+    assert [w.name for w in console.waiting.waiting()] == [REQUEST, f"{REQUEST}.other"]
+    execute(console.high.side, [console.hand_in("approver-1"), copy])
+    assert [w.name for w in console.waiting.waiting()] == [f"{REQUEST}.other"]
+
+
+def test_a_signed_copy_whose_signature_does_not_verify_names_nobody(console: Console) -> None:
+    forged = attach(console.envelope, console.keys["approver-1"].keyid, b"no signature")
+    (console.high.side.home.pending / f"{REQUEST}.forged.json").write_bytes(forged)
+    assert console.waiting.waiting()[0].signed == ()
+
+
 def test_a_security_key_and_a_key_file_publish_together(console: Console) -> None:
     by_file = console.high.signed(console.envelope, "file", ["approver-2"])
     execute(console.high.side, [console.hand_in("approver-1"), *by_file])

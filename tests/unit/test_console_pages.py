@@ -10,6 +10,7 @@ from msgspec import structs
 from starlette.types import ASGIApp, Message
 
 from console_double import (
+    ARTIFACT,
     CARD,
     DETAIL,
     EMPTY,
@@ -18,6 +19,7 @@ from console_double import (
     OVERVIEW,
     PICKLE,
     ROW,
+    STATEMENT,
     VERDICTS,
     WAY,
     Fixed,
@@ -25,10 +27,12 @@ from console_double import (
 )
 from lockgate.admit.errors import VerdictsAlteredError
 from lockgate.advisories.errors import NoAdvisoryDataError
+from lockgate.app.high.approvals import Waiting
 from lockgate.approve.errors import NothingPublishedError
 from lockgate.console.pages import ROWS, build_app
 from lockgate.console.ports import ConsoleData, CrossingDetail, ServiceRow
 from lockgate.console.shell import POLICY, host_name
+from lockgate.console.templating import ticks
 from lockgate.core.custody import Finding as CustodyFinding
 from lockgate.core.custody import FindingKind
 from lockgate.core.errors import LockgateError
@@ -417,7 +421,7 @@ def test_exposure_without_data_says_what_lacks_and_no_place_of_the_host(
     assert page.status == 200
     assert said in page.plain
     assert error.code in page.plain
-    assert error.what_to_do in page.plain
+    assert ticks(error.what_to_do) in page.text
     assert "PLACE" not in page.text
 
 
@@ -439,3 +443,51 @@ def test_models_say_what_their_licences_forbid_and_never_that_unknown_is_free() 
     assert text.count("&lt;script&gt;") == 2
     data.served = []
     assert "The channel has no model." in ask(build_app(data), "/models").plain
+
+
+def test_after_a_crossing_ended_nothing_is_said_of_what_approving_would_change() -> None:
+    before, after = show("/crossings/2"), show("/crossings/2", Fixed(OVERVIEW, _ended()))
+    assert "/crossings/2/difference" in before.text
+    assert "/crossings/2/difference" not in after.text
+    data = Fixed()
+    artifact = "/crossings/2/artifact?purl=pkg%3Ahuggingface/a/b%402"
+    assert "What approving would change" in show(artifact, data).plain
+    assert "/who?what=" not in show(artifact, data).text
+    data.found = replace(ARTIFACT, state="published")
+    page = show(artifact, data)
+    assert "hat approving would change" not in page.plain
+    assert '<a href="/who?what=pkg%3Ahuggingface/a/b%402">' in page.text
+
+
+def _ended() -> CrossingDetail:
+    return replace(DETAIL, row=replace(ROW, state="published"))
+
+
+@pytest.mark.parametrize(
+    "target", ["/pending", "/exposure", "/models", "/who", "/catalogue", "/requests", "/appeals"]
+)
+def test_the_bar_says_where_one_is(target: str) -> None:
+    page = show(target)
+    assert re.findall(r'<a href="([^"]*)" aria-current="page">', page.text) == [target]
+
+
+def test_the_overview_and_pages_of_crossings_are_no_door_of_the_bar() -> None:
+    assert "aria-current" not in show("/").text
+
+
+def test_advice_shows_commands_as_such_and_escapes_the_rest() -> None:
+    assert ticks("Ask `<b>` & go.") == "Ask <code>&lt;b&gt;</code> &amp; go."
+    assert ticks("one ` alone <b>") == "one ` alone &lt;b&gt;"
+
+
+def test_a_request_that_is_too_late_says_so() -> None:
+    data = Fixed()
+    data.asks = (Waiting("publish-000002", STATEMENT, ("ada",)), Waiting("old", STATEMENT, (), expired=True))
+    page = show("/pending", data)
+    assert page.plain.count("expired: ask again") == 1
+    assert "ada" in page.plain
+
+
+def test_models_and_exposure_lead_to_the_artifacts() -> None:
+    assert '<a href="/crossings/2/artifact?purl=pkg%3Ahuggingface/org/small%40b">' in show("/models").text
+    assert '<a class="path" href="/catalogue?text=pkg%3Apypi/old%401.0">' in show("/exposure").text

@@ -69,8 +69,7 @@ class Shelf:
         """
         sources = self.sources()
         if not sources:
-            what = f"No advisory data is loaded in {self.folder}."
-            raise NoAdvisoryDataError(what)
+            raise NoAdvisoryDataError("No advisory data is loaded.", folder=self.folder)
         return FileData([(source, self._sets / f"{source.sha256}.sqlite") for source in sources])
 
     @contextmanager

@@ -70,10 +70,11 @@ def who(
 
 
 def _plain(found: "LetIn") -> dict[str, Any]:
+    from lockgate.app.gate.told import made_by
     from lockgate.core.submission import INTERNAL
 
     artifact, statement = found.admitted.artifact, found.statement
-    submitter, derived = _made_by(found)
+    submitter, derived = made_by(found)
     return {
         "sha256": found.sha256,
         "path": found.path,
@@ -100,48 +101,8 @@ def _plain(found: "LetIn") -> dict[str, Any]:
 
 
 def _draw(out: Console, found: "LetIn", ends: str, served: str = "") -> None:
-    artifact, statement, verdict = found.admitted.artifact, found.statement, found.verdict
-    size = next(file.size for file in artifact.files if file.path == found.path)
-    codes = sorted({f"{each.code} ({each.severity})" for each in verdict.findings})
-    kinds = f" ({', '.join(verdict.opaque)})" if verdict.opaque else ""
-    rows = {
-        "file": f"{found.path}, {human(size)}",
-        "sha256": found.sha256,
-        "of": f"{artifact.purl}, licence {artifact.licence}, label {artifact.label}",
-        "asked for by": f"{statement.requester}, {statement.created:%Y-%m-%d %H:%M} UTC",
-        "approved by": f"{' and '.join(found.approvers)}, by site root {found.site_version}",
-        "inspected": f"{verdict.outcome}{kinds}, {found.inspected:%Y-%m-%d %H:%M} UTC, by {found.inspector}",
-        "found": ", ".join(codes) or "nothing",
-        "came by": f"crossing {statement.crossing}, crate {statement.crate_sha256}",
-        "sealed by": ", ".join(found.sealers) or "not told: the supply root's pin is not given",
-        "collected by": ", ".join(found.collectors) or "not told",
-        "let in": f"{found.recorded}, snapshot {statement.snapshot_sha256}",
-        "served": served,
-        "in the log": f"leaf {found.leaf} of {found.checkpoint.size}, root {found.checkpoint.root.hex()}",
-    }
-    submitter, derived = _made_by(found)
-    if submitter:
-        rows |= {
-            "came by": f"submission {statement.crossing}, made inside, document {statement.crate_sha256}",
-            "sealed by": "",
-            "collected by": "",
-            "submitted by": submitter,
-            "made of": ", ".join(derived),
-        }
-    for name, text in rows.items():
-        if text:
-            out.print(f"  [bold]{name:<13}[/] {escape(text)}", soft_wrap=True)
+    from lockgate.app.gate.told import told
+
+    for name, text in told(found, human, served).items():
+        out.print(f"  [bold]{name:<13}[/] {escape(text)}", soft_wrap=True)
     out.print(escape(ends))
-
-
-def _made_by(found: "LetIn") -> tuple[str, list[str]]:
-    """Return who submitted what was made inside and what it is made of; nothing of what crossed.
-
-    The number of the crossing says which of both it is: what is collected may have any attribute.
-    """
-    from lockgate.core.submission import DERIVED, SUBMITTER, is_submission
-
-    if not is_submission(found.statement.crossing):
-        return "", []
-    attributes = found.admitted.artifact.attributes
-    return attributes.get(SUBMITTER) or "nobody named", attributes.get(DERIVED, "").split()

@@ -13,6 +13,7 @@ from lockgate.admit.errors import NoSuchCrossingError
 from lockgate.app.advice.advisories import place
 from lockgate.app.advice.exposure import ExposureReport, report
 from lockgate.app.gate.rechecked import last_run
+from lockgate.app.gate.who import Traced, trace_named
 from lockgate.app.high.appealing import file_appeal
 from lockgate.app.high.appeals import appeals_of, decide, ruled_now, texts_of
 from lockgate.app.high.approvals import HandedIn, Shown, Waiting, WaitingRequests
@@ -28,6 +29,7 @@ from lockgate.app.wishes.high import Standing, make_wish, standings
 from lockgate.approve import VerifiedChannel
 from lockgate.approve.errors import NothingPublishedError
 from lockgate.console.joining import doors_of
+from lockgate.console.matters import matters
 from lockgate.console.pages import build_app
 from lockgate.console.ports import (
     CATALOGUE_SECONDS,
@@ -39,6 +41,7 @@ from lockgate.console.ports import (
     CrossingRow,
     Ending,
     KindRow,
+    Matter,
     Overview,
     ServiceRow,
     Tally,
@@ -120,11 +123,12 @@ class HomeData(ConsoleData):
         """Return the first page's content."""
         card, problem = self._channel()
         approvals, unshown = self._approvals()
+        rows = tuple(self._row(crossing)[0] for crossing in self._readings.crossings())
         return Overview(
             now=utc_now(),
             channel=card,
             channel_problem=problem,
-            crossings=tuple(self._row(crossing)[0] for crossing in self._readings.crossings()),
+            crossings=rows,
             approvals=approvals,
             approvals_problem=unshown,
             services=tuple(
@@ -133,7 +137,23 @@ class HomeData(ConsoleData):
                 )
                 for health in self._readings.health()
             ),
+            matters=self._matters(rows),
         )
+
+    def _matters(self, rows: tuple[CrossingRow, ...]) -> tuple[Matter, ...]:
+        try:
+            endings = self.endings()
+            return matters(
+                self.alerts(),
+                endings,
+                rows,
+                waiting=self.waiting(),
+                wishes=self.wishes(),
+                appeals=self.appeals(),
+            )
+        except LockgateError as error:
+            what = f"What waits cannot be told. {error.code}: {error.what}"
+            return (Matter(what, error.what_to_do, grave=True),)
 
     def crossing(self, sequence: int) -> CrossingDetail | None:
         """Return one crossing, or None when there is no such number."""
@@ -168,6 +188,10 @@ class HomeData(ConsoleData):
         ):
             kept = self._catalogue = _Kept(now, statement, catalogue_of(self._readings.side))
         return kept.catalogue
+
+    def trace(self, what: str) -> Traced:
+        """Return who let something in, proven."""
+        return trace_named(self._readings.side, what)
 
     def difference(self, sequence: int) -> Difference:
         """Return what approving a crossing would change."""

@@ -26,10 +26,12 @@ from lockgate.console.person import viewer
 from lockgate.console.ports import ConsoleData, CrossingDetail
 from lockgate.console.shell import Shell
 from lockgate.console.templating import asset, environment
+from lockgate.console.tracing import Tracing
 from lockgate.core.custody import BREAKS
 from lockgate.core.difference import GRAVE
 from lockgate.core.errors import LockgateError
 from lockgate.core.provenance import Fact
+from lockgate.core.sequence import FINAL
 from lockgate.core.verdict import Outcome
 from lockgate.core.wire import digest_of
 
@@ -177,6 +179,7 @@ class Pages:
         return self.page(
             "crossing.html",
             d=detail,
+            ended=detail.row.state in FINAL,
             counts=_counts(detail),
             chosen=chosen,
             rows=rows[(page - 1) * ROWS : page * ROWS],
@@ -205,7 +208,14 @@ class Pages:
         found = await run_in_threadpool(self._data.artifact, sequence, purl)
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        return self.page("artifact.html", a=found, grave=GRAVE, breaks=BREAKS, provenance=_provenance(found))
+        return self.page(
+            "artifact.html",
+            a=found,
+            grave=GRAVE,
+            breaks=BREAKS,
+            provenance=_provenance(found),
+            ended=found.state in FINAL,
+        )
 
     async def exposure(self, request: Request) -> Response:
         """Answer how exposed what is served is, the worst first; or what lacks before that is known."""
@@ -299,6 +309,7 @@ def build_app(data: ConsoleData, hosts: Iterable[str] = (), doors: Doors | None 
         Route("/exposure", pages.exposure, name="exposure"),
         Route("/models", pages.models, name="models"),
         *Searching(data, pages.page).routes(),
+        *Tracing(data, pages.page).routes(),
         *Approving(data, pages.page).routes(),
         *Asking(data, pages.page).routes(),
         *(SigningIn(doors, pages.page).routes() if doors else ()),

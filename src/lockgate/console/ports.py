@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lockgate.app.advice.exposure import ExposureReport
+from lockgate.app.gate.who import Traced
 from lockgate.app.high.approvals import HandedIn, Shown, Waiting
 from lockgate.app.high.artifacts import ArtifactFacts
 from lockgate.app.high.catalogue import Catalogue
@@ -109,8 +110,18 @@ class ServiceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Matter:
+    """Something that somebody has to look at; `page` is where, or nothing. A grave one does not wait."""
+
+    what: str
+    advice: str = ""
+    page: str = ""
+    grave: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
-    """The first page.
+    """The first page; `matters` are what somebody has to look at, the grave ones first.
 
     Without a `channel`, `channel_problem` says why, with the error's code; `approvals_problem`
     says why approvals cannot be shown, and is empty when they can.
@@ -123,6 +134,7 @@ class Overview:
     approvals: tuple[ApprovalRow, ...]
     approvals_problem: str
     services: tuple[ServiceRow, ...]
+    matters: tuple[Matter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +215,15 @@ class ConsoleData(ABC):
 
         Raises:
             NothingPublishedError: Nothing is served.
+
+        """
+
+    @abstractmethod
+    def trace(self, what: str) -> Traced:
+        """Return who let something in, proven; no path is looked at.
+
+        Raises:
+            NotAdmittedError, AmbiguousNameError, AdmissionProofError: See `trace_named`.
 
         """
 

@@ -18,9 +18,10 @@ SIGNING_POLICY = POLICY.replace("form-action", "script-src 'self'; connect-src '
 """The same for pages on which an authenticator signs: the console's own script, which asks nobody else."""
 
 SEARCH_POLICY = POLICY.replace("form-action 'none'", "form-action 'self'")
-"""The same for the page with a form, which asks this console alone."""
+"""The same for the pages with a form, which asks this console alone."""
 
 _SIGNING = frozenset({"pending", "enrol"})
+_SEARCHING = frozenset({"catalogue", "who"})
 _FORMS = {
     "Content-Security-Policy": SEARCH_POLICY,
     "Referrer-Policy": "same-origin",  # with none at all browsers would not say whose form it is (Fetch, 3.2)
@@ -42,7 +43,7 @@ _PAGES = frozenset(
         "crossings",
         "exposure",
         "models",
-        "catalogue",
+        *_SEARCHING,
         *_SIGNING,
         "static",
         "healthz",
@@ -95,7 +96,7 @@ class Shell:
                     if self._forms:
                         signing = signing.replace("form-action 'none'", "form-action 'self'")
                     headers["Content-Security-Policy"] = signing
-                elif first == "catalogue":
+                elif first in _SEARCHING:
                     headers["Content-Security-Policy"] = SEARCH_POLICY
                 message = {**message, "headers": headers.raw}
                 self._requests.labels(page or "overview", str(message["status"])).inc()

@@ -4,6 +4,7 @@ from functools import lru_cache
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from lockgate.console import format as fmt
 
@@ -28,8 +29,20 @@ def environment() -> Environment:
         plural=fmt.plural,
         words=fmt.words,
         understood=fmt.understood,
+        ticks=ticks,
     )
     return env
+
+
+def ticks(text: str) -> Markup:
+    """Return a sentence with what stands in backticks as code, all of it escaped."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one without its fellow
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
+        for place, part in enumerate(parts)
+    )
 
 
 def asset(name: str) -> str:

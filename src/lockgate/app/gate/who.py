@@ -71,7 +71,28 @@ def trace(side: Side, what: str) -> Traced:
 
     Args:
         side: The high side.
-        what: A file, a SHA-256, the number of an answer's receipt, a package URL, or a name
+        what: A file, or anything that `trace_named` takes.
+
+    Raises:
+        NotAdmittedError, AmbiguousNameError, AdmissionProofError: See `trace_named`.
+        NamedFileError: There is no such file, or it cannot be read.
+
+    """
+    path = Path(what)
+    if path.is_file():
+        return trace_named(side, _hashed(path))
+    if path.is_absolute():
+        what_ = f"There is no file {what}."
+        raise NamedFileError(what_)
+    return trace_named(side, what)
+
+
+def trace_named(side: Side, what: str) -> Traced:
+    """Return who let something in, proven; no path is looked at, whatever is asked.
+
+    Args:
+        side: The high side.
+        what: A SHA-256, the number of an answer's receipt, a package URL, or a name
             (``numpy``, ``numpy==2.4.6``, ``smollm/smollm2-135m-instruct``).
 
     Raises:
@@ -133,17 +154,11 @@ def _hashed(file: Path) -> str:
 
 
 def _digest_of(side: Side, what: str) -> str:
-    """Return the digest of what is no name: a file, a digest, or what answered by a receipt; else nothing."""
-    path = Path(what)
-    if path.is_file():
-        return _hashed(path)
+    """Return the digest of what is no name: a digest, or what answered by a receipt; else nothing."""
     if _DIGEST.fullmatch(what):
         return what
     if _RECEIPT.fullmatch(what) and (kept := receipts_of(side).get(what)) is not None:
         return _model_of(kept[0])
-    if "/" in what and path.is_absolute():
-        what_ = f"There is no file {what}."
-        raise NamedFileError(what_)
     return ""
 
 

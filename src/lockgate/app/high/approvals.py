@@ -4,17 +4,20 @@ The console holds no key and decides nothing. It renders a statement from the by
 puts a signature that verifies into a file beside the request. Whether it counts, the gate judges anew.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
+from lockgate.admit.model import SPENT
 from lockgate.app.files import read_named, write_whole
 from lockgate.app.gate.approve import BESIDE, difference_beside, shown_difference
 from lockgate.app.settings import Side
+from lockgate.app.stores import records_of
 from lockgate.app.trust import site_root, utc_now
-from lockgate.approve import read_statement
+from lockgate.approve import judge, read_statement
 from lockgate.approve.service import STATEMENT_LIMIT
 from lockgate.core.ceremony import CARD_FORMAT, CARD_TYPE, KeyCard
 from lockgate.core.difference import Difference
@@ -63,11 +66,12 @@ class PersonNameError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request that waits: its file's name, and what it asks."""
+    """A request that waits: its file's name, what it asks, who signed it, and whether it is too late."""
 
     name: str
     statement: Statement
     signed: tuple[str, ...]
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +117,32 @@ class WaitingRequests:
         return {path.name.removesuffix(_SUFFIX): path for path in named[-REQUESTS_LIMIT:]}
 
     def waiting(self) -> tuple[Waiting, ...]:
-        """Return the requests that wait; a file that is no request is passed over."""
-        rows = []
+        """Return the requests that wait, and none that was carried out.
+
+        A file that is no request is passed over, and so are signed copies beside their request: who
+        signed those is told with it.
+        """
+        found: dict[str, Statement] = {}
         for name, path in self._files().items():
             try:
-                statement = read_statement(read_named(path, limit=STATEMENT_LIMIT))
+                found[name] = read_statement(read_named(path, limit=STATEMENT_LIMIT))
             except LockgateError:
                 continue
-            rows.append(Waiting(name, statement, self._signed(name, statement)))
-        return tuple(rows)
+        spent, now = self._spent(found.values()), utc_now()
+        return tuple(
+            Waiting(name, statement, self._signed(name, statement), now >= statement.expires)
+            for name, statement in found.items()
+            if statement.nonce not in spent
+            and not any(name.startswith(f"{other}.") and found[other] == statement for other in found)
+        )
+
+    def _spent(self, statements: Iterable[Statement]) -> frozenset[str]:
+        """Return the nonces of those that took effect: each counts once."""
+        records = records_of(self._side)
+        with records.transaction() as tx:
+            spent = frozenset(each.nonce for each in statements if tx.get(SPENT, each.nonce) is not None)
+        records.close()
+        return spent
 
     def _request(self, name: str) -> bytes:
         file = self._files().get(name)
@@ -131,8 +152,11 @@ class WaitingRequests:
         return read_named(file, limit=STATEMENT_LIMIT)
 
     def _signed(self, name: str, statement: Statement) -> tuple[str, ...]:
-        """Return who handed in a signature on this very statement."""
-        site, people = site_root(self._side, None), set()
+        """Return who signed this very statement: in a browser, or in a copy beside the request."""
+        site, people = site_root(self._side, None), set[str]()
+        for copy, path in self._files().items():
+            if copy.startswith(f"{name}."):
+                people |= _approvers(path, statement, site)
         for file in sorted((self._folder / SIGNED).glob(f"{name}.*{_SUFFIX}")):
             try:
                 opened = open_envelope(read_named(file, limit=STATEMENT_LIMIT))
@@ -204,6 +228,15 @@ class WaitingRequests:
         file = self._folder / SIGNED / f"{name}.{keyid[:16]}{_SUFFIX}"
         write_whole(file, attach(envelope, keyid, signature))
         return HandedIn(held.person, str(file.relative_to(self._folder.parent)))
+
+
+def _approvers(path: Path, statement: Statement, site: Root) -> frozenset[str]:
+    """Return who approves a statement by a signed copy; nobody where it does not verify or is another."""
+    try:
+        judged, people = judge(read_named(path, limit=STATEMENT_LIMIT), site, utc_now(), need=1)
+    except LockgateError:
+        return frozenset()
+    return people if judged == statement else frozenset()
 
 
 def _credentials(site: Root) -> dict[str, tuple[str, Credential]]:
