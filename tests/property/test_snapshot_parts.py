@@ -5,17 +5,18 @@ from hypothesis import strategies as st
 
 from corpora.mirrorsite import START, MirrorSite, statement_for
 from corpora.wheels import build_wheel
-from lockgate.admit.snapshots import SnapshotMaker
+from lockgate.admit.snapshots import SnapshotMaker, _by_project
 from lockgate.app.gate.gate import MirrorPages
 from lockgate.core.part_changes import admitted_beside, named_beside
+from lockgate.core.part_keys import key_of, key_of_page, key_of_project
 from lockgate.core.parts import (
-    key_of_project,
     named_by,
     open_snapshot,
     part_digests,
     parts_of,
     snapshot_digest,
 )
+from lockgate.core.snapshot import PARTED_FORMAT, SPREAD_FORMAT
 from lockgate.core.wire import encode
 from lockgate.mirror.tables import build_table
 from lockgate.store import MemoryBlobs
@@ -130,3 +131,39 @@ def test_what_one_has_beside_the_other_is_what_it_has_alone(tmp_path_factory, ch
     assert named_by(after) - named_by(before) <= wanted <= named_by(after)
     assert list(admitted_beside(after, None)) == list(after.admitted)
     assert named_beside(after, None) == named_by(after)
+
+
+@given(packages, st.lists(st.sampled_from(("a.txt", "b/c.md", "d.pdf", "e.txt")), unique=True, min_size=2))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_one_file_changes_its_part_and_those_of_the_pages_that_list_it(tmp_path_factory, chosen, papers):
+    site = filled(tmp_path_factory.mktemp("site"), chosen, papers)
+    making = maker(site)
+    *before, last = site.entries
+    first = making.make("test", (), before, START)
+    after = making.make("test", first.admitted, [last], START, part_digests(first))
+    assert snapshot_digest(after) == snapshot_digest(making.make("test", (), site.entries, START))
+    old, new = ({part.key: part.sha256 for part in parts_of(each).index.branches} for each in (first, after))
+    pages = set(after.generated) ^ set(first.generated)
+    expected = {key_of(last.artifact), *(key_of_page(page.path) for page in pages)}
+    assert {key for key in old | new if old.get(key) != new.get(key)} == expected
+    assert list(admitted_beside(after, first)) == [last]
+
+
+@given(packages, documents)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_snapshot_of_version_2_stays_as_it_is_until_something_is_published(
+    tmp_path_factory, chosen, papers
+):
+    site = filled(tmp_path_factory.mktemp("site"), chosen, papers)
+    making = maker(site)
+    projects, others = _by_project(site.entries)
+    old = making._parted("test", sorted(projects.items()), others, START, spread=False)
+    assert old.format == PARTED_FORMAT
+    assert snapshot_digest(making.subset(old, lambda _: True)) == snapshot_digest(old)
+    site.add_document("new.txt", b"new")
+    after = making.make("test", old.admitted, site.entries[-1:], START, part_digests(old))
+    assert after.format == SPREAD_FORMAT
+    assert snapshot_digest(after) == snapshot_digest(making.make("test", (), site.entries, START))
+    taken = making.subset(after, lambda a: a.artifact.name != site.entries[-1].artifact.name)
+    tables = [build_table(statement_for(each, 1), each) for each in (old, taken)]
+    assert lookups(tables[0]) == lookups(tables[1])

@@ -10,16 +10,16 @@ import pytest
 from corpora.mirrorsite import START, admitted
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.errors import LockgateError, MalformedDocumentError, NotCanonicalError
+from lockgate.core.part_keys import MORE, REST, is_of_projects, key_of, key_of_page, key_of_project
 from lockgate.core.parts import (
-    REST,
     PartedSnapshot,
     Parts,
     SnapshotPart,
+    SnapshotPartError,
     beside,
-    key_of_page,
-    key_of_project,
     made_part,
     named_by,
+    namesakes,
     of_parts,
     of_project,
     open_snapshot,
@@ -28,7 +28,7 @@ from lockgate.core.parts import (
     rest_of,
     snapshot_digest,
 )
-from lockgate.core.snapshot import PARTED_FORMAT, SNAPSHOT_FORMAT, Generated, Snapshot
+from lockgate.core.snapshot import PARTED_FORMAT, SNAPSHOT_FORMAT, SPREAD_FORMAT, Generated, Snapshot
 from lockgate.core.wire import encode
 from lockgate.store import MemoryBlobs
 from lockgate.store.errors import BlobMismatchError, BlobMissingError
@@ -52,6 +52,8 @@ def page(path: str) -> Generated:
 class Tree:
     """A snapshot in parts that a test alters before it is put together."""
 
+    format = PARTED_FORMAT
+
     def __init__(self) -> None:
         self.blobs = MemoryBlobs()
         self.parts = {}
@@ -66,7 +68,7 @@ class Tree:
 
     def index(self) -> PartedSnapshot:
         names = tuple(self.parts[key] for key in sorted(self.parts))
-        return PartedSnapshot(branches=names, created=START, format=PARTED_FORMAT, lane="test")
+        return PartedSnapshot(branches=names, created=START, format=self.format, lane="test")
 
     def digest(self, **changes: object) -> str:
         return self.blobs.put_bytes(encode(msgspec.structs.replace(self.index(), **changes)))
@@ -77,9 +79,27 @@ class Tree:
             list(open_snapshot(digest, self.blobs).admitted)
 
 
+class Spread(Tree):
+    """The same content in version 3, with a page of the document."""
+
+    format = SPREAD_FORMAT
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.document, self.listing = package("doc", kind=Kind.DOCUMENT), page("files/index.html")
+        self.add(key_of(self.document.artifact), [self.document], [])
+        self.add(key_of_page(self.listing.path), [], [self.listing])
+        self.add(REST, [], [page("simple/index.json")])
+
+
 @pytest.fixture
 def tree() -> Tree:
     return Tree()
+
+
+@pytest.fixture
+def spread() -> Spread:
+    return Spread()
 
 
 def test_a_snapshot_in_parts_reads_as_one_does_that_is_one_document(tree: Tree) -> None:
@@ -99,6 +119,9 @@ def test_a_snapshot_in_parts_reads_as_one_does_that_is_one_document(tree: Tree) 
     like = [package("Beta", "7").artifact, package("doc", "7", kind=Kind.FILE).artifact]
     assert {a.artifact.name for a in beside(snapshot.admitted, like)} == {"beta", "doc"}
     assert list(beside(tuple(snapshot.admitted), like)) == list(snapshot.admitted)
+    assert list(namesakes(tuple(snapshot.admitted), like[0])) == list(snapshot.admitted)
+    assert {a.artifact.name for a in namesakes(snapshot.admitted, like[1])} == {"doc"}
+    assert {a.artifact.name for a in namesakes(snapshot.admitted, like[0])} == {"beta"}
     assert [a.artifact.name for a in rest_of(snapshot).admitted] == ["doc"]
     assert part_digests(snapshot) == {part.sha256 for part in tree.parts.values()} < named_by(snapshot)
     files = {f.sha256 for a in snapshot.admitted for f in a.artifact.files}
@@ -226,7 +249,10 @@ def test_each_format_is_written_in_its_own_way(tree: Tree) -> None:
     tree.refused(tree.parts[REST].sha256, MalformedDocumentError, "snapshot is malformed")
 
 
-@pytest.mark.parametrize("key", ["00", "0000", "00A", "rest\n", "REST", "../"])
+@pytest.mark.parametrize(
+    "key",
+    ["00", "0000", "00A", "rest\n", "REST", "../", "more-", "more-00", "more-0000", "more-00A", "000-000"],
+)
 def test_a_key_is_three_digits_or_the_rest(tree: Tree, key: str) -> None:
     raw = msgspec.json.decode(encode(tree.index()))
     raw["branches"][0]["key"] = key
@@ -242,7 +268,79 @@ def test_a_part_longer_than_the_bound_is_refused(tree: Tree, monkeypatch: pytest
 def test_pages_stand_beside_the_artifacts_of_their_project() -> None:
     assert key_of_page("simple/alpha/index.html") == key_of_project("alpha")
     for path in ("simple/index.html", "files/SHA256SUMS", "npm/simple/x", "simple"):
-        assert key_of_page(path) == REST
+        assert key_of_page(path, spread=False) == REST
+        assert key_of_page(path).startswith(MORE) == (path != "simple/index.html")
+    assert key_of_page("simple/index.html") == REST
+    assert [key for key in ("0a1", "more-0a1", REST) if is_of_projects(key)] == ["0a1"]
+
+
+def test_a_spread_snapshot_reads_as_one_does_that_is_one_document(spread: Spread) -> None:
+    digest = spread.digest()
+    snapshot = open_snapshot(digest, spread.blobs)
+    assert snapshot_digest(snapshot) == digest
+    assert sorted(a.artifact.name for a in snapshot.admitted) == ["alpha", "alpha", "beta", "beta", "doc"]
+    rest = rest_of(snapshot)
+    assert rest.admitted == (spread.document,)
+    assert [each.path for each in rest.generated] == ["files/index.html", "simple/index.json"]
+    newer = package("doc", "7", kind=Kind.DOCUMENT).artifact
+    assert list(namesakes(snapshot.admitted, newer)) == [spread.document]
+    assert list(namesakes(snapshot.admitted, package("doc", kind=Kind.FILE).artifact)) == []
+    assert [a.artifact.version for a in namesakes(snapshot.admitted, package("Beta").artifact)] == ["1", "2"]
+    other = package("Doc", kind=Kind.NPM).artifact
+    assert list(beside(snapshot.admitted, [other])) == [spread.document], (
+        "what is the same name is not said here"
+    )
+    both = beside(snapshot.admitted, [other, package("beta").artifact])
+    assert [a.artifact.name for a in both] == ["beta", "beta", "doc"]
+    assert [a.artifact.name for a in beside(snapshot.admitted, [package("gamma").artifact])] == []
+    assert part_digests(snapshot) == {part.sha256 for part in spread.parts.values()} < named_by(snapshot)
+
+
+def test_what_is_no_project_stays_in_its_own_part(spread: Spread) -> None:
+    """Each thing in each place where it does not belong, though whoever made the index signed it."""
+    documents, pages = key_of(spread.document.artifact), key_of_page(spread.listing.path)
+    assert len({documents, pages, REST}) == 3
+    for place, artifacts, listed in (
+        (pages, [spread.document], [spread.listing]),
+        (REST, [spread.document], [page("simple/index.json")]),
+        (documents, [spread.document], [spread.listing]),
+        (documents, [spread.document, package("alpha")], []),
+        (REST, [], [page("simple/index.json"), spread.listing]),
+        (REST, [], [page("simple/index.json"), page("simple/alpha/index.json")]),
+        (key_of_project("alpha"), [package("alpha"), spread.document], []),
+    ):
+        tree = Spread()
+        tree.add(place, artifacts, listed)
+        tree.refused(tree.digest(), SnapshotPartError, "not what its snapshot says")
+    assert SnapshotPartError.code == "LG-1010"
+
+
+def test_parts_of_one_version_are_none_of_another(tree: Tree, spread: Spread) -> None:
+    for other in (PARTED_FORMAT, "lockgate-snapshot/4"):
+        raw = msgspec.json.decode(encode(spread.index()))
+        raw["format"] = other
+        spread.refused(spread.blobs.put_bytes(encode(raw)), SnapshotPartError, "version 3")
+    # Version 2's parts under version 3's name: the document stands in the last one.
+    tree.refused(tree.digest(format=SPREAD_FORMAT), SnapshotPartError, "not what its snapshot says")
+
+
+def test_no_part_of_a_spread_snapshot_is_absent_empty_or_there_twice(spread: Spread) -> None:
+    digest, documents = spread.digest(), spread.parts[key_of(spread.document.artifact)]
+    names = spread.index().branches
+    empty, data = made_part("more-000", [], [])
+    spread.blobs.put_bytes(data)
+    pages, data = made_part(key_of_project("gamma"), [], [page("simple/gamma/index.json")])
+    spread.blobs.put_bytes(data)
+    for added in ((documents,), (empty,), (pages,)):
+        raw = msgspec.json.decode(encode(spread.index()))
+        every = sorted((*names, *added), key=lambda part: part.key)
+        raw["branches"] = msgspec.json.decode(encode(every))
+        twice = spread.blobs.put_bytes(encode(raw))
+        spread.refused(twice, SnapshotPartError, "order of their keys|without artifacts")
+    del spread.blobs._blobs[documents.sha256]
+    spread.refused(digest, BlobMissingError, "not held")
+    with pytest.raises(BlobMissingError):
+        rest_of(open_snapshot(digest, spread.blobs))
 
 
 def test_a_part_is_no_document_of_its_own(tree: Tree) -> None:
@@ -250,18 +348,40 @@ def test_a_part_is_no_document_of_its_own(tree: Tree) -> None:
         encode(of_parts(Parts(tree.index(), tree.digest(), tree.blobs)))
 
 
-def test_the_vectors_are_read_and_written_byte_by_byte() -> None:
-    """The example of docs/formats/snapshot-v2.md, checked once without any code of ours."""
+def place_of_its_own(item: dict[str, object]) -> str:
+    """Return the part of an artifact or page of version 3, by what the document says alone."""
+    if "path" in item:
+        name, project = item["path"], item["path"].startswith("simple/")
+        if project and name.count("/") == 1:
+            return "rest"
+        name = name.split("/")[1] if project else name
+    else:
+        artifact = item["artifact"]
+        project = artifact["kind"] == "python"
+        name = artifact["name"] if project else f"{artifact['kind']} {artifact['name']}"
+    return ("" if project else "more-") + hashlib.sha256(name.encode()).hexdigest()[:3]
+
+
+@pytest.mark.parametrize("kind", [Tree, Spread])
+def test_the_vectors_are_read_and_written_byte_by_byte(kind: type[Tree]) -> None:
+    """The examples of docs/formats/snapshot-v2.md, checked once without any code of ours."""
+    made, folder = kind(), VECTORS if kind is Tree else VECTORS.with_name("snapshot-v3")
     blobs = MemoryBlobs()
-    for file in VECTORS.iterdir():
+    for file in folder.iterdir():
         blobs.put_bytes(file.read_bytes())
-    data = (VECTORS / "snapshot.json").read_bytes()
+    data = (folder / "snapshot.json").read_bytes()
     index = json.loads(data)
     assert json.dumps(index, sort_keys=True, separators=(",", ":")).encode() == data
-    assert [part["key"] for part in index["branches"]] == ["8ed", "f44", "rest"]
+    assert [part["key"] for part in index["branches"]] == sorted(made.parts)
+    assert len(list(folder.iterdir())) == len(index["branches"]) + 1
     for part in index["branches"]:
-        held = (VECTORS / f"part-{part['key']}.json").read_bytes()
+        held = (folder / f"part-{part['key']}.json").read_bytes()
         assert hashlib.sha256(held).hexdigest() == part["sha256"]
         for project in part["projects"]:
             assert hashlib.sha256(project.encode()).hexdigest()[:3] == part["key"]
-    assert snapshot_digest(open_snapshot(hashlib.sha256(data).hexdigest(), blobs)) == Tree().digest()
+        said = json.loads(held)
+        assert (len(said["admitted"]), len(said["generated"])) == (part["admitted"], part["generated"])
+        for item in (*said["admitted"], *said["generated"]):
+            if kind is Spread or part["key"] != "rest":
+                assert place_of_its_own(item) == part["key"]
+    assert snapshot_digest(open_snapshot(hashlib.sha256(data).hexdigest(), blobs)) == made.digest()

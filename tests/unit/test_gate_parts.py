@@ -18,9 +18,8 @@ from lockgate.approve import ChannelReader, read_statement, request
 from lockgate.approve.errors import SnapshotMismatchError
 from lockgate.core.artifact import Kind
 from lockgate.core.emergency import EmergencyRule, Right
+from lockgate.core.part_keys import REST, key_of, key_of_project
 from lockgate.core.parts import (
-    REST,
-    key_of_project,
     open_snapshot,
     part_digests,
     parts_of,
@@ -46,6 +45,10 @@ class Lies(Projects):
     def pages(self, admitted, read):
         for each in super().pages(admitted, read):
             yield dataclasses.replace(each, body=each.body + b" and evil")
+
+    def index(self, projects):
+        for each in super().index(projects):
+            yield dataclasses.replace(each, body=each.body + b" and lies")
 
 
 class Packages(World):
@@ -237,6 +240,18 @@ def test_what_is_taken_away_by_one_is_made_anew_and_promoted_by_two(world: Packa
     world.gate.execute(world.signed(world.gate.request_promote(world.operator), "ap-1", "ap-2"))
     stable = world.gate.served("stable")
     assert (names(stable), snapshot_digest(stable)) == ({"two"}, snapshot_digest(left))
+
+
+def test_names_that_differ_in_case_are_one_name_in_whatever_part_they_are(world: Packages) -> None:
+    """Clients take the highest version of a name, whoever made it: the gate has to see both."""
+    world.arrive(1, "tool", "other", kind=Kind.NPM, ecosystem="npm")
+    world.gate.execute(world.approved(1))
+    world.arrive(2, "Tool", kind=Kind.NPM, ecosystem="npm")
+    world.gate.inspect(2, Scripted())
+    (mine,) = world.gate.assess(world.gate.crossing(2)).fresh(world.gate.crossing(2))
+    served = next(a for a in world.gate.served("stable").admitted if a.artifact.name == "tool")
+    assert key_of(mine.artifact) != key_of(served.artifact)
+    assert list(world.gate._publisher._assessor._names([mine.artifact]).values()) == [served]
 
 
 def test_garbage_collection_holds_every_part_and_what_is_in_it(

@@ -10,7 +10,7 @@ from lockgate.admit.parts import ReadingParts
 from lockgate.core.artifact import Artifact
 from lockgate.core.difference import Difference, Version, draw
 from lockgate.core.errors import LockgateError
-from lockgate.core.parts import beside
+from lockgate.core.parts import namesakes
 from lockgate.core.snapshot import Admitted
 from lockgate.core.statement import NOTHING
 from lockgate.core.verdict import Verdict
@@ -19,7 +19,7 @@ from lockgate.core.wire import decode
 
 def previous_of(artifact: Artifact, served: Iterable[Admitted]) -> Admitted | None:
     """Return what is served of an artifact now: itself, or the version that came last."""
-    near = beside(served, (artifact,))
+    near = namesakes(served, artifact)
     mine = [a for a in near if (a.artifact.kind, a.artifact.name) == (artifact.kind, artifact.name)]
     return max(
         mine, key=lambda a: (a.artifact.purl == artifact.purl, a.crossing, a.artifact.purl), default=None

@@ -8,20 +8,27 @@ from lockgate.admit.errors import SnapshotDerivationError
 from lockgate.admit.ports import Page, PageMaker
 from lockgate.core.artifact import Kind
 from lockgate.core.digests import sha256
+from lockgate.core.part_keys import REST, is_of_projects, key_of, key_of_page
 from lockgate.core.parts import (
     PARTED_FROM,
-    REST,
+    Others,
     PartedSnapshot,
     PartName,
     Parts,
-    key_of,
-    key_of_page,
     made_part,
     of_parts,
     parts_of,
+    path_of,
     place_of,
 )
-from lockgate.core.snapshot import PARTED_FORMAT, SNAPSHOT_FORMAT, Admitted, Generated, Snapshot
+from lockgate.core.snapshot import (
+    PARTED_FORMAT,
+    SNAPSHOT_FORMAT,
+    SPREAD_FORMAT,
+    Admitted,
+    Generated,
+    Snapshot,
+)
 from lockgate.core.wire import encode, whole_second
 from lockgate.store.either import Either
 from lockgate.store.ports import BlobStore
@@ -78,6 +85,7 @@ class SnapshotMaker:
         """Return the snapshot of what is served and what is new, and keep its bytes in quarantine.
 
         A snapshot in parts stays in parts. Its pages are made anew, but those of parts that are believed.
+        One of version 2 is made anew as one of version 3.
 
         Args:
             lane: The lane's name.
@@ -93,11 +101,12 @@ class SnapshotMaker:
 
         """
         parts = parts_of(served)
-        if parts is not None:
+        if parts is not None and parts.index.spread:
             return self._changed(parts, lane, fresh, now, believed)
         entries = _newest(served, fresh)
-        if len(entries) >= self._parted_from:
-            return self._parted(lane, _by_key(entries), now)
+        if parts is not None or len(entries) >= self._parted_from:
+            projects, others = _by_project(entries)
+            return self._parted(lane, sorted(projects.items()), others, now)
         return self._flat(lane, entries, now)
 
     def subset(self, served: Snapshot, keeps: Callable[[Admitted], bool]) -> Snapshot:
@@ -108,8 +117,10 @@ class SnapshotMaker:
         parts = parts_of(served.admitted)
         if parts is None:
             return self._flat(served.lane, filter(keeps, served.admitted), served.created)
-        groups = ((part.key, filter(keeps, parts.part(part.key).admitted)) for part in parts.index.branches)
-        return self._parted(served.lane, groups, served.created)
+        keys = [part.key for part in parts.index.branches if is_of_projects(part.key)]
+        projects = ((key, filter(keeps, parts.part(key).admitted)) for key in keys)
+        others = filter(keeps, parts.others().admitted)
+        return self._parted(served.lane, projects, others, served.created, spread=parts.index.spread)
 
     def _flat(self, lane: str, entries: Iterable[Admitted], now: datetime) -> Snapshot:
         admitted = tuple(sorted(entries, key=lambda a: a.artifact.purl))
@@ -118,7 +129,7 @@ class SnapshotMaker:
             lane=lane,
             created=whole_second(now),
             admitted=admitted,
-            generated=tuple(sorted(self._kept(self._pages.pages(admitted, self._read)), key=_by_path)),
+            generated=tuple(sorted(self._kept(self._pages.pages(admitted, self._read)), key=path_of)),
         )
         self._quarantine.put_bytes(encode(snapshot))
         return snapshot
@@ -135,22 +146,35 @@ class SnapshotMaker:
         self._quarantine.put_all(contents())
         return made
 
-    def _parted(self, lane: str, groups: Iterable[tuple[str, Iterable[Admitted]]], now: datetime) -> Snapshot:
-        """Return a snapshot in parts; each is made by itself, so that memory holds the pages of none.
+    def _parted(
+        self,
+        lane: str,
+        projects: Iterable[tuple[str, Iterable[Admitted]]],
+        others: Iterable[Admitted],
+        now: datetime,
+        *,
+        spread: bool = True,
+    ) -> Snapshot:
+        """Return a snapshot in parts; each of projects is made by itself, so that memory holds one's pages.
 
-        `groups` are what is in each part, in the order of their keys, `REST` at the end.
+        Args:
+            lane: The lane's name.
+            projects: Python artifacts by the key of their part, in the order of the keys.
+            others: All other artifacts.
+            now: When it is made.
+            spread: Whether the others have more than one part (version 3).
+
         """
         names: list[PartName] = []
 
         def contents() -> Iterator[tuple[str, bytes]]:
-            for key, group in groups:
-                if key == REST:
-                    yield from self._rest(group, names)
-                elif entries := list(group):
+            for key, group in projects:
+                if entries := list(group):
                     yield from self._part(key, entries, names)
+            yield from self._others(others, names, spread=spread)
 
         self._quarantine.put_all(contents())
-        return self._signed(lane, names, now)
+        return self._signed(lane, names, now, spread=spread)
 
     def _changed(
         self,
@@ -162,17 +186,22 @@ class SnapshotMaker:
     ) -> Snapshot:
         """Return a snapshot that takes over the parts that are believed and that nothing comes into."""
         doubted = {part.key for part in parts.index.branches if part.sha256 not in believed}
-        groups = {key: list[Admitted]() for key in doubted} | dict(_by_key(fresh))
-        names = [part for part in parts.index.branches if part.key not in groups]
+        projects, others = _by_project(fresh)
+        groups = {key: list[Admitted]() for key in doubted if is_of_projects(key)} | projects
+        anew = bool(others) or not all(map(is_of_projects, doubted))
+        names = [
+            part
+            for part in parts.index.branches
+            if part.key not in groups and (is_of_projects(part.key) or not (anew or part.key == REST))
+        ]
 
         def contents() -> Iterator[tuple[str, bytes]]:
-            rest = parts.part(REST)
-            made = None if groups[REST] or REST in doubted else rest.generated
             for key, entries in sorted(groups.items()):
-                if key == REST:
-                    yield from self._rest(_newest(rest.admitted, entries), names, made)
-                else:
-                    yield from self._part(key, _newest(parts.part(key).admitted, entries), names)
+                yield from self._part(key, _newest(parts.part(key).admitted, entries), names)
+            if anew:
+                yield from self._others(_newest(parts.others().admitted, others), names, before=parts)
+            else:
+                yield from self._listing(names)
 
         self._quarantine.put_all(contents())
         self._carried(parts, names)
@@ -196,42 +225,72 @@ class SnapshotMaker:
                 yield made[-1].sha256, page.body
         yield _named(names, *made_part(key, entries, made))
 
-    def _rest(
+    def _listing(self, names: list[PartName]) -> Iterator[tuple[str, bytes]]:
+        """Yield the lists of all projects and the part that they alone are in; name it."""
+        listed = list(self._pages.index(_projects(names)))
+        for page in listed:
+            yield _generated(page).sha256, page.body
+        yield _named(names, *made_part(REST, (), map(_generated, listed)))
+
+    def _others(
         self,
         admitted: Iterable[Admitted],
         names: list[PartName],
-        made: Iterable[Generated] | None = None,
+        *,
+        spread: bool = True,
+        before: Parts | None = None,
     ) -> Iterator[tuple[str, bytes]]:
-        """Yield the pages of everything else, the lists of all projects, and the part; name it.
+        """Yield the pages of everything but projects, the lists of all projects, and their parts; name them.
 
-        `made` are the pages where they are made already; only the lists are then made anew.
+        Of parts that `before` has as they are now nothing is yielded.
         """
         entries = sorted(admitted, key=place_of)
         listed = {page.path: page for page in self._pages.index(_projects(names))}
-        own = () if made is not None else self._pages.pages(entries, self._read)
-        generated = [page for page in made or () if page.path not in listed]
+        own = self._pages.pages(entries, self._read)
+        generated = []
         for page in chain(listed.values(), (page for page in own if page.path not in listed)):
             generated.append(_generated(page))
             yield generated[-1].sha256, page.body
-        yield _named(names, *made_part(REST, entries, generated))
+        had = _grouped(before.others(), spread=spread) if before else {}
+        groups = _grouped(Others(tuple(entries), tuple(sorted(generated, key=path_of))), spread=spread)
+        for key, group in sorted(groups.items()):
+            same = before.name(key) if before and had.get(key) == group else None
+            if same is not None:
+                names.append(same)
+            else:
+                yield _named(names, *made_part(key, *group))
 
-    def _signed(self, lane: str, names: list[PartName], now: datetime) -> Snapshot:
+    def _signed(self, lane: str, names: list[PartName], now: datetime, *, spread: bool = True) -> Snapshot:
         index = PartedSnapshot(
             branches=tuple(sorted(names, key=lambda part: part.key)),
             created=whole_second(now),
-            format=PARTED_FORMAT,
+            format=SPREAD_FORMAT if spread else PARTED_FORMAT,
             lane=lane,
         )
         digest = self._quarantine.put_bytes(encode(index))
         return of_parts(Parts(index, digest, self._held))
 
 
-def _by_key(entries: Iterable[Admitted]) -> list[tuple[str, list[Admitted]]]:
-    """Return the keys of parts with what comes into each, in their order; `REST` is always among them."""
-    groups: dict[str, list[Admitted]] = {REST: []}
+def _by_project(entries: Iterable[Admitted]) -> tuple[dict[str, list[Admitted]], list[Admitted]]:
+    """Return Python artifacts by the key of their part, and all others."""
+    projects: dict[str, list[Admitted]] = {}
+    others: list[Admitted] = []
     for entry in entries:
-        groups.setdefault(key_of(entry.artifact), []).append(entry)
-    return sorted(groups.items())
+        if entry.artifact.kind is Kind.PYTHON:
+            projects.setdefault(key_of(entry.artifact), []).append(entry)
+        else:
+            others.append(entry)
+    return projects, others
+
+
+def _grouped(others: Others, *, spread: bool) -> dict[str, tuple[list[Admitted], list[Generated]]]:
+    """Return artifacts and pages by the key of their part, in their order; `REST` is always there."""
+    groups: dict[str, tuple[list[Admitted], list[Generated]]] = {REST: ([], [])}
+    for entry in others.admitted:
+        groups.setdefault(key_of(entry.artifact, spread=spread), ([], []))[0].append(entry)
+    for page in others.generated:
+        groups.setdefault(key_of_page(page.path, spread=spread), ([], []))[1].append(page)
+    return groups
 
 
 def _newest(served: Iterable[Admitted], fresh: Iterable[Admitted]) -> Collection[Admitted]:
@@ -256,7 +315,3 @@ def _generated(page: Page) -> Generated:
     return Generated(
         path=page.path, media_type=page.media_type, size=len(page.body), sha256=sha256(page.body)
     )
-
-
-def _by_path(page: Generated) -> str:
-    return page.path

@@ -1,29 +1,41 @@
 """Large snapshots in parts: one artifact changes one part, and who serves reads what is asked for.
 
-The document that approvers sign names every part by its digest, as a Merkle tree of two levels does. Python
-projects are spread over 4096 parts by a digest of their name, each with its artifacts and its pages;
-everything else, and the list of all projects, stands in the part `REST`. The same artifacts and pages give
-the same parts, however they came together (docs/formats/snapshot-v2.md).
+The document that approvers sign names every part by its digest, as a Merkle tree of two levels does. Which
+part something is in follows from what it is (`part_keys`). The same artifacts and pages give the same parts,
+however they came together (docs/formats/snapshot-v2.md).
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
-from typing import Annotated, Any, Protocol, TypeVar, cast, overload
+from itertools import chain, pairwise
+from typing import Annotated, Any, NamedTuple, Protocol, TypeVar, cast, overload
 
 import msgspec
 
-from lockgate.core.artifact import Artifact, Digest, Kind
+from lockgate.core.artifact import Artifact, Digest
 from lockgate.core.digests import sha256
 from lockgate.core.errors import MalformedDocumentError
-from lockgate.core.snapshot import PARTED_FORMAT, SNAPSHOT_FORMAT, Admitted, Generated, Snapshot
+from lockgate.core.part_keys import (
+    KEY_PATTERN,
+    MORE,
+    REST,
+    is_of_projects,
+    key_of,
+    key_of_page,
+    key_of_project,
+    project_of,
+)
+from lockgate.core.snapshot import (
+    PARTED_FORMAT,
+    SNAPSHOT_FORMAT,
+    SPREAD_FORMAT,
+    Admitted,
+    Generated,
+    Snapshot,
+)
 from lockgate.core.wire import Document, Moment, decode, digest_of, encode
 
 PARTED_FROM = 20_000
 """How many artifacts a snapshot has, at least, that is written in parts."""
-
-REST = "rest"
-"""The part of everything that is no Python project."""
 
 PART_FORMAT = "lockgate-snapshot-part/1"
 
@@ -39,10 +51,14 @@ PARTED_START = b'{"branches":'
 STARTS = (b'{"admitted":', PARTED_START)
 """How the documents of snapshots begin: one alone, and one in parts."""
 
-_LIKE = "simple/"
-_SEPARATORS = re.compile(r"[-_.]+")
-
 T = TypeVar("T")
+
+
+class SnapshotPartError(MalformedDocumentError):
+    """A part of a snapshot is not the one that its snapshot names, or does not belong where it stands."""
+
+    code = "LG-1010"
+    advice = "Somebody exchanged parts of a snapshot. Publish again, or restore the store from a replica."
 
 
 class Source(Protocol):
@@ -55,10 +71,10 @@ class Source(Protocol):
 class PartName(Document, frozen=True):
     """One part: which, its digest and what is in it, so that it has to be read for nothing else.
 
-    Every part holds artifacts, but for `REST`, which always has the list of all projects.
+    Every part of Python projects holds artifacts; `REST` always has the list of all projects.
     """
 
-    key: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{3}|rest)\Z")]
+    key: Annotated[str, msgspec.Meta(pattern=KEY_PATTERN)]
     sha256: Digest
     admitted: Annotated[int, msgspec.Meta(ge=0)]
     generated: Annotated[int, msgspec.Meta(ge=0)]
@@ -66,21 +82,31 @@ class PartName(Document, frozen=True):
 
 
 class PartedSnapshot(Document, frozen=True):
-    """What approvers sign of a snapshot in parts. There are at most 4097 of them: as many as keys."""
+    """What approvers sign of a snapshot in parts. There are at most 8193 of them: as many as keys."""
 
     branches: tuple[PartName, ...]
     created: Moment
     format: str
     lane: str
 
+    @property
+    def spread(self) -> bool:
+        """Tell whether what is no Python project has more than one part (version 3)."""
+        return self.format == SPREAD_FORMAT
+
     def __post_init__(self) -> None:
         """Refuse parts that are not in the order of their keys, each once, `REST` at the end."""
         if not self.branches or not _ascending([part.key for part in self.branches]):
-            raise MalformedDocumentError("The parts of a snapshot are not in the order of their keys.")
-        if self.branches[-1].key != REST or not all(part.admitted for part in self.branches[:-1]):
-            raise MalformedDocumentError(
-                "A snapshot in parts lacks its last part, or has one without artifacts."
-            )
+            raise SnapshotPartError("The parts of a snapshot are not in the order of their keys.")
+        if self.branches[-1].key != REST or not all(map(_needed, self.branches[:-1])):
+            raise SnapshotPartError("A snapshot in parts lacks its last part, or has one without artifacts.")
+        if not self.spread and any(part.key.startswith(MORE) for part in self.branches):
+            raise SnapshotPartError("A snapshot of version 2 has a part of version 3.")
+
+
+def _needed(part: PartName) -> bool:
+    """Tell whether a part has something in it: one of projects artifacts, another one maybe pages alone."""
+    return bool(part.admitted or (part.generated and not is_of_projects(part.key)))
 
 
 class SnapshotPart(Document, frozen=True):
@@ -97,7 +123,7 @@ class SnapshotPart(Document, frozen=True):
             [page.path for page in self.generated]
         ):
             what = f"The part {self.key} of a snapshot has something twice, or not in its order."
-            raise MalformedDocumentError(what)
+            raise SnapshotPartError(what)
 
 
 def _ascending(keys: Sequence[Any]) -> bool:
@@ -110,26 +136,16 @@ def place_of(admitted: Admitted) -> tuple[str, str, str]:
     return admitted.artifact.purl, admitted.artifact.kind, admitted.artifact.name
 
 
-def project_of(name: str) -> str:
-    """Return a Python project's normalised name (PEP 503)."""
-    return _SEPARATORS.sub("-", name).lower()
+def path_of(page: Generated) -> str:
+    """Return what a page is sorted by in its part."""
+    return page.path
 
 
-def key_of_project(project: str) -> str:
-    """Return the part that a project is in, by its normalised name."""
-    return sha256(project.encode())[:3]
+class Others(NamedTuple):
+    """What a snapshot has beside Python projects, both in the order of a part."""
 
-
-def key_of(artifact: Artifact) -> str:
-    """Return the part that an artifact is in."""
-    return key_of_project(project_of(artifact.name)) if artifact.kind is Kind.PYTHON else REST
-
-
-def key_of_page(path: str) -> str:
-    """Return the part that a page is in: ``simple/NAME/…`` that of its project."""
-    if path.startswith(_LIKE) and path.count("/") > 1:
-        return key_of_project(path.split("/", 2)[1])
-    return REST
+    admitted: tuple[Admitted, ...]
+    generated: tuple[Generated, ...]
 
 
 class Parts:
@@ -148,14 +164,14 @@ class Parts:
         self.digest = digest
         self._source = source
         self._names = {part.key: part for part in index.branches}
-        self._rest: SnapshotPart | None = None
+        self._others: Others | None = None
 
     def name(self, key: str) -> PartName | None:
         """Return what the index says of a part."""
         return self._names.get(key)
 
     def part(self, key: str) -> SnapshotPart:
-        """Return a part; an empty one where the snapshot has none of this key. Only `REST` is kept.
+        """Return a part; an empty one where the snapshot has none of this key. None is kept.
 
         Raises:
             LockgateError: It cannot be read, or is another one.
@@ -164,26 +180,39 @@ class Parts:
         named = self._names.get(key)
         if named is None:
             return SnapshotPart(format=PART_FORMAT, key=key, admitted=(), generated=())
-        if key != REST:
-            return self.read(named)
-        self._rest = self._rest or self.read(named)
-        return self._rest
+        return self.read(named)
+
+    def others(self) -> Others:
+        """Return everything that is no Python project and no page of one; it is kept.
+
+        Raises:
+            LockgateError: A part cannot be read, or is another one.
+
+        """
+        if self._others is None:
+            read = [self.read(named) for named in self.index.branches if not is_of_projects(named.key)]
+            self._others = Others(
+                tuple(sorted((a for part in read for a in part.admitted), key=place_of)),
+                tuple(sorted((page for part in read for page in part.generated), key=path_of)),
+            )
+        return self._others
 
     def read(self, named: PartName) -> SnapshotPart:
         """Read a part and keep nothing of it.
 
         Raises:
-            MalformedDocumentError: It is of another key than its name says, or its name counts otherwise.
+            SnapshotPartError: It is of another key than its name says, or its name counts otherwise.
             LockgateError: It cannot be read, or is another one.
 
         """
         data = self._source.read(named.sha256, limit=PART_LIMIT)
         part = decode(SnapshotPart, data, limit=PART_LIMIT, name="snapshot part")
-        own = all(key_of(a.artifact) == named.key for a in part.admitted)
-        own = own and all(key_of_page(page.path) == named.key for page in part.generated)
+        spread = self.index.spread
+        own = all(key_of(a.artifact, spread=spread) == named.key for a in part.admitted)
+        own = own and all(key_of_page(page.path, spread=spread) == named.key for page in part.generated)
         if not own or part.format != PART_FORMAT or _named(part, named.sha256) != named:
             what = f"The part {named.key} of a snapshot is not what its snapshot says."
-            raise MalformedDocumentError(what)
+            raise SnapshotPartError(what)
         return part
 
     def hash(self, known: Iterable[str] = ()) -> frozenset[str]:
@@ -262,11 +291,11 @@ def opened(digest: str, data: bytes, source: Source) -> Snapshot:
     """
     if data.startswith(PARTED_START):
         index = decode(PartedSnapshot, data, limit=SNAPSHOT_LIMIT, name="snapshot")
-        snapshot, wanted = of_parts(Parts(index, digest, source)), PARTED_FORMAT
+        snapshot, known = of_parts(Parts(index, digest, source)), [SPREAD_FORMAT, PARTED_FORMAT]
     else:
-        snapshot, wanted = decode(Snapshot, data, limit=SNAPSHOT_LIMIT, name="snapshot"), SNAPSHOT_FORMAT
-    if snapshot.format != wanted:
-        what = f"A snapshot has the format {snapshot.format[:40]!r}, and is written as {wanted!r}."
+        snapshot, known = decode(Snapshot, data, limit=SNAPSHOT_LIMIT, name="snapshot"), [SNAPSHOT_FORMAT]
+    if snapshot.format not in known:
+        what = f"A snapshot has the format {snapshot.format[:40]!r}, and is written as {known[0]!r}."
         raise MalformedDocumentError(what)
     return snapshot
 
@@ -295,14 +324,14 @@ def made_part(
         format=PART_FORMAT,
         key=key,
         admitted=tuple(sorted(admitted, key=place_of)),
-        generated=tuple(sorted(generated, key=lambda page: page.path)),
+        generated=tuple(sorted(generated, key=path_of)),
     )
     data = encode(part)
     return _named(part, sha256(data)), data
 
 
 def _named(part: SnapshotPart, digest: str) -> PartName:
-    names = {project_of(a.artifact.name) for a in part.admitted} if part.key != REST else ()
+    names = {project_of(a.artifact.name) for a in part.admitted} if is_of_projects(part.key) else ()
     return PartName(
         key=part.key,
         sha256=digest,
@@ -323,7 +352,7 @@ def rest_of(snapshot: Snapshot) -> Snapshot:
     parts = parts_of(snapshot.admitted)
     if parts is None:
         return snapshot
-    rest = parts.part(REST)
+    rest = parts.others()
     # Pages that one person signed alone were taken out of the snapshot, and stay out.
     generated = rest.generated if parts_of(snapshot.generated) is parts else snapshot.generated
     return msgspec.structs.replace(snapshot, admitted=rest.admitted, generated=generated)
@@ -336,11 +365,26 @@ def of_project(snapshot: Snapshot, project: str) -> Sequence[Admitted]:
 
 
 def beside(admitted: Iterable[Admitted], artifacts: Iterable[Artifact]) -> Iterable[Admitted]:
-    """Return what may be called like some artifacts: of a snapshot in parts, what is in their parts."""
+    """Return what some artifacts may have to do with: they themselves, and what is called alike.
+
+    Of a snapshot in parts these are the parts of their Python projects, and everything that is no project
+    where one of them is none: what counts as the same name differs, and a model may be made of another one.
+    """
     parts = parts_of(admitted)
     if parts is None:
         return admitted
-    return (each for key in sorted(set(map(key_of, artifacts))) for each in parts.part(key).admitted)
+    keys = {key_of(artifact, spread=False) for artifact in artifacts}
+    projects = (each for key in sorted(keys - {REST}) for each in parts.part(key).admitted)
+    return chain(projects, parts.others().admitted) if REST in keys else projects
+
+
+def namesakes(admitted: Iterable[Admitted], artifact: Artifact) -> Iterable[Admitted]:
+    """Return at least what is of an artifact's kind and has exactly its name."""
+    parts = parts_of(admitted)
+    if parts is None:
+        return admitted
+    key = key_of(artifact, spread=parts.index.spread)
+    return parts.others().admitted if key == REST else parts.part(key).admitted
 
 
 def part_digests(snapshot: Snapshot) -> frozenset[str]:

@@ -10,7 +10,10 @@ SNAPSHOT_FORMAT = "lockgate-snapshot/1"
 """Format of a snapshot that is one document."""
 
 PARTED_FORMAT = "lockgate-snapshot/2"
-"""Format of a snapshot that names its parts."""
+"""Format of a snapshot that names its parts, one of them for everything that is no Python project."""
+
+SPREAD_FORMAT = "lockgate-snapshot/3"
+"""Format of a snapshot that names its parts, and spreads everything over many: what is written now."""
 
 
 class Admitted(Document, frozen=True):

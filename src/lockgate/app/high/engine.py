@@ -14,7 +14,8 @@ from lockgate.app.stores import blobs_of
 from lockgate.core.artifact import ArtifactFile, Kind, Role
 from lockgate.core.digests import sha256, sha256_stream
 from lockgate.core.errors import HostError, InputError
-from lockgate.core.parts import of_project, project_of, rest_of
+from lockgate.core.part_keys import project_of
+from lockgate.core.parts import of_project, rest_of
 from lockgate.core.snapshot import Admitted
 from lockgate.infer.engines.installation import Installation, installed_files, wheel_files
 from lockgate.infer.engines.vllm import EXECUTABLE, MODULE

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from threading import Lock
 from typing import TypeVar
 
-from lockgate.core.parts import REST, PartName, Parts, SnapshotPart, key_of_project, project_of
+from lockgate.core.part_keys import is_of_projects, key_of_project, project_of
+from lockgate.core.parts import PartName, Parts, SnapshotPart
 
 PARTS_KEPT = 128
 """How many parts are kept as tables; beyond it the one that was not asked for longest is made again."""
@@ -72,7 +73,7 @@ class PartedMapping(Mapping[str, T]):
     def __iter__(self) -> Iterator[str]:
         """Go through all keys, one part after another; none of them is kept."""
         for named in self._parts.index.branches:
-            if named.key != REST:
+            if is_of_projects(named.key):
                 yield from self._make(self._parts.read(named))
 
     def __len__(self) -> int:
@@ -80,7 +81,7 @@ class PartedMapping(Mapping[str, T]):
         size = self._size
         if size is None:
             return sum(1 for _ in self)
-        return sum(size(named) for named in self._parts.index.branches if named.key != REST)
+        return sum(size(named) for named in self._parts.index.branches if is_of_projects(named.key))
 
 
 def project_of_address(address: str) -> str:
