@@ -302,6 +302,29 @@ def test_checksums_are_accepted_by_sha256sum(site, tmp_path):
     assert [a["href"] for a in links] == ["sub/", "01%20%C3%A4.md", "SHA256SUMS"]
 
 
+def test_a_folder_lists_what_lies_in_it_and_nothing_of_neighbours_with_like_names(site):
+    """Names beside ``a/`` in the order of their characters, where a folder's end could be missed."""
+    every = ["a", "a!b", "a-b/c", "a.d", "aa/z", "a0", "a0/x", "b/a/q", "c/a", "c/a0", "c/b"]
+    inside = ["a/ ", "a/0", "a/b/c", "a/b0", "a/~ü", "a/\U0001f600"]
+    files = [path for path in every + inside if path not in {"a", "a0"}]
+    for path in files:
+        site.add_document(path, path.encode())
+    made = pages(site)
+
+    def listed(folder):
+        return [line[66:] for line in made[f"files/{folder}SHA256SUMS"].body.decode().splitlines()]
+
+    assert listed("") == sorted(files)
+    assert listed("a/") == sorted(path.removeprefix("a/") for path in inside)
+    assert listed("a/b/") == ["c"]
+    assert (listed("a0/"), listed("b/"), listed("b/a/"), listed("c/")) == (
+        ["x"],
+        ["a/q"],
+        ["q"],
+        ["a", "a0", "b"],
+    )
+
+
 def test_the_newest_document_is_served_under_its_path(site):
     site.add_document("documents/h/a.md", b"new", crossing=5)
     site.add_document("documents/h/a.md", b"old", crossing=2)

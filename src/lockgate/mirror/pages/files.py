@@ -1,5 +1,6 @@
 """The file mirror's pages: one listing per folder, and SHA256SUMS for all that lies below it."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from html import escape
 from urllib.parse import quote
@@ -31,13 +32,15 @@ def generate(admitted: Sequence[Admitted], read: ReadBlob) -> Iterator[Page]:
     """
     del read
     files = served_files(admitted)
-    folders = {""}
+    paths, folders = list(files), {""}
     for path in files:
         parts = path.split("/")[:-1]
         folders.update("/".join(parts[: depth + 1]) for depth in range(len(parts)))
     for folder in sorted(folders):
         prefix = f"{folder}/" if folder else ""
-        below = {p.removeprefix(prefix): f for p, f in files.items() if p.startswith(prefix)}
+        # What lies in a folder stands together: paths are sorted, and "0" is what follows "/".
+        end = bisect_left(paths, f"{folder}0") if folder else len(paths)
+        below = {p.removeprefix(prefix): files[p] for p in paths[bisect_left(paths, prefix) : end]}
         yield _listing(prefix, below)
         if SUMS not in below:  # a file of that name that was brought in stays what it is
             sums = "".join(f"{file.sha256}  {name}\n" for name, file in below.items())
