@@ -14,6 +14,9 @@ from console_double import CATALOGUE, Fixed
 from corpora.homes import HighSide
 from corpora.mirrorsite import MirrorSite
 from corpora.wheels import build_wheel
+from lockgate.advisories.errors import NoAdvisoryDataError
+from lockgate.app.advice import exposure
+from lockgate.app.advice.advisories import place
 from lockgate.app.high.catalogue import Query, catalogue_of
 from lockgate.app.high.console import Readings
 from lockgate.app.high.mirrors import uses_file
@@ -49,6 +52,27 @@ from lockgate.mirror.uses import USES_LIMIT, Uses
 )
 def test_each_field_narrows_the_search(query, count):
     assert len(CATALOGUE.find(query)) == count
+
+
+def test_everything_is_shown_without_going_through_it_again():
+    everything = CATALOGUE.find(Query())
+    assert everything is CATALOGUE.entries
+    assert CATALOGUE.bytes_of(everything) == CATALOGUE.bytes_of(list(everything)) > 0
+    models = CATALOGUE.find(Query(kind="model"))
+    assert 0 < CATALOGUE.bytes_of(models) == sum(e.size for e in models) < CATALOGUE.bytes_of(everything)
+    assert CATALOGUE.kinds is CATALOGUE.kinds
+    assert list(CATALOGUE.kinds) == sorted({e.kind for e in everything})
+    assert list(CATALOGUE.labels) == sorted({e.label for e in everything})
+
+
+def test_no_snapshot_is_gone_through_where_there_is_no_advisory_data(high, monkeypatch):
+    class Unread:
+        def current(self):
+            return self  # has nothing that could be read
+
+    monkeypatch.setattr(exposure, "channel_reader", lambda *_: Unread())
+    with pytest.raises(NoAdvisoryDataError):
+        exposure.report(high.side, place(high.side.home.root, None, None))
 
 
 def test_the_page_keeps_what_was_searched_for_and_says_no_to_nonsense():

@@ -1,6 +1,6 @@
 """The console's page for searching what is served."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import urlencode
@@ -38,7 +38,8 @@ class Searching:
         """Answer what of the served artifacts is searched for; ``?page=`` turns over."""
         query = _query(request)
         catalogue = await run_in_threadpool(self._data.catalogue)
-        found, size = await run_in_threadpool(_found, catalogue, query, viewer.get())
+        who = viewer.get()
+        found, size = await run_in_threadpool(_found, catalogue, query, who)
         pages = max(1, -(-len(found) // ROWS))
         page = _number(request.query_params.get("page", "1"))
         if not 1 <= page <= pages:
@@ -47,7 +48,7 @@ class Searching:
             "catalogue.html",
             c=catalogue,
             q=query,
-            rows=found[(page - 1) * ROWS : page * ROWS],
+            rows=_shown(found[(page - 1) * ROWS : page * ROWS], who),
             matching=len(found),
             bytes=size,
             page=page,
@@ -56,13 +57,19 @@ class Searching:
         )
 
 
-def _found(catalogue: Catalogue, query: Query, who: Viewer | None) -> tuple[list[Entry], int]:
+def _found(catalogue: Catalogue, query: Query, who: Viewer | None) -> tuple[Sequence[Entry], int]:
     """Return what somebody may see of what is searched for, and its bytes; there may be very many."""
     found = catalogue.find(query)
     if who is not None and not who.sees_all:
-        # who uses and who admitted what is for operators and auditors
-        found = [replace(e, users=(), admission=None) for e in found if who.may_see(e.label)]
-    return found, sum(entry.size for entry in found)
+        found = [entry for entry in found if who.may_see(entry.label)]
+    return found, catalogue.bytes_of(found)
+
+
+def _shown(rows: Sequence[Entry], who: Viewer | None) -> Sequence[Entry]:
+    """Return the rows of a page as somebody sees them: who uses and admitted what is not for everybody."""
+    if who is None or who.sees_all:
+        return rows
+    return [replace(entry, users=(), admission=None) for entry in rows]
 
 
 def _asked(query: Query) -> dict[str, object]:

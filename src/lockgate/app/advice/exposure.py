@@ -46,14 +46,15 @@ def report(side: Side, where: Place) -> ExposureReport:
 
     """
     channel = channel_reader(side, "exposure").current()
-    days = _admitted(side)
-    served = [
-        Served(artifact=a.artifact, admitted=days.get(a.crossing))
-        for a in channel.snapshot.admitted
-        if a.artifact.kind in _SOFTWARE and not {"advisories", "trust-roots"} & a.artifact.attributes.keys()
-    ]
-    data = where.shelf.open()
+    data = where.shelf.open()  # before a large snapshot is gone through for nothing
     try:
+        days = _admitted(side)
+        served = [
+            Served(artifact=a.artifact, admitted=days.get(a.crossing))
+            for a in channel.snapshot.admitted
+            if a.artifact.kind in _SOFTWARE
+            and not {"advisories", "trust-roots"} & a.artifact.attributes.keys()
+        ]
         freshness = where.freshness()
         answers = match_all(data, [s.artifact.purl for s in served], freshness, claims=where.claims())
         exposed = exposure(data, served, answers, freshness.now)

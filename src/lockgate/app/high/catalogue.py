@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from lockgate.admit.model import HISTORY, ChannelPointer
 from lockgate.app.advice.advisories import place
@@ -104,22 +105,41 @@ class Query:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalogue:
-    """Everything that is served; `problem` says why advisories are not told."""
+    """Everything that is served; `problem` says why advisories are not told.
+
+    There may be a million entries: what every page of the console asks is found out once.
+    """
 
     version: int
     snapshot_sha256: str
     entries: tuple[Entry, ...]
     problem: str = ""
 
-    def find(self, query: Query) -> list[Entry]:
+    def find(self, query: Query) -> Sequence[Entry]:
         """Return what is searched for, by package URL."""
+        if query == Query():
+            return self.entries
         return [entry for entry in self.entries if query.takes(entry)]
 
-    def values(self, name: str) -> list[str]:
-        """Return the different values that a field has, sorted."""
-        return sorted({getattr(entry, name) for entry in self.entries})
+    def bytes_of(self, found: Sequence[Entry]) -> int:
+        """Return the length of what was found, in bytes."""
+        return self._bytes if found is self.entries else sum(entry.size for entry in found)
+
+    @cached_property
+    def _bytes(self) -> int:
+        return sum(entry.size for entry in self.entries)
+
+    @cached_property
+    def kinds(self) -> Sequence[str]:
+        """Return the different kinds that there are, sorted."""
+        return sorted({entry.kind for entry in self.entries})
+
+    @cached_property
+    def labels(self) -> Sequence[str]:
+        """Return the different labels that there are, sorted."""
+        return sorted({entry.label for entry in self.entries})
 
 
 def _people(admission: Admission | None) -> Sequence[str]:
