@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import HomeOption, JsonOption, emit, err
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,15 +28,31 @@ def serve(
 
     What is pushed into an open namespace is internal and not admitted; no snapshot ever holds it.
 
+    With a port and an open namespace, on loopback, an empty --home becomes a demo lane: enough to run a
+    client's own test suite against.
+
     Examples:
       lockgate mirror serve --home lane/high --port 8710
       lockgate mirror serve --home lane/high --port 8711 --channel candidate
+      lockgate mirror serve --home ./trial --port 8710 --open-namespace conformance
     """
     from lockgate.app.high.mirrors import serve_mirror
+    from lockgate.app.high.trial import LOOPBACK, is_loopback, trial_side
     from lockgate.app.settings import load_settings
     from lockgate.core.soak import CANDIDATE, STABLE
 
-    side = load_settings(home).require("high")
+    made = False
+    if home and port and open_namespace and is_loopback(host or LOOPBACK):
+        side, made = trial_side(home)
+        host = host or (LOOPBACK if made else "")
+    else:
+        side = load_settings(home)
+    side.require("high")
+    if made:
+        err.print(
+            f"[yellow]{home} was empty: a demo lane was made in it, with all keys of all people.[/]",
+            soft_wrap=True,
+        )
     ports = {CANDIDATE: side.settings.serve.candidate_port}
     chosen = port or ports.get(channel, side.settings.serve.mirror_port)
     address = host or side.settings.serve.host, chosen
