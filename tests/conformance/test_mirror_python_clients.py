@@ -18,6 +18,7 @@ from corpora.mirrorserver import PORT, Server
 from corpora.mirrorsite import MirrorSite
 from corpora.pythonclients import installed_python_clients
 from corpora.wheels import build_wheel
+from lockgate.mirror import client_config
 
 CUTTING_PORT = 8711
 LEAF = build_wheel("leaf", "2.0")
@@ -193,21 +194,13 @@ def test_the_newest_pip_resumes_a_download_that_broke_off(server, cutting, progr
     assert server.metric("lockgate_mirror_response_bytes_total") > before
 
 
-POETRY = """
+POETRY = f"""
 [tool.poetry]
 package-mode = false
-[[tool.poetry.source]]
-name = "mirror"
-url = "{url}/simple/"
-priority = "primary"
-"""
+{client_config("poetry", "{url}").files[0].text}"""
 PDM = """
 [tool.pdm]
 distribution = false
-[[tool.pdm.source]]
-name = "pypi"
-url = "{url}/simple/"
-verify_ssl = false
 """
 
 
@@ -218,11 +211,13 @@ class Client:
         self.server, self.folder = server, folder
         self.program = str(programs / name)
         kept = folder.parent / f"{folder.name}-kept"
+        settings = folder.parent / "pdm.toml"
+        settings.write_text(client_config("pdm", server.url).files[0].text)
         self.environment = {
+            "PDM_CONFIG_FILE": str(settings),
             "POETRY_VIRTUALENVS_IN_PROJECT": "1",
             "POETRY_CACHE_DIR": str(kept),
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
-            "PDM_CHECK_UPDATE": "0",
             "PDM_CACHE_DIR": str(kept),
             "PDM_PYTHON": str(folder / ".venv/bin/python"),
         }

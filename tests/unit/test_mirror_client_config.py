@@ -63,6 +63,11 @@ def test_the_forms_are_those_of_the_clients():
     assert "trusted-host" not in client_config("pip", SAFE).files[0].text
     uv = tomllib.loads(client_config("uv", HERE).files[0].text)
     assert uv["index"] == [{"name": "lockgate", "url": f"{HERE}/simple/", "default": True}]
+    poetry = tomllib.loads(client_config("poetry", HERE).files[0].text)["tool"]["poetry"]
+    assert poetry["source"] == [{"name": "lockgate", "url": f"{HERE}/simple/", "priority": "primary"}]
+    pdm = tomllib.loads(client_config("pdm", HERE).files[0].text)
+    assert pdm == {"check_update": False, "pypi": {"url": f"{HERE}/simple/", "verify_ssl": False}}
+    assert tomllib.loads(client_config("pdm", SAFE).files[0].text)["pypi"] == {"url": f"{SAFE}/simple/"}
     docker = json.loads(client_config("docker", HERE).files[0].text)
     assert docker == {"insecure-registries": ["mirror.example:8710"], "registry-mirrors": [HERE]}
     assert json.loads(client_config("docker", SAFE).files[0].text) == {"registry-mirrors": [SAFE]}
@@ -166,3 +171,21 @@ def test_yarn_1_proves_itself_for_names_without_a_scope_too():
     files = {file.path: file.text for file in client_config("yarn", HERE, key="secret").files}
     assert "/npm/:always-auth=true" in files["~/.npmrc"]
     assert "~/.npmrc" not in {file.path for file in client_config("yarn", HERE).files}
+
+
+def test_poetry_and_pdm_prove_who_asks_and_whom_they_believe():
+    facts = {"authority": "/etc/ca.pem", "key": "lgk-secret", "certificate": "/etc/me.pem"}
+    assert dict(client_config("poetry", SAFE, **facts).environment) == {
+        "POETRY_CERTIFICATES_LOCKGATE_CERT": "/etc/ca.pem",
+        "POETRY_CERTIFICATES_LOCKGATE_CLIENT_CERT": "/etc/me.pem",
+        "POETRY_HTTP_BASIC_LOCKGATE_USERNAME": "__token__",
+        "POETRY_HTTP_BASIC_LOCKGATE_PASSWORD": "lgk-secret",
+    }
+    assert tomllib.loads(client_config("pdm", SAFE, **facts).files[0].text)["pypi"] == {
+        "url": f"{SAFE}/simple/",
+        "ca_certs": "/etc/ca.pem",
+        "client_cert": "/etc/me.pem",
+        "client_key": "/etc/me.pem",
+        "username": "__token__",
+        "password": "lgk-secret",
+    }

@@ -7,6 +7,7 @@ and no other; what a client would ask besides it is turned off where the client 
 from collections.abc import Callable, Iterator
 
 from lockgate.mirror.clients.files import USER, ClientConfig, ConfigFile, Place, lines_of
+from lockgate.mirror.clients.projects import pdm_config, poetry_config
 from lockgate.mirror.clients.repositories import (
     APT,
     DNF,
@@ -296,6 +297,8 @@ def _git(place: Place) -> ClientConfig:
 _CLIENTS: dict[str, Callable[[Place], ClientConfig]] = {
     "pip": _pip,
     "uv": _uv,
+    "poetry": poetry_config,
+    "pdm": pdm_config,
     "npm": _npm,
     "yarn": _yarn,
     "pnpm": _pnpm,
