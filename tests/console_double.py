@@ -67,6 +67,7 @@ from lockgate.guard.replay import Ruling
 from lockgate.guard.service import Outcome as Decided
 from lockgate.infer.cards import ModelCard, licence_facts
 from lockgate.infer.identity import Identity
+from lockgate.mirror import ClientConfig, client_config
 from lockgate.trust.webauthn import Assertion
 
 NOON = datetime(2030, 1, 2, 12, 0, 0, tzinfo=UTC)
@@ -447,6 +448,8 @@ def entry(purl: str, kind: str = "python", **facts: Any) -> Entry:
     return Entry(purl=purl, name=name, version=version, kind=kind, **{**plain, **facts})
 
 
+CLIENTS = [client_config(name, "http://mirror.test:8710") for name in ("pip", "uv", "huggingface", "git")]
+
 CATALOGUE = Catalogue(
     4,
     digest("snapshot"),
@@ -563,6 +566,9 @@ class Fixed(ConsoleData):
 
     def custody(self, sequence: int) -> CustodyReport | None:
         return self.ways.get(sequence)
+
+    def clients(self) -> list[ClientConfig]:
+        return CLIENTS
 
     def models(self) -> list[ModelRow]:
         return self.served

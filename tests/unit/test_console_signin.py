@@ -159,6 +159,7 @@ def test_roles_and_labels_say_what_is_seen_and_hold_at_once() -> None:
         house = House()
         async with signed_in(house, "bea") as (browser, _):
             assert (await browser.get("/")).headers["location"] == "/catalogue"
+            assert (await browser.get("/clients")).status_code == 200
             for path in ("/crossings/1", "/pending", "/enrol", "/exposure", "/models"):
                 assert (await browser.get(path)).status_code == 403
             page = await browser.get("/catalogue")

@@ -30,8 +30,8 @@ def client_config(
     client: Annotated[
         str,
         typer.Argument(
-            help="pip, uv, npm, yarn, pnpm, docker, podman, containerd, huggingface, ollama, git, conda, apt,"
-            " dnf; for asset packs tiktoken, nltk, spacy, driver, osv-scanner."
+            help="pip, uv, poetry, pdm, npm, yarn, pnpm, docker, podman, containerd, huggingface, ollama,"
+            " git, conda, apt, dnf; for asset packs tiktoken, nltk, spacy, driver, osv-scanner."
         ),
     ],
     url: Annotated[

@@ -42,7 +42,7 @@ FORM_LIMIT = 600 * 1024
 OPEN = frozenset({"sign-in", "static", "healthz", "metrics"})
 """First parts of paths that need no session."""
 
-OWN = frozenset({"catalogue", "requests", "appeals", "sign-out"})
+OWN = frozenset({"catalogue", "clients", "requests", "appeals", "sign-out"})
 """First parts of paths for everybody who signed in; the others are for operators and auditors."""
 
 _BACK = "/sign-in/back"

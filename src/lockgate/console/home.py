@@ -20,6 +20,7 @@ from lockgate.app.high.approvals import HandedIn, Shown, Waiting, WaitingRequest
 from lockgate.app.high.artifacts import ArtifactFacts, ArtifactReadings
 from lockgate.app.high.catalogue import Catalogue, catalogue_of
 from lockgate.app.high.channel import served_side
+from lockgate.app.high.clients import client_configs
 from lockgate.app.high.console import HOSTS_VARIABLE, Readings
 from lockgate.app.high.models import ModelRow, list_models
 from lockgate.app.lane.standing import expiries
@@ -56,6 +57,7 @@ from lockgate.core.verdict import Outcome, Verdict
 from lockgate.guard.appeals import Appeal
 from lockgate.guard.replay import Ruling
 from lockgate.infer.identity import Identity
+from lockgate.mirror import ClientConfig
 from lockgate.trust.webauthn import Assertion
 
 
@@ -77,6 +79,7 @@ class HomeData(ConsoleData):
         self._requests = WaitingRequests(readings.side)
         self._artifacts = ArtifactReadings(readings.side)
         self._catalogue: _Kept | None = None
+        self._clients: tuple[Statement | None, list[ClientConfig]] | None = None
 
     @property
     def lane(self) -> str:
@@ -172,6 +175,17 @@ class HomeData(ConsoleData):
                 for file in artifact.files
             },
         )
+
+    def clients(self) -> list[ClientConfig]:
+        """Return what clients have to know; read anew when the channel moves."""
+        try:
+            statement: Statement | None = self._readings.channel().statement
+        except NothingPublishedError:
+            statement = None
+        if self._clients is None or self._clients[0] != statement:
+            found = client_configs(self._readings.side, published=statement is not None)
+            self._clients = statement, found
+        return self._clients[1]
 
     def models(self) -> list[ModelRow]:
         """Return what is known of the models that are served."""

@@ -24,6 +24,7 @@ from lockgate.console.catalogue import Searching
 from lockgate.console.door import Door, Doors, SigningIn
 from lockgate.console.person import viewer
 from lockgate.console.ports import ConsoleData, CrossingDetail
+from lockgate.console.settings import ClientSettings
 from lockgate.console.shell import Shell
 from lockgate.console.templating import asset, environment
 from lockgate.console.tracing import Tracing
@@ -313,6 +314,7 @@ def build_app(data: ConsoleData, hosts: Iterable[str] = (), doors: Doors | None 
         *Approving(data, pages.page).routes(),
         *Asking(data, pages.page).routes(),
         *(SigningIn(doors, pages.page).routes() if doors else ()),
+        *ClientSettings(data, pages.page).routes(),
         Route("/static/console.css", pages.style, name="style"),
         Route("/static/icon.svg", pages.icon, name="icon"),
         Route("/healthz", pages.health, name="health"),

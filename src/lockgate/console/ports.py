@@ -20,6 +20,7 @@ from lockgate.core.verdict import Outcome, Verdict
 from lockgate.guard.appeals import Appeal
 from lockgate.guard.replay import Ruling
 from lockgate.infer.identity import Identity
+from lockgate.mirror import ClientConfig
 from lockgate.trust.webauthn import Assertion
 
 CATALOGUE_SECONDS = 30.0
@@ -199,6 +200,15 @@ class ConsoleData(ABC):
     @abstractmethod
     def crossing(self, sequence: int) -> CrossingDetail | None:
         """Return one crossing, or None when there is no such number."""
+
+    @abstractmethod
+    def clients(self) -> list[ClientConfig]:
+        """Return what each client has to know of the mirrors; apt and dnf only where something is served.
+
+        Raises:
+            LockgateError: The channel does not verify.
+
+        """
 
     @abstractmethod
     def models(self) -> list[ModelRow]:

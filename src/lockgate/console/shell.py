@@ -40,6 +40,7 @@ _HEADERS = {
 _PAGES = frozenset(
     {
         "",
+        "clients",
         "crossings",
         "exposure",
         "models",
