@@ -150,10 +150,11 @@ def test_a_compressor_that_cannot_be_run_again_is_taken_apart_into_tokens() -> N
     assert tokens != stream
 
 
+@pytest.mark.parametrize("bound", ["TOKENS_LIMIT", "TOKENS_CONTENT_LIMIT"])
 def test_a_member_that_cannot_be_made_again_is_kept_alone_and_named(
-    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    monkeypatch.setattr("lockgate.crossing.delta.recompress.TOKENS_LIMIT", 0)
+    monkeypatch.setattr(f"lockgate.crossing.delta.recompress.{bound}", 0)
     name, old, new = PAIRS["tgz of a foreign compressor"]
     choice = choose(pool, name, new, old)
     patch = Planner(pool, spool()).members(name, MemoryFile(new), old_file(old))

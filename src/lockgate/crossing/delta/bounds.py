@@ -30,8 +30,11 @@ ITEMS_LIMIT = 2_000_000
 BASES_LIMIT = 64
 """Most files that one patch may build on."""
 
-TOKENS_LIMIT = 16 * MIB
+TOKENS_LIMIT = 40 * MIB
 """Longest compressed member whose tokens are carried, in bytes."""
+
+TOKENS_CONTENT_LIMIT = 96 * MIB
+"""Longest run of tokens, in bytes: they are put together in one piece."""
 
 
 def demand(value: int, bound: int, name: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 from lockgate.crossing.delta.align import read_aligned
-from lockgate.crossing.delta.bounds import BLOCK, MIB, Readable, blocks, demand
+from lockgate.crossing.delta.bounds import BLOCK, MIB, TOKENS_CONTENT_LIMIT, Readable, blocks, demand
 from lockgate.crossing.delta.codecs import decoded, encoded
 from lockgate.crossing.delta.directory import restore_directory
 from lockgate.crossing.delta.errors import PatchError
@@ -26,9 +26,6 @@ from lockgate.crossing.delta.recipe import (
 
 DIRECTORY_LIMIT = 64 * MIB
 """Longest central directory of a zip, in bytes."""
-
-TOKENS_CONTENT_LIMIT = 96 * MIB
-"""Longest run of tokens, in bytes: they are put together in one piece."""
 
 
 Decode = Callable[[Source, Sequence[Readable]], Iterator[bytes]]

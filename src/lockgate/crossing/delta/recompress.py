@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from lockgate.crossing.delta.bounds import MIB, TOKENS_LIMIT, Readable, blocks
+from lockgate.crossing.delta.bounds import MIB, TOKENS_CONTENT_LIMIT, TOKENS_LIMIT, Readable, blocks
 from lockgate.crossing.delta.codecs import decoded, deflate_parameter, encoder
 from lockgate.crossing.delta.errors import PatchError
 from lockgate.crossing.delta.recipe import Codec
@@ -180,7 +180,7 @@ def taken_apart(file: Readable, span: Span, *, check: bool = True, kept: Tokens 
         return None
     data = file.at(span.offset, span.length)
     try:
-        tokens = decode_tokens(data, _TOKENS_GROWTH * len(data) + MIB)
+        tokens = decode_tokens(data, min(_TOKENS_GROWTH * len(data) + MIB, TOKENS_CONTENT_LIMIT))
         if check and encode_tokens(tokens) != data:
             return None
     except PatchError:
