@@ -7,7 +7,16 @@ import msgspec
 import pytest
 
 from lockgate.core.errors import MalformedDocumentError, NotCanonicalError, TooLargeError
-from lockgate.core.wire import Document, Moment, decode, digest_of, encode, stamp, whole_second
+from lockgate.core.wire import (
+    Document,
+    Moment,
+    decode,
+    digest_of,
+    encode,
+    fault_place,
+    stamp,
+    whole_second,
+)
 
 
 class Sample(Document, frozen=True):
@@ -59,6 +68,7 @@ MALFORMED = {
     "two documents": CANONICAL + CANONICAL,
     "byte order mark": b"\xef\xbb\xbf" + CANONICAL,
     "broken UTF-8": CANONICAL.replace("å".encode(), b"\xff"),
+    "unknown escape": CANONICAL.replace(b"\\n", b"\\q"),
     "half a surrogate pair": CANONICAL.replace(b"\\n", b"\\ud800"),
     "unknown field": CANONICAL.replace(b'"number":7', b'"number":7,"other":1'),
     "missing field": CANONICAL.replace(b'"number":7,', b""),
@@ -79,6 +89,37 @@ MALFORMED = {
 def test_what_is_not_a_document_of_the_type_is_malformed(name: str) -> None:
     with pytest.raises(MalformedDocumentError, match="sample is malformed"):
         decode(Sample, MALFORMED[name], name="sample")
+
+
+MISPLACED = {
+    "nothing": {"offset": 0},
+    "cut short": {"offset": len(CANONICAL) - 1},
+    "two documents": {"offset": len(CANONICAL)},
+    "byte order mark": {"offset": 0},
+    "broken UTF-8": {"offset": CANONICAL.index("å".encode())},
+    "comment": {"offset": CANONICAL.index(b'"number"')},
+    "unknown escape": {"offset": CANONICAL.index(b"\\n") + 1},
+    "not a number": {"offset": CANONICAL.index(b":7") + 1},
+    "text for a number": {"field": "$.number"},
+    "fraction": {"field": "$.number"},
+    "time without zone": {"field": "$.at"},
+    "unknown field": {"field": "$"},
+    "missing field": {"field": "$"},
+}
+
+
+@pytest.mark.parametrize("name", MISPLACED)
+def test_what_is_malformed_is_located_in_the_document(name: str) -> None:
+    with pytest.raises(MalformedDocumentError) as refused:
+        decode(Sample, MALFORMED[name], name="sample")
+    assert refused.value.where == {"document": "sample", **MISPLACED[name]}
+
+
+def test_a_place_that_is_not_known_is_not_told() -> None:
+    with pytest.raises(MalformedDocumentError) as refused:
+        decode(dict[str, Any], b'{"a":' + MALFORMED["depth"], name="sample")
+    assert refused.value.where == {"document": "sample"}
+    assert fault_place(UnicodeDecodeError("utf-8", b"", 0, 0, "elsewhere"), b"whole") == {"offset": 5}
 
 
 @pytest.mark.parametrize("data", [b'{"a":1.5}', b'{"a":[1.0]}', b'{"a":{"b":1e3}}', b'{"a":-0.0}'])

@@ -8,8 +8,9 @@ byte of a document is free (duplicate keys, spacing and escapes included).
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, NoReturn, TypeVar, cast
 
@@ -20,10 +21,18 @@ from lockgate.core.errors import MalformedDocumentError, NotCanonicalError, TooL
 DOCUMENT_LIMIT = 64 * 1024 * 1024
 """Largest document that is read, in bytes, where the caller names no other bound."""
 
+FIELD_LIMIT = 200
+"""Most characters of a field's path that an error carries."""
+
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time in a document. One without its zone is malformed: it compares with no other."""
 
 D = TypeVar("D")
+
+_AT_BYTE = re.compile(r"\(byte (\d+)\)$")
+_AT_FIELD = re.compile(r" - at `(.+)`$")
+_ONE_PAST = ("trailing characters", "invalid escape character")
+"""Faults of which msgspec names the byte after."""
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -81,7 +90,7 @@ def decode(kind: type[D], data: bytes, *, limit: int = DOCUMENT_LIMIT, name: str
         document: D = _decoder(cast("Any", kind)).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         what = f"{label} is malformed: {error}."
-        raise MalformedDocumentError(what) from error
+        raise MalformedDocumentError(what, document=label, **fault_place(error, data)) from error
     again = encode(document)
     if again != data:
         pairs = zip(again, data, strict=False)
@@ -89,6 +98,32 @@ def decode(kind: type[D], data: bytes, *, limit: int = DOCUMENT_LIMIT, name: str
         what = f"{label} is not in canonical form."
         raise NotCanonicalError(what, document=label, offset=at)
     return document
+
+
+def fault_place(error: Exception, data: bytes) -> dict[str, Any]:
+    """Return where msgspec stumbled in a document, as facts for an error's `where`.
+
+    `offset` counts the bytes of the document from 0, for what is no JSON. `field` is the path of a value that
+    is not what belongs there (`$` is the document), of which msgspec tells no bytes. Nothing where it tells
+    neither.
+    """
+    if isinstance(error, UnicodeDecodeError):  # it counts from the start of the string
+        return {"offset": _first_not_utf8(data)}
+    said = str(error)
+    if isinstance(error, msgspec.ValidationError):
+        field = _AT_FIELD.search(said)
+        return {"field": field[1][:FIELD_LIMIT] if field else "$"}
+    if byte := _AT_BYTE.search(said):
+        return {"offset": int(byte[1]) - any(fault in said for fault in _ONE_PAST)}
+    return {"offset": len(data)} if "truncated" in said else {}
+
+
+def _first_not_utf8(data: bytes) -> int:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(data)
 
 
 def checked(kind: type[D], facts: Mapping[str, object]) -> D:
@@ -108,6 +143,11 @@ def checked(kind: type[D], facts: Mapping[str, object]) -> D:
 def whole_second(moment: datetime) -> datetime:
     """Return the moment in UTC, cut to whole seconds, as documents carry it."""
     return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def next_second(moment: datetime) -> datetime:
+    """Return the whole second after the one that a document of this moment is dated by."""
+    return whole_second(moment) + timedelta(seconds=1)
 
 
 def stamp(moment: datetime) -> str:
