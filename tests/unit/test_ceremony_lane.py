@@ -172,8 +172,8 @@ def _newest(lane: Ceremony, kind: str, home: Path, version: int) -> Path:
 def test_a_retired_approver_approves_nothing_new_and_what_they_approved_is_served(lane: Ceremony) -> None:
     gus = lane.keyid("gus", "approver")
     card = lane.card("approver", "joe")
-    until_another_second()  # a key that is retired counts no more in the second that it ends in
     _rotate(lane, "--retire", gus, "--card", card)
+    until_another_second()  # a key that is retired signs nothing new from the next second on
     lane.collect("Newer.")
     lane.commands.json("receive", lane.seal(), "--home", lane.high)
     lane.commands.json("gate", "inspect", 2, "--home", lane.high)

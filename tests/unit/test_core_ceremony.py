@@ -15,11 +15,13 @@ from lockgate.core.ceremony import (
     next_root,
 )
 from lockgate.core.policy import Policy
-from lockgate.core.roots import Purpose, Root, RootKind
+from lockgate.core.roots import KeyExpiredError, Purpose, Root, RootKind
+from lockgate.core.wire import next_second, whole_second
 from lockgate.trust.keys import new_recipient_key, new_signer
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 YEAR = NOW + timedelta(days=365)
+SECOND = timedelta(seconds=1)
 SITE = (
     *((Purpose.SITE_ROOT, p) for p in ("dora", "eli", "fay")),
     *((Purpose.APPROVER, p) for p in ("gus", "hal", "ora")),
@@ -108,7 +110,7 @@ def test_the_next_version_adds_retires_drops_renews_and_revokes() -> None:
     until = later + timedelta(days=365)
     new = next_root(old, until, changes, at=later)
     assert gone not in new.keys
-    assert new.keys[past].expires == later
+    assert new.keys[past].expires == later + SECOND
     assert {h.expires for k, h in new.keys.items() if k != past} == {until}
     assert new.revoked_keys == {stolen}
     said = differences(old, new, {stolen: "low-sealer"})
@@ -120,7 +122,28 @@ def test_the_next_version_adds_retires_drops_renews_and_revokes() -> None:
     assert undone.revoked_keys == frozenset()
     assert differences(new, undone) == [f"no longer revokes supply key {stolen[:16]}"]
     again = next_root(new, until + timedelta(days=1), Changes(renew=True), at=later)
-    assert again.keys[past].expires == later, "a retired key is not renewed"
+    assert again.keys[past].expires == later + SECOND, "a retired key is not renewed"
+
+
+@pytest.mark.parametrize("part", [0, 1, 999_999])
+def test_what_a_key_signed_in_the_second_in_which_it_retires_stays_valid(part: int) -> None:
+    old, at = site(recipient(), card(Purpose.APPROVER, "joe")), NOW + timedelta(days=1, microseconds=part)
+    keyid = of(old, Purpose.APPROVER, "gus")
+    new = next_root(old, YEAR, Changes(retire=(keyid,)), at=at)
+    assert new.held(keyid, Purpose.APPROVER, whole_second(at)).person == "gus"
+    for later in (next_second(at), at + timedelta(days=1)):
+        with pytest.raises(KeyExpiredError):
+            new.held(keyid, Purpose.APPROVER, later)
+    # Another ceremony in the same second does not bring the key back.
+    again = next_root(new, YEAR + timedelta(days=1), Changes(renew=True), at=at)
+    assert again.keys[keyid].expires == next_second(at)
+    assert again.keys[of(old, Purpose.APPROVER, "hal")].expires == YEAR + timedelta(days=1)
+
+
+def test_a_key_that_retires_is_not_counted_among_those_that_stay() -> None:
+    old = site()
+    with pytest.raises(CeremonyError, match="When ora asks, only 1 others may approve"):
+        next_root(old, YEAR, Changes(retire=(of(old, Purpose.APPROVER, "gus"),)), at=NOW)
 
 
 def test_a_signer_is_shown_each_loosened_fact() -> None:
@@ -168,7 +191,7 @@ def test_a_role_of_tuf_cannot_be_retired() -> None:
     fresh = card(Purpose.SEALER, "low-2")
     old = of(root, Purpose.SEALER, "low-sealer")
     new = next_root(root, YEAR, Changes(retire=(old,), add=(fresh,)), at=NOW)
-    assert new.keys[old].expires == NOW
+    assert new.keys[old].expires == NOW + SECOND
     with pytest.raises(CeremonyError, match="which is past"):
         demand_sound(root, YEAR)
     with pytest.raises(CeremonyError, match="not one of demo, production"):

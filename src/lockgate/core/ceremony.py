@@ -15,7 +15,7 @@ from lockgate.core.errors import InputError
 from lockgate.core.policy import Policy
 from lockgate.core.profiles import demand_profile
 from lockgate.core.roots import ROOT_FORMAT, HeldKey, PublicKey, Purpose, Recipient, Root, RootKind
-from lockgate.core.wire import Document, whole_second
+from lockgate.core.wire import Document, next_second, whole_second
 
 CARD_FORMAT = "lockgate-key/1"
 CARD_TYPE = "application/vnd.lockgate.key+json"
@@ -97,7 +97,7 @@ class Changes:
 
     Attributes:
         add: Cards of new keys.
-        retire: Ids of keys that sign nothing new; what they signed before stays valid.
+        retire: Ids of keys that sign nothing new from the next second on; what they signed stays valid.
         drop: Ids of keys and recipients that count for nothing any more.
         revoke: Ids of supply keys that a site root revokes.
         restore: Ids of supply keys that a site root no longer revokes.
@@ -166,7 +166,7 @@ def next_root(old: Root, expires: datetime, changes: Changes, *, at: datetime) -
         raise CeremonyError(what)
     moved = msgspec.structs.replace(old, version=old.version + 1, expires=whole_second(expires))
     root = _changed(moved, changes, at)
-    demand_sound(root, at)
+    demand_sound(root, next_second(at))  # without the keys that it retires
     return root
 
 
@@ -177,7 +177,8 @@ def _changed(root: Root, changes: Changes, at: datetime) -> Root:
             what = f"A key for {keys[keyid].purpose} cannot be retired: TUF roles know no expiry of keys."
             raise CeremonyError(what, advice="Drop it, and add the new one in the same version.")
         if keyid in keys:
-            ends = min(whole_second(at), keys[keyid].expires)
+            # What it signed is dated by whole seconds, so all of this one still counts.
+            ends = min(next_second(at), keys[keyid].expires)
             keys[keyid] = msgspec.structs.replace(keys[keyid], expires=ends)
     gone = {*changes.drop, *changes.retire}
     recipients = {i: _lasting(r, root, changes, at) for i, r in root.recipients.items() if i not in gone}
@@ -206,7 +207,7 @@ def _changed(root: Root, changes: Changes, at: datetime) -> Root:
 
 def _lasting(listed: _Listed, root: Root, changes: Changes, at: datetime) -> _Listed:
     """Return a key with a later expiry where everything is renewed and it has not ended yet."""
-    if not changes.renew or listed.expires <= at:
+    if not changes.renew or listed.expires <= next_second(at):  # one retired in this very second has ended
         return listed
     return msgspec.structs.replace(listed, expires=max(listed.expires, root.expires))
 
