@@ -49,7 +49,7 @@ def finish(lane: Lane, sequence: int, state: CrossingState) -> None:
 def test_a_published_crate_comes_again(lane: Lane, opener: Opener, crate: SealedCrate) -> None:
     opener.receive(crate.path)
     finish(lane, 1, CrossingState.PUBLISHED)
-    refused(opener, crate, ReplayedCrateError)
+    assert refused(opener, crate, ReplayedCrateError).where["file"] == "crate.json"
 
 
 def test_an_older_crate_after_a_newer_one(lane: Lane, opener: Opener, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_an_older_crate_after_a_newer_one(lane: Lane, opener: Opener, tmp_path: 
     opener.receive(first.path)
     opener.receive(second.path)
     finish(lane, 1, CrossingState.REJECTED)
-    refused(opener, first, ReplayedCrateError)
+    assert refused(opener, first, ReplayedCrateError).where["file"] == "crate.json"
 
 
 def test_a_gap(lane: Lane, opener: Opener, tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_lost_crates_are_declared_void(lane: Lane, opener: Opener, tmp_path: Pat
     fourth = lane.seal(tmp_path / "outbox", FILES)
     assert fourth.manifest.void == {"2": second.crate_sha256, "3": third.crate_sha256}
     assert isinstance(opener.receive(fourth.path), Received)
-    refused(opener, second, ReplayedCrateError)
-    refused(opener, third, ReplayedCrateError)
+    assert refused(opener, second, ReplayedCrateError).where["file"] == "crate.json"
+    assert refused(opener, third, ReplayedCrateError).where["file"] == "crate.json"
     fifth = lane.seal(tmp_path / "outbox", FILES)
     assert fifth.manifest.void == {}
     assert isinstance(opener.receive(fifth.path), Received)
@@ -91,14 +91,14 @@ def test_two_crates_under_one_number(lane: Lane, opener: Opener, crate: SealedCr
     twin = lane.seal(tmp_path / "twin", FILES)
     assert twin.manifest.sequence == 1
     opener.receive(crate.path)
-    refused(opener, twin, EquivocationError)
+    assert refused(opener, twin, EquivocationError).where["file"] == "crate.json"
 
 
 def test_another_history(lane: Lane, opener: Opener, crate: SealedCrate, tmp_path: Path) -> None:
     opener.receive(crate.path)
     second = lane.seal(tmp_path / "outbox", FILES)
     resign(lane, second, previous_sha256="7" * 64)
-    refused(opener, second, BrokenChainError)
+    assert refused(opener, second, BrokenChainError).where["file"] == "crate.json"
 
 
 def test_a_crate_that_was_overtaken(lane: Lane, opener: Opener, tmp_path: Path) -> None:
@@ -107,12 +107,12 @@ def test_a_crate_that_was_overtaken(lane: Lane, opener: Opener, tmp_path: Path) 
     assert isinstance(opener.receive(first.path), Waiting)
     assert isinstance(opener.receive(second.path), Received)
     (tmp_path / "late").rename(first.path / "vol-0002.lgv")
-    refused(opener, first, e.OvertakenError)
+    assert refused(opener, first, e.OvertakenError).where["file"] == "crate.json"
 
 
 def test_an_expired_crate(lane: Lane, opener: Opener, crate: SealedCrate) -> None:
     lane.clock.now = crate.manifest.expires
-    refused(opener, crate, e.CrateExpiredError)
+    assert refused(opener, crate, e.CrateExpiredError).where["file"] == "crate.json"
     assert nothing_recorded(lane)
     lane.clock.now -= timedelta(seconds=1)
     assert isinstance(opener.receive(crate.path), Received)
@@ -136,12 +136,12 @@ def test_volumes_that_come_after_the_window(
     opener.receive(crate.path)
     (tmp_path / "late").rename(crate.path / "vol-0002.lgv")
     lane.clock.now += timedelta(seconds=Policy().receive_seconds + 1)
-    refused(opener, crate, e.ReceiveWindowError)
+    assert refused(opener, crate, e.ReceiveWindowError).where["file"] == "crate.json"
 
 
 def test_a_crate_from_the_future(lane: Lane, opener: Opener, crate: SealedCrate) -> None:
     lane.clock.now = NOW - timedelta(seconds=Policy().skew_seconds + 1)
-    refused(opener, crate, e.FutureCrateError)
+    assert refused(opener, crate, e.FutureCrateError).where["file"] == "crate.json"
 
 
 def test_a_crate_dated_ahead_within_the_skew_does_not_raise_the_floor_past_the_clock(
@@ -156,7 +156,7 @@ def test_a_clock_turned_back(lane: Lane, opener: Opener, crate: SealedCrate, tmp
     opener.receive(crate.path)
     second = lane.seal(tmp_path / "outbox", FILES)
     lane.clock.now = NOW - timedelta(days=3650)
-    refused(opener, second, e.ClockHeldError)
+    assert refused(opener, second, e.ClockHeldError).where["file"] == "crate.json"
     lane.clock.now = NOW
     assert isinstance(opener.receive(second.path), Received)
 
@@ -179,7 +179,7 @@ def test_a_new_root_travels_with_the_crate(lane: Lane, opener: Opener, tmp_path:
     lane.signers[Purpose.SEALER], new = old, lane.signers[Purpose.SEALER]
     lane.low_roots.pop()
     stale = lane.seal(tmp_path / "outbox", FILES)
-    refused(opener, stale, UnknownKeyError)
+    assert refused(opener, stale, UnknownKeyError).where["file"] == "crate.json"
     assert new.keyid != old.keyid
 
 
@@ -196,14 +196,14 @@ def test_a_new_root_is_not_kept_when_its_crate_is_refused(lane: Lane, opener: Op
     lane.low_roots.append(rotated(lane))
     crate = lane.seal(tmp_path / "outbox", FILES)
     resign(lane, crate, created=NOW + timedelta(days=20))
-    refused(opener, crate, e.FutureCrateError)
+    assert refused(opener, crate, e.FutureCrateError).where["file"] == "crate.json"
     assert len(lane.high_roots.versions()) == 1
     assert nothing_recorded(lane)
 
 
 def test_a_root_under_another_version_s_name(opener: Opener, crate: SealedCrate) -> None:
     (crate.path / "roots/1.root.json").rename(crate.path / "roots/2.root.json")
-    refused(opener, crate, e.RootsListError)
+    assert refused(opener, crate, e.RootsListError).where["file"] == "roots/2.root.json"
 
 
 def test_a_root_that_crate_json_does_not_list(lane: Lane, opener: Opener, crate: SealedCrate) -> None:

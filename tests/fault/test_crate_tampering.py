@@ -284,7 +284,9 @@ def test_a_key_wrapped_for_another_place(opener: Opener, lane: Lane, crate: Seal
     at = first.index(b'"keys":{"') + len(b'"keys":{"') + 64 + len('":"')
     length = len(base64.b64encode(bytes(65 + 32 + 16)))
     reseal_volume(lane, crate, first[:at] + second[at : at + length] + first[at + length :])
-    refused(opener, crate, UnwrapError)
+    error = refused(opener, crate, UnwrapError)
+    assert (error.where["file"], error.where["offset"]) == ("vol-0001.lgv", 0)
+    assert error.where["length"] > at + length
 
 
 def test_a_key_that_was_not_committed_to(opener: Opener, lane: Lane, crate: SealedCrate) -> None:

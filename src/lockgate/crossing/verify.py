@@ -352,9 +352,10 @@ def demand_window(recorded: datetime, policy: Policy, at: datetime, sequence: in
 
     """
     window = timedelta(seconds=policy.receive_seconds)
-    if at > recorded + window:
-        what = f"Crossing {sequence} was recorded on {recorded:%Y-%m-%d}; its volumes came too late."
-        raise ReceiveWindowError(what)
+    with naming(CRATE_FILE):
+        if at > recorded + window:
+            what = f"Crossing {sequence} was recorded on {recorded:%Y-%m-%d}; its volumes came too late."
+            raise ReceiveWindowError(what)
 
 
 def next_entries(

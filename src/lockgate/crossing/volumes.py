@@ -21,7 +21,7 @@ from lockgate.crossing.errors import (
     VolumeExtendedError,
     VolumeTruncatedError,
 )
-from lockgate.crossing.folder import SealedFile
+from lockgate.crossing.folder import SealedFile, naming
 from lockgate.crossing.format import (
     BULK_SUITE,
     CLEARTEXT_SUITE,
@@ -142,7 +142,8 @@ class VolumeOpening:
             return Cleartext, bytes.fromhex(header.nonce)
         suite = next(r.suite for r in self.manifest.recipients if r.recipient == self.key.recipient_id)
         info = self.binding.key_info(suite, self.key.recipient_id, self.manifest.sealer.keyid)
-        key = unwrap(_unb64(header.keys[self.key.recipient_id], file.name), self.key, info)
+        with naming(file.name, self.shards.header_size):
+            key = unwrap(_unb64(header.keys[self.key.recipient_id], file.name), self.key, info)
         if len(key) != KEY_SIZE or self.binding.commitment(key) != self.entry.commitment:
             what = f"The key of {file.name} is not the one that crate.json commits to."
             raise CommitmentError(what, file=file.name, offset=0, length=self.shards.header_size)
