@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from corpora.tufclient import Client
+from corpora.tufclient import FIRST, Client
 from corpora.tufrepository import NOW, Repository
 
 # Delegations
@@ -154,6 +154,23 @@ def test_an_expired_delegated_role_names_nothing(repository: Repository, client:
     assert client.files() == [b"1", b"2"]
 
 
+def test_a_role_that_the_snapshot_does_not_list_is_not_asked_for(
+    repository: Repository, client: Client
+) -> None:
+    repository.delegate("targets", "A")
+    repository.add_file("file", b"content", "A")
+    repository.publish("A", "targets")
+    del repository.snapshot.meta["A.json"]
+    repository.publish("snapshot", "timestamp")
+    client.init()
+    assert client.refresh() == 0
+    repository.asked.clear()
+    assert client.download("file") == 1
+    assert repository.asked == FIRST[:2]
+    assert "A" not in client.roles()
+    assert client.files() == []
+
+
 @pytest.mark.parametrize(
     ("path", "order", "found"),
     [
@@ -162,18 +179,26 @@ def test_an_expired_delegated_role_names_nothing(repository: Repository, client:
         ("releases/x/v1", "BC", 1),
         ("releases/y/v1.zip", "BD", 1),
         ("releases/z/v1.zip", "B", 0),
+        ("releases/README.md", "", 0),
+        ("README.MD", "", 0),
+        ("foo-1.tgz", "A", 1),
+        ("foo-10.tgz", "", 0),
     ],
 )
 def test_a_target_counts_only_where_it_was_delegated(
     repository: Repository, client: Client, path: str, order: str, found: int
 ) -> None:
-    repository.delegate("targets", "A", ["*.doc", "*.md"])
+    repository.delegate("targets", "A", ["*.doc", "*.md", "foo-?.tgz"])
     repository.delegate("targets", "B", ["releases/*/*"])
     repository.delegate("B", "C", ["releases/x/*"])
     repository.delegate("B", "D", ["releases/y/*.zip"])
     for role, name in (
         ("targets", "file"),
         ("A", "README.md"),
+        ("A", "releases/README.md"),
+        ("A", "README.MD"),
+        ("A", "foo-1.tgz"),
+        ("A", "foo-10.tgz"),
         ("C", "releases/x/v1"),
         ("D", "releases/y/v1.zip"),
         ("D", "releases/z/v1.zip"),
