@@ -130,6 +130,7 @@ EXEMPT = {
     "inspect.inspectors.unpacking.unpack": _INSPECTED,
     "inspect.malware.Scanner.again": _INSPECTED,
     "inspect.malware.Scanner.scan": _INSPECTED,
+    "inspect.malware.Scanner.unnamed": _INSPECTED,
     "inspect.inspectors.wires.der_value": _INSPECTED,
     "inspect.inspectors.wires.openpgp_packet": _INSPECTED,
     "inspect.inspectors.wires.proto_field": _INSPECTED,

@@ -4,6 +4,7 @@ import errno
 import subprocess
 import sys
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -51,3 +52,42 @@ def test_memory_is_given_back_where_the_library_can(monkeypatch, has: bool) -> N
     monkeypatch.setattr(forking, "_libc", lambda: library)
     forking.give_back()
     assert asked == [0] * has
+
+
+def test_the_heap_is_gathered_from_its_end_down_to_what_cannot_be(monkeypatch) -> None:
+    asked: list[tuple[int, int, int]] = []
+
+    def madvise(start, size, advice) -> int:
+        asked.append((start.value, size.value, advice))
+        return -1 if start.value < 2 << 21 else 0
+
+    library = SimpleNamespace(sbrk=mock.Mock(return_value=(5 << 21) + 4096), madvise=madvise)
+    monkeypatch.setattr(forking, "_libc", lambda: library)
+    assert forking.gather() == 3 << 21
+    assert asked == [(place << 21, 1 << 21, 25) for place in (4, 3, 2, 1)]
+
+
+@pytest.mark.parametrize(
+    "library", [SimpleNamespace(), SimpleNamespace(sbrk=mock.Mock(return_value=4096), madvise=None)]
+)
+def test_nothing_is_gathered_where_nothing_can_be(monkeypatch, library) -> None:
+    monkeypatch.setattr(forking, "_libc", lambda: library)
+    assert forking.gather() == 0
+
+
+_GATHERED = """
+import os
+from lockgate.inspect import forking
+held = [[number] for number in range(300_000)]
+forking.gather()
+pid = forking.fork()
+if not pid:
+    held[0][0] = 7
+    os._exit(sum(each[0] for each in held) == 44999850007)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), held[0][0], sum(each[0] for each in held))
+"""
+
+
+def test_what_is_gathered_stays_what_it_was_and_a_child_has_it_for_itself() -> None:
+    ran = subprocess.run([sys.executable, "-c", _GATHERED], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["1", "0", "44999850000"]

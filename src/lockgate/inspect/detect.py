@@ -217,6 +217,25 @@ def _plain(data: memoryview, name: str) -> str:
     return "pickle" if called else kind
 
 
+_ASCII_TEXT = bytes((0x09, 0x0A, 0x0C, 0x0D, *range(0x20, 0x7F)))
+
+
+def ascii_text(raw: bytes) -> bool:
+    """Return whether content is ASCII without controls and begins like nothing but a text.
+
+    Its name alone decides what kind of text it is then (`text_kind`), unless it is a pickle. An escape
+    character counts as a control here.
+    """
+    first = raw[0] if raw else _ZLIB
+    if first == _ZLIB or (first in _BEGINNINGS and raw.startswith(_BEGINNINGS[first])):
+        return False
+    if raw.translate(None, _ASCII_TEXT):
+        return False
+    if len(raw) >= _TAR_BLOCK and _is_tar(raw[:_TAR_BLOCK]):
+        return False
+    return not looks_like_pickle(memoryview(raw))
+
+
 def _shaped(data: memoryview, name: str) -> str:
     """Return the type of what has no magic at its beginning, told by its lengths; it is no text."""
     if looks_like_pickle(data) or (extension(name) in _PICKLES and is_pickle(data)):

@@ -85,6 +85,11 @@ def hinted(raw: bytes, kind: str) -> frozenset[str]:
     return _parted(raw, kind, _scanner(kind).again(raw)).hints
 
 
+def scanner(kind: str) -> malware.Scanner:
+    """Return this thread's scanner with all rules for ``py``, ``js`` or ``text``."""
+    return _scanner(kind)
+
+
 def load() -> None:
     """Compile all rules ahead, for a process that forks many that look with them."""
     for kind in _KINDS:

@@ -8,6 +8,10 @@ import ctypes
 import os
 from functools import cache
 
+_HUGE = 2 << 20
+"""Bytes of a huge page where pages are of 4 KiB; where they are not, nothing is gathered."""
+_COLLAPSE = 25
+
 
 def fork() -> int:
     """Make a child, without what `os.fork` has one do for the sake of other threads.
@@ -36,6 +40,30 @@ def give_back() -> None:
     libc = _libc()
     if hasattr(libc, "malloc_trim"):  # of the GNU C library alone
         libc.malloc_trim(0)
+
+
+def gather() -> int:
+    """Gather the heap of this process into huge pages, of which a fork copies one entry in the place of 512.
+
+    Most of what a warm parent has there is rules that nobody writes to again. A child that does write copies
+    pages of the usual size: Linux splits a huge one that is shared.
+
+    Returns:
+        How many bytes are gathered, from the heap's end down to what is none, or cannot be gathered: nothing
+        where the kernel or the C library has no way to (before Linux 6.1; ``madvise(2)``, ``MADV_COLLAPSE``).
+
+    """
+    libc = _libc()
+    if not (hasattr(libc, "sbrk") and hasattr(libc, "madvise")):
+        return 0
+    libc.sbrk.restype = ctypes.c_void_p
+    end = (libc.sbrk(ctypes.c_ssize_t(0)) or 0) // _HUGE * _HUGE
+    done = 0
+    while done < end and not libc.madvise(
+        ctypes.c_void_p(end - done - _HUGE), ctypes.c_size_t(_HUGE), _COLLAPSE
+    ):
+        done += _HUGE
+    return done
 
 
 @cache

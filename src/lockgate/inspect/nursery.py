@@ -42,6 +42,7 @@ def main() -> None:
             return
         gc.collect()
         forking.give_back()
+        forking.gather()
         gc.freeze()
         gc.disable()
         _serve(control)

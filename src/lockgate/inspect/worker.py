@@ -25,6 +25,8 @@ READY = b"LGW1"
 """Written once the process is confined: from here on, a failure is the file's and not the sandbox's."""
 
 MOST_ARGS = 16 << 20
+_SHORT = 1 << 16
+"""Longest file, in bytes, that is read at once: mapping one costs more."""
 
 
 class InspectArgs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,8 +75,10 @@ def _alone(module: str) -> str:
 
 
 def content(descriptor: int) -> memoryview:
-    """Return a file's bytes, mapped read-only."""
+    """Return a file's bytes, mapped read-only where they are many."""
     size = os.fstat(descriptor).st_size
+    if size <= _SHORT and len(data := os.pread(descriptor, size, 0)) == size:
+        return memoryview(data)
     return memoryview(mmap.mmap(descriptor, size, prot=mmap.PROT_READ) if size else b"")
 
 

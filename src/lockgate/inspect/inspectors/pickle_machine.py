@@ -8,7 +8,7 @@ joblib writes into the middle of the stream are stepped over as joblib itself do
 
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from lockgate.inspect.inspectors.pickle_arrays import OBJECTS, WRAPPER, raw_array
@@ -31,6 +31,9 @@ from lockgate.inspect.inspectors.pickle_values import (
 PROBE_STEPS = 1_000_000
 MOST_STEPS = 5_000_000
 
+_EARLY = 32
+_CUT: Final = ("an argument runs past the end", "a line without an end")
+"""What stops a walk where content ends too early."""
 _LAST_PROTOCOL = 5
 _PROTO_END = 2
 _FRAME_HEAD = 9
@@ -102,7 +105,7 @@ class _Machine:
     def take(self, count: int) -> bytes:
         end = self.at + count
         if end > len(self.data):
-            raise _StopWalkError("an argument runs past the end")
+            raise _StopWalkError(_CUT[0])
         raw = bytes(self.data[self.at : end])
         self.at = end
         return raw
@@ -110,7 +113,7 @@ class _Machine:
     def line(self) -> bytes:
         found = _LINE_END.search(self.data, self.at)
         if not found:
-            raise _StopWalkError("a line without an end")
+            raise _StopWalkError(_CUT[1])
         start, self.at = self.at, found.end()
         return bytes(self.data[start : found.start()])
 
@@ -415,12 +418,20 @@ def _never_first() -> frozenset[int]:
     return frozenset(out)
 
 
+@lru_cache(512)
+def _stops_early(head: bytes) -> bool:
+    """Return whether a walk breaks within the first bytes of content, before any call, whatever follows."""
+    machine = _Machine(memoryview(head), PROBE_STEPS)
+    seen = machine.run()
+    return seen.trouble not in {"", *_CUT} and machine.at < len(head) and not (seen.calls or seen.globals)
+
+
 def looks_like_pickle(data: memoryview) -> bool:
     """Return whether loading the data as a pickle would call something.
 
     A stream that breaks later on has run the calls before the break, so the end does not count.
     """
-    if len(data) and data[0] in _never_first():
+    if len(data) and (data[0] in _never_first() or _stops_early(bytes(data[:_EARLY]))):
         return False
     seen = walk(data, PROBE_STEPS)
     return seen.endless or (seen.calls > 0 and bool(seen.globals or seen.foreign))

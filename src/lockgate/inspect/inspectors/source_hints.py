@@ -5,7 +5,7 @@ looks for all of it in one pass over the bytes. What it cannot tell is left to t
 nothing.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from unicodedata import is_normalized, normalize
 
 import msgspec
@@ -14,6 +14,9 @@ from lockgate.inspect.first_look import Seen, hinted
 from lockgate.inspect.inspectors import uses
 from lockgate.inspect.inspectors.code_signs import Sign
 from lockgate.inspect.inspectors.hint_rules import ACTS, CALLS, DECODES, NAMES_RUN, RUNS, signs_of
+
+_BEGINS = 64
+"""Longest beginning that is looked for, in bytes: from 100 on CPython prepares a table for it."""
 
 
 class Hints(msgspec.Struct, frozen=True):
@@ -68,3 +71,15 @@ def hints(raw: bytes, text: str, kind: str, seen: Seen | None = None) -> Hints:
 @lru_cache(512)
 def _signs(kind: str, seen: frozenset[str]) -> tuple[Sign, ...]:
     return tuple(sign for rule, sign in signs_of(kind) if not rule or rule in seen)
+
+
+@cache
+def unruled(kind: str) -> tuple[tuple[tuple[bytes, ...], ...], ...]:
+    """Return how words of each sign without a rule begin: groups, each with one that stands in what shows it.
+
+    A source in ASCII on which no rule of its kind matches can show none but these.
+    """
+    return tuple(
+        tuple(tuple(word.encode("ascii")[:_BEGINS] for word in group) for group in sign.needs)
+        for sign in _signs(kind, frozenset())
+    )

@@ -3,11 +3,11 @@
 Format: Binary distribution format (PEP 427 and packaging.python.org), RECORD after PEP 376.
 """
 
-import base64
 import configparser
 import csv
 import io
 import re
+from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -43,6 +43,8 @@ _KNOWN_PTH = re.compile(
 )
 """Lines that setuptools itself writes, of namespace packages and of its own shim, and that by which coverage
 measures subprocesses when its variable is set; no other."""
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+"""From Base64 to the form that RECORD has (RFC 4648, 5)."""
 _PARTED = re.compile(r"[-_.]+")
 _ADDRESSED = re.compile(r"[^;@]{1,200}@\s*((?:git\+|hg\+|svn\+|bzr\+)?[a-zA-Z]{2,6}://\S+)")
 """A requirement by its address (PEP 508, PEP 440 "Direct references"), which an index takes from nobody."""
@@ -149,7 +151,7 @@ def _listed(tally: Tally, member: _Member, row: tuple[str, str] | None) -> None:
     claimed, size = row
     if not claimed and member.name.endswith(_UNLISTED):
         return
-    right = base64.urlsafe_b64encode(member.digest).decode("ascii").rstrip("=")
+    right = b2a_base64(member.digest, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
     if claimed == f"sha256={right}" and size == str(member.size):
         return
     if not claimed.startswith("sha256="):

@@ -7,14 +7,15 @@ from functools import partial
 
 import msgspec
 
-from lockgate.core.artifact import UnsafePathError, safe_path
+from lockgate.core.artifact import PATH_LIMIT, UnsafePathError, safe_path
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError, OverLimitError
 from lockgate.inspect.inspectors import ooxml, torch_archives, wheels
 from lockgate.inspect.inspectors.own_classes import SOURCE_BYTES, OwnClasses, Source
+from lockgate.inspect.inspectors.plain_members import PlainMembers
 from lockgate.inspect.inspectors.unpacking import unpack
 from lockgate.inspect.inspectors.zip_walk import Entry, entries
-from lockgate.inspect.limits import Budget
+from lockgate.inspect.limits import Budget, demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally, printable
 
@@ -46,6 +47,27 @@ def _inside(name: str) -> bool:
     return ":" not in name or not _DRIVE.match(name)
 
 
+class _Members:
+    """Looks at the members of one archive."""
+
+    def __init__(self, data: memoryview, tally: Tally, context: Context, found: list[Entry]) -> None:
+        """Take the archive: its bytes, its tally, what is known of it, and its members."""
+        self.data = data
+        self.tally = tally
+        self.context = context
+        self._package = tally.detected == "wheel"
+        self._own = OwnClasses(partial(_sources, data, found, context)) if self._package else None
+        self._plain = PlainMembers.of(context) if self._package else None
+
+    def look(self, content: memoryview, name: str) -> bool:
+        """Inspect one member; return whether it was wholly understood."""
+        if self._plain and (said := self._plain.said(name, content)) is not None:
+            self.tally.inspectors |= said
+            return True
+        inner = self.context.member(name, package=self._package, own=self._own)
+        return self.tally.absorb(self.context.inspect(content, inner))
+
+
 class ZipInspector(Inspector):
     """Walks both directories, unpacks each member within bounds and inspects it."""
 
@@ -65,10 +87,11 @@ class ZipInspector(Inspector):
         package = tally.detected == "wheel"
         office = tally.detected in {"ooxml", "odf"}
         unpacked: list[Unpacked] = []
-        own = OwnClasses(partial(_sources, data, found, context)) if package else None
+        if found:
+            demand(context.depth + 1, context.limits.depth, "depth")
+        members = _Members(data, tally, context, found)
         for entry, name in zip(found, names, strict=True):
-            inner = context.member(name, package=package, own=own)
-            member = self._member(data, tally, inner, entry)
+            member = self._member(members, entry, name)
             if office:
                 ooxml.named(tally, name)
             if member:
@@ -78,6 +101,8 @@ class ZipInspector(Inspector):
             wheels.check(tally, context, {item.name: item for item in unpacked})
 
     def _names(self, tally: Tally, found: list[Entry], names: list[str]) -> None:
+        if _plain_names(names):
+            return
         seen: set[bytes] = set()
         folded: set[str] = set()
         for entry, name in zip(found, names, strict=True):
@@ -111,31 +136,30 @@ class ZipInspector(Inspector):
                     "zip-file-as-folder", Severity.HIGH, f"Part of the path {printable(name)} is a file."
                 )
 
-    def _member(self, data: memoryview, tally: Tally, context: Context, entry: Entry) -> Unpacked | None:
+    def _member(self, members: "_Members", entry: Entry, name: str) -> Unpacked | None:
+        tally = members.tally
         self._mode(tally, entry)
         if entry.folder and not entry.size and not entry.stored:
             return None
         try:
-            content = unpack(data, entry, context)
+            content = unpack(members.data, entry, members.context)
         except (BrokenContentError, OverLimitError) as error:
-            tally.unfinished("zip-member", f"{context.name}: {error.what}", entry.start)
+            tally.unfinished("zip-member", f"{name}: {error.what}", entry.start)
             if isinstance(error, OverLimitError):
-                tally.note("zip-bomb", Severity.HIGH, f"{context.name}: {error.what}", entry.start)
+                tally.note("zip-bomb", Severity.HIGH, f"{name}: {error.what}", entry.start)
             return None
-        if tally.detected == "ooxml" and ooxml.PRINTER.fullmatch(context.name):
+        if tally.detected == "ooxml" and ooxml.PRINTER.fullmatch(name):
             tally.opaque.add("printer-settings")
             tally.claim(entry.data, entry.end)
             return None
-        if tally.detected in {"ooxml", "odf"} and ooxml.wants(context.name):
-            ooxml.part(tally, context.name, bytes(content))
-        if tally.absorb(context.inspect(content, context)):
+        if tally.detected in {"ooxml", "odf"} and ooxml.wants(name):
+            ooxml.part(tally, name, bytes(content))
+        if members.look(content, name):
             tally.claim(entry.data, entry.end)
         if entry.folder and not entry.size:
             return None
-        keep = wheels.wants(context.name)
-        return Unpacked(
-            context.name, entry.size, hashlib.sha256(content).digest(), bytes(content) if keep else b""
-        )
+        keep = wheels.wants(name)
+        return Unpacked(name, entry.size, hashlib.sha256(content).digest(), bytes(content) if keep else b"")
 
     def _mode(self, tally: Tally, entry: Entry) -> None:
         if entry.mode & ~_PERMISSIONS in {0, stat.S_IFREG, stat.S_IFDIR}:
@@ -147,6 +171,20 @@ class ZipInspector(Inspector):
             tally.note("zip-special-file", Severity.HIGH, f"{entry.name} is no regular file.", entry.start)
         if entry.mode & _SPECIAL_BITS:
             tally.note("zip-setuid", Severity.HIGH, f"{entry.name} has a set-id bit.", entry.start)
+
+
+_PART = r"[\w+-][\w.+-]*+"
+_NAMES = re.compile(rf"(?:{_PART}(?:/{_PART})*+/?\n)*+", re.ASCII)
+
+
+def _plain_names(names: list[str]) -> bool:
+    """Return whether names are plain, lead nowhere else, and no two of them are the same file or folder."""
+    joined = "".join([f"{name}\n" for name in names])
+    lines = joined.lower().splitlines()
+    if not len(set(lines)) == len(lines) == len(names) or not _NAMES.fullmatch(joined):
+        return False
+    files = {name for name in lines if not name.endswith("/")}
+    return max(map(len, names), default=0) <= PATH_LIMIT and _folders(files).isdisjoint(files)
 
 
 def _folders(names: set[str]) -> set[str]:
