@@ -55,7 +55,7 @@ def inspect_files(
     Args:
         items: The files.
         sandbox: Runs the parsers.
-        jobs: How many processes at a time.
+        jobs: How many processors are kept at work; where there are several, one more file is under way.
         limits: All bounds; the defaults when left out.
         progress: Told of the bytes done.
 
@@ -76,11 +76,14 @@ def inspect_files(
 
 
 def _verdicts(items: Sequence[InspectItem], sandbox: Sandbox, limits: Limits, jobs: int) -> Iterator[Verdict]:
-    """Yield the verdict of each file, in order; several at a time, unless there is one job only."""
+    """Yield the verdict of each file, in order; several at a time, unless there is one job only.
+
+    Of every file a part of the time passes before its process is there and after it has ended.
+    """
     if jobs <= 1:
         yield from (inspect_file(item, sandbox, limits) for item in items)
         return
-    with ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="inspect") as pool:
+    with ThreadPoolExecutor(max_workers=jobs + 1, thread_name_prefix="inspect") as pool:
         waiting = [pool.submit(inspect_file, item, sandbox, limits) for item in items]
         try:
             yield from (future.result() for future in waiting)
