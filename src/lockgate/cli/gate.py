@@ -153,7 +153,7 @@ def draw_provenance(out: Console, verdicts: "tuple[Verdict, ...]") -> None:
 def inspect(
     sequence: Sequence,
     home: HomeOption = None,
-    jobs: Annotated[int, typer.Option(help="Sandboxes at a time; 0: one for each processor.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Files at a time, and one more; 0: one a processor.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Inspect every file of a crossing, each in its own sandbox, and sign the verdicts.

@@ -36,7 +36,7 @@ def inspect(
             help="What pickles may be read as; auto: whichever profile covers them, none: refuse all."
         ),
     ] = PickleProfile.AUTO,
-    jobs: Annotated[int, typer.Option(min=0, help="Processes at a time; 0: one for each processor.")] = 0,
+    jobs: Annotated[int, typer.Option(min=0, help="Files at a time, and one more; 0: one a processor.")] = 0,
     insecure: Annotated[
         bool,
         typer.Option(

@@ -20,7 +20,7 @@ def reinspect(
     rate: Annotated[
         int, typer.Option(min=0, help="Most bytes to look at in a second; 0: as lockgate.toml says.")
     ] = 0,
-    jobs: Annotated[int, typer.Option(min=0, help="Sandboxes at a time; 0: one for each processor.")] = 0,
+    jobs: Annotated[int, typer.Option(min=0, help="Files at a time, and one more; 0: one a processor.")] = 0,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:

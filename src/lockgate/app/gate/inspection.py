@@ -95,7 +95,7 @@ def inspect_paths(
     Args:
         files: Regular files.
         kind: What they are; told by the name's extension when left out.
-        jobs: Processes at a time; 0 for one per processor.
+        jobs: Files at a time, and one more; 0 for one per processor.
         insecure: Parse in this very process, without any isolation; never for hostile files.
         profile: What pickles may be read as.
 

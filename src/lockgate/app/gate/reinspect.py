@@ -81,7 +81,7 @@ def reinspect(side: Side, progress: Progress, *, rate: int = 0, jobs: int | None
         side: The high side.
         progress: Told of the bytes.
         rate: Most bytes to look at in a second; 0: as the settings say.
-        jobs: Sandboxes at a time.
+        jobs: Files at a time, and one more (`inspect_files`).
 
     Raises:
         ReinspectingError: Another run goes on.
