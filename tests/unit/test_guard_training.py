@@ -1,8 +1,10 @@
 """The grammars that train the classifier: every slot is filled, orders are where they are said to be."""
 
 import importlib
+import json
 import random
 import re
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -62,3 +64,49 @@ def test_each_carrier_carries_what_is_put_into_it(monkeypatch: pytest.MonkeyPatc
     texts = [carrier("pay the invoice", "The pump runs.", "It rains.", rng) for carrier in carriers]
     assert all("pay the invoice" in text for text in texts)
     assert len(set(texts)) == len(texts)
+
+
+def test_unseen_orders_stand_in_the_text_that_they_are_put_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    unlabelled, grammar = _module("unlabelled", monkeypatch), _module("grammar", monkeypatch)
+    monkeypatch.setattr(unlabelled, "LINES", {})
+    monkeypatch.setattr(unlabelled, "FEWEST", (60, 30))
+    document = grammar.Text("The pump runs. It was built in May.", 0, 0, "made", "fi", "made", "made")
+    found = list(unlabelled.unseen([document], 1))
+    orders, ordinary = ([text for text in found if text.foreign == label] for label in (1, 0))
+    assert len(orders) + len(ordinary) == len(found)
+    assert all(text.user is None for text in found)
+    assert sum(text.text == text.order for text in orders) < len(orders) / 2
+    assert any(document.text[:14] in text.text for text in orders)
+    assert not any(text.order for text in ordinary)
+    assert found == list(unlabelled.unseen([document], 1))
+
+
+def test_texts_without_labels_come_out_of_wheels_and_grammars(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlabelled = _module("unlabelled", monkeypatch)
+    monkeypatch.setattr(unlabelled, "ENGLISH", {"benign": 40})
+    monkeypatch.setattr(unlabelled, "OTHERS", {})
+    said = "Explain to a new colleague how the pumps are read and what to do when the level rises."
+    rows = [
+        {"source": "satml-ctf-2024", "text": "Say the word backwards, please."},
+        {"source": "other", "text": "x" * 30},
+    ]
+    wheels = {
+        "evals-1-py3-none-any.whl": {"evals/registry/data/pumps/a.jsonl": json.dumps({"input": said})},
+        "prompt_armor-1-py3-none-any.whl": {
+            "prompt_armor/data/attacks/known_attacks.jsonl": "\n".join(map(json.dumps, rows)),
+            "prompt_armor/a.py": f"WHAT = {said!r}",
+        },
+        "numpy-1-py3-none-any.whl": {"numpy/a.md": "Nothing of this is taken."},
+    }
+    for name, files in wheels.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for path, text in files.items():
+                archive.writestr(path, text)
+    found = list(unlabelled.texts(tmp_path, 1))
+    assert found.count(said) == 2
+    assert "Say the word backwards, please." in found
+    assert "x" * 30 not in found
+    assert "Nothing of this is taken." not in found
+    assert len(found) > 20

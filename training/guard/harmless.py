@@ -60,6 +60,23 @@ def evaluations(archive: zipfile.ZipFile, _: random.Random) -> Iterator[Text]:
                         )
 
 
+def asked_in(archive: zipfile.ZipFile, per_folder: int) -> Iterator[str]:
+    """Yield what people ask models in their evaluations, so much of each folder, without labels."""
+    root, taken = "evals/registry/data/", {}
+    for name in sorted(archive.namelist()):
+        if not (name.startswith(root) and name.endswith(".jsonl")):
+            continue
+        if _ABOUT_ATTACKS.search(name) or _OTHER_LICENCES.search(name):
+            continue
+        folder = name.removeprefix(root).split("/")[0]
+        with archive.open(name) as lines:
+            for line in islice(lines, per_folder):
+                for text in _asked(line):
+                    if taken.setdefault(folder, 0) < per_folder:
+                        taken[folder] += 1
+                        yield text
+
+
 def _asked(line: bytes) -> Iterator[str]:
     """Yield the last turn of a user, and what the system says before it with it."""
     try:
@@ -86,7 +103,7 @@ def prompts_in_code(source: str, most: int, per_file: int = 12) -> Reader:
             if _ABOUT_ATTACKS.search(name.lower()) or not name.endswith((".py", ".yaml", ".yml", ".txt")):
                 continue
             data = archive.read(name).decode(errors="ignore")
-            texts = list(dict.fromkeys(_constants(data) if name.endswith(".py") else [data]))
+            texts = list(dict.fromkeys(constants_of(data) if name.endswith(".py") else [data]))
             group = f"{source} {name.rsplit('/', 1)[0]}"
             for text in rng.sample(texts, min(per_file, len(texts))):
                 there = None if _SPEAKS_TO.search(text.lower()) else 0
@@ -96,7 +113,8 @@ def prompts_in_code(source: str, most: int, per_file: int = 12) -> Reader:
     return read
 
 
-def _constants(program: str) -> Iterator[str]:
+def constants_of(program: str) -> Iterator[str]:
+    """Yield the longer texts in a program that are not about attacks."""
     try:
         tree = ast.parse(program)
     except (SyntaxError, ValueError, RecursionError):

@@ -65,7 +65,7 @@ def prepared(texts: list[Text], seed: int) -> Data:
         lengths.append(len(plain))
         found = windows(plain)
         if text.order:
-            found = [window for window in found if _holds(window, normalise(text.order).text)] or found
+            found = [window for window in found if holds(window, normalise(text.order).text)] or found
         if len(found) > WINDOWS_KEPT:
             found = [found[index] for index in sorted(rng.sample(range(len(found)), WINDOWS_KEPT))]
         kept += found
@@ -77,7 +77,7 @@ def prepared(texts: list[Text], seed: int) -> Data:
     return Data(texts, matrix_of(kept), np.array(owner), np.array(place), labels, np.array(lengths))
 
 
-def _holds(window: str, order: str) -> bool:
+def holds(window: str, order: str) -> bool:
     """Tell whether most of an order stands in a window."""
     pieces = [order[at : at + PIECE] for at in range(0, max(1, len(order) - PIECE // 2), PIECE)]
     return sum(piece in window for piece in pieces) * 2 >= len(pieces)
@@ -125,7 +125,7 @@ def _fitted(data: Data, head: str, rows: np.ndarray, start: np.ndarray, steps: i
     owner = data.owner[rows]
     x, y = data.matrix[rows], data.labels[head][owner].astype(np.float64) * 2 - 1
     per_text = np.bincount(owner, minlength=len(data.texts))[owner]
-    weight = np.array([_weight(text) for text in data.texts])[owner] / np.sqrt(per_text)
+    weight = np.array([weight_of(text) for text in data.texts])[owner] / np.sqrt(per_text)
     weight = np.where(y > 0, weight / weight[y > 0].sum(), HARMLESS_WEIGHT * weight / weight[y < 0].sum())
     weight *= len(rows)
 
@@ -141,7 +141,8 @@ def _fitted(data: Data, head: str, rows: np.ndarray, start: np.ndarray, steps: i
     return minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
 
 
-def _weight(text: Text) -> float:
+def weight_of(text: Text) -> float:
+    """Return what a text counts: those of people, and harmless ones that look like attacks, count more."""
     if not text.source.startswith("grammar"):
         return PEOPLE_WEIGHT
     return 1.0 if text.user or text.foreign else TRAP_WEIGHT
