@@ -21,6 +21,7 @@ from corpora.inspection_media import MEDIA_BAD, MEDIA_GOOD, MEDIA_UNREAD
 from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
 from corpora.inspection_pages import PAGES_BAD, PAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
+from corpora.inspection_pyflows import PYFLOWS_BAD, PYFLOWS_GOOD
 from corpora.inspection_real import REAL_BAD, REAL_GOOD, REAL_UNREAD
 from corpora.inspection_small import SMALL_BAD, SMALL_GOOD, SMALL_UNREAD
 from corpora.inspection_systems import SYSTEMS_BAD, SYSTEMS_GOOD, SYSTEMS_UNREAD
@@ -55,6 +56,7 @@ GOOD = [
     *ASIDES_GOOD,
     *TECHNIQUES_GOOD,
     *FLOWS_GOOD,
+    *PYFLOWS_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -81,6 +83,7 @@ BAD = [
     *ASIDES_BAD,
     *TECHNIQUES_BAD,
     *FLOWS_BAD,
+    *PYFLOWS_BAD,
 ]
 
 UNREAD = [

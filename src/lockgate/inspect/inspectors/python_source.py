@@ -12,6 +12,7 @@ from unicodedata import normalize
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors.code_signs import INSTALL_PYTHON, look
+from lockgate.inspect.inspectors.python_flow import flows
 from lockgate.inspect.inspectors.python_import import at_import
 from lockgate.inspect.inspectors.source_hints import hints
 from lockgate.inspect.inspectors.texts import scan
@@ -46,6 +47,9 @@ _LINE_END = re.compile(rb"\r\n?|\n")
 _LINE = re.compile(r"\r\n?|\n")
 _COMMENT = re.compile(r"[ \t\f]*#")
 _ASCII = 0x7F
+_FOLLOWED = 256 << 10
+_ASIDE_FOLLOWED = 16 << 10
+"""Longest source whose values are followed, in characters: what is imported, and what nobody imports."""
 _SYNTAX_ONLY = 0x0400
 """``ast.PyCF_ONLY_AST``."""
 
@@ -54,7 +58,7 @@ class PythonInspector(Inspector):
     """Python source: it must parse; it is never executed."""
 
     name = "python"
-    version = 5
+    version = 6
     detects = frozenset({"python"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -72,18 +76,22 @@ class PythonInspector(Inspector):
             tally.note("code-hidden-name", Severity.HIGH, why)
         use(tally, read, "py", told)
         look(tally, read, told.signs() + INSTALL_PYTHON if installs else told.signs())
-        if not plain or (context.package and not told.may_act()):
+        if not plain:
+            return
+        aside = _ASIDE.search(context.name) is not None and not installs
+        follow = len(text) <= (_ASIDE_FOLLOWED if aside else _FOLLOWED) and (installs or told.may_flow())
+        if not follow and context.package and not told.may_act():
             return
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 tree = compile(text, "<member>", "exec", dont_inherit=True, flags=_SYNTAX_ONLY)
-            if (
-                (context.depth or _LOADED.search(text) or _LOADED_FILE.search(context.name))
-                and not _ASIDE.search(context.name)
-                and context.role not in {"deb-data", "rpm-data"}
-            ):
+            aside = aside or context.role in {"deb-data", "rpm-data"}
+            inside = context.depth or _LOADED.search(text) or _LOADED_FILE.search(context.name)
+            if inside and not aside and (told.may_act() or not context.package):
                 at_import(tally, tree)
+            if follow:
+                flows(tally, text, tree, acts=bool(inside and not aside) or installs, installs=installs)
         except (SyntaxError, ValueError) as error:
             why = f"It is text, but no source that this Python parses: {getattr(error, 'msg', error)}."
             tally.note("python-syntax", Severity.INFO, why)

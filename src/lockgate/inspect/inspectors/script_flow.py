@@ -11,6 +11,7 @@ from lockgate.inspect.inspectors.script_marks import (
     COMMANDS,
     DECODED,
     DNS,
+    HOME,
     KEPT_PLACES,
     LISTED,
     MACHINE,
@@ -47,6 +48,7 @@ _DOMAIN = re.compile(r"^\.[\w-]+|\.[\w-]+\.[\w-]+$")
 _LOOKS_UP = re.compile(r"lookup\Z|resolve\w*\Z|reverse\Z")
 _WRITERS = re.compile(r"(?:writeFile|appendFile|createWriteStream)(?:Sync)?\Z")
 _ENDERS = re.compile(r"(?:unlink|rm|rmdir|writeFile|truncate|createWriteStream)(?:Sync)?\Z")
+_REMOVES = re.compile(r"(?:rm|rmdir|remove|emptyDir|rimraf)(?:Sync)?\Z")
 _SENDS = frozenset(["end", "write", "send", "post", "put", "request", "sendBeacon", "fetch", "get", "patch"])
 _CARRIES = re.compile(r"https?:|\bcurl\b|\bwget\b|\bnode\s+-e\b|\bsh\s+-c\b")
 
@@ -82,7 +84,7 @@ def _may(text: str, *, installs: bool) -> bool:
     """Return whether a source has the words without which nothing can be found."""
     asks = bool(_NET.search(text))
     brings = asks or bool(_CODED.search(text))
-    if (brings and _RUN.search(text)) or ("homedir" in text and "readdir" in text):
+    if (brings and _RUN.search(text)) or ("homedir" in text and ("readdir" in text or "recursive" in text)):
         return True
     if (asks or "dns" in text or "sendBeacon" in text) and (_TAKE.search(text) or KEPT_PLACES.search(text)):
         return True
@@ -104,6 +106,20 @@ class _Harms:
             given = self.source.arguments(opened)[:1]
             if given and _ENDERS.match(last) and self.has(LISTED, *given[0]):
                 yield opened, "js-destroys", Severity.CRITICAL, f"{last} takes what lies in a person's home"
+            if (
+                given
+                and _REMOVES.match(last)
+                and self._home(*given[0])
+                and self._says("recursive", opened, stop)
+            ):
+                yield opened, "js-destroys", Severity.CRITICAL, f"{last} takes a person's home"
+
+    def _home(self, start: int, end: int) -> bool:
+        """Return whether a path is a person's home itself."""
+        return self.has(HOME, start, end) and all(self.source.kinds[at] != "text" for at in range(start, end))
+
+    def _says(self, word: str, start: int, end: int) -> bool:
+        return any(self.source.said[at] == word for at in range(start, min(end, start + 60)))
 
     def _runs(self, first: int, opened: int, stop: int) -> Iterator[tuple[int, str, Severity, str]]:
         source, last = self.source, self.source.said[opened - 1]

@@ -70,7 +70,7 @@ class Walk:
         runs = bool(words & RUNS or marks[COMMANDS] or marks[RUNNER] or "Reflect" in words)
         sends = bool(marks[NET] or marks[DNS] or "sendBeacon" in words)
         takes = bool(marks[READ] or marks[KEPT] or marks[MACHINE])
-        ends = bool(marks[HOME]) and any(word.startswith("readdir") for word in words)
+        ends = bool(marks[HOME]) and any(word.startswith("readdir") or word == "recursive" for word in words)
         names = bool(marks[DECODED]) and "require" in words
         stays = installs and (bool(marks[STAYS]) or "#!" in "".join(words))
         return (brings and runs) or (sends and takes) or ends or names or stays

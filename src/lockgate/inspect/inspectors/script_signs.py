@@ -63,11 +63,16 @@ SCRIPT = (
         "js-obfuscated", Severity.HIGH, "Names and texts were garbled by an obfuscator",
         r"(?:\b_0x[0-9a-f]{4,6}\b[^\n]{0,400}?){12}",
         r"(?:\\x[2-7][0-9a-fA-F]){40}", r"\bvar _\$_[0-9a-f]{4}\s*=",
+        r"\bwhile\s*\(\s*(?:true|!!\[\])\s*\)\s*\{\s*try\s*\{[\s\S]{0,200}parseInt\s*\("
+        r"[\s\S]{0,2000}?\[\s*['\"]push['\"]\s*\]\s*\("
+        r"\s*\w+\s*\[\s*['\"]shift['\"]\s*\]\s*\(",
         r"(?:parseInt\s*\(\s*\w+\s*\([^()]{1,60}\)\s*\)\s*/\s*\(?[-+]?\s*0x[0-9a-f]+[^\n]{0,60}?){5}",
         r"[\[\]()!+]{300}",
         needs="_0x|\\x|_$_|parseInt|+[]",
         quick=(
-            r"parseInt\s*\(\s*\w+\s*\([^()]{1,60}\)\s*\)\s*\/", r"[\[\]()!+]{100}", r"\b_0x[0-9a-f]{4}",
+            r"\[\s*['\"]push['\"]\s*\]\s*\(",
+            r"parseInt\s*\(\s*[A-Za-z0-9_\x80-\xff]+\s*\([^()]{1,240}\)\s*\)\s*\/", r"[\[\]()!+]{100}",
+            r"\b_0x[0-9a-f]{4}",
             r"(\\x[2-7][0-9a-fA-F]){8}", r"\bvar _\$_",
         ),
     ),
@@ -178,9 +183,13 @@ SCRIPT = (
         r"\bethereum\s*\.\s*request\s*=[^=]", r"\.replace\s*\([^\n]{0,200}0x\[a-fA-F0-9\]\{40\}[^\n]{0,1"
         r"20}['\"]0x[0-9a-fA-F]{40}",
         r"\.replace\s*\(\s*/0x\[a-fA-F0-9\]\{40\}/g\s*,\s*['\"`]0x",
+        r"\.replace\s*\(\s*/0x\[a-fA-F0-9\]\{40\}/g[\s\S]{0,200}?\bfetch\s*=",
+        r"\beth(?:ereum)?\s*\[\s*['\"]request['\"]\s*\]\s*=[^=]",
+        r"\[13\][\s\S]{0,400}?\.write(?:Sync|Text)?\s*\(\s*['\"`](?:bc1|[13][a-km-zA-HJ-NP-Z1-9]{20})",
         r"\[13\][^\n]{0,200}\.test\s*\([^\n]{0,120}\.write(?:Sync|Text)?\s*\(\s*['\"`](?:bc1|[13])",
-        needs="ethereum|0x[a-f|[13]",
-        quick=(r"\bethereum\s*\.\s*request\s*=", r"0x\[a-fA-F0-9\]\{40\}", r"\[13\]"),
+        needs="eth|0x[a-f|[13]",
+        quick=(r"\bethereum\s*\.\s*request\s*=", r"\beth(ereum)?\s*\[\s*['\"]request",
+               r"0x\[a-fA-F0-9\]\{40\}", r"\[13\]"),
     ),
     sign(
         "js-skims", Severity.HIGH, "What people type into a page, or its cookies, is sent to an address",
@@ -190,7 +199,10 @@ SCRIPT = (
         r"\b(?:sendBeacon|fetch)\s*\(\s*['\"`]https?://[^\n]{0,200}\bdocument\.cookie\b",
         r"\bsendBeacon\s*\(\s*['\"`]https?://[^\n]{0,120}\.value\b",
         r"\bXMLHttpRequest\.prototype\.send\s*=[\s\S]{0,300}?\b(?:sendBeacon|fetch)\s*\(\s*['\"`]https?://",
-        needs="cookie|stringify|.key|.value|.prototype.send,http",
+        r"\bdocument\.cookie\b[\s\S]{0,300}?\b(?:sendBeacon|fetch)\s*\(\s*['\"`]https?://",
+        r"\bonkey(?:down|press|up)\s*=[\s\S]{0,200}?\.key\b[\s\S]{0,200}?\.src\s*=\s*['\"`]https?://",
+        r"\b(?:window|globalThis|self)\s*\.\s*fetch\s*=[^=][\s\S]{0,600}?\bsendBeacon\s*\(\s*['\"`]https?://",
+        needs="cookie|stringify|.key|.value|.prototype.send|sendBeacon,http",
         quick=(r"\.src\s*=\s*['\"`]http", r"(sendBeacon|fetch)\s*\(\s*['\"`]http"),
     ),
     sign(
@@ -257,6 +269,8 @@ INSTALL_SCRIPT = (
         r"(?:exec|execSync|spawn|spawnSync)\s*\(\s*[`'\"][^`'\"\n]*(?:curl|wget|powershell|base64|\bnc"
         r"\b|/dev/tcp)",
         r"\b(?:curl|wget)\b[^\n|;]{0,300}\|\s*(?:ba|z|da)?sh\b",
+        r"\bexec(?:Sync)?\s*\(\s*[`'\"][^`'\"\n]*(?:\|\s*crontab\b|\bgh auth token\b|\bgit config --list\b)",
+        r"\bexec(?:Sync)?\s*\(\s*[`'\"]\(?crontab\b",
     ),
 )  # fmt: skip
 """For what runs while an npm package is installed."""

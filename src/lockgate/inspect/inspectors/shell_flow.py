@@ -58,6 +58,32 @@ _FORGETS = re.compile(
     r"\bhistory\s+-c\b|\bunset\s+HISTFILE\b|HISTFILE=/dev/null|\brm\s+-\w+\s+/var/log/(?:\*|\s|$)|>\s*/var/log/wtmp"
 )
 _HOOKED = re.compile(r"\bgit\s+config\s+(?:--global|--system)\s+core\.hook[s]Path\b")
+_ANSWERED = re.compile(r"^[\"']?(?:\$\(|`)\s*(?:curl|wget)\s(?=[^)`]*(?:://|\$))")
+_BEHIND = re.compile(r"^(?:(?:nohup|sudo|exec|setsid|env|command)\s+)+")
+_HANDED = re.compile(
+    r"^(?:echo|printf\s+(?:%s|['\"]%s\S*))\s[^|]*\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\s*$|<<<\s*[\"']?\$"
+)
+_PACKS = re.compile(
+    r"^(?:cp|tar|zip|rsync)\s[^\n]*(?:~|\$HOME|\$\{HOME\}|/root)/\.(?:ss[h]|aws|gnupg|kube|docker|mozilla)\b(?!/config)"
+)
+_UPLOADS = re.compile(r"(?:^|[\s(|`])(?:curl|wget)\s[^\n]*(?:@[\"']?\$|-T\s|--upload-file|--post-file)")
+_ESCAPED = re.compile(
+    r"^\$'((?:\\x[0-9a-fA-F]{2}|\\[0-7]{3}){2,20})'|^\$\(\s*printf\s+['\"]?((?:\\x[0-9a-fA-F]{2}|\\[0-7]{3}){2,20})"
+)
+_SPELLED = re.compile(r"printf\s+(?:--\s+)?['\"]((?:\\x[0-9a-fA-F]{2}|\\[0-7]{3}){5,4000})")
+_CODE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([0-7]{3}))")
+_COMMAND_LINE = re.compile(r"[a-z][\w./-]{1,30}(?:\s+[\x21-\x7e]+){1,60}$")
+_CALLS_BACK = re.compile(r"(?m)^[^#\n]*\b(?:ba|da|z)?sh\s+-i\b[^|\n]{0,40}\|\s*(?:nc|ncat|netcat)\s")
+_WIPES = re.compile(
+    r"(?m)^[^#\n]*\bfind\s+[\"']?(?:\$HOME|\$\{HOME\}|~|/home)/?[\"']?\s+-type\s+f\s*(?:-print0?\s*)?"
+    r"(?:\|[^\n]{0,80}\bshred\b|\|\s*xargs[^\n]{0,40}\brm\b|-exec\s+(?:shred|rm)\b|-delete\b)"
+)
+_LETS_IN = re.compile(r"(?m)^[^#\n]*\|\s*(?:sudo\s+)?tee\s+(?:-a|--append)\s+\S*\.ss[h]/author[i]zed_keys")
+
+
+def _letters(written: str) -> str:
+    """Return what escapes of letters stand for."""
+    return _CODE.sub(lambda code: chr(int(code[1] or code[2], 16 if code[1] else 8)), written)
 
 
 def flows(tally: Tally, text: str, what: str = "") -> None:
@@ -89,13 +115,27 @@ class _Script:
         self.kept: set[str] = set()
         self.decoded: set[str] = set()
         self.saved: set[str] = set()
+        self.answers: set[str] = set()
+        self.packed: set[str] = set()
         self.quiet = bool(_QUIET.search(text))
 
     def harms(self) -> Iterator[tuple[int, str, Severity, str]]:
         """Yield what harms, with where it stands."""
         for at, said in _statements(self.text):
             self._remember(said)
-            yield from ((at, *found) for found in self._commands(said))
+            self._pack(said)
+            yield from ((at, *harm) for harm in self._commands(said))
+        for spelled in _SPELLED.finditer(self.text):
+            said = _letters(spelled[1])
+            if said[:1].isalpha() and _COMMAND_LINE.match(said):
+                why = f"A command is written in escapes: {said[:60]}"
+                yield spelled.start(), "code-hidden-name", Severity.HIGH, why
+        if found := _CALLS_BACK.search(self.text):
+            yield found.start(), "shell-reverse", Severity.CRITICAL, "A shell that calls back"
+        if found := _WIPES.search(self.text):
+            yield found.start(), "shell-destroys", Severity.CRITICAL, "It takes what lies in a person's home"
+        if found := _LETS_IN.search(self.text):
+            yield found.start(), "shell-intrusion", Severity.HIGH, "It lets somebody's key in"
         if (found := _UNGUARDS.search(self.text)) and _FORGETS.search(self.text):
             why = "It stops what watches the machine, and removes its traces"
             yield found.start(), "shell-intrusion", Severity.HIGH, why
@@ -116,12 +156,18 @@ class _Script:
             for read, into in ((_MACHINE, self.machine), (_KEPT, self.kept), (_DECODES, self.decoded)):
                 if read.search(value) or used & into:
                     into.add(name)
+            self.answers.update([name] if _ANSWERED.match(value) or used & self.answers else ())
         elif self.quiet and (asked := _ASKED.search(said)):
             self.kept.add(asked[1])
         if _FETCHES.search(self._expanded(said)):
             for found in _SAVED.finditer(said):
                 if (place := self._expanded(found[1] or found[2])) not in {"/dev/null", "-"}:
                     self.saved.add(place)
+
+    def _pack(self, said: str) -> None:
+        """Keep which variables name where a person's folders were packed."""
+        if _PACKS.search(said):
+            self.packed.update(one or other for one, other in _USED.findall(said))
 
     def _commands(self, said: str) -> Iterator[tuple[str, Severity, str]]:
         word = said.split(None, 1)[0]
@@ -137,8 +183,15 @@ class _Script:
             yield "shell-steals", Severity.HIGH, "It asks for a name that says what this machine is"
         if used & self.kept and _SENDS.search(self._expanded(said)):
             yield "shell-steals", Severity.HIGH, "It sends what a person or machine keeps for itself"
+        plain = _BEHIND.sub("", said)
+        if used & self.answers and (_EVALUATES.match(plain) or _HANDED.search(said)):
+            yield "shell-download", Severity.HIGH, "It runs what a server answered"
+        if used & self.packed and _UPLOADS.search(said):
+            yield "shell-steals", Severity.HIGH, "It sends what it packed of a person's folders"
+        if (found := _ESCAPED.match(said)) and (name := _letters(found[1] or found[2])) in _HIDDEN_COMMANDS:
+            yield "code-hidden-name", Severity.HIGH, f"A command is written in escapes: {name}"
         decodes = _DECODES.search(said)
-        if decodes and (_INTERPRETS.search(said, decodes.end()) or _EVALUATES.match(said)):
+        if decodes and (_INTERPRETS.search(said, decodes.end()) or _EVALUATES.match(plain)):
             yield "shell-decoded", Severity.CRITICAL, "It runs what was decoded"
         if used & self.decoded and (_EVALUATES.match(said) or _INTERPRETS.search(said)):
             yield "shell-decoded", Severity.CRITICAL, "It runs what was decoded before"

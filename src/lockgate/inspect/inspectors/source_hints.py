@@ -13,7 +13,7 @@ import msgspec
 from lockgate.inspect.first_look import Seen, hinted
 from lockgate.inspect.inspectors import uses
 from lockgate.inspect.inspectors.code_signs import Sign
-from lockgate.inspect.inspectors.hint_rules import ACTS, CALLS, DECODES, NAMES_RUN, RUNS, signs_of
+from lockgate.inspect.inspectors.hint_rules import ACTS, CALLS, DECODES, FLOWS, NAMES_RUN, RUNS, signs_of
 
 _BEGINS = 64
 """Longest beginning that is looked for, in bytes: from 100 on CPython prepares a table for it."""
@@ -47,6 +47,10 @@ class Hints(msgspec.Struct, frozen=True):
         if not self.written:
             return acts or (RUNS in self.seen and decodes)
         return (acts and CALLS in self.seen) or (NAMES_RUN in self.seen and (acts or decodes))
+
+    def may_flow(self) -> bool:
+        """Return whether values can arrive where they may not (`python_flow.flows`)."""
+        return any(rule.startswith(FLOWS) for rule in self.seen)
 
 
 def hints(raw: bytes, text: str, kind: str, seen: Seen | None = None) -> Hints:
