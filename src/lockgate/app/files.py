@@ -1,11 +1,9 @@
 """Small files that the operator names: read up to a bound, written, or an error that names them."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from lockgate.core.errors import InputError, LockgateError, TooLargeError
+from lockgate.core.errors import InputError, TooLargeError
 from lockgate.store.blobs import sync_folder
 
 NAMED_LIMIT = 1 << 20
@@ -42,16 +40,6 @@ def read_named(path: Path, *, limit: int = NAMED_LIMIT) -> bytes:
         what = f"{path} is longer than {limit} bytes."
         raise TooLargeError(what, file=path)
     return data
-
-
-@contextmanager
-def about(path: Path) -> Iterator[None]:
-    """Let an error of what is read out of a file say which file that is."""
-    try:
-        yield
-    except LockgateError as error:
-        error.where.setdefault("file", path)
-        raise
 
 
 def write_named(path: Path, data: bytes) -> None:

@@ -3,12 +3,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lockgate.app.files import about
 from lockgate.app.keys import KeyPlace, opening_key, signing_key
 from lockgate.app.settings import Side
 from lockgate.app.stores import audit_records_of, records_of
 from lockgate.audit import AuditLog
-from lockgate.core.errors import TrustError
+from lockgate.core.errors import TrustError, about
 from lockgate.core.roots import Purpose, Root
 from lockgate.core.wire import Document, decode
 from lockgate.trust.errors import RootFileError

@@ -147,7 +147,13 @@ class ChannelReader:
             raise NothingPublishedError(what)
         with self._file.open("rb") as stream:
             envelope = stream.read(STATEMENT_LIMIT + 1)
-        verified = self._verify(envelope)
+        try:
+            verified = self._verify(envelope)
+        except SnapshotMismatchError:  # names what it is about by its digest
+            raise
+        except LockgateError as error:
+            error.where.setdefault("file", self._file)
+            raise
         whole = self._hash(verified.snapshot)
         self._raise_floor(verified.statement.channel_version)
         self._seen, self._current, self._whole = seen, verified, whole

@@ -89,7 +89,7 @@ def approve(
     """
     import msgspec
 
-    from lockgate.app.files import about, read_named
+    from lockgate.app.files import read_named
     from lockgate.app.gate.approve import (
         Device,
         custody_beside,
@@ -104,6 +104,7 @@ def approve(
     from lockgate.app.keys import key_place
     from lockgate.app.lane.qr_parts import write_pictures
     from lockgate.approve import read_statement
+    from lockgate.core.errors import about
 
     pictures = len(statements) > 1 or statements[0].suffix == ".png"
     statement = unpack_pictures(statements) if pictures else statements[0]

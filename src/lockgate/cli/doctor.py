@@ -23,14 +23,21 @@ def doctor(
         bool,
         typer.Option("--sandbox", help="Try to escape from the sandbox of inspection, in every known way."),
     ] = False,
+    files: Annotated[
+        bool,
+        typer.Option("--files", help="Read every file of the side, and name each that is not what it was."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check the machine and, with a home, the side. Exit status 1 when something needed is missing.
 
     Before --migrate, make a backup and stop the services. With --sandbox: exit status 1 when an
-    attempt to escape succeeds or cannot be made.
+    attempt to escape succeeds or cannot be made. With --files: exit status 1 when a file is damaged,
+    altered or missing; services go on meanwhile, and nothing is changed.
 
-    Example: lockgate doctor --home lane/high
+    Examples:
+      lockgate doctor --home lane/high
+      lockgate doctor --files --home lane/high
     """
     from dataclasses import asdict
 
@@ -41,6 +48,10 @@ def doctor(
         return
     if sandbox:
         _sandbox(home, as_json)
+        return
+
+    if files:
+        _files(home, as_json)
         return
 
     points = examine(home)
@@ -91,4 +102,33 @@ def _sandbox(home: Path | None, as_json: bool) -> None:
 
     emit(as_json, {"held": held, "layers": layers, "attempts": [asdict(each) for each in tried]}, render)
     if not held:
+        raise typer.Exit(1)
+
+
+def _files(home: Path | None, as_json: bool) -> None:
+    from lockgate.app.check.files import look
+    from lockgate.app.settings import load_settings
+
+    with Bars(quiet=as_json) as bars:
+        found = look(load_settings(home), bars)
+
+    def render(out: Console) -> None:
+        table = Table("What", "Looked at", "State")
+        wrong = {part: sum(fault.part == part for fault in found.faults) for part in found.parts}
+        for part, count in found.parts.items():
+            state = f"[bold red]{wrong[part]} wrong[/]" if wrong[part] else "[green]ok[/]"
+            table.add_row(part, str(count), state)
+        out.print(table)
+        for fault in found.faults:
+            out.print(f"[bold red]{fault.error.code}[/] {escape(fault.error.what)}", soft_wrap=True)
+            for key, value in fault.error.where.items():
+                out.print(f"  {key}: {escape(str(value))}", soft_wrap=True)
+            out.print(f"  What to do: {escape(fault.error.what_to_do)}", soft_wrap=True)
+
+    value = {
+        "looked": found.parts,
+        "faults": [{"part": fault.part, **fault.error.as_dict()} for fault in found.faults],
+    }
+    emit(as_json, value, render)
+    if found.faults:
         raise typer.Exit(1)

@@ -6,6 +6,9 @@ A code is ``LG-`` and four hexadecimal digits: whose fault (1 input, 2 trust, 3 
 e console, f app and cli), and two digits of the room's own.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 
@@ -39,6 +42,16 @@ class LockgateError(Exception):
         """Return code, sentence and the facts."""
         facts = "".join(f" [{key}={value}]" for key, value in self.where.items())
         return f"{self.code}: {self.what}{facts}"
+
+
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Let an error of what is read out of a file say which file that is."""
+    try:
+        yield
+    except LockgateError as error:
+        error.where.setdefault("file", path)
+        raise
 
 
 class InputError(LockgateError):

@@ -340,6 +340,7 @@ def read_shards(folder: CrateSource, manifest: Manifest) -> list[ShardedFile]:
     with folder.open(SHARDS_FILE) as file:
         data = file.read(0, size) if file.size == size else b""
         if sha256(data) != manifest.shards_sha256:
-            what = f"shards.idx was altered, or has {file.size} bytes and not {size}."
+            length = "" if file.size == size else f": it has {file.size} bytes and not {size}"
+            what = f"shards.idx was altered{length}."
             raise ShardIndexDamagedError(what, file=SHARDS_FILE, offset=0, length=size)
     return read_index(data, manifest.volumes, manifest.parity)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from lockgate.core.errors import TooLargeError
+from lockgate.core.errors import TooLargeError, about
 from lockgate.core.ports import Clock, Entropy
 from lockgate.core.wire import Document, decode, encode, whole_second
 from lockgate.infer.errors import BadApiKeyError, KeyNameError
@@ -163,7 +163,10 @@ class FileKeys(KeyStore):
             if state.st_size > KEYS_LIMIT:
                 what = f"The file of API keys has more than {KEYS_LIMIT} bytes."
                 raise TooLargeError(what, limit="api_keys_bytes")
-            document = decode(_Keys, self._path.read_bytes(), limit=KEYS_LIMIT, name="The file of API keys")
+            with about(self._path):
+                document = decode(
+                    _Keys, self._path.read_bytes(), limit=KEYS_LIMIT, name="The file of API keys"
+                )
             self._keys, self._seen = MemoryKeys(*document.keys), seen
         return self._keys
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from lockgate.core.errors import about
 from lockgate.core.wire import Document, decode, encode
 from lockgate.infer.keys import KEYS_LIMIT, replace_file
 from lockgate.infer.quotas import Quota
@@ -75,6 +76,7 @@ class FileQuotas(QuotaSource):
         seen = (state.st_ino, state.st_mtime_ns, state.st_size)
         if seen != self._seen:
             data = self._path.read_bytes()
-            self._quotas = decode(_Quotas, data, limit=KEYS_LIMIT, name="The file of quotas").quotas
+            with about(self._path):
+                self._quotas = decode(_Quotas, data, limit=KEYS_LIMIT, name="The file of quotas").quotas
             self._seen = seen
         return self._quotas

@@ -77,7 +77,9 @@ class RootFileError(InputError):
     """A root document is missing or does not parse."""
 
     code = "LG-1102"
-    advice = "Run `lockgate root show` to see which roots this side holds."
+    advice = (
+        "Put the document back: from a backup, from its holders, or a supply root from `roots/` of a crate."
+    )
 
 
 class TokenError(InputError):

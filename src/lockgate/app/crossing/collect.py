@@ -5,7 +5,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockgate.app.files import about
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, signer_from, supply_root, utc_now
@@ -20,7 +19,7 @@ from lockgate.collect.rpm import DnfCommand
 from lockgate.collect.universal import UvLocker
 from lockgate.core.artifact import Lock
 from lockgate.core.digests import sha256
-from lockgate.core.errors import InputError, LockgateError
+from lockgate.core.errors import InputError, LockgateError, about
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.core.wire import decode, encode

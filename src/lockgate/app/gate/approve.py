@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockgate.app.files import NamedFileError, about, read_named, write_named
+from lockgate.app.files import NamedFileError, read_named, write_named
 from lockgate.app.keys import KeyPlace
 from lockgate.app.lane.qr_parts import QrPartsError, read_documents, write_pictures
 from lockgate.app.trust import signer_from, utc_now
@@ -20,7 +20,7 @@ from lockgate.audit.evidence import EVIDENCE_LIMIT
 from lockgate.core.custody import CustodyReport
 from lockgate.core.difference import DIFFERENCE, Difference
 from lockgate.core.digests import sha256
-from lockgate.core.errors import InputError, LockgateError
+from lockgate.core.errors import InputError, LockgateError, about
 from lockgate.core.roots import Purpose
 from lockgate.core.statement import NOTHING, Operation, Statement
 from lockgate.core.wire import decode

@@ -12,7 +12,7 @@ import msgspec
 from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ReadingParts, ToInspect
 from lockgate.app.crossing.custody import RecordedCustody
 from lockgate.app.crossing.station import RecordedStations
-from lockgate.app.files import about, read_named, write_named, write_whole
+from lockgate.app.files import read_named, write_named, write_whole
 from lockgate.app.gate.admission import demand_admission
 from lockgate.app.gate.advised import RecordedAdvisories
 from lockgate.app.gate.approve import custody_beside, difference_beside, evidence_beside
@@ -33,7 +33,7 @@ from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import audit_log, demand_newest, signer_from, site_root, utc_now
 from lockgate.approve import combine, read_statement
-from lockgate.core.errors import LockgateError
+from lockgate.core.errors import LockgateError, about
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Purpose
 from lockgate.core.snapshot import Admitted

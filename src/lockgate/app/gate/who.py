@@ -18,7 +18,7 @@ from lockgate.admit.proof import (
     of_file,
     read_proof,
 )
-from lockgate.app.files import NamedFileError, about, read_named, write_named
+from lockgate.app.files import NamedFileError, read_named, write_named
 from lockgate.app.high.receipts import receipts_of
 from lockgate.app.record.audit import log_signer
 from lockgate.app.settings import Side
@@ -27,7 +27,7 @@ from lockgate.app.trust import audit_log, site_root_files, supply_root_versions
 from lockgate.approve import read_statement
 from lockgate.approve.service import STATEMENT_LIMIT
 from lockgate.audit import AuditLog
-from lockgate.core.errors import LockgateError
+from lockgate.core.errors import LockgateError, about
 from lockgate.core.parts import PART_LIMIT, SNAPSHOT_LIMIT, open_snapshot, parts_of
 from lockgate.core.snapshot import Admitted, Snapshot
 from lockgate.core.statement import Operation, Statement

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lockgate.app.files import about, read_named, write_named
+from lockgate.app.files import read_named, write_named
 from lockgate.app.settings import Side
 from lockgate.app.trust import audit_log, log_origin, signer_from, site_root
 from lockgate.approve import read_statement
@@ -22,6 +22,7 @@ from lockgate.audit import (
     standing,
 )
 from lockgate.audit.errors import CosignatureError, ForkedLogError, ProofError
+from lockgate.core.errors import about
 from lockgate.core.roots import Purpose, Root
 from lockgate.core.wire import decode, encode
 from lockgate.trust.keys import Signer

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
-from lockgate.core.errors import TooLargeError
+from lockgate.core.errors import TooLargeError, about
 from lockgate.core.wire import Document, decode, encode
 from lockgate.infer.errors import GrantError, NotGrantedError
 from lockgate.infer.identity.ports import GROUP_NAME_LIMIT, Found, Granting, Identity, Role, Source
@@ -180,7 +180,8 @@ class FileGrants(MemoryGrants):
             what = f"The file of grants has more than {GRANTS_LIMIT} bytes."
             raise TooLargeError(what, limit="grants_bytes")
         data = self._path.read_bytes()
-        self._put(decode(Grants, data, limit=GRANTS_LIMIT, name="The file of grants"))
+        with about(self._path):
+            self._put(decode(Grants, data, limit=GRANTS_LIMIT, name="The file of grants"))
         self._seen = seen
 
     def _write(self, grants: Grants) -> None:
