@@ -102,6 +102,41 @@ def rotate_receipt_key(home: HomeOption = None, as_json: JsonOption = False) -> 
     emit(as_json, {"keys": done}, lambda out: out.print(f"{done} keys of receipts are encrypted anew."))
 
 
+@app.command("usage")
+def show_usage(
+    days: Annotated[int, typer.Option(help="How many days back, today (UTC) included.")] = 30,
+    by: Annotated[str, typer.Option(help="caller, model or day.")] = "caller",
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say who used how much: requests and tokens by caller, by model or by day, out of the receipts.
+
+    Examples:
+      lockgate gateway usage --home lane/high
+      lockgate gateway usage --days 7 --by model --json --home lane/high
+    """
+    from dataclasses import asdict
+
+    from rich.markup import escape
+
+    from lockgate.app.high.usage import By, usage
+    from lockgate.app.settings import load_settings
+    from lockgate.app.trust import utc_now
+
+    if by not in set(By):
+        raise typer.BadParameter("Give --by caller, model or day.")
+    rows = usage(load_settings(home).require("high"), days, By(by), utc_now())
+
+    def render(out: Console) -> None:
+        table = Table(by.capitalize(), *(("Requests", "Answered", "Tokens in", "Tokens out", "Last")))
+        for row in rows:
+            counts = (row.requests, row.answered, row.prompt_tokens, row.completion_tokens)
+            table.add_row(escape(row.name), *(f"{count:,}" for count in counts), row.last)
+        out.print(table if rows else f"Nothing was asked in {days} days.")
+
+    emit(as_json, [asdict(row) for row in rows], render)
+
+
 @quotas.command("set")
 def set_quota(
     name: Annotated[

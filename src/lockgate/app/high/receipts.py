@@ -33,7 +33,7 @@ def digest_rings(side: Side) -> DigestRings:
 
 def receipts_of(side: Side) -> ReceiptStore:
     """Return where receipts are kept; those of earlier versions lie in files."""
-    return RecordReceipts(_records(side), digest_rings(side), _older(side))
+    return RecordReceipts(receipt_records(side), digest_rings(side), _older(side))
 
 
 def seal_bare_keys(side: Side) -> int:
@@ -46,7 +46,7 @@ def seal_bare_keys(side: Side) -> int:
         ReceiptsBusyError: The database cannot be written anew.
 
     """
-    with closing(_records(side)) as records:
+    with closing(receipt_records(side)) as records:
         ring = digest_rings(side).ring()
         newest = ring.keys[0].id.encode()
         with records.transaction() as tx:
@@ -84,7 +84,8 @@ def _place(side: Side) -> Path:
     return side.home.root / RECEIPTS
 
 
-def _records(side: Side) -> Records:
+def receipt_records(side: Side) -> Records:
+    """Return the database of receipts."""
     return open_records(f"sqlite:///{_place(side)}")
 
 
