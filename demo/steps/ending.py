@@ -261,3 +261,6 @@ def print_end(shell: Shell, answers: list[Answer], proof: dict[str, Any], report
     for name, value in rows.items():
         print(f"  {name:<14} {value}")
     print("\n  The services go on. Ask more:  make ask Q='…'     Stop and remove all:  make demo-clean")
+    if egress["isolated"]:
+        window = f"lockgate isolate look --home {shell.high}".replace(here, "")
+        print(f"  Console and chat in your browser, until Ctrl-C:  .venv/bin/{window}")

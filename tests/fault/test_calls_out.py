@@ -155,12 +155,14 @@ LISTENERS = {
 
 NO_SERVICE = {
     "app/check/leak_capture.py": "hears what passes on a link; nobody can connect to it",
+    "app/check/window.py": "takes ports of loopback for a window",
     "app/high/forwarding.py": "passes on what a program of a red team asks, while it runs",
     "infer/identity/ldap.py": "LDAP's word for signing in",
     "infer/engines/supervised.py": "asks the kernel for a free port of loopback",
     "inspect/helper.py": "root makes namespaces for accounts of its host, who ask at a file",
     "inspect/selftest.py": "makes what a sandboxed process must not reach",
     "isolate/frames.py": "counts frames of a namespace",
+    "isolate/window.py": "passes on what comes by loopback, while somebody looks into a demonstration",
     "store/records.py": "SQLAlchemy's word for its own events",
 }
 

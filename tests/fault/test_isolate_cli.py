@@ -1,13 +1,19 @@
 """``lockgate isolate`` as an operator runs it."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from corpora.ports import free_ports
+from lockgate.app.settings import load_settings
+from lockgate.app.trust import audit_log
 from lockgate.isolate.process import end, start_time
 
 CONFIG = f"""
@@ -55,6 +61,77 @@ def test_a_network_from_making_to_removing_it(home: str) -> None:
     gone = lockgate("isolate", "status", "--home", home, "--json")
     assert gone.returncode == 2
     assert json.loads(gone.stderr)["code"] == "LG-1d01"
+
+
+def looking(home: str) -> subprocess.Popen[str]:
+    line = [sys.executable, "-m", "lockgate.cli.main", "isolate", "look", "--home", home]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def fetched(port: int) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/page.txt", timeout=120) as answer:
+        return answer.read()
+
+
+def test_a_window_leads_in_and_nothing_out(home: str) -> None:
+    console, gateway, mirror = free_ports(3)
+    ports = f"\n[serve]\nconsole_port = {console}\ngateway_port = {gateway}\nmirror_port = {mirror}\n"
+    (Path(home) / "lockgate.toml").write_text(CONFIG + ports)
+    folder = Path(home) / "pages"
+    folder.mkdir()
+    (folder / "page.txt").write_bytes(b"seen from outside" * 50_000)
+    assert lockgate("isolate", "create", "--home", home).returncode == 0
+    serve = [sys.executable, "-m", "http.server", str(console), "--bind", "127.0.0.1", "--directory", folder]
+    line = [sys.executable, "-m", "lockgate.cli.main", "isolate", "run", "--home", home, "--", *serve]
+    with (
+        subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as inside,
+        looking(home) as window,
+    ):
+        assert window.stdout is not None
+        told = [window.stdout.readline().split() for _ in range(3)]
+        assert told == [
+            ["console", f"http://127.0.0.1:{console}"],
+            ["chat", f"http://127.0.0.1:{gateway}/chat"],
+            ["mirrors", f"http://127.0.0.1:{mirror}"],
+        ]
+        deadline = time.monotonic() + 120
+        while not _answers(console):
+            assert inside.poll() is None
+            assert window.poll() is None
+            assert time.monotonic() < deadline, "the page was not seen"
+            time.sleep(0.05)
+        assert fetched(console) == b"seen from outside" * 50_000
+        with pytest.raises(OSError):  # noqa: PT011  # nobody listens inside: hung up, one way or another
+            fetched(gateway)
+        with looking(home) as second:
+            _, said = second.communicate(timeout=120)
+        assert second.returncode == 6
+        assert "LG-5f31" in said
+        window.send_signal(signal.SIGINT)
+        assert window.wait(120) == 0
+        inside.terminate()
+    status = json.loads(lockgate("isolate", "status", "--home", home, "--json").stdout)
+    assert status["left_packets"] == 0
+    intent, outcome = (event for _, event in audit_log(load_settings(Path(home))).events())
+    assert (intent["action"], intent["facts"]["ports"]) == (
+        "isolate-look",
+        sorted([console, gateway, mirror]),
+    )
+    assert (outcome["intent"], outcome["status"]) == (0, "done")
+
+
+def _answers(port: int) -> bool:
+    try:
+        return bool(fetched(port))
+    except OSError:
+        return False
+
+
+def test_a_production_side_has_no_windows(home: str) -> None:
+    (Path(home) / "lockgate.toml").write_text(CONFIG.replace('"demo"', '"production"'))
+    refused = lockgate("isolate", "look", "--home", home)
+    assert refused.returncode == 4
+    assert "LG-3f30" in refused.stderr
 
 
 def test_what_is_left_of_a_broken_network_is_removed(home: str) -> None:

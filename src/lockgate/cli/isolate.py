@@ -142,6 +142,26 @@ def run(
 
 
 @app.command()
+def look(home: HomeOption = None) -> None:
+    """Open console, chat and mirrors inside to this host's own browser, until Ctrl-C; for demonstrations.
+
+    Connections go in by loopback alone, and nothing inside can connect to anything outside. It stands in
+    the audit log. A production side refuses it.
+
+    Example: lockgate isolate look --home lane/high
+    """
+    from lockgate.app.check.window import look_inside
+    from lockgate.app.settings import load_settings
+
+    def opened(addresses: dict[str, str]) -> None:
+        for name, address in addresses.items():
+            typer.echo(f"  {name:<8} {address}")
+        typer.echo("Ctrl-C closes the window.")
+
+    look_inside(load_settings(home).require("high"), opened)
+
+
+@app.command()
 def destroy(
     home: HomeOption = None,
     force: Annotated[bool, typer.Option("--force", help="End what still runs inside.")] = False,
