@@ -1,12 +1,13 @@
 """``lockgate isolate`` as an operator runs it."""
 
+import http.client
 import json
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -69,8 +70,9 @@ def looking(home: str) -> subprocess.Popen[str]:
 
 
 def fetched(port: int) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/page.txt", timeout=120) as answer:
-        return answer.read()
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
+        connection.request("GET", "/page.txt")
+        return connection.getresponse().read()
 
 
 def test_a_window_leads_in_and_nothing_out(home: str) -> None:

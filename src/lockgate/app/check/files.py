@@ -94,9 +94,9 @@ def look(side: Side, progress: Progress) -> Looked:
 
     """
     found = Looked()
-    with found.at("roots"):
+    with found.at("roots", side.home.trust):
         supply_root(side)
-    with found.at("roots"):
+    with found.at("roots", side.home.trust):
         demand_newest(side, site_root(side, None))
     rooted = not found.faults
     _databases(side, found)
