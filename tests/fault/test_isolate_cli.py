@@ -2,12 +2,12 @@
 
 import http.client
 import json
-import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,9 +64,16 @@ def test_a_network_from_making_to_removing_it(home: str) -> None:
     assert json.loads(gone.stderr)["code"] == "LG-1d01"
 
 
-def looking(home: str) -> subprocess.Popen[str]:
-    line = [sys.executable, "-m", "lockgate.cli.main", "isolate", "look", "--home", home]
-    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@contextmanager
+def running(*line: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a program of Python; it is over behind this, whatever the test finds."""
+    with subprocess.Popen(
+        [sys.executable, "-m", *line], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def fetched(port: int) -> bytes:
@@ -84,10 +91,10 @@ def test_a_window_leads_in_and_nothing_out(home: str) -> None:
     (folder / "page.txt").write_bytes(b"seen from outside" * 50_000)
     assert lockgate("isolate", "create", "--home", home).returncode == 0
     serve = [sys.executable, "-m", "http.server", str(console), "--bind", "127.0.0.1", "--directory", folder]
-    line = [sys.executable, "-m", "lockgate.cli.main", "isolate", "run", "--home", home, "--", *serve]
+    look = ("lockgate.cli.main", "isolate", "look", "--home", home)
     with (
-        subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as inside,
-        looking(home) as window,
+        running("lockgate.cli.main", "isolate", "run", "--home", home, "--", *map(str, serve)) as inside,
+        running(*look) as window,
     ):
         assert window.stdout is not None
         told = [window.stdout.readline().split() for _ in range(3)]
@@ -105,13 +112,12 @@ def test_a_window_leads_in_and_nothing_out(home: str) -> None:
         assert fetched(console) == b"seen from outside" * 50_000
         with pytest.raises(OSError):  # noqa: PT011  # nobody listens inside: hung up, one way or another
             fetched(gateway)
-        with looking(home) as second:
+        with running(*look) as second:
             _, said = second.communicate(timeout=120)
         assert second.returncode == 6
         assert "LG-5f31" in said
-        window.send_signal(signal.SIGINT)
+        window.terminate()
         assert window.wait(120) == 0
-        inside.terminate()
     status = json.loads(lockgate("isolate", "status", "--home", home, "--json").stdout)
     assert status["left_packets"] == 0
     intent, outcome = (event for _, event in audit_log(load_settings(Path(home))).events())
@@ -127,6 +133,31 @@ def _answers(port: int) -> bool:
         return bool(fetched(port))
     except OSError:
         return False
+
+
+def test_a_window_closes_with_whoever_looks(home: str) -> None:
+    console, gateway, mirror = free_ports(3)
+    ports = f"\n[serve]\nconsole_port = {console}\ngateway_port = {gateway}\nmirror_port = {mirror}\n"
+    (Path(home) / "lockgate.toml").write_text(CONFIG + ports)
+    assert lockgate("isolate", "create", "--home", home).returncode == 0
+    with running("lockgate.cli.main", "isolate", "look", "--home", home) as window:
+        assert window.stdout is not None
+        assert window.stdout.readline().split()[0] == "console"
+        window.kill()
+    deadline = time.monotonic() + 120
+    while not _is_free(console):
+        assert time.monotonic() < deadline, "somebody still listens"
+        time.sleep(0.05)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as place:
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            place.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def test_a_production_side_has_no_windows(home: str) -> None:

@@ -2,7 +2,8 @@
 
 Run inside as ``python -m lockgate.isolate.window FD:PORT …``. A socket belongs to the network namespace in
 which it was made (network_namespaces(7)): those that this process inherits listen outside. It accepts what
-comes by them and connects it to the same machine inside. It can reach nothing outside by itself.
+comes by them and connects it to the same machine inside. It can reach nothing outside by itself, and ends
+when its standard input does, so with whoever started it.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ _LOOPBACK = "127.0.0.1"
 
 
 async def serve(doors: Sequence[tuple[socket.socket, int]]) -> None:
-    """Pass on what comes, until this is cancelled.
+    """Pass on what comes, until standard input ends.
 
     Args:
         doors: Bound sockets, each with the port inside that it leads to.
@@ -31,7 +32,11 @@ async def serve(doors: Sequence[tuple[socket.socket, int]]) -> None:
             await _join(port, reader, writer)
 
         servers.append(await asyncio.start_server(joined, sock=door))
-    await asyncio.gather(*(server.serve_forever() for server in servers))
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)  # nobody writes there: it ends
+    await ended.wait()
+    for server in servers:
+        server.close()
 
 
 async def _join(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,10 +1,11 @@
 """Looking into the isolated network of a demonstration with this host's own browser."""
 
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from lockgate.app.check.isolation import open_network
 from lockgate.app.high.tls import scheme
@@ -30,7 +31,7 @@ class PortTakenError(HostError):
 
 
 def look_inside(side: Side, opened: Callable[[dict[str, str]], None]) -> None:
-    """Lead connections to this host's loopback to the services inside, until somebody interrupts.
+    """Lead connections to this host's loopback to the services inside, until interrupted or terminated.
 
     Each service is found at its own port. Nothing inside can connect to anything outside, and no packet
     goes by the counted link. Recorded before and after.
@@ -56,15 +57,28 @@ def look_inside(side: Side, opened: Callable[[dict[str, str]], None]) -> None:
         log = audit_log(side)
         intent = log.intent("isolate-look", ports=sorted(ports.values()))
         kept = [door.fileno() for door in doors.values()]
-        with subprocess.Popen(argv, pass_fds=kept) as passing:  # noqa: S603  # our own words, no shell
-            base = f"{scheme(side)}://{_LOOPBACK}"
-            pages = {"chat": "/chat"}
-            opened({name: f"{base}:{port}{pages.get(name, '')}" for name, port in ports.items()})
+        base, pages = f"{scheme(side)}://{_LOOPBACK}", {"chat": "/chat"}
+        # Whoever passes on ends when its input does: it outlives this process by nothing, even a killed one.
+        with (
+            _interrupts(),
+            subprocess.Popen(argv, pass_fds=kept, stdin=subprocess.PIPE) as passing,  # noqa: S603  # no shell
+        ):
             try:
+                opened({name: f"{base}:{port}{pages.get(name, '')}" for name, port in ports.items()})
                 passing.wait()
             except KeyboardInterrupt:
                 passing.terminate()
         log.outcome(intent, "done")
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Take a termination for an interruption."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _door(port: int) -> socket.socket:
