@@ -137,11 +137,18 @@ def method(value: Constant, name: str, given: tuple[Constant, ...]) -> Constant:
         )
     if name not in _PLAIN or not isinstance(value, str | bytes):
         return None
+    return _by_method(value, name, given) if _bounded(value, name, given) else None
+
+
+def _bounded(value: str | bytes, name: str, given: tuple[Constant, ...]) -> bool:
+    """Return whether a method makes little of little, and in little time."""
     if name == "replace" and len(given) > 1 and isinstance(given[1], str | bytes):
-        grown = len(given[1]) * (len(value) + 1)
-        if grown > MOST:
-            return None
-    return _by_method(value, name, given)
+        return len(given[1]) * (len(value) + 1) <= MOST
+    if name == "translate":  # a list may have a long text for each letter
+        return bool(given) and isinstance(given[0], str | bytes)
+    if name in {"encode", "decode"}:  # some codecs take the square of the length
+        return not given or given[0] in _CHARSETS
+    return True
 
 
 def _by_method(value: str | bytes, name: str, given: tuple[Constant, ...]) -> Constant:
@@ -219,6 +226,23 @@ def _int(value: Constant, base: Constant = 10) -> int:
 
 _CODECS = frozenset(
     {"rot13", "rot_13", "hex", "hex_codec", "base64", "base64_codec", "utf-8", "utf8", "ascii"}
+)
+
+
+_CHARSETS = frozenset(
+    {
+        "utf-8",
+        "utf8",
+        "UTF-8",
+        "utf_8",
+        "ascii",
+        "latin-1",
+        "latin1",
+        "iso-8859-1",
+        "utf-16",
+        "utf-16-le",
+        "utf-16le",
+    }
 )
 
 
