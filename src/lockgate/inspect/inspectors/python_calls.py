@@ -79,6 +79,11 @@ def _own(reader: "Reader", call: Call, target: Value) -> Value:
         return Value(name=f"{name}()")
     if name.removesuffix("()") in reader.classes:
         name = f"{name.removesuffix('()')}.__call__"
+    if name in reader.lambdas:
+        where, written = reader.lambdas[name]
+        for argument, value in zip(written.args.args, call.given, strict=False):
+            reader.given((where, argument.arg), value)
+        return reader.value(written.body)
     function = reader.functions.get(name)
     if function is None or name in reader.passed:
         return Value(marks=target.marks | call.marks())
@@ -145,8 +150,10 @@ def _made(reader: "Reader", call: Call) -> Value:
 
 def _numbered(call: Call) -> bool:
     """Return whether bytes are made of numbers that were counted or altered."""
-    given = call.node.args[:1]
-    return bool(given) and isinstance(given[0], ast.BinOp) and isinstance(given[0].op, ast.BitXor)
+    made = call.node.args[0] if call.node.args else None
+    if isinstance(made, ast.GeneratorExp | ast.ListComp):
+        made = made.elt
+    return isinstance(made, ast.BinOp) and isinstance(made.op, ast.BitXor)
 
 
 def _mapped(reader: "Reader", call: Call) -> Value:

@@ -27,6 +27,7 @@ _PLAIN = frozenset(_PLAIN_WORDS.split())
 """Methods whose result grows no more than their arguments say."""
 _MEMORY = 64 << 20
 """Most memory that decompression asks for, in bytes."""
+_UNKNOWN = re.compile(r"%[sdrx]")
 _WIDE = re.compile(r"%(?![sdrxc%])")
 """What formats with a width or by a name."""
 
@@ -67,6 +68,8 @@ def combined(sign: str, left: Constant, right: Constant) -> Constant:
         return added(left, right)
     if sign == "Div":
         return joined_path((left, right))
+    if sign == "Mod" and isinstance(left, str) and right is None:
+        return _UNKNOWN.sub(HOLE, left)
     return None if left is None or right is None else _of_both(sign, left, right)
 
 

@@ -126,7 +126,7 @@ def _slice(reader: "Reader", base: Value, node: ast.Slice) -> Value:
     )
     const = constants.sliced(base.const, tuple(bounds)) if known else None  # type: ignore[arg-type]  # numbers
     marks = base.marks
-    if node.step is not None and marks & Mark.WRITTEN:
+    if node.step is not None and marks & Mark.WRITTEN and isinstance(base.const, str | bytes):
         marks |= Mark.DECODED | Mark.BUILT
     return reader.placed(Value(const, marks=marks, keys=base.keys))
 
@@ -152,9 +152,8 @@ def _comprehension(
     if isinstance(node, ast.DictComp):
         reader.value(node.key)
     inner = reader.value(element)
-    return Value(
-        name="" if inner.name.startswith("builtins") else inner.name, marks=inner.marks, keys=inner.keys
-    )
+    name = "" if inner.name.startswith("builtins") else inner.name
+    return Value(name=f"{name}[]" if name == "pathlib.Path()" else name, marks=inner.marks, keys=inner.keys)
 
 
 def _turn(reader: "Reader", target: ast.expr, part: object, source: Value, element: ast.expr) -> Value:
@@ -163,6 +162,9 @@ def _turn(reader: "Reader", target: ast.expr, part: object, source: Value, eleme
 
 
 def _call(reader: "Reader", node: ast.Call) -> Value:
+    if isinstance(node.func, ast.Lambda):
+        for argument, item in zip(node.func.args.args, node.args, strict=False):
+            reader.given((reader.where, argument.arg), reader.value(item))
     if isinstance(node.func, ast.Attribute):
         base = reader.value(node.func.value)
         target = reader.part(base, node.func.attr)
@@ -170,7 +172,8 @@ def _call(reader: "Reader", node: ast.Call) -> Value:
         base, target = UNKNOWN, reader.value(node.func)
     given = tuple(reader.value(item) for item in node.args[:20])
     words = {word.arg or "**": reader.value(word.value) for word in node.keywords[:20]}
-    call = Call(node, target.name, base, given, words, reader.acts)
+    hidden = target.marks & (Mark.BUILT | Mark.DECODED)
+    call = Call(node, target.name, base, given, words, reader.acts, hidden)
     reader.met(reader, call)
     found = called(reader, call, target)
     reader.everything |= found.marks
@@ -181,6 +184,7 @@ def _lambda(reader: "Reader", node: ast.Lambda) -> Value:
     name = f".<{node.lineno}:{node.col_offset}>"
     for argument in node.args.args:
         reader.known.setdefault((reader.where, argument.arg), UNKNOWN)
+    reader.lambdas[name] = (reader.where, node)
     return Value(name=name, marks=reader.value(node.body).marks)
 
 

@@ -226,7 +226,7 @@ def _hidden(call: Call) -> Iterator[tuple[str, Severity, str]]:
         const = call.first().const
         if isinstance(const, str) and places.DANGEROUS.search(f"builtins.{const}"):
             yield "code-hidden-name", Severity.HIGH, f"A name is put together: {const}"
-    elif isinstance(func, ast.Subscript) and call.name in _LOOKED_UP:
+    elif call.name in _LOOKED_UP and (isinstance(func, ast.Subscript) or call.hidden):
         yield "code-hidden-name", Severity.HIGH, f"{call.name} is looked up by its name"
 
 

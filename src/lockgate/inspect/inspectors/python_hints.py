@@ -11,7 +11,13 @@ _SENDING = (
     r"/\b(import|from)[ \t]+(requests|httpx|socket|ftplib|aiohttp)\b/",
     r"/, *requests\b/",
 )
-_PACKED = (r"/(b64|b32|b16|b85|a85)decode/", '"decompress"', '"unhexlify"', '"fromhex"')
+_PACKED = (
+    r"/(b64|b32|b16|b85|a85)decode/",
+    '"decompress"',
+    '"unhexlify"',
+    '"fromhex"',
+    r"/\bbytes\s*\([^\n]{1,60} \^ /",
+)
 _DECODING = (
     *_PACKED,
     r"/\b(codecs|marshal)\b/",

@@ -50,6 +50,8 @@ class Call:
     given: tuple[Value, ...]
     words: dict[str, Value]
     acts: bool
+    hidden: Mark = NOTHING
+    """How the name of what is called was put together, where it was."""
 
     def first(self) -> Value:
         """Return the first thing that is given."""

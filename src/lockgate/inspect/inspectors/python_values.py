@@ -59,6 +59,7 @@ class Reader:
         self.functions: dict[str, _Function] = {}
         self.classes: dict[str, ast.ClassDef] = {}
         self.returned: dict[str, Value] = {}
+        self.lambdas: dict[str, tuple[str, ast.Lambda]] = {}
         self.acting: set[str] = set()
         self.where, self.acts = "", acts
         self.shared: set[Key] = set()
