@@ -364,9 +364,10 @@ host = "%s.example.org" % "www"
 print(socket.gethostbyname(host))
 ## a token that goes back to the host
 import requests
-host = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
-role = requests.get(host).text
-requests.get(f"http://169.254.169.254/latest/meta-data/iam/security-credentials/{role}", headers={"a": role})
+ROLES = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
+def token():
+    role = requests.get(ROLES).text
+    return requests.get(f"http://169.254.169.254/latest/meta-data/iam/{role}", headers={"a": role}).json()
 ## code that a program gives its own helper
 import base64, marshal, os, types
 with os.fdopen(3, "rb") as parent:

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 _PATHS = frozenset({"pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath", "pathlib.WindowsPath"})
 _JOINS = frozenset({"os.path.join", "posixpath.join", "ntpath.join", "pathlib.Path().joinpath"})
 _OPENS = frozenset(
-    {"builtins.open", "io.open", "codecs.open", "pathlib.Path().open", "sqlite3.connect", "aiofiles.open"}
+    {
+        "builtins.open",
+        "io.open",
+        "codecs.open",
+        "pathlib.Path().open",
+        "sqlite3.connect",
+        "aiofiles.open",
+        "os.fdopen",
+    }
 )
 _PATH_READS = frozenset({"pathlib.Path().read_text", "pathlib.Path().read_bytes"})
 _BUFFERS = frozenset(
