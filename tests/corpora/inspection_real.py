@@ -109,6 +109,11 @@ REAL_GOOD = [
         _wheel({"lock_demo/collect.jinja": b"{% include 'x.jinja' %}{{ a.__name__ }}"}),
         "python",
     ),
+    good(
+        "a template in an archive of sources",
+        "demo.zip",
+        make.zipped({"demo/call.c.j2": b"{% include 'x.j2' %}{{ a.__name__ }}"}),
+    ),
     good("an archive whose members name the system beside the version", "a.zip", _zip_of_host(3)),
     good("a minified script with a few control characters", "a.js", b"x='\x01';" + b"y=1;" * 500, "npm"),
     good("a manual in Info's format", "as.info", (b"\x1f\nFile: as.info\n" + b"A line of text.\n" * 99)),
@@ -214,6 +219,12 @@ REAL_BAD = [
         ),
         "xml-entity",
         "python",
+    ),
+    bad(
+        "a chat's template in an archive",
+        "m.zip",
+        make.zipped({"m/chat_template.j2": b"{{ ''.__class__.__mro__ }}"}),
+        "chat-template-internals",
     ),
     bad(
         "a template of a model that includes another",

@@ -316,7 +316,7 @@ def _signs(tally: Tally, text: str, context: Context) -> None:
         script_flow.flows(tally, text)
     elif kind in {"yaml", "yml"}:
         _yaml(tally, text, context)
-    elif kind in _TEMPLATES and (not context.package or "chat" in base):
+    elif kind in _TEMPLATES and (not (context.package or context.depth) or "chat" in base):
         lint(tally, context.name, text)
 
 
