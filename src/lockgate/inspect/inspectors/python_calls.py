@@ -249,6 +249,8 @@ def _asked(call: Call, marks: Mark) -> Value:
         if any(value.marks & Mark.KEYS for value in call.every()):
             found |= Mark.READ_KEYS | Mark.READ
         return replace(named(f"{call.name}()"), marks=found)
+    if last == "Request":
+        marks = marks & ~Mark.READ_KEYS | call.told() & Mark.READ_KEYS
     return replace(named(f"{call.name}()"), marks=marks | (Mark.SOCKET if last == "socket" else NOTHING))
 
 

@@ -52,7 +52,6 @@ requests.get httpx.get http.client.HTTPSConnection().request http.client.HTTPCon
 _SPEAKING = frozenset(_SPEAKING_WORDS.split())
 _LOOKED_UP = frozenset({"builtins.exec", "builtins.eval", "builtins.__import__"})
 _TAKES = frozenset({"remove", "unlink", "rmtree", "rmdir", "write_bytes", "write", "write_text", "truncate"})
-_WHO = frozenset({"headers", "auth", "cert", "cookies"})
 Found = tuple[int, str, Severity, str]
 
 
@@ -134,7 +133,7 @@ class Harms:
                 yield "python-spies", Severity.HIGH, f"{last} sends pictures of the screen"
             else:
                 yield "python-steals", Severity.HIGH, f"{last} sends {what}"
-        if last in places.SENDS and _told(call) & Mark.READ_KEYS:
+        if last in places.SENDS and call.told() & Mark.READ_KEYS:
             yield "python-steals", Severity.HIGH, f"{last} sends keys that a person keeps"
         if last in places.SENDS and marks & Mark.WALKED and marks & Mark.FILE:
             yield "python-steals", Severity.HIGH, f"{last} sends whatever lies in a person's home"
@@ -290,14 +289,6 @@ def _written(call: Call) -> bool:
     if isinstance(said, str) and not said.startswith("\0"):
         return True
     return isinstance(said, tuple)
-
-
-def _told(call: Call) -> Mark:
-    """Return the marks of what is sent, without what says who asks."""
-    found = NOTHING
-    for value in (*call.given, *(value for word, value in call.words.items() if word not in _WHO)):
-        found |= value.marks
-    return found
 
 
 def _run_key(call: Call) -> bool:

@@ -10,6 +10,7 @@ from lockgate.inspect.inspectors.python_places import NOTHING, Mark, place
 _NUMBERS = 4
 _KEYS = 3
 _LONGEST_NAME = 120
+_WHO = frozenset({"headers", "auth", "cert", "cookies"})
 Key = tuple[str, str]
 """A function or a class, and a name in it."""
 
@@ -66,6 +67,13 @@ class Call:
         """Return the marks of everything that is given."""
         found = NOTHING
         for value in self.every():
+            found |= value.marks
+        return found
+
+    def told(self) -> Mark:
+        """Return the marks of what is said to somebody, without what says who asks."""
+        found = NOTHING
+        for value in (*self.given, *(value for word, value in self.words.items() if word not in _WHO)):
             found |= value.marks
         return found
 

@@ -33,7 +33,7 @@ _LOADED = re.compile(
 _LOADED_FILE = re.compile(r"(?:^|/)custom_generate/[^/]+\.py\Z")
 _RUNS = re.compile(r"\b(?:exec|eval|compile|__import__|getattr|system|popen|Popen)(?=\s*\()")
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-A-Za-z0-9_.]+)")
-_UNICODE = frozenset({"utf8", "utf8sig", "ascii", "usascii"})
+_UNICODE = frozenset({"utf8", "utf8sig", "utf", "u8", "ascii", "usascii"})
 _PLAIN = re.compile(
     r"latin\d{1,2}|l1|(?:iso)?8859\d{1,2}|(?:cp|windows)125[0-8]|cp(?:437|85[0258]|866)|koi8[rtu]"
     r"|euc(?:jp|kr|cn)|gb2312"

@@ -26,6 +26,8 @@ from lockgate.inspect.inspectors.script_words import (
 
 _FEW = 1500
 """Tokens of a source in which a call by a bare name is told to be one of a module's."""
+_DENSE = 60
+"""Tokens of a line, on average, where a tool took lines away, and one letter stands for many things."""
 _SHARED = frozenset({"exports", "module", "window", "globalThis", "global", "self", "this"})
 """Names that hold so much that what one part of them is says nothing of another."""
 _DEEP = 40
@@ -132,7 +134,7 @@ class Walk:
                 self._returned(at)
             elif word == "(" and at and (source.kinds[at - 1] == "name" or source.said[at - 1] in {"]", ")"}):
                 self._called(at, named, starts)
-        for item in self.functions:
+        for item in self.functions if len(source.said) < _DENSE * sum(source.fresh) else ():
             if item.name and source.word(item.body) != "{":  # an arrow that returns what stands behind it
                 self.edges.append((item.body, item.end, self.owner(max(0, item.start - 1), item.name)))
 
