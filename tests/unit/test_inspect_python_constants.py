@@ -91,6 +91,7 @@ def test_operators_make_what_python_makes_within_the_bound() -> None:
     assert combined("Mult", 1 << 3000, 1 << 3000) is None
     assert combined("Mod", "i%s", "d") == "id"
     assert combined("Mod", "%99999999d", 1) is None
+    assert combined("Mod", "i%s", None) == combined("Mod", "i%d", ("d",)) == "i" + HOLE
     assert combined("BitXor", 8, 97) == 105
     assert combined("LShift", 1, 1 << 20) is None
     assert sliced("di", (None, None, -1)) == "id"

@@ -28,6 +28,7 @@ _PLAIN = frozenset(_PLAIN_WORDS.split())
 _MEMORY = 64 << 20
 """Most memory that decompression asks for, in bytes."""
 _UNKNOWN = re.compile(r"%[sdrx]")
+"""Where a format takes a value: a hole, where the value is not known."""
 _WIDE = re.compile(r"%(?![sdrxc%])")
 """What formats with a width or by a name."""
 
@@ -117,7 +118,7 @@ def _formatted(pattern: str, given: Constant) -> Constant:
     try:
         return fits(pattern % tuple(said))
     except (TypeError, ValueError, OverflowError):
-        return pattern.replace("%s", HOLE)
+        return _UNKNOWN.sub(HOLE, pattern)
 
 
 def joined_path(parts: tuple[Constant, ...]) -> Constant:
