@@ -1,9 +1,11 @@
 """Receipts: both stores keep the same promises, and the real audit log proves what they say."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,22 @@ def test_the_audit_log_binds_the_receipt(store: ReceiptStore) -> None:
         assert audit.event(stored.receipt.intent_leaf)["facts"]["receipt"] == record.id
 
     asyncio.run(run())
+
+
+def test_receipts_of_one_time_lie_side_by_side(store: ReceiptStore) -> None:
+    moments = [NOW + timedelta(seconds=second) for second in (0, 0, 1, 300, 1 << 31)]
+    with ThreadPoolExecutor(1) as executor:
+        clock = iter(moments).__next__
+        entropy = Counting()
+        request = asked(entropy)
+        audit = AuditLog(MemoryRecords(), "lockgate/tests/high", lambda: NOW)
+        book = ReceiptBook(audit, store, clock, entropy, executor)
+        ids = [book.record(request).id for _ in moments]
+    assert all(re.fullmatch("[0-9a-f]{32}", each) for each in ids)
+    assert sorted(ids[1:]) == ids[1:]
+    assert ids[0] < ids[2]
+    assert ids[0][:10] == ids[1][:10]
+    assert len({each[10:] for each in ids}) == len(ids), "what follows the time is random"
 
 
 def test_a_record_that_is_closed_unopened_is_opened_first(store: ReceiptStore) -> None:

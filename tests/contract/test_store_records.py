@@ -187,6 +187,22 @@ def test_a_scan_gives_what_begins_with_the_prefix_in_the_order_of_keys(records: 
     assert all_of(records, "C") == []
 
 
+def test_a_scan_goes_on_after_a_key(records: Records) -> None:
+    with records.transaction() as tx:
+        for key in ODD:
+            tx.put("c", key, b"")
+            tx.put("c2", key, b"")
+    with records.transaction() as tx:
+        for after in [*ODD, "never there", "zz"]:
+            found = [key for key, _ in tx.scan("c", after=after)]
+            assert found == sorted(k for k in ODD if not after or k > after), after
+            for prefix in ["a", "stable:", "b"]:
+                some = [key for key, _ in tx.scan("c", prefix, after)]
+                assert some == [k for k in found if k.startswith(prefix)], (prefix, after)
+        with pytest.raises(RecordKeyError):
+            list(tx.scan("c", after="x" * 1025))
+
+
 def test_what_a_scan_gave_may_be_changed_on_the_way(records: Records) -> None:
     with records.transaction() as tx:
         for n in range(300):

@@ -86,6 +86,16 @@ def test_requests_and_tokens_are_counted_by_caller_model_and_day(high: HighSide)
     assert made["key"] not in str(usage(high.side, 3, By.CALLER, NOW))
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_receipts_that_are_read_some_at_a_time_are_all_counted(
+    high: HighSide, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lockgate.app.high.usage.ROWS", 2)
+    put(high, *(receipt(number, "desk", midnight(0), Status.ANSWERED) for number in range(count)))
+    (row,) = usage(high.side, 1, By.CALLER, NOW)
+    assert (row.requests, row.completion_tokens) == (count, sum(range(count)))
+
+
 @pytest.mark.parametrize("days", [0, MOST_DAYS + 1])
 def test_days_have_bounds(high: HighSide, days: int) -> None:
     with pytest.raises(UsageDaysError, match=f"{days} days"):

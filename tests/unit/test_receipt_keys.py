@@ -4,6 +4,7 @@ import hmac
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,10 @@ from corpora.homes import HighSide
 from infer_doubles import NOW, Counting
 from lockgate.app.high.receipts import RING, digest_rings, receipts_of, rotate_receipt_key, seal_bare_keys
 from lockgate.core.errors import MalformedDocumentError
-from lockgate.infer import FileReceipts, FileRings, MemoryRings, RecordReceipts
+from lockgate.infer import FileReceipts, FileRings, MemoryRings, RecordReceipts, digestkeys
 from lockgate.infer.digestkeys import KEY, DigestKeyAlteredError, new_ring_key, seal_anew
 from lockgate.infer.receiptstore import RECEIPT
-from lockgate.store import MemoryRecords, open_records
+from lockgate.store import MemoryRecords, Transaction, open_records
 
 ID, OTHER = "ab" * 16, "cd" * 16
 SECRET = bytes(range(100, 132))
@@ -27,6 +28,16 @@ PROMPT = GUESSES[417]
 @pytest.fixture
 def high(tmp_path: Path) -> HighSide:
     return HighSide.new(tmp_path)
+
+
+class CountingRecords(MemoryRecords):
+    """Records that count their transactions."""
+
+    begun = 0
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        self.begun += 1
+        return super().transaction()
 
 
 def database(high: HighSide) -> Path:
@@ -187,6 +198,24 @@ def test_a_key_opens_for_its_own_receipt_alone() -> None:
     for altered in (mine[:-1] + bytes([mine[-1] ^ 1]), mine[:40], mine[:13]):
         with pytest.raises(DigestKeyAlteredError):
             rings.ring().open(ID, altered)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+def test_keys_are_encrypted_anew_some_at_a_time_and_none_is_left_out(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digestkeys, "ROWS", 3)
+    records, rings = CountingRecords(), MemoryRings(lambda: NOW)
+    receipts = RecordReceipts(records, rings)
+    names = [f"{'ab' * 15}{number:02x}" for number in range(count)]  # their first digits tell nothing apart
+    receipts.put_all([(name, b"{}", SECRET) for name in names])
+    rings.add(new_ring_key(lambda: NOW, Counting()))
+    before = records.begun
+    assert seal_anew(records, rings.ring()) == count
+    assert records.begun - before == count // 3 + 1
+    assert seal_anew(records, rings.ring()) == 0
+    assert rings.drop_older() == 1
+    assert [receipts.get(name) for name in names] == [(b"{}", SECRET)] * count
 
 
 def test_two_processes_that_begin_at_once_have_one_key(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,9 @@ FILE_LIMIT = 64 * 1024
 
 KEYS_LIMIT = 16
 """Most keys in the file: one, and those before it until a rotation ends."""
+
+ROWS = 512
+"""How many keys are encrypted anew in one transaction, which gateways wait for."""
 
 KEY = "receipt-key"
 """The collection of keys of receipts' digests."""
@@ -234,11 +238,14 @@ def seal_anew(records: Records, ring: DigestRing) -> int:
         DigestKeyAlteredError: A key was altered; what was encrypted before stays so.
 
     """
-    done = 0
-    for part in range(256):
+    done, after = 0, ""
+    while True:
         with records.transaction() as tx:
-            for name, kept in tx.scan(KEY, f"{part:02x}"):
+            page = list(islice(tx.scan(KEY, after=after), ROWS))
+            for name, kept in page:
                 if not ring.newest(kept) and (key := ring.open(name, kept)):
                     tx.put(KEY, name, ring.seal(name, key))
                     done += 1
-    return done
+        if len(page) < ROWS:
+            return done
+        after = page[-1][0]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -34,7 +35,7 @@ from lockgate.infer.receipts import (
 from lockgate.infer.receiptstore import RECEIPT_LIMIT
 
 _ID = re.compile(r"[0-9a-f]{32}")
-_KEY_BYTES, _ID_BYTES = 32, 16
+_KEY_BYTES, _TIME_BYTES, _DRAWN_BYTES = 32, 5, 11
 _T = TypeVar("_T")
 _log = structlog.get_logger("lockgate.infer")
 
@@ -43,6 +44,15 @@ _Kept = tuple[str, bytes, bytes]
 
 _Entry = tuple[dict[str, Any], _Kept | None]
 """An event of the log, and the receipt that it binds, if it is an outcome."""
+
+
+def timed_id(requested: datetime, drawn: bytes) -> str:
+    """Return a receipt's id: the second of the request since 1970, then random bytes, in hexadecimal digits.
+
+    Receipts of one time so lie side by side in the database, which writes a few pages for many of them. An id
+    tells no more than its receipt, and opens nothing: whoever asks for a receipt shows a key.
+    """
+    return (int(requested.timestamp()).to_bytes(_TIME_BYTES, "big") + drawn).hex()
 
 
 class Record:
@@ -55,9 +65,9 @@ class Record:
         """Begin; nothing is written yet."""
         self._book = book
         self._asked = asked
-        drawn = book.entropy(_KEY_BYTES + _ID_BYTES)
-        self._key, self.id = drawn[:_KEY_BYTES], drawn[_KEY_BYTES:].hex()
+        drawn = book.entropy(_KEY_BYTES + _DRAWN_BYTES)
         self._requested = whole_second(book.clock())
+        self._key, self.id = drawn[:_KEY_BYTES], timed_id(self._requested, drawn[_KEY_BYTES:])
         self._answer = hmac.new(self._key, digestmod="sha256")
         self._prompt = prompt_hmac(self._key, asked.messages, asked.tools)
         self._begun = False

@@ -112,9 +112,11 @@ class _MemoryTransaction(Transaction):
         checked_key(collection, key)
         self.data.pop((collection, key), None)
 
-    def scan(self, collection: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    def scan(self, collection: str, prefix: str = "", after: str = "") -> Iterator[tuple[str, bytes]]:
         checked_key(collection, prefix)
-        keys = sorted(k for c, k in self.data if c == collection and k.startswith(prefix))
+        checked_key(collection, after)
+        every = (k for c, k in self.data if c == collection and k.startswith(prefix))
+        keys = sorted(key for key in every if not after or key > after)
         yield from ((key, self.data[collection, key]) for key in keys)
 
     def collections(self) -> list[str]:

@@ -269,10 +269,11 @@ class Transaction(ABC):
         """Remove a record; absent ones are no fault."""
 
     @abstractmethod
-    def scan(self, collection: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    def scan(self, collection: str, prefix: str = "", after: str = "") -> Iterator[tuple[str, bytes]]:
         """Yield the records whose keys begin with a prefix, in the order of their UTF-8 bytes.
 
-        Changing the records that were given, on the way, is allowed.
+        With `after` only those whose keys come after it: so many records are gone through in several
+        transactions. Changing the records that were given, on the way, is allowed.
         """
 
     @abstractmethod

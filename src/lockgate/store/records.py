@@ -97,15 +97,17 @@ class _SqlTransaction(Transaction):
     def delete(self, collection: str, key: str) -> None:
         self._connection.execute(sa.delete(records).where(self._at(collection, key)))
 
-    def scan(self, collection: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    def scan(self, collection: str, prefix: str = "", after: str = "") -> Iterator[tuple[str, bytes]]:
         checked_key(collection, prefix)
+        checked_key(collection, after)
         query = (
             sa.select(records.c.key, records.c.value)
             .where(records.c.collection == collection)
             .order_by(records.c.key)
             .limit(PAGE)
         )
-        page = self._connection.execute(query.where(records.c.key >= prefix)).all()
+        begin = records.c.key > after if after and after >= prefix else records.c.key >= prefix
+        page = self._connection.execute(query.where(begin)).all()
         while page:
             for key, value in page:
                 if not key.startswith(prefix):

@@ -95,10 +95,12 @@ class SqliteTransaction(Transaction):
         checked_key(collection, key)
         self._connection.execute(_DELETE, (collection, key))
 
-    def scan(self, collection: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    def scan(self, collection: str, prefix: str = "", after: str = "") -> Iterator[tuple[str, bytes]]:
         """Yield the records whose keys begin with a prefix, in the order of their UTF-8 bytes."""
         checked_key(collection, prefix)
-        page = self._connection.execute(_FROM, (collection, prefix, PAGE)).fetchall()
+        checked_key(collection, after)
+        begin = (_BEHIND, after) if after and after >= prefix else (_FROM, prefix)
+        page = self._connection.execute(begin[0], (collection, begin[1], PAGE)).fetchall()
         while page:
             for key, value in page:
                 if not key.startswith(prefix):

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 
 import msgspec
 
@@ -16,8 +17,8 @@ from lockgate.infer.engines.ports import Usage
 from lockgate.infer.receipts import Status
 from lockgate.infer.receiptstore import RECEIPT
 
-_PREFIXES = tuple(f"{number:02x}" for number in range(256))
-"""First digits of receipts' numbers: a transaction each, so that no answer waits for the counting."""
+ROWS = 1000
+"""Receipts that are read in one transaction: no answer waits for the counting."""
 
 
 class UsageDaysError(InputError):
@@ -107,8 +108,12 @@ def usage(side: Side, days: int, by: By, now: datetime) -> list[Used]:
 def _receipts(side: Side) -> Iterator[_Receipt]:
     decoder = msgspec.json.Decoder(_Stored)
     with closing(receipt_records(side)) as records:
-        for prefix in _PREFIXES:
+        after = ""
+        while True:
             with records.transaction() as tx:
-                page = [value for _, value in tx.scan(RECEIPT, prefix)]
-            for value in page:
+                page = list(islice(tx.scan(RECEIPT, after=after), ROWS))
+            for _, value in page:
                 yield decoder.decode(value).receipt
+            if len(page) < ROWS:
+                return
+            after = page[-1][0]
