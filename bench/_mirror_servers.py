@@ -152,7 +152,9 @@ def nginx(folder: Path, file: Path, certificate: tuple[str, str]) -> Iterator[tu
         f"proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; "
         f"scgi_temp_path {folder}/t5;\n"
         f"server {{ listen 127.0.0.1:{plain}; listen 127.0.0.1:{secure} ssl; root {root};\n"
-        f"ssl_certificate {certificate[0]}; ssl_certificate_key {certificate[1]}; }} }}\n"
+        # Older ones speak TLS 1.2 at most unless told otherwise: both sides are to speak the same.
+        f"ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {certificate[0]}; "
+        f"ssl_certificate_key {certificate[1]}; }} }}\n"
     )
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     with started([program, "-c", str(config), "-e", f"{folder}/error.log"], plain, "/blob") as server:

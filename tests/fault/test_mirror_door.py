@@ -6,10 +6,12 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 
@@ -19,8 +21,10 @@ from uvicorn.server import ServerState
 
 from corpora.mirrorsite import MirrorSite
 from corpora.ports import free_ports
+from lockgate.app.high.authority import AuthorityFolder
 from lockgate.mirror.door import Door
 from lockgate.mirror.ready import READY, ReadyAnswer
+from lockgate.trust.authority import Bounds, Names, Use
 
 WEIGHTS = os.urandom(1 << 20) * 32
 HOST = "127.0.0.1"
@@ -29,7 +33,8 @@ HOST = "127.0.0.1"
 class Mirror:
     """A mirror in a process of its own, and sockets to it."""
 
-    def __init__(self, root):
+    def __init__(self, root, tls=None):
+        self.tls = tls
         self.site = MirrorSite(root)
         self.site.add_model("org/m", {"model.gguf": WEIGHTS, "config.json": b"{}"})
         self.site.publish()
@@ -41,7 +46,13 @@ class Mirror:
 
     @contextlib.contextmanager
     def running(self):
-        code = f"from lockgate.mirror import serve; serve('corpora.hastydoor:app', {HOST!r}, {self.port})"
+        files = [str(self.tls / name) for name in ("cert.pem", "key.pem", "cert.pem")] if self.tls else []
+        tls = f"Tls(*map(Path, {files!r}))" if files else None
+        code = (
+            "from pathlib import Path; from lockgate.app.high.tls import Tls; "
+            "from lockgate.mirror import serve; "
+            f"serve('corpora.hastydoor:app', {HOST!r}, {self.port}, tls={tls})"
+        )
         paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
         environment = {**os.environ, "LOCKGATE_HOME": str(self.site.root), "PYTHONPATH": paths}
         self.process = subprocess.Popen(
@@ -74,6 +85,9 @@ class Mirror:
         client.settimeout(120)
         try:
             client.connect((HOST, self.port))
+            if self.tls:
+                context = ssl.create_default_context(cafile=self.tls / "chain.pem")
+                client = context.wrap_socket(client, server_hostname=HOST)
         except OSError:
             client.close()
             raise
@@ -104,10 +118,12 @@ def request(path, *headers):
 
 
 def answer(client):
-    data = b""
-    while part := client.recv(1 << 20):
-        data += part
-    return parted(data)
+    return parted(everything(client))
+
+
+def everything(client):
+    """Return all bytes that come until the connection ends."""
+    return b"".join(iter(lambda: client.recv(1 << 20), b""))
 
 
 def parted(data):
@@ -121,78 +137,95 @@ def mirror(tmp_path):
         yield running
 
 
-def test_what_the_kernel_sends_is_what_was_hashed(mirror):
-    assert mirror.get() == (200, WEIGHTS)
-    assert mirror.get(None, "Range: bytes=1000000-29999999") == (206, WEIGHTS[1_000_000:30_000_000])
-    assert mirror.get(None, "Range: bytes=-5") == (206, WEIGHTS[-5:])
-    mirror.until(lambda: mirror.leases() == 0)
-    _, text = mirror.get("/metrics")
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """Return the folder of a server's certificate, and beside it who issued that."""
+    root, now = tmp_path_factory.mktemp("authority"), datetime.now(UTC).replace(microsecond=0)
+    authority = AuthorityFolder(root / "ca")
+    authority.make("Plant CA", Bounds.of(["plant.internal"]), now)
+    authority.issue("mirror", Names.of([HOST]), Use.SERVER, root / "tls", days=9, now=now)
+    (root / "tls/chain.pem").write_bytes(authority.certificate_file.read_bytes())
+    return root / "tls"
+
+
+@pytest.fixture(params=["clear", "tls"])
+def either(request, tmp_path):
+    """Return a mirror in the clear, and one that speaks TLS."""
+    tls = request.getfixturevalue("certificate") if request.param == "tls" else None
+    with Mirror(tmp_path, tls).running() as running:
+        yield running
+
+
+def test_what_leaves_under_a_lease_is_what_was_hashed(either):
+    assert either.get() == (200, WEIGHTS)
+    assert either.get(None, "Range: bytes=1000000-29999999") == (206, WEIGHTS[1_000_000:30_000_000])
+    assert either.get(None, "Range: bytes=-5") == (206, WEIGHTS[-5:])
+    either.until(lambda: either.leases() == 0)
+    _, text = either.get("/metrics")
     sent = next(line for line in text.decode().splitlines() if 'bytes_total{protocol="huggingface"}' in line)
     assert float(sent.split()[-1]) == len(WEIGHTS) + 29_000_000 + 5
 
 
-def test_a_lease_is_held_while_bytes_are_on_their_way_and_given_back(mirror):
-    with mirror.open(window=4096) as client:
-        mirror.until(lambda: mirror.leases() == 1)
+def test_a_lease_is_held_while_bytes_are_on_their_way_and_given_back(either):
+    with either.open(window=4096) as client:
+        either.until(lambda: either.leases() == 1)
         data = client.recv(1 << 16)
         assert data.startswith(b"HTTP/1.1 200")
-    mirror.until(lambda: mirror.leases() == 0)
+    either.until(lambda: either.leases() == 0)
 
 
-def test_answers_on_one_connection_follow_one_another(mirror):
-    both = request(mirror.path, "Range: bytes=0-9999999") + request(mirror.path, "Connection: close")
-    with mirror.open(mirror.path, "Range: bytes=5-9") as client:
+def test_answers_on_one_connection_follow_one_another(either):
+    both = request(either.path, "Range: bytes=0-9999999") + request(either.path, "Connection: close")
+    with either.open(either.path, "Range: bytes=5-9") as client:
         client.sendall(both)
-        data = b""
-        while part := client.recv(1 << 20):
-            data += part
+        data = everything(client)
     _, first, second, third = data.split(b"HTTP/1.1 ")
     bodies = [part.partition(b"\r\n\r\n")[2] for part in (first, second, third)]
     assert bodies == [WEIGHTS[5:10], WEIGHTS[:10_000_000], WEIGHTS]
 
 
-def test_whoever_writes_while_bytes_are_on_their_way_ends_the_answer_first(mirror):
-    client = mirror.open(window=4096)
-    mirror.until(lambda: mirror.leases() == 1)
+def test_whoever_writes_while_bytes_are_on_their_way_ends_the_answer_first(either):
+    client = either.open(window=4096)
+    either.until(lambda: either.leases() == 1)
     time_taken = time.monotonic()
-    with mirror.blob.open("r+b") as file:  # waits until the mirror has let go
-        assert mirror.leases() == 0
+    with either.blob.open("r+b") as file:  # waits until the mirror has let go
+        assert either.leases() == 0
         file.write(b"!" * len(WEIGHTS))
     assert time.monotonic() - time_taken < 40  # the kernel alone would make it wait for 45
-    data = b""
+    data = bytearray()
     with client, contextlib.suppress(ConnectionResetError):
         while part := client.recv(1 << 16):
             data += part
     body = data.partition(b"\r\n\r\n")[2]
     assert len(body) < len(WEIGHTS)
-    assert WEIGHTS.startswith(body)
-    status, refusal = mirror.get()
+    assert WEIGHTS.startswith(bytes(body))
+    status, refusal = either.get()
     assert (status, b"LG-2901" in refusal) == (500, True)
 
 
-def test_a_file_that_is_open_for_writing_is_not_lent(mirror):
-    with mirror.blob.open("r+b"), mirror.open(window=4096) as client:
+def test_a_file_that_is_open_for_writing_is_not_lent(either):
+    with either.blob.open("r+b"), either.open(window=4096) as client:
         client.recv(1)
-        assert mirror.leases() == 0
-    with mirror.blob.open("r+b"):
-        assert mirror.get() == (200, WEIGHTS)
+        assert either.leases() == 0
+    with either.blob.open("r+b"):
+        assert either.get() == (200, WEIGHTS)
 
 
-def test_a_writer_between_the_hash_and_the_answer_is_noticed(mirror):
-    assert mirror.get() == (200, WEIGHTS)
-    mirror.until(lambda: mirror.leases() == 0)
-    with mirror.blob.open("r+b") as file:
+def test_a_writer_between_the_hash_and_the_answer_is_noticed(either):
+    assert either.get() == (200, WEIGHTS)
+    either.until(lambda: either.leases() == 0)
+    with either.blob.open("r+b") as file:
         file.seek(20_000_000)
         file.write(b"!!!")
-    status, refusal = mirror.get()
+    status, refusal = either.get()
     assert (status, b"LG-2901" in refusal) == (500, True)
 
 
-def test_a_client_that_takes_nothing_is_let_go(mirror):
-    with mirror.open(window=4096):
-        mirror.until(lambda: mirror.leases() == 1)
-        mirror.until(lambda: mirror.leases() == 0)  # while it still holds its end
-    assert mirror.get("/healthz")[0] == 200
+def test_a_client_that_takes_nothing_is_let_go(either):
+    with either.open(window=4096):
+        either.until(lambda: either.leases() == 1)
+        either.until(lambda: either.leases() == 0)  # while it still holds its end
+    assert either.get("/healthz")[0] == 200
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: mir"])
@@ -235,14 +268,6 @@ def test_what_is_no_request_is_refused_and_the_connection_ends(mirror, sent):
         client.sendall(sent)
         status, _ = answer(client)
     assert status == 400
-
-
-def everything(client):
-    """Return all bytes that come until the connection ends."""
-    data = b""
-    while part := client.recv(1 << 20):
-        data += part
-    return data
 
 
 def test_a_client_that_sends_no_more_gets_everything_that_it_asked_for(mirror):

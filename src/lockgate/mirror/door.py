@@ -225,12 +225,12 @@ class Door(HttpToolsProtocol):
             self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
-        """Run the application with the extensions; TLS cannot lend."""
+        """Run the application with the extensions."""
         scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
         # Weakly, since the request holds its scope: in a circle, each would be left to the garbage collector.
         give = partial(self._give, weakref.ref(cycle))
         extensions = scope["extensions"] = {READY: give, CONNECTION: self._own}
-        if self.leases is not None and self.scheme == "http":
+        if self.leases is not None:
             extensions[LENT] = partial(self._lend, self.leases)
         tls = self.transport.get_extra_info("ssl_object")
         if tls is not None and (shown := tls.getpeercert(binary_form=True)):
@@ -271,23 +271,46 @@ class Door(HttpToolsProtocol):
             return None
         lease = leases.take(descriptor, self.transport.get_extra_info("socket").fileno())
         if lease is not None:
-            self.transport.set_write_buffer_limits(0)  # what is written now stands before what is lent
+            # What is written now stands before what is lent; TLS does by itself, and waits for the socket.
+            self.transport.set_write_buffer_limits(0 if self.scheme == "http" else 1)
         return lease
 
     async def hand_over(self, cycle: RequestResponseCycle, message: Message) -> None:
-        """Have the kernel send what a message lends, behind everything that was written before."""
+        """Have the kernel send what a message lends, behind everything that was written before.
+
+        Over TLS it is read, while nobody can write to it, and encrypted.
+        """
         try:
             if self.flow.write_paused:
                 await self.flow.drain()
             if not self.left(cycle):
-                await message["lease"].send(message["start"], message["count"])
-                cycle.expected_content_length -= message["count"]
+                lease, start, count = message["lease"], message["start"], message["count"]
+                if self.scheme == "http":
+                    await lease.send(start, count)
+                else:
+                    await lease.copy(start, count, partial(self._encrypt, cycle))
+                cycle.expected_content_length -= count
         except (ConnectionError, TimeoutError):
             cycle.disconnected = True
             self.transport.abort()
         finally:
             if not self.transport.is_closing():
                 self.transport.set_write_buffer_limits()
+
+    async def _encrypt(self, cycle: RequestResponseCycle, piece: memoryview) -> None:
+        """Write a piece to a connection with TLS, which encrypts it at once; wait while it is not taken.
+
+        Raises:
+            ConnectionResetError: The client has left.
+
+        """
+        self.transport.write(piece)
+        if self.flow.write_paused:
+            await self.flow.drain()
+        else:
+            await asyncio.sleep(0)  # others have their turn
+        if self.left(cycle):
+            raise ConnectionResetError
 
 
 class _Behind:

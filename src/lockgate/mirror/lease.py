@@ -7,6 +7,9 @@ given back at once. The file is mapped, and send(2) copies from its pages while 
 sendfile(2) would save that copy; but what it queues still lies in the file's own pages, where a later
 writer changes it under way, as far as into the buffers of clients on the same host.
 
+What TLS sends is encrypted by this process, and is read into its memory before: where a disk gives nothing
+any more, reading is an error, while touching such a page would end the process.
+
 Leases are for files of our own account, or for who has CAP_LEASE, on local file systems; others are read
 into memory (`blobs`).
 """
@@ -17,6 +20,8 @@ import mmap
 import os
 import signal
 import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lockgate.mirror.errors import LeaseBrokenError
@@ -27,8 +32,13 @@ LENT = "lockgate.http.response.lent"
 PIECE = 1 << 20
 """Bytes that are handed to the system at a time; others have their turn in between."""
 
+READ = 1 << 18
+"""Bytes that are read at a time for TLS: few enough to stay in a processor's cache until they have left."""
+
 STALL_SECONDS = 60.0
 """How long a client may take nothing."""
+
+_BROKEN = "A blob is about to be written to while it is sent."
 
 
 @dataclass(slots=True)
@@ -81,6 +91,39 @@ class Lease:
                 loop.remove_writer(handle)
                 timer.cancel()
 
+    async def copy(self, start: int, count: int, write: Callable[[memoryview], Awaitable[None]]) -> None:
+        """Read bytes of the file, at least one, and have them written piece by piece.
+
+        Args:
+            start: The first one.
+            count: How many.
+            write: Writes a piece, which is its only until it waits for something.
+
+        Raises:
+            LeaseBrokenError: Somebody wants to write to the file.
+            OSError: It cannot be read.
+
+        """
+        buffer = memoryview(bytearray(min(READ, count)))
+        for at in range(start, start + count, READ):
+            with buffer[: start + count - at] as piece:
+                await self._fill(piece, at)
+                await write(piece)
+
+    async def _fill(self, piece: memoryview, at: int) -> None:
+        """Read a piece: at once where memory has it, else on a thread, so that others need not wait."""
+        read = 0
+        if self.intact:
+            with suppress(OSError):  # not in memory, or a file system that cannot say
+                read = os.preadv(self._file, [piece], at, os.RWF_NOWAIT)
+        if self.intact and read < len(piece):
+            data = await asyncio.to_thread(os.pread, self._file, len(piece), at)
+            if len(data) == len(piece):
+                piece[:] = data
+                read = len(piece)
+        if not self.intact or read < len(piece):
+            raise LeaseBrokenError(_BROKEN)
+
     def _pump(self, flow: _Flow) -> None:
         """Send a piece."""
         if flow.done.done():
@@ -98,7 +141,7 @@ class Lease:
 
     def _send_piece(self, flow: _Flow) -> int:
         if not self.intact:
-            raise LeaseBrokenError("A blob is about to be written to while it is sent.")
+            raise LeaseBrokenError(_BROKEN)
         with flow.view[flow.at : flow.at + PIECE] as piece:
             return self._connection.send(piece)
 
@@ -115,8 +158,7 @@ class Lease:
         """Give the lease back and end the answer, if somebody waits to write."""
         if not self.intact:
             if self._flow is not None and not self._flow.done.done():
-                what = "A blob is about to be written to while it is sent."
-                self._flow.done.set_exception(LeaseBrokenError(what))
+                self._flow.done.set_exception(LeaseBrokenError(_BROKEN))
             self.give_back()
 
     def give_back(self) -> None:
