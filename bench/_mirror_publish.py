@@ -1,46 +1,32 @@
 """How long a snapshot of many artifacts takes: made, copied, changed by one, switched to, started with.
 
-    python bench/_mirror_publish.py publish FOLDER COUNT
-    python bench/_mirror_publish.py serve FOLDER BEFORE AFTER
+    python bench/_mirror_publish.py publish FOLDER COUNT KIND
+    python bench/_mirror_publish.py serve FOLDER BEFORE AFTER KIND
 
 Each prints one JSON object. They are processes of their own, so that the most memory that each needed
-(``VmHWM``) is its own, and so that the disk is really waited for. The artifacts are Python wheels, 20
-versions of each project, that are named and not there: pages need no byte of them.
+(``VmHWM``) is its own, and so that the disk is really waited for. The artifacts are named and not there,
+but for what pages are made from (`_mirror_kinds`).
 """
 
-import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from _mirror_kinds import made
+
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.app.gate.gate import MirrorPages
-from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.parts import open_snapshot, part_digests, parts_of, snapshot_digest
-from lockgate.core.snapshot import Admitted, Snapshot
+from lockgate.core.snapshot import Snapshot
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
 from lockgate.mirror.tables import Table, build_table
 from lockgate.store import FileBlobs
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
-VERSIONS = 20
 LOOKUPS = 2000
-
-
-def wheel(number: int) -> Admitted:
-    """Return the admission of one wheel, without its bytes."""
-    name, version = f"p{number // VERSIONS}", f"1.{number % VERSIONS}"
-    digest = hashlib.sha256(b"%d" % number).hexdigest()
-    path = f"python/{name}/{name}-{version}-py3-none-any.whl"
-    file = ArtifactFile(path=path, role=Role.DISTRIBUTION, size=1000, sha256=digest)
-    purl = f"pkg:pypi/{name}@{version}"
-    artifact = Artifact(purl=purl, kind=Kind.PYTHON, name=name, version=version, files=(file,))
-    return Admitted(
-        artifact=artifact, crossing=1, crate_sha256=NOTHING, verdicts_sha256=NOTHING, outcome="clean"
-    )
 
 
 def timed(seconds: dict[str, float], name: str, work: Callable[[], Snapshot]) -> Snapshot:
@@ -71,21 +57,23 @@ def copied(snapshot: Snapshot, known: frozenset[str], quarantine: FileBlobs, blo
     return snapshot
 
 
-def publish(folder: Path, count: int) -> dict[str, object]:
+def publish(folder: Path, count: int, kind: str) -> dict[str, object]:
     """Publish many artifacts, then one more, as the gate makes and keeps their snapshots."""
     quarantine, blobs = FileBlobs(folder / "quarantine"), FileBlobs(folder / "blobs")
     making = SnapshotMaker(quarantine, blobs, MirrorPages())
     seconds: dict[str, float] = {}
-    entries = [wheel(number) for number in range(count)]
+    entries = made(kind, range(count), quarantine.put_all)
     held = memory_mb()
     first = timed(seconds, "made", lambda: making.make("bench", (), entries, START))
     timed(seconds, "copied", lambda: copied(first, frozenset(), quarantine, blobs))
     entries.clear()
 
+    one_more = made(kind, range(count, count + 1), quarantine.put_all)
+
     def change() -> Snapshot:
         served = open_snapshot(snapshot_digest(first), blobs)
         believed = part_digests(served)  # as after two approvals of what is served
-        after = making.make("bench", served.admitted, [wheel(count)], START, believed)
+        after = making.make("bench", served.admitted, one_more, START, believed)
         return copied(after, part_digests(served), quarantine, blobs)
 
     second = timed(seconds, "changed", change)
@@ -127,7 +115,19 @@ def table_of(digest: str, blobs: FileBlobs, known: frozenset[str]) -> Table:
     return build_table(statement, snapshot)
 
 
-def serve(folder: Path, before: str, after: str) -> dict[str, object]:
+def named(table: Table, kind: str) -> Mapping[str, object]:
+    """Return what a mirror answers by the names of a kind."""
+    tables: dict[str, Mapping[str, object]] = {
+        "python": table.projects,
+        "npm": table.npm,
+        "huggingface": table.models,
+        "oci": table.images.by_name,
+        "files": table.files,
+    }
+    return tables[kind]
+
+
+def serve(folder: Path, before: str, after: str, kind: str) -> dict[str, object]:
     """Start with one snapshot, look things up in it, and switch to the next."""
     blobs = FileBlobs(folder / "blobs")
     seconds: dict[str, float] = {}
@@ -138,17 +138,17 @@ def serve(folder: Path, before: str, after: str) -> dict[str, object]:
         return tables[-1].snapshot
 
     first = timed(seconds, "started", lambda: table(before, frozenset()))
-    projects = len(tables[0].projects)
-    step = max(1, projects // LOOKUPS)
-    asked = [f"p{number}" for number in range(0, projects, step)]
+    held = named(tables[0], kind)
+    names = [f"p{number}" for number in range(len(held))] if kind == "python" else list(held)
+    asked = names[:: max(1, len(names) // LOOKUPS)]
     began = time.perf_counter()
-    found = sum(name in tables[0].projects and bool(tables[0].projects[name]) for name in asked)
+    found = sum(name in held and bool(held[name]) for name in asked)
     looked = (time.perf_counter() - began) / len(asked)
     if found != len(asked):
-        sys.exit("A project was not found.")
+        sys.exit("Something that is served was not found.")
     began = time.perf_counter()
     for _ in asked:
-        tables[0].projects[asked[-1]]
+        held[asked[-1]]
     again = (time.perf_counter() - began) / len(asked)
     timed(seconds, "switched", lambda: table(after, part_digests(first)))
     lookups = {"lookup_ms": looked * 1000, "lookup_kept_us": again * 1e6}
@@ -158,7 +158,10 @@ def serve(folder: Path, before: str, after: str) -> dict[str, object]:
 def main() -> None:
     """Do one of the two and print what it took."""
     what, folder, *more = sys.argv[1:]
-    done = publish(Path(folder), int(more[0])) if what == "publish" else serve(Path(folder), more[0], more[1])
+    if what == "publish":
+        done = publish(Path(folder), int(more[0]), more[1])
+    else:
+        done = serve(Path(folder), more[0], more[1], more[2])
     print(json.dumps(done))
 
 

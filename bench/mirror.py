@@ -1,6 +1,6 @@
 """How fast the mirrors serve, beside nginx, the bare framework and the servers that people use today.
 
-    python bench/mirror.py [--quick] [--json] [--peers] [--artifacts N] [--only PART]
+    python bench/mirror.py [--quick] [--json] [--peers] [--artifacts N] [--only PART] [--kind KIND]
 
 Every pair is measured in turns in one run, on loopback: the least disturbed round counts on both sides.
 nginx serves the very file that the store holds, with sendfile. The bare framework is Starlette on the
@@ -9,9 +9,10 @@ are taken from the Python index into an environment that is made for the run (no
 ``--peers`` asks for them), docker-registry is Debian's. Processor seconds are those of the
 server's processes. ``clients_1000`` are 1,000 connections with think time at half of saturation.
 ``publish_1m_s`` is what it takes to make a snapshot of 1,000,000 artifacts and to copy it into the store; a
-quick run publishes fewer, says so in its row, and leaves the key empty. Part ``gate`` takes one artifact more
-the whole way into a site of 100,000 (or ``--artifacts``), approvals included. A key without a number says
-that its peer, or what it measures, is not here.
+quick run publishes fewer, says so in its row, and leaves the key empty, as ``--kind`` does, which publishes
+another kind than Python wheels. Part ``gate`` takes one artifact more the whole way into a site of 100,000
+(or ``--artifacts``), approvals included. A key without a number says that its peer, or what it measures, is
+not here.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
+from _mirror_kinds import KINDS
 from _mirror_peers import python_peers
 from _mirror_servers import (
     TICKS,
@@ -287,14 +289,14 @@ def _publishing(*arguments: str, script: str = "_mirror_publish.py") -> dict[str
     return said
 
 
-def publish(count: int, folder: Path, rows: list[Row]) -> float:
+def publish(count: int, kind: str, folder: Path, rows: list[Row]) -> float:
     """Time a snapshot of many artifacts: published whole, changed by one, switched to, and started with."""
-    made = _publishing("publish", str(folder), str(count))
-    served = _publishing("serve", str(folder), made["before"], made["after"])
+    made = _publishing("publish", str(folder), str(count), kind)
+    served = _publishing("serve", str(folder), made["before"], made["after"], kind)
     took = made["seconds"] | served["seconds"]
     wall = float(took["made"] + took["copied"])
     rows += [
-        Row(f"publish {count} artifacts", "lockgate", round(wall, 1), "s"),
+        Row(f"publish {count} artifacts ({kind})", "lockgate", round(wall, 1), "s"),
         Row("· making it", "lockgate", round(took["made"], 1), "s"),
         Row("· copying into the store", "lockgate", round(took["copied"], 1), "s"),
         Row("· processor", "lockgate", round(took["made_cpu"] + took["copied_cpu"], 1), "s"),
@@ -304,8 +306,8 @@ def publish(count: int, folder: Path, rows: list[Row]) -> float:
         Row("· processor", "lockgate", round(took["changed_cpu"], 2), "s"),
         Row("switch to it", "lockgate", round(took["switched"], 2), "s"),
         Row("start with it", "lockgate", round(took["started"], 2), "s"),
-        Row("look a project up, first time", "lockgate", round(served["lookup_ms"], 2), "ms"),
-        Row("look a project up, again", "lockgate", round(served["lookup_kept_us"], 1), "µs"),
+        Row("look a name up, first time", "lockgate", round(served["lookup_ms"], 2), "ms"),
+        Row("look a name up, again", "lockgate", round(served["lookup_kept_us"], 1), "µs"),
         Row("most memory serving", "lockgate", round(served["most_mb"]), "MB"),
     ]
     return wall
@@ -328,8 +330,8 @@ def large(options: argparse.Namespace, rows: list[Row]) -> dict[str, float]:
     if options.only in {None, "publish"}:
         count = options.artifacts or (PARTED_FROM if options.quick else MILLION)
         with tempfile.TemporaryDirectory(prefix="mirror-bench-publish-") as name:
-            wall = publish(count, Path(name), rows)
-        if count == MILLION:
+            wall = publish(count, options.kind, Path(name), rows)
+        if count == MILLION and options.kind == "python":
             found["publish_1m_s"] = wall
     if options.only == "gate" or (options.only is None and not options.quick):
         with tempfile.TemporaryDirectory(prefix="mirror-bench-gate-") as name:
@@ -356,6 +358,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="also devpi and pypiserver where it is quick")
     parser.add_argument("--only", choices=PARTS_OF_IT, help="one part alone")
     parser.add_argument("--artifacts", type=int, default=0, help="artifacts of the snapshot that is timed")
+    parser.add_argument("--kind", choices=list(KINDS), default="python", help="what that snapshot has")
     options = parser.parse_args()
     size, files = (256 * MIB, 2000) if options.quick else (1024 * MIB, 2000)
     rows: list[Row] = []

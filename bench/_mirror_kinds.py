@@ -1,0 +1,105 @@
+"""Artifacts of each kind for the measurement of a large snapshot, with no more bytes than pages need."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+
+from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
+from lockgate.core.npm import NPM_FORMAT, NpmVersion, npm_purl, tarball_name
+from lockgate.core.oci import IMAGE
+from lockgate.core.snapshot import Admitted
+from lockgate.core.statement import NOTHING
+from lockgate.core.wire import encode
+
+VERSIONS = 20
+"""Versions of each package, revisions of each model and images of each repository."""
+
+FILES = 500
+"""Plain files of each folder."""
+
+Bytes = list[tuple[str, bytes]]
+Made = tuple[Admitted, Bytes]
+
+
+def _file(path: str, role: Role, text: str) -> ArtifactFile:
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return ArtifactFile(path=path, role=role, size=1000, sha256=digest)
+
+
+def _held(path: str, role: Role, data: bytes) -> tuple[ArtifactFile, Bytes]:
+    digest = hashlib.sha256(data).hexdigest()
+    return ArtifactFile(path=path, role=role, size=len(data), sha256=digest), [(digest, data)]
+
+
+def _admitted(purl: str, kind: Kind, name: str, version: str, *files: ArtifactFile) -> Admitted:
+    artifact = Artifact(purl=purl, kind=kind, name=name, version=version, files=files)
+    return Admitted(
+        artifact=artifact, crossing=1, crate_sha256=NOTHING, verdicts_sha256=NOTHING, outcome="clean"
+    )
+
+
+def wheel(number: int) -> Admitted:
+    """Return the admission of one wheel, without its bytes."""
+    name, version = f"p{number // VERSIONS}", f"1.{number % VERSIONS}"
+    file = _file(f"python/{name}/{name}-{version}-py3-none-any.whl", Role.DISTRIBUTION, str(number))
+    return _admitted(f"pkg:pypi/{name}@{version}", Kind.PYTHON, name, version, file)
+
+
+def _npm(number: int) -> Made:
+    name, version = f"p{number // VERSIONS}", f"1.{number % VERSIONS}.0"
+    path = f"npm/{name}/{tarball_name(name, version)}"
+    facts = NpmVersion(
+        format=NPM_FORMAT, name=name, version=version, integrity=f"sha512-{'A' * 86}==", shasum="0" * 40
+    )
+    known, data = _held(f"{path}.json", Role.CORE_METADATA, encode(facts))
+    archive = _file(path, Role.DISTRIBUTION, str(number))
+    return _admitted(npm_purl(name, version), Kind.NPM, name, version, archive, known), data
+
+
+def _model(number: int) -> Made:
+    name, commit = f"org/m{number // VERSIONS}", hashlib.sha256(b"%d" % number).hexdigest()[:40]
+    file = _file(f"models/{name}/model.gguf", Role.WEIGHTS, str(number))
+    return _admitted(f"pkg:huggingface/{name}@{commit}", Kind.MODEL, name, commit, file), []
+
+
+def _image(number: int) -> Made:
+    name = f"registry.test/r{number // VERSIONS}"
+    config = _file("config", Role.BLOB, str(number))
+    described = {"mediaType": "application/vnd.oci.image.config.v1+json", "size": config.size}
+    described["digest"] = f"sha256:{config.sha256}"
+    body = {"schemaVersion": 2, "mediaType": IMAGE, "config": described, "layers": []}
+    manifest, data = _held("manifest", Role.MANIFEST, json.dumps(body).encode())
+    folder = f"oci/{name}/{manifest.sha256}"
+    files = [
+        ArtifactFile(path=f"{folder}/{f.sha256}", role=f.role, size=f.size, sha256=f.sha256)
+        for f in (manifest, config)
+    ]
+    purl = f"pkg:oci/r{number // VERSIONS}@sha256%3A{manifest.sha256}?repository_url={name}"
+    return _admitted(purl, Kind.OCI, name, f"sha256:{manifest.sha256}", *files), data
+
+
+def _plain(number: int) -> Made:
+    path = f"d{number // FILES}/f{number}.bin"
+    file = _file(path, Role.OTHER, str(number))
+    return _admitted(f"pkg:generic/{path}@1", Kind.FILE, path, "1", file), []
+
+
+KINDS: dict[str, Callable[[int], Made]] = {
+    "python": lambda number: (wheel(number), []),
+    "npm": _npm,
+    "huggingface": _model,
+    "oci": _image,
+    "files": _plain,
+}
+
+
+def made(kind: str, numbers: Iterator[int] | range, keep: Callable[[Bytes], None]) -> list[Admitted]:
+    """Return the admissions of artifacts of a kind, and have the bytes kept that their pages need."""
+    entries: list[Admitted] = []
+    needed: Bytes = []
+    for number in numbers:
+        entry, data = KINDS[kind](number)
+        entries.append(entry)
+        needed += data
+    keep(needed)
+    return entries
