@@ -18,6 +18,7 @@ from corpora.inspection_hdf5 import HDF5_BAD, HDF5_GOOD, HDF5_UNREAD
 from corpora.inspection_legacy import LEGACY_BAD, LEGACY_GOOD
 from corpora.inspection_malware import MALWARE_BAD, MALWARE_GOOD
 from corpora.inspection_media import MEDIA_BAD, MEDIA_GOOD, MEDIA_UNREAD
+from corpora.inspection_networks import NETWORKS_BAD, NETWORKS_GOOD, NETWORKS_UNREAD
 from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
 from corpora.inspection_pages import PAGES_BAD, PAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
@@ -48,6 +49,7 @@ GOOD = [
     *FOUND_GOOD,
     *LEGACY_GOOD,
     *DATA_GOOD,
+    *NETWORKS_GOOD,
     *MEDIA_GOOD,
     *SYSTEM_DATA_GOOD,
     *COMPILED_GOOD,
@@ -75,6 +77,7 @@ BAD = [
     *FOUND_BAD,
     *LEGACY_BAD,
     *DATA_BAD,
+    *NETWORKS_BAD,
     *MEDIA_BAD,
     *SYSTEM_DATA_BAD,
     *COMPILED_BAD,
@@ -97,6 +100,7 @@ UNREAD = [
                 *SYSTEMS_UNREAD,
                 *FOUND_UNREAD,
                 *DATA_UNREAD,
+                *NETWORKS_UNREAD,
                 *MEDIA_UNREAD,
                 *SYSTEM_DATA_UNREAD,
                 *COMPILED_UNREAD,

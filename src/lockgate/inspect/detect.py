@@ -6,14 +6,17 @@ import zlib
 from contextlib import suppress
 from functools import lru_cache
 
+from lockgate.inspect.inspectors.graph_fields import graph_kind
 from lockgate.inspect.inspectors.onnx_fields import looks_like_onnx
 from lockgate.inspect.inspectors.pickle_machine import is_pickle, looks_like_pickle
 from lockgate.inspect.inspectors.shapes import (
     looks_like_bmff,
     looks_like_dbf,
+    looks_like_dicom,
     looks_like_eot,
     looks_like_icc,
     looks_like_mp3,
+    looks_like_tflite,
     pyc_magic,
     terminal_end,
 )
@@ -54,6 +57,8 @@ _CLAIMS: dict[str, frozenset[str]] = {
     "gguf": frozenset({"gguf"}),
     "safetensors": frozenset({"safetensors"}),
     "onnx": frozenset({"onnx"}),
+    "tflite": frozenset({"tflite"}),
+    "dcm": frozenset({"dicom"}),
     "pdf": frozenset({"pdf"}),
     "parquet": frozenset({"parquet"}),
     "png": _PICTURES,
@@ -140,9 +145,10 @@ _LEGACY = (
 """Encodings that texts of other languages had before Unicode; none of them can reorder what is shown."""
 _LONGEST_LEGACY, _LETTERS = 1 << 20, 0.9
 _NONE, _FEW = "none", "few"
-_CONTROL_SHARE, _C1_SHARE, _SHORT = 0.002, 0.01, 100
+_CONTROL_SHARE, _C1_SHARE, _SHORT, _FEW_CONTROLS = 0.002, 0.01, 100, 4
 """How much of a text may be controls: minified scripts and Info files hold a few, and so do texts in which
-somebody mixed encodings; a text of more than `_SHORT` bytes may hold one. None of it may be a null byte."""
+somebody mixed encodings; a text may hold one for each `_SHORT` bytes up to `_FEW_CONTROLS`. None of it may be
+a null byte."""
 _SAFETENSORS_HEADER = 8
 _TAR_BLOCK = 512
 _TAR_MAGIC = slice(257, 262)
@@ -251,6 +257,7 @@ def _shaped(data: memoryview, name: str) -> str:
         ("r-database", looks_like_r_database),
         ("glibc-locale", locale_fields),
         ("sentencepiece", looks_like_sentencepiece),
+        ("tensorflow", graph_kind),
         ("tesseract", tesseract_parts),
         ("openpgp", looks_like_openpgp),
         ("der", looks_like_der),
@@ -281,9 +288,9 @@ def zip_tail(data: memoryview) -> int | None:
 
 def _binary(data: memoryview) -> str:
     head = bytes(data[:_TAR_BLOCK])
-    for magic, kind in _BY_FIRST.get(head[0], ()):
-        if head.startswith(magic):
-            return kind
+    named = (kind for magic, kind in _BY_FIRST.get(head[0], ()) if head.startswith(magic))
+    if kind := "dicom" if looks_like_dicom(data) else next(named, ""):
+        return kind
     if len(head) > 1 and head[0] == _PROTO and head[1] <= _LAST_PROTOCOL:
         return "pfb" if head[1] == 1 and head[6:8] == b"%!" else "pickle"
     if kind := _is_packed(head, data):
@@ -292,7 +299,8 @@ def _binary(data: memoryview) -> str:
         return "coff"
     if _is_safetensors(head, len(data)):
         return "safetensors"
-    return "tar" if _is_tar(head) else "onnx" if looks_like_onnx(data) else ""
+    looks = (("tflite", looks_like_tflite), ("tar", lambda _: _is_tar(head)), ("onnx", looks_like_onnx))
+    return next((kind for kind, look in looks if look(data)), "")
 
 
 def _is_packed(head: bytes, data: memoryview) -> str:
@@ -372,6 +380,6 @@ def _controls(raw: bytes) -> str:
     controls = raw.translate(None, _NOT_CONTROLS)
     if not controls:
         return _NONE
-    most = max(_CONTROL_SHARE * len(raw), 1 if len(raw) > _SHORT else 0)
+    most = max(_CONTROL_SHARE * len(raw), min(_FEW_CONTROLS, len(raw) // _SHORT))
     few = 0 not in controls and len(controls) <= most
     return _FEW if few else ""

@@ -34,6 +34,9 @@ _WHERE = {
     "gguf": "gguf:GgufInspector",
     "safetensors": "safetensors:SafetensorsInspector",
     "onnx": "onnx:OnnxInspector",
+    "tflite": "tflite:TfliteInspector",
+    "tensorflow": "graphs:GraphInspector",
+    "dicom": "dicom:DicomInspector",
     "hdf5": "hdf5:Hdf5Inspector",
     "pickle": "pickles:PickleInspector",
     "npy": "arrays:ArrayInspector",
@@ -218,7 +221,9 @@ def _claims(data: memoryview, tally: Tally, context: Context) -> None:
         why = f"It is named .{extension(context.name)} and is {tally.detected}."
         inert = context.package and tally.detected in TEXT_TYPES
         tally.note("type-mismatch", Severity.INFO if inert else Severity.HIGH, why)
-    if tally.detected in ZIP_TYPES:
+    if (
+        tally.detected in ZIP_TYPES or tally.detected == "tflite"
+    ):  # it may have texts behind it, and says so itself
         return
     tail = zip_tail(data)
     if tail is not None:

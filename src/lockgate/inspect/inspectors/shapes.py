@@ -7,6 +7,9 @@ import re
 import struct
 
 ICC_HEAD = 128
+DICOM_PREAMBLE = 128
+_DICOM_META = re.compile(rb"DICM\x02\x00[\x00-\xff]\x00(?:UL|OB|UI)")
+_TFLITE = slice(4, 8)
 _ICC_SIGN = slice(36, 40)
 _TERM = struct.Struct("<6h")
 _TERM_WIDTHS = {0o432: 2, 0o1036: 4}
@@ -23,6 +26,16 @@ _DBF_NAME = re.compile(rb"[A-Za-z_][\w ]{0,10}\x00*[\x00-\xff]*", re.ASCII)
 _DBF_KINDS = frozenset(b"CNLDFMBGPYTI@O+V0")
 _DBF_VERSIONS = frozenset({0x02, 0x03, 0x04, 0x05, 0x30, 0x31, 0x43, 0x63, 0x83, 0x8B, 0xF5})
 _DBF_END = b"\x1a"
+
+
+def looks_like_dicom(data: memoryview) -> bool:
+    """Return whether the data has DICOM's signature where it belongs, and the first element behind it."""
+    return bool(_DICOM_META.match(bytes(data[DICOM_PREAMBLE : DICOM_PREAMBLE + 10])))
+
+
+def looks_like_tflite(data: memoryview) -> bool:
+    """Return whether the data is a FlatBuffer that names itself a network of TensorFlow Lite."""
+    return bytes(data[_TFLITE]) == b"TFL3" and 8 <= int.from_bytes(data[:4], "little") < len(data)  # noqa: PLR2004  # behind the name
 
 
 def looks_like_icc(data: memoryview) -> bool:
