@@ -348,6 +348,15 @@ def app_from_environment():
     return build_app(site.view(), site.blobs, lambda: datetime.now(UTC), asked=asked)
 
 
+def app_with_names():
+    """Return the application for the home in LOCKGATE_HOME, whose file ``names`` has those of protocols."""
+    from lockgate.mirror import Asked, MirrorNames, build_app
+
+    site = MirrorSite(Path(os.environ["LOCKGATE_HOME"]))
+    asked = Asked(names=MirrorNames.of((site.root / "names").read_text()))
+    return build_app(site.view(), site.blobs, lambda: datetime.now(UTC), asked=asked)
+
+
 def app_with_keys():
     """Return the application for the home in LOCKGATE_HOME, read by API keys; ``internal`` by everybody."""
     from lockgate.app.high.reading import KeyCallers

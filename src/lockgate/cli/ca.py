@@ -48,6 +48,10 @@ def issue(
     folder: FolderOption,
     out: Annotated[Path, typer.Option(help="Folder for cert.pem, key.pem and ca.pem.")],
     days: Annotated[int, typer.Option(min=1, max=397, help="Validity in days.")] = 365,
+    mirrors: Annotated[
+        Path | None,
+        typer.Option(help="Home of a high side whose names of protocols (serve.mirror_names) are added."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Issue a server's certificate with a fresh key; this host's own names are added.
@@ -57,6 +61,12 @@ def issue(
     from lockgate.trust.authority import LOCAL_NAMES, Use
 
     local = [*LOCAL_NAMES, "127.0.0.1", "::1"]
+    if mirrors is not None:
+        from lockgate.app.high.mirrors import mirror_names
+        from lockgate.app.settings import load_settings
+
+        known = mirror_names(load_settings(mirrors).require("high")).by_protocol.values()
+        names = [*names, *(each for each in known if each not in names)]
     _issue(
         folder,
         names[0],

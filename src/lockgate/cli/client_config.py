@@ -31,7 +31,8 @@ def client_config(
         str,
         typer.Argument(
             help="pip, uv, poetry, pdm, npm, yarn, pnpm, docker, podman, containerd, huggingface, ollama,"
-            " git, conda, apt, dnf; for asset packs tiktoken, nltk, spacy, driver, osv-scanner."
+            " git, conda, apt, dnf; for asset packs tiktoken, nltk, spacy, driver, osv-scanner;"
+            " dns for the records of a site's DNS server."
         ),
     ],
     url: Annotated[
@@ -49,6 +50,12 @@ def client_config(
             help="Where the client's own certificate and its key lie on its host, as PEM in one file."
         ),
     ] = "",
+    address: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="IP address of the mirrors, for `dns`; may be repeated (default: as the settings say)."
+        ),
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,27 +63,31 @@ def client_config(
 
     Where the mirrors are read by API keys, lines for one are printed as well; without `--key-file` they have
     a word in the key's place. What apt and dnf are told depends on what is served: keys and repositories;
-    so do asset packs, each with the commands that bring it to where its library looks.
+    so do asset packs, each with the commands that bring it to where its library looks. Where the settings
+    name protocols apart (serve.mirror_names), each client is told its name; `dns` prints the records.
 
     Examples:
       lockgate client-config npm --home lane/high
       lockgate client-config apt --home lane/high
       lockgate client-config nltk --home lane/high
+      lockgate client-config dns --home lane/high --address 10.20.0.5
       lockgate client-config pip --url https://mirror.plant.internal:8710 --ca /etc/ssl/plant-ca.pem
         --certificate /etc/ssl/private/this-host.pem
     """
     import sys
 
     from lockgate.core.assets import Library
-    from lockgate.mirror import APT, DNF, asset_config, shell_lines
+    from lockgate.mirror import APT, DNF, DNS, MirrorNames, asset_config, dns_config, shell_lines
     from lockgate.mirror import client_config as make
 
     key = key_of(home, key_file, asked=not url)
+    names = MirrorNames()
     if not url:
-        from lockgate.app.high.mirrors import mirror_url
+        from lockgate.app.high.mirrors import mirror_names, mirror_url
         from lockgate.app.settings import load_settings
 
-        url = mirror_url(load_settings(home).require("high"))
+        side = load_settings(home).require("high")
+        url, names = mirror_url(side), mirror_names(side)
     apt = None
     if client == APT:
         from lockgate.app.high.repositories import served_to_apt
@@ -89,14 +100,18 @@ def client_config(
         from lockgate.app.settings import load_settings
 
         dnf = served_to_dnf(load_settings(home).require("high"))
-    if client in tuple(Library):
+    if client == DNS:
+        found = dns_config(names, url, address or ())
+    elif client in tuple(Library):
         from lockgate.app.high.assets import served_assets
         from lockgate.app.settings import load_settings
 
         assets = served_assets(load_settings(home).require("high"))
-        found = asset_config(Library(client), url, assets, authority=ca, key=key, certificate=certificate)
+        found = asset_config(
+            Library(client), url, assets, authority=ca, key=key, certificate=certificate, names=names
+        )
     else:
-        found = make(client, url, apt, dnf=dnf, authority=ca, key=key, certificate=certificate)
+        found = make(client, url, apt, dnf=dnf, authority=ca, key=key, certificate=certificate, names=names)
     emit(as_json, found.as_dict(), lambda _: None)
     if not as_json:
         sys.stdout.write("\n".join(shell_lines(found)) + "\n")

@@ -13,6 +13,7 @@ from lockgate.mirror.clients.assets import Asset, asset_config, assets_of
 from lockgate.mirror.clients.config import client_config, clients, shell_lines
 from lockgate.mirror.clients.files import ClientConfig
 from lockgate.mirror.clients.lockfiles import LOCKFILE_LIMIT, Rewritten, rewrite
+from lockgate.mirror.clients.names import DNS, MirrorNames, dns_config
 from lockgate.mirror.clients.repositories import (
     APT,
     DNF,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 __all__ = [
     "APT",
     "DNF",
+    "DNS",
     "LOCKFILE_LIMIT",
     "PUSH",
     "Access",
@@ -79,6 +81,7 @@ __all__ = [
     "DnfSource",
     "KnownAdvisory",
     "LayoutError",
+    "MirrorNames",
     "Miss",
     "MissingBlobError",
     "NothingForClientError",
@@ -102,6 +105,7 @@ __all__ = [
     "build_app",
     "client_config",
     "clients",
+    "dns_config",
     "generate_index",
     "generate_pages",
     "read_misses",

@@ -31,6 +31,13 @@ class UnknownClientError(InputError):
     advice = "`lockgate client-config --help` lists the clients."
 
 
+class MirrorNamesError(InputError):
+    """The names of the mirrors' protocols, or the addresses that they lead to, cannot be used."""
+
+    code = "LG-1925"
+    advice = "serve.mirror_names has PROTOCOL=NAME with spaces between, as in npm=npm.mirror.example."
+
+
 class NothingForClientError(InputError):
     """What is served has nothing that a client could be configured for."""
 

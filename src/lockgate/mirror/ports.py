@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from lockgate.core.snapshot import Snapshot
 from lockgate.core.statement import Statement
+from lockgate.mirror.clients.names import MirrorNames
 from lockgate.mirror.signed import SignedRepository
 
 
@@ -100,12 +101,14 @@ class Asked:
     """What a mirror takes from outside of its snapshot.
 
     `address` is this mirror's own, as its clients reach it (``https://mirror.example``); empty: the
-    one that each client asked. `misses` is where names are kept that were asked for in vain, `uses` where it
-    is kept which files were taken and by whom; `npm_keys` returns the keys by which npm registries signed.
+    one that each client asked. `names` are those of single protocols. `misses` is where names are kept that
+    were asked for in vain, `uses` where it is kept which files were taken and by whom; `npm_keys` returns
+    the keys by which npm registries signed.
     """
 
     advisor: Advisor | None = None
     address: str = ""
+    names: MirrorNames = field(default_factory=MirrorNames)
     misses: Path | None = None
     uses: Path | None = None
     npm_keys: Callable[[], Sequence[RegistryKey]] | None = None

@@ -21,6 +21,7 @@ from lockgate.mirror.blobs import LARGE, VerifiedBlobs
 from lockgate.mirror.continuity import CLIENT
 from lockgate.mirror.metrics import Metrics
 from lockgate.mirror.misses import Misses
+from lockgate.mirror.named import Named
 from lockgate.mirror.ports import Asked, BlobFiles
 from lockgate.mirror.protocols.apt import AptRoutes
 from lockgate.mirror.protocols.conda import CondaRoutes
@@ -111,6 +112,7 @@ def build_app(
     app = Starlette(
         routes=routes,
         middleware=[
+            *([Middleware(Named, names=asked.names, address=asked.address)] if asked.names else []),
             Middleware(
                 Shell,
                 metrics=metrics,
@@ -118,7 +120,7 @@ def build_app(
                 address=asked.address,
                 ready=Ready(view),
                 models=models is not None,
-            )
+            ),
         ],
         lifespan=_lifespan(site, opened, git, made, hash_ahead=hash_ahead),
     )

@@ -1,6 +1,6 @@
 """What every client of the mirrors has to know, for a page that people copy from."""
 
-from lockgate.app.high.mirrors import mirror_url
+from lockgate.app.high.mirrors import mirror_names, mirror_url
 from lockgate.app.high.repositories import served_to_apt, served_to_dnf
 from lockgate.app.settings import Side
 from lockgate.mirror import ClientConfig, NothingForClientError, client_config, clients
@@ -23,10 +23,10 @@ def client_configs(side: Side, *, published: bool) -> list[ClientConfig]:
     apt = served_to_apt(side) if published else None
     dnf = served_to_dnf(side) if published else None
     key = KEY_PLACE if side.settings.serve.mirror_access == "labels" else ""
-    found = []
+    url, names, found = mirror_url(side), mirror_names(side), []
     for name in clients():
         try:
-            found.append(client_config(name, mirror_url(side), apt, dnf=dnf, key=key))
+            found.append(client_config(name, url, apt, dnf=dnf, key=key, names=names))
         except NothingForClientError:
             continue
     return found

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lockgate.app.high.channel import (
     CHANNEL,
@@ -21,6 +21,9 @@ from lockgate.app.logs import configure_logs
 from lockgate.app.settings import Side
 from lockgate.app.stores import blob_files
 from lockgate.app.trust import utc_now
+
+if TYPE_CHECKING:
+    from lockgate.mirror import MirrorNames
 
 CHANNEL_VARIABLE = "LOCKGATE_CHANNEL"
 """The channel that a mirror serves, for its worker process."""
@@ -49,6 +52,7 @@ def mirror_app() -> Any:
     asked = Asked(
         advisor=RecordedAdvisor(side),
         address=side.settings.serve.mirror_url,
+        names=mirror_names(side),
         misses=misses_file(side),
         uses=uses_file(side, channel),
         npm_keys=partial(registry_keys, side),
@@ -79,6 +83,18 @@ def mirror_url(side: Side) -> str:
     """Return the address that clients reach the mirrors by."""
     serve = side.settings.serve
     return serve.mirror_url or f"{scheme(side)}://{serve.host}:{serve.mirror_port}"
+
+
+def mirror_names(side: Side) -> "MirrorNames":
+    """Return the names of single protocols.
+
+    Raises:
+        MirrorNamesError: The setting cannot be used.
+
+    """
+    from lockgate.mirror import MirrorNames  # noqa: PLC0415  # who serves or prints alone needs it
+
+    return MirrorNames.of(side.settings.serve.mirror_names)
 
 
 def serve_mirror(

@@ -17,6 +17,11 @@ class ServeSection(Section):
         pattern=r"^(https?://[A-Za-z0-9.:\[\]-]{1,260})?$",
         description="Address that clients reach the mirrors by; empty: as each of them asks.",
     )
+    mirror_names: str = Field(
+        default="",
+        max_length=4000,
+        description="`PROTOCOL=NAME` with spaces between: host names at which one protocol is served alone.",
+    )
     candidate_port: int = Field(
         default=8711, ge=1, le=65535, description="Mirrors of the candidate channel, for canary hosts."
     )

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from lockgate.core.assets import PLACE, AssetPlaceError, Library, read_place
 from lockgate.core.snapshot import Admitted
 from lockgate.mirror.clients.files import ClientConfig, Place
+from lockgate.mirror.clients.names import MirrorNames
 from lockgate.mirror.errors import NothingForClientError
 from lockgate.mirror.pages.files import served_files
 
@@ -62,6 +63,7 @@ def asset_config(
     authority: str = "",
     key: str = "",
     certificate: str = "",
+    names: MirrorNames | None = None,
 ) -> ClientConfig:
     """Return what a host needs of the assets of a library.
 
@@ -72,6 +74,7 @@ def asset_config(
         authority: Where the internal authority's certificate lies on the host; empty: it is trusted already.
         key: The API key, where the mirrors ask for one.
         certificate: Where the host's own certificate and its key lie, as PEM in one file; empty: none.
+        names: Names of single protocols, which take the place of the address's host.
 
     Raises:
         NothingForClientError: None is served.
@@ -81,7 +84,8 @@ def asset_config(
     if not mine:
         what = f"No asset for {library} is served."
         raise NothingForClientError(what)
-    place = Place.of(url, authority, key, certificate)
+    names = names or MirrorNames()
+    place = Place.of(names.url("files", url), authority, key, certificate, names.below("files"))
     environment = (_FOLDERS[library],) if library in _FOLDERS else ()
     commands = tuple(line for asset in mine for line in _commands(asset, place))
     return ClientConfig(str(library), environment=environment, notes=commands)
@@ -89,7 +93,7 @@ def asset_config(
 
 def _commands(asset: Asset, place: Place) -> Iterator[str]:
     """Yield what fetches an asset to its place and compares it; each path is one word for a shell."""
-    address = f"{place.with_key}/files/{quote(asset.path)}"
+    address = f"{place.with_key}{place.below}/{quote(asset.path)}"
     variable = _FOLDERS.get(asset.library, ("", _DRIVERS))
     folder = f'"${variable[0]}"/' if variable[0] else f"{variable[1]}/"
     authority = shell_quote(place.authority) if place.authority else ""

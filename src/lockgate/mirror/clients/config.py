@@ -7,6 +7,7 @@ and no other; what a client would ask besides it is turned off where the client 
 from collections.abc import Callable, Iterator
 
 from lockgate.mirror.clients.files import USER, ClientConfig, ConfigFile, Place, lines_of
+from lockgate.mirror.clients.names import MirrorNames
 from lockgate.mirror.clients.projects import pdm_config, poetry_config
 from lockgate.mirror.clients.repositories import (
     APT,
@@ -28,6 +29,7 @@ def client_config(
     authority: str = "",
     key: str = "",
     certificate: str = "",
+    names: MirrorNames | None = None,
 ) -> ClientConfig:
     """Return what a client needs to know of the mirrors at an address.
 
@@ -41,13 +43,16 @@ def client_config(
         key: The API key that the client is to use; empty: none.
         certificate: Where the client's own certificate and its key lie on its host, as PEM in one file;
             empty: it shows none.
+        names: Names of single protocols, which take the place of the address's host.
 
     Raises:
         UnknownClientError: There is no such client here.
         NothingForClientError: Nothing is served to it.
 
     """
-    place = Place.of(url, authority, key, certificate)
+    names, protocol = names or MirrorNames(), _PROTOCOLS.get(client, "")
+    below = names.below(protocol) if protocol else ""
+    place = Place.of(names.url(protocol, url), authority, key, certificate, below)
     if client == APT:
         if apt is None:
             raise NothingForClientError("No repository for apt is served, or none that the gate signed.")
@@ -101,7 +106,7 @@ def _uv(place: Place) -> ClientConfig:
 
 def _npmrc(place: Place) -> ConfigFile:
     text = lines_of(
-        f"registry={place.url}/npm/",
+        f"registry={place.url}{place.below}/",
         "replace-registry-host=always",
         "update-notifier=false",
         "fund=false",
@@ -114,13 +119,13 @@ def _npmrc(place: Place) -> ConfigFile:
 
 def _npm_key(place: Place) -> tuple[str, ...]:
     """Return what npm, pnpm and yarn 1 prove who asks by."""
-    return (f"//{place.host}/npm/:_authToken={place.key}",) if place.key else ()
+    return (f"//{place.host}{place.below}/:_authToken={place.key}",) if place.key else ()
 
 
 def _npm_certificate(place: Place) -> tuple[str, ...]:
     """Return the certificate that npm and pnpm (from 10.25 on) show."""
     names = ("certfile", "keyfile") if place.certificate else ()
-    return tuple(f"//{place.host}/npm/:{name}={place.certificate}" for name in names)
+    return tuple(f"//{place.host}{place.below}/:{name}={place.certificate}" for name in names)
 
 
 def _npm(place: Place) -> ClientConfig:
@@ -136,13 +141,13 @@ def _pnpm(place: Place) -> ClientConfig:
 
 def _yarn(place: Place) -> ClientConfig:
     old = lines_of(
-        f'registry "{place.url}/npm/"',
+        f'registry "{place.url}{place.below}/"',
         "disable-self-update-check true",
         f'cafile "{place.authority}"' if place.authority else None,
         "always-auth true" if place.key else None,
     )
     new = lines_of(
-        f'npmRegistryServer: "{place.url}/npm"',
+        f'npmRegistryServer: "{place.url}{place.below}"',
         "enableTelemetry: false",
         None if place.secure else f'unsafeHttpWhitelist: ["{place.name}"]',
         f'httpsCaFilePath: "{place.authority}"' if place.authority else None,
@@ -159,7 +164,8 @@ def _yarn(place: Place) -> ClientConfig:
     )
     files = [ConfigFile("~/.yarnrc", old), ConfigFile("~/.yarnrc.yml", new)]
     if place.key:
-        always = f"//{place.host}/npm/:always-auth=true"  # else yarn 1 proves itself for scoped names alone
+        # Else yarn 1 proves itself for scoped names alone.
+        always = f"//{place.host}{place.below}/:always-auth=true"
         files.append(ConfigFile("~/.npmrc", lines_of(*_npm_key(place), always)))
     return ClientConfig("yarn", tuple(files), notes=notes)
 
@@ -262,7 +268,7 @@ def _ollama(place: Place) -> ClientConfig:
 def _conda(place: Place) -> ClientConfig:
     """Return what conda, mamba and micromamba read (.condarc): names of channels mean this mirror's."""
     text = lines_of(
-        f"channel_alias: {place.with_key}/conda",
+        f"channel_alias: {place.with_key}{place.below}",
         "default_channels: []",
         "channels:",
         "  - nodefaults",
@@ -271,16 +277,16 @@ def _conda(place: Place) -> ClientConfig:
     )
     notes = (
         "Name a channel as it is mirrored: conda create -n NAME -c CHANNEL PACKAGE",
-        f"pixi and rattler take its address: {place.url}/conda/CHANNEL",
+        f"pixi and rattler take its address: {place.url}{place.below}/CHANNEL",
     )
     return ClientConfig("conda", (ConfigFile("~/.condarc", text),), notes=notes)
 
 
 def _git(place: Place) -> ClientConfig:
     text = lines_of(
-        f'[url "{place.url}/git/"]',
+        f'[url "{place.url}{place.below}/"]',
         "\tinsteadOf = https://",
-        f"\tinsteadOf = {place.url}/git/",
+        f"\tinsteadOf = {place.url}{place.below}/",
         f'[http "{place.url}/"]' if place.authority or place.key or place.certificate else None,
         f'\textraHeader = "Authorization: Bearer {place.key}"' if place.key else None,
         f"\tsslCAInfo = {place.authority}" if place.authority else None,
@@ -289,7 +295,7 @@ def _git(place: Place) -> ClientConfig:
     )
     notes = (
         "Repositories keep their address: https://HOST/PATH is asked for at the mirror.",
-        f"One repository by itself: git clone {place.url}/git/HOST/PATH",
+        f"One repository by itself: git clone {place.url}{place.below}/HOST/PATH",
     )
     return ClientConfig("git", (ConfigFile("~/.gitconfig", text),), notes=notes)
 
@@ -310,6 +316,27 @@ _CLIENTS: dict[str, Callable[[Place], ClientConfig]] = {
     "git": _git,
     "conda": _conda,
 }
+
+
+_PROTOCOLS = {
+    "pip": "pypi",
+    "uv": "pypi",
+    "poetry": "pypi",
+    "pdm": "pypi",
+    "npm": "npm",
+    "yarn": "npm",
+    "pnpm": "npm",
+    "docker": "oci",
+    "podman": "oci",
+    "containerd": "oci",
+    "ollama": "oci",
+    "huggingface": "huggingface",
+    "git": "git",
+    "conda": "conda",
+    APT: "apt",
+    DNF: "rpm",
+}
+"""What each client speaks."""
 
 
 def shell_lines(config: ClientConfig) -> Iterator[str]:

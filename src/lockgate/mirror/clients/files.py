@@ -48,17 +48,21 @@ class Place:
     authority: str = ""
     key: str = ""
     certificate: str = ""
+    below: str = ""
 
     @classmethod
-    def of(cls, url: str, authority: str = "", key: str = "", certificate: str = "") -> "Place":
+    def of(
+        cls, url: str, authority: str = "", key: str = "", certificate: str = "", below: str = ""
+    ) -> "Place":
         """Return the parts of an address such as ``https://mirror.example:8710``.
 
-        `certificate` is where the client's own certificate and its key lie, as PEM in one file.
+        `certificate` is where the client's own certificate and its key lie, as PEM in one file;
+        `below` is the path below which the client's protocol stands there.
         """
         parts = urlsplit(url)
         secure = parts.scheme == "https"
         known = (authority, key, certificate) if secure else ("", key, "")
-        return cls(url.rstrip("/"), parts.netloc, parts.hostname or "", secure, *known)
+        return cls(url.rstrip("/"), parts.netloc, parts.hostname or "", secure, *known, below)
 
     @property
     def with_key(self) -> str:

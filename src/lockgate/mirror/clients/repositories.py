@@ -46,11 +46,12 @@ class DnfRepositories:
 
 def apt_config(place: Place, known: AptSuites) -> ClientConfig:
     """Return deb822 sources with the lane's key in them (sources.list(5), apt 2.3.10 and later)."""
+    key_file = f"{place.url}{place.below}/lockgate.asc"
     block = "".join(f" {line or '.'}\n" for line in known.certificate.splitlines())
     texts = [
         lines_of(
             f"Types: {'deb deb-src' if source.sources else 'deb'}",
-            f"URIs: {place.url}/apt/{source.repository}",
+            f"URIs: {place.url}{place.below}/{source.repository}",
             f"Suites: {' '.join(source.suites)}",
             f"Components: {' '.join(source.components)}",
             "Signed-By:",
@@ -60,12 +61,12 @@ def apt_config(place: Place, known: AptSuites) -> ClientConfig:
     ]
     notes = (
         f"The lane's key: {known.fingerprint}. The same stands in what this command prints at the gate.",
-        f"apt before 2.3.10 takes the key from a file: {place.url}/apt/lockgate.asc, named as Signed-By.",
+        f"apt before 2.3.10 takes the key from a file: {key_file}, named as Signed-By.",
         "Take other files out of /etc/apt/sources.list.d: their hosts are not reached from here.",
     )
     files = [ConfigFile("/etc/apt/sources.list.d/lockgate.sources", "\n".join(texts))]
     if place.key:
-        text = lines_of(f"machine {place.url}/apt/ login {USER} password {place.key}")
+        text = lines_of(f"machine {place.url}{place.below}/ login {USER} password {place.key}")
         files.append(ConfigFile("/etc/apt/auth.conf.d/lockgate.conf", text))
     if place.authority or place.certificate:
         trust = lines_of(
@@ -89,7 +90,7 @@ def dnf_config(place: Place, known: DnfRepositories) -> ClientConfig:
             lines_of(
                 f"[{name}]",
                 f"name={source.repository} {source.channel}",
-                f"baseurl={place.url}/rpm/{source.repository}/{source.channel}/$basearch/",
+                f"baseurl={place.url}{place.below}/{source.repository}/{source.channel}/$basearch/",
                 "enabled=1",
                 "gpgcheck=1",
                 "repo_gpgcheck=1",

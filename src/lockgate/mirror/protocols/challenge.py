@@ -16,6 +16,7 @@ from starlette.types import Scope
 from lockgate.mirror.access import ANONYMOUS_TOKEN, Access, secret_of
 from lockgate.mirror.continuity import CERTIFICATE
 from lockgate.mirror.errors import CredentialsError
+from lockgate.mirror.named import own_address
 from lockgate.mirror.protocols.registry import VERSION, refuse
 
 TOKEN_PATH = "/v2/token"  # noqa: S105  # an address
@@ -42,7 +43,7 @@ def challenge(scope: Scope, protocol: str, error: CredentialsError, address: str
     headers = {"WWW-Authenticate": _BASIC, "X-Error-Code": error.code}
     came = "authorization" in Headers(scope=scope)
     if protocol == "oci":
-        base = address.rstrip("/") or str(Request(scope).base_url).rstrip("/")
+        base = own_address(scope, address) or str(Request(scope).base_url).rstrip("/")
         answer = refuse("UNAUTHORIZED", error.what, HTTPStatus.UNAUTHORIZED, {"code": error.code})
         answer.headers["WWW-Authenticate"] = f'Bearer realm="{base}{TOKEN_PATH}",service="{_SERVICE}"'
         return answer

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lockgate.core.wire import encode
+from lockgate.mirror.named import own_address
 from lockgate.mirror.protocols.site import Site, segments
 from lockgate.mirror.responses import BlobResponse
 from lockgate.mirror.tables import ModelEntries, RevisionEntries, Table
@@ -126,7 +127,7 @@ class HubRoutes:
         stop = start + max(1, min(count, TREE_PAGE))
         if stop < len(below):
             more = {**query, "cursor": str(stop)}
-            base = self._address or str(request.base_url).rstrip("/")
+            base = own_address(request.scope, self._address) or str(request.base_url).rstrip("/")
             headers["Link"] = f'<{base}{quote(request.url.path)}?{urlencode(more)}>; rel="next"'
         part = below[start:stop]
         part = await self._expanded(revision, part) if expand else part

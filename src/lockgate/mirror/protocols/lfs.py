@@ -12,6 +12,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from lockgate.mirror.named import NAMED, own_address
 from lockgate.mirror.protocols.site import Site
 from lockgate.mirror.responses import BlobResponse
 from lockgate.mirror.tables import Entry
@@ -77,8 +78,9 @@ class LargeFiles:
         asked = await _question(request)
         if isinstance(asked, Response):
             return asked
-        base = self._address or str(request.base_url).rstrip("/")
-        folder = f"{base}/git/{quote(name)}.git/info/lfs/objects"
+        base = own_address(request.scope, self._address) or str(request.base_url).rstrip("/")
+        root = base if NAMED in request.scope else f"{base}/git"
+        folder = f"{root}/{quote(name)}.git/info/lfs/objects"
         objects = [await self._told(name, wanted, folder) for wanted in asked.objects]
         return JSONResponse({"transfer": "basic", "objects": objects}, media_type=LFS_TYPE)
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from lockgate.core.errors import LockgateError
 from lockgate.core.wire import stamp
 from lockgate.mirror.errors import AddressError
+from lockgate.mirror.named import NAMED, own_address
 from lockgate.mirror.pages.base import JSON_TYPE
 from lockgate.mirror.pages.npm import ABBREVIATED, MARK
 from lockgate.mirror.ports import Advisor, Asked
@@ -174,6 +175,8 @@ class NpmRoutes:
             AddressError: The client names no host that could be one.
 
         """
+        if NAMED in request.scope:
+            return own_address(request.scope, "")
         if self._address:
             return f"{self._address}{_BELOW}"
         host = request.headers.get("host", "")

@@ -27,6 +27,7 @@ from lockgate.core.parts import rest_of
 from lockgate.core.submission import is_submission
 from lockgate.mirror.access import Caller, uploader
 from lockgate.mirror.errors import BadPushError, BadUploadError, PushLimitError, UploadNotOpenError
+from lockgate.mirror.named import own_address
 from lockgate.mirror.protocols.site import Site
 from lockgate.mirror.taking.drop import lay
 from lockgate.mirror.taking.hub_commit import (
@@ -201,7 +202,7 @@ class HubUploadRoutes:
         )
 
     def _base(self, request: Request) -> str:
-        return self._address or str(request.base_url).rstrip("/")
+        return own_address(request.scope, self._address) or str(request.base_url).rstrip("/")
 
 
 class _ModeOf(msgspec.Struct):
