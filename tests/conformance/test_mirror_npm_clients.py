@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from base64 import b64encode
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +13,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from corpora.advisories import archive, osv
-from corpora.mirrorserver import PORT, Server
+from corpora.mirrorserver import Server
 from corpora.mirrorsite import MirrorSite
-from corpora.nodeclients import installed_clients
+from corpora.nodeclients import Node
 from corpora.npmpackages import NpmPackage
+from corpora.proxies import CUTTING_PORT, cutting
 from lockgate.advisories import Loading, Shelf, Wish, load
 from lockgate.core.npm import NpmSignature
 from lockgate.core.ports import Silent
@@ -60,42 +60,6 @@ def server(tmp_path_factory):
     load(Shelf(site.root / "advisories"), data, Wish(), Loading(datetime.now(UTC), Silent()))
     with Server(site) as running:
         yield running
-
-
-class Node:
-    """A project folder in the server's namespace, and one client's way of being called."""
-
-    def __init__(self, server, folder, *command, port=PORT, **environment):
-        self.server, self.folder, self.command = server, folder, command
-        self.registry = f"http://127.0.0.1:{port}/npm/"
-        folder.mkdir()
-        self.environment = {
-            "HOME": str(folder),
-            "npm_config_registry": self.registry,
-            "npm_config_userconfig": str(folder / "none.npmrc"),
-            "npm_config_globalconfig": str(folder / "none-global.npmrc"),
-            "npm_config_cache": str(folder / "cache"),
-            "YARN_CACHE_FOLDER": str(folder / "cache-yarn"),  # as root, yarn 1 would share one with all
-            "npm_config_update_notifier": "false",
-            "npm_config_fetch_retry_mintimeout": "10",
-            "npm_config_fetch_retry_maxtimeout": "100",
-            **environment,
-        }
-
-    def package(self, **depends):
-        names = {name.replace("__", "/"): wanted for name, wanted in depends.items()}
-        value = {"name": "project", "version": "1.0.0", "dependencies": names}
-        (self.folder / "package.json").write_text(json.dumps(value))
-        return self
-
-    def __call__(self, *arguments, check=True):
-        place = ("env", "-C", str(self.folder))
-        return self.server.run(*place, *self.command, *arguments, check=check, **self.environment)
-
-    def says(self, module):
-        """Return what a module exports, as the project's own code would see it."""
-        code = f"console.log(require({module!r}))"
-        return self.server.run("env", "-C", str(self.folder), "node", "-e", code).stdout.strip()
 
 
 @pytest.fixture
@@ -252,38 +216,24 @@ def test_npms_own_verifier_believes_registry_signatures_by_the_keys_that_are_tol
 
 
 @pytest.fixture
-def cutting(server):
-    """Return a proxy in the namespace that cuts the first answer for every archive."""
-    proxy = subprocess.Popen(
-        server.inside(
-            sys.executable,
-            str(Path(__file__).parents[1] / "corpora/cuttingproxy.py"),
-            "8711",
-            str(PORT),
-            ".tgz",
-        ),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert proxy.stdout.readline() == "ready\n"
-    yield proxy
-    proxy.kill()
-    proxy.communicate()
+def cut(server):
+    with cutting(server, ".tgz") as proxy:
+        yield proxy
 
 
-def test_a_download_that_breaks_off_leaves_nothing_broken_behind(server, cutting, tmp_path):
+def test_a_download_that_breaks_off_leaves_nothing_broken_behind(server, cut, tmp_path):
     """npm repeats no answer that breaks off in the middle: the same command is what goes on."""
-    npm = Node(server, tmp_path / "cut", "npm", port=8711).package(big="1")
+    npm = Node(server, tmp_path / "cut", "npm", port=CUTTING_PORT).package(big="1")
     done = npm("install", "--no-audit", check=False)
     assert done.returncode != 0
     assert "ECONNRESET" in done.stderr
-    assert cutting.stdout.readline() == "/npm/big/-/big-1.0.0.tgz\n"
+    assert cut.seen(done) == "/npm/big/-/big-1.0.0.tgz"
     assert not (npm.folder / "node_modules/big").exists()
     npm("install", "--no-audit")
     assert npm.says("big") == "big 1.0.0"
     assert (npm.folder / "node_modules/big/noise.bin").read_bytes() == BIG.files["noise.bin"]
     lock = json.loads((npm.folder / "package-lock.json").read_text())["packages"]
-    assert lock["node_modules/big"]["resolved"].startswith("http://127.0.0.1:8711/npm/")
+    assert lock["node_modules/big"]["resolved"].startswith(f"http://127.0.0.1:{CUTTING_PORT}/npm/")
 
 
 def test_a_new_snapshot_reaches_a_project_that_another_client_is_installing_from(tmp_path):
@@ -308,27 +258,9 @@ def test_a_new_snapshot_reaches_a_project_that_another_client_is_installing_from
         assert own.metric("lockgate_mirror_channel_version") == 2
 
 
-@pytest.fixture(scope="session")
-def clients():
-    return installed_clients()
-
-
 @pytest.fixture(params=["pnpm", "yarn1", "yarn4"])
-def other(request, server, tmp_path, clients):
-    """Return another client, configured as its own documentation says."""
-    script = {
-        "pnpm": "pnpm/bin/pnpm.cjs",
-        "yarn1": "yarn/bin/yarn.js",
-        "yarn4": "@yarnpkg/cli-dist/bin/yarn.js",
-    }[request.param]
-    node = Node(server, tmp_path / "project", "node", str(clients / script))
-    node.kind = request.param
-    if request.param == "yarn4":
-        (node.folder / ".yarnrc.yml").write_text(
-            f"npmRegistryServer: '{node.registry.rstrip('/')}'\nunsafeHttpWhitelist: ['127.0.0.1']\n"
-            f"nodeLinker: node-modules\nenableTelemetry: false\nenableGlobalCache: false\n"
-        )
-    return node
+def other(request, server, tmp_path):
+    return Node.of(request.param, server, tmp_path / "project")
 
 
 @pytest.mark.online

@@ -4,23 +4,19 @@ What pip and uv do with plain requirements stands in `test_mirror_clients`; here
 withdrawn versions, downloads that break off, odd names, source archives and what clients hold already.
 """
 
-import json
 import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from corpora.builds import BUILDER, MADE
-from corpora.mirrorserver import PORT, Server
+from corpora.mirrorserver import Server
 from corpora.mirrorsite import MirrorSite
-from corpora.pythonclients import installed_python_clients
+from corpora.proxies import CUTTING_PORT, cutting
+from corpora.pythonclients import PDM, POETRY, Manager, installed_python_clients, project, versions
 from corpora.wheels import build_wheel
-from lockgate.mirror import client_config
 
-CUTTING_PORT = 8711
 LEAF = build_wheel("leaf", "2.0")
 BIG = build_wheel("big", "1.0", padding=os.urandom(3 << 20))
 LOCAL = build_wheel("Odd.Name-x", "1!2.0rc1+cu.121")
@@ -54,15 +50,9 @@ def programs():
 
 
 @pytest.fixture
-def cutting(server):
-    """Return a proxy in the namespace that cuts the first answer for every wheel."""
-    script = str(Path(__file__).parents[1] / "corpora/cuttingproxy.py")
-    command = server.inside(sys.executable, script, str(CUTTING_PORT), str(PORT), ".whl")
-    proxy = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert proxy.stdout.readline() == "ready\n"
-    yield f"http://127.0.0.1:{CUTTING_PORT}"
-    proxy.kill()
-    proxy.communicate()
+def cut(server):
+    with cutting(server, ".whl"):
+        yield f"http://127.0.0.1:{CUTTING_PORT}"
 
 
 def into(target):
@@ -75,25 +65,6 @@ def answered(server, status):
     text = server.run("curl", "-sf", f"{server.url}/metrics").stdout
     found = re.findall(rf'lockgate_mirror_requests_total{{protocol="pypi",status="{status}"}} (\S+)', text)
     return sum(map(float, found))
-
-
-def project(folder, url, *dependencies, table=""):
-    folder.mkdir()
-    wanted = json.dumps(list(dependencies))
-    (folder / "pyproject.toml").write_text(
-        f'[project]\nname = "app"\nversion = "0"\nrequires-python = ">=3.11,<4"\ndependencies = {wanted}\n'
-        + table.format(url=url)
-    )
-    return folder
-
-
-def versions(environment):
-    """Return the versions in an environment, by project."""
-    found = (
-        path.name.removesuffix(".dist-info")
-        for path in environment.glob("lib/python*/site-packages/*.dist-info")
-    )
-    return dict(name.split("-", 1) for name in found)
 
 
 def test_uv_syncs_a_lock_file_that_named_another_host(server, tmp_path):
@@ -166,8 +137,8 @@ def test_what_a_client_holds_is_not_sent_again(server, tmp_path):
             assert answered(server, 304) > before
 
 
-def test_uv_goes_on_after_a_download_that_broke_off(server, cutting, tmp_path):
-    server.run("uv", "pip", "install", *into(tmp_path), "big", UV_DEFAULT_INDEX=f"{cutting}/simple/")
+def test_uv_goes_on_after_a_download_that_broke_off(server, cut, tmp_path):
+    server.run("uv", "pip", "install", *into(tmp_path), "big", UV_DEFAULT_INDEX=f"{cut}/simple/")
     assert (tmp_path / "big/padding.bin").stat().st_size == 3 << 20
 
 
@@ -183,9 +154,9 @@ def test_a_project_that_appears_is_there_for_the_client_that_waited(tmp_path):
 
 
 @pytest.mark.online
-def test_the_newest_pip_resumes_a_download_that_broke_off(server, cutting, programs, tmp_path):
+def test_the_newest_pip_resumes_a_download_that_broke_off(server, cut, programs, tmp_path):
     before = server.metric("lockgate_mirror_response_bytes_total")
-    index = ("--index-url", f"{cutting}/simple/", "--no-cache-dir", "--isolated")
+    index = ("--index-url", f"{cut}/simple/", "--no-cache-dir", "--isolated")
     pip = (str(programs / "pip"), "install", "big", "--target", str(tmp_path), *index)
     done = server.run(*pip)
     assert (tmp_path / "big/padding.bin").stat().st_size == 3 << 20
@@ -194,48 +165,12 @@ def test_the_newest_pip_resumes_a_download_that_broke_off(server, cutting, progr
     assert server.metric("lockgate_mirror_response_bytes_total") > before
 
 
-POETRY = f"""
-[tool.poetry]
-package-mode = false
-{client_config("poetry", "{url}").files[0].text}"""
-PDM = """
-[tool.pdm]
-distribution = false
-"""
-
-
-class Client:
-    """poetry or pdm in a project folder, with folders of its own for what it keeps."""
-
-    def __init__(self, server, programs, folder, name):
-        self.server, self.folder = server, folder
-        self.program = str(programs / name)
-        kept = folder.parent / f"{folder.name}-kept"
-        settings = folder.parent / "pdm.toml"
-        settings.write_text(client_config("pdm", server.url).files[0].text)
-        self.environment = {
-            "PDM_CONFIG_FILE": str(settings),
-            "POETRY_VIRTUALENVS_IN_PROJECT": "1",
-            "POETRY_CACHE_DIR": str(kept),
-            "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
-            "PDM_CACHE_DIR": str(kept),
-            "PDM_PYTHON": str(folder / ".venv/bin/python"),
-        }
-
-    def __call__(self, *arguments, check=True):
-        command = ("env", "-C", str(self.folder), self.program, "--no-interaction", *arguments)
-        command = (
-            command if "poetry" in self.program else tuple(c for c in command if c != "--no-interaction")
-        )
-        return self.server.run(*command, check=check, **self.environment)
-
-
 EXPECTED = {"tree": "1.0", "leaf": "2.0", "odd_name_x": "1!2.0rc1+cu.121"}
 
 
 @pytest.mark.online
 def test_poetry_locks_and_syncs_also_a_lock_file_that_named_another_host(server, programs, tmp_path):
-    poetry = Client(server, programs, project(tmp_path / "app", server.url, "tree", table=POETRY), "poetry")
+    poetry = Manager(server, programs, project(tmp_path / "app", server.url, "tree", table=POETRY), "poetry")
     poetry("lock")
     lock = poetry.folder / "poetry.lock"
     lock.write_text(lock.read_text().replace(server.url, "https://elsewhere.example"))
@@ -251,7 +186,7 @@ def test_poetry_locks_and_syncs_also_a_lock_file_that_named_another_host(server,
 
 @pytest.mark.online
 def test_pdm_locks_and_syncs_also_a_lock_file_that_named_another_host(server, programs, tmp_path):
-    pdm = Client(server, programs, project(tmp_path / "app", server.url, "tree", table=PDM), "pdm")
+    pdm = Manager(server, programs, project(tmp_path / "app", server.url, "tree", table=PDM), "pdm")
     server.run("uv", "venv", "--python", sys.executable, str(pdm.folder / ".venv"))
     pdm("lock", "--strategy", "static_urls")
     lock = pdm.folder / "pdm.lock"

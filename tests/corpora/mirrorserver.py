@@ -102,6 +102,17 @@ class Server:
             raise AssertionError(done.stdout + done.stderr)
         return done
 
+    def begin(self, *command, **environment):
+        """Start a client inside the namespace and return its process, whose output is one pipe."""
+        return subprocess.Popen(
+            self.inside(*command),
+            env={**self.environment(), **environment},
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
     def inside(self, *command):
         """Return a command line that runs inside the namespace."""
         enter = ["nsenter", "--preserve-credentials", "-U", "-n", "-t", str(self.process.pid)]

