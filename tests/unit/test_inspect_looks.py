@@ -90,3 +90,16 @@ def test_no_pickle_begins_with_what_is_taken_for_its_end(rest: bytes) -> None:
     for byte in never:
         seen = pickle_machine.walk(memoryview(bytes([byte]) + rest))
         assert (seen.calls, seen.complete, seen.endless) == (0, False, False)
+
+
+def test_that_metadata_is_no_pickle_is_told_once_and_not_for_each_name() -> None:
+    pickle_machine.looks_like_pickle(memoryview(b"Metadata-Version: 2.1\nName: one\nVersion: 1\n"))
+    before = pickle_machine._stops_early.cache_info().misses
+    assert not pickle_machine.looks_like_pickle(memoryview(b"Metadata-Version: 2.4\nName: two\nVersion: 2\n"))
+    assert pickle_machine._stops_early.cache_info().misses == before
+
+
+def test_a_call_after_bytes_at_which_nothing_stops_is_found() -> None:
+    for filled in range(12):
+        data = b"(" * filled + b"cos\nsystem\n(S'x'\ntR."
+        assert pickle_machine.looks_like_pickle(memoryview(data)), filled

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from lockgate.inspect.errors import SandboxUnavailableError
 
@@ -106,8 +106,7 @@ _WAYS = (425, 426, 427, 428, 429, 430, 431, 432, 433, 442)
 _SOCKET_CLONE = {"x86_64": (41, 56), "aarch64": (198, 220)}
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """What the process may use."""
 
     cpu_seconds: int
@@ -136,6 +135,7 @@ def prepare() -> None:
     _demand(_libc().prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0), "PR_GET_DUMPABLE")
     _given(program())
     _ruleset()
+    resource.setrlimit(resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE))
 
 
 @cache

@@ -28,6 +28,8 @@ _REQUEST = 1024
 _DESCRIPTORS = 4
 _FAILED = 1
 _EVERY = 1 << 20
+# Looked for in a module by name, each would be looked for anew by every child, which runs this once.
+_setpgid, _pread, _fstat, _dup2, _closerange = os.setpgid, os.pread, os.fstat, os.dup2, os.closerange
 _LIBRARIES = ("zstandard", "jinja2", "jinja2.ext", "markdown_it", "pypdfium2", "html.parser")
 
 
@@ -58,6 +60,18 @@ def _load() -> None:
     plain.load()
     sample.inspect()
     prepare()
+    _bind()
+
+
+def _bind() -> None:
+    """Call once what only children call: the linker finds each function then, and not in every child anew."""
+    with suppress(PermissionError):  # whoever leads a session stays in its group
+        _setpgid(0, 0)
+    descriptor = os.memfd_create("bound")
+    _dup2(descriptor, descriptor)
+    _pread(descriptor, _fstat(descriptor).st_size, 0)
+    _closerange(_EVERY, _EVERY)
+    os.close(descriptor)
 
 
 def _serve(control: socket.socket) -> None:
@@ -117,11 +131,12 @@ def _request(words: list[str], descriptors: list[int], children: dict[int, str])
 
 def _child(entry: str, bounds: Bounds, descriptors: list[int]) -> None:
     source, args, out, error = descriptors
-    os.setpgid(0, 0)  # a session of its own would cost a group of the scheduler, and holds no terminal here
-    given = os.pread(args, min(os.fstat(args).st_size, MOST_ARGS), 0)
-    for place, descriptor in enumerate((source, out, error)):
-        os.dup2(descriptor, place)
-    os.closerange(3, _EVERY)
+    _setpgid(0, 0)  # a session of its own would cost a group of the scheduler, and holds no terminal here
+    given = _pread(args, min(_fstat(args).st_size, MOST_ARGS), 0)
+    _dup2(source, 0)
+    _dup2(out, 1)
+    _dup2(error, 2)
+    _closerange(3, _EVERY)
     confine(bounds)
     answer(READY)
     # What every file is inspected by is here already; importing it by its name would touch 30 pages more.

@@ -12,7 +12,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import cache, cached_property
+from functools import cached_property
 
 from lockgate.inspect.errors import BrokenContentError, OverLimitError
 
@@ -36,7 +36,7 @@ class OwnClasses:
     def __init__(self, members: Callable[[], Mapping[str, Source]]) -> None:
         """Ask for the members, by their places below the folder of imports, when they are needed."""
         self._list = members
-        self._of = cache(self._names)
+        self._known: dict[str, dict[str, str]] = {}  # no cache made for each wheel: most ask nothing
         self._asked = 0
 
     @cached_property
@@ -76,6 +76,11 @@ class OwnClasses:
     def _place(self, module: str) -> str:
         path = module.replace(".", "/")
         return next((place for place in (f"{path}.py", f"{path}/__init__.py") if place in self._members), "")
+
+    def _of(self, module: str) -> dict[str, str]:
+        if module not in self._known:
+            self._known[module] = self._names(module)
+        return self._known[module]
 
     def _names(self, module: str) -> dict[str, str]:
         """Return the names of a module: nothing for a class of its own, else the place that it comes from."""

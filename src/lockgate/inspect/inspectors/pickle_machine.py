@@ -31,7 +31,8 @@ from lockgate.inspect.inspectors.pickle_values import (
 PROBE_STEPS = 1_000_000
 MOST_STEPS = 5_000_000
 
-_EARLY = 32
+_EARLIER, _EARLY = 8, 32
+"""Bytes at which a walk over a text mostly stops: names that follow differ from package to package."""
 _CUT: Final = ("an argument runs past the end", "a line without an end")
 """What stops a walk where content ends too early."""
 _LAST_PROTOCOL = 5
@@ -431,7 +432,9 @@ def looks_like_pickle(data: memoryview) -> bool:
 
     A stream that breaks later on has run the calls before the break, so the end does not count.
     """
-    if len(data) and (data[0] in _never_first() or _stops_early(bytes(data[:_EARLY]))):
+    if len(data) and (data[0] in _never_first() or _stops_early(bytes(data[:_EARLIER]))):
+        return False
+    if _stops_early(bytes(data[:_EARLY])):
         return False
     seen = walk(data, PROBE_STEPS)
     return seen.endless or (seen.calls > 0 and bool(seen.globals or seen.foreign))

@@ -7,6 +7,7 @@ in the tests hold the two to each other.
 """
 
 import time
+from functools import cache
 
 from lockgate.core.artifact import Kind
 from lockgate.inspect import first_look, malware, secrets
@@ -95,9 +96,20 @@ class PlainMembers:
 
 def _may_show(raw: bytes) -> bool:
     """Return whether a source names its codec, or may show a sign that has no rule."""
+    for word in _first_words():  # a loop of its own: most sources hold none of them
+        if word in raw:
+            break
+    else:
+        return False
     return _CODING in raw or any(
         all(any(word in raw for word in group) for group in groups) for groups in unruled(_PYTHON)
     )
+
+
+@cache
+def _first_words() -> tuple[bytes, ...]:
+    """Return words of which one stands in every source that may show something."""
+    return (_CODING, *(word for groups in unruled(_PYTHON) for word in groups[0]))
 
 
 def _by_name(scanner: malware.Scanner) -> bool:

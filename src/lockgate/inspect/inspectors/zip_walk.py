@@ -7,6 +7,7 @@ accepts only archives in which there is nothing to differ about, and notes each 
 
 import struct
 from collections.abc import Iterator
+from operator import attrgetter
 
 import msgspec
 
@@ -43,6 +44,7 @@ _NEWEST = 45
 """Version that is needed for 64-bit fields; whatever is above needs methods that are not read."""
 _LAST_HOST = 19
 """Newest system that the upper byte of a version names (4.4.2); some writers set it here too."""
+_START = attrgetter("start")
 _DESCRIPTOR_FORMS = ("<4sLLL", "<LLL", "<4sLQQ", "<LQQ")
 
 
@@ -220,14 +222,16 @@ def _central(data: memoryview, tally: Tally, at: int, tail: int, limits: Limits)
         demand(name, limits.name_bytes, "name_bytes")
         names = at + _CENTRAL.size
         stop = names + name + extra + comment
-        _needed(tally, needs, at)
+        if needs > _NEWEST:
+            _needed(tally, needs, at)
         if stop > tail or disk:
             what = "A record of the central directory is broken."
             raise BrokenContentError(what, at=at)
         if comment:
             tally.note("zip-comment", Severity.LOW, "A member has a comment.", at)
-        fields = _fields(tally, bytes(data[names + name : names + name + extra]), at)
-        size, stored, start = _wide(fields, (size, stored, start), at)
+        fields = _fields(tally, bytes(data[names + name : names + name + extra]), at) if extra else {}
+        if fields or _FULL32 in {size, stored, start}:
+            size, stored, start = _wide(fields, (size, stored, start), at)
         mode = mode >> 16 if made >> 8 == _UNIX else 0
         yield _Record(bytes(data[names : names + name]), flags, method, crc, stored, size, mode, start)
         at = stop
@@ -236,7 +240,7 @@ def _central(data: memoryview, tally: Tally, at: int, tail: int, limits: Limits)
 def _ordered(data: memoryview, tally: Tally, records: list[_Record], directory: int) -> list[Entry]:
     out: list[Entry] = []
     at = 0
-    for record in sorted(records, key=lambda item: item.start):
+    for record in sorted(records, key=_START):
         if record.start < at:
             tally.note("zip-overlap", Severity.CRITICAL, "Two members share bytes.", record.start)
             tally.complete = False
@@ -258,20 +262,22 @@ def _local(data: memoryview, tally: Tally, record: _Record, directory: int) -> E
         what = "A member's header is not where the directory says."
         raise BrokenContentError(what, at=at)
     _, needs, flags, method, _, _, crc, stored, size, name, extra = head
-    _needed(tally, needs, at)
+    if needs > _NEWEST:
+        _needed(tally, needs, at)
     begin = at + _LOCAL.size
     start = begin + name + extra
     end = start + record.stored
     if end > directory:
         what = "A member ends past the central directory."
         raise BrokenContentError(what, at=at)
-    fields = _fields(tally, bytes(data[begin + name : start]), at)
+    fields = _fields(tally, bytes(data[begin + name : start]), at) if extra else {}
     stop = end
     if flags & _DESCRIPTOR:
         agree = {crc, stored, size} <= {0, record.crc, record.stored, record.size, _FULL32}
         stop = _descriptor(data, end, directory, record)
     else:
-        size, stored = _wide(fields, (size, stored), at)
+        if fields or _FULL32 in {size, stored}:
+            size, stored = _wide(fields, (size, stored), at)
         agree = (crc, stored, size) == (record.crc, record.stored, record.size)
     same_name = bytes(data[begin : begin + name]) == record.raw_name
     if not agree or not same_name or (flags, method) != (record.flags, record.method):
@@ -284,7 +290,8 @@ def _local(data: memoryview, tally: Tally, record: _Record, directory: int) -> E
     if flags & _ENCRYPTED:
         tally.note("zip-encrypted", Severity.HIGH, "A member is encrypted.", at)
     tally.claim(at, start)
-    tally.claim(end, stop)
+    if stop > end:
+        tally.claim(end, stop)
     return Entry(
         record.raw_name,
         flags,

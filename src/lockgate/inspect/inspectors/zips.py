@@ -22,6 +22,7 @@ from lockgate.inspect.tally import Context, Tally, printable
 _UTF8 = 0x0800
 _PERMISSIONS = 0o777
 _SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
+_ORDINARY = frozenset({0, stat.S_IFREG, stat.S_IFDIR})
 
 
 class Unpacked(msgspec.Struct, frozen=True):
@@ -138,8 +139,9 @@ class ZipInspector(Inspector):
 
     def _member(self, members: "_Members", entry: Entry, name: str) -> Unpacked | None:
         tally = members.tally
-        self._mode(tally, entry)
-        if entry.folder and not entry.size and not entry.stored:
+        if entry.mode & ~_PERMISSIONS not in _ORDINARY:
+            self._mode(tally, entry)
+        if not entry.size and not entry.stored and entry.folder:
             return None
         try:
             content = unpack(members.data, entry, members.context)
@@ -156,18 +158,16 @@ class ZipInspector(Inspector):
             ooxml.part(tally, name, bytes(content))
         if members.look(content, name):
             tally.claim(entry.data, entry.end)
-        if entry.folder and not entry.size:
+        if not entry.size and entry.folder:
             return None
         keep = wheels.wants(name)
         return Unpacked(name, entry.size, hashlib.sha256(content).digest(), bytes(content) if keep else b"")
 
     def _mode(self, tally: Tally, entry: Entry) -> None:
-        if entry.mode & ~_PERMISSIONS in {0, stat.S_IFREG, stat.S_IFDIR}:
-            return
         kind = stat.S_IFMT(entry.mode)
         if kind == stat.S_IFLNK:
             tally.note("zip-symlink", Severity.HIGH, f"{entry.name} is a symbolic link.", entry.start)
-        elif kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
+        elif kind not in _ORDINARY:
             tally.note("zip-special-file", Severity.HIGH, f"{entry.name} is no regular file.", entry.start)
         if entry.mode & _SPECIAL_BITS:
             tally.note("zip-setuid", Severity.HIGH, f"{entry.name} has a set-id bit.", entry.start)
