@@ -83,31 +83,32 @@ def judge(
         on record and not final (receiving resumes).
 
     Raises:
-        ReplayedCrateError, EquivocationError, SequenceGapError, BrokenChainError: Refused.
+        ReplayedCrateError, EquivocationError, SequenceGapError, BrokenChainError: Refused; `field` names the
+            field of ``crate.json`` that is wrong.
 
     """
     known = ledger.get(sequence)
     if known is not None:
         if known.crate_sha256 != crate_sha256:
             what = f"Crossing {sequence} is on record with another digest."
-            raise EquivocationError(what, known=known.crate_sha256, offered=crate_sha256)
+            raise EquivocationError(what, known=known.crate_sha256, offered=crate_sha256, field="$.sequence")
         if known.state in FINAL:
             what = f"Crossing {sequence} is already {known.state}."
-            raise ReplayedCrateError(what, sequence=sequence)
+            raise ReplayedCrateError(what, sequence=sequence, field="$.sequence")
         return ()
     last = max(ledger, default=0)
     if sequence <= last:
         what = f"Crossing {sequence} is older than {last}, the last on record."
-        raise ReplayedCrateError(what, sequence=sequence)
+        raise ReplayedCrateError(what, sequence=sequence, field="$.sequence")
     missing = [n for n in range(last + 1, sequence) if n not in void]
     if missing:
         what = f"Crossing {sequence} follows {last}, but {', '.join(map(str, missing[:8]))} did not arrive."
-        raise SequenceGapError(what, missing=missing[0])
+        raise SequenceGapError(what, missing=missing[0], field="$.sequence")
     _demand_void(ledger, last, sequence, void)
     before = void[sequence - 1] if sequence - 1 in void else (ledger[last].crate_sha256 if last else "0" * 64)
     if previous_sha256 != before:
         what = f"Crossing {sequence} does not continue the crate on record before it."
-        raise BrokenChainError(what, expected=before, offered=previous_sha256)
+        raise BrokenChainError(what, expected=before, offered=previous_sha256, field="$.previous_sha256")
     entries = [
         LedgerEntry(sequence=n, crate_sha256=void[n], state=CrossingState.VOID, previous_sha256="0" * 64)
         for n in range(last + 1, sequence)
@@ -135,7 +136,7 @@ def _demand_void(
         known = ledger.get(number)
         if known is not None and known.crate_sha256 != digest:
             what = f"The crate declares another crossing {number} void than the one on record."
-            raise EquivocationError(what, known=known.crate_sha256, offered=digest)
+            raise EquivocationError(what, known=known.crate_sha256, offered=digest, field=f"$.void.{number}")
         if known is None and not last < number < sequence:
             what = f"The crate declares crossing {number} void, which is not between {last} and {sequence}."
-            raise BrokenChainError(what)
+            raise BrokenChainError(what, field=f"$.void.{number}")

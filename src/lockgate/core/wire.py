@@ -31,6 +31,7 @@ D = TypeVar("D")
 
 _AT_BYTE = re.compile(r"\(byte (\d+)\)$")
 _AT_FIELD = re.compile(r" - at `(.+)`$")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _ONE_PAST = ("trailing characters", "invalid escape character")
 """Faults of which msgspec names the byte after."""
 
@@ -116,6 +117,48 @@ def fault_place(error: Exception, data: bytes) -> dict[str, Any]:
     if byte := _AT_BYTE.search(said):
         return {"offset": int(byte[1]) - any(fault in said for fault in _ONE_PAST)}
     return {"offset": len(data)} if "truncated" in said else {}
+
+
+def span_of(data: bytes, field: str) -> tuple[int, int]:
+    """Return offset and length in bytes of a value in a JSON document, by its path.
+
+    Args:
+        data: The document.
+        field: The path as `fault_place` tells it: `$.volumes[3].size`.
+
+    Returns:
+        The range of the value or, where the path leads on to what is not there or not in canonical form,
+        of the last value on the way.
+
+    """
+    at, part = 0, data
+    for name, number in _STEP.findall(field):
+        found = _part(part, name or int(number))
+        if found is None:
+            break
+        at, part = at + found[0], found[1]
+    return at, len(part)
+
+
+def _part(data: bytes, step: str | int) -> tuple[int, bytes] | None:
+    """Return offset and bytes of one member of an object or a list in canonical form."""
+    place, found = 1, None
+    try:
+        if isinstance(step, str):
+            parts = [(encode(k), v) for k, v in _decoder(dict[str, msgspec.Raw]).decode(data).items()]
+        else:
+            parts = [(b"", value) for value in _decoder(list[msgspec.Raw]).decode(data)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    wanted = encode(step) if isinstance(step, str) else b""
+    for number, (key, value) in enumerate(parts):
+        start = place + len(key) + bool(key)
+        raw = bytes(value)
+        if key == wanted and (key or number == step):
+            found = start, raw
+        place = start + len(raw) + 1
+    # Of spaces or doubled keys the lengths tell: then nobody knows where the members lie.
+    return found if place == len(data) else None
 
 
 def _first_not_utf8(data: bytes) -> int:

@@ -16,6 +16,7 @@ from lockgate.crossing.crew import workers
 from lockgate.crossing.errors import TargetMismatchError
 from lockgate.crossing.payload import Entry, PayloadReader
 from lockgate.crossing.rebuilding import DeltaReading
+from lockgate.crossing.standing import of_path
 from lockgate.store import BlobStore
 from lockgate.store.errors import BlobMismatchError, BlobTooLargeError
 
@@ -83,7 +84,10 @@ class Deposit:
     def _put(self, place: int, entry: Entry, payload: PayloadReader) -> None:
         """Write one entry, which lies where the payload is read; keep the error that it meets."""
         try:
-            self._write(entry, cast("BinaryIO", payload.body(entry)))  # it has the methods that stores use
+            with self.payload.places.judging(), of_path(entry.path):
+                self._write(
+                    entry, cast("BinaryIO", payload.body(entry))
+                )  # it has the methods that stores use
         except Exception as error:  # noqa: BLE001  # raised by `put`
             self._failed[place] = error
 

@@ -14,6 +14,7 @@ from lockgate.core.wire import decode
 from lockgate.crossing.buffers import write_all
 from lockgate.crossing.errors import CrateIoError, ManifestError, ParityMissingError
 from lockgate.crossing.folder import CrateFolder, CrateSource, SealedFile, naming
+from lockgate.crossing.form import demand_consistent
 from lockgate.crossing.format import (
     CRATE_FILE,
     CRATE_TYPE,
@@ -34,7 +35,8 @@ from lockgate.crossing.repair import (
     damages,
     demand_repairable,
 )
-from lockgate.crossing.verify import authenticate, demand_consistent, demand_files
+from lockgate.crossing.verify import authenticate, demand_files
+from lockgate.crossing.whereabouts import within_manifest
 from lockgate.store.blobs import sync_folder
 from lockgate.trust import dsse
 from lockgate.trust.roots import ROOT_LIMIT
@@ -103,8 +105,9 @@ class Mender:
         names = folder.names()
         envelope = folder.read(CRATE_FILE, MANIFEST_LIMIT)
         manifest = self._manifest(envelope)
-        demand_consistent(manifest, folder.name)
-        demand_files(manifest, folder.roots(ROOT_LIMIT), names)
+        with within_manifest(envelope):
+            demand_consistent(manifest, folder.name)
+            demand_files(manifest, folder.roots(ROOT_LIMIT), names)
         return names, manifest, sha256(envelope)
 
     def repair(self, crate: Path, into: Path | None = None) -> Condition:
@@ -143,6 +146,7 @@ class Mender:
             opened = dsse.open_envelope(envelope, limit=MANIFEST_LIMIT)
             if opened.payload_type != CRATE_TYPE:
                 raise ManifestError("crate.json is an envelope of something else.")
+        with within_manifest(envelope):
             return decode(Manifest, opened.payload, limit=MANIFEST_LIMIT, name=CRATE_FILE)
 
     @staticmethod

@@ -22,7 +22,7 @@ from lockgate.crossing.errors import (
     SandboxMissingError,
     ShardIndexDamagedError,
 )
-from lockgate.crossing.folder import CrateFolder, CrateSource
+from lockgate.crossing.folder import CrateFolder, CrateSource, naming
 from lockgate.crossing.format import CRATE_FILE, MANIFEST_LIMIT, ROOTS_FOLDER, SHARDS_FILE, Manifest
 from lockgate.crossing.parity import groups_of
 from lockgate.crossing.payload import LOCK, PayloadReader
@@ -47,6 +47,7 @@ from lockgate.crossing.verify import (
     next_entries,
 )
 from lockgate.crossing.volumes import VolumeOpening, aes_gcm
+from lockgate.crossing.whereabouts import within_manifest
 from lockgate.store.ports import BlobStore, DiscardingBlobs
 from lockgate.trust.keys import RecipientKey
 from lockgate.trust.roots import ROOT_LIMIT
@@ -137,6 +138,7 @@ class _Authentic:
     recorded: datetime
     state: CrossingState
     signers: frozenset[str]
+    envelope: bytes
 
 
 class Opener:
@@ -186,24 +188,27 @@ class Opener:
         revoked = p.site.revoked_keys
         demand_believed_roots({root.version: data for data, root in chain.fresh}, revoked, ROOTS_FOLDER)
         signers = dsse_signers(envelope)
-        demand_believed(signers, revoked, CRATE_FILE)
-        demand_form(manifest, p.lane, folder.name)
-        demand_files(manifest, roots, names)
-        key = choose_key(manifest, p.site, p.keys, moment)
-        entries = next_entries(ledger, manifest, digest)
-        if entries or ledger[manifest.sequence].state is CrossingState.RECORDED:
-            self._demand_bases(manifest, ledger)
+        with naming(CRATE_FILE, len(envelope)):
+            demand_believed(signers, revoked, CRATE_FILE)
+        with within_manifest(envelope):
+            demand_form(manifest, p.lane, folder.name)
+            demand_files(manifest, roots, names)
+            key = choose_key(manifest, p.site, p.keys, moment)
+            entries = next_entries(ledger, manifest, digest)
+            if entries or ledger[manifest.sequence].state is CrossingState.RECORDED:
+                self._demand_bases(manifest, ledger)
+            if entries:
+                demand_time(manifest, p.policy, p.ledger.floor(), now)
+            elif ledger[manifest.sequence].state is CrossingState.RECORDED:
+                demand_window(moment, p.policy, now, manifest.sequence)
         if entries:
-            demand_time(manifest, p.policy, p.ledger.floor(), now)
             for data, root in chain.fresh:
                 p.roots.add(root.version, data)
             entry = Recorded(sequence=manifest.sequence, crate_sha256=digest, recorded=now)
             p.ledger.record(entries, entry, raised(p.ledger.floor(), manifest.created, now))
-            return _Authentic(manifest, digest, chain, key, now, CrossingState.RECORDED, signers)
+            return _Authentic(manifest, digest, chain, key, now, CrossingState.RECORDED, signers, envelope)
         state = ledger[manifest.sequence].state
-        if state is CrossingState.RECORDED:
-            demand_window(moment, p.policy, now, manifest.sequence)
-        return _Authentic(manifest, digest, chain, key, moment, state, signers)
+        return _Authentic(manifest, digest, chain, key, moment, state, signers, envelope)
 
     def _demand_bases(self, manifest: Manifest, ledger: Mapping[int, LedgerEntry]) -> None:
         """Refuse a delta whose bases this side does not hold, before anything of it is recorded or staged."""
@@ -302,10 +307,10 @@ class Opener:
 
     def _quarantine(self, authentic: _Authentic, staging: Staging, progress: Progress) -> Received:
         manifest = authentic.manifest
-        with PayloadReader(staging.readers(), manifest.plaintext_size) as payload:
-            done = quarantine(
-                *(payload, self._p.quarantine, self._authority(authentic), progress, self._deltas(manifest))
-            )
+        with within_manifest(authentic.envelope):
+            deltas = self._deltas(manifest)
+        with PayloadReader(staging.readers(), manifest.plaintext_size, manifest.volumes) as payload:
+            done = quarantine(payload, self._p.quarantine, self._authority(authentic), progress, deltas)
         held = Held(
             sequence=manifest.sequence,
             crate_sha256=authentic.crate_sha256,
@@ -320,7 +325,8 @@ class Opener:
         held = self._p.ledger.held(authentic.manifest.sequence)
         if held is None or held.crate_sha256 != authentic.crate_sha256:
             what = f"Crossing {authentic.manifest.sequence} is {authentic.state}, but nothing is held of it."
-            raise CrossingStateError(what)
+            with within_manifest(authentic.envelope):
+                raise CrossingStateError(what, field="$.sequence")
         self._staging(authentic).discard()
         blobs = self._p.quarantine
         meta = {path: Target(blobs.size(digest), digest) for path, digest in held.meta.items()}

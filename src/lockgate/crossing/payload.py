@@ -20,6 +20,8 @@ from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
 from lockgate.core.wire import DOCUMENT_LIMIT, Document, decode, encode
 from lockgate.crossing.errors import CrateLimitError, PayloadError, SourceChangedError
+from lockgate.crossing.format import VolumeEntry
+from lockgate.crossing.whereabouts import PayloadPlaces
 from lockgate.store.marks import ContentCheck, DigestCheck
 from lockgate.trust.tuf import FILES_LIMIT, TUF_FILES
 
@@ -210,9 +212,19 @@ def _changed(entry: Entry) -> SourceChangedError:
 class PayloadReader:
     """Reads a payload from the plaintext of its volumes, as one stream."""
 
-    def __init__(self, volumes: Sequence[Callable[[], BinaryIO]], size: int) -> None:
-        """Prepare to read; each volume is opened when its turn comes."""
+    def __init__(
+        self, volumes: Sequence[Callable[[], BinaryIO]], size: int, sealed: Sequence[VolumeEntry] = ()
+    ) -> None:
+        """Prepare to read; each volume is opened when its turn comes.
+
+        Args:
+            volumes: Open the plaintext of each volume, in order.
+            size: Length of all of them in bytes.
+            sealed: What crate.json says of the volumes, for errors to name the place where they are wrong.
+
+        """
         self._volumes = list(volumes)
+        self.places = PayloadPlaces(sealed)
         self._stack = ExitStack()
         self._stream: BinaryIO | None = None
         self._size = size
@@ -302,13 +314,17 @@ class PayloadReader:
         prefix = self.exactly(min(PREFIX, self._size))
         length = int.from_bytes(prefix[len(MAGIC) :], "big")
         if len(prefix) < PREFIX or not prefix.startswith(MAGIC) or length > min(INDEX_LIMIT, self._size):
-            raise PayloadError("The payload does not begin as the format says.")
+            what = "The payload does not begin as the format says."
+            raise PayloadError(what, **self.places.of(0, PREFIX))
+        text = self.exactly(length)
+        self.places.index(text, PREFIX)
         try:
-            index = decode(PayloadIndex, self.exactly(length), limit=INDEX_LIMIT, name="payload index")
+            index = decode(PayloadIndex, text, limit=INDEX_LIMIT, name="payload index")
             _check(index, self._size - PREFIX - length)
         except LockgateError as error:
             what = f"The payload index is refused: {error.what}"
-            raise PayloadError(what) from error
+            raise PayloadError(what, **self.places.in_index(error.where)) from error
+        self.places.parts([(entry.path, entry.length) for entry in index.entries])
         return index.entries
 
     def body(self, entry: Entry) -> "Body":
@@ -319,15 +335,27 @@ class PayloadReader:
 def _check(index: PayloadIndex, bodies: int) -> None:
     entries = index.entries
     if index.format != PAYLOAD_FORMAT or len(entries) > ENTRIES_LIMIT:
-        raise PayloadError("It is of another format or has too many entries.")
-    paths = [safe_path(entry.path) for entry in entries]
-    if len(set(paths)) != len(paths):
-        raise PayloadError("It names a path twice.")
-    ranks = [_rank(entry) for entry in entries]
+        field = "$.format" if index.format != PAYLOAD_FORMAT else "$.entries"
+        raise PayloadError("It is of another format or has too many entries.", field=field)
+    paths = list[str]()
+    ranks = list[int]()
+    seen = set[str]()
+    number = 0
+    try:
+        for number, entry in enumerate(entries):  # noqa: B007  # the number is told below
+            paths.append(safe_path(entry.path))
+            if entry.path in seen:
+                what = f"It names {entry.path!r} twice."
+                raise PayloadError(what)
+            seen.add(entry.path)
+            ranks.append(_rank(entry))
+    except LockgateError as error:
+        error.where["field"] = f"$.entries[{number}]"
+        raise
     if ranks != sorted(ranks) or not _leads(paths[: ranks.count(0)]):
-        raise PayloadError("Its entries are not in the order that the format says.")
+        raise PayloadError("Its entries are not in the order that the format says.", field="$.entries")
     if sum(entry.length for entry in entries) != bodies:
-        raise PayloadError("Its entries have other lengths than the payload.")
+        raise PayloadError("Its entries have other lengths than the payload.", field="$.entries")
 
 
 def _leads(paths: list[str]) -> bool:

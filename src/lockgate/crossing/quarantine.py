@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockgate.core.artifact import LOCK_FORMAT, Lock
+from lockgate.core.artifact import LOCK_FORMAT, PATH_LIMIT, Lock
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Progress
 from lockgate.core.roots import Root
@@ -25,7 +25,13 @@ from lockgate.crossing.payload import (
     PayloadReader,
 )
 from lockgate.crossing.rebuilding import DeltaReading
-from lockgate.crossing.standing import demand_believed, dsse_signers, metadata_signers
+from lockgate.crossing.standing import (
+    demand_believed,
+    demand_believed_metadata,
+    dsse_signers,
+    metadata_signers,
+    of_path,
+)
 from lockgate.store import BlobStore
 from lockgate.store.errors import StoreIoError
 from lockgate.store.ports import DiscardingBlobs
@@ -93,7 +99,8 @@ def quarantine(
     """
     writer = Deposit(payload, blobs, progress, deltas)
     try:
-        return _quarantine(writer, authority)
+        with payload.places.judging():
+            return _quarantine(writer, authority)
     except LockgateError:
         for digest in writer.fresh:
             with suppress(StoreIoError):  # what stays is not served, and must not hide the error
@@ -105,16 +112,20 @@ def _quarantine(writer: Deposit, authority: Authority) -> Quarantined:
     """See `quarantine`."""
     payload, blobs, progress = writer.payload, writer.blobs, writer.progress
     entries = payload.index()
-    if writer.deltas is None and any(entry.kind in DELTA_KINDS for entry in entries):
-        raise PayloadError("A full crate brings files that build on others.")
-    files = _update_metadata(payload, [entry for entry in entries if entry.kind == "tuf"])
-    settled = settle(authority.root_bytes, files, authority.trusted, authority.at)
+    building = next((entry for entry in entries if entry.kind in DELTA_KINDS), None)
+    if writer.deltas is None and building is not None:
+        raise PayloadError("A full crate brings files that build on others.", path=building.path)
+    with payload.places.judging(TUF):
+        files = _update_metadata(payload, [entry for entry in entries if entry.kind == "tuf"])
+        settled = settle(authority.root_bytes, files, authority.trusted, authority.at)
     targets = settled.targets
     signers = metadata_signers(settled.files.values())
-    demand_believed(metadata_signers(files.values()), authority.revoked, TUF)
+    demand_believed_metadata(files, authority.revoked, TUF)
     rest = [entry for entry in entries if entry.kind != "tuf"]
-    if {entry.path: Target(entry.size, entry.sha256) for entry in rest} != targets:
-        raise TargetSetError("The payload brings other files than the update metadata names.")
+    brought = {entry.path: Target(entry.size, entry.sha256) for entry in rest}
+    if brought != targets:
+        what = "The payload brings other files than the update metadata names."
+        raise TargetSetError(what, path=_first_other(brought, targets))
     documents = [entry for entry in rest if entry.path.startswith(META)]
     progress.start("quarantine", sum(entry.size for entry in rest))
     writer.put(documents)
@@ -128,6 +139,11 @@ def _quarantine(writer: Deposit, authority: Authority) -> Quarantined:
     progress.finish()
     signers |= dsse_signers(blobs.read(targets[LOCK_ATTESTATION].sha256, limit=META_LIMIT))
     return Quarantined(targets, lock, settled.files, signers)
+
+
+def _first_other(some: Mapping[str, Target], others: Mapping[str, Target]) -> str:
+    """Return the first path that two sets of targets do not have alike."""
+    return min(p for p in some.keys() | others.keys() if some.get(p) != others.get(p))[:PATH_LIMIT]
 
 
 def _update_metadata(payload: PayloadReader, entries: Sequence[Entry]) -> dict[str, bytes]:
@@ -156,13 +172,10 @@ def _judge_sealing(blobs: BlobStore, targets: Mapping[str, Target], authority: A
     if SEALING not in targets:
         what = f"The crate brings no {SEALING}."
         raise TargetSetError(what, path=SEALING)
-    envelope = blobs.read(targets[SEALING].sha256, limit=META_LIMIT)
-    try:
+    with of_path(SEALING):
+        envelope = blobs.read(targets[SEALING].sha256, limit=META_LIMIT)
         demand_believed(dsse_signers(envelope), authority.revoked, SEALING)
         check_sealing(envelope, targets, authority.sealing, authority.root, authority.at)
-    except LockgateError as error:
-        error.where.setdefault("path", SEALING)
-        raise
 
 
 def judge_documents(blobs: BlobStore, targets: Mapping[str, Target], authority: Authority) -> Lock:
@@ -184,14 +197,12 @@ def judge_documents(blobs: BlobStore, targets: Mapping[str, Target], authority: 
             what = f"The crate brings no {path}."
             raise TargetSetError(what, path=path)
     meta = {path: target.sha256 for path, target in targets.items() if path.startswith(META)}
-    attestation = blobs.read(meta[LOCK_ATTESTATION], limit=META_LIMIT)
-    try:
+    with of_path(LOCK_ATTESTATION):
+        attestation = blobs.read(meta[LOCK_ATTESTATION], limit=META_LIMIT)
         demand_believed(dsse_signers(attestation), authority.revoked, LOCK_ATTESTATION)
         check_collection(attestation, meta, authority.root, authority.at)
+    with of_path(LOCK):
         lock = decode(Lock, blobs.read(meta[LOCK], limit=META_LIMIT), limit=META_LIMIT, name="lock")
-    except LockgateError as error:
-        error.where.setdefault("path", LOCK_ATTESTATION)
-        raise
     if lock.lane != authority.lane:
         what = f"The lock was collected for lane {lock.lane!r}, this side is on {authority.lane!r}."
         raise WrongLaneError(what, path=LOCK)

@@ -13,7 +13,6 @@ import structlog
 from lockgate.core.artifact import Lock
 from lockgate.core.digests import CHUNK, sha256_stream
 from lockgate.core.wire import decode, encode
-from lockgate.crossing.delta.errors import PatchError
 from lockgate.crossing.delta.worker import RebuildArgs, rebuild_entry
 from lockgate.crossing.errors import BaseFileMissingError, CrateIoError, TargetMismatchError
 from lockgate.crossing.payload import LOCK, Entry
@@ -72,7 +71,7 @@ def permitted_bases(ledger: Ledger, documents: BlobStore, numbers: Collection[in
         held = ledger.held(number)
         if held is None or LOCK not in held.meta:
             what = f"Nothing is held of crossing {number}."
-            raise BaseFileMissingError(what, crossing=number)
+            raise BaseFileMissingError(what, crossing=number, field=f"$.bases.{number}")
         lock = decode(
             Lock, documents.read(held.meta[LOCK], limit=_LOCK_LIMIT), limit=_LOCK_LIMIT, name="lock"
         )
@@ -114,9 +113,6 @@ class DeltaReading:
             _keep(body, patch, entry)
             with self.rebuilder.rebuild(patch, bases, entry.size) as stream:
                 yield stream
-        except PatchError as error:
-            error.where.setdefault("path", entry.path)
-            raise
         finally:
             patch.unlink(missing_ok=True)
 

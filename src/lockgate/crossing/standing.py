@@ -1,9 +1,13 @@
 """Which supply keys signed a crossing, and whether this site still believes them."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
+from lockgate.core.errors import LockgateError
 from lockgate.core.roots import KeyRevokedError
+from lockgate.crossing.folder import naming
+from lockgate.crossing.format import root_name
 from lockgate.trust.dsse import open_envelope
 
 
@@ -23,19 +27,38 @@ def metadata_signers(files: Iterable[bytes]) -> frozenset[str]:
     )
 
 
-def demand_believed(signers: Iterable[str], revoked: frozenset[str], file: str) -> None:
-    """Demand that none of the keys that signed is revoked.
+def demand_believed(signers: Iterable[str], revoked: frozenset[str], name: str) -> None:
+    """Demand that none of the keys that signed is revoked; `name` says what they signed.
 
     Raises:
         KeyRevokedError: One is.
 
     """
     if bad := sorted(revoked.intersection(signers)):
-        what = f"{file} is signed by the key {bad[0][:16]}…, which this site revoked."
-        raise KeyRevokedError(what, keyid=bad[0], file=file)
+        what = f"{name} is signed by the key {bad[0][:16]}…, which this site revoked."
+        raise KeyRevokedError(what, keyid=bad[0])
 
 
-def demand_believed_roots(fresh: Mapping[int, bytes], revoked: frozenset[str], name: str) -> None:
+def demand_believed_metadata(files: Mapping[str, bytes], revoked: frozenset[str], folder: str) -> None:
+    """Demand that no file of the update metadata was signed by a revoked key; see `demand_believed`."""
+    for name, data in files.items():
+        with of_path(folder + name):
+            demand_believed(metadata_signers([data]), revoked, folder + name)
+
+
+def demand_believed_roots(fresh: Mapping[int, bytes], revoked: frozenset[str], folder: str) -> None:
     """Demand that no new supply root was signed by a revoked holder; see `demand_believed`."""
     for version, data in fresh.items():
-        demand_believed(metadata_signers([data]), revoked, f"{name}/{version}.root.json")
+        name = f"{folder}/{root_name(version)}"
+        with naming(name, len(data)):
+            demand_believed(metadata_signers([data]), revoked, name)
+
+
+@contextmanager
+def of_path(path: str) -> Iterator[None]:
+    """Let an error of ours say which file of the payload it speaks of, unless it does already."""
+    try:
+        yield
+    except LockgateError as error:
+        error.where.setdefault("path", path)
+        raise

@@ -4,14 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import msgspec
-
 from lockgate.core.digests import sha256
 from lockgate.core.policy import Policy
 from lockgate.core.roots import Purpose, Root
 from lockgate.core.sequence import CrossingState, LedgerEntry, judge
-from lockgate.core.wire import decode, digest_of
-from lockgate.crossing.erasure import SHARDS_LIMIT
+from lockgate.core.wire import decode
 from lockgate.crossing.errors import (
     BaseMissingError,
     CleartextRefusedError,
@@ -19,7 +16,6 @@ from lockgate.crossing.errors import (
     CrateExpiredError,
     CrateGrammarError,
     FutureCrateError,
-    ManifestError,
     NotARecipientError,
     OvertakenError,
     ReceiveWindowError,
@@ -28,37 +24,21 @@ from lockgate.crossing.errors import (
     SealerMismatchError,
 )
 from lockgate.crossing.folder import naming
+from lockgate.crossing.form import demand_consistent
 from lockgate.crossing.format import (
     CRATE_FILE,
-    CRATE_FORMAT,
     CRATE_TYPE,
-    CROSSING_BASES_LIMIT,
-    DELTA,
-    FULL,
     MANIFEST_LIMIT,
-    NOTHING,
-    PARITY_SCHEME,
-    RECIPIENTS_LIMIT,
-    RECORDS_LIMIT,
     ROOTS_FOLDER,
     SHARDS_FILE,
-    TAG_SIZE,
-    VOID_LIMIT,
-    VOLUMES_LIMIT,
     Manifest,
-    Parity,
-    parity_name,
-    record_count,
     root_name,
-    volume_name,
 )
+from lockgate.crossing.whereabouts import within_manifest
 from lockgate.trust import dsse
 from lockgate.trust.errors import RootChainError, WrongLaneError
 from lockgate.trust.keys import RecipientKey
 from lockgate.trust.roots import advance_supply_root, load_supply_root, read_supply_root
-
-_DIGITS = 6
-"""Most digits of a crossing's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +76,7 @@ def follow_roots(held: Sequence[bytes], offered: Mapping[str, bytes], pin: str, 
             found = read_supply_root(candidate).version
             if str(found) != version:
                 what = f"{root_name(version)} holds version {found} of the supply root."
-                raise RootsListError(what)
+                raise RootsListError(what, field="$.signed.version")
             if found < first.version:
                 what = f"Version {found} is older than the pinned root."
                 raise RootChainError(what)
@@ -127,11 +107,12 @@ def authenticate(envelope: bytes, supply: Root, at: datetime) -> Manifest:
     with naming(CRATE_FILE, len(envelope)):
         opened = dsse.open_envelope(envelope, limit=MANIFEST_LIMIT)
         dsse.verify(opened, supply, Purpose.SEALER, at, CRATE_TYPE)
-        manifest = decode(Manifest, opened.payload, limit=MANIFEST_LIMIT, name=CRATE_FILE)
-        sealer = manifest.sealer
-        if sealer.keyid not in opened.signatures or supply.keys[sealer.keyid].person != sealer.person:
-            what = f"crate.json names {sealer.person[:80]!r} as sealer, who did not sign it."
-            raise SealerMismatchError(what)
+        with within_manifest(envelope):
+            manifest = decode(Manifest, opened.payload, limit=MANIFEST_LIMIT, name=CRATE_FILE)
+            sealer = manifest.sealer
+            if sealer.keyid not in opened.signatures or supply.keys[sealer.keyid].person != sealer.person:
+                what = f"crate.json names {sealer.person[:80]!r} as sealer, who did not sign it."
+                raise SealerMismatchError(what, field="$.sealer")
     return manifest
 
 
@@ -146,20 +127,8 @@ def demand_form(manifest: Manifest, lane: str, folder: str) -> None:
     with naming(CRATE_FILE):
         if manifest.lane != lane:
             what = f"The crate was sealed for lane {manifest.lane[:80]!r}, this side is on {lane!r}."
-            raise WrongLaneError(what)
+            raise WrongLaneError(what, field="$.lane")
     demand_consistent(manifest, folder)
-
-
-def demand_consistent(manifest: Manifest, folder: str) -> None:
-    """Demand what this version reads, consistent in itself, for whatever lane.
-
-    Raises:
-        ManifestError: It contradicts itself or asks for what this version does not read.
-
-    """
-    with naming(CRATE_FILE):
-        if fault := _fault(manifest, folder):
-            raise ManifestError(fault)
 
 
 def demand_files(manifest: Manifest, roots: Mapping[str, bytes], names: frozenset[str]) -> None:
@@ -174,84 +143,13 @@ def demand_files(manifest: Manifest, roots: Mapping[str, bytes], names: frozense
     known |= {volume.name for volume in manifest.parity.volumes} if manifest.parity else set()
     if foreign := sorted(names - known):
         what = f"{foreign[0]} is not among the volumes that crate.json lists."
-        raise CrateGrammarError(what, file=foreign[0])
+        raise CrateGrammarError(what, file=foreign[0], offset=0)
     found = {version: sha256(data) for version, data in roots.items()}
     for version in sorted(found.keys() | manifest.roots.keys()):
         if found.get(version) != manifest.roots.get(version):
             file = f"{ROOTS_FOLDER}/{root_name(version)}"
             what = f"{file} is not the file that crate.json lists."
-            raise RootsListError(what, file=file)
-
-
-def _fault(manifest: Manifest, folder: str) -> str:
-    if manifest.format != CRATE_FORMAT or manifest.kind not in {FULL, DELTA}:
-        return f"This version reads {FULL} and {DELTA} crates of {CRATE_FORMAT}, not {manifest.kind[:80]!r}."
-    if manifest.folder != folder:
-        return f"The crate {manifest.folder} lies in a folder that is named {folder}."
-    counts = (
-        (len(manifest.volumes), VOLUMES_LIMIT),
-        (len(manifest.recipients) + manifest.open_to_all, RECIPIENTS_LIMIT + manifest.open_to_all),
-        (len(manifest.void) + 1, VOID_LIMIT + 1),
-    )
-    if not all(1 <= count <= limit for count, limit in counts):
-        return "crate.json lists no or too many volumes, recipients or skipped numbers."
-    ids = [recipient.recipient for recipient in manifest.recipients]
-    if ids != sorted(set(ids)) or manifest.expires <= manifest.created:
-        return "The recipients are not in order, or the crate expires before it was created."
-    if any(not key.isdecimal() or str(int(key)) != key for key in manifest.void):
-        return "A skipped number is not written as a plain decimal."
-    return _cleartext_fault(manifest) or _bases_fault(manifest) or _volume_fault(manifest)
-
-
-def _bases_fault(manifest: Manifest) -> str:
-    if isinstance(manifest.bases, msgspec.UnsetType):
-        wrong = manifest.kind == DELTA or manifest.base_sha256 != NOTHING
-        return "A crate that names no crossing to build on is full and has no base." if wrong else ""
-    numbers = list(manifest.bases)
-    plain = all(n.isascii() and n.isdecimal() and str(int(n)) == n and len(n) <= _DIGITS for n in numbers)
-    if not plain or not numbers or len(numbers) > CROSSING_BASES_LIMIT or manifest.kind != DELTA:
-        return "The crossings to build on are not numbered plainly, are too many, or the crate is full."
-    if max(map(int, numbers)) >= manifest.sequence or manifest.base_sha256 != digest_of(manifest.bases):
-        return "The crate builds on a later crossing, or its base is not the digest of what it lists."
-    return ""
-
-
-def _cleartext_fault(manifest: Manifest) -> str:
-    """Return what is wrong with a crate that is signed and not sealed: it has nothing that keys are for."""
-    keyed = bool(manifest.recipients) or any(volume.commitment != NOTHING for volume in manifest.volumes)
-    if manifest.cleartext is False or (manifest.open_to_all and keyed):
-        return "A crate in cleartext has recipients or keys, or one that is sealed says so twice."
-    return ""
-
-
-def _volume_fault(manifest: Manifest) -> str:
-    for number, volume in enumerate(manifest.volumes, 1):
-        least = volume.plaintext_size + volume.records * TAG_SIZE
-        if (
-            volume.name != volume_name(number)
-            or not 1 <= volume.records < RECORDS_LIMIT
-            or volume.records != record_count(volume.plaintext_size)
-            or volume.size <= least
-        ):
-            return f"The sizes or the name of volume {number} contradict one another."
-    return "" if manifest.parity is None else _parity_fault(manifest, manifest.parity)
-
-
-def _parity_fault(manifest: Manifest, parity: Parity) -> str:
-    if parity.scheme != PARITY_SCHEME:
-        return f"This version reads parity of the scheme {PARITY_SCHEME}, not {parity.scheme[:80]!r}."
-    if any(group.volumes + group.parity > SHARDS_LIMIT for group in parity.groups):
-        return f"A group of volumes and parity has more than {SHARDS_LIMIT} files."
-    if sum(group.volumes for group in parity.groups) != len(manifest.volumes):
-        return "The groups of the parity count other volumes than there are."
-    names = [parity_name(number) for number in range(1, len(parity.volumes) + 1)]
-    if (
-        [entry.name for entry in parity.volumes] != names
-        or sum(group.parity for group in parity.groups) != len(names)
-        or len(names) > VOLUMES_LIMIT
-    ):
-        return "The names or the number of the parity volumes contradict the groups."
-    return ""
+            raise RootsListError(what, file=file, offset=0, length=len(roots.get(version, b"")))
 
 
 def demand_cleartext(policy: Policy) -> None:
@@ -262,7 +160,8 @@ def demand_cleartext(policy: Policy) -> None:
 
     """
     if not policy.takes_cleartext:
-        raise CleartextRefusedError("The crate is not sealed, and the site's policy demands that it is.")
+        what = "The crate is not sealed, and the site's policy demands that it is."
+        raise CleartextRefusedError(what, field="$.cleartext")
 
 
 def choose_key(
@@ -283,18 +182,20 @@ def choose_key(
         if manifest.open_to_all:
             demand_cleartext(site.policy or Policy())
             return None
-        for entry in manifest.recipients:
+        for number, entry in enumerate(manifest.recipients):
             listed = site.recipients.get(entry.recipient)
             if listed is None or listed.suite != entry.suite or at >= listed.expires:
                 what = (
                     f"The crate is sealed to {entry.recipient[:16]}…, which the site root does not publish."
                 )
-                raise RecipientNotListedError(what, recipient=entry.recipient)
+                field = f"$.recipients[{number}]"
+                raise RecipientNotListedError(what, recipient=entry.recipient, field=field)
         ours = {entry.recipient for entry in manifest.recipients}
         for key in keys:
             if key.recipient_id in ours:
                 return key
-        raise NotARecipientError("The crate is not sealed to any key of this side.")
+        what = "The crate is not sealed to any key of this side."
+        raise NotARecipientError(what, field="$.recipients")
 
 
 def demand_time(manifest: Manifest, policy: Policy, floor: datetime | None, at: datetime) -> None:
@@ -313,10 +214,10 @@ def demand_time(manifest: Manifest, policy: Policy, floor: datetime | None, at: 
             raise ClockHeldError(what)
         if manifest.created > at + skew:
             what = f"The crate is dated {manifest.created:%Y-%m-%d %H:%M} UTC."
-            raise FutureCrateError(what)
+            raise FutureCrateError(what, field="$.created")
         if at >= manifest.expires:
             what = f"Crossing {manifest.sequence} expired on {manifest.expires:%Y-%m-%d %H:%M} UTC."
-            raise CrateExpiredError(what)
+            raise CrateExpiredError(what, field="$.expires")
 
 
 _HELD = frozenset({CrossingState.QUARANTINED, CrossingState.INSPECTED, CrossingState.PUBLISHED})
@@ -341,7 +242,7 @@ def demand_bases(manifest: Manifest, ledger: Mapping[int, LedgerEntry]) -> None:
             else:
                 why = f"is {entry.state}"
             what = f"Crossing {manifest.sequence} builds on crossing {number}, which {why}."
-            raise BaseMissingError(what, crossing=number, crate=digest)
+            raise BaseMissingError(what, crossing=number, crate=digest, field=f"$.bases.{number}")
 
 
 def demand_window(recorded: datetime, policy: Policy, at: datetime, sequence: int) -> None:
@@ -376,5 +277,5 @@ def next_entries(
         later = [n for n, e in ledger.items() if n > manifest.sequence and e.state not in unopened]
         if own is not None and own.state is CrossingState.RECORDED and later:
             what = f"Crossing {max(later)} was opened already, and {manifest.sequence} is older."
-            raise OvertakenError(what)
+            raise OvertakenError(what, field="$.sequence")
     return entries

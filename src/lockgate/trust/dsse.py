@@ -13,7 +13,7 @@ from datetime import datetime
 
 from lockgate.core.artifact import Digest
 from lockgate.core.roots import Purpose, Root
-from lockgate.core.wire import Document, decode, encode
+from lockgate.core.wire import Document, decode, encode, span_of
 from lockgate.trust.errors import EnvelopeError, SignatureError
 from lockgate.trust.keys import Signer, verifies
 
@@ -132,6 +132,17 @@ def open_envelope(data: bytes, *, limit: int = ENVELOPE_LIMIT) -> Opened:
         raise EnvelopeError("The signatures of the envelope are not in order, or one is there twice.")
     signatures = {s.keyid: _unb64(s.sig, "signature") for s in envelope.signatures}
     return Opened(_unb64(envelope.payload, "payload"), envelope.payload_type, signatures)
+
+
+def payload_span(envelope: bytes, offset: int, length: int) -> tuple[int, int]:
+    """Return which bytes of an envelope carry some bytes of its payload, as offset and length.
+
+    Base64 writes three bytes as four characters, so that the range begins and ends with such a group.
+    """
+    start, size = span_of(envelope, "$.payload")
+    text = size - 2
+    first, last = offset // 3 * 4, min(-(-(offset + length) // 3) * 4, text)
+    return start + 1 + first, max(0, last - first)
 
 
 def verify(opened: Opened, root: Root, purpose: Purpose, at: datetime, payload_type: str) -> frozenset[str]:

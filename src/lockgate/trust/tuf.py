@@ -14,6 +14,7 @@ from securesystemslib.signer import Signer as RawSigner
 from tuf.api.metadata import Delegations, Metadata, MetaFile, Signed, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization.json import JSONSerializer
 
+from lockgate.core.artifact import PATH_LIMIT
 from lockgate.core.wire import whole_second
 from lockgate.trust.errors import UpdateMetadataError
 from lockgate.trust.keys import Signer
@@ -274,13 +275,13 @@ class _Reading:
             for edge in chain[1:]:
                 if edge.role not in answering(self._updates.role(edge.delegator), path)[0]:
                     what = f"The role {edge.role!r} names {path[:120]!r}, which is not delegated to it."
-                    raise UpdateMetadataError(what, path=path)
+                    raise UpdateMetadataError(what, path=path[:PATH_LIMIT])
             if path in self._targets:
                 what = f"Two roles name {path[:120]!r}."
-                raise UpdateMetadataError(what, path=path)
+                raise UpdateMetadataError(what, path=path[:PATH_LIMIT])
             if "sha256" not in target.hashes:
                 what = f"The target {path[:120]!r} has no SHA-256."
-                raise UpdateMetadataError(what, path=path)
+                raise UpdateMetadataError(what, path=path[:PATH_LIMIT])
             self._targets[path] = Target(target.length, target.hashes["sha256"])
 
 

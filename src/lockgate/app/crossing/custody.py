@@ -47,6 +47,7 @@ from lockgate.crossing.folder import CrateFolder
 from lockgate.crossing.format import CRATE_FILE, MANIFEST_LIMIT, Manifest
 from lockgate.crossing.ledger import RecordLedger
 from lockgate.crossing.verify import authenticate, demand_form, follow_roots
+from lockgate.crossing.whereabouts import within_manifest
 from lockgate.store import FileBlobs
 from lockgate.trust.dsse import open_envelope
 from lockgate.trust.keys import Signer
@@ -116,7 +117,8 @@ def read_crate(side: Side, folder: Path) -> Crate:
     pin = side.settings.trust.supply_pin
     chain = follow_roots(supply_root_versions(side), offered, pin, side.lane)
     manifest = authenticate(envelope, chain.root, utc_now())
-    demand_form(manifest, side.lane, folder.name)
+    with within_manifest(envelope):
+        demand_form(manifest, side.lane, folder.name)
     return Crate(manifest, sha256(envelope))
 
 
