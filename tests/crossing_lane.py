@@ -31,6 +31,17 @@ from lockgate.crossing import (
     SealRequest,
     attest_collection,
 )
+from lockgate.crossing.errors import (
+    CrateGrammarError,
+    CrateIoError,
+    CrossingBusyError,
+    ErasureLibraryError,
+    NoSpaceError,
+    NotACrateError,
+    ParityMissingError,
+    SandboxMissingError,
+    VolumeTruncatedError,
+)
 from lockgate.crossing.format import CRATE_TYPE
 from lockgate.crossing.rebuilding import InsecureInProcessRebuilder
 from lockgate.store import BlobStore, MemoryBlobs, MemoryRecords
@@ -191,11 +202,46 @@ def resign(lane: Lane, crate: SealedCrate, /, *signers: Signer, **changes: Any) 
     (folder / "crate.json").write_bytes(dsse.sign(CRATE_TYPE, encode(manifest), by))
 
 
+WITHOUT_RANGE: dict[type[LockgateError], str] = {
+    NotACrateError: "there is no crate, or the named file is not in it",
+    CrateGrammarError: "the whole file does not belong there",
+    CrateIoError: "the medium or the disk did not give the bytes",
+    NoSpaceError: "nothing in the crate is wrong: the disk is full",
+    CrossingBusyError: "nothing in the crate is wrong: another process receives",
+    ErasureLibraryError: "nothing in the crate is wrong: a library is missing",
+    SandboxMissingError: "nothing in the crate is wrong: there is no sandbox",
+    ParityMissingError: "nothing was opened: the command to repair has nothing to do it with",
+}
+"""Errors of opening that name no range of bytes in a file of the crate, and why."""
+
+
+def demand_place(error: LockgateError, crate: Path) -> None:
+    """Demand that an error of opening names a file of the crate, and bytes that lie in it."""
+    if type(error) in WITHOUT_RANGE:
+        return
+    where = error.as_dict()["where"]
+    assert {"file", "offset"} <= where.keys(), f"{error} names no place in the crate"
+    file = crate / str(where["file"])
+    assert file.parent in {crate, crate / "roots"}, f"{error} names no file of the crate"
+    end = where["offset"] + where.get("length", 0)
+    if isinstance(error, VolumeTruncatedError):
+        assert where["offset"] == file.stat().st_size
+    elif file.is_file():  # a volume that was opened before need not be there any more
+        assert 0 <= where["offset"] <= end <= file.stat().st_size, str(error)
+    if "last_file" in where:
+        last = crate / str(where["last_file"])
+        assert last.parent == crate
+        assert last > file
+        assert 0 < where["last_length"] <= last.stat().st_size
+
+
 def refused(opener: Opener, crate: SealedCrate | Path, error: type[LockgateError]) -> LockgateError:
+    """Demand that opening is refused with an error that names the place in the crate; return it."""
     path = crate if isinstance(crate, Path) else crate.path
     with pytest.raises(error) as caught:
         opener.receive(path)
     assert type(caught.value) is error
+    demand_place(caught.value, path)
     return caught.value
 
 

@@ -21,9 +21,9 @@ def revoke(lane: Lane, *keyids: str) -> None:
     [
         (Purpose.SEALER, "crate.json"),
         (Purpose.COLLECTOR, "meta/lock.dsse.json"),
-        (Purpose.TARGETS, "tuf/"),
-        (Purpose.SNAPSHOT, "tuf/"),
-        (Purpose.TIMESTAMP, "tuf/"),
+        (Purpose.TARGETS, "tuf/targets.json"),
+        (Purpose.SNAPSHOT, "tuf/snapshot.json"),
+        (Purpose.TIMESTAMP, "tuf/timestamp.json"),
     ],
 )
 def test_a_crate_that_a_revoked_key_signed(purpose: Purpose, file: str, tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_crate_that_a_revoked_key_signed(purpose: Purpose, file: str, tmp_path
     crate = lane.seal(tmp_path / "outbox")
     revoke(lane, lane.signers[purpose].keyid)
     error = refused(lane.opener(tmp_path / "staging"), crate, KeyRevokedError)
-    assert error.where["file"] == file
+    assert (error.where["file"] if purpose is Purpose.SEALER else error.where["path"]) == file
     assert error.where["keyid"] == lane.signers[purpose].keyid
     assert list(lane.quarantine.digests()) == []
     if purpose is Purpose.SEALER:

@@ -132,7 +132,7 @@ class PayloadPlaces:
         first, offset = self._place(ends, start)
         last, end = self._place(ends, stop)
         if first is last:
-            return {"file": first.name, "offset": offset, "length": min(length, end + 1 - offset)}
+            return {"file": first.name, "offset": offset, "length": end + 1 - offset if length else 0}
         rest = {"last_file": last.name, "last_length": end + 1}
         return {"file": first.name, "offset": offset, "length": first.size - offset, **rest}
 
