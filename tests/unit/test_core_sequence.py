@@ -57,7 +57,7 @@ def test_another_crate_under_a_known_number_is_equivocation(state: CrossingState
     held = {1: entry(1), 2: entry(2, state)}
     with pytest.raises(EquivocationError) as refused:
         judge(held, 2, crate(2, "b"), crate(1), {})
-    assert refused.value.where == {"known": crate(2), "offered": crate(2, "b")}
+    assert refused.value.where == {"known": crate(2), "offered": crate(2, "b"), "field": "$.sequence"}
 
 
 def test_an_older_number_that_is_not_on_record_is_a_replay() -> None:
@@ -106,7 +106,7 @@ def test_a_crossing_that_was_given_up_and_came_late_stays_what_it_became() -> No
         assert [e.sequence for e in added] == [3, 4, 5]
     with pytest.raises(EquivocationError) as refused:
         judge(ledger(1, 2), 5, crate(5), crate(4), void | {2: crate(2, "b")})
-    assert refused.value.where == {"known": crate(2), "offered": crate(2, "b")}
+    assert refused.value.where == {"known": crate(2), "offered": crate(2, "b"), "field": "$.void.2"}
 
 
 @pytest.mark.parametrize("foreign", [0, 4, 5, -1])
