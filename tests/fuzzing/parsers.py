@@ -66,6 +66,8 @@ def parser_targets() -> list[Target]:
     return [
         Target("documents", ("core.wire.decode",), refusing(decode_document), document_seeds),
         plain("envelopes", "trust.dsse.open_envelope", envelope_seeds),
+        plain("fields of documents", "core.wire.span_of", document_seeds, lambda: "$.a[0].b"),
+        plain("payloads of envelopes", "trust.dsse.payload_span", envelope_seeds, lambda: 3, lambda: 5),
         plain("cards of a ceremony", "trust.ceremony.read_card", envelope_seeds),
         plain("documents of roots", "trust.ceremony.read_root", envelope_seeds),
         plain(
