@@ -255,10 +255,14 @@ def test_addresses_that_mean_nothing(target: str, status: int) -> None:
     page = show(target)
     assert page.status == status
     assert "<h1>" in page.text
+    assert ("There is nothing at this address" in page.text) == (status == 404)
+    assert ("asks for something that the console cannot understand" in page.text) == (status == 400)
 
 
 def test_the_console_takes_no_orders() -> None:
-    assert ask(build_app(Fixed()), "/", method="POST").status == 405
+    answer = ask(build_app(Fixed()), "/", method="POST")
+    assert answer.status == 405
+    assert "This address is read, or takes a form; not this." in answer.text
 
 
 def test_many_verdicts_are_turned_over() -> None:

@@ -222,6 +222,7 @@ def test_forms_of_other_sites_and_without_the_word_are_refused() -> None:
             for bad in ("", "0" * 64, other):
                 answer = await browser.post("/requests", data=form | {"word": bad}, headers=ORIGIN)
                 assert answer.status_code == 403
+                assert "did not come from a page of yours" in answer.text
             assert (await browser.post("/requests", json=form, headers=ORIGIN)).status_code == 415
             twice = f"word={word}&word={word}"
             kind = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -321,6 +322,7 @@ def test_operators_decide_about_the_appeals_of_others_and_nobody_else_does() -> 
             for path in ("decide", "replay"):
                 answer = await browser.post(f"/appeals/1/{path}", data=refused, headers=ORIGIN)
                 assert answer.status_code == 403
+                assert "Only operators decide this." in answer.text
             assert "/decide" in (await boss.get("/appeals/1")).text
             assert "/decide" not in (await boss.get("/appeals/2")).text, "nobody decides about their own"
             mine = {"decision": "grant", "reason": "mine", "word": theirs}

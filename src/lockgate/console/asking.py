@@ -161,7 +161,7 @@ class Asking:
 def _operator() -> Viewer:
     who = _signed_in()
     if not who.decides:
-        raise HTTPException(HTTPStatus.FORBIDDEN)
+        raise HTTPException(HTTPStatus.FORBIDDEN, "Only operators decide this. Whoever is one may sign in.")
     return who
 
 

@@ -41,6 +41,15 @@ ROWS = 200
 
 _HTML = "text/html; charset=utf-8"
 _STYLES = ("base.css", "console.css")
+_REFUSED = {
+    HTTPStatus.BAD_REQUEST: "This address or form asks for something that the console cannot understand.",
+    HTTPStatus.FORBIDDEN: "This form did not come from a page of yours. Load the page anew; send it there.",
+    HTTPStatus.NOT_FOUND: "There is nothing at this address that the console can show.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address is read, or takes a form; not this.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "What was sent is longer than anything that this page takes.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "What was sent is no form of the kind that this page takes.",
+}
+"""What a refusal by each status says to whoever looks at it."""
 _log = structlog.get_logger("lockgate.console")
 
 
@@ -260,11 +269,14 @@ class Pages:
         return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def refused(self, request: Request, error: Exception) -> Response:
-        """Answer an address that is not there or a request that makes no sense."""
+        """Answer an address that is not there, a request that makes no sense, or one that may not be made."""
         del request
-        status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
+        status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
         headers = error.headers if isinstance(error, HTTPException) else None
-        page = self.page("trouble.html", status, title=HTTPStatus(status).phrase, code="", what="", advice="")
+        told = _REFUSED.get(status, "The console does not answer this request.")
+        if isinstance(error, HTTPException) and error.detail != status.phrase:
+            told = error.detail
+        page = self.page("trouble.html", status, title=status.phrase, code="", what="", advice="", told=told)
         page.headers.update(headers or {})
         return page
 
