@@ -155,7 +155,14 @@ def test_the_commands(high: HighSide) -> None:
     assert "can be signed" in run("guard", "policy", "check", file, *home).out
     key = ("--key", high.lane.people["operator"])
     asked = run("guard", "policy", "propose", file, *key, *home, "--json").value
-    signed = high.signed(Path(asked["request"]).read_bytes(), "cli")
+    request = Path(asked["request"])
+    root = high.lane.high / "trust/site.dsse.json"
+    sign = ("--site-root", root, "--pin", high.lane.site_pin, "--key", high.lane.people["approver-1"])
+    read = run("approve", request, *sign, "--out", high.lane.high / "one.json", "--yes").out
+    assert "rules on the channel retrieved" in read
+    assert "none (64 zeros)" in read
+    assert "0" * 40 not in read
+    signed = high.signed(request.read_bytes(), "cli")
     assert run("guard", "policy", "activate", file, *signed, *home).status == 0
     shown = run("guard", "policy", "show", *home, "--json").value
     assert shown["version"] == 1

@@ -13,6 +13,9 @@ from lockgate.cli.custody_draw import draw_findings
 from lockgate.cli.difference import draw_difference
 from lockgate.cli.shared import JsonOption, emit
 
+_NO_DIGEST = "0" * 64
+"""What a statement has in place of the digest of a thing that it is not about."""
+
 app = typer.Typer(help="Show and sign a statement with an approver's key.")
 
 
@@ -25,10 +28,17 @@ def _drawn(said: dict[str, Any]) -> Table:
     """Return a statement as people read it: every value whole, also on a narrow terminal."""
     table = Table("What is signed", Column("", overflow="fold"))
     for name, value in said.items():
-        pairs = [f"{key} {text}" for key, text in value.items()] if isinstance(value, dict) else []
-        text = "\n".join(pairs) if pairs else str(value)
-        table.add_row(name, "none" if value in ([], ()) else escape(text))
+        pairs = [f"{key} {_told(text)}" for key, text in value.items()] if isinstance(value, dict) else []
+        text = "\n".join(pairs) if pairs else _told(value)
+        table.add_row(name, escape(text))
     return table
+
+
+def _told(value: Any) -> str:
+    """Return a value of a statement; a digest of nothing, and nothing itself, in one word."""
+    if value == _NO_DIGEST:
+        return "none (64 zeros)"
+    return "none" if value in ([], (), {}, "") else str(value)
 
 
 @app.command()

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
 from lockgate.cli import gateway_grant
 from lockgate.cli.shared import HomeOption, HostOption, JsonOption, PortOption, emit
@@ -75,7 +76,11 @@ def list_keys(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 @keys.command("remove")
-def remove_key(name: Annotated[str, typer.Argument(help="The key's name.")], home: HomeOption = None) -> None:
+def remove_key(
+    name: Annotated[str, typer.Argument(help="The key's name.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Remove an API key; the gateway refuses it at once.
 
     Example: lockgate gateway key remove analysts --home lane/high
@@ -84,6 +89,8 @@ def remove_key(name: Annotated[str, typer.Argument(help="The key's name.")], hom
     from lockgate.app.settings import load_settings
 
     remove_api_key(load_settings(home).require("high"), name)
+    said = f"The key {name} is refused from the next request on"
+    emit(as_json, {"name": name, "removed": True}, lambda out: out.print(escape(said)))
 
 
 @app.command("rotate-receipt-key")
@@ -117,8 +124,6 @@ def show_usage(
     """
     from dataclasses import asdict
 
-    from rich.markup import escape
-
     from lockgate.app.high.usage import By, usage
     from lockgate.app.settings import load_settings
     from lockgate.app.trust import utc_now
@@ -128,7 +133,8 @@ def show_usage(
     rows = usage(load_settings(home).require("high"), days, By(by), utc_now())
 
     def render(out: Console) -> None:
-        table = Table(by.capitalize(), *(("Requests", "Answered", "Tokens in", "Tokens out", "Last")))
+        named, last = Column(by.capitalize(), overflow="fold"), Column("Last", overflow="fold")
+        table = Table(named, "Requests", "Answered", "Tokens in", "Tokens out", last)
         for row in rows:
             counts = (row.requests, row.answered, row.prompt_tokens, row.completion_tokens)
             table.add_row(escape(row.name), *(f"{count:,}" for count in counts), row.last)
@@ -148,11 +154,14 @@ def set_quota(
     concurrent: Annotated[int | None, typer.Option(min=0, help="Requests that run at once.")] = None,
     priority: Annotated[str, typer.Option(help="high, normal or low: who waits behind whom.")] = "normal",
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Set what a key may spend a day (UTC); what is left out has no bound. Gateways follow at once.
 
     Example: lockgate gateway quota set analysts --requests 5000 --tokens-out 2000000 --home lane/high
     """
+    import msgspec
+
     from lockgate.app.high.quotas import set_quota as write
     from lockgate.app.settings import load_settings
     from lockgate.infer import Priority, Quota
@@ -168,6 +177,18 @@ def set_quota(
         priority=Priority(priority),
     )
     write(load_settings(home).require("high"), name, quota)
+    bounds = {
+        "requests a day": requests,
+        "tokens in": tokens_in,
+        "tokens out": tokens_out,
+        "at once": concurrent,
+    }
+    said = ", ".join(f"{most} {what}" for what, most in bounds.items() if most is not None) or "no bound"
+    emit(
+        as_json,
+        {"name": name, **msgspec.to_builtins(quota)},
+        lambda out: out.print(escape(f"{name}: {said}, priority {priority}")),
+    )
 
 
 @quotas.command("show")

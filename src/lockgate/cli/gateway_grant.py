@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lockgate.cli.shared import HomeOption, JsonOption, emit
@@ -36,11 +37,14 @@ def set_(
     operator: Annotated[bool, typer.Option("--operator", help="They see every page of the console.")] = False,
     caller: CallerOption = False,
     home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Grant labels to a group or a caller, in place of what they had. Gateways follow at once.
 
     Example: lockgate gateway grant set oidc analysts --label internal --home lane/high
     """
+    import msgspec
+
     from lockgate.app.high.identities import set_grant
     from lockgate.app.settings import load_settings
     from lockgate.infer.identity import Holder, Role, Source, grant
@@ -50,11 +54,17 @@ def set_(
     roles = (Role.USER, *(role for role, given in more if given))
     given = grant(Source(source), holder, name, label, roles)
     set_grant(load_settings(home).require("high"), given)
+    said = f"{source}: the {holder} {name} may see {', '.join(given.labels)}, as {', '.join(given.roles)}"
+    emit(as_json, msgspec.to_builtins(given), lambda out: out.print(escape(said)))
 
 
 @app.command()
 def remove(
-    source: SourceArgument, name: NameArgument, caller: CallerOption = False, home: HomeOption = None
+    source: SourceArgument,
+    name: NameArgument,
+    caller: CallerOption = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Take a grant away; whoever has no other is refused at once.
 
@@ -66,6 +76,8 @@ def remove(
 
     holder = Holder.CALLER if caller else Holder.GROUP
     remove_grant(load_settings(home).require("high"), Source(source), holder, name)
+    value = {"source": source.value, "who": holder.value, "name": name, "removed": True}
+    emit(as_json, value, lambda out: out.print(escape(f"{source}: the {holder} {name} is granted nothing")))
 
 
 @app.command("list")
@@ -94,7 +106,7 @@ def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command("shut-out")
-def shut_out(who: IdArgument, home: HomeOption = None) -> None:
+def shut_out(who: IdArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Refuse somebody at once, whatever their source says and their groups are granted.
 
     Example: lockgate gateway grant shut-out oidc:jane --home lane/high
@@ -103,10 +115,12 @@ def shut_out(who: IdArgument, home: HomeOption = None) -> None:
     from lockgate.app.settings import load_settings
 
     shut(load_settings(home).require("high"), who, out=True)
+    said = f"{who} is refused from the next request on"
+    emit(as_json, {"caller": who, "shut_out": True}, lambda out: out.print(escape(said)))
 
 
 @app.command("let-in")
-def let_in(who: IdArgument, home: HomeOption = None) -> None:
+def let_in(who: IdArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Let somebody in again who was shut out.
 
     Example: lockgate gateway grant let-in oidc:jane --home lane/high
@@ -115,3 +129,5 @@ def let_in(who: IdArgument, home: HomeOption = None) -> None:
     from lockgate.app.settings import load_settings
 
     shut(load_settings(home).require("high"), who, out=False)
+    said = f"{who} may ask again, as far as it is granted anything"
+    emit(as_json, {"caller": who, "shut_out": False}, lambda out: out.print(escape(said)))

@@ -35,10 +35,13 @@ class UnknownReceiptError(InputError):
 
 
 class KeyNameError(InputError):
-    """An API key cannot have this name."""
+    """An API key cannot have this name, or none has it."""
 
     code = "LG-1a05"
-    advice = "Choose a name of 1 to 64 printable characters that no other key has."
+    advice = (
+        "A new key's name has 1 to 64 printable characters and is no other key's. Those that are there: "
+        "`lockgate gateway key list`. Whom a source knows is written as in receipts, `oidc:jane`."
+    )
 
 
 class EngineRefusedError(InputError):
