@@ -8,19 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
-from test_console_browser import ARGUMENTS, CHROMIUM, SCHEMES, SERVE, WIDTHS, Watched, follow
+from playwright.sync_api import Browser
+from test_console_browser import SCHEMES, SERVE, WIDTHS, Watched, follow
 
 from corpora.ports import free_port
 from lockgate.watch import Condition, HttpProbe, Target, check
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,11 @@
 """The page of what is served, searched in a real browser by pointer and keyboard, in both colour schemes."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from test_artifact_browser import console  # noqa: F401  # a fixture
-from test_console_browser import ARGUMENTS, CHROMIUM, SCHEMES, WIDTHS, Watched, follow
+from test_console_browser import SCHEMES, WIDTHS, Watched, follow
 
 from console_double import TRACED
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from infer_doubles import (
     NOW,
@@ -20,9 +20,6 @@ from infer_doubles import (
 from lockgate.infer import EngineRequest, GatewayConfig, MemoryKeys, MemoryReceipts, Parts, serve_until
 from lockgate.infer.engines.ports import Piece
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-expect.set_options(timeout=180_000)  # a machine may have more to do
 HOSTILE = '<img src=x onerror="window.owned=1"><script>window.owned=1</script> [9] http://192.0.2.9/x'
 
 
@@ -87,14 +84,6 @@ def site() -> Iterator[Site]:
     loop.call_soon_threadsafe(stop.set)
     thread.join(120)
     loop.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 class Reader:

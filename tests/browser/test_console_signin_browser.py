@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
-from test_console_browser import ARGUMENTS, CHROMIUM, Watched
+from playwright.sync_api import Browser, expect
+from test_console_browser import Watched
 
 from corpora.commands import Commands
 from corpora.homes import HighSide
@@ -20,15 +20,6 @@ from lockgate.watch import Condition, HttpProbe, Target, check
 
 STARTS = 180
 run, say = Commands().run, Commands().json
-expect.set_options(timeout=180_000)  # a machine may have more to do
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 def appealed(receipt: str) -> Appeal:

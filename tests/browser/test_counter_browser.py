@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 from playwright.sync_api import Error as PlaywrightError
 
 from corpora.counters import CALL, new_lane, on_the_way
@@ -19,18 +19,8 @@ from lockgate.app.crossing.custody import custodians_of
 from lockgate.app.settings import load_settings
 from lockgate.crossing.custody import verify_chain
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 SCREENS = [("light", 1280), ("dark", 390)]
 SLIP = "42-7F3A-9C12-44B0"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +78,6 @@ class Screen:
             color_scheme=scheme,  # type: ignore[arg-type]  # a parameter of the test
         )
         self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(120_000)
         self.trouble: list[str] = []
         self.asked: list[str] = []
         self.page.on("console", lambda message: self.trouble.append(message.text))

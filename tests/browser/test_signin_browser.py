@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from corpora.ports import free_port
 from infer_doubles import (
@@ -35,9 +35,6 @@ from lockgate.infer.identity.flow import OidcSignIn
 from lockgate.infer.identity.signin import SignIn
 from oidc_double import CLIENT, IssuerDouble
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-expect.set_options(timeout=180_000)  # a machine may have more to do
 STARTS = 180
 
 
@@ -88,14 +85,6 @@ def doors() -> Iterator[Doors]:
     loop.call_soon_threadsafe(stop.set)
     thread.join(STARTS)
     loop.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture
