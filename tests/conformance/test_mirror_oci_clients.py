@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from corpora.imageclients import Podman
 from corpora.images import artifact_of, image, index, refers, titled
 from corpora.mirrorserver import Server
 from corpora.mirrorsite import MirrorSite
 from corpora.pythonclients import installed_python_clients
-from lockgate.mirror import client_config
 
 AMD = image({"hello": b"amd\n", "big": os.urandom(3 << 20)})
 ARM = image({"hello": b"arm\n"}, "arm64")
@@ -134,32 +134,6 @@ def short_folder():
     """A folder with a short name: podman takes no other for what it keeps while it runs."""
     with tempfile.TemporaryDirectory(prefix="pod") as folder:
         yield Path(folder)
-
-
-class Podman:
-    """podman with the very lines that `client-config podman` prints, and with a folder of its own."""
-
-    def __init__(self, server, folder):
-        self.server, self.folder = server, folder
-        (text,) = (file.text for file in client_config("podman", server.url).files)
-        (folder / "registries.conf").write_text(text)
-        (folder / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
-
-    def __call__(self, *arguments, check=True):
-        places = {"root": "store", "runroot": "run", "tmpdir": "tmp"}
-        options = [word for name, at in places.items() for word in (f"--{name}", str(self.folder / at))]
-        options += ["--storage-driver", "vfs", "--events-backend", "file", "--cgroup-manager", "cgroupfs"]
-        conf = str(self.folder / "registries.conf")
-        return self.server.run("podman", *options, *arguments, check=check, CONTAINERS_REGISTRIES_CONF=conf)
-
-    def pull(self, *arguments, check=True):
-        trusting = ("--quiet", "--signature-policy", str(self.folder / "policy.json"))
-        return self("pull", *trusting, *arguments, check=check)
-
-    def digests(self):
-        """Return the digests of the one image that it holds."""
-        (shown,) = json.loads(self("images", "--digests", "--format", "json").stdout)
-        return {name.partition("@")[2] for name in shown["RepoDigests"]}
 
 
 def test_podman_pulls_through_the_mirror_and_runs_nothing(server, short_folder):

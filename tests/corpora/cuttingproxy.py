@@ -21,7 +21,7 @@ def _forward(client, target, suffix, cut, lock):
         kept = [line for line in lines if not line.lower().startswith(b"connection:")]
         server.sendall(b"\r\n".join([kept[0], b"Connection: close", *kept[1:]]))
         with lock:
-            breaks = path.endswith(suffix) and path not in cut
+            breaks = path.partition(b"?")[0].endswith(suffix) and path not in cut
             if breaks:
                 cut.add(path)
                 sys.stdout.write(f"{path.decode()}\n")

@@ -27,7 +27,7 @@ def _requests(client, server, held, told):
             read += piece
         head, _, read = read.partition(b"\r\n\r\n")
         path = head.split(b" ", 2)[1]
-        if path.rstrip(b"/").endswith(held) and not told.is_set():
+        if path.partition(b"?")[0].rstrip(b"/").endswith(held) and not told.is_set():
             sys.stdout.write(f"{path.decode()}\n")
             sys.stdout.flush()
             told.wait()
