@@ -15,6 +15,7 @@ from corpora.inspection_flows import FLOWS_BAD, FLOWS_GOOD
 from corpora.inspection_found import FOUND_BAD, FOUND_GOOD, FOUND_UNREAD
 from corpora.inspection_good import COMMON
 from corpora.inspection_hdf5 import HDF5_BAD, HDF5_GOOD, HDF5_UNREAD
+from corpora.inspection_hidden_flows import HIDDEN_FLOWS_BAD, HIDDEN_FLOWS_GOOD
 from corpora.inspection_legacy import LEGACY_BAD, LEGACY_GOOD
 from corpora.inspection_malware import MALWARE_BAD, MALWARE_GOOD
 from corpora.inspection_media import MEDIA_BAD, MEDIA_GOOD, MEDIA_UNREAD
@@ -58,6 +59,7 @@ GOOD = [
     *ASIDES_GOOD,
     *TECHNIQUES_GOOD,
     *FLOWS_GOOD,
+    *HIDDEN_FLOWS_GOOD,
     *PYFLOWS_GOOD,
 ]
 BAD = [
@@ -86,6 +88,7 @@ BAD = [
     *ASIDES_BAD,
     *TECHNIQUES_BAD,
     *FLOWS_BAD,
+    *HIDDEN_FLOWS_BAD,
     *PYFLOWS_BAD,
 ]
 

@@ -431,7 +431,7 @@ find "$HOME" -type f -name '*.pyc' -delete
 """
 
 
-def _cases(text: str) -> list[tuple[str, str, bytes]]:
+def cases(text: str) -> list[tuple[str, str, bytes]]:
     """Return title, code and source of each case of a text."""
     parts = re.split(r"(?m)^## ([^=\n]*?)(?: = ([\w-]+))?$\n", text)[1:]
     return [
@@ -454,11 +454,11 @@ FLOWS_BAD = [
         "python-import-command",
         "python",
     ),
-    *(bad(f"a script with {title}", "a.js", said, code) for title, code, said in _cases(_SCRIPTS)),
-    *(bad(f"a shell's script with {title}", "a.sh", said, code) for title, code, said in _cases(_SHELLS)),
+    *(bad(f"a script with {title}", "a.js", said, code) for title, code, said in cases(_SCRIPTS)),
+    *(bad(f"a shell's script with {title}", "a.sh", said, code) for title, code, said in cases(_SHELLS)),
     *(
         bad(f"an npm package that {title}", "demo-1.0.0.tgz", _package(said), code, "npm")
-        for title, code, said in _cases(_INSTALLS)
+        for title, code, said in cases(_INSTALLS)
     ),
 ]
 _ONE_LINE = "const U=new Set([Function,eval,Date]),p=e=>U.has(e);export const q=t=>p(atob(t));" + "".join(
@@ -467,6 +467,6 @@ _ONE_LINE = "const U=new Set([Function,eval,Date]),p=e=>U.has(e);export const q=
 FLOWS_GOOD = [
     good("a script that a tool made one line of", "a.js", _ONE_LINE.encode()),
     good("an sdist that asks where a library lies", "demo-1.0.tar.gz", sdist(_ASKS + SETUP), "python"),
-    *(good(f"a script with {title}", "a.js", said) for title, _, said in _cases(_PLAIN_SCRIPTS)),
-    *(good(f"a shell's script with {title}", "a.sh", said) for title, _, said in _cases(_PLAIN_SHELLS)),
+    *(good(f"a script with {title}", "a.js", said) for title, _, said in cases(_PLAIN_SCRIPTS)),
+    *(good(f"a shell's script with {title}", "a.sh", said) for title, _, said in cases(_PLAIN_SHELLS)),
 ]

@@ -151,6 +151,26 @@ PYTHON = (
         needs="Login Data|Local Stor|User Data|key4|logins|win32crypt",
     ),
     sign(
+        "code-stealer", Severity.HIGH, "It reads the secrets of a build out of another program's memory",
+        r"Runner\.Work[e]r[\s\S]{0,3000}?/me[m]\b", r"/me[m]\b[\s\S]{0,3000}?(?:Runner\.Work[e]r|isSecre[t])",
+        needs="Runner.Worker|isSecret,/mem",
+    ),
+    sign(
+        "python-decoded-code", Severity.HIGH, "A file that is none of Python's is loaded as its byte code",
+        r"\bSourceles[s]FileLoader\s*\([^\n]{0,160}['\"][^'\"\n]{1,60}\.(?!pyc['\"])\w{1,8}['\"]",
+        needs="SourcelessFileLoader",
+    ),
+    sign(
+        "python-decoded-code", Severity.HIGH, "A picture or a file of data is run as a program",
+        r"['\"][\w./-]{1,80}\.(?:png|jpe?g|gif|ico|bmp|wav|dat)['\"][\s\S]{0,400}?\brunp[y]\s*\.\s*run_path\s*\(",
+        needs="run_path",
+    ),
+    sign(
+        "code-stealer", Severity.HIGH, "What makes keys is replaced by what sends them",
+        r"\b(?:Keypair|Account|PrivateKey|SigningKey|Wallet)\s*\.\s*(?:from_\w+|__init__|sign\w*|create)\s*=[^=]",
+        needs="Keypair|Account|PrivateKey|SigningKey|Wallet,urlopen|requests.|httpx|socket|aiohttp|send_transaction",
+    ),
+    sign(
         "code-hidden-shell", Severity.HIGH, "A hidden or encoded command of PowerShell",
         r"(?i)powershell(?:\.exe)?['\",\s]{1,6}(?:[^\n]{0,80}?)(?:-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9"
         r"+/=$]{16}"

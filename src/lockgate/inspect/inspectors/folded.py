@@ -15,8 +15,8 @@ _ESCAPED = r"\\(?:x[2-7][0-9a-fA-F]|u00[2-7][0-9a-fA-F]|1[0-7]{2})"
 _NUMBER = r"(?:0x[0-9a-fA-F]{2}|\d{2,3})"
 _FORMS = (
     rf"{_TEXT}(?:\s*\+\s*{_TEXT})+",
-    rf"['\"]{{2}}\s*\.\s*join\s*\(\s*[\[(]\s*{_TEXT}(?:\s*,\s*{_TEXT}){{2,40}}\s*,?\s*[\])]",
-    rf"\[\s*{_TEXT}(?:\s*,\s*{_TEXT}){{2,40}}\s*,?\s*\]\s*\.\s*join\s*\(\s*['\"]{{2}}\s*\)",
+    rf"['\"]{{2}}\s*\.\s*join\s*\(\s*[\[(]\s*{_TEXT}(?:\s*,\s*{_TEXT}){{1,40}}\s*,?\s*[\])]",
+    rf"\[\s*{_TEXT}(?:\s*,\s*{_TEXT}){{1,40}}\s*,?\s*\]\s*\.\s*join\s*\(\s*['\"]{{2}}\s*\)",
     rf"['\"][\w ./-]{{0,20}}(?:{_ESCAPED}[\w ./-]{{0,4}}){{3,200}}['\"]",
     rf"\bchr\s*\(\s*{_NUMBER}\s*\)(?:\s*\+\s*chr\s*\(\s*{_NUMBER}\s*\)){{2,2000}}",
     rf"\bfromCharCode\s*\(\s*{_NUMBER}(?:\s*,\s*{_NUMBER}){{2,2000}}\s*\)",
@@ -26,17 +26,19 @@ _CODE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|([0-7]{3}))")
 _VALUE = re.compile(r"0x[0-9a-fA-F]{2}|\d{2,3}")
 _WHOLE = frozenset({"exec", "eval", "execSync", "execFile", "execFileSync", "popen", "Popen", "check_output"})
 """Names that nothing else is called by: the whole text has to be one."""
+_MODULES = frozenset({"https", "http", "axios", "base64", "zlib", "vm", "dns", "net", "fs", "urllib"})
+"""Names of modules, which nobody writes in escapes."""
 _INSIDE = re.compile(
     r"child[_]process|sub[p]rocess|os\.sys[t]em|power[s]hell|/bin/(?:ba)?sh\b|\b(?:curl|wget) (?:-|http|\d)"
     r"|\|\s?(?:ba)?sh\b|\b(?:exec|eval|__import__)\(|\bimport os\b|\bcmd\.exe|WScript\.Shell|b64deco[d]e"
-    r"|marshal\.loads|api/webhooks/\d"
+    r"|marshal\.loads|api/webhooks/\d|\brundll32\b|\bregsvr32\b|\bmshta\b|\bcertutil\b|\bschtasks\b"
 )
 
 
 def hidden(written: str) -> str:
     """Return the name that a piece of source puts together; nothing where none comes out."""
     made = _put_together(written)
-    if made.strip() in _WHOLE:
+    if made.strip() in _WHOLE or ("\\" in written and made in _MODULES):
         return made.strip()
     return next((found[0] for found in _INSIDE.finditer(made) if found[0] not in written), "")
 

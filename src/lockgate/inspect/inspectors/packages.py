@@ -97,6 +97,24 @@ def check(tally: Tally, kept: Mapping[str, bytes], file: str = "") -> None:
             _npm(tally, kept, name.removesuffix("package.json"))
 
 
+def loose(tally: Tally, said: Any) -> None:
+    """Note what npm runs, and fetches from an address, for a ``package.json`` that lies by itself.
+
+    Args:
+        tally: Takes the findings.
+        said: What the file says.
+
+    """
+    if not isinstance(said, dict):
+        return
+    scripts = said.get("scripts")
+    for hook in sorted(_LAST_RESORT):
+        command = scripts.get(hook) if isinstance(scripts, dict) else None
+        if isinstance(command, str) and command.strip():
+            _hook(tally, {}, "", hook, _spelled(command, scripts or {}))
+    _addresses(tally, said)
+
+
 def _backend(tally: Tally, name: str, text: str) -> None:
     backend = re.search(r"^\s*build-backend\s*=\s*[\"']([^\"']{1,100})[\"']", text, re.MULTILINE)
     path = re.search(r"^\s*backend-path\s*=\s*\[([^\]]{0,200})\]", text, re.MULTILINE)
@@ -206,11 +224,18 @@ def _commands(tally: Tally, said: dict[str, Any]) -> None:
 
 
 def _dependencies(tally: Tally, said: dict[str, Any]) -> None:
+    wanted = said.get("dependencies")
+    for name, source in wanted.items() if isinstance(wanted, dict) else ():
+        if isinstance(source, str):
+            tally.need(f"{name} {source}")
+    _addresses(tally, said)
+
+
+def _addresses(tally: Tally, said: dict[str, Any]) -> None:
+    """Note dependencies that come from elsewhere than the registry."""
     for section in ("dependencies", "optionalDependencies", "peerDependencies"):
         wanted = said.get(section)
         for name, source in wanted.items() if isinstance(wanted, dict) else ():
-            if section == "dependencies" and isinstance(source, str):
-                tally.need(f"{name} {source}")
             if isinstance(source, str) and _ADDRESS.match(source) and not _HOSTED.match(source):
                 why = f"{name[:60]} comes from an address, not from the registry: {source[:80]}"
                 tally.note("npm-address-dependency", Severity.HIGH, why)

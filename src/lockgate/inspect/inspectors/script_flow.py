@@ -16,18 +16,22 @@ from lockgate.inspect.inspectors.script_marks import (
     LOADS,
     MACHINE,
     NET,
+    OTHERS,
     PIECES,
     READ,
     RUNNER,
+    SPELLED,
     STAYS,
     Walk,
 )
+from lockgate.inspect.inspectors.script_orders import ORDERS, ordered
+from lockgate.inspect.inspectors.script_parts import Part, parts
 from lockgate.inspect.inspectors.script_tokens import read
 from lockgate.inspect.inspectors.script_words import KEPT_PLACES, NETS, RUNS, STAYING_PLACES
 from lockgate.inspect.tally import Tally
 
 _MOST = 64 << 10
-"""Longest source that is walked, in characters: what bundlers make is longer, and patterns look at it."""
+"""Longest source that is walked as a whole, in characters: of a longer one parts are."""
 _SMALL, _LINE = 16 << 10, 200
 """Sources longer than this, with lines longer than this on average, were made by a tool."""
 _SHOWN = 3
@@ -36,14 +40,18 @@ _NET = re.compile(
 )
 _RUN = re.compile(
     r"\beval\b|\bFunction\b|runIn\w{0,8}Context|_compile\b|child_process|\bReflect\b|\brequire\b|\._load\b|getBuiltinModule"
-    r"|\b(?:globalThis|window|global|self)\s*\["
+    r"|\b(?:globalThis|window|global|self)\s*\[|\.\s*constructor\b|\bWorker\b|\bfs\b"
 )
 _CODED = re.compile(
     r"Buffer\s*\.\s*from|\batob\b|\bunescape\b|fromCharCode|(?:[iI]nflate|[uU]nzip|Decompress)\w*\s*\(|createDecipher"
-    r"|\.\s*reverse\s*\(\s*\)\s*\.\s*join"
+    r"|\.\s*reverse\s*\(\s*\)\s*\.\s*join|\breadFile\w*\s*\([\s\S]{0,120}?\.(?:png|jpe?g|gif|ico|woff2?|ttf|dat|bin|map|mp3|wav|pdf)['\"`]"
 )
+_SPELLED = re.compile(r"(?:\batob|\bBuffer\s*\.\s*from)\s*\(\s*['\"`]")
 _TAKE = re.compile(r"\benv\b(?!\s*[.\[])|\bhostname\b|userInfo|networkInterfaces")
 _HOME = re.compile(r"homedir|\benv\s*\.\s*(?:HOME|USERPROFILE)\b")
+_MAKERS = frozenset(
+    {"function", "=>", "Set", "Map", "Array", "Promise", "Date", "RegExp", "Function", "Object"}
+)
 _STARTS = frozenset(["exec", "execSync", "spawn", "spawnSync", "execFile", "execFileSync", "fork"])
 _SHELLS = frozenset({"exec", "execSync"})
 _HOSTS, _HERE = frozenset({"host", "hostname"}), frozenset({"localhost", "127.0.0.1", "::1"})
@@ -68,21 +76,23 @@ def flows(tally: Tally, text: str, what: str = "", *, installs: bool = False) ->
         installs: It runs while a package is installed; only what counts there alone is noted.
 
     """
-    if len(text) > _MOST or not _may(text, installs=installs):
-        return
     if len(text) > _SMALL and len(text) > _LINE * text.count("\n"):
         return  # a tool took names and lines away, and one letter stands for many things
-    walk = Walk(read(text))
-    if not walk.worth(installs=installs):
-        return
-    walk.spread()
-    harm = _Harms(walk)
-    found = harm.at_install() if installs else harm.harms()
     told: set[str] = set()
-    for at, code, severity, why in found:
-        if why not in told and len(told) < _SHOWN:
-            told.add(why)
-            tally.note(code, severity, f"{what}{why}", walk.source.at[at])
+    for part in (
+        parts(text, lambda said: _may(said, installs=installs)) if len(text) > _MOST else [Part(text)]
+    ):
+        if not _may(part.text, installs=installs):
+            continue
+        walk = Walk(read(part.text))
+        if not walk.worth(installs=installs) and not ORDERS.search(part.text):
+            continue
+        walk.spread()
+        harm = _Harms(walk)
+        for at, code, severity, why in harm.at_install() if installs else harm.harms():
+            if why not in told and len(told) < _SHOWN:
+                told.add(why)
+                tally.note(code, severity, f"{what}{why}", part.place(walk.source.at[at]))
 
 
 def _may(text: str, *, installs: bool) -> bool:
@@ -94,6 +104,10 @@ def _may(text: str, *, installs: bool) -> bool:
     if (asks or "dns" in text or "sendBeacon" in text) and (_TAKE.search(text) or KEPT_PLACES.search(text)):
         return True
     if "authorized_keys" in text and "AAAA" in text:
+        return True
+    if (asks and ("node_modules/" in text or _SPELLED.search(text))) or (
+        "child_process" in text and ORDERS.search(text)
+    ):
         return True
     return installs and bool(STAYING_PLACES.search(text) or "#!" in text)
 
@@ -119,6 +133,11 @@ class _Harms:
                 yield opened, "js-destroys", Severity.CRITICAL, f"{last} takes what lies in a person's home"
             if _WRITERS.match(last) and self._lets_in(opened, stop):
                 yield opened, "js-persistence", Severity.HIGH, f"{last} lets the owner of a key in"
+            if given and (_ENDERS.match(last) or last.startswith("readdir")) and self.has(SPELLED, *given[0]):
+                why = f"{last} is given a place that was not to be read"
+                yield opened, "code-hidden-name", Severity.HIGH, why
+            if _WRITERS.match(last) and self._alters(opened):
+                yield opened, "js-alters", Severity.HIGH, f"{last} puts what a server answers into a package"
             if (
                 given
                 and _REMOVES.match(last)
@@ -133,6 +152,11 @@ class _Harms:
         texts = (self.source.said[i][1:-1] for i in range(opened, stop) if self.source.kinds[i] == "text")
         return bool(given) and self.has(STAYS, *given[0]) and any(map(_KEY.match, texts))
 
+    def _alters(self, opened: int) -> bool:
+        """Return whether what somebody sent is written to where another package lies."""
+        given = self.source.arguments(opened)
+        return len(given) > 1 and self.has(OTHERS, *given[0]) and self.has(NET, *given[1])
+
     def _home(self, start: int, end: int) -> bool:
         """Return whether a path is a person's home itself."""
         return self.has(HOME, start, end) and all(self.source.kinds[at] != "text" for at in range(start, end))
@@ -144,6 +168,7 @@ class _Harms:
         source, last = self.source, self.source.said[opened - 1]
         named = source.pairs.get(opened - 1, opened - 1) if last == ")" else opened - 1
         runner = (last in RUNS and (last != "eval" or first == opened - 1)) or self.has(RUNNER, named, opened)
+        runner = runner or self._made_runner(first, opened, stop)
         if runner and self.has(NET, opened, stop):
             yield opened, "js-remote-code", Severity.CRITICAL, f"{last} runs what a server answers"
         if runner and self.has(DECODED, opened, stop):
@@ -160,6 +185,10 @@ class _Harms:
         if not starts or not given:
             return
         renamed = first == opened - 1 and last in self.renamed
+        if last in _SHELLS or renamed:
+            written = "x".join(source.said[i][1:-1] for i in range(*given[0]) if source.kinds[i] == "text")
+            for code, severity, why in ordered(written, aside=self._says("cwd", opened, stop)):
+                yield opened, code, severity, f"{last}: {why}"
         if (
             (last in _SHELLS or renamed)
             and self.has(NET, *given[0])
@@ -168,6 +197,15 @@ class _Harms:
             yield opened, "js-remote-control", Severity.HIGH, f"{last} runs what somebody else sends"
         if self.has(DECODED, opened, stop):
             yield opened, "js-decoded-code", Severity.HIGH, f"{last} runs what was decoded"
+
+    def _made_runner(self, first: int, opened: int, stop: int) -> bool:
+        """Return whether what makes functions is got from a function or a class, or a thread runs a text."""
+        said = self.source.said
+        if said[opened - 1] == "Worker":
+            return self._says("eval", opened, stop)
+        named = self.source.pairs.get(opened - 1, first) if said[opened - 1] == ")" else first
+        words = said[min(named, first) : min(opened, first + 60)]
+        return "constructor" in words[-2:] and bool(_MAKERS & set(words))
 
     def _of_the_world(self, closed: int) -> bool:
         """Return whether what all programs share is asked for something by a name in pieces."""
@@ -184,6 +222,14 @@ class _Harms:
                 "js-steals",
                 Severity.HIGH,
                 f"{last} sends what a person or machine keeps for itself",
+            )
+        given = self.source.arguments(opened)
+        if asks and given and self.has(SPELLED, *given[0]):
+            yield (
+                opened,
+                "code-hidden-name",
+                Severity.HIGH,
+                f"{last} asks at an address that was not to be read",
             )
         looks = bool(_LOOKS_UP.match(last)) and self.has(DNS, first, opened) and self._named(opened, stop)
         if looks:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from lockgate.inspect.inspectors.script_tokens import Function, Source, functions
 from lockgate.inspect.inspectors.script_words import (
+    CARRIERS,
     DECODERS,
     HOMES,
     KEPT_PLACES,
@@ -34,8 +35,25 @@ _DEEP = 40
 """How many functions around a name are asked whether they declare it."""
 _PASSES = 8
 _ADDS = frozenset({"push", "unshift", "add", "set", "append", "write", "concat"})
-KEPT, READ, MACHINE, NET, COMMANDS, DECODED, PIECES, HOME, LISTED, STAYS, RUNNER, DNS, LOADS = range(13)
-_MARKS = 13
+(
+    KEPT,
+    READ,
+    MACHINE,
+    NET,
+    COMMANDS,
+    DECODED,
+    PIECES,
+    HOME,
+    LISTED,
+    STAYS,
+    RUNNER,
+    DNS,
+    LOADS,
+    CARRIER,
+    OTHERS,
+    SPELLED,
+) = range(16)
+_MARKS = 16
 
 
 class Walk:
@@ -61,14 +79,16 @@ class Walk:
     def worth(self, *, installs: bool) -> bool:
         """Return whether anything can be found: something is taken, and there is a place for it to go."""
         marks, words = self.marks, set(self.source.said)
-        brings = bool(marks[NET] or marks[DECODED])
+        brings = bool(marks[NET] or marks[DECODED] or marks[CARRIER])
         runs = bool(words & RUNS or marks[COMMANDS] or marks[RUNNER] or "Reflect" in words)
         sends = bool(marks[NET] or marks[DNS] or "sendBeacon" in words)
         takes = bool(marks[READ] or marks[KEPT] or marks[MACHINE])
         ends = bool(marks[HOME]) and any(word.startswith("readdir") or word == "recursive" for word in words)
-        names = bool(marks[DECODED]) and bool(words & NAMING or marks[LOADS])
+        names = bool(marks[DECODED]) and bool(words & NAMING or marks[LOADS] or "constructor" in words)
+        names = names or bool(marks[SPELLED])
         stays = bool(marks[STAYS]) or (installs and "#!" in "".join(words))
-        return (brings and runs) or (sends and takes) or ends or names or stays
+        alters = bool(marks[OTHERS] and marks[NET])
+        return (brings and runs) or (sends and takes) or ends or names or stays or alters
 
     def has(self, kind: int, start: int, end: int) -> bool:
         """Return whether a token from `start` up to `end` has a mark."""
@@ -217,6 +237,8 @@ class Walk:
                     self.edges.append((first, start, (inline[0], name)))
             elif known and place < len(known[1].parameters):
                 self.edges.append((start, end, (known[0], known[1].parameters[place])))
+            if place == 1 and last.startswith("copyFile") and source.kinds[start] == "name":
+                self._edge(at + 1, start, start)
             if last in _ADDS and source.kinds[first] == "name" and first < at - 1:
                 self._edge(start, end, first)
 
@@ -242,12 +264,19 @@ class Walk:
             self.marks[KEPT].add(at)
         elif STAYING_PLACES.search(said):
             self.marks[STAYS].add(at)
+        elif CARRIERS.search(said):
+            self.marks[CARRIER].add(at)
+        elif "node_modules/" in said:
+            self.marks[OTHERS].add(at)
 
     def _name(self, at: int, said: str) -> None:
         source = self.source
         before, after = source.word(at - 1), source.word(at + 1)
         if self._decodes(at, said, after):
             self.marks[DECODED].add(at)
+            opened = at + 1
+            if source.kinds[opened + 1 : opened + 2] == ["text"] and source.word(opened + 2) in {",", ")"}:
+                self.marks[SPELLED].add(at)
         elif said == "env" and source.word(at - 2) == "process" and after not in {".", "[", "?."}:
             self.marks[READ].add(at)
         elif said in MACHINES and after == "(":
@@ -336,6 +365,8 @@ class Walk:
             reads = bool(READERS.match(last))
             if reads and self.has(KEPT, opened, stop):
                 self.marks[READ].add(place)
+            if reads and self.has(CARRIER, opened, stop):
+                self.marks[DECODED].add(place)
             if reads and last.startswith("readdir") and self._home(opened, stop):
                 self.marks[LISTED].add(place)
             hidden = self.has(PIECES, opened, stop) or self.has(DECODED, opened, stop)

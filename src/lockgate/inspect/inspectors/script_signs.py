@@ -63,13 +63,17 @@ SCRIPT = (
         "js-obfuscated", Severity.HIGH, "Names and texts were garbled by an obfuscator",
         r"(?:\b_0x[0-9a-f]{4,6}\b[^\n]{0,400}?){12}",
         r"(?:\\x[2-7][0-9a-fA-F]){40}", r"\bvar _\$_[0-9a-f]{4}\s*=",
-        r"\bwhile\s*\(\s*(?:true|!!\[\])\s*\)\s*\{\s*try\s*\{[\s\S]{0,200}parseInt\s*\("
-        r"[\s\S]{0,2000}?\[\s*['\"]push['\"]\s*\]\s*\("
-        r"\s*\w+\s*\[\s*['\"]shift['\"]\s*\]\s*\(",
+        r"\b(?:while\s*\(\s*(?:true|!!\[\]|!0|1)\s*\)|for\s*\(\s*;\s*;\s*\))\s*\{?\s*try\s*\{[\s\S]{0,200}parseInt\s*\("
+        r"[\s\S]{0,2000}?(?:\[\s*['\"]push['\"]\s*\]|\.push)\s*\("
+        r"\s*[\w$]+\s*(?:\[\s*['\"]shift['\"]\s*\]|\.shift)\s*\(",
+        r"\]\s*;?\s*(?:return\s*\(?\s*)?(?P<table>[\w$]{1,40})\s*=\s*(?:function\s*\(\s*\)\s*\{\s*return\s+[\w$]{1,40}\s*;?\s*\}"
+        r"|\(\s*\)\s*=>\s*[\w$]{1,40})\s*[;,)]?\s*(?:return\s+)?(?P=table)\s*\(\s*\)",
         r"(?:parseInt\s*\(\s*\w+\s*\([^()]{1,60}\)\s*\)\s*/\s*\(?[-+]?\s*0x[0-9a-f]+[^\n]{0,60}?){5}",
         r"[\[\]()!+]{300}", r"\brequire\s*\(\s*_0x[0-9a-f]{4,6}\s*\(\s*-?0x[0-9a-f]+",
-        needs="_0x|\\x|_$_|parseInt|+[]",
+        needs="_0x|\\x|_$_|parseInt|+[]|]",
         quick=(
+            r"\.push\s*\(\s*[A-Za-z0-9_$\x80-\xff]{1,200}\s*\.shift\s*\(",
+            r"\]\s*;?\s*(return\s*\(?\s*)?[A-Za-z0-9_$\x80-\xff]{1,160}\s*=\s*(function\s*\(\s*\)\s*\{\s*return|\(\s*\)\s*=>)",
             r"\[\s*['\"]push['\"]\s*\]\s*\(",
             r"parseInt\s*\(\s*[A-Za-z0-9_\x80-\xff]+\s*\([^()]{1,240}\)\s*\)\s*\/", r"[\[\]()!+]{100}",
             r"\b_0x[0-9a-f]{4}",
@@ -103,7 +107,7 @@ SCRIPT = (
         r"(?:exec|execSync|spawn|spawnSync)\s*\(\s*[`'\"][^`'\"\n]{0,200}\b(?:curl"
         r"|wget)\b[^`'\"\n]{0,200}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
         r"(?:exec|execSync|spawn"
-        r"|spawnSync)\s*\(\s*[`'\"][^`'\"\n]{0,200}(?:powershell[^\n]{0,100}\s-(?:e|enc|w)\w*\s"
+        r"|spawnSync)\s*\(\s*[`'\"][^`'\"\n]{0,200}(?:(?i:powershell[^\n]{0,100}\s-(?:e|enc|w)\w*\s)"
         r"|/dev/tcp/|base64\s+(?:-d|--decode)[^\n]{0,80}\|)",
         r"\bspawn\w*\s*\([^\n]{0,300}(?:--dangerously-skip-permissions|--yolo\b|--trust-all-tools)",
         r"(?:exec|execFile|spawn)(?:Sync)?\s*\([^\n]{0,80}['\"`]-c['\"`]\s*,\s*['\"`][^'\"`\n]{0,200}\b(?:curl|wget)\b[^'\"`\n]{0,200}\|\s*(?:ba|z|da)?sh\b",
@@ -140,7 +144,8 @@ SCRIPT = (
     sign(
         "js-spreads", Severity.CRITICAL, "It publishes itself, or takes the secrets of a repository's builds",
         r"search\?text=maintainer:[\s\S]{0,2000}?\bpublish\b",
-        r"_authToken\b[\s\S]{0,800}?\bexec(?:Sync)?\s*\(\s*['\"`][^'\"`\n]{0,80}\bnpm publish\b",
+        r"_authToken\b(?!=\$\{?[A-Z])[\s\S]{0,800}?\bexec(?:Sync)?\s*\("
+        r"\s*['\"`][^'\"`\n]{0,80}\bnpm publish\b",
         r"\btoJSON\s*\(\s*secrets\s*\)",
         r"\btrufflehog\b[\s\S]{0,1500}?(?:webhook|fetch\s*\(|\.request\s*\(|gh\s+repo\s+create)",
         needs="maintainer:|toJSON|trufflehog|_authToken",
@@ -182,14 +187,17 @@ SCRIPT = (
         "js-wallet", Severity.HIGH, "It puts another receiver into payments",
         r"\bethereum\s*\.\s*request\s*=[^=]", r"\.replace\s*\([^\n]{0,200}0x\[a-fA-F0-9\]\{40\}[^\n]{0,1"
         r"20}['\"]0x[0-9a-fA-F]{40}",
-        r"\.replace\s*\(\s*/0x\[a-fA-F0-9\]\{40\}/g\s*,\s*['\"`]0x",
+        r"\.replace\s*\(\s*/0x\[a-fA-F0-9\]\{40\}/g\s*,\s*['\"`]0x[0-9a-fA-F]{3}",
         r"\.replace\s*\(\s*/0x\[a-fA-F0-9\]\{40\}/g[\s\S]{0,200}?\bfetch\s*=",
         r"\beth(?:ereum)?\s*\[\s*['\"]request['\"]\s*\]\s*=[^=]",
+        r"\bethereum\s*\[\s*[\w$]{1,30}\s*\]\s*=\s*(?:async\s+)?(?:function\b|\()",
+        r"(?i)\bclip\w*\s*\.\s*write\w*\s*\(\s*['\"`](?:0x[0-9a-f]{36,40}|bc1[0-9a-z]{20,60}|[13][a-km-zA-HJ-NP-Z1-9]{25,34})['\"`]",
         r"\[13\][\s\S]{0,400}?\.write(?:Sync|Text)?\s*\(\s*['\"`](?:bc1|[13][a-km-zA-HJ-NP-Z1-9]{20})",
         r"\[13\][^\n]{0,200}\.test\s*\([^\n]{0,120}\.write(?:Sync|Text)?\s*\(\s*['\"`](?:bc1|[13])",
-        needs="eth|0x[a-f|[13]",
+        needs="eth|0x[a-f|[13]|write",
         quick=(r"\bethereum\s*\.\s*request\s*=", r"\beth(ereum)?\s*\[\s*['\"]request",
-               r"0x\[a-fA-F0-9\]\{40\}", r"\[13\]"),
+               r"0x\[a-fA-F0-9\]\{40\}", r"\[13\]", r"\bethereum\s*\[",
+               r"\.\s*write[A-Za-z0-9_\x80-\xff]*\s*\(\s*['\"`](0[xX][0-9a-fA-F]{36}|[bB][cC]1|[13][A-Za-z0-9]{25})"),
     ),
     sign(
         "js-skims", Severity.HIGH, "What people type into a page, or its cookies, is sent to an address",
@@ -212,7 +220,9 @@ SCRIPT = (
         r"(?:/Applications/|LOCALAPPDATA|ProgramFiles|Program Files)[^\n]{0,200}\bapp\.asar\b[\s\S]{"
         r"0,400}?\b(?:writeFile|copyFile|rename)(?:Sync)?\s*\(",
         r"\.\s*_load\s*=\s*function\b[\s\S]{0,600}?['\"`]https?://",
-        needs="discord_desktop_core|app.asar|_load",
+        r"(?:\b|_)extensions\s*\[\s*['\"]\.(?!(?:[cm]?[jt]sx?|es\d?|coffee|litcoffee|iced|ls)['\"])\w{1,8}['\"]\s*\]\s*="
+        r"[^=\n;]{0,80}?(?:\b|_)extensions\s*\[\s*['\"]\.js['\"]\s*\]",
+        needs="discord_desktop_core|app.asar|_load|extensions",
     ),
     sign(
         "js-by-country", Severity.HIGH, "What it destroys depends on the country that it runs in",

@@ -6,19 +6,24 @@ KEPT_PLACES = re.compile(
     r"\.npmrc|\.ss[h](?:/|\\|['\"]|$)|\bid_(?:rsa|ed25519)|\.aws\b|\.netrc|\.git-credentials|\.bash_history|\.zsh_history"
     r"|Login[ ]Data|\.docker/config|\.kube/config|\.gnupg|Local Extension Settings|exodus|\.electrum"
     r"|/etc/shadow|serviceaccount/token|key4\.db|logins\.json"
+    r"|\bwallet\.dat\b|\.config/solana|[Ee]thereum[/\\]+keystore|Local Storage[/\\]+leveldb"
+    r"|\bUser Data\b|\.pypirc\b|\.config/google-chrome|BraveSoftware|\.mozilla/firefox"
+    r"|cookies\.sqlite|/proc/(?:self|\d+)/environ"
 )
 STAYING_PLACES = re.compile(
     r"\.(?:bashrc|bash_profile|zshrc|zprofile|profile)\b|authorized_keys|LaunchAgents|/autostart\b|/etc/cron"
     r"|systemd/user|Programs[/\\]+Startup|/etc/rc\.local"
 )
+CARRIERS = re.compile(r"\.(?:png|jpe?g|gif|ico|woff2?|ttf|dat|bin|map|mp3|wav|pdf)\Z")
+"""Ends of names of files that hold no code, whatever somebody runs them as."""
 _NET_WORDS = """
 http https http2 net tls dgram axios node-fetch got undici ws request needle superagent phin cross-fetch
 isomorphic-fetch follow-redirects socket.io-client mqtt amqplib discord.js telegraf
-node-telegram-bot-api irc tmi.js
+node-telegram-bot-api irc tmi.js ethers web3 viem @solana/web3.js tronweb @mysten/sui aptos
 """
 NETS = frozenset(_NET_WORDS.split())
 RUNS = frozenset(["eval", "Function", "runInThisContext", "runInNewContext", "runInContext", "_compile"])
-READERS = re.compile(r"(?:readFile|createReadStream|readdir|copyFile)(?:Sync)?\Z")
+READERS = re.compile(r"(?:(?:readFile|createReadStream|readdir|copyFile)(?:Sync)?|Database(?:Sync)?)\Z")
 DECODERS = re.compile(
     r"(?:atob|unescape|fromCharCode|(?:inflate|gunzip|unzip|inflateRaw|brotliDecompress)(?:Sync)?"
     r"|createDecipher(?:iv)?)\Z"

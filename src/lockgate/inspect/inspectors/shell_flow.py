@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors.code_signs import PYTHON, look
 from lockgate.inspect.tally import Tally
 
 _MOST = 256 << 10
@@ -84,6 +85,32 @@ _WIPES = re.compile(
 )
 _LETS_IN = re.compile(r"(?m)^[^#\n]*\|\s*(?:sudo\s+)?tee\s+(?:-a|--append)\s+\S*\.ss[h]/author[i]zed_keys")
 
+_GIVES = re.compile(
+    r"(?m)^[^#\n]*\b(?:curl|wget|nc|ncat)\s[^\n]{0,300}?(?:<\(|\$\(|`)\s*(?:(?:sudo\s+)?(?:env|printenv|set)\s*(?:[;|)`]|&&)"
+    r"|[^\n)`]{0,200}(?:\.ss[h]/id_|\.aws/cred|/etc/shadow|\.git-credentials|\.docker/config|\.kube/config|\.npmrc))"
+)
+_INSIDE = re.compile(
+    r"(?m)^[^#\n]*\bpython3?\b[^\n|;&]{0,40}<<-?\s*['\"]?(\w{1,40})['\"]?[^\n]{0,80}\n([\s\S]{0,20000}?)\n\s*\1$"
+    r"|^[^#\n]*\bpython3?\s+-c\s+'([^']{10,4000})'"
+)
+"""Python that stands in a script."""
+_UNPACKS = re.compile(
+    r"\b(?:xz|gzip|bzip2|zstd|lzma)\s+(?:-\w+\s+)*-\w*[dD]\w*|\b(?:gunzip|zcat|xzcat|bunzip2|bzcat)\b"
+)
+_CARRIES = re.compile(
+    r"\btail\s+-n\s*\+\d+\s+[\"']?\$\{?(?:0|BASH_SOURCE)[^\n]{0,200}?>\s*[\"']?(?P<to>\S{0,100}/\.[\w.-]{1,40})"
+    r"[\s\S]{0,400}?(?:^|[;&|\n])\s*(?:nohup\s+|exec\s+)?[\"']?(?P=to)(?![\w.])"
+)
+
+_ANYWHERE = (
+    (_CALLS_BACK, "shell-reverse", Severity.CRITICAL, "A shell that calls back"),
+    (_WIPES, "shell-destroys", Severity.CRITICAL, "It takes what lies in a person's home"),
+    (_GIVES, "shell-steals", Severity.HIGH, "It sends what a person or machine keeps for itself"),
+    (_CARRIES, "shell-decoded", Severity.HIGH, "It starts a hidden program that stands behind it"),
+    (_LETS_IN, "shell-intrusion", Severity.HIGH, "It lets somebody's key in"),
+)
+"""What harms wherever it stands."""
+
 
 def _letters(written: str) -> str:
     """Return what escapes of letters stand for."""
@@ -134,18 +161,24 @@ class _Script:
             if said[:1].isalpha() and _COMMAND_LINE.match(said):
                 why = f"A command is written in escapes: {said[:60]}"
                 yield spelled.start(), "code-hidden-name", Severity.HIGH, why
-        if found := _CALLS_BACK.search(self.text):
-            yield found.start(), "shell-reverse", Severity.CRITICAL, "A shell that calls back"
-        if found := _WIPES.search(self.text):
-            yield found.start(), "shell-destroys", Severity.CRITICAL, "It takes what lies in a person's home"
-        if found := _LETS_IN.search(self.text):
-            yield found.start(), "shell-intrusion", Severity.HIGH, "It lets somebody's key in"
+        for pattern, code, severity, why in _ANYWHERE:
+            if found := pattern.search(self.text):
+                yield found.start(), code, severity, why
+        yield from self._inside()
         if (found := _UNGUARDS.search(self.text)) and _FORGETS.search(self.text):
             why = "It stops what watches the machine, and removes its traces"
             yield found.start(), "shell-intrusion", Severity.HIGH, why
         if (found := _HOOKED.search(self.text)) and _REACHES.search(self.text):
             why = "It has git run hooks of its own in every repository"
             yield found.start(), "shell-intrusion", Severity.HIGH, why
+
+    def _inside(self) -> Iterator[tuple[int, str, Severity, str]]:
+        """Yield what Python that stands in the script shows."""
+        for found in _INSIDE.finditer(self.text):
+            inner = Tally(len(self.text), "", _SHOWN)
+            look(inner, found[2] or found[3], PYTHON)
+            for each in inner.findings:
+                yield found.start(), each.code, each.severity, each.why
 
     def _remember(self, said: str) -> None:
         """Keep what a statement gives to a variable, or has saved."""
@@ -194,7 +227,7 @@ class _Script:
             yield "shell-steals", Severity.HIGH, "It sends what it packed of a person's folders"
         if (found := _ESCAPED.match(said)) and (name := _letters(found[1] or found[2])) in _HIDDEN_COMMANDS:
             yield "code-hidden-name", Severity.HIGH, f"A command is written in escapes: {name}"
-        decodes = _DECODES.search(said)
+        decodes = _DECODES.search(said) or _UNPACKS.search(said)
         if decodes and (_INTERPRETS.search(said, decodes.end()) or _EVALUATES.match(plain)):
             yield "shell-decoded", Severity.CRITICAL, "It runs what was decoded"
         if used & self.decoded and (_EVALUATES.match(said) or _INTERPRETS.search(said)):

@@ -16,6 +16,7 @@ from lockgate.inspect.inspectors import (
     data_signs,
     image_configs,
     model_texts,
+    packages,
     script_flow,
     settings_of_tools,
     shell_flow,
@@ -248,7 +249,7 @@ class TextInspector(Inspector):
     """Plain text in UTF-8."""
 
     name = "text"
-    version = 9
+    version = 10
     detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -375,7 +376,7 @@ class JsonInspector(Inspector):
     """JSON: strictly read, no key twice, bounded depth."""
 
     name = "json"
-    version = 6
+    version = 7
     detects = frozenset({"json"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -392,6 +393,8 @@ class JsonInspector(Inspector):
             if configs.wants(context.name) or (not context.package and configs.shaped(value)):
                 configs.check(tally, context.name, value)
             model_texts.graph(tally, value)
+            if _npm_manifest(context.name) and not context.package and not context.depth:
+                packages.loose(tally, value)
             if context.name.endswith(".ipynb"):
                 notebook(tally, value, context)
             if context.depth and image_configs.shaped(value):
