@@ -90,6 +90,8 @@ def flows(tally: Tally, text: str, what: str = "", *, installs: bool = False) ->
         walk.spread()
         harm = _Harms(walk)
         for at, code, severity, why in harm.at_install() if installs else harm.harms():
+            if len(text) > _MOST and code == "code-hidden-name":
+                continue  # names of one function are those of another where functions are cut
             if why not in told and len(told) < _SHOWN:
                 told.add(why)
                 tally.note(code, severity, f"{what}{why}", part.place(walk.source.at[at]))

@@ -23,6 +23,7 @@ from lockgate.inspect.inspectors.script_words import (
     STAYING_PLACES,
     loads,
     runs,
+    spelled,
 )
 
 _FEW = 1500
@@ -274,8 +275,7 @@ class Walk:
         before, after = source.word(at - 1), source.word(at + 1)
         if self._decodes(at, said, after):
             self.marks[DECODED].add(at)
-            opened = at + 1
-            if source.kinds[opened + 1 : opened + 2] == ["text"] and source.word(opened + 2) in {",", ")"}:
+            if source.kinds[at + 2 : at + 3] == ["text"] and spelled(source.word(at + 2)[1:-1]):
                 self.marks[SPELLED].add(at)
         elif said == "env" and source.word(at - 2) == "process" and after not in {".", "[", "?."}:
             self.marks[READ].add(at)

@@ -1,5 +1,7 @@
 """Words of JavaScript that say where a value comes from, and what runs or loads it."""
 
+import base64
+import binascii
 import re
 
 KEPT_PLACES = re.compile(
@@ -30,6 +32,8 @@ DECODERS = re.compile(
 )
 NAMING = frozenset({"require", "globalThis", "window", "global", "self"})
 """What gives a module or a function by a name."""
+_LONGEST_SPELLED = 400
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2}){2,}\Z")
 _LOADERS = frozenset({"createRequire", "getBuiltinModule"})
 HOMES = frozenset({"HOME", "USERPROFILE"})
 """Settings that say where a person's home is."""
@@ -46,3 +50,17 @@ def loads(said: str, before: str, after: str) -> bool:
 def runs(said: str, before: str, after: str) -> bool:
     """Return whether a word gives what runs code another name, or is such a name."""
     return said in {"eval", "Function"} and before in {"=", ","} and after in {";", ",", ")"}
+
+
+def spelled(written: str) -> bool:
+    """Return whether base64 or hexadecimal digits, at most 400, stand for letters of ASCII alone."""
+    if len(written) > _LONGEST_SPELLED:
+        return False
+    try:
+        if _HEX.match(written):
+            said = bytes.fromhex(written)
+        else:
+            said = base64.b64decode(written + "=" * (-len(written) % 4))
+    except (ValueError, binascii.Error):
+        return False
+    return said.isascii() and said.decode("ascii").isprintable() and bool(said)
