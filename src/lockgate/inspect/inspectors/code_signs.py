@@ -153,7 +153,7 @@ PYTHON = (
     sign(
         "code-stealer", Severity.HIGH, "It reads the secrets of a build out of another program's memory",
         r"Runner\.Work[e]r[\s\S]{0,3000}?/me[m]\b", r"/me[m]\b[\s\S]{0,3000}?(?:Runner\.Work[e]r|isSecre[t])",
-        needs="Runner.Worker|isSecret,/mem",
+        needs="Runner.Work|isSecr,/me",
     ),
     sign(
         "python-decoded-code", Severity.HIGH, "A file that is none of Python's is loaded as its byte code",
