@@ -184,6 +184,19 @@ HIDDEN_FLOWS_BAD = [
     *(bad(f"a script with {title}", "a.js", said, code) for title, code, said in cases(_SCRIPTS)),
     *(bad(f"a shell's script with {title}", "a.sh", said, code) for title, code, said in cases(_SHELLS)),
     *(bad(f"a module with {title}", "a.py", said, code) for title, code, said in cases(_PYTHON)),
+    bad(
+        "a script with a module that is made of what was decoded",
+        "a.js",
+        b"const m = new module.constructor();\nm._compile(atob('Y29uc29sZS5sb2coMSk='), 'a.js');\n",
+        "js-decoded-code",
+    ),
+    bad(
+        "a script that runs what an event brings",
+        "a.js",
+        b"const cp = require('child_process');\nconst s = new WebSocket(a);\n"
+        b"s.on('order', function (e) { cp.exec(e); });\n",
+        "js-remote-control",
+    ),
     bad("a long script with keys that a loop sends", "a.js", _long(_WORM), "js-steals"),
     bad(
         "a package.json by itself that fetches and runs",
@@ -213,5 +226,28 @@ HIDDEN_FLOWS_GOOD = [
     ),
     good(
         "a package.json by itself that builds", "package.json", _MANIFEST % (b"install", b"node-gyp rebuild")
+    ),
+    good(
+        "a script with a module that is made for a template",
+        "a.js",
+        b"function rendered(src, name) {\n  var m = new module.constructor();\n  m.paths = module.paths;\n"
+        b"  m._compile(transform(src, { presets: ['jsx'] }).code, name);\n  return m.exports;\n}\n",
+    ),
+    good(
+        "a script that matches what an event brings",
+        "a.min.js",
+        b'new WebSocket(a),r.on("question",function(e){if(u.test(e)){var t=h.exec(e),n=t&&t[1];n&&w(n)}})',
+    ),
+    good(
+        "a module that writes a shell's settings into a folder of its own",
+        "a.py",
+        b"import os\nimport tempfile\n\nmade = tempfile.TemporaryDirectory()\n"
+        b"with open(os.path.join(tmpdir.name, '.zshrc'), 'w') as out:\n    out.write('PS1=dev')\n",
+    ),
+    good("a text with an emoji that was typed thrice", "a.md", ("\u26a0" + "\ufe0f" * 3 + " old\n").encode()),
+    good(
+        "a translation that stands in a script",
+        "ar.js",
+        ('add("ar", "' + "\u0627\u0644\u062a\u0646\u0642\u0644 " * 20 + '\u200f\u202b\u0628 x");\n').encode(),
     ),
 ]

@@ -68,7 +68,9 @@ PYTHON = (
     sign(
         "python-persistence", Severity.HIGH, "It makes itself stay: keys, jobs or what a shell reads first",
         r"CurrentVersion\\{1,2}Run\b[\s\S]{0,600}?\bSetValueEx\s*\(",
-        r"(?:\.bashrc|\.zshrc|\.bash_profile|authorized_keys)['\"]\s*\)\s*,\s*['\"][aw]b?\+?['\"]",
+        r"(?:\.bashrc|\.zshrc|\.bash_profile|authorized_keys)['\"]\s*\)\s*,\s*['\"]ab?\+?['\"]",
+        r"\bopen\s*\((?![^\n]{0,80}te?mp)[^\n]{0,120}?"
+        r"(?:\.bashrc|\.zshrc|\.bash_profile|authorized_keys)['\"]\s*\)\s*,\s*['\"]wb?\+?['\"]",
         r"\bauthorized_keys['\"][\s\S]{0,120}?\bopen\s*\([^)\n]{0,60}['\"][aw]",
         r"\bopen\s*\([^\n]{0,80}authorized_keys['\"]\s*\)?\s*,\s*['\"][aw]",
         r"Start Menu['\"\\/,\s]{1,8}Programs['\"\\/,\s]{1,8}Startup\b[\s\S]{0,200}?\.(?:pyw?|exe|bat"

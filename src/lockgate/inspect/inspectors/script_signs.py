@@ -42,7 +42,9 @@ SCRIPT = (
         r"\bimport\s*\(\s*['\"`]data:text/javascript[^'\"`\n]{0,20};base64,",
         r"\bexec(?:Sync)?\s*\(\s*Buffer\s*\.\s*from\s*\(\s*['\"`][^'\"`\n]{8,4000}['\"`]\s*,\s*['\"`](?:hex|base64)",
         r"\bfromCharCode\s*\(\s*\w{1,20}\s*\[[^\]\n]{1,40}\]\s*\)[\s\S]{0,200}?\beval\s*\(",
-        r"\bFunction\s*\.\s*constructor\s*\(\s*['\"]require['\"]", r"\bnew\s+module\s*\.\s*constructor\b",
+        r"\bFunction\s*\.\s*constructor\s*\(\s*['\"]require['\"]",
+        r"\bnew\s+module\s*\.\s*constructor\b[\s\S]{0,300}?_compile\s*\(\s*(?:atob|Buffer|unescape|decodeURI"
+        r"|new\s+TextDecoder|[\w$]{1,30}\s*\(\s*['\"`][^'\"`\n]{16})",
         r"\[\s*['\"]\w{2,12}['\"]\s*\]\s*\[\s*['\"]constructor['\"]\s*\]\s*\(\s*(?:atob|Buffer|unescape|decodeURI|['\"])",
         r"\bfromCharCode\s*\(\s*\w{1,20}\.length\s*\)[\s\S]{0,200}?\beval\s*\(",
         r"\bprocess\s*\.\s*binding\s*\(\s*['\"]spawn_sync['\"]\s*\)\s*\.\s*spawn\s*\(\s*\{",
@@ -158,7 +160,8 @@ SCRIPT = (
     sign(
         "js-remote-control", Severity.HIGH, "Commands that somebody else sends are run",
         r"\bon\s*\(\s*['\"`]\w{1,30}['\"`]\s*,\s*(?:async\s+)?(?:function\s*)?\(?\s*(?P<said>\w{1,30})\b[^\n]{0,40}?(?:=>|\{)[\s\S]{0,120}?"
-        r"\bexec(?:Sync)?\s*\(\s*(?:String\s*\(\s*)?(?P=said)\b(?:\s*\.\s*(?:toString\s*\(\s*\)|data|cmd|command))?\s*[,)]",
+        r"(?:\bexecSync|(?<!\.)\bexec|(?:[;{}\n]|=>)\s*(?:await\s+)?[\w$.()'\"`]{1,60}\.\s*exec|child_process['\"`]\s*\)\s*\.\s*exec)"
+        r"\s*\(\s*(?:String\s*\(\s*)?(?P=said)\b(?:\s*\.\s*(?:toString\s*\(\s*\)|data|cmd|command))?\s*[,)]",
         needs="exec,socket|ws|net|WebSocket",
     ),
     sign(

@@ -55,6 +55,8 @@ _FROM_RIGHT = re.compile(
     "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
 _FROM_RIGHT_SHARE = 0.03
+_TRANSLATED_SHARE = 0.25
+"""From how large a share of such letters on a source is a translation."""
 _CLOSES = re.compile(r"[\"'`][\])}]{0,3}[,;]?[ \t\r]*")
 """What ends a line behind a control that stands alone in quotes: there is nothing that it could reorder."""
 _OVERRIDE = re.compile("[\u202d\u202e]")
@@ -110,6 +112,8 @@ _SHOWN = 5
 _LONGEST_SLIP, _MOST_SLIPPED = 2, 32
 """Runs of selectors that are no longer, and no more in a text altogether unless all are the same, hide
 nothing worth reading: one of emoji that was typed twice, or a table of characters. Each carries a byte."""
+_LONGEST_ALIKE = 4
+"""Runs of one and the same selector in the whole text, which say nothing but how long they are."""
 _MOST_TAGS = 4
 """Tag characters, each alone, that a text may have: the ends of a range."""
 _LONGEST_SPACE, _MOST_SPACES = 8, 16
@@ -185,8 +189,9 @@ def _written_so(text: str, at: int, *, source: bool) -> bool:
     """Return whether a control of direction stands where scripts that run from the right need it.
 
     In a translation or a document that is any with a share of such letters. In source they must be on the
-    same line, and it has to be undone there (what GCC's ``-Wbidi-chars`` asks for), and no override is ever
-    needed; machine-made source, in lines that nobody could read, is left out.
+    same line, and it has to be undone there (what GCC's ``-Wbidi-chars`` asks for), unless the source is
+    mostly such letters, as translations are. No override is ever needed. Machine-made source, in lines
+    that nobody could read, is left out.
     """
     if not source:
         closes = text[at] in _OPENING.values() and not _opens(text, at)
@@ -198,6 +203,8 @@ def _written_so(text: str, at: int, *, source: bool) -> bool:
     if _CLOSES.fullmatch(text, at + 1, end):
         return True
     line = text[start:end]
+    if _TRANSLATED_SHARE * len(text) <= len(_FROM_RIGHT.findall(text)) and not _OVERRIDE.search(text):
+        return True
     return bool(_FROM_RIGHT.search(line)) and not _OVERRIDE.search(line) and _undone(line)
 
 
@@ -209,8 +216,9 @@ def _few_selectors(text: str, *, source: bool) -> bool:
     """Return whether all runs of selectors in a text, of whatever kind, could carry but a few bytes."""
     del source
     runs = _runs(text, "selectors")
-    short = max(map(len, runs)) <= _LONGEST_SLIP
-    return short and (sum(map(len, runs)) <= _MOST_SLIPPED or len(set("".join(runs))) == 1)
+    alike = len(set("".join(runs))) == 1
+    short = max(map(len, runs)) <= (_LONGEST_ALIKE if alike else _LONGEST_SLIP)
+    return short and (alike or sum(map(len, runs)) <= _MOST_SLIPPED)
 
 
 def _few_spaces(text: str, *, source: bool) -> bool:
