@@ -159,6 +159,7 @@ DATA_GOOD = [
     _honest("the index of shapes", "a.shx", shapes(index=True), "shapefile"),
     _honest("what is known of shapes", "a.dbf", dbf(), "dbf"),
     _honest("a colour profile", "a.icc", icc(), "icc"),
+    _honest("a colour profile that an editor ended with a line", "a.icc", icc(tail=b"\n"), "icc"),
     _honest("a cursor", "left_ptr", cursor(), "xcursor"),
     _honest("a terminal", "dumb", terminal(), "terminfo"),
     _honest(

@@ -8,12 +8,14 @@ import py_compile
 import random
 import sqlite3
 import wave
+import zipfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from corpora.inspection_case import inspected
+from corpora.inspection_data import icc
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors import sqlite
 from lockgate.inspect.inspectors.strings import SEARCHED
@@ -115,3 +117,14 @@ def test_pictures_of_many_pages_are_read(packing: str) -> None:
     out = io.BytesIO()
     pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:], compression=packing)
     _whole(out.getvalue(), "a.tif", "tiff")
+
+
+def test_of_a_member_of_an_archive_too_it_is_told_which_bytes_nobody_accounts_for() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("deep/a.icc", icc(tail=b"hidden words"))
+    part = inspected(out.getvalue(), "a.zip", "python")
+    assert not part.complete
+    told = [(found.code, found.where, found.why) for found in part.findings]
+    size = len(b"hidden words")
+    assert told == [("unclaimed", f"deep/a.icc@{len(icc())}", f"{size} bytes that no parser accounts for.")]

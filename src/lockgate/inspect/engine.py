@@ -27,7 +27,7 @@ from lockgate.inspect.errors import BrokenContentError, OverLimitError
 from lockgate.inspect.inspectors import system_files
 from lockgate.inspect.limits import Budget, Limits
 from lockgate.inspect.ports import Inspector, Part
-from lockgate.inspect.tally import Context, Tally
+from lockgate.inspect.tally import GAPS, Context, Tally
 from lockgate.scoring.plain import weights_digest
 
 _WHERE = {
@@ -269,7 +269,7 @@ def inspect_bytes(
         name, kind, limits, Budget(limits), inspect_content, profile=profile, role=role, site=site
     )
     tally = inspect_content(data, context)
-    for start, end in tally.gaps()[:3] if tally.complete else ():
+    for start, end in tally.gaps()[:GAPS] if tally.complete else ():
         tally.unfinished("unclaimed", f"{end - start} bytes that no parser accounts for.", start)
     tally.tell_repeated()
     return Part(

@@ -22,7 +22,7 @@ from lockgate.inspect.malware import compiled
 from lockgate.inspect.rulesets import OWN
 from lockgate.inspect.tally import Context, Tally
 
-NAME, VERSION = "secrets", 2
+NAME, VERSION = "secrets", 3
 _SELF = f"{NAME}/{VERSION}"
 _RULES, _DOCUMENT = Kind.RULES, Kind.DOCUMENT
 PACK, AGAIN = "secrets.yar", "secrets_again.yar"
@@ -246,6 +246,8 @@ def _real(secret: str, line: str, known: Detector) -> bool:
     rules = _heuristics()
     if known.code == "private-key":
         return True
+    if known.code == "aws-key" and f"X-Amz-Credential={secret}" in line:
+        return False  # a signed address names the key that signed it, which is in nobody's hands by that
     if rules.is_sequential_string(secret) or rules.is_templated_secret(secret):
         return False
     if rules.is_prefixed_with_dollar_sign(secret) or len(set(secret)) < 5:  # noqa: PLR2004  # xxxx, 0000

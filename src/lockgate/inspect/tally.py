@@ -19,6 +19,9 @@ USES, USE_LENGTH = 512, 200
 """How many uses are told of one file, and the longest place of one, in characters."""
 
 MORE_USES = "more than is told"
+GAPS = 3
+"""How many ranges that nobody claimed are told of one piece of content."""
+
 SAME = 40
 """How many facts of one of the kinds in `_REPEATED` are told of one file; the rest is counted."""
 
@@ -227,7 +230,16 @@ class Tally(msgspec.Struct):
         whole = member.whole and told
         if not whole:
             self.complete = False
+            for start, end in member.gaps()[:GAPS] if member.complete else ():
+                self._tell_gap(member, start, end)
         return whole
+
+    def _tell_gap(self, member: "Tally", start: int, end: int) -> None:
+        """Say which bytes of a member nobody accounts for: its own reader found nothing amiss."""
+        why = f"{end - start} bytes that no parser accounts for."
+        self._keep(
+            Finding(code="unclaimed", severity=Severity.INFO, where=f"{member.where}@{start}", why=why)
+        )
 
     def _take(self, member: "Tally") -> bool:
         """Take over the findings of a member; return whether there was room for all."""

@@ -27,7 +27,7 @@ class ColourInspector(Inspector):
     """A colour profile: a table of tags, each inside the file."""
 
     name = "icc"
-    version = 1
+    version = 2
     detects = frozenset({"icc"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -47,6 +47,8 @@ class ColourInspector(Inspector):
                 scan(tally, bytes(data[at + 8 : at + size]).decode("ascii", "replace"), lenient=True)
             tally.claim(at, at + size)
         tally.opaque.add("icc")
+        if data[-1:] == b"\n":
+            tally.claim(len(data) - 1, len(data))  # an editor's, behind a profile that a repository keeps
         _aligned(data, tally)
 
 
