@@ -120,8 +120,9 @@ _PICKLES = frozenset({"pkl", "pickle", "pck", "pcl", "joblib", "dill", "pt", "pt
 """Extensions by which a file claims to be a pickle, so that one without calls counts as one too."""
 
 _HTML_START = re.compile(
-    r"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+    r"\s*+(?:<!--(?>.*?-->)\s*+)*+<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
 )
+"""No part of it is tried in two ways: files of declarations begin with hundreds of comments."""
 _XML_START = re.compile(r"\s*<\?xml\b|\s*<svg\b", re.IGNORECASE)
 _MAIL = re.compile(r"(?:[A-Za-z-]{2,40}:[^\n]*\n(?:[ \t][^\n]*\n)*){2,60}\r?\n")
 _MAIL_FIELD = re.compile(r"^(?:MIME-Version|Received|Message-ID):", re.IGNORECASE | re.MULTILINE)

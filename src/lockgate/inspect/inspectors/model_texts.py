@@ -21,7 +21,7 @@ _ADDRESS = re.compile(
 )
 _LIBRARY = re.compile(
     r"\b(library|implementation|plugin|module|custom_op_library)\s*=\s*[\"']"
-    r"([^\"']*(?:\.so(?:\.\d+)*|\.dll|\.dylib|\.py|://[^\"']*|[/\\][^\"']*))[\"']",
+    r"(?=[^\"']*+[\"'])([^\"']*(?:\.so(?:\.\d+)*|\.dll|\.dylib|\.py|://[^\"']*|[/\\][^\"']*))[\"']",
     re.IGNORECASE,
 )
 _PYTHON_LAYER = re.compile(
