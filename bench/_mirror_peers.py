@@ -124,5 +124,6 @@ def devpi(programs: Path, site: MirrorSite, folder: Path, stack: ExitStack) -> t
     command = [str(programs / "devpi-import"), "--serverdir", state, "--no-root-pypi", str(export)]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PIP_NO_INDEX": "1"})
     (port,) = free_ports(1)
-    command = [str(programs / "devpi-server"), "--serverdir", state, "--port", str(port), "--offline-mode"]
+    command = [str(programs / "devpi-server"), "--serverdir", state, "--offline-mode"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]  # a host may know localhost twice
     return stack.enter_context(started(command, port, DEVPI)), DEVPI
