@@ -47,7 +47,7 @@ class ColourInspector(Inspector):
                 scan(tally, bytes(data[at + 8 : at + size]).decode("ascii", "replace"), lenient=True)
             tally.claim(at, at + size)
         tally.opaque.add("icc")
-        if data[-1:] == b"\n":
+        if bytes(data[-1:]) == b"\n":
             tally.claim(len(data) - 1, len(data))  # an editor's, behind a profile that a repository keeps
         _aligned(data, tally)
 
