@@ -24,6 +24,7 @@ NAME, ODD = "registry.test/team/app", "registry.test/a.b/c__d/e-f---g/1"
 LARGE = os.urandom(3 << 20)
 IMAGE = image({"big": LARGE})
 LAYER = next(key for key, data in IMAGE.blobs.items() if len(data) > 1 << 20)
+SENT = "lockgate_mirror_response_bytes_total"
 TAG = "Odd_Tag.1-x" + "y" * 100
 
 
@@ -110,23 +111,9 @@ def kind(request):
     return request.param
 
 
-def counted(server, status):
-    """Return how often the mirror has answered a client of images so."""
-    text = server.run("curl", "-sf", f"{server.url}/metrics").stdout
-    found = re.findall(rf'lockgate_mirror_requests_total{{protocol="oci",status="{status}"}} (\S+)', text)
-    return sum(map(float, found))
-
-
-def sent(server):
-    """Return how many bytes of bodies clients of images have got."""
-    text = server.run("curl", "-sf", f"{server.url}/metrics").stdout
-    found = re.findall(r'lockgate_mirror_response_bytes_total{protocol="oci"[^}]*} (\S+)', text)
-    return sum(map(float, found))
-
-
 def test_a_layer_that_breaks_off_is_whole_in_the_end(server, kind):
     """containerd asks for the rest; skopeo and podman say what broke off, and fetch it when run again."""
-    before = counted(server, 206)
+    before = server.answered("oci", 206)
     with cutting(server, LAYER.partition(":")[2]) as cut, client(kind, server, CUTTING_PORT) as own:
         done = own.pull(NAME, "1.0", check=False)
         assert LAYER in cut.seen(done)
@@ -135,17 +122,17 @@ def test_a_layer_that_breaks_off_is_whole_in_the_end(server, kind):
             assert "unexpected EOF" in done.stderr
             own.pull(NAME, "1.0")
         assert IMAGE.root in own.held()
-    assert (counted(server, 206) > before) == (kind == "containerd")
+    assert (server.answered("oci", 206) > before) == (kind == "containerd")
 
 
 def test_what_is_held_is_not_sent_again(server, kind):
     with client(kind, server) as own:
-        start = sent(server)
+        start = server.counted(SENT, protocol="oci")
         own.pull(NAME, "1.0")
-        once = sent(server)
+        once = server.counted(SENT, protocol="oci")
         own.pull(NAME, "1.0")
         assert once - start > len(LARGE)
-        assert sent(server) - once < 10_000
+        assert server.counted(SENT, protocol="oci") - once < 10_000
 
 
 def test_odd_names_and_tags_are_pulled(server, kind):
@@ -155,13 +142,13 @@ def test_odd_names_and_tags_are_pulled(server, kind):
 
 
 def test_what_is_missing_is_named(server, kind):
-    before = counted(server, 404)
+    before = server.answered("oci", 404)
     with client(kind, server) as own:
         for name, tag in ((NAME, "absent"), ("registry.test/absent/thing", "1")):
             done = own.pull(name, tag, check=False)
             assert done.returncode != 0
             assert re.search("manifest unknown|name unknown|not found", done.stderr)
-    assert counted(server, 404) > before
+    assert server.answered("oci", 404) > before
 
 
 def test_two_clients_at_once_get_what_their_tag_named_while_the_channel_moves(kind, tmp_path):

@@ -55,22 +55,15 @@ def project(kind, server, folder, port=PORT):
     return Node.of(kind, server, folder, port, **audit, **PATIENT[kind])
 
 
-def counted(server, status):
-    """Return how often the mirror has answered a client of npm's so."""
-    lines = server.run("curl", "-sf", f"{server.url}/metrics").stdout.splitlines()
-    name = f'lockgate_mirror_requests_total{{protocol="npm",status="{status}"}}'
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
-
-
 def test_a_download_that_breaks_off_ends_with_the_right_bytes(server, kind, tmp_path):
     """None of them asks for the rest: what broke off is asked for again, whole."""
-    before = counted(server, 206)
+    before = server.answered("npm", 206)
     with cutting(server, ".tgz") as cut:
         node = project(kind, server, tmp_path / "project", CUTTING_PORT).package(big="1")
         done = node("install")
         assert cut.seen(done) == "/npm/big/-/big-1.0.0.tgz"
     assert (node.folder / "node_modules/big/noise.bin").read_bytes() == BIG.files["noise.bin"]
-    assert counted(server, 206) == before
+    assert server.answered("npm", 206) == before
 
 
 def test_names_and_versions_that_are_odd_are_installed(server, kind, tmp_path):
@@ -88,13 +81,13 @@ def test_a_deprecated_version_is_installed_and_its_reason_is_told(server, kind, 
 
 
 def test_a_missing_name_is_named(server, kind, tmp_path):
-    before = counted(server, 404)
+    before = server.answered("npm", 404)
     done = project(kind, server, tmp_path / "project").package(**{"@absent/thing": "1"})(
         "install", check=False
     )
     assert done.returncode != 0
     assert "@absent/thing" in (done.stdout + done.stderr).replace("%2f", "/").replace("%2F", "/")
-    assert counted(server, 404) > before
+    assert server.answered("npm", 404) > before
 
 
 def test_yarn_4_asks_whether_a_page_changed_and_the_others_ask_for_it_whole(server, kind, tmp_path):
@@ -103,9 +96,9 @@ def test_yarn_4_asks_whether_a_page_changed_and_the_others_ask_for_it_whole(serv
     shutil.rmtree(node.folder / "node_modules")
     for lock in ("pnpm-lock.yaml", "yarn.lock"):
         (node.folder / lock).unlink(missing_ok=True)
-    before = counted(server, 200), counted(server, 304)
+    before = server.answered("npm", 200), server.answered("npm", 304)
     node("install")
-    after = counted(server, 200), counted(server, 304)
+    after = server.answered("npm", 200), server.answered("npm", 304)
     assert node.says("tree") == "tree 1 with leaf 1.0.0"
     pages, archives = 2, 0  # what is held of archives is not sent again
     whole, unchanged = (0, pages) if kind == "yarn4" else (pages, 0)

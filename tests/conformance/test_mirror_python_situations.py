@@ -5,7 +5,6 @@ What a client does not do (it asks for no range, or for a page again and again) 
 
 import json
 import os
-import re
 import sys
 
 import pytest
@@ -57,16 +56,9 @@ def manager(kind, server, folder, *wanted, url=""):
     return Manager(server, installed_python_clients(), made, kind, url=url, **PATIENT)
 
 
-def counted(server, status):
-    """Return how often the mirror has answered a client of Python's so."""
-    text = server.run("curl", "-sf", f"{server.url}/metrics").stdout
-    found = re.findall(rf'lockgate_mirror_requests_total{{protocol="pypi",status="{status}"}} (\S+)', text)
-    return sum(map(float, found))
-
-
 def test_a_download_that_breaks_off_ends_with_the_right_bytes(server, kind, tmp_path):
     """pdm asks for the whole again by itself; poetry says what failed, and installs it when run again."""
-    before = counted(server, 206)
+    before = server.answered("pypi", 206)
     with cutting(server, ".whl") as cut:
         client = manager(kind, server, tmp_path / "app", "big", url=f"http://127.0.0.1:{CUTTING_PORT}")
         client("lock")
@@ -80,7 +72,7 @@ def test_a_download_that_breaks_off_ends_with_the_right_bytes(server, kind, tmp_
     (padding,) = client.folder.glob(".venv/lib/python*/site-packages/big/padding.bin")
     assert padding.read_bytes() in BIG.data
     assert padding.stat().st_size == 1 << 20
-    assert counted(server, 206) == before
+    assert server.answered("pypi", 206) == before
 
 
 def test_names_and_versions_that_are_odd_are_installed(server, kind, tmp_path):
@@ -103,11 +95,11 @@ def test_a_withdrawn_version_is_taken_where_it_is_pinned_and_nowhere_else(server
 
 
 def test_a_missing_name_is_named(server, kind, tmp_path):
-    before = counted(server, 404)
+    before = server.answered("pypi", 404)
     done = manager(kind, server, tmp_path / "app", "absent-thing")("lock", check=False)
     assert done.returncode != 0
     assert "absent-thing" in done.stdout + done.stderr
-    assert counted(server, 404) > before
+    assert server.answered("pypi", 404) > before
 
 
 def test_a_page_that_is_held_already_is_not_sent_again(server, kind, tmp_path):
@@ -115,10 +107,10 @@ def test_a_page_that_is_held_already_is_not_sent_again(server, kind, tmp_path):
     client("lock")
     for lock in client.folder.glob("*.lock"):
         lock.unlink()
-    before = {status: counted(server, status) for status in (200, 304)}
+    before = {status: server.answered("pypi", status) for status in (200, 304)}
     client("lock")
-    assert counted(server, 200) == before[200]
-    assert counted(server, 304) > before[304]
+    assert server.answered("pypi", 200) == before[200]
+    assert server.answered("pypi", 304) > before[304]
 
 
 def test_two_clients_at_once_see_one_snapshot_each_while_the_channel_moves(kind, tmp_path):

@@ -74,7 +74,7 @@ class Containerd:
         while self.ctr("none", "version", check=False).returncode:
             assert daemon.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < deadline
-            time.sleep(0.05)
+            time.sleep(0.05)  # a daemon tells nobody when its socket answers
 
 
 @contextmanager

@@ -87,6 +87,17 @@ class Server:
             self.process.terminate()
         return self.process.wait(120)
 
+    def counted(self, metric, **labels):
+        """Return one of the mirror's own counters, summed over all samples with these labels."""
+        lines = self.run("curl", "-sf", f"{self.url}/metrics").stdout.splitlines()
+        wanted = [f'{name}="{value}"' for name, value in labels.items()]
+        chosen = [line for line in lines if line.startswith(f"{metric}{{") and all(w in line for w in wanted)]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in chosen)
+
+    def answered(self, protocol, status):
+        """Return how often the mirror has answered a client of a protocol so."""
+        return self.counted("lockgate_mirror_requests_total", protocol=protocol, status=status)
+
     def run(self, *command, check=True, **environment):
         """Run a client inside the namespace with an empty home."""
         done = subprocess.run(
