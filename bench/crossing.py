@@ -28,6 +28,7 @@ import os
 import platform
 import select
 import shutil
+import stat
 import statistics
 import subprocess
 import sys
@@ -36,7 +37,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -112,7 +113,7 @@ class Reserve:
 
     def follow(self) -> None:
         """Free what the growth since the last look, and the time to the next, call for."""
-        grown = sum(p.stat().st_blocks * 512 for top in self._grows for p in _files(top))
+        grown = sum(_held(p) for top in self._grows for p in [top, *top.rglob("*")])
         while self._blocks and self._given < grown + RESERVE_AHEAD:
             self._blocks.pop().close()
             self._given += RESERVE_STEP
@@ -123,12 +124,13 @@ class Reserve:
             self._blocks.pop().close()
 
 
-def _files(top: Path) -> Iterator[Path]:
-    """Yield the files at or below a path, some of which may go away meanwhile."""
-    for path in [top, *top.rglob("*")]:
-        with suppress(FileNotFoundError):
-            if path.is_file():
-                yield path
+def _held(path: Path) -> int:
+    """Return the bytes of memory or disk that a file holds; none of what is renamed or gone meanwhile."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return 0
+    return status.st_blocks * 512 if stat.S_ISREG(status.st_mode) else 0
 
 
 def measured(work: Callable[[], object], reserve: Reserve | None = None) -> Round:
