@@ -22,6 +22,9 @@ START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 class OnePage(PageMaker):
+    def form(self):
+        return "one page"
+
     def pages(self, admitted, read):
         listing = "\n".join(f"{f.sha256} {f.path}" for a in admitted for f in a.artifact.files)
         yield Page("files/SHA256SUMS", "text/plain", listing.encode())

@@ -31,6 +31,8 @@ from lockgate.core.statement import Operation
 from lockgate.core.wire import decode, encode
 from lockgate.store import FileBlobs
 
+FORM = Projects().form()
+
 
 class Evil(Projects):
     """Lists a project that nobody admitted."""
@@ -187,7 +189,7 @@ def test_pages_that_enough_approvers_did_not_sign_are_made_anew(world: Packages)
         pointer = decode(ChannelPointer, tx.get(CHANNELS, "stable"))
         pointer = msgspec.structs.replace(pointer, snapshot_sha256=snapshot_digest(forged))
         tx.put(CHANNELS, "stable", encode(pointer))
-    assert not part_digests(forged) & world.gate.believed("stable")
+    assert not part_digests(forged) & world.gate.believed("stable", FORM)
     asked = world.gate.request(2, "stable", world.operator)
     assert read_statement(asked).snapshot_sha256 == honest
     second = world.gate.crossing(2)
@@ -197,12 +199,12 @@ def test_pages_that_enough_approvers_did_not_sign_are_made_anew(world: Packages)
 
 
 def test_where_signatures_cannot_be_seen_no_part_is_believed(world: Packages) -> None:
-    assert world.gate.believed(CANDIDATE) == frozenset()
+    assert world.gate.believed(CANDIDATE, FORM) == frozenset()
     world.publish(1, "one", "two")
     whole = part_digests(world.gate.served("stable"))
-    assert world.gate.believed("stable") == world.gate.believed(CANDIDATE) == whole
+    assert world.gate.believed("stable", FORM) == world.gate.believed(CANDIDATE, FORM) == whole
     del world.blobs._blobs[world.gate.pointer("stable").statement_sha256]
-    assert world.gate.believed("stable") == frozenset()
+    assert world.gate.believed("stable", FORM) == frozenset()
 
 
 def test_a_part_that_stays_must_be_held_or_nothing_is_asked(world: Packages) -> None:
@@ -216,7 +218,7 @@ def test_a_part_that_stays_must_be_held_or_nothing_is_asked(world: Packages) -> 
     asked = read_statement(world.gate.request(2, "stable", world.operator))
     base = world.gate.base("stable")
     making = world.gate._snapshots
-    believed = world.gate.believed("stable")
+    believed = world.gate.believed("stable", FORM)
     made = making.make("test", base, fresh, asked.created, believed)
     assert snapshot_digest(made) == asked.snapshot_sha256
     del world.blobs._blobs[part.sha256]

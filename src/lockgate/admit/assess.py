@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from lockgate.admit.derived import Derivations
 from lockgate.admit.errors import (
     DeniedError,
     NoSuchCrossingError,
@@ -75,6 +76,7 @@ class Assessor:
     def __init__(self, parts: ReadingParts) -> None:
         """Use the gate's parts."""
         self._p = parts
+        self._derivations = Derivations(parts)
 
     def crossings(self) -> list[Crossing]:
         """Return all crossings, oldest first."""
@@ -120,26 +122,32 @@ class Assessor:
             return served.admitted if served else ()
         return merged(stable, served) if served else stable.admitted
 
-    def believed(self, channel: str) -> frozenset[str]:
+    def believed(self, channel: str, form: str) -> frozenset[str]:
         """Return the parts of what a publication adds to whose pages need not be made anew.
 
-        Enough approvers signed them, by the site root alone and whatever rows say, and the gate made their
-        pages when it carried that out. Where that cannot be seen, no part is among them.
+        Enough approvers signed them, by the site root alone and whatever rows say, and the gate signed that
+        it made their pages in this form. Where one of both cannot be seen, no part is among them.
+
+        Args:
+            channel: Where something is published.
+            form: How pages are written now, as `PageMaker.form` tells.
+
         """
         found: frozenset[str] = frozenset()
         for name in {channel, STABLE} if channel == CANDIDATE else {channel}:
             pointer = self.pointer(name)
             if pointer is not None:
-                found |= self._signed_parts(pointer)
+                found |= self._signed_parts(pointer, form)
         return found
 
-    def _signed_parts(self, pointer: ChannelPointer) -> frozenset[str]:
+    def _signed_parts(self, pointer: ChannelPointer, form: str) -> frozenset[str]:
         try:
             envelope = self._p.blobs.read(pointer.statement_sha256)
             standing = verify_channel(envelope, self._p.site, self._p.blobs)
         except LockgateError:  # everything is made anew then, which costs time and nothing else
             return frozenset()
-        return part_digests(standing.signed_snapshot)
+        same = self._derivations.form(snapshot_digest(standing.signed_snapshot)) == form
+        return part_digests(standing.signed_snapshot) if same else frozenset()
 
     def lock(self, crossing: Crossing) -> Lock:
         """Return the lock of a crossing, hashed again."""

@@ -28,6 +28,10 @@ class PageMaker(ABC):
     """Makes every page that the mirrors serve for a set of admitted artifacts."""
 
     @abstractmethod
+    def form(self) -> str:
+        """Return how pages are written: makers that say the same write the same pages."""
+
+    @abstractmethod
     def pages(self, admitted: Sequence[Admitted], read: Callable[[str], bytes]) -> Iterable[Page]:
         """Yield the pages; `read` gives the bytes of a small blob by its digest."""
 

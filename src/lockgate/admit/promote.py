@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lockgate.admit.assess import Assessor
+from lockgate.admit.derived import Derivations
 from lockgate.admit.errors import (
     BehindStableError,
     PromotionChangedError,
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 FROM_VERSION, FROM_STATEMENT, SOAKED = "from_version", "from_statement", "soaked"
 """Facts of a promotion: version and statement of ``candidate``, and who reported on it."""
 
+PAGES, EARLIER = "pages", "as an earlier release of Lockgate made them"
+"""A fact that is there where pages are of another form than this release's; it informs approvers."""
+
 
 def demand_soak_first(parts: GateParts, channel: str) -> None:
     """Demand that a crossing goes to ``candidate`` where a rule says that snapshots soak.
@@ -53,6 +57,7 @@ class Promoter:
         self._p = parts
         self._assessor = assessor
         self._maker = maker
+        self._derivations = Derivations(parts)
 
     def soak(self) -> Soak:
         """Return how the snapshot on ``candidate`` stands.
@@ -90,6 +95,9 @@ class Promoter:
             FROM_STATEMENT: pointer.statement_sha256,
             SOAKED: ", ".join(sorted(seen)) or "no canary host reported",
         }
+        form = self._derivations.form(pointer.snapshot_sha256)
+        if form is not None and form != self._p.pages.form():
+            facts[PAGES] = EARLIER
         return pointer, facts
 
     def demand(self, statement: Statement, approvers: frozenset[str]) -> None:
@@ -111,11 +119,22 @@ class Promoter:
         ):
             raise PromotionChangedError("What is on the candidate channel changed after the request.")
         snapshot = self._standing(pointer).snapshot
-        if snapshot_digest(self._maker.subset(snapshot, lambda _: True)) != statement.snapshot_sha256:
-            raise SnapshotDerivationError("The pages of the snapshot do not follow from its artifacts.")
+        self._demand_derived(snapshot, statement.snapshot_sha256)
         self._demand_soaked(pointer)
         self._demand_follows(snapshot)
         self._demand_enough(snapshot, approvers)
+
+    def _demand_derived(self, snapshot: Snapshot, digest: str) -> None:
+        """Demand that each page of a snapshot, which has this digest, follows from the artifacts.
+
+        Pages that an earlier release made in another form cannot be made again: of those the gate has to have
+        signed, when it made them and two persons had them published, that they follow.
+        """
+        if snapshot_digest(self._maker.subset(snapshot, lambda _: True)) == digest:
+            return
+        form = self._derivations.form(digest)
+        if form is None or form == self._p.pages.form():
+            raise SnapshotDerivationError("The pages of the snapshot do not follow from its artifacts.")
 
     def _standing(self, pointer: ChannelPointer) -> Standing:
         envelope = self._p.blobs.read(pointer.statement_sha256)

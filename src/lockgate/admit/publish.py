@@ -8,6 +8,7 @@ import msgspec
 from lockgate.admit.assess import Assessor
 from lockgate.admit.attestation import attest_admission
 from lockgate.admit.custody import custody_digest, demand_custody
+from lockgate.admit.derived import Derivations
 from lockgate.admit.difference import Differ
 from lockgate.admit.errors import HeldBackError, PredecessorError, SnapshotDerivationError
 from lockgate.admit.hold import CrossingHolds, demand_free
@@ -317,11 +318,12 @@ class Publisher:
         mine = [a.artifact.purl for a in entered if a.crossing == crossing.sequence]
         fresh = tuple(offered[purl] for purl in mine if purl in offered)
         base = self._assessor.base(statement.channel)
-        believed = self._assessor.believed(statement.channel)
+        believed = self._assessor.believed(statement.channel, self._p.pages.form())
         derived = self._maker.make(self._p.site.lane, base, fresh, signed.created, believed)
         if not fresh or snapshot_digest(derived) != statement.snapshot_sha256:
             what = f"The snapshot is not what crossing {crossing.sequence} adds to {statement.channel!r}."
             raise SnapshotDerivationError(what)
+        Derivations(self._p).keep(statement.snapshot_sha256, self._p.pages.form(), self._p.inspector)
         shown = (statement.facts or {}).get(DIFFERENCE)
         if shown != digest_of(self._differ.draw(crossing, statement.channel)):
             raise StatementChangedError("What approving would change is not what the approvers were shown.")

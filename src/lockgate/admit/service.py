@@ -196,8 +196,9 @@ class Gate(Assessor):
         demand_custody(self._p, crossing)
         with self._recorded("request", crossing=sequence, channel=channel, requester=requester.person):
             fresh = assessment.fresh(crossing)
+            believed = self.believed(channel, self._p.pages.form())
             snapshot = self._snapshots.make(
-                self._p.site.lane, self.base(channel), fresh, self._p.clock(), self.believed(channel)
+                self._p.site.lane, self.base(channel), fresh, self._p.clock(), believed
             )
             statement = self._statement(
                 Operation.PUBLISH, crossing, channel, requester, snapshot_digest(snapshot)

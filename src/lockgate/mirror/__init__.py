@@ -36,6 +36,7 @@ from lockgate.mirror.errors import (
 )
 from lockgate.mirror.misses import Miss, read_misses
 from lockgate.mirror.pages.base import Page, ReadBlob
+from lockgate.mirror.pages.form import page_form
 from lockgate.mirror.pages.pypi import generate_index
 from lockgate.mirror.ports import (
     Advice,
@@ -108,6 +109,7 @@ __all__ = [
     "dns_config",
     "generate_index",
     "generate_pages",
+    "page_form",
     "read_misses",
     "read_uses",
     "rewrite",

@@ -22,6 +22,7 @@ ADMISSION = "urn:lockgate:admission:v1"
 FACTS = "urn:lockgate:facts:v1"
 CONVERSION = "urn:lockgate:conversion:v1"
 JUDGEMENT = "urn:lockgate:judgement:v1"
+DERIVATION = "urn:lockgate:derivation:v1"
 
 
 class Subject(Document, frozen=True):

@@ -48,7 +48,7 @@ from lockgate.inspect.clamd import Daemon, Shown
 from lockgate.inspect.ports import Whole
 from lockgate.inspect.warm import WarmSandbox
 from lockgate.inspect.whole import WholeInspection
-from lockgate.mirror import generate_index, generate_pages
+from lockgate.mirror import generate_index, generate_pages, page_form
 from lockgate.store import FileBlobs
 from lockgate.store.blobs import sync_folder
 from lockgate.store.errors import StoreIoError
@@ -62,6 +62,10 @@ if TYPE_CHECKING:
 
 class MirrorPages(PageMaker):
     """The pages of all mirrors."""
+
+    def form(self) -> str:
+        """Return how the mirrors' pages are written."""
+        return page_form()
 
     def pages(self, admitted: Sequence[Admitted], read: Callable[[str], bytes]) -> Iterable[Page]:
         """Yield the pages that the mirrors serve for a set of artifacts."""

@@ -4,8 +4,6 @@ Source: "DebianRepository/Format". A Release file gets its date when it is serve
 statement (`core.repository`); everything that it lists stands in the snapshot.
 """
 
-import gzip
-import lzma
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,13 +21,10 @@ from lockgate.core.repository import RELEASE
 from lockgate.core.snapshot import Admitted
 from lockgate.mirror.errors import AmbiguousSnapshotError, LayoutError
 from lockgate.mirror.pages.base import BINARY_TYPE, TEXT_TYPE, Page, ReadBlob, decoded, of_kind, only_file
+from lockgate.mirror.pages.packing import gzipped, xz
 
 FOLDER = "apt/"
 BY_HASH = "by-hash/SHA256"
-
-# Fast rather than small: an index is made anew for each snapshot, and crosses no gap.
-_XZ = {"format": lzma.FORMAT_XZ, "check": lzma.CHECK_CRC64, "preset": 2}
-_GZIP_LEVEL = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,15 +172,11 @@ def _pages(suite: Suite) -> Iterator[Page]:
     for path, paragraphs in sorted(suite.indexes.items()):
         # A blank line ends the last one too: debootstrap passes over a paragraph without it.
         text = "".join(f"{paragraph}\n" for _, paragraph in sorted(paragraphs)).encode()
-        for ending, body in (("", text), (".gz", _gzipped(text)), (".xz", lzma.compress(text, **_XZ))):  # type: ignore[arg-type]
+        for ending, body in (("", text), (".gz", gzipped(text)), (".xz", xz(text))):
             media_type = BINARY_TYPE if ending else TEXT_TYPE
             yield Page(f"{suite.folder}/{path}{ending}", media_type, body)
             listed.append((f"{path}{ending}", sha256(body), len(body)))
     yield Page(f"{suite.folder}/{RELEASE}", TEXT_TYPE, _release(suite, listed))
-
-
-def _gzipped(text: bytes) -> bytes:
-    return gzip.compress(text, _GZIP_LEVEL, mtime=0)
 
 
 def _release(suite: Suite, listed: Iterable[tuple[str, str, int]]) -> bytes:

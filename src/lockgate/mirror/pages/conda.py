@@ -7,8 +7,6 @@ admitted is what is current.
 
 from collections.abc import Iterator, Sequence
 
-import zstandard
-
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.conda import CONDA_LIMIT, NOARCH, CondaPackage, conda_path, is_channel
 from lockgate.core.snapshot import Admitted
@@ -24,12 +22,12 @@ from lockgate.mirror.pages.base import (
     of_kind,
     only_file,
 )
+from lockgate.mirror.pages.packing import zst
 
 FOLDER = "conda/"
 INDEXES = ("repodata.json", "current_repodata.json")
 COMPRESSED = ".zst"
 
-_LEVEL = 9
 _Channels = dict[tuple[str, str], dict[str, tuple[CondaPackage, ArtifactFile]]]
 
 
@@ -68,7 +66,7 @@ def generate(admitted: Sequence[Admitted], read: ReadBlob) -> Iterator[Page]:
         _list(entry.artifact, channels, served, read)
     for (channel, subdir), packages in sorted(channels.items()):
         body = encode(_index(subdir, packages))
-        packed = zstandard.ZstdCompressor(level=_LEVEL).compress(body)
+        packed = zst(body)
         for name in INDEXES:
             path = f"{FOLDER}{channel}/{subdir}/{name}"
             yield Page(path, JSON_TYPE, body)

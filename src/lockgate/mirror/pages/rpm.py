@@ -4,7 +4,6 @@ Source: the repository metadata that createrepo_c writes. What is listed follows
 ``repomd.xml`` gets its times when it is served, from the channel's statement (`core.repository`).
 """
 
-import gzip
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,12 +15,12 @@ from lockgate.core.rpm import RPM_LIMIT, RpmPackage, RpmRepository, location
 from lockgate.core.snapshot import Admitted
 from lockgate.mirror.errors import AmbiguousSnapshotError, LayoutError
 from lockgate.mirror.pages.base import BINARY_TYPE, XML_TYPE, Page, ReadBlob, decoded, of_kind, only_file
+from lockgate.mirror.pages.packing import gzipped
 from lockgate.mirror.pages.rpmxml import Markup, filelists, other, primary, updateinfo
 
 FOLDER = "rpm/"
 KEYS = "keys.asc"
 
-_GZIP_LEVEL = 6
 _REPODATA = "repodata"
 
 
@@ -137,7 +136,7 @@ def _pages(channel: Channel) -> Iterator[Page]:
     listed = []
     for name, text in texts.items():
         if text:
-            body = gzip.compress(text, _GZIP_LEVEL, mtime=0)
+            body = gzipped(text)
             path = f"{_REPODATA}/{sha256(body)}-{name}.gz"
             yield Page(f"{channel.about.folder}/{path}", BINARY_TYPE, body)
             listed.append((name.partition(".")[0], path, body, text))
