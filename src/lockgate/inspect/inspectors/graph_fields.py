@@ -6,7 +6,7 @@ Field numbers are those of ``saved_model.proto``, ``meta_graph.proto``, ``graph.
 """
 
 from lockgate.inspect.errors import BrokenContentError
-from lockgate.inspect.inspectors.onnx_fields import (
+from lockgate.inspect.inspectors.protobuf import (
     BYTES,
     FIXED32,
     FIXED64,

@@ -11,24 +11,8 @@ from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors import data_signs
 from lockgate.inspect.inspectors.graph_fields import MESSAGES, graph_kind
 from lockgate.inspect.inspectors.hidden_programs import look_for_calls, look_inside
-from lockgate.inspect.inspectors.onnx_fields import (
-    BYTES,
-    FIXED32,
-    FIXED64,
-    PACKED32,
-    PACKED64,
-    PACKED_VARINT,
-    TEXT,
-    VARINT,
-    WIRE_32,
-    WIRE_64,
-    WIRE_BYTES,
-    WIRE_VARINT,
-    fields,
-    varint,
-)  # fmt: skip
+from lockgate.inspect.inspectors.protobuf import Walk, fields
 from lockgate.inspect.inspectors.strings import look
-from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
 
@@ -54,12 +38,6 @@ _ADDRESSED = frozenset(
     {"PrintV2", "DebugIdentity", "DebugIdentityV2", "DebugNanCount", "DebugNumericSummary"}
 )
 """Operators that write where an attribute says."""
-_WIRES = {
-    VARINT: {WIRE_VARINT}, TEXT: {WIRE_BYTES}, BYTES: {WIRE_BYTES}, FIXED32: {WIRE_32}, FIXED64: {WIRE_64},
-    PACKED_VARINT: {WIRE_VARINT, WIRE_BYTES}, PACKED32: {WIRE_32, WIRE_BYTES},
-    PACKED64: {WIRE_64, WIRE_BYTES},
-}  # fmt: skip
-_DEPTH = 100
 _OPERATOR, _ATTRIBUTE = 2, 5
 _ASSET_NAME = 2
 _MOST_SAID = 20_000
@@ -75,8 +53,8 @@ class GraphInspector(Inspector):
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim the file when each field of each message is known and well formed."""
         tally.opaque.add("tensorflow")
-        walker = _Walker(data, tally, context)
-        walker.message(graph_kind(data) or "Graph", 0, len(data), 0)
+        walker = _Walk(data, tally, context)
+        walker.message(graph_kind(data) or "Graph", 0, len(data))
         look_for_calls(tally, data)
         said = "\n".join(walker.said)
         data_signs.search(tally, said)
@@ -86,51 +64,31 @@ class GraphInspector(Inspector):
             tally.claim_all()
 
 
-class _Walker:
+class _Walk(Walk):
+    format = "tensorflow"
+    messages = MESSAGES
+    deepest = 100
+
     def __init__(self, data: memoryview, tally: Tally, context: Context) -> None:
-        self.data, self.tally, self.limits = data, tally, context.limits
-        self.entries = 0
+        super().__init__(data, tally, context)
         self.said: list[str] = []
         self.told: set[str] = set()
-        self.unknown = False
 
-    def message(self, name: str, start: int, end: int, depth: int) -> None:
-        demand(depth, _DEPTH, "graph message depth")
-        known = MESSAGES[name]
-        for number, wire, at, stop in fields(self.data, start, end):
-            self.entries = demand(self.entries + 1, self.limits.elements, "elements")
-            kind = known.get(number)
-            if kind is None or wire not in _WIRES.get(kind, {WIRE_BYTES}):
-                self.unknown = True
-                self.tally.unfinished("tensorflow-field", f"Field {number} of {name} is not known.", at)
-            elif kind in MESSAGES:
-                self.message(kind, at, stop, depth + 1)
-            else:
-                self.value(kind, wire, at, stop)
+    def found(self, name: str, number: int, wire: int, at: int, stop: int) -> None:
+        """Wait for the end of the message: what a node does, several of its fields say together."""
+
+    def ended(self, name: str, start: int, end: int) -> None:
         if name == "Node":
             self.node(start, end)
         elif name == "AssetFile":
             self.asset(start, end)
 
-    def value(self, kind: str, wire: int, at: int, stop: int) -> None:
-        if kind == TEXT:
-            said = bytes(self.data[at:stop]).decode("utf-8")
-            if len(self.said) < _MOST_SAID and " " in said:
-                self.said.append(said)
-        elif kind == BYTES:
-            look_inside(self.tally, self.data[at:stop], "a tensor or attribute", at)
-        elif kind == PACKED_VARINT and wire == WIRE_BYTES:
-            while at < stop:
-                _, at = varint(self.data, at, stop)
-                self.entries += 1
-            demand(self.entries, self.limits.elements, "elements")
-        elif (
-            wire == WIRE_BYTES
-            and kind in {PACKED32, PACKED64}
-            and (stop - at) % (4 if kind == PACKED32 else 8)
-        ):
-            self.unknown = True
-            self.tally.unfinished("tensorflow-packed", "A packed field is no whole number of values.", at)
+    def text(self, said: str) -> None:
+        if len(self.said) < _MOST_SAID and " " in said:
+            self.said.append(said)
+
+    def raw(self, at: int, stop: int) -> None:
+        look_inside(self.tally, self.data[at:stop], "a tensor or attribute", at)
 
     def node(self, start: int, end: int) -> None:
         """Note an operator that reaches out of the graph, each once."""

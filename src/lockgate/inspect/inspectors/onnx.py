@@ -6,24 +6,8 @@ from math import prod
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors import data_signs
-from lockgate.inspect.inspectors.onnx_fields import (
-    BYTES,
-    ELEMENT_BITS,
-    FIXED32,
-    FIXED64,
-    MESSAGES,
-    PACKED32,
-    PACKED64,
-    PACKED_VARINT,
-    TEXT,
-    VARINT,
-    WIRE_32,
-    WIRE_64,
-    WIRE_BYTES,
-    WIRE_VARINT,
-    fields,
-    varint,
-)
+from lockgate.inspect.inspectors.onnx_fields import ELEMENT_BITS, MESSAGES
+from lockgate.inspect.inspectors.protobuf import WIRE_VARINT, Walk, fields, varint
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
@@ -43,21 +27,10 @@ _CALLS_OUT = {
 """Operators of ONNX Runtime and its extensions that do what the model's own graph does not say."""
 _LIBRARY = re.compile(r"custom_op_library|register_custom_ops_library|\bplugin_path\b")
 
-_WIRES = {
-    VARINT: {WIRE_VARINT},
-    TEXT: {WIRE_BYTES},
-    BYTES: {WIRE_BYTES},
-    FIXED32: {WIRE_32},
-    FIXED64: {WIRE_64},
-    PACKED_VARINT: {WIRE_VARINT, WIRE_BYTES},
-    PACKED32: {WIRE_32, WIRE_BYTES},
-    PACKED64: {WIRE_64, WIRE_BYTES},
-}
 _NODE_OPERATOR = 4
 _NODE_DOMAIN, _FUNCTION_DOMAIN, _OPSET_DOMAIN = 7, 10, 1
 _PAIR_VALUE, _MOST_SAID = 2, 10_000
 _DIMS, _DATA_TYPE, _RAW, _EXTERNAL, _LOCATION = 1, 2, 9, 13, 14
-_DEPTH = 60
 _NEEDED = frozenset({1, 7, 8})
 """Fields of a model without which it is none: version, graph, operator sets."""
 _MOST_DIMS = 64
@@ -81,8 +54,8 @@ class OnnxInspector(Inspector):
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim the file when each field of each message is known and well formed."""
         tally.opaque.add("onnx")
-        walker = _Walker(data, tally, context)
-        walker.message("Model", 0, len(data), 0)
+        walker = _Walk(data, tally, context)
+        walker.message("Model", 0, len(data))
         data_signs.search(tally, "\n".join(walker.said))
         for domain in sorted(walker.domains - KNOWN_DOMAINS):
             tally.note(
@@ -100,54 +73,34 @@ class OnnxInspector(Inspector):
             tally.claim_all()
 
 
-class _Walker:
+class _Walk(Walk):
+    format = "onnx"
+    messages = MESSAGES
+    deepest = 60
+
     def __init__(self, data: memoryview, tally: Tally, context: Context) -> None:
-        self.data = data
-        self.tally = tally
-        self.limits = context.limits
-        self.entries = 0
+        super().__init__(data, tally, context)
         self.domains: set[str] = set()
         self.imported: set[str] = set()
         self.said: list[str] = []
-        self.unknown = False
+        self._facts = _TensorFacts()
+        """Of the tensor that is read now; none is inside another."""
 
-    def message(self, name: str, start: int, end: int, depth: int) -> None:
-        demand(depth, _DEPTH, "onnx message depth")
-        known = MESSAGES.get(name, {})
-        tensor = _TensorFacts() if name == "Tensor" else None
-        for number, wire, at, stop in fields(self.data, start, end):
-            self.entries += 1
-            demand(self.entries, self.limits.elements, "elements")
-            kind = known.get(number)
-            if kind is None or wire not in _WIRES.get(kind, {WIRE_BYTES}):
-                self.unknown = True
-                self.tally.unfinished("onnx-field", f"Field {number} of {name} is not known.", at)
-                continue
-            if kind in MESSAGES:
-                self.message(kind, at, stop, depth + 1)
-            else:
-                self.value(kind, wire, at, stop)
-            self.look(name, number, at, stop)
-            if tensor:
-                self.gather(tensor, number, wire, at, stop)
-        if tensor:
-            self.tensor(tensor, start)
+    def found(self, name: str, number: int, wire: int, at: int, stop: int) -> None:
+        self.look(name, number, at, stop)
+        if name == "Tensor":
+            self.gather(self._facts, number, wire, at, stop)
 
-    def value(self, kind: str, wire: int, at: int, stop: int) -> None:
-        if kind == TEXT:
-            bytes(self.data[at:stop]).decode("utf-8")
-        elif kind == PACKED_VARINT and wire == WIRE_BYTES:
-            while at < stop:
-                _, at = varint(self.data, at, stop)
-                self.entries += 1
-            demand(self.entries, self.limits.elements, "elements")
-        elif (
-            wire == WIRE_BYTES
-            and kind in {PACKED32, PACKED64}
-            and (stop - at) % (4 if kind == PACKED32 else 8)
-        ):
-            self.unknown = True
-            self.tally.unfinished("onnx-packed", "A packed field is no whole number of values.", at)
+    def ended(self, name: str, start: int, end: int) -> None:  # noqa: ARG002  # as its base
+        if name == "Tensor":
+            self.tensor(self._facts, start)
+            self._facts = _TensorFacts()
+
+    def text(self, said: str) -> None:
+        """Leave texts to `look`, which knows which of them a runtime reads."""
+
+    def raw(self, at: int, stop: int) -> None:
+        """Leave weights as they are."""
 
     def look(self, name: str, number: int, at: int, stop: int) -> None:
         if (name, number) == ("Node", _NODE_OPERATOR):

@@ -1,27 +1,22 @@
-"""The messages of ONNX that inspection knows, and a reader of protobuf's wire format.
+"""The messages of ONNX that inspection knows.
 
-Field numbers are those of ``onnx.proto`` (ONNX 1.17, IR version 10, with the fields that IR
-version 11 added). The wire format is that of the protobuf encoding guide: a varint key of field
-number and wire type, then a varint, 8 bytes, a counted string, or 4 bytes.
+Field numbers are those of ``onnx.proto`` (ONNX 1.17, IR version 10, with the fields that IR version 11
+added).
 """
 
-from collections.abc import Iterator
-from typing import Final
-
 from lockgate.inspect.errors import BrokenContentError
-
-VARINT: Final = "varint"
-TEXT: Final = "text"
-BYTES: Final = "bytes"
-FIXED32: Final = "fixed32"
-FIXED64: Final = "fixed64"
-PACKED_VARINT: Final = "packed-varint"
-PACKED32: Final = "packed-fixed32"
-PACKED64: Final = "packed-fixed64"
-
-WIRE_VARINT, WIRE_64, WIRE_BYTES, WIRE_32 = 0, 1, 2, 5
-
-Fields = dict[int, str]
+from lockgate.inspect.inspectors.protobuf import (
+    BYTES,
+    FIXED32,
+    MOST_VARINT,
+    PACKED32,
+    PACKED64,
+    PACKED_VARINT,
+    TEXT,
+    VARINT,
+    Fields,
+    fields,
+)
 
 MESSAGES: dict[str, Fields] = {
     "Model": {
@@ -71,61 +66,13 @@ ELEMENT_BITS = {
 }  # fmt: skip
 """``TensorProto.DataType`` → bits per element; strings (8) have no raw form."""
 
-_MOST_VARINT = 10
-_MORE = 0x80
 _LAST_IR_VERSION = 99
 _GRAPH_FIELD = 7
 
 
-def varint(data: memoryview, at: int, end: int) -> tuple[int, int]:
-    """Return an unsigned varint and the offset after it.
-
-    Raises:
-        BrokenContentError: It does not end in time.
-
-    """
-    value = shift = 0
-    for index in range(at, min(end, at + _MOST_VARINT)):
-        byte = data[index]
-        value |= (byte & 0x7F) << shift
-        if byte < _MORE:
-            return value, index + 1
-        shift += 7
-    what = "A varint has no end."
-    raise BrokenContentError(what, at=at)
-
-
-def fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (field number, wire type, start, end of the value) of one message.
-
-    Raises:
-        BrokenContentError: The bytes are no protobuf message.
-
-    """
-    at = start
-    while at < end:
-        key, value_at = varint(data, at, end)
-        number, wire = key >> 3, key & 7
-        if wire == WIRE_VARINT:
-            _, stop = varint(data, value_at, end)
-        elif wire == WIRE_BYTES:
-            length, value_at = varint(data, value_at, end)
-            stop = value_at + length
-        elif wire in {WIRE_64, WIRE_32}:
-            stop = value_at + (8 if wire == WIRE_64 else 4)
-        else:
-            what = f"Wire type {wire} does not exist."
-            raise BrokenContentError(what, at=at)
-        if stop > end or number == 0:
-            what = "A field runs past the end of its message."
-            raise BrokenContentError(what, at=at)
-        yield number, wire, value_at, stop
-        at = stop
-
-
 def looks_like_onnx(data: memoryview) -> bool:
     """Return whether the data starts as a model and is one message with a graph, to the last byte."""
-    if len(data) < _MOST_VARINT or data[0] != 1 << 3 or not 1 <= data[1] <= _LAST_IR_VERSION:
+    if len(data) < MOST_VARINT or data[0] != 1 << 3 or not 1 <= data[1] <= _LAST_IR_VERSION:
         return False
     seen = set()
     try:
