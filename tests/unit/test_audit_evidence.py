@@ -39,8 +39,9 @@ def test_requests_may_be_signed_in_another_order(tmp_path: Path) -> None:
     early_evidence = shown(world, log, early.size)
     log.append({"n": 2})
     see(world, tmp_path, log, log.checkpoint())
-    with pytest.raises(TruncatedLogError):
+    with pytest.raises(TruncatedLogError) as caught:
         watch(Seen(tmp_path), early_evidence, early, world.site, NOW)
+    assert "--since 3" in caught.value.what_to_do
     assert see(world, tmp_path, log, early, 3) == 3
 
 

@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 
 from lockgate.audit.checkpoint import Checkpoint, decode_path, open_checkpoint
-from lockgate.audit.errors import OutdatedProofError, ProofError
+from lockgate.audit.errors import OutdatedProofError, ProofError, TruncatedLogError
 from lockgate.audit.merkle import consistency_holds
 from lockgate.audit.seen import Seen
 from lockgate.audit.witness import log_keys
@@ -85,6 +85,12 @@ def _advice(size: int) -> str:
     )
 
 
+_CUT = (
+    "Where the operator is told that the log is shorter than that, leaves were removed or an old state was "
+    "restored: stop admission and look at the backups."
+)
+
+
 def watch(
     seen: Seen,
     evidence: LogEvidence,
@@ -122,6 +128,10 @@ def watch(
         last = memory.size if memory.known else None
         known = last is not None and memory.size <= now.size
         if not broken:
+            if now.size < memory.size:
+                what = f"The log shows {now.size} leaves; {memory.size} were seen before."
+                advice = f"Either this was written before what you signed last: {_advice(memory.size)} {_CUT}"
+                raise TruncatedLogError(what, seen=memory.size, offered=now.size, advice=advice)
             memory.demand_continued(now, _path(evidence, memory.size, now.size) if known else [])
         memory.keep(now)
     return last

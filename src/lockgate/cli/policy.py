@@ -43,7 +43,8 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     def render(out: Console) -> None:
         for name, value in said.items():
-            out.print(f"{name}: {value}")
+            for line in _lines(name, value):
+                out.print(escape(line))
         for lack in found.lacks:
             out.print(f"[bold red]lacks[/] {lack}")
         for price in found.profile.gives_up:
@@ -63,6 +64,22 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
         "rules": _rules(rules) if rules else None,
     }
     emit(as_json, value, render)
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    """Return a field of the policy as people read it: a table of it on one line, several on one each."""
+    if isinstance(value, dict):
+        return [f"{name}: {_words(value)}"]
+    if isinstance(value, list | tuple):
+        if any(isinstance(each, dict) for each in value):
+            return [f"{name}:", *(f"  {_words(each)}" for each in value)]
+        return [f"{name}: {', '.join(map(str, value)) or 'none'}"]
+    return [f"{name}: {value}"]
+
+
+def _words(table: dict[str, Any]) -> str:
+    """Return a table in one line."""
+    return "; ".join("".join(_lines(name, value)) for name, value in table.items())
 
 
 def _rules(rules: "InForce[Rules]") -> dict[str, Any]:

@@ -60,7 +60,8 @@ def try_out(document: Document, home: HomeOption = None, as_json: JsonOption = F
     found = dry_run(gate_parts(load_settings(home).require("high")), rules)
 
     def render(out: Console) -> None:
-        out.print(f"{len(found.changes)} of {found.artifacts} artifacts would be judged otherwise:")
+        end = ":" if found.changes else ""
+        out.print(f"{len(found.changes)} of {found.artifacts} artifacts would be judged otherwise{end}")
         for change in found.changes:
             out.print(f"[bold]{escape(change.purl)}[/] (crossing {change.crossing}, {change.where})")
             out.print(f"  now:  {_held(change.before)}")

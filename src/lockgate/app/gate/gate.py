@@ -18,6 +18,7 @@ from lockgate.app.gate.advised import RecordedAdvisories
 from lockgate.app.gate.approve import custody_beside, difference_beside, evidence_beside
 from lockgate.app.gate.clamav import clamd_of
 from lockgate.app.gate.holds import demand_usable
+from lockgate.app.gate.pending import renew_evidence
 from lockgate.app.gate.repository import demand_repository_key, sign_repositories
 from lockgate.app.gate.rulepacks import active_rules
 from lockgate.app.gate.rules import in_force, judging
@@ -250,7 +251,8 @@ def operator_key(side: Side, folder: Path) -> Signer:
 def write_request(side: Side, name: str, envelope: bytes, out: Path | None) -> Path:
     """Write a request where the approvers take it from; return the file.
 
-    Beside it lie what the log shows, and the report of the crate's way where the statement binds one.
+    Beside it lie what the log shows, and the report of the crate's way where the statement binds one. The
+    other requests that wait show as much of the log from then on.
     """
     target = out or side.home.pending / f"{name}.json"
     statement = read_statement(envelope)
@@ -264,6 +266,7 @@ def write_request(side: Side, name: str, envelope: bytes, out: Path | None) -> P
         drawn = gate.differ.draw(gate.crossing(statement.crossing), statement.channel)
         write_named(difference_beside(target), encode(drawn))
     write_named(target, envelope)
+    renew_evidence(side)
     return target
 
 

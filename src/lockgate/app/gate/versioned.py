@@ -17,7 +17,7 @@ from lockgate.app.trust import audit_log, site_root
 from lockgate.approve import judge, read_statement
 from lockgate.approve.errors import StatementChangedError
 from lockgate.core.digests import sha256
-from lockgate.core.errors import InputError, TrustError
+from lockgate.core.errors import InputError, TrustError, about
 from lockgate.core.policy import Policy
 from lockgate.core.statement import NOTHING, Operation, Statement
 from lockgate.core.wire import Document, decode, encode
@@ -274,8 +274,11 @@ class Numbered(Versioned[D]):
             LockgateError: Too few approvers, expired, or see `approve.judge`.
 
         """
+        data = read_named(file, limit=self.limit)
+        with about(file):
+            self.read(data)
         decision = decided(side, self.operation, signed)
-        data, present = read_named(file, limit=self.limit), self.in_force(side)
+        present = self.in_force(side)
         self.demand_about(decision.statement, data)
         if present is None or present.document_sha256 != sha256(data):  # else a crash left it half done
             self.checked(side, file)
