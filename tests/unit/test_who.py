@@ -212,6 +212,11 @@ def test_a_proof_is_checked_with_nothing_but_the_pin(
     assert (told["holds"], told["approvers"], told["sealers"]) == (True, ["approver-1", "approver-2"], [])
     assert commands.json("who", "--check", proof, *pin, "--supply-pin", site.pins.supply)["sealers"]
     assert "The proof holds" in commands.run("who", "--check", proof, *pin).out
+    for name in (told["sha256"], told["purl"], told["path"]):
+        assert commands.json("who", name, "--check", proof, *pin)["holds"]
+    status, error = commands.refused("who", "numpy", "--check", proof, *pin)
+    assert (status, error["code"]) == (3, "LG-2805")
+    assert "nor a name of it" in error["error"]
     status, error = commands.refused("who", other, "--check", proof, *pin)
     assert (status, error["code"]) == (3, "LG-2805")
     assert "another file" in error["error"]

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lockgate.cli.shared import JsonOption, emit
+from lockgate.cli.shared import JsonOption, draw_list, emit
 
 if TYPE_CHECKING:
     from lockgate.app.high.authority import AuthorityFolder
@@ -148,7 +148,7 @@ def list_issued(folder: FolderOption, as_json: JsonOption = False) -> None:
                 f"{each.expires:%Y-%m-%d}",
                 gone,
             )
-        out.print(table)
+        draw_list(out, table, "No certificate was issued")
 
     emit(as_json, {"issued": msgspec.to_builtins(register.issued)}, render)
 

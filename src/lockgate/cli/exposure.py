@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import HomeOption, JsonOption, draw_list, emit
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -90,7 +90,7 @@ def _draw(out: Console, found: "ExposureReport") -> None:
     table = Table("artifact", "outcome", "released", "admitted", "newest", "days behind", "open", "fixed in")
     for each in found.exposed:
         table.add_row(*[cell if isinstance(cell, Text) else Text(cell) for cell in _cells(each, Text)])
-    out.print(table)
+    draw_list(out, table, "Nothing is served")
     for each in found.exposed:
         for one in each.open:
             severity = one.found.severity or "severity not known"

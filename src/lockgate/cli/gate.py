@@ -11,7 +11,7 @@ from rich.table import Table
 from lockgate.cli import difference, emergency, golden, reinspect, soak
 from lockgate.cli import inspect as inspection
 from lockgate.cli.advisories import draw
-from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, draw_list, emit, human
 
 if TYPE_CHECKING:
     from lockgate.core.verdict import Verdict
@@ -53,7 +53,7 @@ def list_crossings(home: HomeOption = None, as_json: JsonOption = False) -> None
             table.add_row(
                 str(c.sequence), c.crate_id, f"{c.received:%Y-%m-%d %H:%M}", c.state, str(len(c.held))
             )
-        out.print(table)
+        draw_list(out, table, "No crossing has arrived")
         for number, hold in stopped.items():
             out.print(f"[yellow]held[/] crossing {number} by {escape(hold.operator)}: {escape(hold.reason)}")
         for name, pointer in channels.items():

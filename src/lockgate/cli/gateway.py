@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from lockgate.cli import gateway_grant
-from lockgate.cli.shared import HomeOption, HostOption, JsonOption, PortOption, emit
+from lockgate.cli.shared import HomeOption, HostOption, JsonOption, PortOption, draw_list, emit
 
 app = typer.Typer(no_args_is_help=True, help="Serve language models through the OpenAI API.")
 keys = typer.Typer(no_args_is_help=True, help="API keys: add, list, remove.")
@@ -70,7 +70,7 @@ def list_keys(home: HomeOption = None, as_json: JsonOption = False) -> None:
         table = Table("Name", "Id", "Labels", "Made")
         for key in known:
             table.add_row(key.name, key.id, ", ".join(key.labels), f"{key.created:%Y-%m-%d}")
-        out.print(table)
+        draw_list(out, table, "No key was made")
 
     emit(as_json, [{**msgspec.to_builtins(k), "sha256": None} for k in known], render)
 

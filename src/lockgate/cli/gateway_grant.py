@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import HomeOption, JsonOption, draw_list, emit
 
 app = typer.Typer(no_args_is_help=True, help="What callers known to OIDC, LDAP or by certificate may do.")
 
@@ -98,7 +98,7 @@ def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
         for each in known.grants:
             roles = ", ".join(each.roles)
             table.add_row(each.source, each.holder, each.name, ", ".join(each.labels), roles)
-        out.print(table)
+        draw_list(out, table, "Nobody is named")
         for caller_id in known.shut_out:
             out.print(f"Shut out: {caller_id}")
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from lockgate.cli import guard_appeals, guard_policy
-from lockgate.cli.shared import HomeOption, JsonOption, emit, out
+from lockgate.cli.shared import HomeOption, JsonOption, draw_list, emit, out
 
 app = typer.Typer(no_args_is_help=True, help="Try the guards, answer calls of tools that wait, appeal.")
 tools = typer.Typer(no_args_is_help=True, help="The tools that models may call: set, show, remove.")
@@ -135,7 +135,7 @@ def show_tools(home: HomeOption = None, as_json: JsonOption = False) -> None:
         schema = "any" if rule.arguments is None else "by schema"
         consequential = "yes" if rule.consequential else "no"
         table.add_row(name, consequential, " ".join(rule.labels), " ".join(rule.keys) or "all", schema)
-    emit(as_json, msgspec.to_builtins(policy.tools), lambda out: out.print(table))
+    emit(as_json, msgspec.to_builtins(policy.tools), lambda out: draw_list(out, table, "No tool is named"))
 
 
 @tools.command("remove")

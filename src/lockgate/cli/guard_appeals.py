@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import HomeOption, JsonOption, draw_list, emit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,7 +124,7 @@ def list_(
             made = f"{each.created:%Y-%m-%d %H:%M}"
             row = (each.name, met[:120], ascii(each.reason)[1:-1][:120])
             table.add_row(str(each.number), each.state, *[escape(one) for one in row], made)
-        out.print(table)
+        draw_list(out, table, "No appeal")
 
     emit(as_json, [_value(each) for each in found], render)
 

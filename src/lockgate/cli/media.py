@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, draw_list, emit, human
 
 if TYPE_CHECKING:
     from lockgate.crossing.media import Medium, Piece
@@ -318,7 +318,7 @@ def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
             last = life.events[-1]
             kind = "write-once" if life.write_once else "rewritable"
             table.add_row(life.serial, life.marking, kind, last.done, last.by, f"{last.at:%Y-%m-%d}")
-        out.print(table)
+        draw_list(out, table, "No medium is known")
         for life in lives:
             if life.open:
                 out.print(f"  {life.serial} was read, and nobody said what became of it")

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from lockgate.cli.shared import AskKeyOption, HomeOption, JsonOption, RequestOutOption, emit
+from lockgate.cli.shared import AskKeyOption, HomeOption, JsonOption, RequestOutOption, draw_list, emit
 
 if TYPE_CHECKING:
     from lockgate.app.high.models import ModelRow
@@ -46,7 +46,7 @@ def list_models(home: HomeOption = None, as_json: JsonOption = False) -> None:
         table = Table(name, *rest)
         for row in rows:
             table.add_row(*_cells(row))
-        out.print(table)
+        draw_list(out, table, "No model is served")
 
     emit(as_json, msgspec.to_builtins(rows), render)
 

@@ -17,6 +17,7 @@ from lockgate.cli.shared import (
     SiteRootOption,
     TokenPinOption,
     YesOption,
+    draw_list,
     emit,
 )
 
@@ -197,6 +198,6 @@ def list_sent(home: HomeOption = None, as_json: JsonOption = False) -> None:
             named = f"{each.standing}, given up here" if each.void else str(each.standing)
             snapshot = each.snapshot_sha256[:16] if int(each.snapshot_sha256, 16) else "none"
             table.add_row(str(each.sequence), each.crate_sha256[:16], named, snapshot)
-        console.print(table)
+        draw_list(console, table, "Nothing was sealed")
 
     emit(as_json, [msgspec.to_builtins(each) for each in sent], render)

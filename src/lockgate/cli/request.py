@@ -13,6 +13,7 @@ from lockgate.cli.shared import (
     JsonOption,
     RequestOutOption,
     SignedArguments,
+    draw_list,
     emit,
 )
 
@@ -89,7 +90,7 @@ def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
         table = Table(*[key.replace("_", " ") for key in rows[0]] if rows else "no requests")
         for row in rows:
             table.add_row(*[escape(str(value)) for value in row.values()])
-        out.print(table)
+        draw_list(out, table, "No request")
 
     emit(as_json, rows, render)
 
@@ -135,7 +136,7 @@ def misses(home: HomeOption = None, as_json: JsonOption = False) -> None:
         table = Table("protocol", "name", "times")
         for m in found:
             table.add_row(escape(m.protocol), escape(m.name), str(m.count))
-        out.print(table)
+        draw_list(out, table, "Nothing was missed")
 
     emit(as_json, rows, render)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 HomeOption = Annotated[
     Path | None,
@@ -57,6 +60,11 @@ def emit(as_json: bool, value: Any, render: Callable[[Console], None]) -> None:
         sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
     else:
         render(out)
+
+
+def draw_list(console: Console, table: "Table", nothing: str) -> None:
+    """Draw a table, or say in words that there is nothing in it."""
+    console.print(table if table.row_count else nothing)
 
 
 class Bars:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import HomeOption, JsonOption, draw_list, emit
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -135,7 +135,7 @@ def list_submissions(home: HomeOption = None, as_json: JsonOption = False) -> No
             derived = ", ".join(each.derived) or "-"
             state = str(crossing.state)
             table.add_row(str(each.number), artifact.purl, state, each.submitter, each.way, derived)
-        console.print(table)
+        draw_list(console, table, "Nothing was submitted")
 
     emit(as_json, value, show)
 

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lockgate.cli.shared import Bars, HomeOption, JsonOption, TokenPinOption, emit
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, TokenPinOption, draw_list, emit
 
 app = typer.Typer(no_args_is_help=True, help="Update Lockgate itself: try, activate, go back.")
 
@@ -118,7 +118,7 @@ def list_releases(home: HomeOption = None, as_json: JsonOption = False) -> None:
         for o in found:
             state = f"[red]refused[/] {o.refused}" if o.refused else o.standing
             table.add_row(o.version or o.file, str(o.admitted.crossing), state, ", ".join(o.people))
-        out.print(table)
+        draw_list(out, table, "No other release has crossed")
 
     emit(as_json, value, render)
 

@@ -26,7 +26,7 @@ def who(
     proof: Annotated[Path | None, typer.Option(help="Write the proof here.")] = None,
     check: Annotated[
         Path | None,
-        typer.Option(help="Check this proof, with nothing but the pins; WHAT is the file, if any."),
+        typer.Option(help="Check this proof, with nothing but the pins; WHAT is the file or name, if any."),
     ] = None,
     pin: Annotated[str, typer.Option(help="With --check: the site root's pin, from your own notes.")] = "",
     supply_pin: Annotated[
@@ -55,7 +55,7 @@ def who(
             raise typer.BadParameter("With --check give --pin: what is proven is proven from it.")
         if proof is not None:
             raise typer.BadParameter("Give --check or --proof.")
-        found = check_file(check, Pins(pin, supply_pin), Path(what) if what else None)
+        found = check_file(check, Pins(pin, supply_pin), what)
         emit(as_json, {"holds": True, **_plain(found)}, lambda out: _draw(out, found, "The proof holds."))
         return
     if not what:

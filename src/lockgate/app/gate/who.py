@@ -120,19 +120,32 @@ def side_pins(side: Side) -> Pins:
     return Pins(side.settings.trust.site_pin, side.settings.trust.supply_pin)
 
 
-def check_file(proof: Path, pins: Pins, file: Path | None = None) -> LetIn:
-    """Check a proof without a home; with a file, also that the proof is about that very file.
+def check_file(proof: Path, pins: Pins, what: str = "") -> LetIn:
+    """Check a proof without a home, and that it is about that very thing.
+
+    Args:
+        proof: Where the proof lies.
+        pins: What everything follows from.
+        what: A file, whose bytes count; or a SHA-256, a name, a package URL or a path as it was let in. Left
+            out, the proof alone is checked.
 
     Raises:
-        AdmissionProofError: It does not hold, or is about another file.
+        AdmissionProofError: It does not hold, or is about something else.
         LockgateError: See `check_admission`.
 
     """
     with about(proof):
         let_in = check_admission(read_proof(read_named(proof, limit=2 * SNAPSHOT_LIMIT)), pins)
-        if file is not None and (digest := _hashed(file)) != let_in.sha256:
-            what = f"The proof is about {let_in.path}, and {file} is another file (SHA-256 {digest})."
-            raise AdmissionProofError(what, sha256=let_in.sha256)
+        artifact = let_in.admitted.artifact
+        if what and (file := Path(what)).exists():
+            digest = _hashed(file)
+            known, other = digest == let_in.sha256, f"another file (SHA-256 {digest})"
+        else:
+            known = what in {"", let_in.sha256, let_in.path, artifact.name, artifact.purl}
+            other = "neither a file here nor a name of it"
+        if not known:
+            text = f"The proof is about {let_in.path} of {artifact.purl}, and {what} is {other}."
+            raise AdmissionProofError(text, sha256=let_in.sha256)
     return let_in
 
 
