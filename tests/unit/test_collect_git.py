@@ -7,7 +7,7 @@ from shutil import which
 import pytest
 
 from corpora.gitrepo import GitRepo, git
-from lockgate.collect import collect, parse_manifest
+from lockgate.collect import collect, parse_manifest, plan
 from lockgate.collect.errors import (
     BadRepositoryError,
     CollectLimitError,
@@ -218,3 +218,32 @@ def test_the_name_of_a_large_file_goes_along_where_it_may():
     assert large_path("a/b", "0" * 64, "deep/x y.bin").endswith("/x y.bin")
     assert large_path("a/b", "0" * 64, "..").endswith("/object")
     assert large_path("a/b", "0" * 64, "").endswith("/object")
+
+
+def test_references_are_told_before_anything_is_fetched(low):
+    def told(*, offline=False, text=None):
+        if text is not None:
+            (low.root / "m.toml").write_text(text)
+        given = {"blobs": low.blobs, "work": low.root / "work", "progress": Silent(), "packages": None}
+        found = plan(
+            low.root / "m.toml",
+            web=None,
+            git=GitCommand(os.environ),
+            previous=low.previous,
+            offline=offline,
+            **given,
+        )
+        return [(f.kind, f.name, f.before, f.now) for f in found]
+
+    low.collect("main", "v1")
+    tag = f"tags/v1 {low.repo.refs()['refs/tags/v1'][:12]}"
+    first = (f"heads/main {low.second[:12]}", tag)
+    assert told() == [("git", "tools/helper", (), first)]
+    low.previous = low.lock
+    assert told() == []
+    third = low.repo.step(3)
+    assert told() == [("git", "tools/helper", first, (f"heads/main {third[:12]}", tag))]
+    far = '[[git]]\nurl = "https://git.invalid/far"\nrefs = ["main"]\n'
+    assert told(offline=True, text=far) == []
+    without = '[[documents]]\ncollection = "c"\nfolder = "."\ninclude = ["m.toml"]\n'
+    assert told(text=without)[1:] == [("git", "tools/helper", first, ())]

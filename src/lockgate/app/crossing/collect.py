@@ -70,6 +70,9 @@ def run_plan(side: Side, manifest: Path, progress: Progress, *, offline: bool) -
         rpm=DnfCommand(os.environ),
         conda=Rattler(),
         images=Clients(Skopeo(os.environ), _registries(pip)),
+        git=GitCommand(os.environ),
+        hub=WebHub(pip.web_settings(), hub_login(os.environ)),
+        hub_endpoint=os.environ.get("HF_ENDPOINT", ""),
         previous=_previous(side),
         offline=offline,
     )

@@ -59,8 +59,10 @@ def write_media(crate: Path, pieces: Sequence[Piece], progress: Progress) -> lis
 def write_images(
     crate: Path, pieces: Sequence[Piece], progress: Progress, form: ImageForm = ImageForm.ISO
 ) -> list[Path]:
-    """Write a crate into images and read everything back."""
+    """Write a crate into images and read everything back; the folder that they lie in is made."""
     writer = MediaWriter(crate, progress)
+    for piece in pieces:
+        piece.target.parent.mkdir(parents=True, exist_ok=True)
     return [write_image(writer, piece, form) for piece in pieces]
 
 

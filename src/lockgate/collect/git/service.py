@@ -1,6 +1,6 @@
 """git repositories: references resolved to commits, fetched, checked, bundled."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -50,6 +50,31 @@ def repositories(
             continue
         found[section.mirrored] = _collect(room, client, section, held)
     return list(found.values())
+
+
+def foreseen(
+    room: Room, client: GitClient, sections: Iterable[GitSection], previous: Lock | None
+) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """Yield the name of each repository with its references before and then; nothing is fetched.
+
+    Raises:
+        UnresolvableError, UnreachableError: A reference or the repository is not there.
+
+    """
+    held = {a.name: a for a in (previous.artifacts if previous else ()) if a.kind is Kind.GIT}
+    for section in sections:
+        url = str((room.folder / section.url).absolute()) if section.local else section.url
+        with TemporaryDirectory(dir=room.work, prefix="git-") as folder:
+            now = _told(_resolve(client, section, url, Path(folder)))
+        before = held.pop(section.mirrored, None)
+        yield section.mirrored, _told(refs_of(before.attributes["refs"])) if before else (), now
+    for name, gone in held.items():
+        yield name, _told(refs_of(gone.attributes["refs"])), ()
+
+
+def _told(refs: Mapping[str, str]) -> tuple[str, ...]:
+    """Return references as people compare them: the name, and the beginning of the commit."""
+    return tuple(f"{name.removeprefix('refs/')} {commit[:12]}" for name, commit in sorted(refs.items()))
 
 
 def _collect(room: Room, client: GitClient, section: GitSection, held: Artifact | None) -> Artifact:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Annotated
@@ -22,7 +22,7 @@ from lockgate.collect.hub.client import Hub
 from lockgate.collect.hub.section import HubSection
 from lockgate.collect.room import Room
 from lockgate.collect.web import shown
-from lockgate.core.artifact import Artifact, ArtifactFile, Digest, Kind, Role, Size, safe_path
+from lockgate.core.artifact import Artifact, ArtifactFile, Digest, Kind, Lock, Role, Size, safe_path
 from lockgate.core.errors import LockgateError
 from lockgate.store.errors import BlobMismatchError, BlobTooLargeError
 
@@ -82,15 +82,48 @@ def repositories(
     """
     found = []
     for section in sections:
-        base = (section.endpoint or endpoint).rstrip("/")
-        if not base:
-            what = f"No address of a Hub is named for {section.repository}."
-            raise ManifestError(what, advice="Set `endpoint` in the table, or HF_ENDPOINT.")
+        base = _base(section, endpoint)
         if offline:
             what = f"{section.repository} comes from a Hub, and the collection is offline."
             raise UnresolvableError(what, advice="Collect it with the network.")
         found.append(_repository(room, hub, base, section))
     return found
+
+
+def foreseen(
+    room: Room, hub: Hub, endpoint: str, sections: Iterable[HubSection]
+) -> Iterator[tuple[Kind, str, str, int]]:
+    """Yield kind, name, commit and bytes that the store lacks of each repository; nothing is fetched.
+
+    The bytes are those of large files that the store does not hold, and of all small ones.
+
+    Raises:
+        ManifestError, UnresolvableError, UnreachableError, CollectLimitError: See `repositories`.
+
+    """
+    for section in sections:
+        base = _base(section, endpoint)
+        commit = _pinned(hub, base, section)
+        chosen = _chosen(section, _tree(hub, base, section, commit))
+        size = sum(e.size for e in chosen if e.lfs is None or not room.blobs.has(e.lfs.oid))
+        yield _KINDS[section.type], section.repository, commit, size
+
+
+def kept(sections: Iterable[HubSection], previous: Lock | None) -> Iterator[tuple[Kind, str, str, int]]:
+    """Yield the same of what the previous lock has, where the Hub cannot be asked."""
+    named = {(_KINDS[section.type], section.repository) for section in sections}
+    for artifact in previous.artifacts if previous else ():
+        if (artifact.kind, artifact.name) in named:
+            yield artifact.kind, artifact.name, artifact.version, 0
+
+
+def _base(section: HubSection, endpoint: str) -> str:
+    """Return the address of the Hub that a table means."""
+    base = (section.endpoint or endpoint).rstrip("/")
+    if not base:
+        what = f"No address of a Hub is named for {section.repository}."
+        raise ManifestError(what, advice="Set `endpoint` in the table, or HF_ENDPOINT.")
+    return base
 
 
 def _repository(room: Room, hub: Hub, base: str, section: HubSection) -> Artifact:

@@ -112,7 +112,7 @@ class MediaWriter:
         return self._pieces(spread(self._sizes(), self.repeated, rooms), targets)
 
     def plan_images(self, folder: Path, medium: Medium) -> list[Piece]:
-        """Spread the volumes over as many images as they need; nothing is written.
+        """Spread the volumes over as many images as they need; nothing is written, and the folder may lack.
 
         Raises:
             MediumSpaceError: A volume is longer than a medium, or the folder has too little room.
@@ -123,7 +123,8 @@ class MediaWriter:
         targets = [folder / f"{stem}-{n:02d}-of-{count:02d}.iso" for n in range(1, count + 1)]
         planned = self._pieces(placed, targets)
         need = sum(piece.size + RESERVE for piece in planned)
-        if (free := self._free(folder)) < need:
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if (free := self._free(there)) < need:
             what = f"The images need {need} bytes and {free} are free in {folder}."
             raise MediumSpaceError(what, missing=need - free)
         return planned
