@@ -246,7 +246,7 @@ def test_long_files_are_not_read_to_be_listed(site):
     digest = "ab" * 32
     file = ArtifactFile(path="models/org/m/notes.bin", role=Role.OTHER, size=LFS_FROM + 1, sha256=digest)
     purl = f"pkg:huggingface/org/m@{COMMIT}"
-    site.add(Artifact(purl=purl, kind=Kind.MODEL, name="m", version=COMMIT, files=(file,)))
+    site.add(Artifact(purl=purl, kind=Kind.MODEL, name="org/m", version=COMMIT, files=(file,)))
     tree = json.loads(pages(site)[f"hub/org/m/{COMMIT}/tree.json"].body)
     assert tree[0]["lfs"]["oid"] == digest
 

@@ -3,11 +3,12 @@
 from lockgate.admit.assess import Assessment
 from lockgate.admit.model import ChannelPointer, Crossing, Verdicts
 from lockgate.admit.parts import GateParts, ReadingParts
-from lockgate.admit.ports import FileInspector, Page, PageMaker, ToInspect
+from lockgate.admit.ports import Change, FileInspector, Page, PageMaker, Renewal, ToInspect
 from lockgate.admit.service import Gate
 
 __all__ = [
     "Assessment",
+    "Change",
     "ChannelPointer",
     "Crossing",
     "FileInspector",
@@ -16,6 +17,7 @@ __all__ = [
     "Page",
     "PageMaker",
     "ReadingParts",
+    "Renewal",
     "ToInspect",
     "Verdicts",
 ]

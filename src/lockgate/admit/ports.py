@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lockgate.admit.model import Crossing
 from lockgate.core.advised import Advised
-from lockgate.core.artifact import Artifact, ArtifactFile
+from lockgate.core.artifact import Artifact, ArtifactFile, Kind
 from lockgate.core.custody import CustodyReport
 from lockgate.core.snapshot import Admitted
 from lockgate.core.station import SignedReport
@@ -24,6 +24,38 @@ class Page:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Artifacts of some names that come into a snapshot, and what it has of any name.
+
+    Attributes:
+        names: Kind and name of whatever comes; none of them a Python project.
+        before: Returns what there was of a kind and name.
+        after: Returns what there is of it afterwards.
+        page: Returns the bytes of a page as it was, by its path; None where there was none.
+
+    """
+
+    names: frozenset[tuple[Kind, str]]
+    before: Callable[[Kind, str], Sequence[Admitted]]
+    after: Callable[[Kind, str], Sequence[Admitted]]
+    page: Callable[[str], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a change does to the pages of a snapshot: all others stay as they are.
+
+    Attributes:
+        gone: Paths of pages that were there and are not, or are other ones now.
+        pages: Pages that come.
+
+    """
+
+    gone: frozenset[str]
+    pages: Sequence[Page]
+
+
 class PageMaker(ABC):
     """Makes every page that the mirrors serve for a set of admitted artifacts."""
 
@@ -34,6 +66,20 @@ class PageMaker(ABC):
     @abstractmethod
     def pages(self, admitted: Sequence[Admitted], read: Callable[[str], bytes]) -> Iterable[Page]:
         """Yield the pages; `read` gives the bytes of a small blob by its digest."""
+
+    def renewal(self, change: Change, read: Callable[[str], bytes]) -> Renewal | None:
+        """Return what a change does to the pages, where that follows from what can be looked up.
+
+        Args:
+            change: What comes, and what there was, with pages of this maker's form.
+            read: As for `pages`.
+
+        Returns:
+            None where everything has to be looked at: then all pages are made anew.
+
+        """
+        del change, read
+        return None
 
     @abstractmethod
     def index(self, projects: Sequence[str]) -> Iterable[Page]:

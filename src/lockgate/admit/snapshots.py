@@ -6,6 +6,7 @@ from itertools import chain
 
 from lockgate.admit.errors import SnapshotDerivationError
 from lockgate.admit.ports import Page, PageMaker
+from lockgate.admit.renewal import change_of, changed_parts
 from lockgate.core.artifact import Kind
 from lockgate.core.digests import sha256
 from lockgate.core.part_keys import REST, is_of_projects, key_of, key_of_page
@@ -184,15 +185,24 @@ class SnapshotMaker:
         now: datetime,
         believed: Collection[str],
     ) -> Snapshot:
-        """Return a snapshot that takes over the parts that are believed and that nothing comes into."""
+        """Return a snapshot that takes over the parts that are believed and that nothing comes into.
+
+        Where more than Python projects come, pages that these do not concern stay, if all parts of such pages
+        are believed and the pages' maker can tell; else all of these are made anew.
+        """
         doubted = {part.key for part in parts.index.branches if part.sha256 not in believed}
         projects, others = _by_project(fresh)
         groups = {key: list[Admitted]() for key in doubted if is_of_projects(key)} | projects
-        anew = bool(others) or not all(map(is_of_projects, doubted))
+        sure = all(map(is_of_projects, doubted))
+        change = change_of(parts, others, _newest, self._read)
+        renewal = self._pages.renewal(change, self._read) if others and sure else None
+        anew = not sure or bool(others and renewal is None)
+        edited = list(changed_parts(parts, others, _newest, renewal, _generated)) if renewal else []
+        made = {*groups, *(key for key, *_ in edited), REST}
         names = [
             part
             for part in parts.index.branches
-            if part.key not in groups and (is_of_projects(part.key) or not (anew or part.key == REST))
+            if part.key not in made and (is_of_projects(part.key) or not anew)
         ]
 
         def contents() -> Iterator[tuple[str, bytes]]:
@@ -201,6 +211,11 @@ class SnapshotMaker:
             if anew:
                 yield from self._others(_newest(parts.others().admitted, others), names, before=parts)
             else:
+                for page in renewal.pages if renewal else ():
+                    yield _generated(page).sha256, page.body
+                for key, admitted, generated in edited:
+                    if admitted or generated:
+                        yield _named(names, *made_part(key, admitted, generated))
                 yield from self._listing(names)
 
         self._quarantine.put_all(contents())
@@ -293,11 +308,11 @@ def _grouped(others: Others, *, spread: bool) -> dict[str, tuple[list[Admitted],
     return groups
 
 
-def _newest(served: Iterable[Admitted], fresh: Iterable[Admitted]) -> Collection[Admitted]:
+def _newest(served: Iterable[Admitted], fresh: Iterable[Admitted]) -> tuple[Admitted, ...]:
     """Return what is served and what is new, without what that replaces."""
     kept = {slot_of(a): a for a in served}
     kept.update({slot_of(a): a for a in fresh})
-    return kept.values()
+    return tuple(kept.values())
 
 
 def _projects(names: Iterable[PartName]) -> list[str]:

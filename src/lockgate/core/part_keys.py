@@ -42,7 +42,12 @@ def key_of(artifact: Artifact, *, spread: bool = True) -> str:
     """
     if artifact.kind is Kind.PYTHON:
         return key_of_project(project_of(artifact.name))
-    return _more(f"{artifact.kind} {artifact.name}") if spread else REST
+    return key_of_kind(artifact.kind, artifact.name) if spread else REST
+
+
+def key_of_kind(kind: Kind, name: str) -> str:
+    """Return the part that everything of one name is in that is no Python project (version 3)."""
+    return _more(f"{kind} {name}")
 
 
 def key_of_page(path: str, *, spread: bool = True) -> str:

@@ -38,6 +38,7 @@ from lockgate.mirror.misses import Miss, read_misses
 from lockgate.mirror.pages.base import Page, ReadBlob
 from lockgate.mirror.pages.form import page_form
 from lockgate.mirror.pages.pypi import generate_index
+from lockgate.mirror.pages.renewed import renewed
 from lockgate.mirror.ports import (
     Advice,
     Advisor,
@@ -112,6 +113,7 @@ __all__ = [
     "page_form",
     "read_misses",
     "read_uses",
+    "renewed",
     "rewrite",
     "serve",
     "shell_lines",

@@ -16,7 +16,8 @@ from lockgate.mirror.pages import apt, conda, rpm
 from lockgate.mirror.pages.base import BINARY_TYPE, JSON_TYPE, media_type_of, of_kind
 from lockgate.mirror.pages.files import SUMS, served_files
 from lockgate.mirror.pages.huggingface import revisions
-from lockgate.mirror.pages.npm import SEARCH, releases
+from lockgate.mirror.pages.npm import releases
+from lockgate.mirror.pages.npmlists import SEARCH
 from lockgate.mirror.pages.oci import Repository, aliases, repositories
 from lockgate.mirror.pages.parted import PartedMapping, project_of_address
 from lockgate.mirror.pages.pypi import METADATA_SUFFIX, PROVENANCE_SUFFIX, distributions

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lockgate.admit import FileInspector, Gate, GateParts, Page, PageMaker, ReadingParts, ToInspect
+from lockgate.admit import (
+    Change,
+    FileInspector,
+    Gate,
+    GateParts,
+    Page,
+    PageMaker,
+    ReadingParts,
+    Renewal,
+    ToInspect,
+)
 from lockgate.app.crossing.custody import RecordedCustody
 from lockgate.app.crossing.station import RecordedStations
 from lockgate.app.files import read_named, write_named, write_whole
@@ -49,7 +59,7 @@ from lockgate.inspect.clamd import Daemon, Shown
 from lockgate.inspect.ports import Whole
 from lockgate.inspect.warm import WarmSandbox
 from lockgate.inspect.whole import WholeInspection
-from lockgate.mirror import generate_index, generate_pages, page_form
+from lockgate.mirror import generate_index, generate_pages, page_form, renewed
 from lockgate.store import FileBlobs
 from lockgate.store.blobs import sync_folder
 from lockgate.store.errors import StoreIoError
@@ -72,6 +82,14 @@ class MirrorPages(PageMaker):
         """Yield the pages that the mirrors serve for a set of artifacts."""
         for page in generate_pages(admitted, read):
             yield Page(page.path, page.media_type, page.body)
+
+    def renewal(self, change: Change, read: Callable[[str], bytes]) -> Renewal | None:
+        """Return what a change does to the pages, where no page is concerned that lists everything."""
+        found = renewed(change.names, change.before, change.after, change.page, read)
+        if found is None:
+            return None
+        pages = [Page(page.path, page.media_type, page.body) for page in found.pages]
+        return Renewal(frozenset(found.gone), pages)
 
     def index(self, projects: Sequence[str]) -> Iterable[Page]:
         """Yield the pages that list all Python projects."""

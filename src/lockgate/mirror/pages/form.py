@@ -11,7 +11,7 @@ NUMBERS = {
     "conda": 1,
     "files": 1,
     "huggingface": 1,
-    "npm": 1,
+    "npm": 2,
     "oci": 1,
     "pypi": 1,
     "rpm": 1,

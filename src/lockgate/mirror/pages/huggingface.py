@@ -54,6 +54,11 @@ class Revision:
         return f"hub/{self.model}/{self.commit}"
 
     @property
+    def pages(self) -> tuple[str, str, str]:
+        """Return the paths of its pages: information, tree and commits."""
+        return f"{self.folder}/info.json", f"{self.folder}/tree.json", f"{self.folder}/commits.json"
+
+    @property
     def identity(self) -> str:
         """Return the id of the repository among those of its kind."""
         prefix = "" if self.artifact.kind is Kind.MODEL else f"{FOLDERS[self.artifact.kind]}/"
@@ -102,15 +107,25 @@ def generate(admitted: Sequence[Admitted], read: ReadBlob) -> Iterator[Page]:
 
     """
     for model, known in revisions(admitted).items():
-        main = {"name": "main", "ref": "refs/heads/main", "targetCommit": known[-1].commit}
-        yield json_page(
-            f"hub/{model}/refs.json", {"branches": [main], "converts": [], "tags": [], "pullRequests": []}
-        )
+        yield references(model, known)
         for revision in known:
-            files = [_file_entry(path, file, read) for path, file in revision.files.items()]
-            yield json_page(f"{revision.folder}/info.json", _information(revision, files))
-            yield json_page(f"{revision.folder}/tree.json", _with_folders(files))
-            yield json_page(f"{revision.folder}/commits.json", [commit_of(revision)])
+            yield from pages_of(revision, read)
+
+
+def references(model: str, known: Sequence[Revision]) -> Page:
+    """Return the page of a repository's references, of its revisions in their order."""
+    main = {"name": "main", "ref": "refs/heads/main", "targetCommit": known[-1].commit}
+    said = {"branches": [main], "converts": [], "tags": [], "pullRequests": []}
+    return json_page(f"hub/{model}/refs.json", said)
+
+
+def pages_of(revision: Revision, read: ReadBlob) -> Iterator[Page]:
+    """Yield the pages of one revision, in the order of `Revision.pages`."""
+    files = [_file_entry(path, file, read) for path, file in revision.files.items()]
+    information, tree, commits = revision.pages
+    yield json_page(information, _information(revision, files))
+    yield json_page(tree, _with_folders(files))
+    yield json_page(commits, [commit_of(revision)])
 
 
 def _revision(artifact: Artifact) -> Revision:
@@ -129,11 +144,14 @@ def _revision(artifact: Artifact) -> Revision:
         what = f"A model cannot be called {model!r}: other pages have that address."
         raise LayoutError(what, purl=artifact.purl)
     folder = FOLDERS[artifact.kind]
-    prefix = f"{folder}/{model}/"
+    prefix, name = f"{folder}/{model}/", model
     model = model if artifact.kind is Kind.MODEL else f"{folder}/{model}"
     stray = next((file.path for file in artifact.files if not file.path.startswith(prefix)), None)
     if stray:
         what = f"The file {stray!r} does not lie in {prefix!r}."
+        raise LayoutError(what, purl=artifact.purl)
+    if name != artifact.name:  # what is called alike is looked up together
+        what = f"{artifact.purl} is not the repository {artifact.name!r}."
         raise LayoutError(what, purl=artifact.purl)
     files = {file.path.removeprefix(prefix): file for file in artifact.files}
     return Revision(model=model, commit=commit, files=dict(sorted(files.items())), artifact=artifact)

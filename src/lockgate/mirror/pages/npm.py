@@ -1,4 +1,4 @@
-"""The npm mirror's pages: a full and an abbreviated packument for each package, and the search index.
+"""The npm mirror's pages: a full and an abbreviated packument for each package, and what lists all of them.
 
 Sources: npm registry documentation, "package metadata" (both forms) and "search". Clients want
 absolute addresses of archives, and nobody who signs a page knows by which name its readers
@@ -6,7 +6,7 @@ will reach this mirror: pages hold `REGISTRY` in their place, and the server put
 address there.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,7 @@ from lockgate.core.snapshot import Admitted
 from lockgate.core.wire import decode, stamp
 from lockgate.mirror.errors import AmbiguousSnapshotError, LayoutError
 from lockgate.mirror.pages.base import JSON_TYPE, Page, ReadBlob, json_page, of_kind
+from lockgate.mirror.pages.npmlists import Lists
 
 ABBREVIATED = "application/vnd.npm.install-v1+json"
 REGISTRY = "{registry}"
@@ -35,8 +36,6 @@ REGISTRY = "{registry}"
 
 MARK = f'"tarball":"{REGISTRY}/'.encode()
 """How that looks in a page. No text of a package can look so: quotes inside of one are escaped."""
-
-SEARCH = "npm/-/search.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def releases(admitted: Iterable[Admitted]) -> dict[str, list[Release]]:
 
 
 def generate(admitted: Sequence[Admitted], read: ReadBlob) -> Iterator[Page]:
-    """Yield both packuments of each package, and the search index where there is a package.
+    """Yield both packuments of each package, and the lists of all packages where there is one.
 
     Args:
         admitted: What the snapshot admits; other kinds are passed over.
@@ -90,25 +89,50 @@ def generate(admitted: Sequence[Admitted], read: ReadBlob) -> Iterator[Page]:
 
     """
     packages = releases(admitted)
-    found: list[dict[str, Any]] = []
+    lists = Lists({}, {})
     for name, known in packages.items():
-        versions = [_facts(release, read) for release in known]
-        tags = tags_of((r.crossing, v) for r, v in zip(known, versions, strict=True))
-        entries = {v.version: _version(v, packages) for v in versions}
-        yield json_page(
-            f"npm/{name}/short.json",
-            {"name": name, "dist-tags": tags, "versions": entries, **_times(versions)},
-            ABBREVIATED,
-        )
-        latest = next(v for v in versions if v.version == tags[LATEST])
-        full = {
-            v.version: {**entries[v.version], **_person(v), "_id": f"{name}@{v.version}"} for v in versions
-        }
-        about = {"_id": name, "name": name, "dist-tags": tags, "versions": full, **_person(latest)}
-        yield json_page(f"npm/{name}/full.json", {**about, **_times(versions)}, JSON_TYPE)
-        found.append(_searchable(latest))
-    if found:
-        yield json_page(SEARCH, found)
+        made = packuments(name, known, packages, read)
+        yield from (made.short, made.full)
+        lists.add(name, made.searchable, made.optional)
+    yield from lists.pages()
+
+
+@dataclass(frozen=True, slots=True)
+class Packuments:
+    """The pages of one package, how the search index lists it, and its optional dependencies."""
+
+    short: Page
+    full: Page
+    searchable: dict[str, Any]
+    optional: frozenset[str]
+
+
+def packuments(name: str, known: Sequence[Release], packages: Container[str], read: ReadBlob) -> Packuments:
+    """Return both packuments of a package, and what lists say of it.
+
+    Args:
+        name: The package.
+        known: Its versions, lowest first.
+        packages: The names of all packages that there are.
+        read: Reads what is known of each version.
+
+    Raises:
+        LayoutError, MalformedDocumentError, NotCanonicalError: As `generate`.
+
+    """
+    versions = [_facts(release, read) for release in known]
+    tags = tags_of((r.crossing, v) for r, v in zip(known, versions, strict=True))
+    entries = {v.version: _version(v, packages) for v in versions}
+    short = {"name": name, "dist-tags": tags, "versions": entries, **_times(versions)}
+    latest = next(v for v in versions if v.version == tags[LATEST])
+    full = {v.version: {**entries[v.version], **_person(v), "_id": f"{name}@{v.version}"} for v in versions}
+    about = {"_id": name, "name": name, "dist-tags": tags, "versions": full, **_person(latest)}
+    return Packuments(
+        json_page(f"npm/{name}/short.json", short, ABBREVIATED),
+        json_page(f"npm/{name}/full.json", {**about, **_times(versions)}, JSON_TYPE),
+        _searchable(latest),
+        frozenset(_target(other, wanted) for v in versions for other, wanted in v.optional.items()),
+    )
 
 
 def _release(entry: Admitted) -> Release:
@@ -160,7 +184,7 @@ def _moment(moment: datetime) -> str:
     return stamp(moment).replace("Z", ".000Z")
 
 
-def _version(facts: NpmVersion, packages: Mapping[str, object]) -> dict[str, Any]:
+def _version(facts: NpmVersion, packages: Container[str]) -> dict[str, Any]:
     """Return what an installation needs of a version.
 
     An optional package that did not cross at all (it is for another platform) is left out: some
