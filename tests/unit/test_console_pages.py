@@ -113,6 +113,11 @@ def test_the_overview_shows_what_crossed_who_approved_and_how_services_are() -> 
         assert f"{row.name} {row.condition} {row.detail}" in page.plain
 
 
+def test_what_one_operator_took_away_names_no_approver_and_says_why() -> None:
+    page = show("/", Fixed(replace(OVERVIEW, channel=replace(CARD, approvers=()))))
+    assert "approved by nobody: one operator may take away at once" in page.plain
+
+
 def test_nothing_published_is_said_and_not_left_blank() -> None:
     page = show("/", Fixed(EMPTY))
     assert "Nothing is shown as served. LG-1401: Nothing is published." in page.plain
@@ -236,6 +241,10 @@ def test_pages_can_be_read_by_assistive_technology() -> None:
         assert page.count("<h1") == 1
         assert page.count("<table") == page.count("<caption")
         assert page.count("<svg") == page.count('aria-hidden="true"')
+        headings = re.findall(r"<h2[^>]*>([^<]+)</h2>", page)
+        labels = re.findall(r'aria-label="([^"]+)"', page)
+        assert labels
+        assert len({*headings, *labels}) == len(headings) + len(labels)
 
 
 @pytest.mark.parametrize(
