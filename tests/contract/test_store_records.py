@@ -80,6 +80,11 @@ def test_many_are_inserted_together_or_not_at_all(records: Records) -> None:
         tx.insert_all([("c", "new", b""), ("c", "007", b""), ("d", "new", b"")])
     with pytest.raises(RecordKeyError), records.transaction() as tx:
         tx.insert_all([("c", "new", b""), ("", "k", b"")])
+    for bad in ("k" * 1025, "é" * 513, "\ud800"):
+        with pytest.raises(RecordKeyError), records.transaction() as tx:
+            tx.insert_all([("c", "new", b""), ("c", bad, b"")])
+    with pytest.raises(RecordKeyError), records.transaction() as tx:
+        tx.insert_all([("", "k", b""), ("", "l", b"")])
     assert len(all_of(records, "c")) == 300
     assert all_of(records, "d") == []
 

@@ -193,6 +193,18 @@ def test_an_engine_that_floods_waits_until_its_bytes_are_taken() -> None:
     asyncio.run(run())
 
 
+def test_what_frames_a_body_does_not_hold_it_up() -> None:
+    async def run() -> None:
+        framed = b"2;" + b"x" * (16 * WAITING_BYTES) + b"\r\nHi\r\n0\r\n\r\n"
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        async with Engine(sends(head, framed)) as links:
+            link = await asked(links)
+            assert await asyncio.wait_for(body(link), 60) == b"Hi"
+            link.release(ended=True)
+
+    asyncio.run(run())
+
+
 def test_a_wait_that_is_given_up_raises_even_where_the_end_of_the_connection_ends_the_body() -> None:
     async def run() -> None:
         hangs = asyncio.Event()

@@ -105,7 +105,15 @@ CHUNKS = st.fixed_dictionaries(
                 {},
                 optional={
                     "index": st.integers(0, 1),
-                    "delta": st.fixed_dictionaries({"content": st.none() | st.text(max_size=4)}),
+                    "delta": st.fixed_dictionaries(
+                        {"content": st.none() | st.text(max_size=4)},
+                        optional={
+                            "tool_calls": st.none()
+                            | st.lists(st.fixed_dictionaries({"index": st.integers(0, 1)}), max_size=2)
+                        },
+                    ),
+                    "logprobs": st.none()
+                    | st.fixed_dictionaries({"content": st.none() | st.just([{"token": "a"}])}),
                     "text": st.none() | st.text(max_size=4),
                     "finish_reason": st.sampled_from([None, "stop", "length", "abort", ""]),
                 },

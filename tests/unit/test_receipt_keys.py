@@ -232,3 +232,17 @@ def test_a_file_of_keys_that_is_none_is_refused(tmp_path: Path) -> None:
     place.write_bytes(b'{"format":"lockgate-receipt-keys/1","keys":[]}')
     with pytest.raises(MalformedDocumentError):
         FileRings(place, lambda: NOW).ring()
+
+
+def test_keys_that_are_sealed_together_have_nonces_of_their_own_and_open_one_by_one() -> None:
+    ring = MemoryRings(lambda: NOW).ring()
+    keys = [(f"{at:032x}", bytes([at]) * 32) for at in range(20)]
+    sealed = ring.seal_each(keys)
+    assert [ring.open(name, kept) for (name, _), kept in zip(keys, sealed, strict=True)] == [
+        k for _, k in keys
+    ]
+    same = ring.seal_each([(ID, SECRET)] * 20)
+    assert len({kept[13:25] for kept in sealed + same}) == len({*sealed, *same}) == 40
+    with pytest.raises(DigestKeyAlteredError):
+        ring.open(keys[1][0], sealed[0])
+    assert ring.seal_each([]) == []

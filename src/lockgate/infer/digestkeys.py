@@ -93,8 +93,18 @@ class DigestRing:
 
     def seal(self, receipt_id: str, key: bytes) -> bytes:
         """Return a receipt's key as it is kept."""
-        nonce = self._entropy(_NONCE_BYTES)
-        return self._newest + nonce + self._seal(nonce, key, _place(receipt_id))
+        return self.seal_each([(receipt_id, key)])[0]
+
+    def seal_each(self, keys: Sequence[tuple[str, bytes]]) -> list[bytes]:
+        """Return the keys of several receipts (id, key) as they are kept.
+
+        Their nonces are drawn at once: each draw lets another thread go on, and waits for its turn again.
+        """
+        drawn, sealed = self._entropy(_NONCE_BYTES * len(keys)), []
+        for at, (receipt_id, key) in enumerate(keys):
+            nonce = drawn[at * _NONCE_BYTES : (at + 1) * _NONCE_BYTES]
+            sealed.append(self._newest + nonce + self._seal(nonce, key, _place(receipt_id)))
+        return sealed
 
     def open(self, receipt_id: str, kept: bytes) -> bytes:
         """Return a receipt's key; empty where the key that opens it is gone, which is as good as erased.

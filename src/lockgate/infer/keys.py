@@ -128,7 +128,7 @@ class FileKeys(KeyStore):
 
     def __init__(self, path: Path) -> None:
         """Name the file; it may not exist yet."""
-        self._path = path
+        self._path, self._name = path, os.fspath(path)
         self._seen: tuple[int, int, int] | None = None
         self._keys = MemoryKeys()
 
@@ -154,7 +154,7 @@ class FileKeys(KeyStore):
 
     def _current(self) -> MemoryKeys:
         try:
-            state = self._path.stat()
+            state = os.stat(self._name)  # noqa: PTH116  # asked for with each request
         except FileNotFoundError:
             self._seen, self._keys = None, MemoryKeys()
             return self._keys

@@ -69,7 +69,10 @@ class ChannelModels:
 
     def named(self, name: str) -> AdmittedModel | None:
         """Return the model of that name, if the channel has it."""
-        return next((model for model in self.models if model.name == name), None)
+        for model in self.models:
+            if model.name == name:
+                return model
+        return None
 
 
 class ModelSource(ABC):

@@ -108,9 +108,10 @@ class RecordReceipts(ReceiptStore):
             return
         try:
             with self._records.transaction() as tx:
-                seal = self._rings.ring().seal  # within the transaction: a rotation waits for its end
-                keys = [(KEY, receipt_id, seal(receipt_id, key)) for receipt_id, _, key in receipts]
-                tx.insert_all(keys + [(RECEIPT, receipt_id, data) for receipt_id, data, _ in receipts])
+                ring = self._rings.ring()  # within the transaction: a rotation waits for its end
+                keys = ring.seal_each([(receipt_id, key) for receipt_id, _, key in receipts])
+                sealed = [(KEY, receipt[0], key) for receipt, key in zip(receipts, keys, strict=True)]
+                tx.insert_all(sealed + [(RECEIPT, receipt_id, data) for receipt_id, data, _ in receipts])
         except RecordExistsError as error:
             raise FileExistsError(receipts[0][0]) from error
 

@@ -73,6 +73,8 @@ class ShapingPolicy:
 
     def of(self, labels: Iterable[str]) -> Profile:
         """Return the profile for an answer that has something to do with these labels."""
+        if not self.labels:
+            return self.default
         chosen = [self.labels.get(label, self.default) for label in labels]
         return max([self.default, *chosen], key=_ORDER.index)
 

@@ -130,16 +130,17 @@ class Targets:
             EngineUnavailableError: See `resolve`.
 
         """
-        name, view = target.model.name, self._source.current()
-        model, loaded = view.named(name), target.engine.loaded
+        view, loaded = self._source.current(), target.engine.loaded
+        if view is target.view and loaded is target.loaded:
+            return target  # what `resolve` looked at
+        name = target.model.name
+        model = view.named(name)
         if model is None or model.label not in key.labels:
             what = f"There is no model {name!r} for this key any more."
             raise UnknownModelError(what, param="model")
         if loaded is None or loaded.sha256 != model.weights.sha256:
             what = f"The engine of {name!r} does not hold its admitted weights."
             raise EngineUnavailableError(what)
-        if view is target.view and loaded is target.loaded:
-            return target
         return msgspec.structs.replace(target, view=view, model=model, loaded=loaded)
 
     def _able(self, view: ChannelModels, share: Share, key: Principal) -> Collection[str]:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 from lockgate.store.errors import RecordExistsError, StaleRecordError
-from lockgate.store.ports import Transaction, checked_key
+from lockgate.store.ports import KEY_LIMIT, Transaction, checked_key
 
 PAGE = 256
 """Records that a scan reads at a time."""
@@ -66,8 +66,11 @@ class SqliteTransaction(Transaction):
         """
         given = list(rows)
         values: list[str | bytes] = []
+        known: str | None = None  # a collection that was looked at
         for collection, key, value in given:
-            checked_key(collection, key)
+            if collection != known or not key.isascii() or len(key) > KEY_LIMIT:
+                checked_key(collection, key)
+                known = collection
             values += collection, key, value
         at = written = 0
         for count, statement in _TOGETHER:

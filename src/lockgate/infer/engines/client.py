@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import msgspec
 
-from lockgate.infer.engines.link import Link, LinkError, Links
+from lockgate.infer.engines.link import Link, Links
 from lockgate.infer.engines.ports import EngineRequest, Piece
+from lockgate.infer.engines.waits import Silence, Waits, headed
 from lockgate.infer.engines.wire import Call, Wire
 from lockgate.infer.engines.wire_openai import OpenAiWire
 from lockgate.infer.errors import (
@@ -70,10 +71,12 @@ class ChatClient:
         self._links = Links(base_url, secret, socket, connect_seconds=limits.connect_seconds)
         self._wire = wire(model)
         self._limits = limits
+        self._waits = Waits()
 
     async def close(self) -> None:
         """Close every connection."""
         self._links.close()
+        self._waits.stop()
 
     @property
     def port(self) -> int:
@@ -170,12 +173,12 @@ class ChatClient:
             raise AnswerTooLargeError(what)
         return data
 
-    async def _begun(self, call: Call, accepted: str) -> "_Silence":
+    async def _begun(self, call: Call, accepted: str) -> Silence:
         """Send a request for an answer in parts, and return what reads it once its head is there."""
         data = self._links.request(call.path, accepted, msgspec.json.encode(call.body))
         try:
             while True:
-                watch = _Silence(await self._links.take(), self._limits)
+                watch = Silence(await self._links.take(), self._limits, self._waits)
                 if await watch.asked(data):
                     break
         except OSError as error:
@@ -237,7 +240,7 @@ class ChatClient:
         """
         while True:
             link = await self._links.take()
-            if await _headed(link, data):
+            if await headed(link, data):
                 return link
 
     async def _refuse(self, link: Link) -> None:
@@ -263,118 +266,6 @@ class ChatClient:
             raise EngineUnavailableError(what, status=status)
         what = f"The engine failed with status {status}."
         raise EngineGarbageError(what, status=status)
-
-
-class _Silence:
-    """Asks, reads the answer, and ends a wait that takes too long, with one timer for the whole.
-
-    Args:
-        link: The connection on which an answer comes.
-        limits: Bounds on the silence before the first piece, between pieces, and on the whole.
-
-    """
-
-    def __init__(self, link: Link, limits: EngineLimits) -> None:
-        """Begin to count."""
-        self.link = link
-        self._limits = limits
-        self._loop = asyncio.get_running_loop()
-        self._end = self._loop.time() + limits.answer_seconds
-        self._until = self._end
-        self._reading = False
-        self._timer: asyncio.TimerHandle | None = None
-        self.began = False
-
-    async def asked(self, data: bytes) -> bool:
-        """Send a request and tell whether the head of its answer came; if not, ask over another connection.
-
-        Raises:
-            EngineTimeoutError: Nothing came in time.
-            OSError: The connection broke.
-
-        """
-        self._wait(self._limits.first_seconds)
-        try:
-            headed = await _headed(self.link, data)
-        except TimeoutError as error:
-            self.close()
-            what = f"The engine did not answer within {self._limits.first_seconds:g} seconds."
-            raise EngineTimeoutError(what) from error
-        except BaseException:
-            self.close()
-            raise
-        self._reading = False
-        if not headed:
-            self.close()
-        return headed
-
-    def _wait(self, seconds: float) -> None:
-        """Begin to count: what comes is to come in so many seconds."""
-        self._until = min(self._end, self._loop.time() + seconds)
-        if self._timer is None or self._timer.when() > self._until:
-            self.close()
-            self._timer = self._loop.call_at(self._until, self._look)
-        self._reading = True
-
-    async def read(self) -> bytes:
-        """Return what came; nothing at the end.
-
-        Raises:
-            EngineTimeoutError: Nothing came in time.
-            EngineBrokenOffError: The connection broke.
-
-        """
-        limits = self._limits
-        self._wait(limits.idle_seconds if self.began else limits.first_seconds)
-        try:
-            return await self.link.read()
-        except TimeoutError as error:
-            what = "The engine went silent in the middle of the answer, or took too long for it."
-            raise EngineTimeoutError(what) from error
-        except OSError as error:
-            what = "The engine ended in the middle of the answer."
-            raise EngineBrokenOffError(what, reason=type(error).__name__) from error
-        finally:
-            self._reading = False
-
-    def _look(self) -> None:
-        """End the read that is due, or look again when the present one is."""
-        if self._loop.time() < self._until:
-            self._timer = self._loop.call_at(self._until, self._look)
-        elif self._reading:
-            self._timer = None
-            self.link.give_up(TimeoutError())
-        else:  # who reads is busy elsewhere: the next read sets the timer again
-            self._timer = None
-
-    def close(self) -> None:
-        """Stop counting."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
-async def _headed(link: Link, data: bytes) -> bool:
-    """Send a request and tell whether the head of its answer came.
-
-    An engine may close a connection just as it is used again. Nothing came on it, so the request is sent once
-    more on another one; a connection that was new and broke is the engine's failure.
-
-    Raises:
-        OSError: It broke.
-
-    """
-    link.send(data)
-    try:
-        await link.head()
-    except LinkError:
-        if link.used == 1 or not link.untouched:
-            raise
-        return False
-    except BaseException:
-        link.cut()
-        raise
-    return True
 
 
 async def _at_most(link: Link, limit: int) -> bytes:

@@ -50,6 +50,8 @@ class Link(asyncio.Protocol):
         """Begin without a connection."""
         self._links = links
         self._loop = asyncio.get_running_loop()
+        self._body: deque[bytes] = deque()
+        self.on_body = self._body.append  # the parser's parts, one for each token, go there at once
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
@@ -61,7 +63,7 @@ class Link(asyncio.Protocol):
 
     def _begin(self) -> None:
         """Expect an answer."""
-        self._body: deque[bytes] = deque()
+        self._body.clear()
         self._size = 0
         self._head = 0
         self._bounded = False
@@ -168,6 +170,7 @@ class Link(asyncio.Protocol):
         if not self.used or (self.complete and self._lingers is None):
             self.cut()  # nobody asked
             return
+        self._size += len(data)  # with what the coding of the body takes: no less than waits
         if not self.headed:
             self._head += len(data)
         try:
@@ -181,7 +184,7 @@ class Link(asyncio.Protocol):
             self._lingered()
         else:
             self._wake()
-            if self._size > WAITING_BYTES and not self.complete and not self._paused:
+            if self._size > WAITING_BYTES and self._body and not self.complete and not self._paused:
                 self._paused = True
                 self._transport.pause_reading()
 
@@ -224,11 +227,6 @@ class Link(asyncio.Protocol):
         self.status = self._parser.get_status_code()
         self.headed = self.status >= _INFORMATIONAL
         self._keeps = self._parser.should_keep_alive()
-
-    def on_body(self, data: bytes) -> None:
-        """Take a part of the body (httptools)."""
-        self._body.append(data)
-        self._size += len(data)
 
     def on_message_complete(self) -> None:
         """Note the end of the answer (httptools)."""

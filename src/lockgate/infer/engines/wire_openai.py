@@ -4,7 +4,7 @@ Format: OpenAI API reference, "Create chat completion", "Create completion", "Cr
 ``/rerank`` and ``/tokenize`` the forms that llama.cpp and vLLM share (Jina's for ranking).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +19,7 @@ from lockgate.infer.engines.ports import (
     Ranked,
     Usage,
 )
-from lockgate.infer.engines.wire import FINISHES, Call, Reader, Wire, joined, no_chunk, reported
+from lockgate.infer.engines.wire import FINISHES, Call, Reader, Wire, no_chunk, reported
 
 
 class _Function(msgspec.Struct):
@@ -199,9 +199,34 @@ class _Chunks(Reader):
         chunks = _decoded(_chunks.decode_lines, b"\n".join(given))
         if len(chunks) != len(given):
             raise no_chunk()
-        piece = joined([_piece(chunk) for chunk in chunks])
+        piece = _together(chunks)
         self.done = ended
         return piece
+
+
+def _together(chunks: Sequence[_Chunk]) -> Piece:
+    """Return what chunks hold as one piece: what `joined` makes of them, without a piece for each text."""
+    texts: list[str] = []
+    calls: tuple[CallDelta, ...] = ()
+    logprobs: tuple[Mapping[str, Any], ...] = ()
+    finish, usage = None, None
+    for chunk in chunks:
+        choices = chunk.choices
+        if len(choices) == 1 and chunk.usage is None and chunk.error is None:
+            choice = choices[0]
+            said = choice.delta
+            more = choice.finish_reason is not None or choice.logprobs is not None or choice.index
+            if said is not None and not more and not said.tool_calls:
+                if said.content:
+                    texts.append(said.content)
+                continue
+        piece = _piece(chunk)
+        if piece.text:
+            texts.append(piece.text)
+        finish, usage = piece.finish or finish, piece.usage or usage
+        calls += piece.calls
+        logprobs += piece.logprobs
+    return Piece("".join(texts), finish, usage, calls, logprobs, len(texts) + len(calls))
 
 
 def _piece(chunk: _Chunk) -> Piece:
