@@ -99,6 +99,11 @@ class Unmarker:
         self._marker = marker
         self._open = ""
 
+    @property
+    def marks(self) -> bool:
+        """Tell whether there is a marker."""
+        return bool(self._marker)
+
     def feed(self, text: str) -> str:
         """Take more and return it without markers; what could be the start of one waits."""
         if not self._marker:

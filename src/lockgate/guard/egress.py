@@ -7,7 +7,7 @@ into, this is what it meets on the way out.
 """
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 
 from lockgate.guard.canary import HOLD, PREFIX, CanaryWatch
@@ -22,6 +22,8 @@ STOPPED = "[stopped: this answer held something that must not leave]"
 
 WORD_LIMIT = 2048
 """Longest word or tag that is held back, in characters; a longer one is removed."""
+
+_OFF = (Mode.OFF,) * 4
 
 _TAG = re.compile(r"<[A-Za-z!/?][^<>]*>")
 _TAG_BEGIN = re.compile(r"<[A-Za-z!/?]")
@@ -57,9 +59,9 @@ class OutputFilter:
         follow = system if policy.system_prompt is not Mode.OFF else ""
         modes = (policy.links, policy.secrets, policy.personal, policy.invisible)
         self.stopped = False
-        self.hits: Counter[tuple[Guard, str]] = Counter()
-        self._idle = self._canary is None and not follow and all(mode is Mode.OFF for mode in modes)
-        if self._idle:
+        self.hits: dict[tuple[Guard, str], int] = defaultdict(int)
+        self.idle = self._canary is None and not follow and modes == _OFF
+        if self.idle:
             return
         self._repeat = RepeatWatch(follow)
         self._open = ""
@@ -71,13 +73,13 @@ class OutputFilter:
 
     def feed(self, text: str) -> str:
         """Take more of the answer and return what may leave."""
-        if self._idle:
+        if self.idle:
             return text  # nothing looks at it, so nothing waits
         return "" if self.stopped else self._take(self._without_invisible(text), last=False)
 
     def finish(self) -> str:
         """Return the rest of the answer."""
-        if self.stopped or self._idle:
+        if self.stopped or self.idle:
             return ""
         rest, self._flag = visible(self._flag, self._seen)[0], ""
         self._repeat.finish()

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -69,6 +69,22 @@ class Answer(ABC):
     @abstractmethod
     def deltas(self) -> AsyncGenerator[Delta, None]:
         """Yield the answer's parts as they may leave; closing the generator cancels the work."""
+
+    def source(self) -> AsyncGenerator[Any, None]:
+        """Yield what `part` makes the answer's parts of, and `rest` those behind them.
+
+        For who looks at each part: a generator around another one costs each part more than the look.
+        """
+        return self.deltas()
+
+    def part(self, came: Any) -> Delta | None:
+        """Return the part that something from the source makes, if it makes one."""
+        part: Delta = came
+        return part
+
+    def rest(self) -> list[Delta]:
+        """Return the parts that are made once the source has ended."""
+        return []
 
     def _take(self, piece: Piece) -> str:
         if piece.finish is not None:
@@ -135,19 +151,31 @@ class PlainAnswer(Answer):
 
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         """Yield the engine's text, then the tools that it wants to have called."""
-        async with aclosing(self._engine.chat(self._request)) as pieces:
+        async with aclosing(self.source()) as pieces:
             async for piece in pieces:
-                text = self._take(piece)
-                self.ending = piece.finish is not None
-                if piece.calls:
-                    self._calls.take(piece.calls)
-                if text or piece.logprobs:
-                    yield Delta(text, logprobs=piece.logprobs)
+                if (delta := self.part(piece)) is not None:
+                    yield delta
+        for delta in self.rest():
+            yield delta
+
+    def source(self) -> AsyncGenerator[Piece, None]:
+        """Yield what the engine says."""
+        return self._engine.chat(self._request)
+
+    def part(self, came: Piece) -> Delta | None:
+        """Return the text of a piece."""
+        text = self._take(came)
+        self.ending = came.finish is not None
+        if came.calls:
+            self._calls.take(came.calls)
+        return Delta(text, logprobs=came.logprobs) if text or came.logprobs else None
+
+    def rest(self) -> list[Delta]:
+        """Return the tools that the engine wants to have called."""
         calls = self._calls.finish()
         if calls and self.finishes == ("stop",):
             self.finishes = ("tool_calls",)
-        for call in calls:
-            yield Delta(call=call)
+        return [Delta(call=call) for call in calls]
 
 
 class SeveralAnswers(Answer):

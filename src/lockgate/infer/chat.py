@@ -137,7 +137,7 @@ class ChatDesk:
                         record = self._book.record(_asked(question, target, grounds))
                         met = admission.findings + (grounds.blocked if grounds else ())
                         answer.recorded_as(record.id)
-                        head = Head(record.id, chat.model, self._book.clock(), chat)
+                        head = Head(record.id, chat.model, record.requested, chat)
                         shape = question.form.shape(head)
                         profile = self._shaping.of({target.model.label, *key.labels})
                         talk = Talk(question, target, answer, record, shape, began, met, profile)
@@ -271,7 +271,8 @@ class ChatDesk:
 
     async def _streamed(self, talk: Talk) -> web.StreamResponse:
         question = talk.question
-        async with aclosing(talk.answer.deltas()) as deltas:
+        deltas = talk.answer.deltas()
+        try:
             # How long an engine reads before it speaks tells of the question: ``constant`` waits for nothing.
             first = None if talk.profile is Profile.CONSTANT else await self._first(talk, deltas)
             stall = self._limits.client_stall_seconds
@@ -289,6 +290,8 @@ class ChatDesk:
                     # A response that has begun cannot become another, and text that came is not taken back.
                     await self._broken_off(talk, pipe, error)
             await response.write_eof()
+        finally:
+            await deltas.aclose()
         return response
 
     def _pipe(self, talk: Talk, response: EventStream) -> Pipe:
@@ -373,7 +376,7 @@ class ChatDesk:
 
     def _count(self, talk: Talk, status: Status) -> None:
         name, usage = talk.target.model.name, talk.answer.usage
-        self._metrics.answers.labels(name, status.value).inc()
+        self._metrics.answers.labels(name, status).inc()
         if talk.target.share:
             self._metrics.shares.labels(talk.target.asked, name).inc()
         self._metrics.tokens.labels(name, "prompt").inc(usage.prompt_tokens)

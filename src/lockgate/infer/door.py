@@ -75,11 +75,11 @@ class Door:
         A request that expects a go-ahead before it sends its body (RFC 9110, 10.1.1) gets it there.
         """
 
-        async def handed(request: web.Request) -> web.StreamResponse:
+        def handed(request: web.Request) -> Awaitable[web.StreamResponse]:
             path = request.rel_url.raw_path  # as it was sent, which is what routes are found by
             if request.method == "POST" and path in paths and hdrs.EXPECT not in request.headers:
-                return await self._counted(request, handler, path)
-            return await through(request)
+                return self._counted(request, handler, path)
+            return through(request)
 
         return handed
 

@@ -1,8 +1,7 @@
 """The guards on a request's way: its texts before a model sees them, its answer before it leaves."""
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
@@ -150,7 +149,7 @@ class Guards:
         system = "\n".join(message.text for message in messages if message.role == "system")
         fresh = partial(OutputFilter, self._policy, self._canaries, system)
         unmarker = mark.unmarker() if mark else Unmarker("")
-        said = Unfiltered(TEXT_BYTES if self._keeps else 0)
+        said = Unfiltered(TEXT_BYTES) if self._keeps else None
         return FilteredAnswer(
             answer, fresh, self._metrics, tools=tools, unmarker=unmarker, logprobs=logprobs, said=said
         )
@@ -173,7 +172,7 @@ class FilteredAnswer(Answer):
         tools: ToolRules,
         unmarker: Unmarker,
         logprobs: bool,
-        said: "Unfiltered",
+        said: "Unfiltered | None",
     ) -> None:
         """Keep the answer and what makes filters."""
         super().__init__()
@@ -183,10 +182,12 @@ class FilteredAnswer(Answer):
         self._metrics = metrics
         self._tools = tools
         self._unmarker = unmarker
+        self._calls: list[ToolCall] = []
         self._ruled: list[GuardFinding] = []
-        self._hits: Counter[tuple[str, str]] = Counter()
+        self._hits: dict[tuple[str, str], int] = defaultdict(int)
         self._held = HeldLogprobs() if logprobs else None
         self._said = said
+        self._open = self._filter.idle and not unmarker.marks  # nothing looks at it, so all of it passes
         self._seconds = 0.0
         self.status = answer.status
 
@@ -211,7 +212,8 @@ class FilteredAnswer(Answer):
         if not self._hits and not self._filter.hits:
             return tuple(self._ruled)
         action = "stopped" if self._filter.stopped else "met"
-        hits = self._hits + Counter({(g.value, what): n for (g, what), n in self._filter.hits.items()})
+        hits = Counter(self._hits)
+        hits.update({(guard.value, what): n for (guard, what), n in self._filter.hits.items()})
         met = tuple(
             GuardFinding(where="answer", what=f"{guard}:{what}", action=action, count=count)
             for (guard, what), count in sorted(hits.items())
@@ -221,36 +223,50 @@ class FilteredAnswer(Answer):
     @property
     def unfiltered(self) -> str:
         """Return its text as the model wrote it, where it is kept."""
-        return self._said.text
+        return self._said.text if self._said is not None else ""
 
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         """Yield what may leave of the answer's text, and of the arguments of its tool calls."""
-        calls: list[ToolCall] = []
-        async with aclosing(self._inner.deltas()) as deltas:
-            async for delta in deltas:
-                if delta.call is not None:
-                    calls.append(delta.call)
-                    continue
-                self._said.add(delta.text)
-                began = perf_counter()
-                passed = self._filter.feed(self._unmarker.feed(delta.text))
-                self._seconds += perf_counter() - began
-                self.ending = self._inner.ending
-                if passed or self._held is not None:
-                    yield self._passed(delta, passed)
+        inner = self._inner
+        source = inner.source()
+        try:
+            async for came in source:
+                if (delta := self._taken(inner.part(came))) is not None:
+                    yield delta
                 if self._filter.stopped:
                     break
-        rest = self._filter.feed(self._unmarker.finish())
-        if rest := rest + self._filter.finish():
+        finally:
+            await source.aclose()
+        if not self._filter.stopped:
+            for part in inner.rest():
+                self._taken(part)
+        if rest := self._filter.feed(self._unmarker.finish()) + self._filter.finish():
             yield self._passed(_NOTHING, rest)
-        inner = self._inner
         self.finishes, self.usage, self.status = inner.finishes, inner.usage, inner.status
-        for delta in await self._permitted(calls):
-            yield delta
+        if self._calls:
+            for delta in await self._permitted(self._calls):
+                yield delta
         if self._filter.stopped:
             self.finishes = (FILTERED,)
         self._metrics.guard_seconds.labels("answer", "filter").observe(self._seconds)
         self._count_hits()
+
+    def _taken(self, delta: Delta | None) -> Delta | None:
+        """Return what may leave once more of the answer came; tool calls wait for its end."""
+        if delta is None:
+            return None
+        if delta.call is not None:
+            self._calls.append(delta.call)
+            return None
+        if self._said is not None:
+            self._said.add(delta.text)
+        self.ending = self._inner.ending
+        passed = delta.text
+        if not self._open:
+            began = perf_counter()
+            passed = self._filter.feed(self._unmarker.feed(passed))
+            self._seconds += perf_counter() - began
+        return self._passed(delta, passed) if passed or self._held is not None else None
 
     def _count_hits(self) -> None:
         if self._hits or self._filter.hits:
@@ -260,8 +276,6 @@ class FilteredAnswer(Answer):
 
     async def _permitted(self, calls: Sequence[ToolCall]) -> list[Delta]:
         """Return the calls that the policy on tools lets pass; before them what became of the others."""
-        if not calls:
-            return []
         passing = [checked for call in calls if (checked := self._called(call)) is not None]
         ruled = [await self._tools.ruled(call, self._receipt) for call in passing]
         self._ruled += [one.finding for one in ruled if one.finding is not None]
@@ -273,7 +287,7 @@ class FilteredAnswer(Answer):
 
     def _passed(self, came: Delta, left: str) -> Delta:
         if self._held is None:
-            return Delta(left)
+            return came if left is came.text and not came.logprobs else Delta(left)
         return Delta(left, logprobs=self._held.passed(came.text, came.logprobs, left))
 
     def _called(self, call: ToolCall) -> ToolCall | None:
@@ -282,7 +296,8 @@ class FilteredAnswer(Answer):
             return None
         through = self._fresh()
         passed = through.feed(self._unmarker.whole(call.arguments)) + through.finish()
-        self._hits.update({(guard.value, what): n for (guard, what), n in through.hits.items()})
+        for (guard, what), count in through.hits.items():
+            self._hits[guard.value, what] += count
         if through.stopped:
             self._filter.stopped = True
             return None
@@ -293,7 +308,7 @@ class Unfiltered:
     """What a model wrote, up to the length that is kept for auditors; a longer text is not kept."""
 
     def __init__(self, characters: int) -> None:
-        """Begin with nothing, and room for that many characters; without any nothing is kept."""
+        """Begin with nothing, and room for that many characters."""
         self._parts: list[str] = []
         self._room = characters
 

@@ -66,8 +66,8 @@ class Record:
         self._book = book
         self._asked = asked
         drawn = book.entropy(_KEY_BYTES + _DRAWN_BYTES)
-        self._requested = whole_second(book.clock())
-        self._key, self.id = drawn[:_KEY_BYTES], timed_id(self._requested, drawn[_KEY_BYTES:])
+        self.requested = whole_second(book.clock())
+        self._key, self.id = drawn[:_KEY_BYTES], timed_id(self.requested, drawn[_KEY_BYTES:])
         self._answer = hmac.new(self._key, digestmod="sha256")
         self._prompt = prompt_hmac(self._key, asked.messages, asked.tools)
         self._begun = False
@@ -96,8 +96,8 @@ class Record:
             "api_key": asked.key.id,
             "model": asked.model.purl,
             "model_sha256": asked.loaded.sha256,
-            "enforcement": asked.loaded.enforcement.value,
-            "engine_enforcement": asked.loaded.engine_enforcement.value,
+            "enforcement": asked.loaded.enforcement,
+            "engine_enforcement": asked.loaded.engine_enforcement,
             "crossing": asked.model.crossing,
             "snapshot_sha256": asked.view.snapshot_sha256,
             "channel_version": asked.view.channel_version,
@@ -160,7 +160,7 @@ class Record:
             return
         try:
             answer = self._answer.hexdigest()
-            told = Told(self._requested, whole_second(self._book.clock()), self._prompt, answer, intent)
+            told = Told(self.requested, whole_second(self._book.clock()), self._prompt, answer, intent)
             receipt = receipt_of(self.id, self._asked, ended, told)
             data = encode(receipt)
             facts = {
@@ -168,7 +168,7 @@ class Record:
                 "receipt_sha256": hashlib.sha256(data).hexdigest(),
                 "completion_tokens": ended.usage.completion_tokens,
             }
-            event = {"kind": "outcome", "intent": intent, "status": ended.status.value, "facts": facts}
+            event = {"kind": "outcome", "intent": intent, "status": ended.status, "facts": facts}
             self._book.bind_then(event, (self.id, data, self._key), partial(self._bound, receipt))
         except Exception as error:  # noqa: BLE001  # whoever waits raises it
             self._closed(error)

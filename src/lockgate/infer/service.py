@@ -79,6 +79,10 @@ async def serving(config: GatewayConfig, parts: "Parts") -> AsyncIterator[str]:
             raise ListenError(what) from error
         for watch in gateway.watches():
             stack.push_async_callback(_ended, asyncio.create_task(watch))
+        # Who iterates a generator here closes it: the loop need not know each, to close them at its end.
+        known = sys.get_asyncgen_hooks().firstiter
+        sys.set_asyncgen_hooks(firstiter=None)
+        stack.callback(lambda: sys.set_asyncgen_hooks(firstiter=known))
         port = runner.addresses[0][1]
         yield f"{'https' if config.tls else 'http'}://{config.host}:{port}"
 
