@@ -11,6 +11,7 @@ import inspect
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
@@ -33,7 +34,7 @@ from lockgate.crossing import errors as e
 from lockgate.crossing.delta import errors as delta
 from lockgate.crossing.format import CRATE_TYPE
 from lockgate.crossing.ledger import HELD, ledger_key
-from lockgate.crossing.payload import LOCK_ATTESTATION, Content, Entry
+from lockgate.crossing.payload import LOCK, LOCK_ATTESTATION, Content, Entry
 from lockgate.crossing.ports import Rebuilder
 from lockgate.store import errors as store
 from lockgate.store.marks import DigestCheck
@@ -89,7 +90,6 @@ NEVER = {
     core.LimitError: "only what is built on it is raised",
     core.HostError: "only what is built on it is raised",
     core.TooLargeError: "a bound of documents that is never below those of files and entries",
-    artifact.UnsafePathError: "becomes a PayloadError in the index",
     e.SealRequestError: "sealing",
     e.SealingUnfinishedError: "sealing",
     e.VolumeSizeError: "sealing",
@@ -251,6 +251,26 @@ def a_signature_over_something_else(
     collector = lane.signers[Purpose.COLLECTOR]
     envelope = attest_collection(lane.lock(low.FILES), SBOM_BYTES, collector)
     return attested(lane, rogue, folder, dsse.attach(envelope, collector.keyid, collector.sign(b"other")))
+
+
+def locked(lane: Lane, folder: Path, *artifacts: artifact.Artifact) -> SealedCrate:
+    """Seal a lock that no honest program can make, attested as it is."""
+    request = lane.request(low.FILES)
+    msgspec.structs.force_setattr(request.lock, "artifacts", artifacts)
+    envelope = attest_collection(request.lock, SBOM_BYTES, lane.signers[Purpose.COLLECTOR])
+    return lane.sealer(folder).seal(replace(request, lock_attestation=envelope))
+
+
+@case(artifact.DoubledPackageError, LOCK)
+def a_lock_with_one_package_twice(lane: Lane, _: Rogue, folder: Path, __: pytest.MonkeyPatch) -> SealedCrate:
+    first, second = lane.request(low.FILES).lock.artifacts
+    return locked(lane, folder, first, msgspec.structs.replace(second, purl=first.purl))
+
+
+@case(artifact.UnsafePathError, LOCK)
+def a_lock_with_one_path_twice(lane: Lane, _: Rogue, folder: Path, __: pytest.MonkeyPatch) -> SealedCrate:
+    first, second = lane.request(low.FILES).lock.artifacts
+    return locked(lane, folder, first, second, msgspec.structs.replace(second, purl="pkg:generic/again@1"))
 
 
 @case(core.MalformedDocumentError)

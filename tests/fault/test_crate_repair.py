@@ -16,12 +16,14 @@ from lockgate.core.errors import LockgateError
 from lockgate.crossing import SealedCrate
 from lockgate.crossing.errors import (
     CrateGrammarError,
+    CrateIoError,
     ManifestError,
     NotACrateError,
     ParityMissingError,
     ShardIndexDamagedError,
     TooDamagedError,
 )
+from lockgate.crossing.folder import CrateFile, CrateFolder
 from lockgate.crossing.mend import Mender, Trust
 from lockgate.trust.errors import SignatureError
 from lockgate.trust.roots import read_supply_root
@@ -164,6 +166,7 @@ def test_a_payload_type_of_something_else_is_refused(lane: Lane, crate: SealedCr
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
+from lockgate.crossing.folder import CrateFile, CrateFolder
 from lockgate.crossing.mend import Mender
 import lockgate.crossing.mend as mend, lockgate.crossing.repair as repair
 left = int(sys.argv[2])
@@ -194,3 +197,28 @@ def test_killed_anywhere_it_can_be_started_again(crate: SealedCrate, tmp_path: P
         Mender().repair(crate.path)
         assert tree(crate.path) == before
     assert kills > 5
+
+
+@pytest.mark.parametrize("name", ["crate.json", "shards.idx", "roots/1.root.json"])
+def test_a_copy_is_made_of_what_was_judged(
+    crate: SealedCrate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A medium that gives other bytes the second time does not get them into the repaired copy."""
+    real, reads = CrateFolder.open, list[str]()
+
+    def changing(self: CrateFolder, wanted: str) -> CrateFile:
+        reads.append(wanted)
+        if wanted != name or reads.count(name) == 1:
+            return real(self, wanted)
+        handle = os.memfd_create("later")
+        os.write(handle, b"{}")
+        return CrateFile(handle, wanted)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CrateFolder, "open", changing)
+        with pytest.raises(CrateIoError) as caught:
+            Mender().repair(crate.path, tmp_path / "copy")
+    assert caught.value.where["file"] == name
+    assert not (tmp_path / "copy" / crate.path.name / name).exists()
+    assert not Mender().repair(crate.path, tmp_path / "copy").damages
+    assert tree(tmp_path / "copy" / crate.path.name) == tree(crate.path)

@@ -21,6 +21,7 @@ from lockgate.crossing.errors import (
     NotACrateError,
     ShardIndexDamagedError,
 )
+from lockgate.crossing.folder import CrateFile, CrateFolder
 from lockgate.crossing.media import (
     MediaReader,
     MediaWriter,
@@ -323,6 +324,38 @@ def test_two_crates_of_one_name_are_kept_apart(lane: Lane, crate: Path, tmp_path
     (inbox / crate.name / "crate.json").write_bytes((crate / "crate.json").read_bytes()[:100])
     assert take(lane, inbox, crate) == [()]
     assert tree(inbox) == held
+
+
+class Changing(CrateFolder):
+    """A crate whose medium gives other bytes of one file when it is read again."""
+
+    def __init__(self, path: Path, name: str, later: bytes) -> None:
+        super().__init__(path)
+        self._changes, self._later, self._reads = name, later, 0
+
+    def open(self, name: str) -> CrateFile:
+        """Count, and give the other bytes from the second time on."""
+        self._reads += name == self._changes
+        if name == self._changes and self._reads > 1:
+            handle = os.memfd_create("later")
+            os.write(handle, self._later)
+            return CrateFile(handle, name)
+        return super().open(name)
+
+
+@pytest.mark.parametrize("name", ["crate.json", "shards.idx", "roots/1.root.json"])
+@pytest.mark.parametrize("later", [b"{}", b""])
+def test_a_medium_that_reads_otherwise_the_second_time_leaves_nothing_of_it(
+    lane: Lane, crate: Path, tmp_path: Path, name: str, later: bytes
+) -> None:
+    """What is judged and what is kept are the same bytes, or the right crate could not come in any more."""
+    inbox = mount(tmp_path, "inbox")
+    with Changing(crate, name, later) as source, pytest.raises(CrateIoError) as caught:
+        reader(lane, inbox).take(source)
+    assert (caught.value.where["file"], caught.value.where["offset"]) == (name, 0)
+    assert not (inbox / crate.name / name).exists()
+    assert take(lane, inbox, crate) == [()]
+    assert tree(inbox / crate.name) == tree(crate)
 
 
 def test_a_forged_crate_is_refused_where_the_supply_root_is_known(crate: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tuf.api.metadata import (
 )
 
 from corpora.trusted import NOW, Supply
+from lockgate.core.artifact import PATH_LIMIT
 from lockgate.core.roots import Purpose
 from lockgate.trust import tuf
 from lockgate.trust.errors import UpdateMetadataError
@@ -277,6 +278,44 @@ def test_files_that_no_role_delegates_to_are_refused() -> None:
     files = build(SMALL, 1, SIGNERS, UNTIL)
     refused({**files, "extra.json": files["python.json"]}, "no role delegates to")
     refused({**files, "root.json": ROOT}, "no role delegates to")
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        [f"p{number}/*" for number in range(tuf.PARTS_LIMIT)],
+        ["*" + "a*" * PATH_LIMIT],
+        ["/".join(["a"] * PATH_LIMIT)],
+    ],
+)
+def test_delegations_that_take_long_to_compare_are_refused(patterns: list[str]) -> None:
+    files = crossing(targets=top(delegated("A", *patterns)), A=signed(role({}), PYTHON))
+    refused(files, "too many or too long patterns")
+
+
+def test_delegations_within_the_bounds_are_compared() -> None:
+    many_parts = [f"p{number}/*" for number in range(tuf.PARTS_LIMIT - 1)]
+    named = {f"p{tuf.PARTS_LIMIT - 2}/a": Target(1, "9" * 64)}
+    files = crossing(targets=top(delegated("A", *many_parts)), A=signed(role(named), PYTHON))
+    assert settle(ROOT, files, {}, NOW).targets == named
+
+
+def test_more_is_not_compared_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = build(many(20), 1, SIGNERS, UNTIL)
+    settle(ROOT, files, {}, NOW)
+    monkeypatch.setattr(tuf, "MATCHING_LIMIT", 100)
+    refused(files, "more than can be compared")
+    prefixes = delegated("A")
+    prefixes.paths, prefixes.path_hash_prefixes = None, [f"{n:04x}" for n in range(64)]
+    files = crossing(targets=top(prefixes), A=signed(role({"x": Target(1, "9" * 64)}), PYTHON))
+    refused(files, "more than can be compared")
+
+
+def test_a_target_with_a_path_that_nothing_can_have_is_refused() -> None:
+    named = {"a" * (PATH_LIMIT + 1): Target(1, "9" * 64)}
+    refused(
+        crossing(targets=top(delegated("A", "*")), A=signed(role(named), PYTHON)), "more than 1024 characters"
+    )
 
 
 def test_delegations_to_roles_of_the_top_are_refused() -> None:

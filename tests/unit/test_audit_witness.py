@@ -8,7 +8,16 @@ import msgspec
 import pytest
 
 from corpora.audited import NOW, ORIGIN, Audited
-from lockgate.audit import Seen, Witness, cosignatures, parse_request, witness_name
+from lockgate.audit import (
+    Checkpoint,
+    Seen,
+    Witness,
+    WitnessRequest,
+    cosignatures,
+    parse_request,
+    sign_checkpoint,
+    witness_name,
+)
 from lockgate.audit.errors import (
     FirstCheckpointError,
     ForkedLogError,
@@ -224,3 +233,17 @@ def test_a_witness_with_another_kind_of_key_is_told(tmp_path: Path) -> None:
     site = msgspec.structs.replace(world.site, keys={**world.site.keys, key.keyid: odd})
     log = world.log(0)
     assert cosignatures(world.note(log), ORIGIN, site)[1] == {}
+
+
+@pytest.mark.parametrize("size", [(1 << 53) + 1, 1 << 64, 10**4000])
+def test_a_size_that_no_log_has_is_refused_though_the_log_signed_it(tmp_path: Path, size: int) -> None:
+    """Whoever owns the log's key cannot bring a witness to a number that it cannot remember."""
+    world = Audited()
+    note = sign_checkpoint(Checkpoint(ORIGIN, size, b"r" * 32), world.log_key)
+    with pytest.raises(ProofError):
+        world.witness(tmp_path).cosign(WitnessRequest(0, (), note), first=True)
+    log = world.log(1, 2)
+    world.witness(tmp_path).cosign(world.request(log, 0), first=True)
+    with pytest.raises(ProofError):
+        world.witness(tmp_path).cosign(WitnessRequest(2, (b"x" * 32,) * 63, note))
+    assert world.witness(tmp_path).cosign(world.request(world.log(1, 2, 3), 2))

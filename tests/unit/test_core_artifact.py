@@ -10,6 +10,7 @@ from lockgate.core.artifact import (
     PATH_LIMIT,
     Artifact,
     ArtifactFile,
+    DoubledPackageError,
     Kind,
     Lock,
     Role,
@@ -94,6 +95,38 @@ def test_a_lock_never_names_one_path_twice() -> None:
 def test_a_lock_never_names_one_purl_twice() -> None:
     with pytest.raises(InputError, match="pkg:generic/a@1 twice"):
         make_lock(make_artifact("pkg:generic/a@1", "a"), make_artifact("pkg:generic/a@1", "b"))
+
+
+def test_what_is_doubled_is_named_with_its_place_and_in_few_characters() -> None:
+    long = "pkg:generic/\x1b[2J" + "a" * 100_000
+    with pytest.raises(DoubledPackageError) as caught:
+        make_lock(make_artifact("pkg:generic/b@1", "a"), make_artifact(long, "b"), make_artifact(long, "c"))
+    assert caught.value.where == {"field": "$.artifacts[2].purl"}
+    assert caught.value.what.isprintable()
+    assert len(caught.value.what) < 200
+    with pytest.raises(UnsafePathError) as other:
+        make_lock(make_artifact("pkg:generic/a@1", "a"), make_artifact("pkg:generic/b@1", "b", "a"))
+    assert other.value.where == {"field": "$.artifacts[1].files[1].path"}
+
+
+def test_names_are_compared_once_however_many_there_are() -> None:
+    """Comparing each with all others would take an hour for a lock of the longest length that is read."""
+
+    class Counted(str):
+        __slots__ = ()
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Counted.compared += 1
+            return str.__eq__(self, other)  # type: ignore[arg-type]
+
+        __hash__ = str.__hash__
+
+    purls = [Counted(f"pkg:generic/a{number}@1") for number in range(500)]
+    artifacts = [make_artifact(purl) for purl in (*purls, Counted(purls[-1]))]
+    with pytest.raises(DoubledPackageError):
+        make_lock(*artifacts)
+    assert Counted.compared < 2 * len(purls)
 
 
 def test_reading_checks_paths_doubles_digests_and_sizes_as_making_does() -> None:

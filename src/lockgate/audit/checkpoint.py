@@ -19,6 +19,9 @@ CHECKPOINT_LIMIT = 64 * 1024
 SIGNATURE_LINES = 100
 """Most signature lines of a note that are looked at."""
 
+SIZE_LIMIT = 1 << 53
+"""Most leaves of a log; what is remembered of one holds no greater number."""
+
 _HEAD_LINES = 3
 _ROOT_BYTES = 32
 DASH = "\N{EM DASH}"
@@ -80,7 +83,8 @@ def read_checkpoint(note: str, origin: str) -> Checkpoint:
         checkpoint = Checkpoint(lines[0], int(lines[1]), base64.b64decode(lines[2], validate=True))
     except (ValueError, binascii.Error) as error:
         raise ProofError("The checkpoint is malformed.") from error
-    if checkpoint.text != text + "\n" or checkpoint.size < 0 or len(checkpoint.root) != _ROOT_BYTES:
+    sized = 0 <= checkpoint.size <= SIZE_LIMIT
+    if checkpoint.text != text + "\n" or not sized or len(checkpoint.root) != _ROOT_BYTES:
         raise ProofError("The checkpoint is not in canonical form.")
     return checkpoint
 

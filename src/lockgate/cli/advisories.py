@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from lockgate.cli.shared import (
     AskKeyOption,
@@ -15,6 +14,7 @@ from lockgate.cli.shared import (
     RequestOutOption,
     SignedArguments,
     emit,
+    escape,
 )
 
 if TYPE_CHECKING:

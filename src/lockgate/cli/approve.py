@@ -6,12 +6,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from lockgate.cli.custody_draw import draw_findings
 from lockgate.cli.difference import draw_difference
-from lockgate.cli.shared import JsonOption, emit
+from lockgate.cli.shared import JsonOption, Terminal, emit, escape
 
 _NO_DIGEST = "0" * 64
 """What a statement has in place of the digest of a thing that it is not about."""
@@ -28,17 +27,17 @@ def _drawn(said: dict[str, Any]) -> Table:
     """Return a statement as people read it: every value whole, also on a narrow terminal."""
     table = Table("What is signed", Column("", overflow="fold"))
     for name, value in said.items():
-        pairs = [f"{key} {_told(text)}" for key, text in value.items()] if isinstance(value, dict) else []
-        text = "\n".join(pairs) if pairs else _told(value)
-        table.add_row(name, escape(text))
+        pairs = value.items() if isinstance(value, dict) else ()
+        lines = [f"{escape(key)} {_told(text)}" for key, text in pairs]
+        table.add_row(name, "\n".join(lines) if lines else _told(value))
     return table
 
 
 def _told(value: Any) -> str:
-    """Return a value of a statement; a digest of nothing, and nothing itself, in one word."""
+    """Return a value of a statement in one line; a digest of nothing, and nothing itself, in one word."""
     if value == _NO_DIGEST:
         return "none (64 zeros)"
-    return "none" if value in ([], (), {}, "") else str(value)
+    return "none" if value in ([], (), {}, "") else escape(str(value))
 
 
 @app.command()
@@ -125,11 +124,11 @@ def approve(
     way = shown_custody(read, custody or custody_beside(statement))
     drawn = shown_difference(read, difference or difference_beside(statement))
     if not as_json:
-        Console().print(_drawn(said))
+        Terminal().print(_drawn(said))
         if way is not None:
-            draw_findings(Console(), way.findings)
+            draw_findings(Terminal(), way.findings)
         if drawn is not None:
-            draw_difference(Console(), drawn)
+            draw_difference(Terminal(), drawn)
     if not yes and not typer.confirm("Sign exactly this?"):
         raise typer.Exit(1)
     place = key_place(key, token_pin_file, ask_pin if sys.stdin.isatty() else None)

@@ -39,7 +39,7 @@ def show(
     events = newest(load_settings(home), last)
 
     def render(out: object) -> None:
-        from rich.markup import escape
+        from lockgate.cli.shared import escape
 
         for index, event in events:
             name = event.get("action") or f"{event.get('status')} of {event.get('intent')}"
@@ -218,7 +218,7 @@ def _tell_standing(as_json: bool, found: "Standing") -> None:
     }
 
     def render(out: "Console") -> None:
-        from rich.markup import escape
+        from lockgate.cli.shared import escape
 
         out.print(f"The log holds: {found.checkpoint.size} leaves, root {found.checkpoint.root.hex()}")
         out.print(f"Witnessed: {found.witnessed} leaves; unwitnessed tail: {found.tail} leaves")

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, err, human
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, err, escape, human
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -330,8 +330,7 @@ def slip(
 
 def _terminal(desk: "Desk", console: Console) -> bool:
     """Ask for one package in the terminal and say one thing; tell whether it was signed."""
-    from rich.markup import escape
-
+    from lockgate.cli.shared import escape
     from lockgate.core.errors import LockgateError
 
     try:

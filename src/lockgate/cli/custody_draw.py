@@ -15,8 +15,7 @@ STYLES = {True: "bold red", False: "yellow"}
 
 def draw_findings(console: "Console", findings: "Iterable[Finding]") -> None:
     """Print what a chain shows; each finding says whether it breaks the chain."""
-    from rich.markup import escape
-
+    from lockgate.cli.shared import escape
     from lockgate.core.custody import BREAKS
 
     found = list(findings)
@@ -31,7 +30,7 @@ def draw_findings(console: "Console", findings: "Iterable[Finding]") -> None:
 
 def draw_chain(console: "Console", chain: "Sequence[SignedHandOver]", findings: "Iterable[Finding]") -> None:
     """Print a chain as a timeline, with the findings where they belong and a summary below."""
-    from rich.markup import escape
+    from lockgate.cli.shared import escape
 
     found = list(findings)
     before = None

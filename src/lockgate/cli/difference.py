@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit, human
+from lockgate.cli.shared import HomeOption, JsonOption, emit, escape, human
 
 if TYPE_CHECKING:
     from lockgate.core.difference import Difference

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, escape
 
 app = typer.Typer(help="Check what this machine has and lacks.")
 

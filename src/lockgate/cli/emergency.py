@@ -152,7 +152,7 @@ def owed(home: HomeOption = None, as_json: JsonOption = False) -> None:
         )
 
     def render(out: Console) -> None:
-        from rich.markup import escape
+        from lockgate.cli.shared import escape
 
         out.print("No second signature is owed" if not found else f"Second signatures: [bold]{state}[/]")
         for statement in found:

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from lockgate.cli import difference, emergency, golden, reinspect, soak
 from lockgate.cli import inspect as inspection
 from lockgate.cli.advisories import draw
-from lockgate.cli.shared import Bars, HomeOption, JsonOption, draw_list, emit, human
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, draw_list, emit, escape, human
 
 if TYPE_CHECKING:
     from lockgate.core.verdict import Verdict

@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from lockgate.cli import gateway_grant
-from lockgate.cli.shared import HomeOption, HostOption, JsonOption, PortOption, draw_list, emit
+from lockgate.cli.shared import HomeOption, HostOption, JsonOption, PortOption, draw_list, emit, escape
 
 app = typer.Typer(no_args_is_help=True, help="Serve language models through the OpenAI API.")
 keys = typer.Typer(no_args_is_help=True, help="API keys: add, list, remove.")

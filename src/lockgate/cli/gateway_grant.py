@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from lockgate.cli.shared import HomeOption, JsonOption, draw_list, emit
+from lockgate.cli.shared import HomeOption, JsonOption, draw_list, emit, escape
 
 app = typer.Typer(no_args_is_help=True, help="What callers known to OIDC, LDAP or by certificate may do.")
 

@@ -162,10 +162,10 @@ def pending(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Example: lockgate guard pending --home lane/high
     """
     import msgspec
-    from rich.markup import escape
 
     from lockgate.app.high.tools import held_calls
     from lockgate.app.settings import load_settings
+    from lockgate.cli.shared import escape
 
     waiting = held_calls(load_settings(home).require("high")).pending()
 

@@ -105,11 +105,11 @@ def list_(
 
     Example: lockgate guard appeals list --state open --home lane/high
     """
-    from rich.markup import escape
     from rich.table import Table
 
     from lockgate.app.high.appeals import appeals_of
     from lockgate.app.settings import load_settings
+    from lockgate.cli.shared import escape
     from lockgate.guard.appeals import AppealState
 
     if state and state not in set(AppealState):
@@ -152,7 +152,7 @@ def show(
     value = {**_value(found, passages), "now": now}
 
     def render(out: Any) -> None:
-        from rich.markup import escape
+        from lockgate.cli.shared import escape
 
         for name, said in value.items():
             if name not in {"findings", "texts", "now"}:

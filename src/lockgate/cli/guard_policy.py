@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import HomeOption, JsonOption, emit, escape
 
 app = typer.Typer(no_args_is_help=True, help="What each guard does (off, log, block): two persons change it.")
 

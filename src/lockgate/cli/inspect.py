@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit, human, out
+from lockgate.cli.shared import HomeOption, JsonOption, emit, escape, human, out
 from lockgate.core.artifact import Kind
 from lockgate.core.pickles import PickleProfile
 

@@ -15,9 +15,11 @@ from lockgate.cli.shared import (
     QrOption,
     SitePinOption,
     SiteRootOption,
+    Terminal,
     TokenPinOption,
     YesOption,
     emit,
+    escape,
 )
 
 if TYPE_CHECKING:
@@ -44,8 +46,6 @@ def _facts(keep: "KeepList", dropped: Sequence[str]) -> dict[str, Any]:
 
 
 def _show(console: Console, keep: "KeepList", dropped: Sequence[str], most: int | None = None) -> None:
-    from rich.markup import escape
-
     console.print(f"Crossing {keep.crossing}: {len(dropped)} of {keep.count} artifacts need not come again")
     for purl in dropped[:most]:
         console.print(f"  {escape(purl)}")
@@ -116,9 +116,11 @@ def sign(
     site = device_site([read_named(file) for file in site_root], pin)
     asked, keep = read_keep_request(envelope, site)
     if not as_json:
-        console = Console()
+        console = Terminal()
         _show(console, keep, dropped_names(keep, asked.lock))
-        console.print(f"Asked for by {asked.requester}. What leaves can carry at most {keep.count} bits.")
+        console.print(
+            f"Asked for by {escape(asked.requester)}. What leaves can carry at most {keep.count} bits."
+        )
     if not yes and not typer.confirm("Let exactly this leave?"):
         raise typer.Exit(1)
     place = key_place(key, token_pin_file, ask_pin if sys.stdin.isatty() else None)

@@ -39,7 +39,7 @@ def rewrite(
     found = rewrite_file(file, to, home, keep=check)
 
     def render(out: Console) -> None:
-        from rich.markup import escape
+        from lockgate.cli.shared import escape
 
         for address in found.left:
             out.print(f"[yellow]left[/] {escape(address)}")

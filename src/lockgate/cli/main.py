@@ -203,13 +203,12 @@ def _explain(error: LockgateError, as_json: bool) -> None:
 
         sys.stderr.write(json.dumps(error.as_dict()) + "\n")
         return
-    from rich.markup import escape
+    from lockgate.cli.shared import err, escape
+    from lockgate.core.visible import shortened
 
-    from lockgate.cli.shared import err
-
-    err.print(f"[bold red]{error.code}[/] {escape(error.what)}")
+    err.print(f"[bold red]{error.code}[/] {escape(shortened(error.what))}")
     for key, value in error.where.items():
-        err.print(f"  {key}: {escape(str(value))}", style="dim")
+        err.print(f"  {escape(key)}: {escape(shortened(str(value)))}", style="dim")
     err.print(f"  [bold]What to do:[/] {escape(error.what_to_do)}")
 
 

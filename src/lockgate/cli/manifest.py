@@ -42,7 +42,7 @@ def check(manifest: ManifestArgument, as_json: JsonOption = False) -> None:
     missing = [(one, name) for one in found for name in one.missing]
 
     def render(out: Console) -> None:
-        from rich.markup import escape
+        from lockgate.cli.shared import escape
 
         for one, name in missing:
             out.print(escape(f"[[{one.table}]] {one.number}: {name} is not there"), style="red")
@@ -67,7 +67,7 @@ def explain(manifest: ManifestArgument, as_json: JsonOption = False) -> None:
     found = explained(manifest)
 
     def render(out: Console) -> None:
-        from rich.markup import escape
+        from lockgate.cli.shared import escape
 
         for one in found:
             out.print(escape(f"[[{one.table}]] {one.number}"), style="bold", end=" ")

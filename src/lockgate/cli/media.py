@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lockgate.cli.shared import Bars, HomeOption, JsonOption, draw_list, emit, human
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, draw_list, emit, escape, human
 
 if TYPE_CHECKING:
     from lockgate.crossing.media import Medium, Piece
@@ -178,7 +178,7 @@ def read(
             for part in one.damages[:SHOWN]:
                 out.print(f"  damaged: {part.file}, {part.why} at {part.offset}, {human(part.length)}")
         for name in foreign[:SHOWN]:
-            out.print(f"  not read: {name}")
+            out.print(f"  not read: {escape(name)}")
 
     emit(as_json, value, render)
     if any(one.missing or one.damages for one in taken):
@@ -225,7 +225,7 @@ def verify(
             for part in one.damages[:SHOWN]:
                 out.print(f"  {part.file}, {part.why} at {part.offset}, {human(part.length)}")
         for name in found.foreign[:SHOWN]:
-            out.print(f"  not read: {name}")
+            out.print(f"  not read: {escape(name)}")
 
     emit(as_json, value, render)
     if any(one.damages for one in found.conditions):

@@ -15,10 +15,12 @@ from lockgate.cli.shared import (
     QrOption,
     SitePinOption,
     SiteRootOption,
+    Terminal,
     TokenPinOption,
     YesOption,
     draw_list,
     emit,
+    escape,
 )
 
 if TYPE_CHECKING:
@@ -102,8 +104,8 @@ def sign(
     envelope, site = read_named(request), device_site([read_named(file) for file in site_root], pin)
     asked, receipt = read_request(envelope, site)
     if not as_json:
-        Console().print(_table(receipt))
-        Console().print(f"Asked for by {asked.requester}")
+        Terminal().print(_table(receipt))
+        Terminal().print(f"Asked for by {escape(asked.requester)}")
     if not yes and not typer.confirm("Let exactly this leave?"):
         raise typer.Exit(1)
     place = key_place(key, token_pin_file, ask_pin if sys.stdin.isatty() else None)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, escape
 
 if TYPE_CHECKING:
     from lockgate.core.rehearsal import Rehearsal, Rehearsed

@@ -85,7 +85,7 @@ def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
         rows = [_value(one) for one in standings(side)]
 
     def render(out: Console) -> None:
-        from rich.markup import escape
+        from lockgate.cli.shared import escape
 
         table = Table(*[key.replace("_", " ") for key in rows[0]] if rows else "no requests")
         for row in rows:
@@ -107,7 +107,7 @@ def show(number: Number, home: HomeOption = None, as_json: JsonOption = False) -
     value = _value(standing(load_settings(home).require("high"), number))
 
     def render(out: Console) -> None:
-        from rich.markup import escape
+        from lockgate.cli.shared import escape
 
         for name, said in value.items():
             out.print(f"[bold]{name}[/] {escape(str(said))}")
@@ -131,7 +131,7 @@ def misses(home: HomeOption = None, as_json: JsonOption = False) -> None:
     rows = [{"protocol": m.protocol, "name": m.name, "count": m.count} for m in found]
 
     def render(out: Console) -> None:
-        from rich.markup import escape
+        from lockgate.cli.shared import escape
 
         table = Table("protocol", "name", "times")
         for m in found:

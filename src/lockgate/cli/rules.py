@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from lockgate.cli.approve import ask_pin
-from lockgate.cli.shared import HomeOption, JsonOption, TokenPinOption, YesOption, emit
+from lockgate.cli.shared import HomeOption, JsonOption, Terminal, TokenPinOption, YesOption, emit, escape
 
 if TYPE_CHECKING:
     from lockgate.core.policy import Held
@@ -135,7 +134,7 @@ def sign(
     RULES.demand_about(statement, read_named(document, limit=RULES.limit))
     if not as_json:
         for name, text in dict(statement.facts or {}).items():
-            Console().print(escape(f"{name}: {text}"))
+            Terminal().print(escape(f"{name}: {text}"))
     if not yes and not typer.confirm("Sign exactly this?"):
         raise typer.Exit(1)
     place = key_place(key, token_pin_file, ask_pin if sys.stdin.isatty() else None)

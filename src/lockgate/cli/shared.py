@@ -2,14 +2,15 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markup import escape as _escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -18,6 +19,9 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.segment import Segment
+
+from lockgate.core.visible import tame, tame_json, visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,14 +54,29 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Sign without asking.")]
 QrOption = Annotated[Path | None, typer.Option("--qr", help="Write it as a QR picture (PNG) as well.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class Terminal(Console):
+    """A console that hands no character of a text to the terminal that the terminal would obey."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield what is drawn; the console's own control sequences stay as they are."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(tame(segment.text), segment.style)
+
+
+out = Terminal(highlight=False)
+err = Terminal(stderr=True, highlight=False)
+
+
+def escape(text: str) -> str:
+    """Return a text of others for one line of a console: neither markup, nor hidden, nor of more lines."""
+    return _escape(visible(text))
 
 
 def emit(as_json: bool, value: Any, render: Callable[[Console], None]) -> None:
     """Print a result: one JSON object for programs, or what `render` draws for people."""
     if as_json:
-        sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+        sys.stdout.write(tame_json(json.dumps(value, default=str, ensure_ascii=False)) + "\n")
     else:
         render(out)
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, human
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, emit, escape, human
 
 if TYPE_CHECKING:
     from lockgate.core.station import SignedReport

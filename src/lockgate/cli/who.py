@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit, human
+from lockgate.cli.shared import HomeOption, JsonOption, emit, escape, human
 
 if TYPE_CHECKING:
     from lockgate.admit.proof import LetIn

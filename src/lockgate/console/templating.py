@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lockgate.console import format as fmt
+from lockgate.core.visible import tame
 
 
 @lru_cache(maxsize=1)
@@ -16,6 +17,7 @@ def environment() -> Environment:
         loader=PackageLoader("lockgate.console"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_tamed,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -32,6 +34,13 @@ def environment() -> Environment:
         ticks=ticks,
     )
     return env
+
+
+def _tamed(value: object) -> object:
+    """Return what a page shows, with a sign in place of each character that turns or hides another."""
+    if isinstance(value, Markup):
+        return Markup(tame(value))  # noqa: S704  # it was markup, and nothing that escaping changed comes in
+    return tame(value) if isinstance(value, str) else value
 
 
 def ticks(text: str) -> Markup:

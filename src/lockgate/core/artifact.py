@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 
 from lockgate.core.errors import InputError
+from lockgate.core.visible import shortened, visible
 from lockgate.core.wire import Document, Moment
 
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -24,6 +25,16 @@ class UnsafePathError(InputError):
     code = "LG-1003"
     advice = "Paths are relative, use '/', and have no empty, '.' or '..' part nor control character."
 
+
+class DoubledPackageError(InputError):
+    """A lock lists one package URL twice."""
+
+    code = "LG-1022"
+    advice = "The low side made the lock wrong: collect and seal again."
+
+
+_SHOWN = 120
+"""Most characters of a name that an error shows."""
 
 _NO_PARTS = frozenset({"", ".", ".."})
 
@@ -155,17 +166,19 @@ class Lock(Document, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse a lock that names one path or one package URL twice."""
-        seen: set[str] = set()
-        for name in (f.path for a in self.artifacts for f in a.files):
-            if name in seen:
-                what = f"The lock lists the path {name!r} twice."
-                raise UnsafePathError(what)
-            seen.add(name)
-        purls = [a.purl for a in self.artifacts]
-        if len(set(purls)) != len(purls):
-            twice = next(p for p in purls if purls.count(p) > 1)
-            what = f"The lock lists {twice} twice."
-            raise InputError(what)
+        paths: set[str] = set()
+        purls: set[str] = set()
+        for number, artifact in enumerate(self.artifacts):
+            field = f"$.artifacts[{number}]"
+            if artifact.purl in purls:
+                what = f"The lock lists {visible(shortened(artifact.purl, _SHOWN))} twice."
+                raise DoubledPackageError(what, field=f"{field}.purl")
+            purls.add(artifact.purl)
+            for place, file in enumerate(artifact.files):
+                if file.path in paths:
+                    what = f"The lock lists the path {file.path[:_SHOWN]!r} twice."
+                    raise UnsafePathError(what, field=f"{field}.files[{place}].path")
+                paths.add(file.path)
 
 
 LOCK_FORMAT = "lockgate-lock/1"

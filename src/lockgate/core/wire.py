@@ -17,12 +17,16 @@ from typing import Annotated, Any, NoReturn, TypeVar, cast
 import msgspec
 
 from lockgate.core.errors import MalformedDocumentError, NotCanonicalError, TooLargeError
+from lockgate.core.visible import shortened, visible
 
 DOCUMENT_LIMIT = 64 * 1024 * 1024
 """Largest document that is read, in bytes, where the caller names no other bound."""
 
 FIELD_LIMIT = 200
 """Most characters of a field's path that an error carries."""
+
+SAID_OF_FAULT = 400
+"""Most characters that an error carries of what is wrong with a document."""
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time in a document. One without its zone is malformed: it compares with no other."""
@@ -90,7 +94,8 @@ def decode(kind: type[D], data: bytes, *, limit: int = DOCUMENT_LIMIT, name: str
     try:
         document: D = _decoder(cast("Any", kind)).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        what = f"{label} is malformed: {error}."
+        # It quotes names of fields as they are, of whatever length.
+        what = f"{label} is malformed: {visible(shortened(str(error), SAID_OF_FAULT))}."
         raise MalformedDocumentError(what, document=label, **fault_place(error, data)) from error
     again = encode(document)
     if again != data:
@@ -179,7 +184,7 @@ def checked(kind: type[D], facts: Mapping[str, object]) -> D:
     try:
         return msgspec.convert(facts, kind)
     except msgspec.ValidationError as error:
-        what = f"{kind.__name__} is malformed: {error}."
+        what = f"{kind.__name__} is malformed: {visible(shortened(str(error), SAID_OF_FAULT))}."
         raise MalformedDocumentError(what) from error
 
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol, Self
 
+from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
 from lockgate.crossing.errors import CrateGrammarError, CrateIoError, NotACrateError
 from lockgate.crossing.format import (
@@ -82,6 +83,28 @@ class CrateSource(Protocol):
 
     def read(self, name: str, limit: int) -> bytes:
         """Return a whole small file."""
+
+
+def read_again(source: CrateSource, name: str, limit: int, digest: str) -> bytes:
+    """Return a small file whose bytes were judged before, and have to be the same.
+
+    Args:
+        source: The crate's folder.
+        name: The file's name.
+        limit: Most bytes that are read.
+        digest: SHA-256 of what was judged.
+
+    Raises:
+        CrateIoError: The medium gives other bytes now.
+        CrateGrammarError: Longer than the bound, or no regular file any more.
+
+    """
+    data = source.read(name, limit)
+    if sha256(data) != digest:
+        what = f"{name} reads otherwise than a moment ago."
+        advice = "The medium gives other bytes each time. Copy the crate from another one."
+        raise CrateIoError(what, advice=advice, file=name, offset=0, length=len(data))
+    return data
 
 
 class CrateFile:

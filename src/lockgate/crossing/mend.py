@@ -13,7 +13,7 @@ from lockgate.core.roots import Root
 from lockgate.core.wire import decode
 from lockgate.crossing.buffers import write_all
 from lockgate.crossing.errors import CrateIoError, ManifestError, ParityMissingError
-from lockgate.crossing.folder import CrateFolder, CrateSource, SealedFile, naming
+from lockgate.crossing.folder import CrateFolder, CrateSource, SealedFile, naming, read_again
 from lockgate.crossing.form import demand_consistent
 from lockgate.crossing.format import (
     CRATE_FILE,
@@ -22,6 +22,7 @@ from lockgate.crossing.format import (
     ROOTS_FOLDER,
     SHARDS_FILE,
     Manifest,
+    root_name,
 )
 from lockgate.crossing.open import read_shards
 from lockgate.crossing.parity import Group, groups_of
@@ -35,6 +36,7 @@ from lockgate.crossing.repair import (
     damages,
     demand_repairable,
 )
+from lockgate.crossing.shards import index_size
 from lockgate.crossing.verify import authenticate, demand_files
 from lockgate.crossing.whereabouts import within_manifest
 from lockgate.store.blobs import sync_folder
@@ -136,7 +138,7 @@ class Mender:
             for group in self.groups(folder, manifest):
                 found += self._mend(folder, names, group, (target or crate).parent, target)
             if target is not None:
-                self._finish(folder, target)
+                self._finish(folder, target, manifest, digest)
         return Condition(manifest, digest, self._trust is not None, tuple(damages(found)))
 
     def _manifest(self, envelope: bytes) -> Manifest:
@@ -214,17 +216,18 @@ class Mender:
         target = into / folder.name
         with _writing(str(target)):
             (target / ROOTS_FOLDER).mkdir(parents=True, exist_ok=True)
-            for version in manifest.roots:
-                name = f"{ROOTS_FOLDER}/{version}.root.json"
-                _replace(target / name, folder.read(name, ROOT_LIMIT))
+            for version, digest in manifest.roots.items():
+                name = f"{ROOTS_FOLDER}/{root_name(version)}"
+                _replace(target / name, read_again(folder, name, ROOT_LIMIT, digest))
         return target
 
     @staticmethod
-    def _finish(folder: CrateFolder, target: Path) -> None:
+    def _finish(folder: CrateFolder, target: Path, manifest: Manifest, crate_sha256: str) -> None:
+        size = index_size(manifest.volumes, manifest.parity)
+        last = (SHARDS_FILE, size, manifest.shards_sha256), (CRATE_FILE, MANIFEST_LIMIT, crate_sha256)
         with _writing(str(target)):
-            for name, limit in ((SHARDS_FILE, None), (CRATE_FILE, MANIFEST_LIMIT)):
-                with folder.open(name) as file:
-                    _replace(target / name, file.read(0, limit or file.size))
+            for name, limit, digest in last:
+                _replace(target / name, read_again(folder, name, limit, digest))
             sync_folder(target / ROOTS_FOLDER)
             sync_folder(target)
 

@@ -30,6 +30,12 @@ FILES_LIMIT = 10_000
 CHAIN_LIMIT = 3
 """Most roles on the way from the top-level one to a target."""
 
+MATCHING_LIMIT = 1 << 30
+"""Most characters of patterns and prefixes that the targets of one crossing are compared with, in all."""
+
+PARTS_LIMIT = 200
+"""Most different parts of the patterns of one role: fewer than Python keeps compiled."""
+
 KEPT = timedelta(days=180)
 """How much longer than the timestamp the metadata of a delegated role may be used."""
 
@@ -239,6 +245,8 @@ class _Reading:
         self._trusted = trusted
         self._read: dict[str, bytes] = {name: files[name] for name in TUF_FILES[:2]}
         self._targets: dict[str, Target] = {}
+        self._lengths: dict[str, int] = {}
+        self._compared = 0
 
     def all(self) -> Settled:
         """Read all roles, and demand that the crossing brought no other file."""
@@ -268,10 +276,18 @@ class _Reading:
             raise UpdateMetadataError(what, limit="files")
         role = self._updates.accept_role(data, edge)
         self._read[name] = data
+        self._lengths[edge.role] = _delegated_length(role, edge.role)
         return role
 
     def _list(self, chain: tuple[Edge, ...], role: Targets) -> None:
+        self._compared += len(role.targets) * sum(self._lengths[edge.delegator] for edge in chain[1:])
+        if self._compared > MATCHING_LIMIT:
+            what = f"The role {chain[-1].role[:120]!r} names more than can be compared with its delegation."
+            raise UpdateMetadataError(what, limit="matching", role=chain[-1].role[:PATH_LIMIT])
         for path, target in role.targets.items():
+            if len(path) > PATH_LIMIT:
+                what = f"The target {path[:120]!r} has a path of more than {PATH_LIMIT} characters."
+                raise UpdateMetadataError(what, path=path[:PATH_LIMIT])
             for edge in chain[1:]:
                 if edge.role not in answering(self._updates.role(edge.delegator), path)[0]:
                     what = f"The role {edge.role!r} names {path[:120]!r}, which is not delegated to it."
@@ -283,6 +299,26 @@ class _Reading:
                 what = f"The target {path[:120]!r} has no SHA-256."
                 raise UpdateMetadataError(what, path=path[:PATH_LIMIT])
             self._targets[path] = Target(target.length, target.hashes["sha256"])
+
+
+def _delegated_length(role: Targets, name: str) -> int:
+    """Return how many characters the patterns and prefixes have that a path is compared with.
+
+    Matching takes time by the number of targets times this number, and much more where patterns are long or
+    where there are more of them than Python keeps compiled.
+
+    Raises:
+        UpdateMetadataError: Patterns are longer than paths, or have too many parts.
+
+    """
+    roles = ((role.delegations and role.delegations.roles) or {}).values()
+    patterns = [pattern for each in roles for pattern in each.paths or ()]
+    prefixes = [prefix for each in roles for prefix in each.path_hash_prefixes or ()]
+    parts = {part for pattern in patterns for part in pattern.split("/")}
+    if len(parts) > PARTS_LIMIT or any(len(pattern) > PATH_LIMIT for pattern in patterns):
+        what = f"The role {name[:120]!r} delegates by too many or too long patterns."
+        raise UpdateMetadataError(what, limit="patterns", role=name[:PATH_LIMIT])
+    return sum(map(len, patterns)) + sum(map(len, prefixes))
 
 
 def _children(role: Targets, chain: tuple[Edge, ...]) -> Iterator[str]:

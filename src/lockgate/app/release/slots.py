@@ -28,6 +28,9 @@ WHEELS = "wheels"
 INSTALL_SECONDS = 900
 """Longest time that one step of installing may take."""
 
+_COMPILED = "__pycache__"
+"""Folder in which Python keeps what it compiled."""
+
 _SCRIPTS = "bin"
 _SHOWN = 600
 
@@ -79,12 +82,18 @@ def read_slot(folder: Path) -> Installed | None:
 
 
 def demand_unaltered(found: Installed) -> None:
-    """Demand that a slot holds what was installed, byte for byte.
+    """Demand that a slot holds what was installed, byte for byte; what Python compiled there is removed.
+
+    Python runs what it finds compiled in place of the source where a time and a length fit, which whoever may
+    write there can have fit.
 
     Raises:
         SlotAlteredError: It does not.
+        OSError: Something compiled cannot be removed.
 
     """
+    for folder in sorted(found.folder.rglob(_COMPILED)):
+        folder.unlink() if folder.is_symlink() or not folder.is_dir() else shutil.rmtree(folder)
     if tree_digest(found.folder) != found.slot.tree_sha256:
         what = f"The slot {found.folder.name} is not what was installed."
         raise SlotAlteredError(what, slot=found.folder.name)
@@ -94,8 +103,9 @@ def tree_digest(folder: Path) -> str:
     """Return the digest of every file, link and mode below a folder but the slot's own document."""
     state = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if name == SLOT_FILE or "__pycache__" in path.parts:
+        inside = path.relative_to(folder)
+        name = str(inside)
+        if name == SLOT_FILE or _COMPILED in inside.parts:
             continue
         if path.is_symlink():
             facts = f"link {path.readlink()}"
@@ -200,7 +210,7 @@ def _files(found: Distribution) -> Iterator[tuple[Path, str]]:
     """Yield the files of an installed package with their places, each compared with its RECORD."""
     for entry in found.files or ():
         name = str(entry)
-        if name.startswith("..") or "__pycache__" in name or Path(name).is_absolute():
+        if name.startswith("..") or _COMPILED in name or Path(name).is_absolute():
             continue  # scripts carry the path of their environment, and compiled files nobody signed
         source = Path(str(entry.locate()))
         if not source.is_file() or source.is_symlink():

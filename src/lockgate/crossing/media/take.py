@@ -10,7 +10,7 @@ from lockgate.core.ports import Progress, Silent
 from lockgate.crossing.buffers import write_all
 from lockgate.crossing.disk import SPARE
 from lockgate.crossing.errors import CrateIoError, NoSpaceError
-from lockgate.crossing.folder import CrateFolder, CrateSource, SealedFile
+from lockgate.crossing.folder import CrateFolder, CrateSource, SealedFile, read_again
 from lockgate.crossing.format import (
     CRATE_FILE,
     MANIFEST_LIMIT,
@@ -79,7 +79,7 @@ class MediaReader:
         target = self._inbox / source.name
         wanted = [file for file in files if file.name in names]
         with writing(str(target)):
-            self._begin(source, manifest, target)
+            self._begin(source, manifest, digest, target)
             self._demand_room(wanted, target)
             self._progress.start("copy", sum(file.size for file in wanted))
             taken = Taken(target, manifest, digest)
@@ -90,13 +90,18 @@ class MediaReader:
         self._judge(taken, files)
         return taken
 
-    def _begin(self, source: CrateSource, manifest: Manifest, target: Path) -> None:
-        """Copy what every medium repeats, or demand that it is the same."""
+    def _begin(self, source: CrateSource, manifest: Manifest, crate_sha256: str, target: Path) -> None:
+        """Copy what every medium repeats, or demand that it is the same.
+
+        Each is what was judged a moment ago, or a medium that gives something else the second time would
+        leave in the inbox what keeps the right crate out.
+        """
         (target / ROOTS_FOLDER).mkdir(parents=True, exist_ok=True)
         size = index_size(manifest.volumes, manifest.parity)
-        small = [(f"{ROOTS_FOLDER}/{root_name(version)}", ROOT_LIMIT) for version in manifest.roots]
-        for name, limit in (*small, (SHARDS_FILE, size), (CRATE_FILE, MANIFEST_LIMIT)):
-            data = source.read(name, limit)
+        small = [(f"{ROOTS_FOLDER}/{root_name(v)}", ROOT_LIMIT, d) for v, d in manifest.roots.items()]
+        small += [(SHARDS_FILE, size, manifest.shards_sha256), (CRATE_FILE, MANIFEST_LIMIT, crate_sha256)]
+        for name, limit, digest in small:
+            data = read_again(source, name, limit, digest)
             path = target / name
             if path.exists():
                 with path.open("rb") as file:
