@@ -7,18 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpora.debs import DebFile, suite
 from corpora.everykind import add_every_kind
 from corpora.mirrorsite import START, MirrorSite
 from corpora.npmpackages import NpmPackage
-from lockgate.admit import PageMaker
+from lockgate.admit import PageMaker, renewal
 from lockgate.admit.snapshots import SnapshotMaker, slot_of
 from lockgate.app.gate.gate import MirrorPages
 from lockgate.core.artifact import Kind
 from lockgate.core.part_keys import is_of_projects, key_of, key_of_page
 from lockgate.core.parts import part_digests, parts_of, snapshot_digest
 from lockgate.mirror.errors import LayoutError
+from lockgate.mirror.pages import files
 from lockgate.mirror.pages.npmlists import OPTIONAL, SEARCH
-from lockgate.mirror.pages.renewed import KINDS
+from lockgate.mirror.pages.renewed import INDEXED, LOCAL
 from lockgate.store import MemoryBlobs
 
 
@@ -76,7 +78,7 @@ def test_artifacts_of_all_kinds_one_after_another(case, data):
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_artifacts_whose_pages_are_renewed_one_after_another(case, data):
-    entries = case.of_kinds(*KINDS, Kind.PYTHON)
+    entries = case.of_kinds(*LOCAL, Kind.PYTHON)
     check_one_after_another(case, entries, data, lambda _: data.draw(st.integers(1, 3)))
 
 
@@ -113,22 +115,57 @@ def changed(before, after):
     return {key for key in old | new if old.get(key) != new.get(key)}
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(LOCAL))
 def test_one_more_reads_and_writes_its_own_parts_alone(case, kind):
     last = case.of_kinds(kind)[-1]
     pages, before, after = one_more(case, last)
     assert pages.whole == 0
-    (renewal,) = pages.renewals
-    touched = {key_of_page(path) for path in (*renewal.gone, *(page.path for page in renewal.pages))}
+    (found,) = pages.renewals
+    touched = {key_of_page(path) for path in (*found.gone, *(page.path for page in found.pages))}
     assert changed(before, after) <= {key_of(last.artifact), *touched}
-    assert renewal.pages or kind is Kind.GIT
-    assert len(renewal.pages) < 12
+    assert found.pages or kind is Kind.GIT
+    assert len(found.pages) < 12
 
 
-@pytest.mark.parametrize("kind", sorted(set(Kind) - KINDS - {Kind.PYTHON}))
-def test_of_what_lists_everything_all_pages_are_made_anew(case, kind):
-    pages, *_ = one_more(case, case.of_kinds(kind)[-1])
-    assert (pages.whole, pages.renewals) == (1, [None])
+def test_the_pages_of_every_kind_are_known(case):
+    known = LOCAL | set(INDEXED) | set(files.KINDS)
+    assert known == set(Kind) - {Kind.PYTHON}
+    assert {entry.artifact.kind for entry in case.entries} == set(Kind)
+
+
+@pytest.mark.parametrize("kind", sorted(set(Kind) - LOCAL - {Kind.PYTHON}))
+def test_of_what_lists_everything_those_pages_come_that_are_other_ones(case, kind):
+    pages, before, after = one_more(case, case.of_kinds(kind)[-1])
+    assert pages.whole == 0
+    (found,) = pages.renewals
+    old, new = ({page.path: page.sha256 for page in each.generated} for each in (before, after))
+    other = {path for path in new if old.get(path) != new[path]}
+    assert other
+    assert {page.path for page in found.pages} == other
+    assert found.gone == {path for path in old if old[path] != new.get(path)}
+
+
+def test_what_takes_the_place_of_another_name_takes_it_away_there(case, tmp_path):
+    """A package of two distributions has one package URL: the newest stands for both."""
+    site = MirrorSite(tmp_path)
+    site.add_suite(suite())
+    site.add_deb(DebFile("leaf", "1"), "bookworm")
+    site.add_document("a.txt", b"1")
+    mine = Case(site, site.entries)
+    making = mine.maker()
+    before = making.make("test", (), site.entries, START)
+    site.add_deb(DebFile("leaf", "1"), "bookworm", repository="other")
+    after = making.make("test", before.admitted, [site.entries[-1]], START, part_digests(before))
+    every = {slot_of(entry): entry for entry in site.entries}
+    assert len(every) == len(site.entries) - 1
+    assert snapshot_digest(after) == snapshot_digest(making.make("test", (), list(every.values()), START))
+    assert "debian/leaf" not in {entry.artifact.name for entry in after.admitted}
+
+
+def test_where_many_names_come_everything_is_gone_through(case, monkeypatch):
+    monkeypatch.setattr(renewal, "FEW", 0)
+    pages, *_ = one_more(case, case.of_kinds(Kind.OCI)[-1])
+    assert (pages.whole, pages.renewals) == (1, [])
 
 
 def unsigned(before):
@@ -163,11 +200,11 @@ def test_a_package_that_was_left_out_as_optional_comes_and_whoever_names_it_says
     mine = Case(site, site.entries)
     site.add_npm(NpmPackage("stem", "1.0.0"))
     pages, *_ = one_more(mine, site.entries[-1])
-    (renewal,) = pages.renewals
-    named = {page.path for page in renewal.pages}
+    (found,) = pages.renewals
+    named = {page.path for page in found.pages}
     assert {"npm/leaf/short.json", "npm/stem/full.json", SEARCH, OPTIONAL} <= named
     assert "npm/alone/short.json" not in named
-    short = next(page.body for page in renewal.pages if page.path == "npm/leaf/short.json")
+    short = next(page.body for page in found.pages if page.path == "npm/leaf/short.json")
     assert b"npm:stem@1" in short
     assert b"twig" not in short
 

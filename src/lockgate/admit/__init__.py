@@ -3,7 +3,7 @@
 from lockgate.admit.assess import Assessment
 from lockgate.admit.model import ChannelPointer, Crossing, Verdicts
 from lockgate.admit.parts import GateParts, ReadingParts
-from lockgate.admit.ports import Change, FileInspector, Page, PageMaker, Renewal, ToInspect
+from lockgate.admit.ports import Change, Every, FileInspector, Page, PageMaker, Renewal, ToInspect
 from lockgate.admit.service import Gate
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Change",
     "ChannelPointer",
     "Crossing",
+    "Every",
     "FileInspector",
     "Gate",
     "GateParts",

@@ -1,7 +1,7 @@
 """What the gate needs of others: pages for a snapshot, and inspection."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,18 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Every:
+    """All artifacts of some kinds, as they were and as they are, and digests of pages as they were, by path.
+
+    What stays is the very same object in both.
+    """
+
+    before: Sequence[Admitted]
+    after: Sequence[Admitted]
+    pages: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """Artifacts of some names that come into a snapshot, and what it has of any name.
 
@@ -33,6 +45,7 @@ class Change:
         before: Returns what there was of a kind and name.
         after: Returns what there is of it afterwards.
         page: Returns the bytes of a page as it was, by its path; None where there was none.
+        every: Returns everything of some kinds, and the pages below a folder: all parts are read for it.
 
     """
 
@@ -40,6 +53,7 @@ class Change:
     before: Callable[[Kind, str], Sequence[Admitted]]
     after: Callable[[Kind, str], Sequence[Admitted]]
     page: Callable[[str], bytes | None]
+    every: Callable[[Collection[Kind], str], Every]
 
 
 @dataclass(frozen=True, slots=True)

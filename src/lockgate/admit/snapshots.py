@@ -6,7 +6,7 @@ from itertools import chain
 
 from lockgate.admit.errors import SnapshotDerivationError
 from lockgate.admit.ports import Page, PageMaker
-from lockgate.admit.renewal import change_of, changed_parts
+from lockgate.admit.renewal import Coming
 from lockgate.core.artifact import Kind
 from lockgate.core.digests import sha256
 from lockgate.core.part_keys import REST, is_of_projects, key_of, key_of_page
@@ -188,16 +188,17 @@ class SnapshotMaker:
         """Return a snapshot that takes over the parts that are believed and that nothing comes into.
 
         Where more than Python projects come, pages that these do not concern stay, if all parts of such pages
-        are believed and the pages' maker can tell; else all of these are made anew.
+        are believed, few names come and the pages' maker can tell; else all of these are made anew.
         """
         doubted = {part.key for part in parts.index.branches if part.sha256 not in believed}
         projects, others = _by_project(fresh)
         groups = {key: list[Admitted]() for key in doubted if is_of_projects(key)} | projects
         sure = all(map(is_of_projects, doubted))
-        change = change_of(parts, others, _newest, self._read)
-        renewal = self._pages.renewal(change, self._read) if others and sure else None
+        coming = Coming(parts, others, slot_of)
+        told = bool(others) and sure and coming.few
+        renewal = self._pages.renewal(coming.change(self._read), self._read) if told else None
         anew = not sure or bool(others and renewal is None)
-        edited = list(changed_parts(parts, others, _newest, renewal, _generated)) if renewal else []
+        edited = list(coming.parts(renewal, _generated)) if renewal else []
         made = {*groups, *(key for key, *_ in edited), REST}
         names = [
             part

@@ -83,11 +83,9 @@ class MirrorPages(PageMaker):
         for page in generate_pages(admitted, read):
             yield Page(page.path, page.media_type, page.body)
 
-    def renewal(self, change: Change, read: Callable[[str], bytes]) -> Renewal | None:
-        """Return what a change does to the pages, where no page is concerned that lists everything."""
-        found = renewed(change.names, change.before, change.after, change.page, read)
-        if found is None:
-            return None
+    def renewal(self, change: Change, read: Callable[[str], bytes]) -> Renewal:
+        """Return what a change does to the pages."""
+        found = renewed(change, read)
         pages = [Page(page.path, page.media_type, page.body) for page in found.pages]
         return Renewal(frozenset(found.gone), pages)
 

@@ -1,7 +1,7 @@
 """The file mirror's pages: one listing per folder, and SHA256SUMS for all that lies below it."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from html import escape
 from urllib.parse import quote
 
@@ -11,6 +11,9 @@ from lockgate.mirror.pages.base import HTML_TYPE, TEXT_TYPE, Page, ReadBlob, new
 
 SUMS = "SHA256SUMS"
 
+KINDS = (Kind.DOCUMENT, Kind.FILE, Kind.RULES)
+"""What is served as plain files."""
+
 
 def served_files(admitted: Sequence[Admitted]) -> dict[str, ArtifactFile]:
     """Return documents, plain files and packs of rules by path; the newest crossing's where two share one.
@@ -19,24 +22,35 @@ def served_files(admitted: Sequence[Admitted]) -> dict[str, ArtifactFile]:
         AmbiguousSnapshotError: One crossing brought two different files under one path.
 
     """
-    return newest_by_path(of_kind(admitted, Kind.DOCUMENT, Kind.FILE, Kind.RULES))
+    return newest_by_path(of_kind(admitted, *KINDS))
 
 
-def generate(admitted: Sequence[Admitted], read: ReadBlob) -> Iterator[Page]:
+def folders_of(paths: Iterable[str]) -> set[str]:
+    """Return the folders that files are in or below; the root, where there is a file, is empty."""
+    found: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
+
+
+def generate(
+    admitted: Sequence[Admitted], read: ReadBlob, only: Collection[str] | None = None
+) -> Iterator[Page]:
     """Yield a listing and a checksum file for every folder (the root among them).
 
     Args:
         admitted: What the snapshot admits; other kinds are passed over.
         read: Not needed here: everything these pages say stands in the lock.
+        only: Folders whose pages are wanted; all where it is left out.
 
     """
     del read
     files = served_files(admitted)
-    paths, folders = list(files), {""}
-    for path in files:
-        parts = path.split("/")[:-1]
-        folders.update("/".join(parts[: depth + 1]) for depth in range(len(parts)))
-    for folder in sorted(folders):
+    paths, folders = list(files), folders_of(files) | {""}
+    for folder in sorted(folders if only is None else folders.intersection(only)):
         prefix = f"{folder}/" if folder else ""
         # What lies in a folder stands together: paths are sorted, and "0" is what follows "/".
         end = bisect_left(paths, f"{folder}0") if folder else len(paths)

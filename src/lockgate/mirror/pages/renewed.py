@@ -1,25 +1,70 @@
-"""What a few artifacts change in the pages of a large snapshot, without a look at the rest of it.
+"""What a few artifacts change in the pages of a large snapshot.
 
 Pages of a repository of containers, and of a model, data set or space, follow from what has its name; a
 packument also from which of its optional dependencies are here. Git repositories have no pages. Listings of
-files, and indexes of Debian, RPM and conda packages, speak of everything of their kind by their protocol, and
-are none of this module's; nor are Python projects, which have parts of their own.
+files, and indexes of Debian, RPM and conda packages, speak of everything of their kind by their protocol: all
+of the kind is looked at, and those pages come that are other ones. Python projects have parts of their own
+and are none of this module's.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from lockgate.core.artifact import Kind
+from lockgate.core.digests import sha256
 from lockgate.core.snapshot import Admitted
-from lockgate.mirror.pages import huggingface, npm, oci
+from lockgate.mirror.pages import apt, conda, files, huggingface, npm, oci, rpm
 from lockgate.mirror.pages.base import Page, ReadBlob
 from lockgate.mirror.pages.npmlists import OPTIONAL, SEARCH, Lists
 
-Look = Callable[[Kind, str], Sequence[Admitted]]
-"""Returns what a snapshot has of a kind and name."""
+LOCAL = frozenset({Kind.NPM, Kind.GIT, *oci.FOLDERS, *huggingface.FOLDERS})
+"""Kinds whose changes are told by looking names up."""
 
-KINDS = frozenset({Kind.NPM, Kind.GIT, *oci.FOLDERS, *huggingface.FOLDERS})
-"""Kinds whose changes can be told."""
+INDEXED = {Kind.APT: apt, Kind.RPM: rpm, Kind.CONDA: conda}
+"""Kinds of which indexes list everything, and what makes these."""
+
+FILES = "files/"
+
+
+class Every(Protocol):
+    """All artifacts of some kinds, and digests of their pages as they were; what stays is the same object."""
+
+    @property
+    def before(self) -> Sequence[Admitted]:
+        """Return them as they were."""
+
+    @property
+    def after(self) -> Sequence[Admitted]:
+        """Return them as they are."""
+
+    @property
+    def pages(self) -> Mapping[str, str]:
+        """Return the digests of pages as they were, by path."""
+
+
+class Asked(Protocol):
+    """What changes, and what can be looked up: `before` and `after` by kind and name, pages as they were."""
+
+    @property
+    def names(self) -> Iterable[tuple[Kind, str]]:
+        """Return kind and name of whatever changes."""
+
+    @property
+    def before(self) -> Callable[[Kind, str], Sequence[Admitted]]:
+        """Look up what there was."""
+
+    @property
+    def after(self) -> Callable[[Kind, str], Sequence[Admitted]]:
+        """Look up what there is."""
+
+    @property
+    def page(self) -> Callable[[str], bytes | None]:
+        """Look up the bytes of a page as it was, by its path."""
+
+    @property
+    def every(self) -> Callable[[Collection[Kind], str], Every]:
+        """Look at everything of some kinds, and at the pages below a folder."""
 
 
 @dataclass(slots=True)
@@ -30,47 +75,64 @@ class Renewed:
     pages: list[Page] = field(default_factory=list)
 
 
-def renewed(
-    names: Iterable[tuple[Kind, str]],
-    before: Look,
-    after: Look,
-    page: Callable[[str], bytes | None],
-    read: ReadBlob,
-) -> Renewed | None:
+def renewed(asked: Asked, read: ReadBlob) -> Renewed:
     """Return what becomes of a snapshot's pages where artifacts of some names change.
 
     Args:
-        names: Kind and name of whatever changes.
-        before: Looks up what there was.
-        after: Looks up what there is.
-        page: Returns the bytes of a page as it was, by its path.
+        asked: What changes.
         read: As for `generate_pages`.
-
-    Returns:
-        None where something is of a kind whose pages speak of everything.
 
     Raises:
         LayoutError, AmbiguousSnapshotError: As `generate_pages`.
 
     """
-    chosen = sorted(set(names))
-    if not KINDS.issuperset(kind for kind, _ in chosen):
-        return None
+    chosen = sorted(set(asked.names))
+    kinds = {kind for kind, _ in chosen}
     found = Renewed()
     for name in sorted({name for kind, name in chosen if kind in oci.FOLDERS}):
-        _repository(name, before, after, read, found)
+        _repository(name, asked, read, found)
     for kind, name in chosen:
         if kind in huggingface.FOLDERS:
-            _hub(before(kind, name), after(kind, name), read, found)
+            _hub(asked.before(kind, name), asked.after(kind, name), read, found)
     packages = {name for kind, name in chosen if kind is Kind.NPM}
     if packages:
-        _npm(packages, (before, after), page, read, found)
+        _npm(packages, asked, read, found)
+    for kind, generator in INDEXED.items():
+        if kind in kinds:
+            every = asked.every({kind}, generator.FOLDER)
+            _compare(every.pages, generator.generate(every.after, read), found)
+    if kinds.intersection(files.KINDS):
+        _files(asked.every(files.KINDS, FILES), read, found)
     return found
 
 
-def _repository(name: str, before: Look, after: Look, read: ReadBlob, found: Renewed) -> None:
+def _compare(before: Mapping[str, str], pages: Iterable[Page], found: Renewed) -> None:
+    """Take those pages that are other ones than before, and know all others of before as gone."""
+    gone = set(before)
+    for page in pages:
+        if before.get(page.path) == sha256(page.body):
+            gone.remove(page.path)
+        else:
+            found.pages.append(page)
+    found.gone |= gone
+
+
+def _files(every: Every, read: ReadBlob, found: Renewed) -> None:
+    """Make the pages of those folders anew in which a file came, went or changed, and of all above them."""
+    stay = {id(each) for each in every.before}.intersection(map(id, every.after))
+    other = (each for each in (*every.before, *every.after) if id(each) not in stay)
+    folders = files.folders_of(file.path for each in other for file in each.artifact.files)
+    before = {
+        path: digest
+        for path, digest in every.pages.items()
+        if path.removeprefix(FILES).rpartition("/")[0] in folders
+    }
+    _compare(before, files.generate(every.after, read, folders), found)
+
+
+def _repository(name: str, asked: Asked, read: ReadBlob, found: Renewed) -> None:
     """Make all pages of a repository anew; images and models of Ollama share its name."""
-    was, now = ([each for kind in oci.FOLDERS for each in look(kind, name)] for look in (before, after))
+    was, now = ([e for kind in oci.FOLDERS for e in look(kind, name)] for look in (asked.before, asked.after))
     found.gone.update(page.path for page in oci.generate(was, read))
     found.pages += oci.generate(now, read)
 
@@ -93,7 +155,7 @@ def _hub(was: Sequence[Admitted], now: Sequence[Admitted], read: ReadBlob, found
 class _Known:
     """The names of all npm packages that there are, looked up one by one."""
 
-    def __init__(self, after: Look) -> None:
+    def __init__(self, after: Callable[[Kind, str], Sequence[Admitted]]) -> None:
         self._after = after
         self._known: dict[str, bool] = {}
 
@@ -105,23 +167,16 @@ class _Known:
         return self._known[name]
 
 
-def _npm(
-    names: set[str],
-    looks: tuple[Look, Look],
-    page: Callable[[str], bytes | None],
-    read: ReadBlob,
-    found: Renewed,
-) -> None:
+def _npm(names: set[str], asked: Asked, read: ReadBlob, found: Renewed) -> None:
     """Make the packuments of packages anew, of those that have one that came as optional, and the lists."""
-    before, after = looks
-    lists, known = Lists.of(page), _Known(after)
-    found.gone.update(path for path in (SEARCH, OPTIONAL) if page(path) is not None)
-    came = [name for name in names if not before(Kind.NPM, name)]
+    lists, known = Lists.of(asked.page), _Known(asked.after)
+    found.gone.update(path for path in (SEARCH, OPTIONAL) if asked.page(path) is not None)
+    came = [name for name in names if not asked.before(Kind.NPM, name)]
     depending = {each for name in came for each in lists.optional.get(name, ())}
     for name in sorted(names | depending):
-        if before(Kind.NPM, name):
+        if asked.before(Kind.NPM, name):
             found.gone.update((f"npm/{name}/short.json", f"npm/{name}/full.json"))
-        for own, versions in npm.releases(after(Kind.NPM, name)).items():
+        for own, versions in npm.releases(asked.after(Kind.NPM, name)).items():
             made = npm.packuments(own, versions, known, read)
             found.pages += (made.short, made.full)
             lists.drop(own)
