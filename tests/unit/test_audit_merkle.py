@@ -32,6 +32,28 @@ def make_log() -> tuple[AuditLog, MemoryRecords]:
     return AuditLog(records, ORIGIN, lambda: datetime(2026, 1, 2, tzinfo=UTC)), records
 
 
+def test_leaves_added_together_make_the_nodes_that_they_make_one_by_one() -> None:
+    leaves = [merkle.leaf_hash(bytes([i])) for i in range(40)]
+    nodes: dict[tuple[int, int], bytes] = {}
+    each = []
+    for i, leaf in enumerate(leaves):
+        each.append(merkle.added_nodes(i, leaf, lambda lv, at: nodes[lv, at]))
+        nodes.update({(lv, at): value for lv, at, value in each[-1]})
+    for begin in range(41):
+        for end in range(begin, 41):
+            asked: set[tuple[int, int]] = set()
+
+            def node(level: int, at: int, asked: set[tuple[int, int]] = asked) -> bytes:
+                asked.add((level, at))
+                return nodes[level, at]
+
+            together = merkle.all_added_nodes(begin, leaves[begin:end], node)
+            assert sorted(together) == sorted(one for made in each[begin:end] for one in made)
+            assert asked <= set(merkle.edge(begin)), (
+                "what is asked for lies at the edge that was there before"
+            )
+
+
 def test_root_inclusion_and_consistency_for_every_small_tree() -> None:
     leaves = [bytes([i]) for i in range(33)]
     nodes: dict[tuple[int, int], bytes] = {}

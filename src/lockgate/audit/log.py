@@ -102,7 +102,6 @@ class AuditLog:
         The subtrees at the right edge, which new leaves are hashed onto, are remembered from one transaction
         to the next as long as nobody else has written to the log.
         """
-        fresh: dict[tuple[int, int], bytes] = {}
         try:
             with self._records.transaction() as tx:
                 begin = log_size(tx)
@@ -110,21 +109,19 @@ class AuditLog:
                 edge = self._edge if self._edge_size == begin and self._is_last(begin, stored) else {}
 
                 def node(level: int, at: int) -> bytes:
-                    made = fresh.get((level, at)) or edge.get((level, at))
-                    return stored(level, at) if made is None else made
+                    known = edge.get((level, at))
+                    return stored(level, at) if known is None else known
 
-                for index, data in enumerate(events, begin):
-                    for level, at, value in merkle.added_nodes(index, merkle.leaf_hash(data), node):
-                        fresh[level, at] = value
+                fresh = merkle.all_added_nodes(begin, [merkle.leaf_hash(data) for data in events], node)
                 leaves = [(LEAF, leaf_key(index), data) for index, data in enumerate(events, begin)]
-                nodes = [(NODE, node_key(level, at), value) for (level, at), value in fresh.items()]
+                nodes = [(NODE, node_key(level, at), value) for level, at, value in fresh]
                 tx.insert_all(leaves + nodes)
                 put_size(tx, begin + len(events))
         except OSError as error:
             what = f"The log could not be written: {error}."
             raise AuditUnavailableError(what) from error
         size = begin + len(events)
-        known = {**edge, **fresh}
+        known = {**edge, **{(level, at): value for level, at, value in fresh}}
         self._edge = {place: known[place] for place in merkle.edge(size) if place in known}
         self._edge_size = size
         return begin

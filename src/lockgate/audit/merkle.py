@@ -7,6 +7,7 @@ empty proof.
 
 import hashlib
 from collections.abc import Callable, Sequence
+from itertools import count, repeat
 
 Node = Callable[[int, int], bytes]
 """Returns the hash of a complete subtree, by level and index."""
@@ -39,6 +40,30 @@ def added_nodes(index: int, leaf: bytes, node: Node) -> list[tuple[int, int, byt
         value = node_hash(node(level, at - 1), value)
         level, at = level + 1, at >> 1
         made.append((level, at, value))
+    return made
+
+
+def all_added_nodes(begin: int, leaves: Sequence[bytes], node: Node) -> list[tuple[int, int, bytes]]:
+    """Return what `added_nodes` returns for leaves one after another, level by level.
+
+    Args:
+        begin: The first new leaf's index, which is the size of the tree before.
+        leaves: Their leaf hashes.
+        node: Gives the subtrees that were complete before.
+
+    """
+    made: list[tuple[int, int, bytes]] = []
+    level, at, row = 0, begin, list(leaves)
+    while row:
+        made += zip(repeat(level), count(at), row)
+        if at & 1:
+            at -= 1
+            row.insert(0, node(level, at))
+        row = [
+            hashlib.sha256(b"\x01" + left + right).digest()
+            for left, right in zip(row[::2], row[1::2], strict=False)
+        ]
+        level, at = level + 1, at >> 1
     return made
 
 

@@ -190,7 +190,8 @@ def checked(kind: type[D], facts: Mapping[str, object]) -> D:
 
 def whole_second(moment: datetime) -> datetime:
     """Return the moment in UTC, cut to whole seconds, as documents carry it."""
-    return moment.astimezone(UTC).replace(microsecond=0)
+    here = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return here.replace(microsecond=0)
 
 
 def next_second(moment: datetime) -> datetime:

@@ -131,8 +131,9 @@ class ChatDesk:
             async with target.slots.held(key.id, self._meter.priority(key)):
                 target = self._targets.again(target, key)  # withdrawn, perhaps, while this one waited
                 answer, grounds = await self._answer(target, chat, key, tools)
-                completion = chat.max_tokens * chat.choices if answer.prompt_bound else 0
-                async with self._meter.reserved(key, answer.prompt_bound, completion) as charge:
+                prompt = answer.prompt_bound
+                completion = chat.max_tokens * chat.choices if prompt else 0
+                async with self._meter.reserved(key, prompt, completion) as charge:
                     try:
                         record = self._book.record(_asked(question, target, grounds))
                         met = admission.findings + (grounds.blocked if grounds else ())
@@ -362,9 +363,10 @@ class ChatDesk:
         return first
 
     async def _close(self, talk: Talk) -> None:
-        answer = talk.answer
-        await self._keep(talk.record, talk.question.chat.messages, talk.guards, answer.unfiltered)
-        talk.record.close(answer.status, usage=answer.usage, cited=answer.citations, guards=talk.guards)
+        answer, guards = talk.answer, talk.guards
+        if guards and self._keeper is not None:
+            await self._keep(talk.record, talk.question.chat.messages, guards, answer.unfiltered)
+        talk.record.close(answer.status, usage=answer.usage, cited=answer.citations, guards=guards)
         await talk.record.closed()
 
     def _ended(self, talk: Talk) -> Ended:
@@ -376,11 +378,11 @@ class ChatDesk:
 
     def _count(self, talk: Talk, status: Status) -> None:
         name, usage = talk.target.model.name, talk.answer.usage
-        self._metrics.answers.labels(name, status).inc()
+        self._metrics.answers.add(1, name, status)
         if talk.target.share:
             self._metrics.shares.labels(talk.target.asked, name).inc()
-        self._metrics.tokens.labels(name, "prompt").inc(usage.prompt_tokens)
-        self._metrics.tokens.labels(name, "completion").inc(usage.completion_tokens)
+        self._metrics.tokens.add(usage.prompt_tokens, name, "prompt")
+        self._metrics.tokens.add(usage.completion_tokens, name, "completion")
 
 
 def _asked(question: Question, target: Target, grounds: Grounds | None = None) -> Asked:

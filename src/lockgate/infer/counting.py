@@ -83,6 +83,13 @@ class Numbers(Collector):
             found = self._series[values] = Series()
         return found
 
+    def add(self, amount: float, *values: str) -> None:
+        """Add to the series of these label values."""
+        found = self._series.get(values)
+        if found is None:
+            found = self.labels(*values)
+        found.value += amount
+
     def collect(self) -> Iterator[Metric]:
         """Yield what Prometheus reads."""
         family = self._kind(self._name, self._said, labels=self._labels)

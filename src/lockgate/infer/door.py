@@ -85,38 +85,38 @@ class Door:
 
     async def _counted(self, request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
         status = 499  # the caller left (nginx's number for it)
+        response: web.StreamResponse | None = None
         try:
-            response = await self._answered(request, handler)
-            status = response.status
+            response = await handler(request)
         except ClientGoneError:
             if request.transport is not None:
                 request.transport.abort()
-            return web.Response(status=status)
+            response = web.Response(status=status)
+        except Exception as error:  # noqa: BLE001  # every one gets a shape
+            response = self._failed(request, error)
         finally:
-            self._metrics.requests.labels(route, str(status)).inc()
+            if response is not None:
+                status = response.status
+            self._metrics.requests.add(1, route, str(status))
+        if not response.prepared:
+            response.headers.update({k: v for k, v in _HEADERS.items() if k not in response.headers})
         return response
 
-    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            response = await handler(request)
-        except LockgateError as error:
+    def _failed(self, request: web.Request, error: Exception) -> web.Response:
+        """Return an error that ended a request, in the shape of its API."""
+        if isinstance(error, LockgateError):
             status, said = described(error)
             self._metrics.rejected.labels(error.code).inc()
             response = self._error(request, status, said, error.where.get("retry_after"))
             if receipt := error.where.get("receipt"):
                 response.headers[RECEIPT_HEADER] = str(receipt)
-        except web.HTTPException as error:
+            return response
+        if isinstance(error, web.HTTPException):
             code = "method_not_allowed" if error.status == _NO_METHOD else "not_found"
             what = f"{request.method} {request.path[:200]} is not served here."
-            response = self._error(request, error.status, error_object(what, "invalid_request_error", code))
-        except (ClientGoneError, asyncio.CancelledError):
-            raise
-        except Exception:
-            _logger.exception("a request failed", path=request.path[:200])
-            response = self._error(request, 500, INTERNAL_ERROR)
-        if not response.prepared:
-            response.headers.update({k: v for k, v in _HEADERS.items() if k not in response.headers})
-        return response
+            return self._error(request, error.status, error_object(what, "invalid_request_error", code))
+        _logger.error("a request failed", path=request.path[:200], exc_info=error)
+        return self._error(request, 500, INTERNAL_ERROR)
 
     def _error(
         self, request: web.Request, status: int, said: Mapping[str, object], retry: object = None

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import Awaitable
 from enum import StrEnum
 
 from lockgate.infer.errors import QueueFullError
@@ -125,8 +126,8 @@ class _Slot:
     def __init__(self, slots: Slots, key: str, priority: Priority) -> None:
         self._slots, self._key, self._priority = slots, key, priority
 
-    async def __aenter__(self) -> None:
-        await self._slots.take(self._key, self._priority)
+    def __aenter__(self) -> Awaitable[None]:
+        return self._slots.take(self._key, self._priority)
 
     async def __aexit__(self, *_: object) -> None:
         self._slots.give_back()

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from datetime import datetime
@@ -116,15 +116,15 @@ class Record:
         if self._ended is not None:
             self._intended(self._ended, leaf)
 
-    async def opened(self) -> int:
-        """Return the intent's leaf once it is durable; nothing may leave before.
+    def opened(self) -> Awaitable[int]:
+        """Return what gives the intent's leaf once it is durable; nothing may leave before.
 
         Raises:
             LedgerUnavailableError: It could not be written.
 
         """
         self.begin()
-        return await _waiting(self._opening, self._intent)
+        return _waiting(self._opening, self._intent)
 
     def close(
         self,
@@ -144,14 +144,14 @@ class Record:
         if self._intent is not None:
             self._intended(self._ended, self._intent)
 
-    async def closed(self) -> StoredReceipt:
-        """Return what `close` writes, once it is durable.
+    def closed(self) -> Awaitable[StoredReceipt]:
+        """Return what gives what `close` writes, once it is durable.
 
         Raises:
             LedgerUnavailableError: It could not be written.
 
         """
-        return await _waiting(self._closing, self._kept)
+        return _waiting(self._closing, self._kept)
 
     def _intended(self, ended: Outcome, intent: int | Exception) -> None:
         """Write the outcome, now that the intent is durable."""
@@ -187,15 +187,14 @@ class Record:
         self._book.closed(self)
 
 
-async def _waiting(waiting: list[asyncio.Future[_T]], result: _T | Exception | None) -> _T:
-    """Return a result, or raise it; where there is none yet, wait among others for it."""
+def _waiting(waiting: list[asyncio.Future[_T]], result: _T | Exception | None) -> asyncio.Future[_T]:
+    """Return a future of a result, which waits among others where there is none yet."""
+    future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
     if result is None:
-        future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         waiting.append(future)
-        return await future
-    if isinstance(result, Exception):
-        raise result
-    return result
+    else:
+        _tell([future], result)
+    return future
 
 
 def _tell(waiting: list[asyncio.Future[_T]], result: _T | Exception) -> None:

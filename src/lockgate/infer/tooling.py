@@ -122,7 +122,10 @@ class ToolRules(msgspec.Struct, frozen=True):
 
 def tainted(messages: Sequence[Message]) -> bool:
     """Tell whether text of documents or tools stands in a conversation."""
-    return any((message.role == "tool" and message.text) or message.looked_up for message in messages)
+    for message in messages:  # noqa: SIM110  # for each request, and without a generator
+        if (message.role == "tool" and message.text) or message.looked_up:
+            return True
+    return False
 
 
 def _known(name: str, rules: ToolRules) -> str:

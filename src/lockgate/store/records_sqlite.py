@@ -6,6 +6,7 @@ times what the database itself takes for a record, which logs and receipts pay f
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from lockgate.store.errors import RecordExistsError, StaleRecordError
 from lockgate.store.ports import KEY_LIMIT, Transaction, checked_key
@@ -65,13 +66,12 @@ class SqliteTransaction(Transaction):
         are busy keep it for a while: a statement for each row cost a server more than the database.
         """
         given = list(rows)
-        values: list[str | bytes] = []
         known: str | None = None  # a collection that was looked at
-        for collection, key, value in given:
+        for collection, key, _ in given:
             if collection != known or not key.isascii() or len(key) > KEY_LIMIT:
                 checked_key(collection, key)
                 known = collection
-            values += collection, key, value
+        values = list(chain.from_iterable(given))
         at = written = 0
         for count, statement in _TOGETHER:
             while len(given) - at >= count:
