@@ -19,8 +19,8 @@ from lockgate.infer.engines.wire_openai import OpenAiWire
 from lockgate.infer.engines.wire_tgi import TgiWire
 from lockgate.infer.errors import EngineGarbageError
 from lockgate.infer.forms import FORMS, Delta, Ended, Head
-from lockgate.infer.guarding import HeldLogprobs
 from lockgate.infer.limits import GatewayLimits
+from lockgate.infer.logprobs import HeldLogprobs
 from lockgate.infer.requests import ChatRequest
 from lockgate.infer.shapes import error_object
 

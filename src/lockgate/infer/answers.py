@@ -126,6 +126,8 @@ class CallBuilder:
 
     def finish(self) -> list[ToolCall]:
         """Return the calls in their order."""
+        if not self._open:
+            return []
         found = []
         for _, (known, name, texts) in sorted(self._open.items()):
             found.append(ToolCall(known or f"call_{self._entropy(12).hex()}", name, "".join(texts) or "{}"))
@@ -296,10 +298,11 @@ def bound_of(request: EngineRequest) -> int:
     beside = _NOTHING_BESIDE
     if "tools" in options or "response_format" in options:
         beside = len(encode([options.get("tools", []), options.get("response_format")]))
-    texts = sum(
-        len(message.text.encode()) + sum(len(call.arguments.encode()) for call in message.calls)
-        for message in request.messages
-    )
+    texts = 0
+    for message in request.messages:
+        texts += len(message.text.encode())
+        for call in message.calls:
+            texts += len(call.arguments.encode())
     return texts + beside + TURN_TOKENS * (len(request.messages) + 1)
 
 

@@ -148,11 +148,15 @@ class ChatDesk:
 
     async def _admitted(self, chat: ChatRequest) -> Admission:
         """Check a request's texts, long ones in a thread, so that others need not wait for them."""
-        if sum(len(message.text) for message in chat.messages) <= QUICK_CHARACTERS:
+        characters = 0
+        for message in chat.messages:
+            characters += len(message.text)
+        if characters <= QUICK_CHARACTERS:
             admission = self._guards.admit(chat.messages)
         else:
             admission = await in_thread(self._executor, lambda: self._guards.admit(chat.messages))
-        self._guards.count(admission)
+        if admission.decisions:
+            self._guards.count(admission)
         return admission
 
     def _demand_abilities(self, chat: ChatRequest, target: Target) -> None:

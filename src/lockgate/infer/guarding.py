@@ -1,11 +1,10 @@
 """The guards on a request's way: its texts before a model sees them, its answer before it leaves."""
 
-from collections import Counter, defaultdict, deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
-from typing import Any
 
 import msgspec
 
@@ -27,6 +26,7 @@ from lockgate.guard.errors import PromptBlockedError
 from lockgate.infer.answers import Answer
 from lockgate.infer.engines.ports import Message, ToolCall, Usage
 from lockgate.infer.forms.base import Delta
+from lockgate.infer.logprobs import HeldLogprobs
 from lockgate.infer.metrics import GatewayMetrics
 from lockgate.infer.ports import Citation, GuardFinding
 from lockgate.infer.tooling import ToolRules
@@ -36,6 +36,7 @@ FILTERED = "content_filter"
 
 
 _NOTHING = Delta()
+_UNMARKED = Unmarker("")  # it keeps nothing, so all share it
 _CHANNELS = {"user": Channel.USER, "tool": Channel.TOOL}
 
 
@@ -48,6 +49,8 @@ class Admission(msgspec.Struct, frozen=True):
     @property
     def findings(self) -> tuple[GuardFinding, ...]:
         """Return what receipts say of it."""
+        if not self.decisions:
+            return ()
         return tuple(found for decided in self.decisions for found in _findings(*decided))
 
 
@@ -115,7 +118,10 @@ class Guards:
         self, messages: Sequence[Message], entropy: Entropy
     ) -> tuple[tuple[Message, ...], Datamark | None]:
         """Return the turns as a model is shown them: text of tools and documents told apart, and the mark."""
-        if not any(message.role == "tool" or message.looked_up for message in messages):
+        for message in messages:
+            if message.role == "tool" or message.looked_up:
+                break
+        else:
             return tuple(messages), None
         mark = Datamark(self._policy.marking, entropy)
         shown = [_shown(message, mark) for message in messages]
@@ -148,7 +154,7 @@ class Guards:
         """
         system = "\n".join(message.text for message in messages if message.role == "system")
         fresh = partial(OutputFilter, self._policy, self._canaries, system)
-        unmarker = mark.unmarker() if mark else Unmarker("")
+        unmarker = mark.unmarker() if mark else _UNMARKED
         said = Unfiltered(TEXT_BYTES) if self._keeps else None
         return FilteredAnswer(
             answer, fresh, self._metrics, tools=tools, unmarker=unmarker, logprobs=logprobs, said=said
@@ -237,19 +243,22 @@ class FilteredAnswer(Answer):
                     break
         finally:
             await source.aclose()
-        if not self._filter.stopped:
-            for part in inner.rest():
-                self._taken(part)
-        if rest := self._filter.feed(self._unmarker.finish()) + self._filter.finish():
+        for part in inner.rest() if not self._filter.stopped else ():
+            self._taken(part)
+        if not self._open and (rest := self._kept_back()):
             yield self._passed(_NOTHING, rest)
         self.finishes, self.usage, self.status = inner.finishes, inner.usage, inner.status
-        if self._calls:
-            for delta in await self._permitted(self._calls):
-                yield delta
+        for delta in await self._permitted(self._calls) if self._calls else ():
+            yield delta
         if self._filter.stopped:
             self.finishes = (FILTERED,)
         self._metrics.guard_seconds.labels("answer", "filter").observe(self._seconds)
-        self._count_hits()
+        if self._hits or self._filter.hits:
+            self._count_hits()
+
+    def _kept_back(self) -> str:
+        """Return what waited in the filter for the answer's end."""
+        return self._filter.feed(self._unmarker.finish()) + self._filter.finish()
 
     def _taken(self, delta: Delta | None) -> Delta | None:
         """Return what may leave once more of the answer came; tool calls wait for its end."""
@@ -269,10 +278,9 @@ class FilteredAnswer(Answer):
         return self._passed(delta, passed) if passed or self._held is not None else None
 
     def _count_hits(self) -> None:
-        if self._hits or self._filter.hits:
-            for finding in self.findings:
-                if finding.where == "answer":
-                    self._metrics.guarded.labels("answer", finding.what, "hit").inc(finding.count)
+        for finding in self.findings:
+            if finding.where == "answer":
+                self._metrics.guarded.labels("answer", finding.what, "hit").inc(finding.count)
 
     async def _permitted(self, calls: Sequence[ToolCall]) -> list[Delta]:
         """Return the calls that the policy on tools lets pass; before them what became of the others."""
@@ -322,40 +330,6 @@ class Unfiltered:
     def text(self) -> str:
         """Return all of it; nothing where it is too long."""
         return "".join(self._parts) if self._room >= 0 else ""
-
-
-class HeldLogprobs:
-    """Holds log probabilities back until their tokens have left; drops them once text was altered.
-
-    They spell the tokens: what the filter takes out of the text must not leave beside it.
-    """
-
-    def __init__(self) -> None:
-        """Begin with nothing held."""
-        self._waiting: deque[tuple[int, Mapping[str, Any]]] = deque()
-        self._came = 0
-        self._left = 0
-        self._text = ""  # what came and has not left
-        self._altered = False
-
-    def passed(
-        self, text: str, logprobs: Sequence[Mapping[str, Any]], left: str
-    ) -> tuple[Mapping[str, Any], ...]:
-        """Take text with its tokens and the text that left; return the tokens that may leave with it."""
-        self._came += len(text)
-        self._text += text
-        self._waiting.extend((self._came, one) for one in logprobs)
-        if not self._text.startswith(left):
-            self._altered = True
-        self._text = self._text[len(left) :]
-        self._left += len(left)
-        if self._altered:
-            self._waiting.clear()
-            return ()
-        found = []
-        while self._waiting and self._waiting[0][0] <= self._left:
-            found.append(self._waiting.popleft()[1])
-        return tuple(found)
 
 
 def _shown(message: Message, mark: Datamark) -> Message:

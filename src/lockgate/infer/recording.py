@@ -123,7 +123,8 @@ class Record:
             LedgerUnavailableError: It could not be written.
 
         """
-        self.begin()
+        if not self._begun:
+            self.begin()
         return _waiting(self._opening, self._intent)
 
     def close(
@@ -140,7 +141,8 @@ class Record:
             return
         self._ended = Outcome(status, reason, usage, tuple(cited), tuple(guards))
         self._book.closes(self)
-        self.begin()
+        if not self._begun:
+            self.begin()
         if self._intent is not None:
             self._intended(self._ended, self._intent)
 

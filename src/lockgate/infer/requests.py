@@ -242,7 +242,7 @@ def unserved_field(name: str) -> UnsupportedParameterError:
 
 def _turns(messages: list[_Message], limits: GatewayLimits) -> tuple[Message, ...]:
     checked_count(len(messages), limits)
-    return tuple(_turn(message, limits) for message in messages)
+    return tuple([_turn(message, limits) for message in messages])
 
 
 def checked_count(count: int, limits: GatewayLimits) -> None:
@@ -259,8 +259,10 @@ def checked_count(count: int, limits: GatewayLimits) -> None:
 
 def _turn(message: _Message, limits: GatewayLimits) -> Message:
     role = "system" if message.role == "developer" else message.role
-    calls = tuple(ToolCall(c.id, c.function.name, c.function.arguments) for c in message.tool_calls or ())
-    checked_calls(len(calls), limits)
+    calls: tuple[ToolCall, ...] = ()
+    if message.tool_calls:
+        checked_calls(len(message.tool_calls), limits)
+        calls = tuple([ToolCall(c.id, c.function.name, c.function.arguments) for c in message.tool_calls])
     if (role == "tool") != (message.tool_call_id is not None):
         what = "Messages of the role 'tool', and only those, name the tool_call_id that they answer."
         raise BadRequestError(what, param="messages")

@@ -11,6 +11,7 @@ import os
 import ssl
 from collections import deque
 from pathlib import Path
+from time import monotonic
 from urllib.parse import urlsplit
 
 import httptools
@@ -96,7 +97,7 @@ class Link(asyncio.Protocol):
 
         """
         while not self.headed:
-            await self._news()
+            await self.news()
 
     async def read(self) -> bytes:
         """Return what came of the body; nothing at its end.
@@ -107,7 +108,7 @@ class Link(asyncio.Protocol):
 
         """
         while not self._body and not self.complete:
-            await self._news()
+            await self.news()
         if not self._body:
             return b""
         data = self._body.popleft() if len(self._body) == 1 else b"".join(self._body)
@@ -118,17 +119,20 @@ class Link(asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
-    async def _news(self) -> None:
+    def news(self) -> asyncio.Future[None]:
+        """Return what ends with the next bytes, or with the connection; one waits at a time.
+
+        Raises:
+            LinkError, TimeoutError: It broke, or was given up, already.
+
+        """
         if self.error is not None:
             raise self.error
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _wake(self) -> None:
-        waiter = self._waiter
+        waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
@@ -292,7 +296,8 @@ class Links:
             OSError: None can be had.
 
         """
-        self._drop_old()
+        if self._idle:
+            self._drop_old()
         while self._idle:
             link = self._idle.pop()
             if not link.closed:
@@ -322,11 +327,11 @@ class Links:
         if not link.keeps or len(self._idle) >= IDLE_LINKS:
             link.cut()
             return
-        link.idle_since = asyncio.get_running_loop().time()
+        link.idle_since = monotonic()
         self._idle.append(link)
 
     def _drop_old(self) -> None:
-        oldest = asyncio.get_running_loop().time() - IDLE_SECONDS
+        oldest = monotonic() - IDLE_SECONDS
         while self._idle and (self._idle[0].idle_since < oldest or self._idle[0].closed):
             self._idle.popleft().cut()
 

@@ -20,7 +20,8 @@ async def headed(link: Link, data: bytes) -> bool:
     """
     link.send(data)
     try:
-        await link.head()
+        while not link.headed:
+            await link.news()
     except LinkError:
         if link.used == 1 or not link.untouched:
             raise
