@@ -124,6 +124,7 @@ def test_signatures_made_apart_are_combined(tmp_path: Path) -> None:
         with_rest = [word for file in apart[1:] for word in ("--with", file)]
         said = run("root", "combine", apart[0], *with_rest, "--out", whole)
         assert (said["whole"], said["signed"]) == (True, list(people))
+        assert run("root", "combine", *apart, "--out", whole)["signed"] == list(people)
     other = lane.commands.refused(
         "root",
         "combine",

@@ -204,7 +204,10 @@ def test_the_site_revokes_a_sealer_by_itself(lane: Ceremony) -> None:
     sealer = lane.keyid("low-sealer", "sealer", "supply")
     before = lane.carry(lane.root_file("site", 1), "table/site-1.json")
     out = lane.folder / "table/site-2.json"
+    by_home = ("root", "revoke", sealer[:12], "--home", lane.high, "--out", out)
+    short = lane.commands.json(*by_home)
     said = lane.commands.json("root", "revoke", sealer, "--after", before, "--out", out)
+    assert said["changes"] == short["changes"]
     assert said["changes"][-1] == f"REVOKES supply key {sealer[:16]}"
     lane.install(lane.sign(out, "eli", "fay", after=before), "high")
     # What the key sealed later is refused, and nothing is recorded of it.
@@ -225,6 +228,9 @@ def test_the_site_revokes_a_sealer_by_itself(lane: Ceremony) -> None:
     ]
     assert found[0]["artifacts"]
     assert lane.commands.json("root", "affected", "0" * 64, "--home", lane.high) == []
+    assert lane.commands.json("root", "affected", sealer[:12], "--home", lane.high) == found
+    for text in (sealer[:3], "0" * 12):  # too short, and nobody's
+        assert lane.commands.refused("root", "affected", text, "--home", lane.high)[1]["code"] == "LG-1005"
 
 
 def _new_sealer(lane: Ceremony) -> None:

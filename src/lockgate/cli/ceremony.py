@@ -187,7 +187,12 @@ def rotate(
 
 
 def revoke(
-    key: Annotated[list[str], typer.Argument(help="Ids of supply keys, whole (see `lockgate root show`).")],
+    key: Annotated[
+        list[str],
+        typer.Argument(
+            help="Ids of supply keys (see `lockgate root show`): whole, or with --home as their beginnings."
+        ),
+    ],
     out: Out,
     after: After = None,
     undo: Annotated[bool, typer.Option("--undo", help="Believe these keys again.")] = False,
@@ -200,6 +205,8 @@ def revoke(
 
     Example: lockgate root revoke 3f21… --home high --out site-2.json
     """
+    from lockgate.app.lane.standing import supply_key
+    from lockgate.app.settings import load_settings
     from lockgate.app.trust import utc_now
     from lockgate.core.ceremony import CeremonyError, Changes
     from lockgate.core.digests import checked
@@ -207,7 +214,7 @@ def revoke(
     old = _before(after, RootKind.SITE, home)
     if old.kind is not RootKind.SITE:
         raise CeremonyError("The site root revokes supply keys; a supply root drops its own with `rotate`.")
-    ids = tuple(checked(each) for each in key)
+    ids = tuple(checked(each) if after else supply_key(load_settings(home), each) for each in key)
     changes = Changes(restore=ids) if undo else Changes(revoke=ids)
     _next(old, changes, days, utc_now(), out, qr, as_json)
 
@@ -308,7 +315,10 @@ def sign(
 
 
 def combine(
-    document: Document,
+    document: Annotated[
+        list[Path],
+        typer.Argument(help="The root as each holder signed it: files, QR pictures or their lines."),
+    ],
     out: Out,
     after: After = None,
     more: Annotated[
@@ -319,13 +329,13 @@ def combine(
 ) -> None:
     """Put signatures that holders made apart into one document.
 
-    Example: lockgate root combine site.alice.json --with site.bob.json --out site.json
+    Example: lockgate root combine site.alice.json site.bob.json --out site.json
     """
     from lockgate.app.lane.ceremony import look, write_document
-    from lockgate.app.lane.qr_parts import read_document
+    from lockgate.app.lane.qr_parts import read_documents
     from lockgate.trust.ceremony import gather, read_root
 
-    parts = [read_root(read_document(document)), *(read_root(read_document([f])) for f in more or [])]
+    parts = [read_root(each) for each in read_documents([*document, *(more or [])])]
     written = write_document(gather(parts), out, qr=qr)
     tell(look([out], after or []), written, as_json, f"Combined: {out}")
 

@@ -12,24 +12,23 @@ if TYPE_CHECKING:
 
 def show_document(console: Console, looked: "Looked") -> None:
     """Draw a root under way: its keys, what changes, its words."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from lockgate.core.digests import words
 
     root = looked.document.root
-    table = Table("Person", "Purpose", "Key", "Read aloud", "Expires", title_justify="left")
+    aloud = Column("Read aloud", overflow="fold")  # whole on a narrow terminal too: it is compared
+    table = Table("Person", "Purpose", "Key", aloud, "Expires", title_justify="left")
     table.title = f"{root.kind} root {root.version} of lane {root.lane} ({root.assurance})"
     for keyid, held in sorted(root.keys.items(), key=lambda item: (item[1].purpose, item[1].person)):
-        table.add_row(
-            held.person, held.purpose, keyid[:16], words(keyid)[:23], f"{held.expires:%Y-%m-%d %H:%M}"
-        )
+        table.add_row(held.person, held.purpose, keyid[:16], words(keyid)[:23], f"{held.expires:%Y-%m-%d}")
     for identifier, recipient in sorted(root.recipients.items()):
         table.add_row(
             recipient.name,
             "recipient",
             identifier[:16],
             words(identifier)[:23],
-            f"{recipient.expires:%Y-%m-%d %H:%M}",
+            f"{recipient.expires:%Y-%m-%d}",
         )
     console.print(table)
     for purpose, need in sorted(root.thresholds.items()):

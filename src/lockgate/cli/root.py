@@ -72,7 +72,7 @@ def show(
 
 @app.command("affected")
 def list_affected(
-    key: Annotated[str, typer.Argument(help="Id of a supply key, whole.")],
+    key: Annotated[str, typer.Argument(help="Id of a supply key, or its beginning.")],
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -82,10 +82,11 @@ def list_affected(
     """
     from dataclasses import asdict
 
-    from lockgate.app.lane.standing import affected
+    from lockgate.app.lane.standing import affected, supply_key
     from lockgate.app.settings import load_settings
 
-    found = affected(load_settings(home).require("high"), key)
+    side = load_settings(home).require("high")
+    found = affected(side, supply_key(side, key))
 
     def render(out: Console) -> None:
         if not found:

@@ -8,12 +8,17 @@ from lockgate.admit.model import CHANNELS, CROSSINGS, ChannelPointer, crossing_k
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.trust import site_root, supply_root
+from lockgate.core.ceremony import CeremonyError
 from lockgate.core.digests import checked
 from lockgate.core.parts import open_snapshot
 from lockgate.core.roots import Root
+from lockgate.core.statement import NOTHING
 from lockgate.core.wire import decode
 from lockgate.crossing import RecordLedger
 from lockgate.store import Transaction
+
+_SHORTEST = 4
+"""Digits of an id below which it is a slip of the hand."""
 
 WARN_DAYS = 30
 """Days before an expiry from which on it is a warning."""
@@ -39,6 +44,29 @@ class Affected:
     state: str
     artifacts: tuple[str, ...]
     channels: tuple[str, ...]
+
+
+def supply_key(side: Side, text: str) -> str:
+    """Return the id of the supply key that a person means: the id itself, or its beginning, of one alone.
+
+    Known are the keys of the supply root in force, and those that signed a crossing on record.
+
+    Raises:
+        CeremonyError: None begins so, or several do.
+
+    """
+    if len(text) == len(NOTHING):
+        return checked(text)
+    records = records_of(side)
+    ledger = RecordLedger(records)
+    held = [ledger.held(sequence) for sequence in ledger.entries()]
+    records.close()
+    known = {*supply_root(side)[1].keys, *(keyid for each in held if each for keyid in each.signed_by)}
+    meant = [keyid for keyid in known if keyid.startswith(text)]
+    if len(meant) != 1 or len(text) < _SHORTEST:
+        what = f"{len(meant)} supply keys on this side begin with {text[:64]!r}; it has to be one."
+        raise CeremonyError(what, advice="`lockgate root show` tells the keys; give more of the id.")
+    return meant[0]
 
 
 def affected(side: Side, keyid: str) -> list[Affected]:
