@@ -1,5 +1,6 @@
 """How the warm parent forks: a child is a process of its own, and what cannot be forked is told."""
 
+import ctypes
 import errno
 import subprocess
 import sys
@@ -8,11 +9,11 @@ from unittest import mock
 
 import pytest
 
-from lockgate.inspect import forking
+from lockgate.inspect import forking, nursery
 
 _PROGRAM = """
 import os
-from lockgate.inspect import forking
+from lockgate.inspect import forking, nursery
 held = [[number] for number in range(200_000)]
 numbers, tell = os.pipe()
 children = []
@@ -54,17 +55,23 @@ def test_memory_is_given_back_where_the_library_can(monkeypatch, has: bool) -> N
     assert asked == [0] * has
 
 
-def test_the_heap_is_gathered_from_its_end_down_to_what_cannot_be(monkeypatch) -> None:
+def test_the_heap_is_gathered_from_its_end_down_to_where_it_begins_with_what_objects_lie_in(
+    monkeypatch,
+) -> None:
     asked: list[tuple[int, int, int]] = []
+    held = object()
+    beside = id(held) // (1 << 21)
+    errors = {3: errno.EAGAIN, 1: errno.ENOMEM}
 
     def madvise(start, size, advice) -> int:
-        asked.append((start.value, size.value, advice))
-        return -1 if start.value < 2 << 21 else 0
+        asked.append((start.value // size.value, size.value, advice))
+        ctypes.set_errno(errors.get(asked[-1][0], 0))
+        return -1 if asked[-1][0] in errors else 0
 
     library = SimpleNamespace(sbrk=mock.Mock(return_value=(5 << 21) + 4096), madvise=madvise)
     monkeypatch.setattr(forking, "_libc", lambda: library)
-    assert forking.gather() == 3 << 21
-    assert asked == [(place << 21, 1 << 21, 25) for place in (4, 3, 2, 1)]
+    assert forking.gather([held, held]) == 3 << 21  # all but two that cannot be
+    assert asked == [(place, 1 << 21, 25) for place in (4, 3, 2, 1, beside)]
 
 
 @pytest.mark.parametrize(
@@ -75,11 +82,43 @@ def test_nothing_is_gathered_where_nothing_can_be(monkeypatch, library) -> None:
     assert forking.gather() == 0
 
 
+_HOLES = """
+import ctypes
+from lockgate.inspect import forking, nursery
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.mallinfo2.restype = ctypes.c_void_p, forking._Usage
+held = [libc.malloc(ctypes.c_size_t(size)) for size in (700, 3000, 20_000) * 500]
+for piece in held[::2]:
+    libc.free(ctypes.c_void_p(piece))
+def holes():
+    usage = libc.mallinfo2()
+    return usage.fordblks - usage.keepcost
+before = holes()
+print(forking.fill(), before, holes())
+"""
+
+
+def test_holes_of_the_heap_are_filled() -> None:
+    if not hasattr(ctypes.CDLL(None), "mallinfo2"):
+        pytest.skip("this C library tells nothing of its heap")
+    ran = subprocess.run([sys.executable, "-c", _HOLES], capture_output=True, text=True, check=True)
+    pieces, before, after = map(int, ran.stdout.split())
+    assert pieces > 700
+    assert before > 4_000_000
+    assert after < before // 20
+
+
+def test_nothing_is_filled_where_nothing_tells_of_holes(monkeypatch) -> None:
+    monkeypatch.setattr(forking, "_libc", SimpleNamespace)
+    assert forking.fill() == 0
+
+
 _GATHERED = """
 import os
-from lockgate.inspect import forking
+from lockgate.inspect import forking, nursery
 held = [[number] for number in range(300_000)]
-forking.gather()
+forking.fill()
+forking.gather(held)
 pid = forking.fork()
 if not pid:
     held[0][0] = 7
@@ -91,3 +130,35 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), held[0][0], sum(each[0] 
 def test_what_is_gathered_stays_what_it_was_and_a_child_has_it_for_itself() -> None:
     ran = subprocess.run([sys.executable, "-c", _GATHERED], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["1", "0", "44999850000"]
+
+
+def test_what_small_files_need_is_loaded_first_so_that_it_lies_together(monkeypatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(nursery, "import_module", done.append)
+    for module, name in (
+        (nursery.first_look, "load"), (nursery.malware, "load"), (nursery.secrets, "load"),
+        (nursery.plain, "load"), (nursery.sample, "inspect"), (nursery, "prepare"), (nursery, "_bind"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, lambda said=f"{module.__name__}.{name}": done.append(said))
+    nursery._load()
+    first = next(name for name in done if name.startswith("lockgate.inspect.inspectors."))
+    assert done[:3] == ["lockgate.inspect.first_look.load", "lockgate.inspect.sample.inspect", first]
+    assert done[-3:] == [
+        "lockgate.inspect.sample.inspect",
+        "lockgate.inspect.nursery.prepare",
+        "lockgate.inspect.nursery._bind",
+    ]
+
+
+_SETTLED = """
+import gc
+from lockgate.inspect import nursery
+held = [[number] for number in range(100_000)]
+nursery._settle()
+print(gc.isenabled(), gc.get_freeze_count() > 100_000, sum(each[0] for each in held))
+"""
+
+
+def test_the_collector_leaves_what_is_forked_alone() -> None:
+    ran = subprocess.run([sys.executable, "-c", _SETTLED], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["False", "True", "4999950000"]

@@ -42,25 +42,35 @@ def main() -> None:
             # Said whole before the other end can see that this one closes, and kill it.
             os.write(2, f"{type(error).__name__}: {error}"[:_REQUEST].encode("utf-8", "replace"))
             return
-        gc.collect()
-        forking.give_back()
-        forking.gather()
-        gc.freeze()
-        gc.disable()
+        _settle()
         _serve(control)
 
 
 def _load() -> None:
-    """Load every parser, compile every rule, try them all once, and make ahead what confining needs."""
+    """Load every parser, compile every rule, try them all, and make ahead what confining needs.
+
+    What small files need comes first, so that it lies together, apart from what few children touch.
+    """
+    first_look.load()
+    sample.inspect()
     for module in (*inspectors(), *_LIBRARIES):
         import_module(module)
     malware.load()
     secrets.load()
-    first_look.load()
     plain.load()
     sample.inspect()
     prepare()
     _bind()
+
+
+def _settle() -> None:
+    """Leave memory as it is best forked."""
+    gc.collect()
+    forking.give_back()
+    forking.fill()
+    forking.gather(gc.get_objects())
+    gc.freeze()
+    gc.disable()
 
 
 def _bind() -> None:

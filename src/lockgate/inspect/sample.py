@@ -18,8 +18,8 @@ from lockgate.inspect.limits import Limits
 from lockgate.inspect.worker import InspectArgs, inspect_entry
 
 NAME = "sample-1-py3-none-any.whl"
-_TIMES = 3
-"""How often it is inspected: CPython 3.11 specialises code that runs for the second time."""
+_TIMES = 8
+"""How often it is inspected: CPython 3.11 specialises code that has begun eight times (``co_warmup``)."""
 _MEMBERS = {
     "sample/__init__.py": "",
     "sample/work.py": "import os\n\n\ndef work(path):\n    return os.path.join(path, 'é')\n",
