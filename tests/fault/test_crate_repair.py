@@ -199,6 +199,21 @@ def test_killed_anywhere_it_can_be_started_again(crate: SealedCrate, tmp_path: P
     assert kills > 5
 
 
+def test_a_volume_that_is_another_one_as_well_is_not_repaired_in_its_place(
+    crate: SealedCrate, tmp_path: Path
+) -> None:
+    """Writing to the one would destroy the other, which was whole."""
+    before = tree(crate.path)
+    (crate.path / "vol-0002.lgv").unlink()
+    os.link(crate.path / "vol-0001.lgv", crate.path / "vol-0002.lgv")
+    with pytest.raises(CrateGrammarError) as caught:
+        Mender().repair(crate.path)
+    assert caught.value.where["file"] == "vol-0002.lgv"
+    assert tree(crate.path)["vol-0001.lgv"] == before["vol-0001.lgv"]
+    Mender().repair(crate.path, tmp_path / "copy")
+    assert tree(tmp_path / "copy" / crate.path.name) == before
+
+
 @pytest.mark.parametrize("name", ["crate.json", "shards.idx", "roots/1.root.json"])
 def test_a_copy_is_made_of_what_was_judged(
     crate: SealedCrate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -231,7 +231,7 @@ class CrateFolder:
         """Open a regular file.
 
         Raises:
-            CrateGrammarError: A link, a device, or a file with other names.
+            CrateGrammarError: A link or a device.
             CrateIoError: It cannot be opened.
 
         """
@@ -246,11 +246,21 @@ class CrateFolder:
         """Return a descriptor that writes to a volume of the crate, which is made where it is missing.
 
         Raises:
+            CrateGrammarError: It is no regular file, or has other names: they would be altered with it.
             OSError: It cannot be written, or is a link.
 
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        return os.open(name, flags, 0o600, dir_fd=self._handle)
+        handle = os.open(name, flags, 0o600, dir_fd=self._handle)
+        facts = os.fstat(handle)
+        if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
+            return handle
+        os.close(handle)
+        what = (
+            f"{name} is another file as well (a hard link, or no regular file), which repairing would alter."
+        )
+        advice = "Write a repaired copy into another folder: `lockgate repair CRATE --into FOLDER`."
+        raise CrateGrammarError(what, advice=advice, file=name)
 
     def read(self, name: str, limit: int) -> bytes:
         """Return a whole small file.

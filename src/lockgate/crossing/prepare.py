@@ -201,6 +201,12 @@ class Preparer:
         for signer in self._p.signers:
             self.supply.held(signer.keyid, Purpose.SEALER, at)
         self.supply.persons([s.keyid for s in self._p.signers], Purpose.SEALER, at)
+        need = self.supply.threshold(Purpose.SEALER)
+        if len({s.keyid for s in self._p.signers}) != need:
+            what = (
+                f"{len(self._p.signers)} keys were to sign; the supply root demands {need}, and no more may."
+            )
+            raise SealRequestError(what)
         tuf = self._p.tuf
         for signer, purpose in (
             (tuf.targets, Purpose.TARGETS),

@@ -24,7 +24,7 @@ from lockgate.core.roots import PublicKey, Purpose, Root, ThresholdError
 from lockgate.crossing.errors import SubliminalSignatureError
 from lockgate.trust.dsse import pae
 from lockgate.trust.errors import SignatureError, WrongLaneError
-from lockgate.trust.keys import Signer, verifies
+from lockgate.trust.keys import P256_ORDER, Signer, verifies
 
 PREFIX = "LGR1."
 """What a receipt's line of text begins with."""
@@ -76,6 +76,7 @@ def _signature(signer: Signer, message: bytes) -> bytes:
 
 def _fixed(der: bytes) -> bytes:
     r, s = decode_dss_signature(der)
+    s = min(s, P256_ORDER - s)
     return r.to_bytes(_HALF, "big") + s.to_bytes(_HALF, "big")
 
 
@@ -83,7 +84,7 @@ def _holds(key: PublicKey, signature: bytes, message: bytes) -> bool:
     if key.keytype == "ed25519":
         return verifies(key, signature, message)
     r, s = (int.from_bytes(half, "big") for half in (signature[:_HALF], signature[_HALF:]))
-    return bool(r and s) and verifies(key, encode_dss_signature(r, s), message)
+    return bool(r) and 0 < s <= P256_ORDER // 2 and verifies(key, encode_dss_signature(r, s), message)
 
 
 def pack_receipt(body: bytes, signatures: Mapping[str, bytes]) -> bytes:

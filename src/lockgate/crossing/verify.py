@@ -8,7 +8,7 @@ from lockgate.core.digests import sha256
 from lockgate.core.policy import Policy
 from lockgate.core.roots import Purpose, Root
 from lockgate.core.sequence import CrossingState, LedgerEntry, judge
-from lockgate.core.wire import decode
+from lockgate.core.wire import decode, span_of
 from lockgate.crossing.errors import (
     BaseMissingError,
     CleartextRefusedError,
@@ -16,6 +16,7 @@ from lockgate.crossing.errors import (
     CrateExpiredError,
     CrateGrammarError,
     FutureCrateError,
+    ManifestError,
     NotARecipientError,
     OvertakenError,
     ReceiveWindowError,
@@ -37,7 +38,7 @@ from lockgate.crossing.format import (
 from lockgate.crossing.whereabouts import within_manifest
 from lockgate.trust import dsse
 from lockgate.trust.errors import RootChainError, WrongLaneError
-from lockgate.trust.keys import RecipientKey
+from lockgate.trust.keys import RecipientKey, one_form
 from lockgate.trust.roots import advance_supply_root, load_supply_root, read_supply_root
 
 
@@ -102,11 +103,13 @@ def authenticate(envelope: bytes, supply: Root, at: datetime) -> Manifest:
         SignatureError, UnknownKeyError, KeyPurposeError, KeyExpiredError, ThresholdError: Not
             signed by who has to.
         SealerMismatchError: The named sealer did not sign.
+        ManifestError: It could be another file with the same content and valid signatures.
 
     """
     with naming(CRATE_FILE, len(envelope)):
         opened = dsse.open_envelope(envelope, limit=MANIFEST_LIMIT)
         dsse.verify(opened, supply, Purpose.SEALER, at, CRATE_TYPE)
+        _demand_one_envelope(envelope, opened, supply)
         with within_manifest(envelope):
             manifest = decode(Manifest, opened.payload, limit=MANIFEST_LIMIT, name=CRATE_FILE)
             sealer = manifest.sealer
@@ -114,6 +117,26 @@ def authenticate(envelope: bytes, supply: Root, at: datetime) -> Manifest:
                 what = f"crate.json names {sealer.person[:80]!r} as sealer, who did not sign it."
                 raise SealerMismatchError(what, field="$.sealer")
     return manifest
+
+
+def _demand_one_envelope(envelope: bytes, opened: dsse.Opened, supply: Root) -> None:
+    """Demand that nobody without a key can make another valid envelope out of this one.
+
+    Ledgers know a crate by the digest of its envelope. A courier who takes away a signature that is not
+    needed, or turns one into its second form, would have both sides know one crossing by two digests.
+    """
+    need = supply.threshold(Purpose.SEALER)
+    if len(opened.signatures) != need:
+        start, length = span_of(envelope, "$.signatures")
+        what = (
+            f"crate.json has {len(opened.signatures)} signatures; exactly the {need} that are needed may be."
+        )
+        raise ManifestError(what, file=CRATE_FILE, offset=start, length=length)
+    for number, (keyid, signature) in enumerate(opened.signatures.items()):
+        if one_form(supply.keys[keyid].key, signature) != signature:
+            start, length = span_of(envelope, f"$.signatures[{number}].sig")
+            what = "A signature of crate.json is in the second form that ECDSA has, which is not taken."
+            raise ManifestError(what, file=CRATE_FILE, offset=start, length=length, keyid=keyid)
 
 
 def demand_form(manifest: Manifest, lane: str, folder: str) -> None:

@@ -14,6 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner, SSlibKey
@@ -24,6 +25,14 @@ from lockgate.core.digests import sha256
 from lockgate.core.roots import HeldKey, PublicKey, Purpose, Recipient
 from lockgate.trust.errors import KeyFileError
 from lockgate.trust.webauthn import WEBAUTHN, check_assertion
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Number n of the points of P-256 (NIST SP 800-186, 3.2.1.3)."""
+
+_P384_ORDER = (
+    0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973
+)
+_ORDERS = {"ecdsa-sha2-nistp256": P256_ORDER, "ecdsa-sha2-nistp384": _P384_ORDER}
 
 RECIPIENT_SUITE = "DHKEM-P256-HKDF-SHA256/HKDF-SHA256/AES-256-GCM"
 """The HPKE suite (RFC 9180) that crates are sealed with."""
@@ -53,14 +62,27 @@ class Signer:
         return HeldKey(key=self.public, purpose=self.purpose, person=self.person, expires=expires)
 
     def sign(self, message: bytes) -> bytes:
-        """Return the signature over a message."""
-        return bytes.fromhex(self.raw.sign(message).signature)
+        """Return the signature over a message, in its one form (see `one_form`)."""
+        return one_form(self.public, bytes.fromhex(self.raw.sign(message).signature))
 
 
 def keyid_of(key: PublicKey) -> str:
     """Return the TUF key id of a public key (TUF specification, section 4.2)."""
     form = {"keytype": key.keytype, "scheme": key.scheme, "keyval": {"public": key.public}}
     return sha256((encode_canonical(form) or "").encode())
+
+
+def one_form(key: PublicKey, signature: bytes) -> bytes:
+    """Return a signature that verifies in the one of its forms that has the lower `s`.
+
+    Of each ECDSA signature (r, s) whoever sees it can make (r, n - s), which verifies as well: what is known
+    by its digest must not have both. Ed25519 has one form alone (RFC 8032, 5.1.7).
+    """
+    order = _ORDERS.get(key.scheme)
+    if order is None:
+        return signature
+    r, s = decode_dss_signature(signature)
+    return encode_dss_signature(r, min(s, order - s))
 
 
 def tuf_key(key: PublicKey) -> SSlibKey:
