@@ -87,7 +87,7 @@ def check_collection(envelope: bytes, meta: Mapping[str, str], supply: Root, at:
     expected = {name: {"sha256": meta[name]} for name in (LOCK, SBOM) if name in meta}
     if attested != expected or len(expected) != len(statement.subject) or len(expected) != len((LOCK, SBOM)):
         what = "The collector attested another lock or bill of materials than the crate carries."
-        raise TargetSetError(what, path=LOCK_ATTESTATION)
+        raise TargetSetError(what, path=LOCK_ATTESTATION, field="$.subject")
 
 
 class Sealing(Document, frozen=True):
@@ -131,7 +131,9 @@ def check_sealing(
     expected = {path: {"sha256": t.sha256} for path, t in targets.items() if path != SEALING}
     same = encode(statement.predicate) == encode(sealing)
     if attested != expected or len(statement.subject) != len(expected) or not same:
-        raise TargetSetError("The sealer attested other files than the crate brings.", path=SEALING)
+        field = "$.subject" if same else "$.predicate"
+        what = "The sealer attested other files than the crate brings."
+        raise TargetSetError(what, path=SEALING, field=field)
 
 
 def lock_targets(lock: Lock) -> dict[str, Target]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
+
 from lockgate.core.artifact import Lock
 from lockgate.core.clock import raised
 from lockgate.core.digests import sha256
@@ -47,7 +49,7 @@ from lockgate.crossing.verify import (
     next_entries,
 )
 from lockgate.crossing.volumes import VolumeOpening, aes_gcm
-from lockgate.crossing.whereabouts import within_manifest
+from lockgate.crossing.whereabouts import PayloadPlaces, Span, within_manifest
 from lockgate.store.ports import BlobStore, DiscardingBlobs
 from lockgate.trust.keys import RecipientKey
 from lockgate.trust.roots import ROOT_LIMIT
@@ -316,6 +318,7 @@ class Opener:
             crate_sha256=authentic.crate_sha256,
             meta=done.meta,
             signers=tuple(sorted(authentic.signers | done.signers)),
+            starts=done.starts,
         )
         self._p.ledger.quarantined(held, done.tuf)
         return Received(manifest, authentic.crate_sha256, done.lock, done.meta[LOCK], done.targets)
@@ -330,7 +333,11 @@ class Opener:
         self._staging(authentic).discard()
         blobs = self._p.quarantine
         meta = {path: Target(blobs.size(digest), digest) for path, digest in held.meta.items()}
-        lock = judge_documents(blobs, meta, self._authority(authentic))
+        places = PayloadPlaces(authentic.manifest.volumes)
+        starts = {} if isinstance(held.starts, msgspec.UnsetType) else held.starts
+        places.spans({path: Span(at, meta[path].size) for path, at in starts.items() if path in meta})
+        with places.judging():
+            lock = judge_documents(blobs, meta, self._authority(authentic), places)
         targets = meta | lock_targets(lock)
         return Received(authentic.manifest, authentic.crate_sha256, lock, held.meta[LOCK], targets)
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from lockgate.core.artifact import Digest
+from lockgate.core.artifact import Digest, Size
 from lockgate.core.receipt import Receipt
 from lockgate.core.sequence import LedgerEntry
 from lockgate.core.wire import Document
@@ -141,13 +141,15 @@ class Held(Document, frozen=True):
     """What opening a crate left in quarantine: the digests of the files below ``meta/``.
 
     `signers` are the ids of the supply keys that signed the crate, its documents and its update
-    metadata, so that what a key signed is found when it turns out to be somebody else's.
+    metadata, so that what a key signed is found when it turns out to be somebody else's. `starts` tells
+    at which byte of the crate's payload each document began, so that a later error can name its place.
     """
 
     sequence: int
     crate_sha256: Digest
     meta: dict[str, Digest]
     signers: tuple[Digest, ...] | msgspec.UnsetType = msgspec.UNSET
+    starts: dict[str, Size] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def signed_by(self) -> frozenset[str]:

@@ -32,6 +32,7 @@ from lockgate.crossing.standing import (
     metadata_signers,
     of_path,
 )
+from lockgate.crossing.whereabouts import PayloadPlaces
 from lockgate.store import BlobStore
 from lockgate.store.errors import StoreIoError
 from lockgate.store.ports import DiscardingBlobs
@@ -64,12 +65,16 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """What quarantining a payload gave: all targets, the lock, the metadata to promote, who signed."""
+    """What quarantining a payload gave: all targets, the lock, the metadata to promote, who signed.
+
+    `starts` tells at which byte of the payload each document below ``meta/`` begins.
+    """
 
     targets: dict[str, Target]
     lock: Lock
     tuf: dict[str, bytes]
     signers: frozenset[str]
+    starts: dict[str, int]
 
     @property
     def meta(self) -> dict[str, str]:
@@ -117,6 +122,8 @@ def _quarantine(writer: Deposit, authority: Authority) -> Quarantined:
         raise PayloadError("A full crate brings files that build on others.", path=building.path)
     with payload.places.judging(TUF):
         files = _update_metadata(payload, [entry for entry in entries if entry.kind == "tuf"])
+        for name, data in files.items():
+            payload.places.document(TUF + name, data)
         settled = settle(authority.root_bytes, files, authority.trusted, authority.at)
     targets = settled.targets
     signers = metadata_signers(settled.files.values())
@@ -129,16 +136,28 @@ def _quarantine(writer: Deposit, authority: Authority) -> Quarantined:
     documents = [entry for entry in rest if entry.path.startswith(META)]
     progress.start("quarantine", sum(entry.size for entry in rest))
     writer.put(documents)
-    lock = judge_documents(blobs, targets, authority)
-    _judge_sealing(blobs, targets, authority)
-    if lock_targets(lock) != {path: t for path, t in targets.items() if not path.startswith(META)}:
-        raise TargetSetError("The lock names other files than the update metadata.", path=LOCK)
+    lock = judge_documents(blobs, targets, authority, payload.places)
+    _judge_sealing(blobs, targets, authority, payload.places)
+    named = {path: t for path, t in targets.items() if not path.startswith(META)}
+    if lock_targets(lock) != named:
+        what = "The lock names other files than the update metadata."
+        raise TargetSetError(what, path=LOCK, field=_first_in_lock(lock, named))
     if writer.deltas is not None:
         writer.deltas.demand_space(sum(e.size for e in rest if e.kind in DELTA_KINDS))
     writer.put(rest[len(documents) :])
     progress.finish()
     signers |= dsse_signers(blobs.read(targets[LOCK_ATTESTATION].sha256, limit=META_LIMIT))
-    return Quarantined(targets, lock, settled.files, signers)
+    starts = {entry.path: payload.places.start(entry.path) for entry in documents}
+    return Quarantined(targets, lock, settled.files, signers, starts)
+
+
+def _first_in_lock(lock: Lock, named: Mapping[str, Target]) -> str:
+    """Return the field of a lock that is not as the metadata names it; all files where it lacks some."""
+    for number, artifact in enumerate(lock.artifacts):
+        for place, file in enumerate(artifact.files):
+            if named.get(file.path) != Target(file.size, file.sha256):
+                return f"$.artifacts[{number}].files[{place}]"
+    return "$.artifacts"
 
 
 def _first_other(some: Mapping[str, Target], others: Mapping[str, Target]) -> str:
@@ -161,7 +180,9 @@ def _small(payload: PayloadReader, entry: Entry) -> bytes:
     return payload.exactly(entry.size)
 
 
-def _judge_sealing(blobs: BlobStore, targets: Mapping[str, Target], authority: Authority) -> None:
+def _judge_sealing(
+    blobs: BlobStore, targets: Mapping[str, Target], authority: Authority, places: PayloadPlaces
+) -> None:
     """Demand the sealing attestation: without it, nothing would tell later who sealed these files.
 
     Raises:
@@ -174,17 +195,21 @@ def _judge_sealing(blobs: BlobStore, targets: Mapping[str, Target], authority: A
         raise TargetSetError(what, path=SEALING)
     with of_path(SEALING):
         envelope = blobs.read(targets[SEALING].sha256, limit=META_LIMIT)
+        places.document(SEALING, envelope)
         demand_believed(dsse_signers(envelope), authority.revoked, SEALING)
         check_sealing(envelope, targets, authority.sealing, authority.root, authority.at)
 
 
-def judge_documents(blobs: BlobStore, targets: Mapping[str, Target], authority: Authority) -> Lock:
+def judge_documents(
+    blobs: BlobStore, targets: Mapping[str, Target], authority: Authority, places: PayloadPlaces
+) -> Lock:
     """Return the lock after checking who attested it.
 
     Args:
         blobs: Holds the documents.
         targets: Length and digest of each document below ``meta/`` (others are ignored).
         authority: What they are judged by.
+        places: Learns the documents' bytes.
 
     Raises:
         TargetSetError: A document is missing, or another format of lock.
@@ -199,14 +224,17 @@ def judge_documents(blobs: BlobStore, targets: Mapping[str, Target], authority: 
     meta = {path: target.sha256 for path, target in targets.items() if path.startswith(META)}
     with of_path(LOCK_ATTESTATION):
         attestation = blobs.read(meta[LOCK_ATTESTATION], limit=META_LIMIT)
+        places.document(LOCK_ATTESTATION, attestation)
         demand_believed(dsse_signers(attestation), authority.revoked, LOCK_ATTESTATION)
         check_collection(attestation, meta, authority.root, authority.at)
     with of_path(LOCK):
-        lock = decode(Lock, blobs.read(meta[LOCK], limit=META_LIMIT), limit=META_LIMIT, name="lock")
+        data = blobs.read(meta[LOCK], limit=META_LIMIT)
+        places.document(LOCK, data)
+        lock = decode(Lock, data, limit=META_LIMIT, name="lock")
     if lock.lane != authority.lane:
         what = f"The lock was collected for lane {lock.lane!r}, this side is on {authority.lane!r}."
-        raise WrongLaneError(what, path=LOCK)
+        raise WrongLaneError(what, path=LOCK, field="$.lane")
     if lock.format != LOCK_FORMAT:
         what = f"The lock has the format {lock.format[:80]!r}, which this version does not read."
-        raise TargetSetError(what, path=LOCK)
+        raise TargetSetError(what, path=LOCK, field="$.format")
     return lock

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 from lockgate.core.errors import HostError, LockgateError
 from lockgate.core.wire import span_of
@@ -17,6 +17,9 @@ from lockgate.crossing.format import CRATE_FILE, RECORD_SIZE, TAG_SIZE, VolumeEn
 from lockgate.trust.dsse import open_envelope, payload_span
 
 Facts = dict[str, Any]
+
+ENVELOPED = ".dsse.json"
+"""How files of a payload are named that are envelopes."""
 
 
 @contextmanager
@@ -50,6 +53,28 @@ def _in_manifest(envelope: bytes, field: object, offset: object) -> Facts:
     return {"file": CRATE_FILE, "offset": start, "length": size}
 
 
+class Span(NamedTuple):
+    """A range of bytes of a payload or of a file: its first byte and its length."""
+
+    start: int
+    length: int
+
+
+def _within(document: bytes | None, path: str, where: Mapping[str, Any]) -> Span | None:
+    """Return which bytes of a document an error speaks of; None where it is about all of it.
+
+    What an error says of the payload of an envelope is told by the characters that carry it there.
+    """
+    byte, field = where.get("byte"), where.get("field")
+    if document is None or (byte is None and field is None):
+        return None
+    enveloped = path.endswith(ENVELOPED) and where.get("document") != "envelope"
+    text = open_envelope(document).payload if enveloped else document
+    last = max(0, len(text) - 1)
+    start, length = (min(int(byte), last), 1) if byte is not None else span_of(text, str(field))
+    return Span(*payload_span(document, start, length)) if enveloped else Span(start, length)
+
+
 class PayloadPlaces:
     """Where the bytes of a payload lie in the volumes of its crate."""
 
@@ -58,7 +83,8 @@ class PayloadPlaces:
         self._volumes = volumes
         self._index = b""
         self._start = 0
-        self._parts: Sequence[tuple[str, int]] = ()
+        self._spans: dict[str, Span] = {}
+        self._documents: dict[str, bytes] = {}
 
     def index(self, text: bytes, start: int) -> None:
         """Learn the index, and the byte of the payload that it begins at."""
@@ -66,7 +92,20 @@ class PayloadPlaces:
 
     def parts(self, parts: Sequence[tuple[str, int]]) -> None:
         """Learn path and length in bytes of each file that follows the index, in order."""
-        self._parts = parts
+        starts = accumulate((length for _, length in parts), initial=self._start + len(self._index))
+        self.spans({name: Span(at, length) for (name, length), at in zip(parts, starts, strict=False)})
+
+    def spans(self, spans: Mapping[str, Span]) -> None:
+        """Learn where in the payload files lie, by path, in their order."""
+        self._spans = dict(spans)
+
+    def start(self, path: str) -> int:
+        """Return the byte of the payload that a file begins at."""
+        return self._spans[path].start
+
+    def document(self, path: str, data: bytes) -> None:
+        """Learn the bytes of a document, so that an error about a part of it names the bytes of that part."""
+        self._documents[path] = data
 
     @contextmanager
     def judging(self, path: str = "") -> Iterator[None]:
@@ -93,17 +132,20 @@ class PayloadPlaces:
         """Return where a file lies; for one that is not there, the index, which should name it."""
         if path.endswith("/"):
             role = f"{path}{where.get('role', '')}.json"
-            wanted = role if role in dict(self._parts) else path
+            wanted = role if role in self._spans else path
         else:
             wanted = where.get("path", path)
-        at, found = self._start + len(self._index), list[tuple[int, int, int]]()
-        for number, (name, length) in enumerate(self._parts):
-            if name == wanted or (wanted.endswith("/") and name.startswith(wanted)):
-                found.append((number, at, length))
-            at += length
-        if sum(length for _, _, length in found):
-            return self.of(found[0][1], sum(length for _, _, length in found))
-        return self.in_index({"field": f"$.entries[{found[0][0]}]"} if found else {})
+        folder = wanted.endswith("/")
+        found = [
+            s for name, s in self._spans.items() if name == wanted or (folder and name.startswith(wanted))
+        ]
+        if length := sum(span.length for span in found):
+            part = _within(self._documents.get(wanted), wanted, where) or Span(0, length)
+            return self.of(found[0].start + part.start, part.length)
+        if not self._index:  # what was received before, of which the index is not kept
+            return {}
+        entry = f"$.entries[{list(self._spans).index(wanted)}]" if wanted in self._spans else None
+        return self.in_index({"field": entry} if entry else {})
 
     def in_index(self, where: Mapping[str, Any]) -> Facts:
         """Return where in the index the field or byte lies that an error speaks of, or else all of it."""

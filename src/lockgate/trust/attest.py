@@ -66,5 +66,5 @@ def check(data: bytes, root: Root, purpose: Purpose, predicate_type: str, at: da
     statement = decode(InTotoStatement, opened.payload, name="attestation")
     if statement.type_ != STATEMENT_V1 or statement.predicate_type != predicate_type:
         what = f"The attestation is {statement.predicate_type[:80]!r}, not {predicate_type!r}."
-        raise EnvelopeError(what)
+        raise EnvelopeError(what, field="$._type" if statement.type_ != STATEMENT_V1 else "$.predicateType")
     return statement

@@ -280,7 +280,7 @@ class TrustedUpdates:
     def _demand_unexpired(self, signed: Signed, role: str) -> None:
         if signed.is_expired(self._at):
             what = f"The metadata of {role!r} expired on {signed.expires:%Y-%m-%d %H:%M:%S} UTC."
-            raise UpdateMetadataError(what, role=role)
+            raise UpdateMetadataError(what, role=role, field="$.signed.expires")
 
 
 def answering(role: Targets, path: str) -> tuple[list[str], bool]:
@@ -354,4 +354,4 @@ def _demand_not_older(new: int, old: int, role: str) -> None:
 def _demand_version(found: int, named: int, role: str) -> None:
     if found != named:
         what = f"The metadata of {role!r} has version {found}, and {named} was signed for."
-        raise UpdateMetadataError(what, role=role)
+        raise UpdateMetadataError(what, role=role, field="$.signed.version")
