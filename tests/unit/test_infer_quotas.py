@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from infer_doubles import (
     NOW,
@@ -22,6 +24,7 @@ from lockgate.infer import FileQuotas, Priority, Quota, Quotas, Spent, Usage
 from lockgate.infer.errors import QuotaError
 from lockgate.infer.quotas import Settled, Wanted, alive, owner_of
 from lockgate.store import MemoryRecords
+from lockgate.store.memory import _MemoryTransaction
 
 FREE = Quota(requests=1000, prompt_tokens=1_000_000, completion_tokens=1_000_000, concurrent=100)
 
@@ -171,6 +174,57 @@ def test_one_transaction_judges_each_on_what_those_before_it_took() -> None:
     wanted = Wanted("k", Quota(requests=2), 1, 1)
     results = quotas.work([wanted] * 3)
     assert [isinstance(result, QuotaError) for result in results] == [False, False, True]
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9)), max_size=8), max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_what_shares_a_transaction_is_judged_and_kept_as_one_by_one(
+    steps: list[list[tuple[str, int]]],
+) -> None:
+    quota = Quota(requests=9, prompt_tokens=60, completion_tokens=60, concurrent=3)
+    together, single = (
+        Quotas(MemoryRecords(), lambda: NOW, Counting(), "here", lambda _: True) for _ in range(2)
+    )
+    names = ["f" * 32]
+    for step in steps:
+        # Even numbers reserve; odd ones settle what was reserved before, once more now and then.
+        items: list[Wanted | Settled] = [
+            Settled(names[n % len(names)], Usage(prompt_tokens=n, completion_tokens=n))
+            if n % 2
+            else Wanted(key, quota, n, 2 * n)
+            for key, n in step
+        ]
+        results = together.work(items)
+        for result, alone in zip(results, [single.work([item])[0] for item in items], strict=True):
+            assert type(result) is type(alone)
+            assert str(result) == str(alone)
+        names += [name for name in results if isinstance(name, str) and name not in names]
+        for key in "ab":
+            assert together.spent(key) == single.spent(key)
+    assert records_of(together) == records_of(single)
+
+
+def records_of(quotas: Quotas) -> list[list[tuple[str, bytes]]]:
+    with quotas._records.transaction() as tx:
+        return [list(tx.scan(name)) for name in ("quota-day", "quota-running", "quota-open")]
+
+
+def test_requests_of_one_key_in_one_transaction_share_its_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    quotas = Quotas(MemoryRecords(), lambda: NOW, Counting(), "here", lambda _: True)
+    touched: list[tuple[str, str]] = []
+    for name in ("get", "put"):
+        real = getattr(_MemoryTransaction, name)
+
+        def noted(tx: Any, collection: str, *rest: Any, real: Any = real, name: str = name) -> Any:
+            touched.append((name, collection))
+            return real(tx, collection, *rest)
+
+        monkeypatch.setattr(_MemoryTransaction, name, noted)
+    names = [str(name) for name in quotas.work([Wanted("k", FREE, 5, 5)] * 20)]
+    quotas.work([Settled(name, Usage(prompt_tokens=1, completion_tokens=1)) for name in names])
+    shared = [one for one in touched if one[1] in {"quota-day", "quota-running"}]
+    assert len(shared) == 8, "two transactions: each reads and writes two records"
+    assert quotas.spent("k") == (Spent(requests=20, prompt_tokens=20, completion_tokens=20), 0)
 
 
 def test_what_dead_processes_reserved_stays_spent_and_runs_no_more() -> None:

@@ -123,10 +123,15 @@ class Quotas:
         """Reserve and settle in one transaction; a reservation's result is its name, or why it is refused."""
         try:
             with self._records.transaction() as tx:
-                return [
-                    self._reserve(tx, item) if isinstance(item, Wanted) else self._settle(tx, item)
+                accounts, day = _Accounts(tx), self._today()
+                results = [
+                    self._reserve(accounts, day, item)
+                    if isinstance(item, Wanted)
+                    else self._settle(accounts, item)
                     for item in items
                 ]
+                accounts.write()
+                return results
         except (LockgateError, OSError) as error:
             _log.error("quotas cannot be kept", error=str(error))
             raise
@@ -151,9 +156,9 @@ class Quotas:
     def _today(self) -> str:
         return f"{self._clock().astimezone(UTC):%Y-%m-%d}"
 
-    def _reserve(self, tx: Transaction, wanted: Wanted) -> str | Exception:
-        day, quota = self._today(), wanted.quota
-        before, running = _spent(tx, wanted.key, day), _running(tx, wanted.key)
+    def _reserve(self, accounts: "_Accounts", day: str, wanted: Wanted) -> str | Exception:
+        quota = wanted.quota
+        before, running = accounts.spent(wanted.key, day), accounts.running(wanted.key)
         after = Spent(
             requests=before.requests + 1,
             prompt_tokens=before.prompt_tokens + wanted.prompt_tokens,
@@ -175,21 +180,18 @@ class Quotas:
             prompt_tokens=wanted.prompt_tokens,
             completion_tokens=wanted.completion_tokens,
         )
-        tx.insert(_OPEN, name, encode(reserved))
-        tx.put(DAY, f"{wanted.key}:{day}", encode(after))
-        _put_running(tx, wanted.key, running + 1)
+        accounts.open(name, reserved, after)
         return name
 
-    def _settle(self, tx: Transaction, settled: Settled) -> str:
+    def _settle(self, accounts: "_Accounts", settled: Settled) -> str:
         """Put what was used in place of what was reserved, on the day of the reservation.
 
         An engine that counts more than was reserved lies or errs: the reservation is then what was spent.
         """
-        value = tx.get(_OPEN, settled.reservation)
-        if value is None:
+        reserved = accounts.reservation(settled.reservation)
+        if reserved is None:
             return settled.reservation  # another process took this one for dead: it stays spent
-        reserved = decode(_Open, value)
-        before, usage = _spent(tx, reserved.key, reserved.day), settled.usage
+        before, usage = accounts.spent(reserved.key, reserved.day), settled.usage
         prompt = max(0, reserved.prompt_tokens - usage.prompt_tokens)
         completion = max(0, reserved.completion_tokens - usage.completion_tokens)
         after = Spent(
@@ -197,10 +199,77 @@ class Quotas:
             prompt_tokens=max(0, before.prompt_tokens - prompt),
             completion_tokens=max(0, before.completion_tokens - completion),
         )
-        tx.put(DAY, f"{reserved.key}:{reserved.day}", encode(after))
-        _put_running(tx, reserved.key, _running(tx, reserved.key) - 1)
-        tx.delete(_OPEN, settled.reservation)
+        accounts.close(settled.reservation, reserved, after)
         return settled.reservation
+
+
+class _Accounts:
+    """What one transaction reads and changes: a key's records once each, however many requests share them.
+
+    A statement for each would cost a request more than its log.
+
+    Args:
+        tx: The transaction; what changes is in it once `write` was called.
+
+    """
+
+    def __init__(self, tx: Transaction) -> None:
+        """Begin with nothing read."""
+        self._tx = tx
+        self._spent: dict[tuple[str, str], Spent] = {}
+        self._running: dict[str, int] = {}
+        self._opened: dict[str, _Open] = {}
+        self._days: set[tuple[str, str]] = set()
+        self._keys: set[str] = set()
+
+    def spent(self, key: str, day: str) -> Spent:
+        """Return what a key has spent on a day."""
+        found = self._spent.get((key, day))
+        if found is None:
+            found = self._spent[key, day] = _spent(self._tx, key, day)
+        return found
+
+    def running(self, key: str) -> int:
+        """Return how many requests of a key run."""
+        found = self._running.get(key)
+        if found is None:
+            found = self._running[key] = _running(self._tx, key)
+        return found
+
+    def reservation(self, name: str) -> _Open | None:
+        """Return a reservation that is open."""
+        found = self._opened.get(name)
+        if found is not None:
+            return found
+        value = self._tx.get(_OPEN, name)
+        return None if value is None else decode(_Open, value)
+
+    def open(self, name: str, reserved: _Open, spent: Spent) -> None:
+        """Open a reservation, with what its key has spent then."""
+        self._opened[name] = reserved
+        self._change(reserved, spent, 1)
+
+    def close(self, name: str, reserved: _Open, spent: Spent) -> None:
+        """Close a reservation, with what its key has spent then."""
+        if self._opened.pop(name, None) is None:
+            self._tx.delete(_OPEN, name)
+        self._change(reserved, spent, -1)
+
+    def _change(self, reserved: _Open, spent: Spent, more: int) -> None:
+        key, day = reserved.key, (reserved.key, reserved.day)
+        self._spent[day] = spent
+        self._running[key] = max(0, self.running(key) + more)
+        self._days.add(day)
+        self._keys.add(key)
+
+    def write(self) -> None:
+        """Write what changed."""
+        tx = self._tx
+        tx.insert_all([(_OPEN, name, encode(reserved)) for name, reserved in self._opened.items()])
+        for key, day in self._days:
+            tx.put(DAY, f"{key}:{day}", encode(self._spent[key, day]))
+        for key in self._keys:
+            _put_running(tx, key, self._running[key])
 
 
 def _spent(tx: Transaction, key: str, day: str) -> Spent:
