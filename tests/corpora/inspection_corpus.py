@@ -7,6 +7,7 @@ from corpora.inspection_acts import ACTS_BAD, ACTS_GOOD
 from corpora.inspection_archives import ARCHIVES
 from corpora.inspection_asides import ASIDES_BAD, ASIDES_GOOD
 from corpora.inspection_bad import CONTENT
+from corpora.inspection_carried import CARRIED_BAD, CARRIED_GOOD
 from corpora.inspection_case import WHEEL, Case, inspected
 from corpora.inspection_compiled import COMPILED_BAD, COMPILED_GOOD, COMPILED_UNREAD
 from corpora.inspection_data import DATA_BAD, DATA_GOOD, DATA_UNREAD
@@ -14,6 +15,7 @@ from corpora.inspection_documents import DOCUMENTS_BAD, DOCUMENTS_GOOD, DOCUMENT
 from corpora.inspection_flows import FLOWS_BAD, FLOWS_GOOD
 from corpora.inspection_found import FOUND_BAD, FOUND_GOOD, FOUND_UNREAD
 from corpora.inspection_good import COMMON
+from corpora.inspection_handed import HANDED_BAD, HANDED_GOOD
 from corpora.inspection_hdf5 import HDF5_BAD, HDF5_GOOD, HDF5_UNREAD
 from corpora.inspection_hidden_flows import HIDDEN_FLOWS_BAD, HIDDEN_FLOWS_GOOD
 from corpora.inspection_legacy import LEGACY_BAD, LEGACY_GOOD
@@ -60,6 +62,8 @@ GOOD = [
     *TECHNIQUES_GOOD,
     *FLOWS_GOOD,
     *HIDDEN_FLOWS_GOOD,
+    *CARRIED_GOOD,
+    *HANDED_GOOD,
     *PYFLOWS_GOOD,
 ]
 BAD = [
@@ -89,6 +93,8 @@ BAD = [
     *TECHNIQUES_BAD,
     *FLOWS_BAD,
     *HIDDEN_FLOWS_BAD,
+    *CARRIED_BAD,
+    *HANDED_BAD,
     *PYFLOWS_BAD,
 ]
 

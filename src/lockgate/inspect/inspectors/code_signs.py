@@ -168,7 +168,7 @@ PYTHON = (
     sign(
         "code-stealer", Severity.HIGH, "What makes keys is replaced by what sends them",
         r"\b(?:Keypair|Account|PrivateKey|SigningKey|Wallet)\s*\.\s*(?:from_\w+|__init__|sign\w*|create)\s*=[^=]",
-        needs="Keypair|Account|PrivateKey|SigningKey|Wallet,urlopen|requests.|httpx|socket|aiohttp|send_transaction",
+        needs="Keypair|Account|PrivateKey|SigningKey|Wallet,urlopen|requests.|httpx|socket|aiohttp|send_transaction|send_raw_transaction",
     ),
     sign(
         "code-hidden-shell", Severity.HIGH, "A hidden or encoded command of PowerShell",

@@ -67,6 +67,12 @@ _ALIKE = 0.75
 _TARBALL = re.compile(r"(?P<name>.+)-(?P<version>\d+\.\d+\.\d+(?:[-+][\w.+-]*)?)\.(?:tgz|tar|tar\.gz)")
 _GYP_COMMAND = re.compile(r"<!@?\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
 
+_GYP_CODE = re.compile(r"<!@?\(\s*(?:node|python3?|perl|ruby)\s+-[a-z]{1,2}\b[^\n]{0,1000}")
+_GYP_REACHES = re.compile(
+    r"\(\s*\\?['\"](?:node:)?(?:https?|net|dns|tls)\\?['\"]|\bfetch\s*\(|\beval\s*\(|\batob\b|Buffer\s*\.\s*from|\burlopen\b"
+    r"|\bexec\s*\(\s*__import__|\b(?:curl|wget)\s"
+)
+
 
 def wants(name: str) -> bool:
     """Return whether the rules look into a member of a tar archive."""
@@ -166,12 +172,21 @@ def _npm(tally: Tally, kept: Mapping[str, bytes], base: str) -> None:
         included = (raw for name, raw in kept.items() if name.startswith(base) and name.endswith(".gypi"))
         for raw in (gyp, *included):
             look(tally, raw.decode("utf-8", "replace"), SHELL + INSTALL_SHELL, "binding.gyp: ")
+            commands_of_gyp(tally, raw.decode("utf-8", "replace"))
         for found in _GYP_COMMAND.finditer(gyp.decode("utf-8", "replace")):
             if not re.match(r"\s*@?(?:node|pkg-config|python3?|which|uname|echo)\b", found[1]):
                 why = f"binding.gyp runs a command: {found[1][:80]}"
                 tally.note("npm-gyp-command", Severity.MEDIUM, why)
     _commands(tally, said)
     _dependencies(tally, said)
+
+
+def commands_of_gyp(tally: Tally, text: str) -> None:
+    """Note code in a description for GYP that reaches out or hides what it runs while it is read."""
+    for found in _GYP_CODE.finditer(text):
+        if _GYP_REACHES.search(found[0]):
+            why = f"binding.gyp runs code that reaches out: {found[0][:80]}"
+            tally.note("npm-gyp-command", Severity.HIGH, why, found.start())
 
 
 def _spelled(command: str, scripts: Mapping[str, Any]) -> str:

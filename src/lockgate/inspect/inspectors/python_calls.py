@@ -184,10 +184,12 @@ def _change(reader: "Reader", call: Call) -> None:
             marks |= opened(marks)
         gained = marks & (SENT | Mark.READ_KEYS | Mark.KEPT | Mark.KEYS | Mark.WALKED | Mark.FACTS | ORIGIN)
         file = call.base.keys or call.base.name.startswith(("builtins.open", "tempfile."))
-        if marks & Mark.NET and (file or name in _PATH_WRITES):
+        if (marks & Mark.NET or _hidden(marks)) and (file or name in _PATH_WRITES):
             gained = gained & ~Mark.NET | Mark.FETCHED
         reader.gain(node.func.value, gained, call.base.keys)
-    elif name in _PATH_WRITES and marks & Mark.NET and isinstance(node.func, ast.Attribute):
+    elif (
+        name in _PATH_WRITES and (marks & Mark.NET or _hidden(marks)) and isinstance(node.func, ast.Attribute)
+    ):
         reader.gain(node.func.value, Mark.FETCHED, ())
     elif last == "urlretrieve" and len(node.args) > 1:
         reader.gain(node.args[1], Mark.FETCHED, ())
@@ -200,18 +202,37 @@ def _change(reader: "Reader", call: Call) -> None:
         reader.gain(target, taken | (Mark.FETCHED if marks & Mark.NET else NOTHING), written.keys)
 
 
-def _foreign(reader: "Reader", call: Call, target: Value) -> Value:
+def _source(call: Call, last: str, marks: Mark) -> Value | None:
+    """Return what comes from outside of the program by a call, if anything does."""
     name = call.name
-    last = name.rpartition(".")[2]
-    marks = call.base.marks | call.marks()
     if name in places.FACTS:
         return Value(name=f"{name}()", marks=Mark.FACTS)
     if name in places.CLIPS or last == "clipboard_get":
         return Value(marks=Mark.CLIP)
     if name in places.SCREENS:
         return Value(name=f"{name}()", marks=Mark.SCREEN)
-    if name.startswith(places.NETS):
-        return _asked(call, marks)
+    if name in places.ASIDES:
+        return Value(name=f"{name}()", marks=marks | Mark.ASIDE)
+    if name in places.RESOURCES and any(_pictured(value) for value in call.every()):
+        return Value(marks=Mark.PICTURE | Mark.FILE)
+    return _asked(call, marks) if name.startswith(places.NETS) else None
+
+
+def _hidden(marks: Mark) -> bool:
+    """Return whether something was decoded that stands in the source or lies behind a picture."""
+    return bool(marks & Mark.DECODED and marks & (Mark.WRITTEN | Mark.PICTURE))
+
+
+def _foreign(reader: "Reader", call: Call, target: Value) -> Value:
+    name = call.name
+    last = name.rpartition(".")[2]
+    marks = call.base.marks | call.marks()
+    if (source := _source(call, last, marks)) is not None:
+        return source
+    if last == "get_credentials" and name.startswith(("boto3.", "botocore.")):
+        marks |= Mark.READ_KEYS
+    if name in places.PROCESSES and places.KEEPERS.search(call.said()):
+        marks |= Mark.READ
     if last == "decrypt" and name.startswith(places.CIPHERS) and marks & ORIGIN:
         marks |= Mark.DECODED
     if (last.startswith("VirtualAlloc") and any(v.const == _RIGHTS for v in call.given)) or _mapped_to_run(
@@ -229,6 +250,10 @@ def _foreign(reader: "Reader", call: Call, target: Value) -> Value:
         return reader.placed(replace(call.base, name="pathlib.Path()"))
     marks |= target.marks
     return replace(named(f"{name}()" if name else ""), marks=marks, keys=call.base.keys or call.first().keys)
+
+
+def _pictured(value: Value) -> bool:
+    return isinstance(value.const, str) and bool(places.PICTURES.search(value.const))
 
 
 def _mapped_to_run(call: Call) -> bool:

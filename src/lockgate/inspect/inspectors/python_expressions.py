@@ -128,6 +128,8 @@ def _slice(reader: "Reader", base: Value, node: ast.Slice) -> Value:
     marks = base.marks
     if node.step is not None and marks & Mark.WRITTEN and isinstance(base.const, str | bytes):
         marks |= Mark.DECODED | Mark.BUILT
+    if marks & Mark.PICTURE:
+        marks |= Mark.DECODED
     return reader.placed(Value(const, marks=marks, keys=base.keys))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lockgate.inspect.inspectors import python_constants as constants
 from lockgate.inspect.inspectors.python_known import UNKNOWN, Call, Key, Value
-from lockgate.inspect.inspectors.python_places import NOTHING, Mark
+from lockgate.inspect.inspectors.python_places import NOTHING, PICTURES, Mark
 
 if TYPE_CHECKING:
     from lockgate.inspect.inspectors.python_values import Reader
@@ -84,6 +84,8 @@ def _open(reader: "Reader", call: Call) -> Value:
     marks = value.marks & ~(Mark.WRITTEN | Mark.BUILT | Mark.ENV) | Mark.FILE
     if not (isinstance(mode, str) and mode[:1] in _WRITES):
         marks |= opened(value.marks)
+        if isinstance(value.const, str) and PICTURES.search(value.const):
+            marks |= Mark.PICTURE
     if value is call.base and isinstance(call.node.func, ast.Attribute):
         key = reader.key_of(call.node.func.value)
     else:
@@ -95,6 +97,8 @@ def _open(reader: "Reader", call: Call) -> Value:
 def _read(reader: "Reader", call: Call) -> Value:
     del reader
     marks = call.base.marks & ~(Mark.WRITTEN | Mark.BUILT) | Mark.FILE
+    if isinstance(call.base.const, str) and PICTURES.search(call.base.const):
+        marks |= Mark.PICTURE
     return Value(marks=marks | opened(call.base.marks))
 
 

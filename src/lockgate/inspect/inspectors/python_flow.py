@@ -30,6 +30,12 @@ _STARTED = (
     ".build_extension",
     ".build_extensions",
 )
+BUILD_HOOKS = (
+    "build_wheel", "build_sdist", "build_editable", "get_requires_for_build_wheel",
+    "get_requires_for_build_sdist", "get_requires_for_build_editable", "prepare_metadata_for_build_wheel",
+    "prepare_metadata_for_build_editable",
+)  # fmt: skip
+"""What installers call of a package's own build backend (PEP 517, PEP 660)."""
 _ENCODED = re.compile(r"^[-/](?:e|en|enc|encodedcommand)$", re.IGNORECASE)
 _POWERSHELL = re.compile(r"(?:^|[/\\\s])p[o]wershell(?:\.exe)?\b|^pwsh\b", re.IGNORECASE)
 _HIDES = re.compile(
@@ -72,12 +78,11 @@ class Harms:
 
     def met(self, reader: Reader, call: Call) -> None:
         """Note what a call does that it should not."""
-        del reader
-        for code, severity, why in self._harms(call):
+        for code, severity, why in self._harms(call, reader):
             line = getattr(call.node, "lineno", 0)
             self.found.setdefault((line, code), (line, code, severity, why))
 
-    def _harms(self, call: Call) -> Iterator[tuple[str, Severity, str]]:
+    def _harms(self, call: Call, reader: Reader) -> Iterator[tuple[str, Severity, str]]:
         yield from _hidden(call)
         name = call.name
         last = name.rpartition(".")[2]
@@ -85,8 +90,8 @@ class Harms:
             self.goes |= Mark.DECODED | Mark.NET
             yield from _runs(call)
         if name in places.PROCESSES or places.PROCESS.fullmatch(name):
-            self.goes |= Mark.DECODED | Mark.NET | Mark.STAYS
-            yield from self._starts(call)
+            self.goes |= Mark.DECODED | Mark.NET | Mark.STAYS | Mark.READ
+            yield from self._starts(call, reader)
         if name.startswith(places.NETS):
             self.goes |= SENT | Mark.FACTS | Mark.READ_KEYS | Mark.WALKED
             yield from self._sends(call, last)
@@ -146,7 +151,7 @@ class Harms:
         if self.installs and call.acts and asks:
             yield "install-network", Severity.HIGH, f"{call.name} speaks to the network while it is installed"
 
-    def _starts(self, call: Call) -> Iterator[tuple[str, Severity, str]]:
+    def _starts(self, call: Call, reader: Reader) -> Iterator[tuple[str, Severity, str]]:
         name, first, marks = call.name, call.first(), call.first().marks
         words = [value.const for value in call.every() if isinstance(value.const, str)]
         words += [
@@ -163,6 +168,10 @@ class Harms:
             call.acts or {"start_new_session", "creationflags", "preexec_fn"} & set(call.words)
         ):
             yield "python-import-command", Severity.HIGH, f"{name} starts what was fetched"
+        elif marks & Mark.FETCHED and marks & Mark.ASIDE and _program(call, reader) & Mark.FETCHED:
+            yield "python-dropper", Severity.HIGH, f"{name} starts what was fetched and put aside"
+        if places.SENDERS.match(call.said()) and marks & (Mark.READ | Mark.SCREEN):
+            yield "python-steals", Severity.HIGH, f"{name} has a command send what a person keeps for itself"
         if marks & Mark.DECODED and (call.acts or shell):
             yield "python-decoded-code", Severity.CRITICAL, f"{name} runs what was decoded"
         if any(map(_POWERSHELL.search, words)) and (
@@ -270,6 +279,14 @@ def _garbled(call: Call) -> bool:
     )
 
 
+def _program(call: Call, reader: Reader) -> Mark:
+    """Return what is known of the program that is started, without what it is given."""
+    first = call.node.args[0] if call.node.args else None
+    if isinstance(first, ast.List | ast.Tuple) and first.elts:
+        return reader.value(first.elts[0]).marks
+    return call.first().marks
+
+
 def _named(call: Call) -> bool:
     """Return whether a name is put together below a domain of somebody's."""
     said = [
@@ -321,6 +338,7 @@ def flows(tally: Tally, text: str, tree: ast.Module, *, acts: bool, installs: bo
     harms = Harms(installs=installs)
     reader = Reader(tree, harms.met, acts=acts, lines=_lines(text) if len(text) > _SMALL else ())
     if installs:
+        reader.acting.update(f".{hook}" for hook in BUILD_HOOKS if f".{hook}" in reader.functions)
         for name, node in reader.classes.items():
             said = [ast.unparse(base) for base in node.bases]
             if any(_COMMANDS.search(f".{base}") or _COMMANDS.search(base) for base in said):

@@ -96,6 +96,16 @@ HINTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "memory": ((r"/(VirtualAlloc|PROT_EXE[C]|RtlMoveMemory|memmove)/",), (*_DECODING, *_BRINGING)),
     "orders": (_BRINGING, _STARTING),
     "hidden": (_PACKED, _STARTING),
+    "keepers": (
+        (
+            r"/(find-(generic|internet)-password|dump-keychain|hidden answer)/",
+            r"/(['\"]credential['\"]|git credential)/",
+            r"/(Keychains|login\.keychain|secret-tool|pbpaste|[gG]et-[cC]lipboard|screencapture|get_credentials)/",
+        ),
+        (*_SENDING, r"/['\"](curl|wget)\b/"),
+    ),
+    "senders": (_KEPT, (r"/['\"](curl|wget|nc|ncat)\b/",)),
+    "pictures": ((r"/\.(png|jpe?g|gif|ico|bmp|wav|mp3|ttf|woff2?)['\"]/",), _STARTING, _WRITING),
     "powershell": ((r"/[pP]ower[sS]hell|power['\"]|pwsh/",), _STARTING),
 }
 """What stands in a source in which something can be found, as groups of patterns of YARA: one of each."""

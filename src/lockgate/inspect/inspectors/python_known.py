@@ -70,6 +70,14 @@ class Call:
             found |= value.marks
         return found
 
+    def said(self) -> str:
+        """Return the words that are given, as a command line."""
+        out: list[str] = []
+        for value in self.every():
+            parts = value.const if isinstance(value.const, tuple) else (value.const,)
+            out.extend(part for part in parts if isinstance(part, str))
+        return " ".join(out)
+
     def told(self) -> Mark:
         """Return the marks of what is said to somebody, without what says who asks."""
         found = NOTHING

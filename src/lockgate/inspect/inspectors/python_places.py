@@ -45,6 +45,10 @@ class Mark(IntFlag):
     SOCKET = auto()
     MEMORY = auto()
     """Memory that may be run."""
+    ASIDE = auto()
+    """A place for what is not to stay."""
+    PICTURE = auto()
+    """What lies in a file of no code."""
 
 
 NOTHING = Mark(0)
@@ -57,6 +61,7 @@ _KEPT = re.compile(
     r"|Local[ ]Storage[/\\]+leveldb|Local Extension Settings|key[4]\.db|login[s]\.json|Exodus\b"
     r"|cookies\.sqlite"
     r"|\.?[Ee]lectrum[/\\]wallets|[Ee]thereum[/\\]keystore|\bwallet\.dat\b"
+    r"|Library/Keychains\b|\blogin\.keychain"
     r"|\bAtomic[/\\]|MetaMask|\.gnupg\b|\btdata\b|\.config/(?:google-chrome|chromium)\b|\.mozilla/firefox|\.electrum"
 )
 _KEYS = re.compile(
@@ -69,6 +74,7 @@ _STAYS = re.compile(
     r"|(?:^|[/\\])[\w-]{1,60}\.pth$|startup/[\w-]+\.(?:py|ipy)$|[/\\]hooks[/\\][a-z-]+$"
 )
 _INDEX = re.compile(r"[/\\]pip\.(?:conf|ini)$|\.npmrc$|\.pypirc$|uv\.toml$")
+_ASIDE = re.compile(r"^/(?:tmp|var/tmp|dev/shm)/")
 _LONGEST = 300
 HOLE = "\0"
 """Stands in a text for what is not known."""
@@ -88,7 +94,13 @@ def place(text: str) -> Mark:
     if len(text) > _LONGEST:
         return NOTHING
     found = NOTHING
-    for pattern, mark in ((_KEPT, Mark.KEPT), (_KEYS, Mark.KEYS), (_STAYS, Mark.STAYS), (_INDEX, Mark.INDEX)):
+    for pattern, mark in (
+        (_KEPT, Mark.KEPT),
+        (_KEYS, Mark.KEYS),
+        (_STAYS, Mark.STAYS),
+        (_INDEX, Mark.INDEX),
+        (_ASIDE, Mark.ASIDE),
+    ):
         if pattern.search(text):
             found |= mark
     return found
@@ -149,6 +161,17 @@ lzma.decompress gzip.decompress codecs.decode marshal.loads zlib.decompressobj()
 """
 DECODES = frozenset(_DECODE_WORDS.split())
 CIPHERS = ("cryptography.", "Crypto.", "Cryptodome.", "nacl.", "pyaes.")
+_ASIDE_WORDS = "gettempdir mkdtemp mkstemp mktemp NamedTemporaryFile"
+ASIDES = frozenset(f"tempfile.{word}" for word in _ASIDE_WORDS.split())
+KEEPERS = re.compile(
+    r"\bfind-(?:generic|internet)-password\b|\bdump-keychain\b|\bgit credential(?:-\w+)? (?:fill|get)\b"
+    r"|\bhidden answer\b|\bsecret-tool (?:lookup|search)\b|\bpbpaste\b|\b[gG]et-[cC]lipboard\b"
+    r"|\bscreencapture\b"
+)
+"""Commands that ask what keeps secrets, the clipboard or the screen, or ask a person for a password."""
+SENDERS = re.compile(r"^(?:\S*/)?(?:curl|wget|nc|ncat)(?:\s|\Z)")
+PICTURES = re.compile(r"\.(?:png|jpe?g|gif|ico|bmp|wav|mp3|woff2?|ttf)\Z")
+RESOURCES = frozenset({"pkgutil.get_data", "importlib.resources.read_binary"})
 ENDS = frozenset({
     "os.remove", "os.unlink", "shutil.rmtree", "os.rmdir", "os.truncate", "os.removedirs",
 })  # fmt: skip

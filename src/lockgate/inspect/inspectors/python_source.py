@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors.code_signs import INSTALL_PYTHON, look
-from lockgate.inspect.inspectors.python_flow import flows
+from lockgate.inspect.inspectors.python_flow import BUILD_HOOKS, flows
 from lockgate.inspect.inspectors.python_import import at_import
 from lockgate.inspect.inspectors.source_hints import hints
 from lockgate.inspect.inspectors.texts import scan
@@ -58,7 +58,7 @@ class PythonInspector(Inspector):
     """Python source: it must parse; it is never executed."""
 
     name = "python"
-    version = 7
+    version = 8
     detects = frozenset({"python"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -68,7 +68,8 @@ class PythonInspector(Inspector):
         raw = text.encode("utf-8")
         scan(tally, text, source=True)
         tally.claim_all()
-        installs = context.name.rsplit("/", 1)[-1] == "setup.py"
+        aside = _ASIDE.search(context.name) is not None
+        installs = context.name.rsplit("/", 1)[-1] == "setup.py" or (not aside and _backend(text))
         told = hints(raw, text, "py", tally.seen)
         read = text if told.written else normalize("NFKC", text)
         if not told.written and (name := _other_letters(text, read)):
@@ -78,7 +79,7 @@ class PythonInspector(Inspector):
         look(tally, read, told.signs() + INSTALL_PYTHON if installs else told.signs())
         if not plain:
             return
-        aside = _ASIDE.search(context.name) is not None and not installs
+        aside = aside and not installs
         follow = len(text) <= (_ASIDE_FOLLOWED if aside else _FOLLOWED) and (installs or told.may_flow())
         if not follow and context.package and not told.may_act():
             return
@@ -97,6 +98,11 @@ class PythonInspector(Inspector):
             tally.note("python-syntax", Severity.INFO, why)
         except (RecursionError, MemoryError):
             tally.unfinished("python-depth", "The source is nested too deep to parse.")
+
+
+def _backend(text: str) -> bool:
+    """Return whether a source builds packages: it has a hook that installers call (PEP 517, PEP 660)."""
+    return "build_" in text and any(f"\ndef {hook}(" in f"\n{text}" for hook in BUILD_HOOKS)
 
 
 def _other_letters(text: str, read: str) -> str:

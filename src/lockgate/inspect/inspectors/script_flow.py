@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 
 from lockgate.core.verdict import Severity
-from lockgate.inspect.inspectors.script_marks import (
+from lockgate.inspect.inspectors.script_calls import STARTS, called, speaks_to_host, spoken
+from lockgate.inspect.inspectors.script_kinds import (
     COMMANDS,
     DECODED,
     DNS,
@@ -16,18 +17,31 @@ from lockgate.inspect.inspectors.script_marks import (
     LOADS,
     MACHINE,
     NET,
+    OPENS,
     OTHERS,
     PIECES,
     READ,
     RUNNER,
+    SAVED,
+    SECRET,
     SPELLED,
     STAYS,
-    Walk,
 )
+from lockgate.inspect.inspectors.script_marks import Walk
 from lockgate.inspect.inspectors.script_orders import ORDERS, ordered
 from lockgate.inspect.inspectors.script_parts import Part, parts
 from lockgate.inspect.inspectors.script_tokens import read
-from lockgate.inspect.inspectors.script_words import KEPT_PLACES, NETS, RUNS, STAYING_PLACES
+from lockgate.inspect.inspectors.script_words import (
+    HOSTS,
+    KEEPERS,
+    KEPT_PLACES,
+    NETS,
+    RUNS,
+    SCREENS,
+    SECRETS,
+    STAYING_PLACES,
+    VENDORS,
+)
 from lockgate.inspect.tally import Tally
 
 _MOST = 64 << 10
@@ -37,29 +51,48 @@ _SMALL, _LINE = 16 << 10, 200
 _SHOWN = 3
 _NET = re.compile(
     rf"['\"`](?:node:)?(?:{'|'.join(map(re.escape, sorted(NETS)))})['\"`]|\bfetch\b|WebSocket|XMLHttpRequest"
+    r"|\bresolveTxt\b"
 )
 _RUN = re.compile(
     r"\beval\b|\bFunction\b|runIn\w{0,8}Context|_compile\b|child_process|\bReflect\b|\brequire\b|\._load\b|getBuiltinModule"
     r"|\b(?:globalThis|window|global|self)\s*\[|\.\s*constructor\b|\bWorker\b|\bfs\b"
+    r"|\bimport\s*\(\s*['\"`]data:"
 )
 _CODED = re.compile(
     r"Buffer\s*\.\s*from|\batob\b|\bunescape\b|fromCharCode|(?:[iI]nflate|[uU]nzip|Decompress)\w*\s*\(|createDecipher"
-    r"|\.\s*reverse\s*\(\s*\)\s*\.\s*join|\breadFile\w*\s*\([\s\S]{0,120}?\.(?:png|jpe?g|gif|ico|woff2?|ttf|dat|bin|map|mp3|wav|pdf)['\"`]"
+    r"|\bindexOf\b[^\n]{0,80}%|\.\s*reverse\s*\(\s*\)\s*\.\s*join|\breadFile\w*\s*\([\s\S]{0,120}?\.(?:png|jpe?g|gif|ico|woff2?|ttf|dat|bin|map|mp3|wav|pdf)['\"`]"
 )
 _SPELLED = re.compile(r"(?:\batob|\bBuffer\s*\.\s*from)\s*\(\s*['\"`]")
+_PIECED = re.compile(r"\.\s*join\s*\(\s*(?:''|\"\"|``)\s*\)")
+_ANSWERS = re.compile(r"\breq(?:uest)?\s*\.\s*(?:body|query|params|headers)\b")
+_ASKED_FOR = re.compile(
+    "|".join(
+        (
+            KEEPERS.pattern, VENDORS.pattern, HOSTS.pattern,
+            r"['\"]credential['\"]|find-generic-password", *sorted(SCREENS),
+        )
+    )
+)  # fmt: skip
+_ROOTED = re.compile(r"\w\(['\"`](?:[A-Z]:)?[/\\]{1,2}['\"`]\)")
+_KEYS_GIVEN = re.compile(rf"\b(?:{'|'.join(sorted(SECRETS))})\b")
+_SYSTEMS = re.compile(r"(?:^|[/\\])(?:(?:ba|z|da)?sh|cmd(?:\.exe)?|p[o]wershell(?:\.exe)?|pwsh)\Z")
+_ORDERS_OF_SYSTEMS = frozenset({"-c", "/c", "-lc", "-Command", "-command", "/C"})
+_INTERPRETS = re.compile(
+    r"^(?:\S*/)?(?:python[\d.]*|node|bun|deno|(?:ba|z|da)?sh|[wc]script(?:\.exe)?|mshta|osascript|p[o]wershell)\b"
+)
+_ASIDE = re.compile(r"^/tmp/|^/var/tmp/|^/dev/shm/|[/\\]\.\w")
+_PLACES_ASIDE = frozenset({"tmpdir", "TEMP", "TMP", "APPDATA", "LOCALAPPDATA", "homedir"})
 _TAKE = re.compile(r"\benv\b(?!\s*[.\[])|\bhostname\b|userInfo|networkInterfaces")
 _HOME = re.compile(r"homedir|\benv\s*\.\s*(?:HOME|USERPROFILE)\b")
 _MAKERS = frozenset(
     {"function", "=>", "Set", "Map", "Array", "Promise", "Date", "RegExp", "Function", "Object"}
 )
-_STARTS = frozenset(["exec", "execSync", "spawn", "spawnSync", "execFile", "execFileSync", "fork"])
 _SHELLS = frozenset({"exec", "execSync"})
 _HOSTS, _HERE = frozenset({"host", "hostname"}), frozenset({"localhost", "127.0.0.1", "::1"})
 _WORLD = frozenset({"globalThis", "window", "global", "self"})
 _DOMAIN = re.compile(r"^\.[\w-]+|\.[\w-]+\.[\w-]+$")
 _LOOKS_UP = re.compile(r"lookup\Z|resolve\w*\Z|reverse\Z")
 _WRITERS = re.compile(r"(?:writeFile|appendFile|createWriteStream)(?:Sync)?\Z")
-_KEY = re.compile(r"(?:ssh-(?:rsa|ed25519)|ecdsa-sha2-\S{1,30}) AAAA")
 _ENDERS = re.compile(r"(?:unlink|rm|rmdir|writeFile|truncate|createWriteStream)(?:Sync)?\Z")
 _REMOVES = re.compile(r"(?:rm|rmdir|remove|emptyDir|rimraf)(?:Sync)?\Z")
 _SENDS = frozenset(["end", "write", "send", "post", "put", "request", "sendBeacon", "fetch", "get", "patch"])
@@ -85,7 +118,7 @@ def flows(tally: Tally, text: str, what: str = "", *, installs: bool = False) ->
         if not _may(part.text, installs=installs):
             continue
         walk = Walk(read(part.text))
-        if not walk.worth(installs=installs) and not ORDERS.search(part.text):
+        if not walk.worth(installs=installs) and not _orders(part.text):
             continue
         walk.spread()
         harm = _Harms(walk)
@@ -101,23 +134,40 @@ def _may(text: str, *, installs: bool) -> bool:
     """Return whether a source has the words without which nothing can be found."""
     asks = bool(_NET.search(text))
     brings = asks or bool(_CODED.search(text))
-    if (brings and _RUN.search(text)) or (("readdir" in text or "recursive" in text) and _HOME.search(text)):
+    if (brings and _RUN.search(text)) or (asks and _goes_out(text)) or _goes_round(text):
         return True
-    if (asks or "dns" in text or "sendBeacon" in text) and (_TAKE.search(text) or KEPT_PLACES.search(text)):
+    if ("dns" in text or "sendBeacon" in text) and (_TAKE.search(text) or KEPT_PLACES.search(text)):
         return True
-    if "authorized_keys" in text and "AAAA" in text:
-        return True
-    if (asks and ("node_modules/" in text or _SPELLED.search(text))) or (
-        "child_process" in text and ORDERS.search(text)
-    ):
+    if "child_process" in text and _orders(text):
         return True
     return installs and bool(STAYING_PLACES.search(text) or "#!" in text)
+
+
+def _orders(text: str) -> bool:
+    """Return whether a source may hold a command that harms, or be given one."""
+    return any(pattern.search(text) for pattern in (ORDERS, _ANSWERS, _PIECED))
+
+
+def _goes_out(text: str) -> bool:
+    """Return whether a source that speaks to somebody has what should not go or come that way."""
+    if any(pattern.search(text) for pattern in (_TAKE, KEPT_PLACES, _ASKED_FOR, _KEYS_GIVEN, _SPELLED)):
+        return True
+    return "node_modules" in text or "cwd" in text
+
+
+def _goes_round(text: str) -> bool:
+    """Return whether a source goes through a home or a disk, or writes who may come in."""
+    lists = "readdir" in text or "recursive" in text
+    if lists and (_HOME.search(text) or ("fs" in text and _ROOTED.search(text))):
+        return True
+    return "authorized_keys" in text and "AAAA" in text
 
 
 class _Harms:
     """Looks at the calls of a source whose values were followed."""
 
     def __init__(self, walk: Walk) -> None:
+        self.walk = walk
         self.source, self.calls, self.has, self.small = walk.source, walk.calls, walk.has, walk.small
         said = self.source.said
         self.renamed = {
@@ -151,8 +201,7 @@ class _Harms:
     def _lets_in(self, opened: int, stop: int) -> bool:
         """Return whether a key that stands here is written to where keys open a machine."""
         given = self.source.arguments(opened)
-        texts = (self.source.said[i][1:-1] for i in range(opened, stop) if self.source.kinds[i] == "text")
-        return bool(given) and self.has(STAYS, *given[0]) and any(map(_KEY.match, texts))
+        return bool(given) and self.has(STAYS, *given[0]) and self.has(OPENS, opened, stop)
 
     def _alters(self, opened: int) -> bool:
         """Return whether what somebody sent is written to where another package lies."""
@@ -175,36 +224,90 @@ class _Harms:
             yield opened, "js-remote-code", Severity.CRITICAL, f"{last} runs what a server answers"
         if runner and self.has(DECODED, opened, stop):
             yield opened, "js-decoded-code", Severity.CRITICAL, f"{last} runs what was decoded"
-        loads = last == "require" or self.has(LOADS, opened - 1, opened)
-        if loads and self.has(DECODED, opened, stop):
+        loads = last in {"require", "import"} or self.has(LOADS, opened - 1, opened)
+        if loads and last != "import" and self.has(DECODED, opened, stop):
             yield opened, "code-hidden-name", Severity.HIGH, "A module is named by what was decoded"
+        if loads and self.has(SAVED, opened, stop):
+            yield opened, "js-dropper", Severity.HIGH, f"{last} loads a file that was fetched"
+        data = last == "import" and self._written(opened, stop).startswith("data:")
+        if data and self.has(NET, opened, stop):
+            yield opened, "js-remote-code", Severity.CRITICAL, "import runs what a server answers"
         if last == "]" and self._of_the_world(opened - 1):
             yield opened, "code-hidden-name", Severity.HIGH, "A function is named by what was decoded"
+        yield from self._starts(first, opened, stop)
+
+    def _written(self, start: int, end: int) -> str:
+        source = self.source
+        return "x".join(source.said[at][1:-1] for at in range(start, end) if source.kinds[at] == "text")
+
+    def _starts(self, first: int, opened: int, stop: int) -> Iterator[tuple[int, str, Severity, str]]:
+        """Yield what is started that does not stand in the source, or should not be."""
+        source, last = self.source, called(self.walk, opened)
         starts = self.has(COMMANDS, first, opened) and (
-            last in _STARTS or (self.small and (last == "]" or first == opened - 1))
+            last in STARTS or (self.small and (source.said[opened - 1] == "]" or first == opened - 1))
         )
         given = source.arguments(opened)
         if not starts or not given:
             return
         renamed = first == opened - 1 and last in self.renamed
+        written = self._written(*given[0])
+        texts = bool(written.strip())
         if last in _SHELLS or renamed:
-            written = "x".join(source.said[i][1:-1] for i in range(*given[0]) if source.kinds[i] == "text")
+            written = written if texts else spoken(self.walk, *given[0])
             for code, severity, why in ordered(written, aside=self._says("cwd", opened, stop)):
                 yield opened, code, severity, f"{last}: {why}"
-        if (
-            (last in _SHELLS or renamed)
-            and self.has(NET, *given[0])
-            and not any(source.kinds[i] == "text" for i in range(*given[0]))
-        ):
+            if self._of_a_request(*given[0]) or (not texts and self.has(NET, *given[0])):
+                yield opened, "js-remote-control", Severity.HIGH, f"{last} runs what somebody else sends"
+        elif self.small and self._sent(given):
             yield opened, "js-remote-control", Severity.HIGH, f"{last} runs what somebody else sends"
+        if self.has(SAVED, opened, stop) and self._hides(given, opened, stop):
+            yield opened, "js-dropper", Severity.HIGH, f"{last} starts what was fetched"
         if self.has(DECODED, opened, stop):
             yield opened, "js-decoded-code", Severity.HIGH, f"{last} runs what was decoded"
+
+    def _of_a_request(self, start: int, end: int) -> bool:
+        """Return whether a value is what somebody asked a server."""
+        said = self.source.said
+        return any(
+            said[at] in {"req", "request"}
+            and self.source.word(at + 1) in {".", "?."}
+            and self.source.word(at + 2) in {"body", "query", "params", "headers"}
+            for at in range(start, min(end, start + 12))
+        )
+
+    def _sent(self, given: list[tuple[int, int]]) -> bool:
+        """Return whether what is started comes from elsewhere: all of it, or the order of a shell."""
+        start, end = given[0]
+        rest = given[-1][1]
+        if self.has(NET, start, end) and not any(self.source.kinds[i] == "text" for i in range(start, rest)):
+            return True
+        words = [self.source.said[i][1:-1] for i in range(end, rest) if self.source.kinds[i] == "text"]
+        shell = bool(_SYSTEMS.search(spoken(self.walk, start, end))) and bool(_ORDERS_OF_SYSTEMS & set(words))
+        return shell and self.has(NET, end, rest) and len(words) == 1
+
+    def _hides(self, given: list[tuple[int, int]], opened: int, stop: int) -> bool:
+        """Return whether what was fetched is started aside, by an interpreter, or unseen."""
+        said = self.source.said
+        if said[opened - 1] == "fork" or self._says("detached", opened, stop):
+            return True
+        if _INTERPRETS.match(self._written(*given[0])) or self._says("windowsHide", opened, stop):
+            return True
+        words = [
+            word
+            for at in range(opened, stop)
+            if self.source.kinds[at] == "name"
+            for start, end in self.walk.edges_of(self.walk.owner(at, said[at]))
+            for word in said[start : min(end, start + 40)]
+        ]
+        return any(word in _PLACES_ASIDE or _ASIDE.search(word[1:-1]) for word in words)
 
     def _made_runner(self, first: int, opened: int, stop: int) -> bool:
         """Return whether what makes functions is got from a function or a class, or a thread runs a text."""
         said = self.source.said
         if said[opened - 1] == "Worker":
             return self._says("eval", opened, stop)
+        if said[opened - 1] in {"construct", "apply"} and said[first] == "Reflect":
+            return self.source.word(opened + 1) in {"Function", "eval"}
         named = self.source.pairs.get(opened - 1, first) if said[opened - 1] == ")" else first
         words = said[min(named, first) : min(opened, first + 60)]
         return "constructor" in words[-2:] and bool(_MAKERS & set(words))
@@ -226,6 +329,8 @@ class _Harms:
                 f"{last} sends what a person or machine keeps for itself",
             )
         given = self.source.arguments(opened)
+        if asks and self.has(SECRET, opened, stop) and self._abroad(opened, stop):
+            yield opened, "js-steals", Severity.HIGH, f"{last} sends a key that it was given"
         if asks and given and self.has(SPELLED, *given[0]):
             yield (
                 opened,
@@ -237,8 +342,17 @@ class _Harms:
         if looks:
             yield opened, "js-steals", Severity.HIGH, f"{last} asks for a name that says what this machine is"
 
+    def _abroad(self, opened: int, stop: int) -> bool:
+        """Return whether a call names the address that it speaks to."""
+        return any(
+            self.source.kinds[at] == "text" and self.source.said[at][1:-1].startswith(("http:", "https:"))
+            for at in range(opened, min(stop, opened + 8))
+        )
+
     def _here(self, opened: int, stop: int) -> bool:
-        """Return whether a call speaks to nobody but this machine."""
+        """Return whether a call speaks to nobody but this machine, or the host that it runs on."""
+        if speaks_to_host(self.walk, opened, stop):
+            return True
         said = self.source.said
         hosts = [said[at + 2] for at in range(opened, stop - 2) if said[at] in _HOSTS and said[at + 1] == ":"]
         return len(hosts) == 1 and hosts[0][1:-1] in _HERE

@@ -5,26 +5,35 @@ expression to a name, and marks go along edges until nothing changes. Names coun
 declares them. Nothing is executed; what the walk does not understand carries no mark.
 """
 
+import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lockgate.inspect.inspectors.script_tokens import Function, Source, functions
-from lockgate.inspect.inspectors.script_words import (
-    CARRIERS,
-    DECODERS,
-    HOMES,
-    KEPT_PLACES,
-    MACHINES,
-    NAMING,
-    NETS,
-    READERS,
-    RUNS,
-    STAYING_PLACES,
-    loads,
-    runs,
-    spelled,
+from lockgate.inspect.inspectors.script_calls import Calls
+from lockgate.inspect.inspectors.script_kinds import (
+    ASKED,
+    CARRIER,
+    COMMANDS,
+    DECODED,
+    DNS,
+    HOME,
+    HOST,
+    KEPT,
+    LOADS,
+    MACHINE,
+    MARKS,
+    NET,
+    OTHERS,
+    READ,
+    RUNNER,
+    SECRET,
+    SPELLED,
+    STAYS,
 )
+from lockgate.inspect.inspectors.script_sources import Sources
+from lockgate.inspect.inspectors.script_tokens import Function, Source, functions
+from lockgate.inspect.inspectors.script_words import NAMING, RUNS, SECRETS, WALLETS
 
 _FEW = 1500
 """Tokens of a source in which a call by a bare name is told to be one of a module's."""
@@ -35,26 +44,9 @@ _SHARED = frozenset({"exports", "module", "window", "globalThis", "global", "sel
 _DEEP = 40
 """How many functions around a name are asked whether they declare it."""
 _PASSES = 8
+_SAVES = re.compile(r"(?:writeFile|outputFile|appendFile|createWriteStream)(?:Sync)?\Z")
+_DATA = ("'data:", '"data:')
 _ADDS = frozenset({"push", "unshift", "add", "set", "append", "write", "concat"})
-(
-    KEPT,
-    READ,
-    MACHINE,
-    NET,
-    COMMANDS,
-    DECODED,
-    PIECES,
-    HOME,
-    LISTED,
-    STAYS,
-    RUNNER,
-    DNS,
-    LOADS,
-    CARRIER,
-    OTHERS,
-    SPELLED,
-) = range(16)
-_MARKS = 16
 
 
 class Walk:
@@ -69,26 +61,35 @@ class Walk:
         self.parents = _parents(self.functions, self.inside)
         self.declared: list[set[str]] = [set() for _ in range(len(self.functions) + 1)]
         self.uses: dict[tuple[int, str], list[int]] = defaultdict(list)
-        self.marks: list[set[int]] = [set() for _ in range(_MARKS)]
-        self.sorted: list[list[int]] = [[] for _ in range(_MARKS)]
+        self.marks: list[set[int]] = [set() for _ in range(MARKS)]
+        self.sorted: list[list[int]] = [[] for _ in range(MARKS)]
         self.edges: list[tuple[int, int, tuple[int, str]]] = []
         self.errors: list[tuple[int, int, tuple[int, str]]] = []
         """As edges, which only answers of servers go along."""
         self.calls: list[tuple[int, int, int]] = []
-        self._sources()
+        self.given: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
+        self.handed: dict[tuple[int, str], list[tuple[int, Function]]] = defaultdict(list)
+        """Functions that a parameter stands for."""
+        self.passed: list[tuple[int, int, tuple[int, str]]] = []
+        """What parameters stand for: an expression, and whose parameter it is."""
+        Sources(source, self.marks)
 
     def worth(self, *, installs: bool) -> bool:
         """Return whether anything can be found: something is taken, and there is a place for it to go."""
         marks, words = self.marks, set(self.source.said)
         brings = bool(marks[NET] or marks[DECODED] or marks[CARRIER])
         runs = bool(words & RUNS or marks[COMMANDS] or marks[RUNNER] or "Reflect" in words)
+        loads = "require" in words or "import" in words
+        runs = runs or (loads and any(map(_SAVES.match, words) if marks[NET] else ()))
+        runs = runs or ("import" in words and any(word.startswith(_DATA) for word in words))
         sends = bool(marks[NET] or marks[DNS] or "sendBeacon" in words)
-        takes = bool(marks[READ] or marks[KEPT] or marks[MACHINE])
+        takes = bool(marks[READ] or marks[KEPT] or marks[MACHINE] or marks[ASKED] or marks[HOST])
+        takes = takes or bool(words & SECRETS)
         ends = bool(marks[HOME]) and any(word.startswith("readdir") or word == "recursive" for word in words)
         names = bool(marks[DECODED]) and bool(words & NAMING or marks[LOADS] or "constructor" in words)
         names = names or bool(marks[SPELLED])
         stays = bool(marks[STAYS]) or (installs and "#!" in "".join(words))
-        alters = bool(marks[OTHERS] and marks[NET])
+        alters = bool((marks[OTHERS] or "cwd" in words) and marks[NET])
         return (brings and runs) or (sends and takes) or ends or names or stays or alters
 
     def has(self, kind: int, start: int, end: int) -> bool:
@@ -96,6 +97,13 @@ class Walk:
         marks = self.sorted[kind]
         at = bisect_left(marks, start)
         return at < len(marks) and marks[at] < end
+
+    def edges_of(self, key: tuple[int, str]) -> list[tuple[int, int]]:
+        """Return the expressions that a name may stand for."""
+        if not self.given:
+            for start, end, target in self.edges:
+                self.given[target].append((start, end))
+        return self.given.get(key, [])
 
     def owner(self, at: int, name: str) -> tuple[int, str]:
         """Return the function that declares a name where it is used, with the name."""
@@ -145,6 +153,7 @@ class Walk:
         for at, word in enumerate(source.said):
             if word in {"=", "+=", "||=", "??="} and source.kinds[at] == "mark":
                 self._assigned(at)
+                self._listens(at, starts)
             elif word in {"of", "in"}:
                 self._looped(at)
             elif word == "catch":
@@ -158,6 +167,28 @@ class Walk:
         for item in self.functions if len(source.said) < _DENSE * sum(source.fresh) else ():
             if item.name and source.word(item.body) != "{":  # an arrow that returns what stands behind it
                 self.edges.append((item.body, item.end, self.owner(max(0, item.start - 1), item.name)))
+        self._answered()
+
+    def _listens(self, at: int, starts: dict[int, tuple[int, Function]]) -> None:
+        """Give what listens to an object what the object says: ``socket.onmessage = (event) => ...``."""
+        source = self.source
+        if not source.said[at - 1].startswith("on") or source.word(at - 2) != ".":
+            return
+        made = next((starts[i] for i in range(at + 1, at + 4) if i in starts), None)
+        if made and self._is_function(at + 1):
+            for name in made[1].parameters:
+                self.edges.append((source.chain(at - 1), at - 1, (made[0], name)))
+
+    def _answered(self) -> None:
+        """Give functions that are handed over what they are called with under a parameter's name."""
+        for first, opened, _ in self.calls if self.handed else ():
+            if first != opened - 1:
+                continue
+            for number, function in self.handed.get(self.owner(first, self.source.said[first]), ()):
+                for (start, end), name in zip(
+                    self.source.arguments(opened), function.parameters, strict=False
+                ):
+                    self.edges.append((start, end, (number, name)))
 
     def _edge(self, start: int, end: int, target: int) -> None:
         if end > start and self.source.said[target] not in _SHARED:
@@ -236,95 +267,32 @@ class Walk:
             if inline and inline[1].start < end and self._is_function(start):
                 for name in inline[1].parameters:
                     self.edges.append((first, start, (inline[0], name)))
+                if known and place < len(known[1].parameters):
+                    self.handed[known[0], known[1].parameters[place]].append(inline)
             elif known and place < len(known[1].parameters):
                 self.edges.append((start, end, (known[0], known[1].parameters[place])))
+                self.passed.append((start, end, (known[0], known[1].parameters[place])))
             if place == 1 and last.startswith("copyFile") and source.kinds[start] == "name":
                 self._edge(at + 1, start, start)
+            if last == "pipe" and source.kinds[start] == "name":
+                self._edge(first, at, start)
             if last in _ADDS and source.kinds[first] == "name" and first < at - 1:
                 self._edge(start, end, first)
-
-    def _sources(self) -> None:
-        source = self.source
-        for at, (kind, said) in enumerate(zip(source.kinds, source.said, strict=True)):
-            if kind == "text":
-                self._text(at, said[1:-1])
-            elif kind == "name":
-                self._name(at, said)
-
-    def _text(self, at: int, said: str) -> None:
-        source = self.source
-        loads = source.word(at - 1) in {"from", "import"} or source.word(at - 2) in {"require", "import"}
-        name = said.removeprefix("node:")
-        if loads and name in NETS:
-            self.marks[NET].add(at)
-        elif loads and name == "dns":
-            self.marks[DNS].add(at)
-        elif name == "child_process":
-            self.marks[COMMANDS].add(at)
-        elif KEPT_PLACES.search(said):
-            self.marks[KEPT].add(at)
-        elif STAYING_PLACES.search(said):
-            self.marks[STAYS].add(at)
-        elif CARRIERS.search(said):
-            self.marks[CARRIER].add(at)
-        elif "node_modules/" in said:
-            self.marks[OTHERS].add(at)
-
-    def _name(self, at: int, said: str) -> None:
-        source = self.source
-        before, after = source.word(at - 1), source.word(at + 1)
-        if self._decodes(at, said, after):
-            self.marks[DECODED].add(at)
-            if source.kinds[at + 2 : at + 3] == ["text"] and spelled(source.word(at + 2)[1:-1]):
-                self.marks[SPELLED].add(at)
-        elif said == "env" and source.word(at - 2) == "process" and after not in {".", "[", "?."}:
-            self.marks[READ].add(at)
-        elif said in MACHINES and after == "(":
-            self.marks[MACHINE].add(at)
-        elif (said == "homedir" and after == "(") or (said in HOMES and source.word(at - 2) == "env"):
-            self.marks[HOME].add(at)
-        elif loads(said, before, after):
-            self.marks[LOADS].add(at)
-        elif (
-            said == "join"
-            and after == "("
-            and source.word(at + 2) in {"''", '""'}
-            and source.word(at - 2) == "]"
-        ):
-            self.marks[PIECES].add(at)
-        elif said in {"fetch", "WebSocket", "XMLHttpRequest"} and (before != "." or said != "fetch"):
-            self.marks[NET].add(at)
-        elif runs(said, before, after) or (said == "constructor" and source.word(at - 2) == "Function"):
-            self.marks[RUNNER].add(at)
-
-    def _decodes(self, at: int, said: str, after: str) -> bool:
-        """Return whether a text comes out of a call that was not to be read where it stands."""
-        source = self.source
-        if said == "from" and source.word(at - 1) == "." and source.word(at - 2) == "Buffer":
-            return source.word(source.pairs.get(at + 1, 0) - 1)[1:-1] in {"base64", "hex"}
-        return bool(DECODERS.match(said) and after == "(") or self._backwards(at)
-
-    def _backwards(self, at: int) -> bool:
-        """Return whether a text's letters are turned round: ``.split('').reverse()``."""
-        source = self.source
-        if source.said[at] != "reverse" or source.word(at - 1) != "." or source.word(at - 2) != ")":
-            return False
-        opened = source.pairs.get(at - 2, 0)
-        return source.word(opened - 1) == "split" and source.word(opened + 1) in {"''", '""'}
 
     def spread(self) -> None:
         """Let the marks go along all edges."""
         self._declare()
         self._index()
         self._edges()
+        self._keys()
         known: set[tuple[int, tuple[int, str]]] = set()
         told: list[set[int]] = [set() for _ in self.marks]
         for _ in range(_PASSES):
             self.sorted = [sorted(marks) for marks in self.marks]
-            self._by_calls()
+            Calls(self).mark()
             self.sorted = [sorted(marks - old) for marks, old in zip(self.marks, told, strict=True)]
             told = [set(marks) for marks in self.marks]
-            moving = [kind for kind, marks in enumerate(self.sorted) if marks]
+            moving = [kind for kind, marks in enumerate(self.sorted) if marks and kind != HOST]
             if not moving:
                 break
             self._along(moving, known)
@@ -337,7 +305,7 @@ class Walk:
             for kind in kinds:
                 if (kind, target) in known or not self.has(kind, start, end):
                     continue
-                if kind == HOME and self._below(start, end):
+                if kind == HOME and self.below(start, end):
                     continue
                 known.add((kind, target))
                 self.marks[kind].update(self._occurrences(kind, target))
@@ -348,7 +316,7 @@ class Walk:
                 continue  # one setting of all, by its name
             yield at
 
-    def _below(self, start: int, end: int) -> bool:
+    def below(self, start: int, end: int) -> bool:
         """Return whether a path goes to one place below: texts are more than what parts names."""
         source = self.source
         return any(
@@ -358,23 +326,13 @@ class Walk:
             for i in range(start, min(end, start + 200))
         )
 
-    def _by_calls(self) -> None:
-        """Mark calls that read what is kept, list a home, or look up a name in pieces."""
-        for first, opened, stop in self.calls:
-            last, place = self.source.said[opened - 1], opened - 1
-            reads = bool(READERS.match(last))
-            if reads and self.has(KEPT, opened, stop):
-                self.marks[READ].add(place)
-            if reads and self.has(CARRIER, opened, stop):
-                self.marks[DECODED].add(place)
-            if reads and last.startswith("readdir") and self._home(opened, stop):
-                self.marks[LISTED].add(place)
-            hidden = self.has(PIECES, opened, stop) or self.has(DECODED, opened, stop)
-            if last == "get" and self.source.word(first) == "Reflect" and hidden:
-                self.marks[RUNNER].add(place)
-
-    def _home(self, start: int, end: int) -> bool:
-        return self.has(HOME, start, end) and not self._below(start, end)
+    def _keys(self) -> None:
+        """Mark the keys that functions of a wallet are given."""
+        if not any(map(WALLETS.match, self.source.said)):
+            return
+        for number, function in enumerate(self.functions, 1):
+            for name in SECRETS.intersection(function.parameters):
+                self.marks[SECRET].update(self.uses.get((number, name), ()))
 
 
 def _inside(source: Source, made: list[Function]) -> list[int]:

@@ -119,6 +119,8 @@ SCRIPT = (
         r"|DownloadString|Invoke-\w+)\b",
         r"(?:exec|execSync|spawn|spawnSync)\s*\(\s*[`'\"](?:certutil(?:\.exe)?\s[^\n]{0,40}-urlcache|bitsadmin\S*\s+/transfer|mshta(?:\.exe)?\s+"
         r"|rundll32(?:\.exe)?\s|regsvr32(?:\.exe)?\s)",
+        r"(?:exec|execFile|spawn)(?:Sync)?\s*\(\s*['\"`]rundll32(?:\.exe)?['\"`]\s*,\s*\[[^\n]{0,120}"
+        r"(?:__dirname|tmpdir|\bTE?MP\b|APPDATA|homedir)",
         r"\bspawn\w*\s*\([^\n]{0,200}(?:stratum\+|--cpu-max-threads-hint|--donate-level|--rig-id)",
         r"\bWebAssembly\s*\.\s*instantiate\s*\([^\n]{0,200}child_process",
         needs="exec|spawn,curl|wget|powershell|/dev/tcp/|base64|--dangerously|--trust-all|--yolo|certutil|bitsadmin|mshta|rundll32|regsvr32|stratum"
@@ -182,6 +184,20 @@ SCRIPT = (
         r"\bgit config --global core\.hook[s]Path\b", needs="core.hooksPath",
     ),
     sign(
+        "js-persistence", Severity.HIGH, "It copies itself to where it is started again",
+        r"\bcopyFile(?:Sync)?\s*\(\s*(?:__filename|process\.argv\[1\])\s*,[\s\S]{0,800}?"
+        r"(?:\bschtasks\b|\bautostart\b|\bcrontab\b|LaunchAgents|[/\\]Startup\b|CurrentVersion|systemctl)",
+        r"(?:\bautostart\b|LaunchAgents|[/\\]Startup\b|systemd/user)[\s\S]{0,800}?"
+        r"\bcopyFile(?:Sync)?\s*\(\s*(?:__filename|process\.argv\[1\])\s*,",
+        needs="copyFile,__filename|argv[1]",
+    ),
+    sign(
+        "js-copies-mail", Severity.HIGH, "Mail that others send is copied to an address in the code",
+        r"\b(?:sendMail|sendEmail|emails\.send|messages\.create)\s*\(\s*\{[^{}]{0,600}?\bbcc\s*:\s*\[?\s*['\"`]"
+        r"[\w.+-]{1,60}@(?!(?:[\w-]+\.)?example\.)[\w-]{1,60}\.",
+        needs="bcc",
+    ),
+    sign(
         "js-dropper", Severity.HIGH, "It starts what it fetched, and lets go of it",
         rf"{_ASKS}[\s\S]{{0,1500}}?\bspawn\s*\([\s\S]{{0,200}}?\bdetached\b",
         needs="spawn,detached,fetch|axios|http|got|request",
@@ -220,8 +236,8 @@ SCRIPT = (
     sign(
         "js-alters", Severity.HIGH, "It writes itself into another program, or into how modules are loaded",
         r"\bdiscord_desktop_core\b[\s\S]{0,800}?\bwriteFile(?:Sync)?\s*\(",
-        r"(?:/Applications/|LOCALAPPDATA|ProgramFiles|Program Files)[^\n]{0,200}\bapp\.asar\b[\s\S]{"
-        r"0,400}?\b(?:writeFile|copyFile|rename)(?:Sync)?\s*\(",
+        r"(?:/Applications/|LOCALAPPDATA|ProgramFiles|Program Files|AppData['\", ]{1,6}Local\b)[^\n]{0,200}"
+        r"\bapp\.asar\b[\s\S]{0,400}?\b(?:writeFile|copyFile|rename)(?:Sync)?\s*\(",
         r"\.\s*_load\s*=\s*function\b[\s\S]{0,600}?['\"`]https?://",
         r"(?:\b|_)extensions\s*\[\s*['\"]\.(?!(?:[cm]?[jt]sx?|es\d?|coffee|litcoffee|iced|ls)['\"])\w{1,8}['\"]\s*\]\s*="
         r"[^=\n;]{0,80}?(?:\b|_)extensions\s*\[\s*['\"]\.js['\"]\s*\]",

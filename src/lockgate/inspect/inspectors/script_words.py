@@ -23,9 +23,28 @@ http https http2 net tls dgram axios node-fetch got undici ws request needle sup
 isomorphic-fetch follow-redirects socket.io-client mqtt amqplib discord.js telegraf
 node-telegram-bot-api irc tmi.js ethers web3 viem @solana/web3.js tronweb @mysten/sui aptos
 """
+KEEPERS = re.compile(
+    r"\bsecurity\s+(?:find-(?:generic|internet)-password|dump-keychain)|\bgit\s+credential(?:-\w+)?\s+(?:fill|get)\b"
+    r"|\bsecret-tool\s+(?:lookup|search)|\bpbpaste\b|\b[gG]et-[cC]lipboard\b|\bxclip\b[^|]{0,40}\s-o\b"
+    r"|\bscreencapture\b|\bkubectl\s+get\s+secrets?\b|\bcat\s+\S*(?:/\.ssh/id_|/etc/shadow|/\.aws/credentials)"
+)
+"""Commands that ask what keeps secrets, the clipboard or the screen."""
+VENDORS = re.compile(
+    r"\b(gh) auth token|\b(gcloud) auth print-|\b(npm) config get \S*_authToken"
+    r"|\b(aws) configure (?:get|export)"
+    r"|\b(az) account get-access-token"
+)
+"""Commands that ask for one vendor's key: honest where a program speaks to that vendor alone."""
+HOSTS = re.compile(r"169\.254\.169\.254|metadata\.google\.internal")
+"""Where hosts of clouds tell whoever runs on them their keys."""
+SCREENS = frozenset({"screenshot-desktop", "desktop-screenshot", "node-screenshots"})
+OPENERS = re.compile(r"\A(?:ssh-(?:rsa|ed25519)|ecdsa-sha2-\S{1,30}) AAAA")
 NETS = frozenset(_NET_WORDS.split())
 RUNS = frozenset(["eval", "Function", "runInThisContext", "runInNewContext", "runInContext", "_compile"])
 READERS = re.compile(r"(?:(?:readFile|createReadStream|readdir|copyFile)(?:Sync)?|Database(?:Sync)?)\Z")
+SECRETS = frozenset({"mnemonic", "seedPhrase", "seed", "secretKey", "privateKey"})
+"""What functions call a key that they are given."""
+WALLETS = re.compile(r"Keypair\Z|Wallet\Z|from(?:Mnemonic|SecretKey|PrivateKey|Seed|Secret)\Z")
 DECODERS = re.compile(
     r"(?:atob|unescape|fromCharCode|(?:inflate|gunzip|unzip|inflateRaw|brotliDecompress)(?:Sync)?"
     r"|createDecipher(?:iv)?)\Z"

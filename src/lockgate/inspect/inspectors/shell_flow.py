@@ -33,7 +33,9 @@ _KEPT = re.compile(
     r"(?:\$\(|`)[^)`]{0,200}(?:\b(?:printenv|env)\b\s*(?:[|)]|\"?\$)|\.ss[h]/id_|\.aws/cred|\.netrc|/etc/shadow"
     r"|\.git-credentials|\.docker/config|\.kube/config|Login[ ]Data|\.npmrc)"
 )
-_ASKED = re.compile(r"\bread\s+(?:-\w+\s+)*(?:-p\s+\S+\s+)?([A-Za-z_]\w{0,60})\s*$")
+_ASKED = re.compile(
+    r"\bread\s+(?:-\w+\s+){0,4}(?:\"[^\"]{0,80}\"\s+|'[^']{0,80}'\s+|\S{1,40}\s+)?([A-Za-z_]\w{0,60})\s*$"
+)
 _QUIET = re.compile(r"\bstty\s+-echo\b|\bread\s+-\w*s")
 _DECODES = re.compile(
     r"\bbase64\s+(?:-\w*[dD]|--decode)\b|\bopenssl\s+(?:base64|enc)\b[^|]*\s-d\b|\bxxd\s+-\w*r\b|\buudecode\b"
@@ -68,7 +70,14 @@ _HANDED = re.compile(
 _PACKS = re.compile(
     r"^(?:cp|tar|zip|rsync)\s[^\n]*(?:~|\$HOME|\$\{HOME\}|/root)/\.(?:ss[h]|aws|gnupg|kube|docker|mozilla)\b(?!/config)"
 )
-_UPLOADS = re.compile(r"(?:^|[\s(|`])(?:curl|wget)\s[^\n]*(?:@[\"']?\$|-T\s|--upload-file|--post-file)")
+_UPLOADS = re.compile(
+    r"(?:^|[\s(|`])(?:curl|wget)\s[^\n]*(?:@[\"']?\$|@-|-T\s|--upload-file|--post-file)|\|\s*(?:nc|ncat)\s"
+)
+_FOLDERS = re.compile(r"(?:^|[\s\"'/])\.(?:ss[h]|aws|gnupg|kube|docker|mozilla|config/gcloud)\b(?!/config)")
+_COPIED = re.compile(r"^(?:cp|tar|zip|rsync|mv)\s")
+_GONE_THROUGH = re.compile(r"\|\s*while\s+(?:IFS=\S*\s+)?read\s+(?:-\w+\s+)*([A-Za-z_]\w{0,60})")
+_STARTED_LATER = re.compile(r"^Exec(?:Start|StartPre)=-?(\S{1,200})")
+_PUT = re.compile(r">\s*(\"?\$?[\w{}/.~-]{1,120}\"?)")
 _ESCAPED = re.compile(
     r"^\$'((?:\\x[0-9a-fA-F]{2}|\\[0-7]{3}){2,20})'|^\$\(\s*printf\s+['\"]?((?:\\x[0-9a-fA-F]{2}|\\[0-7]{3}){2,20})"
 )
@@ -148,6 +157,8 @@ class _Script:
         self.saved: set[str] = set()
         self.answers: set[str] = set()
         self.packed: set[str] = set()
+        self.folders: set[str] = set()
+        self.unpacked: set[str] = set()
         self.quiet = bool(_QUIET.search(text))
 
     def harms(self) -> Iterator[tuple[int, str, Severity, str]]:
@@ -193,9 +204,20 @@ class _Script:
             for read, into in ((_MACHINE, self.machine), (_KEPT, self.kept), (_DECODES, self.decoded)):
                 if read.search(value) or used & into:
                     into.add(name)
+            if _FOLDERS.search(value) and said.startswith("for"):
+                self.folders.add(name)
             self.answers.update([name] if _ANSWERED.match(value) or used & self.answers else ())
         elif self.quiet and (asked := _ASKED.search(said)):
             self.kept.add(asked[1])
+        self._put(said)
+
+    def _put(self, said: str) -> None:
+        """Keep which variable names what lies in a person's folders, and where what was decoded is put."""
+        if (through := _GONE_THROUGH.search(said)) and _FOLDERS.search(said):
+            self.folders.add(through[1])
+        if (decodes := _DECODES.search(said)) and (put := _PUT.search(said, decodes.end())):
+            self.unpacked.add(self._expanded(put[1]))
+
         if _FETCHES.search(self._expanded(said)):
             for found in _SAVED.finditer(said):
                 if (place := self._expanded(found[1] or found[2])) not in {"/dev/null", "-"}:
@@ -203,8 +225,9 @@ class _Script:
 
     def _pack(self, said: str) -> None:
         """Keep which variables name where a person's folders were packed."""
-        if _PACKS.search(said):
-            self.packed.update(one or other for one, other in _USED.findall(said))
+        used = {one or other for one, other in _USED.findall(said)}
+        if _PACKS.search(said) or (_COPIED.match(said) and used & self.folders):
+            self.packed.update(used - self.folders - {"HOME"})
 
     def _commands(self, said: str) -> Iterator[tuple[str, Severity, str]]:
         word = said.split(None, 1)[0]
@@ -223,8 +246,19 @@ class _Script:
         plain = _BEHIND.sub("", said)
         if used & self.answers and (_EVALUATES.match(plain) or _HANDED.search(said)):
             yield "shell-download", Severity.HIGH, "It runs what a server answered"
-        if used & self.packed and _UPLOADS.search(said):
+        yield from self._unpacked(said, started)
+        if used & (self.packed | self.folders) and _UPLOADS.search(said):
             yield "shell-steals", Severity.HIGH, "It sends what it packed of a person's folders"
+        yield from self._decoded(said, plain, used)
+
+    def _unpacked(self, said: str, started: str) -> Iterator[tuple[str, Severity, str]]:
+        if started in self.unpacked and not _DECODES.search(said):
+            yield "shell-decoded", Severity.HIGH, f"It starts what it decoded: {started[:60]}"
+        later = _STARTED_LATER.match(said)
+        if later and later[1] in self.unpacked | self.saved:
+            yield "shell-intrusion", Severity.HIGH, f"What it brought starts with the system: {later[1][:60]}"
+
+    def _decoded(self, said: str, plain: str, used: set[str]) -> Iterator[tuple[str, Severity, str]]:
         if (found := _ESCAPED.match(said)) and (name := _letters(found[1] or found[2])) in _HIDDEN_COMMANDS:
             yield "code-hidden-name", Severity.HIGH, f"A command is written in escapes: {name}"
         decodes = _DECODES.search(said) or _UNPACKS.search(said)

@@ -11,7 +11,7 @@ SHELL = (
         "shell-download", Severity.HIGH, "A download is run at once",
         r"\b(?:curl|wget)\b[^\n|;]{0,300}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
         r"\b(?:ba|z|da)?sh\s+(?:-c\s+)?['\"]?(?:<\(|\$\(|`)\s*(?:curl|wget)\b",
-        r"\b(?:curl|wget)\b[^\n|;]{0,300}\|\s*(?:sudo\s+)?(?:python3?|perl|ruby|node|php)(?:\s+-)?\s*(?:$|[;&\n])",
+        r"\b(?:curl|wget)\b[^\n|;]{0,300}\|\s*(?:sudo\s+)?(?:python3?|perl|ruby|node|php)(?:\s+-)?\s*(?:$|[;&\n|)])",
         r"\b(?:curl|wget)\b[^\n;&|]{0,200}\s-(?:o|O)\s*(?P<saved>/\S{2,100}?)\s[^\n;&|]{0,200}(?:;|&&|\n)\s*(?:sudo\s+)?(?:ba|z|da)?sh\s+(?P=saved)(?!\S)",
         r"(?m)(?:^|[;&|])\s*(?:source|\.|eval)\s+[\"']?(?:<\(|\$\(|`)\s*(?:curl|wget)\b(?=[^\n]{0,200}://)",
         r"\b(?:curl|wget)\b[^\n]{0,300}(?:&&|;|\n)\s*(?:sudo\s+)?chmod\s+(?:\+x|7\d\d)[^\n]{0,120}(?:&"
@@ -26,7 +26,9 @@ SHELL = (
         r"(?i)\bsocat\b[^\n]{0,80}exec:",
         r"\bnc(?:at)?\s[^\n]{0,80}\s-e\s+/?\S*sh\b", r"/inet/tcp/\d+/", r"\bztcp\s+\S+\s+\d+[\s\S]{0,80}?>&",
         r"\bsh\s+-i\b[^\n]{0,80}\|\s*openssl\s+s_client\b",
-        needs="/dev/|nc|mkfifo|socat|s_client|/inet/|ztcp",
+        r"\bperl\b[^\n]{0,120}\bSocket\b[^\n]{0,300}(?:`|\bexec\b|\bsystem\b|qx)",
+        r"\bruby\b[^\n]{0,80}\bTCPSocket\b[^\n]{0,200}(?:\bexec\b|\bpopen\b|\bspawn\b)",
+        needs="/dev/|nc|mkfifo|socat|s_client|/inet/|ztcp|Socket",
     ),
     sign(
         "shell-decoded", Severity.CRITICAL, "A script is decoded and run at once",
@@ -59,6 +61,7 @@ SHELL = (
         r"\b(?:env|printenv|set)\s*\|[^\n]{0,80}\b(?:curl|nc|ncat)\b[^\n]{0,60}(?:-d|--data\S*|-F)\s*@-",
         r"\b(?:scp|rsync|sftp)\s[^\n]{0,120}(?<!-i )(?:~|\$HOME|/root)/\.ssh/id_\w+\s+\S+@", r"\bkub"
         r"ectl\s+get\s+secrets?\b[^\n]{0,80}\|[^\n]{0,80}\b(?:curl|nc|ncat|wget)\b",
+        r"\bcat\s+[^\n|;]{0,80}/etc/shadow\b[^\n]{0,80}\|[^\n]{0,80}\b(?:nc|ncat|curl|wget|ssh|mail)\s",
         r"\bbase64\b[^\n]{0,60}/etc/(?:shadow|passwd)\b[\s\S]{0,120}?\b(?:dig|nslookup|host|ping|curl|nc)\s",
         r"\b(?:curl|wget)\s[^\n]{0,60}169\.254\.169\.254/\S*security-credentials[^\n]{0,120}\|[^\n]{0,60}"
         r"\b(?:curl|nc|ncat|wget)\b",

@@ -83,7 +83,7 @@ class TarInspector(Inspector):
     """Walks the headers, inspects each file, reports everything that is not a plain file."""
 
     name = "tar"
-    version = 6
+    version = 7
     detects = frozenset({"tar"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:

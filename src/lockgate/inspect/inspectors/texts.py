@@ -20,6 +20,7 @@ from lockgate.inspect.inspectors import (
     script_flow,
     settings_of_tools,
     shell_flow,
+    told_to_tools,
 )
 from lockgate.inspect.inspectors.chat_template import lint
 from lockgate.inspect.inspectors.code_signs import look
@@ -257,7 +258,7 @@ class TextInspector(Inspector):
     """Plain text in UTF-8."""
 
     name = "text"
-    version = 10
+    version = 11
     detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -293,6 +294,7 @@ def read_text(tally: Tally, text: str, context: Context, *, xml: bool) -> None:
     _signs(tally, text, context)
     if not context.package:
         _needs(tally, text, context)
+    told_to_tools.check(tally, text, context)
     if data_signs.wants(context, text):
         data_signs.search(tally, text)
 
