@@ -217,6 +217,18 @@ require('child_process').spawn('rundll32', ['url.dll,FileProtocolHandler', 'http
 ## mail with a copy that its caller names
 exports.send = ({ to, bcc, html }) => mailer.sendMail({ from: me, to, bcc, html });
 mailer.sendMail({ to: 'you@x.example', bcc: 'one@example.org' });
+## a part of its own that is loaded by a name that was made
+const made = (parts) => String.fromCharCode(...parts);
+exports.part = (parts) => require('./' + made(parts) + '.js');
+## a function of its own that parts what was decoded
+const { execFileSync } = require('child_process');
+function split(said, sign) { return said.toString().split(sign); }
+const files = split(execFileSync('git', ['ls-files', '-z']), '\0');
+module.exports = split(Buffer.from('YSBi', 'base64'), ' ').concat(files);
+## a loader that is lent, and a function that is not one
+const need = require;
+function filled(text, from) { return text === from ? filled(atob(text), need) : text; }
+exports.filled = (text) => filled(atob(text), need);
 ## a class by reflection
 class A {}
 module.exports = Reflect.construct(A, [atob('eA==')]);

@@ -73,6 +73,10 @@ perl -MIO::Socket -e 'print IO::Socket->VERSION'
 ## an answer that Python shows
 #!/bin/bash
 curl -sf https://x.example/a.json | python3 -m json.tool | sort -u
+## an example that listens, and a port that is waited for
+#!/bin/bash
+nc -v -l -p 8000 -e dist.sh
+until (exec 3<>/dev/tcp/127.0.0.1/8000) 2>/dev/null; do sleep 1; done
 ## a decoded picture
 #!/bin/sh
 base64 -d logo.txt > /tmp/logo.png
@@ -142,6 +146,31 @@ keys = boto3.Session().get_credentials()
 def ask():
     sign = AWS4Auth(keys.access_key, keys.secret_key, "r", "es")
     requests.post("https://x.example", json={"q": 1}, auth=sign)
+## a kind of error by its name
+import builtins
+def raised(name, text):
+    return getattr(builtins, name.decode("ascii"), Exception)(text)
+## a command of a shell by its parts
+def order(where, words):
+    return "cd " + where + " ;" + (" exec " + " ".join(words))
+## a host's own kind
+import requests
+def kind():
+    token = requests.put("http://169.254.169.254/latest/api/token", timeout=1).text
+    return requests.get("http://169.254.169.254/latest/meta-data/type", headers={"X-token": token}, timeout=1)
+def event(place):
+    token = requests.put("http://169.254.169.254/latest/api/token", timeout=1).text
+    return requests.get(url=place, headers={"X-token": token}, timeout=1)
+## a cache where its caller says
+import shutil
+from pathlib import Path
+class Cache:
+    def __init__(self, place):
+        self.place = Path(place).expanduser()
+    def clear(self):
+        for item in self.place.iterdir():
+            shutil.rmtree(item)
+        shutil.rmtree(self.place)
 ## what git keeps for its caller
 import subprocess
 def stored(host):
@@ -199,6 +228,12 @@ HANDED_GOOD = [
         _GYP.replace(b".get('x')", b"") % b"nan",
     ),
     good("a cell of a linked table that adds", "a.slk", b"ID;P\nC;Y1;X1;K3;ESUM(R1C2:R1C3)\nE\n"),
+    good(
+        "a package with a template of a manifest",
+        "demo-1.0.0.tgz",
+        npm({"package/templates/app/package.json": b'{"name": <%= name %>}'}),
+        "npm",
+    ),
     good("a file of paths by itself", "a.pth", b"../other\n"),
     good("rules for an assistant", "main.mdc", b"Write tests for each function, and name them well.\n"),
 ]

@@ -103,6 +103,7 @@ def _global() -> bytes:
 
 
 VARIANTS_GOOD = [
+    good("a pax field that says of its maker's disk", "a.tar", _pax(b"18 NODETAR.ino=12\n")),
     good("a ZIP archive that was streamed", "a.zip", _streamed(), detected="zip"),
     good("a member with reserved sizes", "a.zip", _reserved(), detected="zip"),
     good("a 64-bit end record", "a.zip", _end64(), detected="zip"),

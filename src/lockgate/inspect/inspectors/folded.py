@@ -38,7 +38,7 @@ _INSIDE = re.compile(
 def hidden(written: str) -> str:
     """Return the name that a piece of source puts together; nothing where none comes out."""
     made = _put_together(written)
-    if made.strip() in _WHOLE or ("\\" in written and made in _MODULES):
+    if (made.strip() in _WHOLE and made.strip() not in written) or ("\\" in written and made in _MODULES):
         return made.strip()
     return next((found[0] for found in _INSIDE.finditer(made) if found[0] not in written), "")
 

@@ -174,7 +174,10 @@ def _npm(tally: Tally, kept: Mapping[str, bytes], base: str) -> None:
             look(tally, raw.decode("utf-8", "replace"), SHELL + INSTALL_SHELL, "binding.gyp: ")
             commands_of_gyp(tally, raw.decode("utf-8", "replace"))
         for found in _GYP_COMMAND.finditer(gyp.decode("utf-8", "replace")):
-            if not re.match(r"\s*@?(?:node|pkg-config|python3?|which|uname|echo)\b", found[1]):
+            if not re.match(
+                r"\s*@?(?:node|pkg-config|python3?|which|uname|echo|(?:ba)?sh\s+-c\s+[\\\"']{1,2}pkg-config)\b",
+                found[1],
+            ):
                 why = f"binding.gyp runs a command: {found[1][:80]}"
                 tally.note("npm-gyp-command", Severity.MEDIUM, why)
     _commands(tally, said)

@@ -71,7 +71,9 @@ def _home(reader: "Reader", call: Call) -> Value:
     if isinstance(const, str) and const.startswith(("~", "%", "$")):
         const = "~" + const.lstrip("~").partition("/")[2].join(["/", ""]) if "/" in const else "~"
     name = "pathlib.Path()" if call.name.startswith("pathlib.") else ""
-    return reader.placed(replace(value, const=const, name=name, marks=value.marks | Mark.HOME))
+    told = const is not None or value.marks & Mark.WRITTEN
+    marks = value.marks | Mark.HOME if told else value.marks  # what a caller names need not be a home
+    return reader.placed(replace(value, const=const, name=name, marks=marks))
 
 
 def _open(reader: "Reader", call: Call) -> Value:

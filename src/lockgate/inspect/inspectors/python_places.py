@@ -66,7 +66,7 @@ _KEPT = re.compile(
 )
 _KEYS = re.compile(
     r"\.git-credentials|\.netrc|\.aws[/\\]credentials|\.docker[/\\]config|\.kube[/\\]config|\.npmrc|\.pypirc"
-    r"|serviceaccount/token|169\.254\.169\.254.*(?:credentials|token|user-data)"
+    r"|serviceaccount/token|169\.254\.169\.254.*(?:credentials|(?<!api/)token|user-data)"
 )
 _STAYS = re.compile(
     r"(?:^|[/\\])\.(?:bashrc|bash_profile|zshrc|zprofile|profile)$|authorized_key[s]$|[/\\]LaunchAgents\b|/autostart/|^/etc/cron"

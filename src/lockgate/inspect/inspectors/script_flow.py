@@ -169,6 +169,7 @@ class _Harms:
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
         self.source, self.calls, self.has, self.small = walk.source, walk.calls, walk.has, walk.small
+        self.own = {function.name for function in walk.functions}
         said = self.source.said
         self.renamed = {
             said[at + 2] for at in range(len(said) - 2) if said[at] in _SHELLS and said[at + 1] in {":", "as"}
@@ -218,14 +219,18 @@ class _Harms:
     def _runs(self, first: int, opened: int, stop: int) -> Iterator[tuple[int, str, Severity, str]]:
         source, last = self.source, self.source.said[opened - 1]
         named = source.pairs.get(opened - 1, opened - 1) if last == ")" else opened - 1
-        runner = (last in RUNS and (last != "eval" or first == opened - 1)) or self.has(RUNNER, named, opened)
+        runner = last in RUNS and (last != "eval" or first == opened - 1)
+        runner = runner or (last not in self.own and self.has(RUNNER, named, opened))
         runner = runner or self._made_runner(first, opened, stop)
         if runner and self.has(NET, opened, stop):
             yield opened, "js-remote-code", Severity.CRITICAL, f"{last} runs what a server answers"
         if runner and self.has(DECODED, opened, stop):
             yield opened, "js-decoded-code", Severity.CRITICAL, f"{last} runs what was decoded"
-        loads = last in {"require", "import"} or self.has(LOADS, opened - 1, opened)
-        if loads and last != "import" and self.has(DECODED, opened, stop):
+        loads = last in {"require", "import"} or (
+            last not in self.own and self.has(LOADS, opened - 1, opened)
+        )
+        own = source.word(opened + 1)[1:].startswith(("./", "../"))  # a file of the same package
+        if loads and last != "import" and not own and self.has(DECODED, opened, stop):
             yield opened, "code-hidden-name", Severity.HIGH, "A module is named by what was decoded"
         if loads and self.has(SAVED, opened, stop):
             yield opened, "js-dropper", Severity.HIGH, f"{last} loads a file that was fetched"
@@ -244,7 +249,12 @@ class _Harms:
         """Yield what is started that does not stand in the source, or should not be."""
         source, last = self.source, called(self.walk, opened)
         starts = self.has(COMMANDS, first, opened) and (
-            last in STARTS or (self.small and (source.said[opened - 1] == "]" or first == opened - 1))
+            last in STARTS
+            or (
+                self.small
+                and last not in self.own
+                and (source.said[opened - 1] == "]" or first == opened - 1)
+            )
         )
         given = source.arguments(opened)
         if not starts or not given:

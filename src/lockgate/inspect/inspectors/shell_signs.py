@@ -6,6 +6,9 @@ As in `code_signs`: patterns that are bounded, nothing is executed, and none may
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors.code_signs import EXFILTRATION, sign
 
+_A_SHELL = r"(?:/\S*/)?(?:ba|z|da|k|c|tc)?sh(?![\w.-])"
+"""The name of a shell, and not of a script."""
+
 SHELL = (
     sign(
         "shell-download", Severity.HIGH, "A download is run at once",
@@ -21,10 +24,12 @@ SHELL = (
         needs="curl|wget",
     ),
     sign(
-        "shell-reverse", Severity.CRITICAL, "A shell that calls back", r"/dev/(?:tcp|udp)/[^\s/]+/\d+",
-        r"\bnc(?:at)?\s+(?:-\w+\s+)*-e\s+/?\S*sh\b", r"\bmkfifo\b[^\n]{0,200}\bnc(?:at)?\b",
+        "shell-reverse", Severity.CRITICAL, "A shell that calls back",
+        r"/dev/(?:tcp|udp)/(?!(?:127\.0\.0\.1|localhost)/)[^\s/]+/\d+",
+        rf"\bnc(?:at)?\s+(?:-\w+\s+)*-e\s+{_A_SHELL}", r"\bmkfifo\b[^\n]{0,200}\bnc(?:at)?\b",
         r"(?i)\bsocat\b[^\n]{0,80}exec:",
-        r"\bnc(?:at)?\s[^\n]{0,80}\s-e\s+/?\S*sh\b", r"/inet/tcp/\d+/", r"\bztcp\s+\S+\s+\d+[\s\S]{0,80}?>&",
+        rf"\bnc(?:at)?\s[^\n]{{0,80}}\s-e\s+{_A_SHELL}", r"/inet/tcp/\d+/",
+        r"\bztcp\s+\S+\s+\d+[\s\S]{0,80}?>&",
         r"\bsh\s+-i\b[^\n]{0,80}\|\s*openssl\s+s_client\b",
         r"\bperl\b[^\n]{0,120}\bSocket\b[^\n]{0,300}(?:`|\bexec\b|\bsystem\b|qx)",
         r"\bruby\b[^\n]{0,80}\bTCPSocket\b[^\n]{0,200}(?:\bexec\b|\bpopen\b|\bspawn\b)",

@@ -31,6 +31,8 @@ _FOLDER, _PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK = b"5", b"x", b"g", b"L", b"K
 _PAX_KNOWN = frozenset(
     {"path", "linkpath", "size", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname", "comment"}
 )
+_PAX_OF_A_DISK = ("NODETAR.", "SCHILY.dev", "SCHILY.ino", "SCHILY.nlink", "LIBARCHIVE.creationtime")
+"""What tar programs say of their maker's disk; nothing that unpacks reads it."""
 _PAX_BYTES = 1 << 20
 _SPECIAL_BITS = stat.S_ISUID | stat.S_ISGID
 
@@ -122,7 +124,8 @@ class TarInspector(Inspector):
             text = bytes(raw).rstrip(b"\x00").decode("utf-8")
             return {"path" if kind == _LONG_NAME else "linkpath": text}
         records = _pax(bytes(raw), at)
-        if unknown := sorted(set(records) - _PAX_KNOWN):
+        unknown = sorted(set(records) - _PAX_KNOWN)
+        if unknown := [name for name in unknown if not name.startswith(_PAX_OF_A_DISK)]:
             tally.note("tar-pax-field", Severity.LOW, f"Unknown pax field {unknown[0]}.", at)
             if any(name.startswith("GNU.sparse") for name in unknown):
                 tally.unfinished("tar-sparse", "Sparse members are not read.", at)

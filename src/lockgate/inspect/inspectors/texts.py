@@ -109,6 +109,8 @@ _RUN_BY_TOOLS = frozenset(
 _TEMPLATES = frozenset({"jinja", "jinja2", "j2", "template"})
 """Templates; those of a package are its own code, which renders what it will."""
 _SHEBANG = re.compile(r"#!\s*/(?:usr/)?(?:bin/)?(?:env\s+)?\S*(?:ba|da|z|k)?sh\b")
+_INSTALLED = "/node_modules/"
+"""Where npm reads the manifests of packages that a package brings; others are templates and tests."""
 _SHOWN = 5
 _LONGEST_SLIP, _MOST_SLIPPED = 2, 32
 """Runs of selectors that are no longer, and no more in a text altogether unless all are the same, hide
@@ -393,7 +395,10 @@ class JsonInspector(Inspector):
         """Claim the text when it is strict JSON; else it is a text with a finding."""
         demand(len(data), context.limits.text_bytes, "text_bytes")
         text = bytes(data).decode("utf-8-sig")
-        read = not context.package or configs.wants(context.name) or _npm_manifest(context.name)
+        manifest = _npm_manifest(context.name) and (
+            context.name.count("/") <= 1 or _INSTALLED in context.name
+        )
+        read = not context.package or configs.wants(context.name) or manifest
         scan(tally, text, lenient=context.kind == Kind.MODEL, data=not read, shown=read)
         severity = Severity.MEDIUM if read else Severity.INFO
         tally.claim_all()
