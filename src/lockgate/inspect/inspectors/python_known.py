@@ -71,7 +71,7 @@ class Call:
         return found
 
     def said(self) -> str:
-        """Return the words that are given, as a command line."""
+        """Return the words that are given and stand in the source, as a command line."""
         out: list[str] = []
         for value in self.every():
             parts = value.const if isinstance(value.const, tuple) else (value.const,)

@@ -54,7 +54,7 @@ _NET = re.compile(
     r"|\bresolveTxt\b"
 )
 _RUN = re.compile(
-    r"\beval\b|\bFunction\b|runIn\w{0,8}Context|_compile\b|child_process|\bReflect\b|\brequire\b|\._load\b|getBuiltinModule"
+    r"\beval\b|\bFunction\b|runIn\w{0,8}Context|\bScript\b|\bcreateRequire\b|_compile\b|child_process|\bReflect\b|\brequire\b|\._load\b|getBuiltinModule"
     r"|\b(?:globalThis|window|global|self)\s*\[|\.\s*constructor\b|\bWorker\b|\bfs\b"
     r"|\bimport\s*\(\s*['\"`]data:"
 )
@@ -220,6 +220,9 @@ class _Harms:
         source, last = self.source, self.source.said[opened - 1]
         named = source.pairs.get(opened - 1, opened - 1) if last == ")" else opened - 1
         runner = last in RUNS and (last != "eval" or first == opened - 1)
+        if last.startswith("runIn") and source.word(opened - 3) == ")":
+            runner = False  # what a script that was made is given to know
+        runner = runner or (last in {"Script", "compileFunction"} and self._of_machines(opened))
         runner = runner or (last not in self.own and self.has(RUNNER, named, opened))
         runner = runner or self._made_runner(first, opened, stop)
         if runner and self.has(NET, opened, stop):
@@ -240,6 +243,13 @@ class _Harms:
         if last == "]" and self._of_the_world(opened - 1):
             yield opened, "code-hidden-name", Severity.HIGH, "A function is named by what was decoded"
         yield from self._starts(first, opened, stop)
+
+    def _of_machines(self, opened: int) -> bool:
+        """Return whether a call is one of Node's virtual machines: ``vm.Script``."""
+        source = self.source
+        if source.word(opened - 2) == ".":
+            return source.word(opened - 3) == "vm"
+        return any(said[1:-1] in {"vm", "node:vm"} for said in source.said if said[:1] in {"'", '"'})
 
     def _written(self, start: int, end: int) -> str:
         source = self.source

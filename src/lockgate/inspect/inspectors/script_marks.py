@@ -45,6 +45,7 @@ _DEEP = 40
 """How many functions around a name are asked whether they declare it."""
 _PASSES = 8
 _SAVES = re.compile(r"(?:writeFile|outputFile|appendFile|createWriteStream)(?:Sync)?\Z")
+_RUNS = RUNS | {"Script", "compileFunction"}
 _DATA = ("'data:", '"data:')
 _ADDS = frozenset({"push", "unshift", "add", "set", "append", "write", "concat"})
 
@@ -78,7 +79,7 @@ class Walk:
         """Return whether anything can be found: something is taken, and there is a place for it to go."""
         marks, words = self.marks, set(self.source.said)
         brings = bool(marks[NET] or marks[DECODED] or marks[CARRIER])
-        runs = bool(words & RUNS or marks[COMMANDS] or marks[RUNNER] or "Reflect" in words)
+        runs = bool(words & _RUNS or marks[COMMANDS] or marks[RUNNER] or "Reflect" in words)
         loads = "require" in words or "import" in words
         runs = runs or (loads and any(map(_SAVES.match, words) if marks[NET] else ()))
         runs = runs or ("import" in words and any(word.startswith(_DATA) for word in words))

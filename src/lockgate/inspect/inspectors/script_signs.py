@@ -150,9 +150,10 @@ SCRIPT = (
         r"search\?text=maintainer:[\s\S]{0,2000}?\bpublish\b",
         r"_authToken\b(?!=\$\{?[A-Z])[\s\S]{0,800}?\bexec(?:Sync)?\s*\("
         r"\s*['\"`][^'\"`\n]{0,80}\bnpm publish\b",
+        r"\b(?:pre|post)?install['\"`]?\s*\]?\s*[:=]\s*['\"`]node\s[\s\S]{0,1200}?\bnpm publish\b",
         r"\btoJSON\s*\(\s*secrets\s*\)",
         r"\btrufflehog\b[\s\S]{0,1500}?(?:webhook|fetch\s*\(|\.request\s*\(|gh\s+repo\s+create)",
-        needs="maintainer:|toJSON|trufflehog|_authToken",
+        needs="maintainer:|toJSON|trufflehog|_authToken|npm publish",
     ),
     sign(
         "js-destroys", Severity.CRITICAL, "It removes what a person keeps",
@@ -272,10 +273,12 @@ SCRIPT = (
 
 WORKFLOW = (
     sign(
-        "workflow-steals", Severity.CRITICAL, "A build sends the secrets of its repository away",
+        "workflow-steals", Severity.CRITICAL,
+        "A build sends its repository's secrets away, or lets go of what it starts",
         r"\btoJSON\s*\(\s*secrets\s*\)[^\n]{0,200}(?:\b(?:curl|wget|nc|base64)\b|https?://)",
         r"\b(?:curl|wget)\s[^\n]{0,200}\btoJSON\s*\(\s*secrets\s*\)",
-        needs="toJSON",
+        r"\bRUNNER_TRACKING_ID\b['\"]?\s*[:=]\s*['\"]?0",
+        needs="toJSON|RUNNER_TRACKING_ID",
     ),
 )  # fmt: skip
 """For descriptions of builds in YAML."""

@@ -66,6 +66,7 @@ SHELL = (
         r"\b(?:env|printenv|set)\s*\|[^\n]{0,80}\b(?:curl|nc|ncat)\b[^\n]{0,60}(?:-d|--data\S*|-F)\s*@-",
         r"\b(?:scp|rsync|sftp)\s[^\n]{0,120}(?<!-i )(?:~|\$HOME|/root)/\.ssh/id_\w+\s+\S+@", r"\bkub"
         r"ectl\s+get\s+secrets?\b[^\n]{0,80}\|[^\n]{0,80}\b(?:curl|nc|ncat|wget)\b",
+        r"/proc/(?:self|\$\$|\d+)/environ\b[^\n]{0,160}\|[^\n]{0,80}\b(?:nc|ncat|curl|wget)\s",
         r"\bcat\s+[^\n|;]{0,80}/etc/shadow\b[^\n]{0,80}\|[^\n]{0,80}\b(?:nc|ncat|curl|wget|ssh|mail)\s",
         r"\bbase64\b[^\n]{0,60}/etc/(?:shadow|passwd)\b[\s\S]{0,120}?\b(?:dig|nslookup|host|ping|curl|nc)\s",
         r"\b(?:curl|wget)\s[^\n]{0,60}169\.254\.169\.254/\S*security-credentials[^\n]{0,120}\|[^\n]{0,60}"

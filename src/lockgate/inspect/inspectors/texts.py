@@ -321,7 +321,7 @@ def _signs(tally: Tally, text: str, context: Context) -> None:
         shell_flow.flows(tally, text)
         if shell:
             tally.note("install-script", Severity.INFO, f"{context.name} runs as root at installation.")
-    elif shell or base in (_BUILT if context.package or context.depth else _RUN_BY_TOOLS):
+    elif shell or base in (_BUILT if context.package or context.depth else _BUILT | _RUN_BY_TOOLS):
         look(tally, text, SHELL)
         shell_flow.flows(tally, text)
     elif told and kind in {"js", "cjs", "mjs"}:
@@ -388,7 +388,7 @@ class JsonInspector(Inspector):
     """JSON: strictly read, no key twice, bounded depth."""
 
     name = "json"
-    version = 7
+    version = 8
     detects = frozenset({"json"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -408,6 +408,7 @@ class JsonInspector(Inspector):
             if configs.wants(context.name) or (not context.package and configs.shaped(value)):
                 configs.check(tally, context.name, value)
             model_texts.graph(tally, value)
+            told_to_tools.servers(tally, context.name, text)
             if _npm_manifest(context.name) and not context.package and not context.depth:
                 packages.loose(tally, value)
             if context.name.endswith(".ipynb"):

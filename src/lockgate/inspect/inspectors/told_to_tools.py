@@ -9,6 +9,7 @@ import re
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
 from lockgate.inspect.detect import extension
+from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.notes import documents
 from lockgate.inspect.inspectors.packages import commands_of_gyp
 from lockgate.inspect.inspectors.wheels import path_file
@@ -19,6 +20,15 @@ _PATH_LINE = re.compile(r"(?m)^import[ \t]")
 _RULES = re.compile(
     r"(?:\.mdc|(?:^|/)(?:\.(?:cursor|windsurf|cline)rules|(?:AGENTS|CLAUDE|GEMINI|copilot-instructions)\.md))\Z"
 )
+
+_SERVERS = re.compile(r"(?:^|/)(?:\.?mcp|claude_desktop_config|server)\.json\Z")
+_PLAIN = 256 << 10
+
+
+def servers(tally: Tally, name: str, text: str) -> None:
+    """Note orders to a model in settings that name servers of tools (Model Context Protocol)."""
+    if _SERVERS.search(name) and len(text) <= _PLAIN:
+        orders(tally, text.replace("\\n", "\n"))
 
 
 def check(tally: Tally, text: str, context: Context) -> None:
