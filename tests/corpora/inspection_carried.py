@@ -169,6 +169,13 @@ axios.get('https://x.example/a').then(({ data }) => {
   fs.writeFileSync(place, data);
   return require('./other.json');
 });
+## fetched data that is loaded
+const fs = require('fs'), path = require('path'), axios = require('axios');
+const place = path.join(__dirname, 'newest.json');
+axios.get('https://x.example/a').then(({ data }) => {
+  fs.writeFileSync(place, JSON.stringify(data));
+  return require(place);
+});
 ## a fetched program that is asked for its version
 const fs = require('fs'), path = require('path'), https = require('https'), cp = require('child_process');
 const place = path.join(__dirname, 'bin', 'tool');

@@ -235,7 +235,7 @@ class _Harms:
         own = source.word(opened + 1)[1:].startswith(("./", "../"))  # a file of the same package
         if loads and last != "import" and not own and self.has(DECODED, opened, stop):
             yield opened, "code-hidden-name", Severity.HIGH, "A module is named by what was decoded"
-        if loads and self.has(SAVED, opened, stop):
+        if loads and self.has(SAVED, opened, stop) and not self._data(opened):
             yield opened, "js-dropper", Severity.HIGH, f"{last} loads a file that was fetched"
         data = last == "import" and self._written(opened, stop).startswith("data:")
         if data and self.has(NET, opened, stop):
@@ -243,6 +243,10 @@ class _Harms:
         if last == "]" and self._of_the_world(opened - 1):
             yield opened, "code-hidden-name", Severity.HIGH, "A function is named by what was decoded"
         yield from self._starts(first, opened, stop)
+
+    def _data(self, opened: int) -> bool:
+        """Return whether what is loaded is named as data: ``.json`` is parsed, never run."""
+        return any(spoken(self.walk, *given).endswith(".json") for given in self.source.arguments(opened)[:1])
 
     def _of_machines(self, opened: int) -> bool:
         """Return whether a call is one of Node's virtual machines: ``vm.Script``."""
