@@ -1,5 +1,6 @@
 """Snapshots in parts: one encoding of one content, and every part is the one that was signed."""
 
+import gc
 import hashlib
 import json
 from pathlib import Path
@@ -385,3 +386,12 @@ def test_the_vectors_are_read_and_written_byte_by_byte(kind: type[Tree]) -> None
             if kind is Spread or part["key"] != "rest":
                 assert place_of_its_own(item) == part["key"]
     assert snapshot_digest(open_snapshot(hashlib.sha256(data).hexdigest(), blobs)) == made.digest()
+
+
+def test_no_search_for_cycles_goes_through_what_a_snapshot_lists() -> None:
+    made = Tree()
+    snapshot = open_snapshot(made.digest(), made.blobs)
+    artifacts = [each.artifact for each in snapshot.admitted]
+    listed = [*snapshot.admitted, *snapshot.generated, *artifacts, *(f for a in artifacts for f in a.files)]
+    assert len(listed) == 5 + 3 + 5 + 5
+    assert not any(map(gc.is_tracked, listed))

@@ -96,7 +96,9 @@ class Role(StrEnum):
     OTHER = "other"
 
 
-class ArtifactFile(Document, frozen=True):
+# A snapshot has millions of these, and no value of texts and numbers is in a cycle: no search goes through
+# them (gc=False).
+class ArtifactFile(Document, frozen=True, gc=False):
     """One file: where it lies (unique in a lock), how long it is, what it hashes to.
 
     `source` is the address or package that it came from, for people; nothing is fetched by it.
@@ -122,7 +124,7 @@ class Origin(Document, frozen=True):
     sha256: Digest
 
 
-class Artifact(Document, frozen=True):
+class Artifact(Document, frozen=True, gc=False):
     """One or more files with a package URL, a licence and a label.
 
     `attributes` carries what a kind needs: ``requires-python``, ``yanked``, ``signed``, ``install-script``,

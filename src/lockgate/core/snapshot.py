@@ -16,7 +16,7 @@ SPREAD_FORMAT = "lockgate-snapshot/3"
 """Format of a snapshot that names its parts, and spreads everything over many: what is written now."""
 
 
-class Admitted(Document, frozen=True):
+class Admitted(Document, frozen=True, gc=False):
     """An artifact with the crossing that brought it and the digest of its verdicts."""
 
     artifact: Artifact
@@ -26,7 +26,7 @@ class Admitted(Document, frozen=True):
     outcome: str
 
 
-class Generated(Document, frozen=True):
+class Generated(Document, frozen=True, gc=False):
     """A page that a mirror serves and nobody uploaded: an index, a tree listing, a Release file."""
 
     path: str
