@@ -8,13 +8,16 @@ import pytest
 from corpora.gates import START, Projects, Scripted, World
 from lockgate.admit.derived import DERIVED, Derived
 from lockgate.admit.errors import SnapshotDerivationError
+from lockgate.admit.model import CHANNELS, ChannelPointer
 from lockgate.admit.promote import EARLIER, PAGES
 from lockgate.approve import read_statement
 from lockgate.core.artifact import Kind
 from lockgate.core.emergency import EmergencyRule, Right
+from lockgate.core.part_keys import is_of_projects, key_of_kind
 from lockgate.core.parts import part_digests, parts_of, snapshot_digest
 from lockgate.core.soak import CANDIDATE, STABLE
 from lockgate.core.statement import Operation
+from lockgate.core.wire import decode, encode
 from lockgate.trust.attest import DERIVATION, JUDGEMENT, attest
 
 
@@ -159,3 +162,24 @@ def test_an_inspector_that_the_site_no_longer_knows_vouches_for_nothing(world: F
     keys = {keyid: key for keyid, key in world.site.keys.items() if keyid != world.inspector.keyid}
     world.site = msgspec.structs.replace(world.site, keys=keys)
     assert world.gate.believed(CANDIDATE, world.maker.form()) == frozenset()
+
+
+def test_parts_of_pages_and_of_what_they_follow_from_are_believed_together_alone() -> None:
+    """A row may point to parts that were signed, each for itself, and leave out one of them."""
+    world = Forms()
+    world.put(1, "one", channel=STABLE)
+    world.arrive(2, "tool", "gadget", kind=Kind.NPM, ecosystem="npm")
+    world.gate.inspect(2, Scripted())
+    world.gate.execute(world.signed(world.gate.request(2, STABLE, world.operator), "ap-1", "ap-2"))
+    served, form = world.gate.served(STABLE), world.maker.form()
+    parts = parts_of(served)
+    assert world.gate.believed(STABLE, form) == part_digests(served)
+    left_out = parts.name(key_of_kind(Kind.NPM, "tool"))
+    left = tuple(part for part in parts.index.branches if part != left_out)
+    forged = world.blobs.put_bytes(encode(msgspec.structs.replace(parts.index, branches=left)))
+    with world.records.transaction() as tx:
+        pointer = decode(ChannelPointer, tx.get(CHANNELS, STABLE))
+        tx.put(CHANNELS, STABLE, encode(msgspec.structs.replace(pointer, snapshot_sha256=forged)))
+    assert [each.artifact.name for each in world.gate.served(STABLE).admitted] == ["one", "gadget"]
+    projects = {part.sha256 for part in parts.index.branches if is_of_projects(part.key)}
+    assert world.gate.believed(STABLE, form) == projects

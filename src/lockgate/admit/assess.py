@@ -31,7 +31,7 @@ from lockgate.core.advised import Advised
 from lockgate.core.artifact import Artifact, Lock
 from lockgate.core.closure import dependents
 from lockgate.core.errors import LockgateError
-from lockgate.core.parts import beside, open_snapshot, part_digests, snapshot_digest
+from lockgate.core.parts import beside, open_snapshot, other_parts, part_digests, snapshot_digest
 from lockgate.core.policy import Held
 from lockgate.core.roots import Purpose, Root
 from lockgate.core.ruling import asks_advisories, rule_on
@@ -146,8 +146,13 @@ class Assessor:
             standing = verify_channel(envelope, self._p.site, self._p.blobs)
         except LockgateError:  # everything is made anew then, which costs time and nothing else
             return frozenset()
-        same = self._derivations.form(snapshot_digest(standing.signed_snapshot)) == form
-        return part_digests(standing.signed_snapshot) if same else frozenset()
+        signed = standing.signed_snapshot
+        if self._derivations.form(snapshot_digest(signed)) != form:
+            return frozenset()
+        # A page may be in another part than what it follows from: those parts are signed together, or not.
+        served = open_snapshot(pointer.snapshot_sha256, self._p.blobs)
+        together = other_parts(signed) == other_parts(served)
+        return part_digests(signed) if together else part_digests(signed) - other_parts(signed)
 
     def lock(self, crossing: Crossing) -> Lock:
         """Return the lock of a crossing, hashed again."""

@@ -409,6 +409,13 @@ def part_digests(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(part.sha256 for part in parts.index.branches) if parts else frozenset()
 
 
+def other_parts(snapshot: Snapshot) -> frozenset[str]:
+    """Return the digests of those parts that hold no Python projects."""
+    parts = parts_of(snapshot.admitted)
+    names = parts.index.branches if parts else ()
+    return frozenset(part.sha256 for part in names if not is_of_projects(part.key))
+
+
 def named_by(snapshot: Snapshot) -> set[str]:
     """Return the digests of all bytes that a snapshot needs: files, pages, verdicts, parts."""
     wanted: set[str] = set()
