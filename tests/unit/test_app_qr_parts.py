@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import struct
 import zlib
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from lockgate.app.lane.qr_parts import (
     QrPartsLimitError,
     from_lines,
     read_document,
+    read_documents,
     to_lines,
     write_pictures,
 )
@@ -136,3 +138,61 @@ def test_signatures_made_apart_are_combined(tmp_path: Path) -> None:
     )
     assert other[1]["code"] == "LG-1005"
     assert not (tmp_path / "none.json").exists()
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """Return a chunk of a PNG file (PNG specification, section 5.3)."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(*between: bytes, side: int = 100, lines: bytes = b"") -> bytes:
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(lines or bytes(101 * 100)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join((head, *between, body, chunk(b"IEND", b"")))
+
+
+DOCUMENT = b"a statement" * 20
+
+BROKEN = {
+    "a text that unpacks to 4 MiB": png(chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(4 << 20)))),
+    "no gamma": png(chunk(b"gAMA", b"")),
+    "no size": b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", b"1"),
+    "a cut animation": png(chunk(b"acTL", b"\0")),
+    "lines that do not unpack": png(lines=b"x"),
+    "nothing behind the mark": b"\x89PNG\r\n\x1a\n",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_picture_is_named_and_refused(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "broken.png"
+    file.write_bytes(BROKEN[name])
+    with pytest.raises(QrPartsError) as caught:
+        read_document([file])
+    assert caught.value.where["file"] == file
+    with pytest.raises(QrPartsError):
+        read_documents([file])
+
+
+def test_every_changed_byte_of_a_picture_is_refused_or_harmless(tmp_path: Path) -> None:
+    (picture,) = write_pictures(DOCUMENT, tmp_path / "a.json")
+    good, file, refused = picture.read_bytes(), tmp_path / "changed.png", 0
+    for place in range(8, len(good), 3):
+        file.write_bytes(good[:place] + bytes([good[place] ^ 0x5A]) + good[place + 1 :])
+        try:
+            assert read_document([file]) == DOCUMENT
+        except QrPartsError:
+            refused += 1
+    assert refused
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [8001, 13_000, (1 << 31) - 1])
+def test_a_picture_of_more_pixels_than_a_camera_has_is_not_unpacked(side: int, tmp_path: Path) -> None:
+    file = tmp_path / "large.png"
+    file.write_bytes(png(side=side))
+    with pytest.raises((QrPartsLimitError, QrPartsError)) as caught:
+        read_document([file])
+    assert caught.value.where["file"] == file
+    if side == 8001:
+        assert caught.value.where["limit"] == "pixels_limit"

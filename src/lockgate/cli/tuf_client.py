@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from lockgate.core.errors import LockgateError
+from lockgate.core.visible import shortened, visible
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -45,7 +46,8 @@ def _one_for_any_failure(ctx: typer.Context) -> Iterator[None]:
     except LockgateError as error:
         if (ctx.obj or {}).get("debug"):
             raise
-        typer.echo(f"{error.code} {error.what}\n  What to do: {error.what_to_do}", err=True)
+        said = visible(shortened(error.what))
+        typer.echo(f"{error.code} {said}\n  What to do: {error.what_to_do}", err=True)
         raise typer.Exit(1) from error
 
 

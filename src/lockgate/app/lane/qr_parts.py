@@ -7,6 +7,7 @@ gives the lines back; where the optional decoder is installed, the pictures them
 
 import base64
 import binascii
+import io
 import re
 import zlib
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,9 @@ DOCUMENT_BYTES = 512 * 1024
 
 PICTURE_BYTES = 16 * 1024 * 1024
 """Longest picture file that is read, in bytes."""
+
+PIXELS_LIMIT = 64_000_000
+"""Most pixels of a picture: a telephone's camera has fewer."""
 
 _LINE = re.compile(r"LGQ1:([0-9a-f]{16}):([1-9][0-9]?)/([1-9][0-9]?):([A-Za-z0-9_-]+={0,2})")
 
@@ -149,7 +153,7 @@ def read_document(files: Sequence[Path]) -> bytes:
     for file in files:
         data = read_named(file, limit=PICTURE_BYTES)
         if data.startswith(b"\x89PNG"):
-            lines += _picture_lines(file)
+            lines += _picture_lines(file, data)
         elif data.startswith(b"LGQ1:"):
             lines += data.decode("ascii", "replace").split()
         elif len(files) == 1:
@@ -177,26 +181,33 @@ def read_documents(files: Sequence[Path]) -> list[bytes]:
             whole.append(data)
             continue
         picture = data.startswith(b"\x89PNG")
-        for line in _picture_lines(file) if picture else data.decode("ascii", "replace").split():
+        for line in _picture_lines(file, data) if picture else data.decode("ascii", "replace").split():
             lines.setdefault(":".join(line.split(":")[:2]), []).append(line)
     return whole + [from_lines(each) for each in lines.values()]
 
 
-def _picture_lines(file: Path) -> list[str]:
+def _picture_lines(file: Path, data: bytes) -> list[str]:
     try:
         import zxingcpp  # noqa: PLC0415  # optional, and only here
-        from PIL import Image, UnidentifiedImageError  # noqa: PLC0415
+        from PIL import Image  # noqa: PLC0415
     except ImportError as error:
         what = f"{file} is a picture, and no reader of QR pictures is installed."
         raise QrReaderError(what) from error
+    # Of a broken picture the reader raises whatever its parts do, ValueError and SyntaxError among others.
     try:
-        with Image.open(file) as image:
-            found = zxingcpp.read_barcodes(image)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            large = image.width * image.height > PIXELS_LIMIT
+            found = [] if large else zxingcpp.read_barcodes(image.convert("L"))
+    except Exception as error:
         what = f"{file} is no readable picture."
-        raise QrPartsError(what) from error
+        raise QrPartsError(what, file=file) from error
+    if large:
+        what = f"{file} has more than {PIXELS_LIMIT} pixels."
+        raise QrPartsLimitError(
+            what, advice="Take the picture again, smaller.", file=file, limit="pixels_limit"
+        )
     codes = [code for code in found if code.format == zxingcpp.BarcodeFormat.QRCode]
     if not codes:
         what = f"{file} shows no QR code."
-        raise QrPartsError(what)
+        raise QrPartsError(what, file=file)
     return [code.text for code in codes]
