@@ -397,6 +397,27 @@ def test_hostile_folders_bring_nothing_in(
     assert tree(inbox) == {}
 
 
+@pytest.mark.parametrize("name", ["crate.json", "shards.idx", "roots/1.root.json", "vol-0002.lgv"])
+def test_a_file_of_a_terabyte_that_takes_no_room_costs_none(
+    lane: Lane, crate: Path, tmp_path: Path, name: str
+) -> None:
+    """What is longer than it may be is not read to its end, wherever it comes in."""
+    whole, inbox = tree(crate), mount(tmp_path, "inbox")
+    os.truncate(crate / name, 1 << 40)
+    if name.startswith("vol-"):
+        assert take(lane, inbox, crate) == [()]
+        assert [(part.file, part.why) for part in Mender().check(crate).damages] == [(name, "extended")]
+        Mender().repair(crate, tmp_path / "copy")
+        assert tree(tmp_path / "copy" / crate.name) == whole
+        assert tree(inbox / crate.name) == whole
+        return
+    for attempt in (lambda: take(lane, inbox, crate), lambda: Mender().repair(crate, tmp_path / "copy")):
+        with pytest.raises((CrateGrammarError, ShardIndexDamagedError)) as caught:
+            attempt()
+        assert caught.value.where["file"] == name
+    assert tree(inbox) == {}
+
+
 def test_names_beside_the_crate_are_not_read_and_are_bounded(lane: Lane, crate: Path, tmp_path: Path) -> None:
     usb = mount(tmp_path)
     shutil.copytree(crate, usb / crate.name)
