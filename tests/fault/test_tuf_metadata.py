@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from securesystemslib.signer import CryptoSigner, Signature, SSlibKey
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
@@ -316,6 +318,20 @@ def test_a_target_with_a_path_that_nothing_can_have_is_refused() -> None:
     refused(
         crossing(targets=top(delegated("A", "*")), A=signed(role(named), PYTHON)), "more than 1024 characters"
     )
+
+
+@pytest.mark.parametrize("keytype", ["ecdsa", "ecdsa-sha2-nistp256"])
+def test_one_key_under_two_names_of_its_type_counts_once(keytype: str) -> None:
+    key = CryptoSigner(ec.generate_private_key(ec.SECP256R1()))
+    again = SSlibKey("e" * 64, keytype, key.public_key.scheme, {"public": key.public_key.keyval["public"]})
+    metadata = Metadata(role({}))
+    metadata.sign(key)
+    signature = metadata.signatures[key.public_key.keyid].signature
+    metadata.signatures[again.keyid] = Signature(again.keyid, signature)
+    twice = DelegatedRole("A", [key.public_key.keyid, again.keyid], 2, terminating=False, paths=["*"])
+    known = {key.public_key.keyid: key.public_key, again.keyid: again}
+    named = signed(role({}, 1, Delegations(known, {"A": twice})), SUPPLY.targets)
+    refused(crossing(targets=named, A=metadata.to_bytes()), "lacks signatures")
 
 
 def test_delegations_to_roles_of_the_top_are_refused() -> None:

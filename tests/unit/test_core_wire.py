@@ -50,6 +50,8 @@ VARIANTS = {
     "inner key twice": CANONICAL.replace(b'"a":2', b'"a":2,"a":2'),
     "minus zero": CANONICAL.replace(b'"number":7', b'"number":-0'),
     "offset for Z": CANONICAL.replace(b"05Z", b"05+00:00"),
+    "another zone": CANONICAL.replace(b"03:04:05Z", b"05:34:05+02:30"),
+    "another zone, with a fraction": CANONICAL.replace(b"03:04:05Z", b"02:04:05.500000-01:00"),
     "lower-case z": CANONICAL.replace(b"05Z", b"05z"),
     "empty fraction": CANONICAL.replace(b"05Z", b"05.000Z"),
 }
@@ -60,6 +62,34 @@ def test_the_same_content_in_other_bytes_is_refused(name: str) -> None:
     with pytest.raises(NotCanonicalError) as refused:
         decode(Sample, VARIANTS[name])
     assert 0 <= refused.value.where["offset"] <= len(VARIANTS[name])
+
+
+def test_a_text_that_looks_like_a_time_in_another_zone_is_a_text() -> None:
+    sample = msgspec.structs.replace(SAMPLE, text="2026-01-02T03:04:05+02:00")
+    assert decode(Sample, encode(sample)) == sample
+
+
+@pytest.mark.parametrize("depth", ["list", "dict", "struct", "none"])
+def test_a_time_in_another_zone_is_found_wherever_it_is(depth: str) -> None:
+    class Deep(Document, frozen=True):
+        many: tuple[Moment, ...] = ()
+        named: dict[str, Moment | None] = msgspec.field(default_factory=dict)
+        inner: Sample | None = None
+
+    east = datetime(2026, 1, 2, 3, tzinfo=timezone(timedelta(hours=2)))
+    found: dict[str, Any] = {
+        "list": {"many": (SAMPLE.at, east)},
+        "dict": {"named": {"a": None, "b": east}},
+        "struct": {"inner": msgspec.structs.replace(SAMPLE, at=east)},
+        "none": {"inner": SAMPLE},
+    }
+    data = encode(Deep(**found[depth]))
+    if depth == "none":
+        assert decode(Deep, data) == Deep(inner=SAMPLE)
+        return
+    with pytest.raises(NotCanonicalError) as refused:
+        decode(Deep, data)
+    assert data[refused.value.where["offset"] :].startswith(b"+02:00")
 
 
 MALFORMED = {

@@ -1,7 +1,7 @@
 """The one encoding of every document that Lockgate signs or hashes.
 
 Documents are frozen structs; their bytes are JSON in canonical form: UTF-8, keys sorted, no
-white space, integers only. This equals the JSON Canonicalization Scheme (RFC 8785) for integers
+white space, integers only, times in UTC. This equals the JSON Canonicalization Scheme (RFC 8785) for integers
 up to 2**53 and keys in the basic multilingual plane: keys are sorted by code point, where the
 scheme sorts by UTF-16 unit. Reading refuses every byte string that is not its own canonical encoding, so no
 byte of a document is free (duplicate keys, spacing and escapes included).
@@ -9,7 +9,7 @@ byte of a document is free (duplicate keys, spacing and escapes included).
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, NoReturn, TypeVar, cast
@@ -35,6 +35,9 @@ D = TypeVar("D")
 
 _AT_BYTE = re.compile(r"\(byte (\d+)\)$")
 _AT_FIELD = re.compile(r" - at `(.+)`$")
+_OFFSET = re.compile(rb'(?<=T\d\d:\d\d:\d\d)(?:\.\d{1,9})?[+-]\d\d:\d\d"')
+"""The end of a time in another zone than UTC, which msgspec keeps as it is; texts can look like it too."""
+
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _ONE_PAST = ("trailing characters", "invalid escape character")
 """Faults of which msgspec names the byte after."""
@@ -103,7 +106,26 @@ def decode(kind: type[D], data: bytes, *, limit: int = DOCUMENT_LIMIT, name: str
         at = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(again), len(data)))
         what = f"{label} is not in canonical form."
         raise NotCanonicalError(what, document=label, offset=at)
+    elsewhere = _OFFSET.search(data)
+    if elsewhere and not all(moment.utcoffset() == timedelta() for moment in _moments(document)):
+        what = f"{label} is not in canonical form: a time of it is not in UTC."
+        raise NotCanonicalError(what, document=label, offset=elsewhere.start())
     return document
+
+
+def _moments(value: Any) -> Iterator[datetime]:
+    """Yield every time in a document."""
+    if isinstance(value, datetime):
+        yield value
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from _moments(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _moments(each)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for each in value:
+            yield from _moments(each)
 
 
 def fault_place(error: Exception, data: bytes) -> dict[str, Any]:

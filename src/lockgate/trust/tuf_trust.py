@@ -316,13 +316,13 @@ def _is_signed(delegator: Root | Targets, role: str, metadata: Metadata[Any]) ->
     return len(signed) >= result.threshold
 
 
-def _identity(key: Key) -> tuple[str, str]:
-    """Return what makes two keys the same, however they are written: type and public half."""
+def _identity(key: Key) -> str:
+    """Return what makes two keys the same, whatever their type is called: the public half in one form."""
     public = str(key.keyval["public"])
     try:
-        return key.keytype, load_pem_public_key(public.encode()).public_bytes(_DER, _SPKI).hex()
+        return load_pem_public_key(public.encode()).public_bytes(_DER, _SPKI).hex()
     except ValueError:  # a bare hexadecimal key
-        return key.keytype, public.lower()
+        return public.lower()
 
 
 def _demand_signed(delegator: Root | Targets, role: str, metadata: Metadata[Any]) -> None:
