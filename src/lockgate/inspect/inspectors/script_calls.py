@@ -100,8 +100,10 @@ class Calls:
         """Mark the file that an answer is written to."""
         source, walk = self.source, self.walk
         last = source.said[opened - 1]
+        if not walk.small or not (last == "createWriteStream" or _SAVES.match(last)):
+            return
         given = source.arguments(opened)
-        if not walk.small or not given:
+        if not given:
             return
         if _SAVES.match(last) and len(given) > 1 and walk.has(NET, *given[1]):
             self._keep(*given[0])

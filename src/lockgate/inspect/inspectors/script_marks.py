@@ -286,11 +286,12 @@ class Walk:
         self._index()
         self._edges()
         self._keys()
+        calls = Calls(self)
         known: set[tuple[int, tuple[int, str]]] = set()
         told: list[set[int]] = [set() for _ in self.marks]
         for _ in range(_PASSES):
             self.sorted = [sorted(marks) for marks in self.marks]
-            Calls(self).mark()
+            calls.mark()
             self.sorted = [sorted(marks - old) for marks, old in zip(self.marks, told, strict=True)]
             told = [set(marks) for marks in self.marks]
             moving = [kind for kind, marks in enumerate(self.sorted) if marks and kind != HOST]
