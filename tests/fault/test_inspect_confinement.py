@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -222,6 +223,29 @@ def test_a_job_whose_warm_parent_dies_fails(code, victim) -> None:
         nursery._child.kill()
         with pytest.raises((JobFailedError, SandboxUnavailableError)):
             running.result(60)
+
+
+def _first_child(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()[0])
+
+
+def test_jobs_at_once_have_parents_of_their_own_and_none_outlives_another(code, victim) -> None:
+    with WarmSandbox(code=code, launcher=Bubblewrap()) as sandbox, ThreadPoolExecutor(2) as pool:
+        _run(sandbox, victim, "echo")
+        nursery = sandbox._nursery
+        running = [pool.submit(_run, sandbox, victim, "endless", wall_seconds=120) for _ in range(2)]
+        with nursery._changed:
+            assert nursery._changed.wait_for(lambda: len(nursery._waiting) == len(running), 60)
+            assert set(nursery._waiting.values()) == set(nursery._lines)
+        first = nursery._child.pid
+        while Path(f"/proc/{first}/comm").read_text(encoding="ascii").strip() == "bwrap":
+            first = _first_child(first)
+        os.kill(_first_child(first), signal.SIGKILL)
+        for each in running:
+            with pytest.raises((JobFailedError, SandboxUnavailableError)):
+                each.result(90)
+        assert _run(sandbox, victim, "echo") == b"content"
+        assert sandbox._nursery is not nursery
 
 
 ONE_LAYER = """

@@ -162,3 +162,48 @@ print(gc.isenabled(), gc.get_freeze_count() > 100_000, sum(each[0] for each in h
 def test_the_collector_leaves_what_is_forked_alone() -> None:
     ran = subprocess.run([sys.executable, "-c", _SETTLED], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["False", "True", "4999950000"]
+
+
+_SHARED = """
+import os, signal, socket
+from lockgate.inspect import nursery
+pairs = [socket.socketpair() for _ in range(3)]
+first = os.getpid()
+own = nursery._shared([theirs for _, theirs in pairs])
+own.send(f"{os.getpid()}".encode())
+if os.getpid() != first:
+    own.recv(1)
+    os._exit(0)
+pids = []
+for ours, _ in pairs:
+    ours.settimeout(60)
+    pids.append(int(ours.recv(100)))
+print(own is pairs[0][1], pids[0] == first, len(set(pids)))
+for pid, (ours, _) in list(zip(pids, pairs))[1:]:
+    os.kill(pid, signal.SIGKILL)
+    print(ours.recv(100) == b"", os.waitpid(pid, 0)[0] == pid)
+"""
+
+
+def test_each_line_has_a_process_of_its_own_and_closes_with_it() -> None:
+    ran = subprocess.run([sys.executable, "-c", _SHARED], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["True True 3", "True True", "True True"]
+
+
+_REAPED = """
+import os, socket
+from lockgate.inspect import nursery
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+pids = [os.fork() or os._exit(status) for status in (3, 4)]
+for pid in pids:
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+children = {pids[1]: "7"}
+nursery._reap(theirs, children)
+theirs.close()
+print(ours.recv(100), ours.recv(100), children)
+"""
+
+
+def test_the_end_of_a_process_that_has_no_job_is_no_answer() -> None:
+    ran = subprocess.run([sys.executable, "-c", _REAPED], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == r"b'7\n4' b'' {}"

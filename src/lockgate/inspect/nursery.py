@@ -1,9 +1,12 @@
 """The program inside the warm sandbox: forks one child for each file, and never reads a file itself.
 
-It has loaded every parser, so that a child begins at once. A request names a function of ours and carries
-descriptors (the file, the arguments, the pipes for answer and errors) that it hands on unread. The child
-closes everything else, confines itself as in `lockgate.inspect.worker`, reads its file, answers and
-exits; it has no way to signal, trace or speak to its parent or to another child.
+Once everything is loaded it forks itself too, for every further line that it is given: each of these parents
+serves one line, and forks while the others do. It has loaded every parser, so that a child begins at once.
+
+A request names a function of ours and carries descriptors (the file, the arguments, the pipes for answer and
+errors) that a parent hands on unread. The child closes everything else, confines itself as in
+`lockgate.inspect.worker`, reads its file, answers and exits; it has no way to signal, trace or speak to its
+parent, to another parent or to another child.
 """
 
 import gc
@@ -34,16 +37,30 @@ _LIBRARIES = ("zstandard", "jinja2", "jinja2.ext", "markdown_it", "pypdfium2", "
 
 
 def main() -> None:
-    """Load the parsers, say so, and serve until the other end closes."""
-    with socket.socket(fileno=int(sys.argv[1])) as control:
-        try:
-            _load()
-        except Exception as error:  # noqa: BLE001  # whatever it is, nothing is inspected without it
-            # Said whole before the other end can see that this one closes, and kill it.
-            os.write(2, f"{type(error).__name__}: {error}"[:_REQUEST].encode("utf-8", "replace"))
-            return
-        _settle()
+    """Load the parsers, say so on every line, and serve until the other end closes."""
+    lines = [socket.socket(fileno=int(word)) for word in sys.argv[1:]]
+    try:
+        _load()
+    except Exception as error:  # noqa: BLE001  # whatever it is, nothing is inspected without it
+        # Said whole before the other end can see that this one closes, and kill it.
+        os.write(2, f"{type(error).__name__}: {error}"[:_REQUEST].encode("utf-8", "replace"))
+        return
+    _settle()
+    with _shared(lines) as control:
         _serve(control)
+
+
+def _shared(lines: list[socket.socket]) -> socket.socket:
+    """Fork one process more for each further line; return, in each process, the line that is its own."""
+    own, *others = lines
+    for line in others:
+        if not forking.fork():
+            own = line
+            break
+    for line in lines:
+        if line is not own:  # whoever has a copy would keep it open when its own process has gone
+            line.close()
+    return own
 
 
 def _load() -> None:
@@ -112,8 +129,9 @@ def _reap(control: socket.socket, children: dict[int, str]) -> None:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
             return
-        job = children.pop(pid)
-        control.send(f"{job}\n{os.waitstatus_to_exitcode(status)}".encode("ascii"))
+        job = children.pop(pid, None)
+        if job is not None:  # else it is another parent, whose line tells that it has gone
+            control.send(f"{job}\n{os.waitstatus_to_exitcode(status)}".encode("ascii"))
 
 
 def _request(words: list[str], descriptors: list[int], children: dict[int, str]) -> None:

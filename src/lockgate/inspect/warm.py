@@ -1,12 +1,13 @@
 """A warm sandbox: one set of namespaces with the parsers loaded, one forked child for each file.
 
 What isolates a file is the same as in `lockgate.inspect.sandbox`; what is saved is starting an
-interpreter for each. The program inside is `lockgate.inspect.nursery`. When it dies, the jobs of that
-moment fail and the next one starts another.
+interpreter for each. The program inside is `lockgate.inspect.nursery`; it serves several lines, each by a
+process of its own. When one of them dies, the jobs of that moment fail and the next one starts others.
 """
 
 import itertools
 import os
+import select
 import socket
 import threading
 from types import TracebackType
@@ -25,6 +26,8 @@ from lockgate.inspect.sandbox import ENTRY, ProcessSandbox, Streams, judge, open
 from lockgate.inspect.tally import printable
 
 _START_SECONDS = 60.0
+_LINES = 2
+"""Parents inside, which fork side by side: of a small file's time a fifth goes by in its parent."""
 _MESSAGE = 256
 _BOOT = "import sys; sys.path[:0] = ['/code', '/site']; from lockgate.inspect.nursery import main; main()"
 _GONE = "The process that starts the parsers has gone."
@@ -113,7 +116,8 @@ class _Nursery:
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
         self._ended: dict[str, int] = {}
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, socket.socket] = {}  # which line has the job
+        self._lines: list[socket.socket] = []
         self._up = threading.Event()
         self._failed: list[SandboxUnavailableError] = []
         self.alive = True
@@ -140,61 +144,80 @@ class _Nursery:
         self._listen()
 
     def _start(self, launcher: Launcher, layout: Layout) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket = ours
-        control = theirs.fileno()
-        with theirs:
-            try:
-                self._child = launcher.start(layout, (_BOOT, str(control)), None, (control,), answers=False)
-            except SandboxUnavailableError:
-                ours.close()
-                raise
-        ours.settimeout(_START_SECONDS)
-        self._demand_up()
-        ours.settimeout(None)
-
-    def _demand_up(self) -> None:
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(_LINES)]
+        self._lines = [ours for ours, _ in pairs]
+        controls = tuple(theirs.fileno() for _, theirs in pairs)
         try:
-            up = self._socket.recv(_MESSAGE)
+            words = (_BOOT, *map(str, controls))
+            self._child = launcher.start(layout, words, None, controls, answers=False)
+        except SandboxUnavailableError:
+            self._hang_up()
+            raise
+        finally:
+            for _, theirs in pairs:
+                theirs.close()
+        for line in self._lines:
+            self._demand_up(line)
+
+    def _demand_up(self, line: socket.socket) -> None:
+        line.settimeout(_START_SECONDS)
+        try:
+            up = line.recv(_MESSAGE)
         except OSError:
             up = b""
         if up != UP:
             self._child.kill()
             with self._child as child:
                 said = child.stderr.read() if child.stderr else b""
-            self._socket.close()
+            self._hang_up()
             last = printable(said.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1])
             what = f"The sandbox did not come up: {last or f'status {child.returncode}'}"
             raise SandboxUnavailableError(what)
+        line.settimeout(None)
+
+    def _hang_up(self) -> None:
+        for line in self._lines:
+            line.close()
 
     def _listen(self) -> None:
-        """Take in how children end, until the process is gone."""
-        while True:
-            try:
-                message = self._socket.recv(_MESSAGE)
-            except OSError:
-                message = b""
-            with self._changed:
-                if not message:
-                    self.alive = False
-                else:
-                    number, status = message.decode("ascii").split("\n")
-                    if number in self._waiting:
-                        self._ended[number] = int(status)
-                self._changed.notify_all()
-                if not message:
-                    return
+        """Take in how children end, until a process is gone."""
+        polled = select.poll()
+        lines = {line.fileno(): line for line in self._lines}
+        for descriptor in lines:
+            polled.register(descriptor, select.POLLIN)
+        while self.alive:
+            for descriptor, _ in polled.poll():
+                self._take(lines[descriptor])
+
+    def _take(self, line: socket.socket) -> None:
+        """Take in the end of one child, or of a process that forks them."""
+        try:
+            message = line.recv(_MESSAGE)
+        except OSError:
+            message = b""
+        with self._changed:
+            if not message:
+                self.alive = False
+            else:
+                number, status = message.decode("ascii").split("\n")
+                if number in self._waiting:
+                    self._ended[number] = int(status)
+            self._changed.notify_all()
 
     def send(self, job: Job, descriptors: list[int]) -> str:
         """Have a child started; return the number of its job."""
         number = str(next(self._numbers))
         words = (number, job.entry, str(job.cpu_seconds), str(job.memory_bytes))
         with self._changed:
-            self._waiting.add(number)
+            busy = list(self._waiting.values())
+            line = min(self._lines, key=busy.count)
+            self._waiting[number] = line
             self._changed.notify_all()
         try:
-            socket.send_fds(self._socket, ["\n".join(words).encode("ascii")], descriptors)
+            socket.send_fds(line, ["\n".join(words).encode("ascii")], descriptors)
         except OSError as error:
+            with self._changed:
+                del self._waiting[number]
             raise JobFailedError(_GONE) from error
         return number
 
@@ -204,8 +227,8 @@ class _Nursery:
             done = self._changed.wait_for(
                 lambda: number in self._ended or not self.alive, timeout=max(0.0, seconds)
             )
-            self._waiting.discard(number)
             if number in self._ended:
+                del self._waiting[number]
                 return self._ended.pop(number)
         if done:
             raise JobFailedError(_GONE)
@@ -215,12 +238,12 @@ class _Nursery:
     def kill(self, number: str) -> None:
         """End a job's child, if it still runs."""
         with self._changed:
-            self._waiting.discard(number)
+            line = self._waiting.pop(number, None)
             self._ended.pop(number, None)
             alive = self.alive
-        if alive:
+        if alive and line:
             try:
-                self._socket.send(f"kill\n{number}".encode("ascii"))
+                line.send(f"kill\n{number}".encode("ascii"))
             except OSError:
                 self.alive = False
 
@@ -231,4 +254,4 @@ class _Nursery:
         if self._child.stderr:
             self._child.stderr.close()
         self._listener.join()
-        self._socket.close()
+        self._hang_up()
