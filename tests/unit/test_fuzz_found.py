@@ -25,6 +25,9 @@ from lockgate.inspect.provenance import certificates
 from lockgate.inspect.provenance.errors import InvalidProvenanceError
 from lockgate.inspect.weights.tables import read_table
 
+_COMMON_NAME = b"\x06\x03\x55\x04\x03\x0c"
+"""The beginning of a common name in DER: its object identifier, and that a UTF-8 text follows."""
+
 LONG = b"format = " + b"9" * 5000
 """TOML with a number that Python does not turn into one: a ValueError that is no TOMLDecodeError."""
 
@@ -96,6 +99,7 @@ def test_differences_that_are_missing_are_refused() -> None:
         ("x.wasm", b"\0asm\1\0\0\0\1\xff"),
         ("x.onnx", b"\x08\x08\x12\x04\xff\xff\xff\xff" + make.onnx()[8:]),
         ("x.eml", b"From: a@b\nContent-Type: text/plain; charset=utf-n\n\nhi\n"),
+        ("x.eml", b"From: a@x.example\nSubject: The lock\nMessage-ID: <1@"),
         ("x.safetensors", make.safetensors().replace(b'"F32"', b'"F\xff2"')),
         ("x.gguf", make.gguf().replace(b"general.", b"gener\xff..", 1)),
     ],
@@ -107,6 +111,28 @@ def test_a_file_that_breaks_off_is_malformed_and_no_inspector_fails(name, data) 
     assert not part.complete
     assert "inspector-failed" not in codes
     assert any(code.endswith("-malformed") for code in codes), codes
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        # Some versions of CPython's parser refuse such a section, others read over it.
+        ("x.html", b"<!DOCTYPE html><p>At dawn.</p><![CDAT!x><p>At dusk.</p>"),
+        ("x.pdf", make.pdf(extra=["<</Type[3 0 R]>>"])),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_odd_structures_fail_no_inspector(name, data) -> None:
+    assert "inspector-failed" not in {found.code for found in inspected(data, name).findings}
+
+
+def test_a_certificate_whose_names_cannot_be_read_is_none() -> None:
+    """The library reads names when they are looked at."""
+    der = World().site.der
+    broken = der.replace(_COMMON_NAME, _COMMON_NAME[:-1] + b"\x02", 1)
+    assert broken != der
+    with pytest.raises(InvalidProvenanceError):
+        certificates.load(broken)
 
 
 def test_a_certificate_of_no_version_is_none() -> None:

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
+from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors.addressed import asked
 from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.page_hiding import Hiding, hiding
@@ -104,7 +105,7 @@ class HtmlInspector(Inspector):
     """Reads a page as text with markup; nothing is rendered or fetched."""
 
     name = "html"
-    version = 5
+    version = 6
     detects = frozenset({"html"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -131,8 +132,12 @@ def markup(tally: Tally, text: str, *, document: bool, strict: bool = False) -> 
     reader = _Reader(tally, document=document, strict=strict)
     if document:
         reader.hiding = hiding(text)
-    reader.feed(text)
-    reader.close()
+    try:
+        reader.feed(text)
+        reader.close()
+    except AssertionError as error:  # from CPython 3.11 at an odd marked section
+        what = f"A marked section of the page cannot be read: {str(error)[:80]}."
+        raise BrokenContentError(what) from error
     if document:
         unseen = "\n".join([*reader.unseen, *reader.hiding.said])
         orders(tally, unseen, where="Where readers do not look: ", hidden=True, keen=True)

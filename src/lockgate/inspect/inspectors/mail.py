@@ -29,7 +29,7 @@ class MailInspector(Inspector):
     """Takes a message apart; nothing in it is fetched or shown."""
 
     name = "mail"
-    version = 5
+    version = 6
     detects = frozenset({"mail"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -37,7 +37,12 @@ class MailInspector(Inspector):
         demand(len(data), context.limits.text_bytes, "text_bytes")
         raw = bytes(data)
         scan(tally, raw.decode("utf-8", "replace"))
-        message = email.message_from_bytes(raw, policy=email.policy.default)
+        try:
+            self._read(email.message_from_bytes(raw, policy=email.policy.default), tally, context)
+        except IndexError as error:  # raised by CPython's parser of structured headers where one is cut off
+            raise BrokenContentError("A header of the message ends inside its value.") from error
+
+    def _read(self, message: "Message | EmailMessage", tally: Tally, context: Context) -> None:
         whole = True
         for count, item in enumerate(message.walk()):
             demand(count, context.limits.members, "members")

@@ -61,7 +61,7 @@ class PdfInspector(Inspector):
     """Reads all objects in file order, then lets PDFium open every page."""
 
     name = "pdf"
-    version = 6
+    version = 7
     detects = frozenset({"pdf"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -130,7 +130,7 @@ def _look(tally: Tally, value: Any, at: int) -> None:
             code, severity = _ACTIONS[action]
             severity = Severity.INFO if action == "GoToR" and _beside(item.get("F")) else severity
             tally.note(code, severity, f"An action of the kind /{action}.", at)
-        if item.get("Type") in _EMBEDDED:
+        if isinstance(kind := item.get("Type"), Name) and kind in _EMBEDDED:
             tally.note("pdf-embedded-file", Severity.HIGH, "An object is another file.", at)
         opening = item.get("OpenAction")
         if opening is not None and not isinstance(opening, Reference) and not _only_goes(opening):

@@ -61,6 +61,7 @@ def load(data: bytes) -> x509.Certificate:
             warnings.simplefilter("error")  # what the library only frowns at does not count here
             found = x509.load_der_x509_certificate(data)
             many = len(found.extensions) > _MOST_EXTENSIONS
+            _ = found.issuer, found.subject  # read when they are looked at, and not before
     except (*UNREADABLE, Warning) as error:
         raise InvalidProvenanceError("A certificate in it cannot be read.") from error
     if many:
