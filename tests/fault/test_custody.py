@@ -1,5 +1,7 @@
 """A courier or clerk who swaps, delays, repeats, reorders, cuts or forges is caught; each way by itself."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,7 +23,7 @@ from lockgate.crossing.errors import (
     CustodyPlaceError,
     NotTheClerkError,
 )
-from lockgate.store import MemoryRecords
+from lockgate.store import MemoryRecords, Transaction
 from lockgate.trust.errors import SignatureError
 from lockgate.trust.keys import new_signer
 
@@ -136,6 +138,30 @@ def test_the_chain_is_cut_at_its_end() -> None:
             ledger.record(package.of(*package.envelopes[:kept]), 7, CRATE)
     assert len(ledger.chain(7, CRATE)) == 5
     assert not ledger.forked(7)
+
+
+class Between(MemoryRecords):
+    """Records at which somebody else works as soon as a transaction has ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.then: Callable[[], object] | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        with super().transaction() as tx:
+            yield tx
+        then, self.then = self.then, None
+        if then is not None:
+            then()
+
+
+def test_of_two_that_record_at_a_time_the_longer_chain_stays() -> None:
+    records, package = Between(), Package().whole()
+    ledger = CustodyLedger(records, KNOWN)
+    records.then = lambda: ledger.record(package.chain, 7, CRATE)
+    ledger.record(package.of(*package.envelopes[:2]), 7, CRATE)
+    assert len(ledger.chain(7, CRATE)) == 5
 
 
 def test_hand_overs_in_another_order() -> None:

@@ -439,6 +439,18 @@ def test_names_beside_the_crate_are_not_read_and_are_bounded(lane: Lane, crate: 
         take(lane, inbox, usb)
 
 
+@pytest.mark.parametrize("inside", ["", "roots"])
+def test_a_link_in_the_inbox_leads_nowhere(lane: Lane, crate: Path, tmp_path: Path, inside: str) -> None:
+    inbox, elsewhere = mount(tmp_path, "inbox"), mount(tmp_path, "elsewhere")
+    link = inbox / crate.name / inside
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(elsewhere)
+    with pytest.raises(TwoCratesError) as caught:
+        take(lane, inbox, crate.parent)
+    assert caught.value.where["file"] == str(link)
+    assert not list(elsewhere.iterdir())
+
+
 def test_an_altered_index_on_a_medium_is_refused(lane: Lane, crate: Path, tmp_path: Path) -> None:
     with (crate / "shards.idx").open("r+b") as file:
         file.seek(40)

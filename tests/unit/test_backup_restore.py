@@ -24,10 +24,10 @@ from lockgate.app.record.merge import HistoriesDifferError
 from lockgate.app.record.restore import Floor, FloorError, ask, prepare, read_receipt, restore
 from lockgate.app.trust import audit_log, signer_from, site_root
 from lockgate.approve.errors import StatementChangedError
-from lockgate.audit import sign_checkpoint
+from lockgate.audit import log_keys, sign_checkpoint
 from lockgate.cli.main import app
 from lockgate.core.ports import Silent
-from lockgate.core.roots import KeyPurposeError, Purpose
+from lockgate.core.roots import KeyPurposeError, PublicKey, Purpose
 from lockgate.core.sequence import ReplayedCrateError, judge
 from lockgate.core.statement import OwnRequestError, TooFewApproversError
 from lockgate.crossing.ledger import RecordLedger
@@ -135,7 +135,9 @@ def test_each_part_comes_back_alone(high: HighSide, lost: str) -> None:
     assert audit_log(high.side).verify().size >= size
 
 
-def test_a_witnesss_checkpoint_is_a_floor_only_if_the_backup_reaches_it(high: HighSide) -> None:
+def test_a_witnesss_checkpoint_is_a_floor_only_if_the_backup_reaches_it(
+    high: HighSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
     early = note(high)
     high.backup()
     high.publish(2, "second")
@@ -144,6 +146,10 @@ def test_a_witnesss_checkpoint_is_a_floor_only_if_the_backup_reaches_it(high: Hi
     folder = high.folder / "backup"
     assert prepare(high.side, folder, Floor(checkpoint=early)).plan.anchored
     assert not prepare(high.side, folder, Floor(checkpoint=late)).plan.anchored
+    # A site whose log has begun a new key: the old one signed what the witness holds.
+    newer = PublicKey(keytype="ed25519", scheme="ed25519", public="0" * 64)
+    monkeypatch.setattr(restoring, "log_keys", lambda site: (newer, *log_keys(site)))
+    assert prepare(high.side, folder, Floor(checkpoint=early)).plan.anchored
     site = site_root(high.side, None)
     other = restoring.audit_log(high.side)
     other._records = MemoryRecords()

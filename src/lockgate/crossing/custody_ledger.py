@@ -16,7 +16,7 @@ from lockgate.core.policy import Policy
 from lockgate.crossing.custody import Custodians, extends, verify_chain
 from lockgate.crossing.errors import CustodyForkError, CustodyOlderError
 from lockgate.crossing.ledger import ledger_key
-from lockgate.store import Records
+from lockgate.store import Records, Transaction
 
 CUSTODY = "custody"
 FORKS = "custody-fork"
@@ -38,7 +38,10 @@ class CustodyLedger:
 
         """
         with self._records.transaction() as tx:
-            data = tx.get(CUSTODY, ledger_key(crossing))
+            return self._known(tx, crossing, crate_sha256)
+
+    def _known(self, tx: Transaction, crossing: int, crate_sha256: str) -> tuple[SignedHandOver, ...]:
+        data = tx.get(CUSTODY, ledger_key(crossing))
         return () if data is None else verify_chain(data, self._custodians, crossing, crate_sha256)
 
     def record(self, data: bytes, crossing: int, crate_sha256: str) -> tuple[SignedHandOver, ...]:
@@ -51,12 +54,12 @@ class CustodyLedger:
 
         """
         offered = verify_chain(data, self._custodians, crossing, crate_sha256)
-        known = self.chain(crossing, crate_sha256)
-        forked = not (extends(offered, known) or extends(known, offered))
-        if not forked and not _adds(offered, known):
-            what = f"The chain of crossing {crossing} that is on record has {len(known)} hand-overs."
-            raise CustodyOlderError(what)
-        with self._records.transaction() as tx:
+        with self._records.transaction() as tx:  # one, so that of two at a time none loses to a shorter one
+            known = self._known(tx, crossing, crate_sha256)
+            forked = not (extends(offered, known) or extends(known, offered))
+            if not forked and not _adds(offered, known):
+                what = f"The chain of crossing {crossing} that is on record has {len(known)} hand-overs."
+                raise CustodyOlderError(what)
             tx.put(FORKS if forked else CUSTODY, ledger_key(crossing), data)
         if forked:
             what = f"Another chain for crossing {crossing} is on record."

@@ -26,11 +26,11 @@ from lockgate.app.stores import audit_records_of, blobs_of, records_of
 from lockgate.app.trust import audit_log, log_origin, site_root, utc_now
 from lockgate.approve import combine, demand_counting, judge, read_statement, request
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
-from lockgate.audit import open_checkpoint
+from lockgate.audit import log_keys, open_checkpoint
 from lockgate.core.artifact import Digest
 from lockgate.core.errors import InputError
 from lockgate.core.policy import Policy
-from lockgate.core.roots import Purpose, Root, UnknownKeyError
+from lockgate.core.roots import Root, UnknownKeyError
 from lockgate.core.sequence import CrossingState, LedgerEntry
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
 from lockgate.core.wire import Document, Moment, decode, digest_of, encode, whole_second
@@ -204,10 +204,10 @@ def _witnessed(side: Side, leaves: Leaves, note: str) -> bool:
     """Tell whether the log reaches at least to a checkpoint that somebody outside holds."""
     if not note:
         return False
-    keys = [h.key for h in site_root(side, None).keys.values() if h.purpose is Purpose.LOG]
+    keys = log_keys(site_root(side, None))
     if not keys:
         raise UnknownKeyError("The site root lists no key for the log.")
-    seen = open_checkpoint(note, log_origin(side), keys[0])
+    seen = open_checkpoint(note, log_origin(side), *keys)
     if seen.size <= leaves.size and leaves.root(seen.size) != seen.root:
         what = f"The log is not the one whose first {seen.size} leaves the checkpoint names."
         raise HistoriesDifferError(what)

@@ -96,7 +96,11 @@ class MediaReader:
         Each is what was judged a moment ago, or a medium that gives something else the second time would
         leave in the inbox what keeps the right crate out.
         """
-        (target / ROOTS_FOLDER).mkdir(parents=True, exist_ok=True)
+        for folder in (target, target / ROOTS_FOLDER):
+            if folder.is_symlink():
+                what = f"The inbox holds a link in the place of a folder of {source.name}."
+                raise TwoCratesError(what, file=str(folder), advice="Somebody put it there: find out who.")
+            folder.mkdir(parents=True, exist_ok=True)
         size = index_size(manifest.volumes, manifest.parity)
         small = [(f"{ROOTS_FOLDER}/{root_name(v)}", ROOT_LIMIT, d) for v, d in manifest.roots.items()]
         small += [(SHARDS_FILE, size, manifest.shards_sha256), (CRATE_FILE, MANIFEST_LIMIT, crate_sha256)]
