@@ -104,6 +104,13 @@ CONTENT = [
     bad("text that is reordered", "a.py", "x = 1  # \u202e txt\n".encode(), "text-bidi", "python"),
     bad("text in tag characters", "a.md", f"Hello{TAGS}\n".encode(), "text-tags", "document"),
     bad(
+        "text in tag characters, posing as a flag",
+        "a.md",
+        f"Hello \U0001f3f4{TAGS}\U000e007f\n".encode(),
+        "text-tags",
+        "document",
+    ),
+    bad(
         "bytes in variation selectors",
         "a.md",
         "x\ufe01\U000e0101\ufe02".encode(),

@@ -14,6 +14,8 @@ _RUSSIAN = "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440\n"
 _JAPANESE = "\u5929\u6c17\u304c\u3044\u3044\u3067\u3059\u306d\n" * 4
 _DECODED = b"import base64\nexec(base64.b64decode('cHJpbnQoMSk='))\n"
 _WIDE = "".join(chr(ord(char) + 0xFEE0) for char in "exec")
+_ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+_JOINED = "\u200d".join(_ENGLAND)
 _BOLD = "".join(chr(ord(char) + 0x1D3B9) for char in "exec")
 _DOCTYPE = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM %s>]><a/>'
 _ISTR = named("demo._words", "istr")
@@ -105,6 +107,12 @@ _PAGES_BAD = [
 
 LEGACY_GOOD = [
     *_PAGES_GOOD,
+    good("a flag of a part of a country", "a.py", f"FLAGS = {{'england': '{_ENGLAND}'}}\n".encode()),
+    good(
+        "its tags joined, as some tables of pictures have them",
+        "b.py",
+        f"FLAGS = {{'england': '{_JOINED}'}}\n".encode(),
+    ),
     good("a text in Cyrillic letters of Windows", "a.txt", _RUSSIAN.encode("cp1251"), detected="text-latin1"),
     good("a text in EUC", "README.jp", _JAPANESE.encode("euc_jp"), detected="text-latin1"),
     good("a text in Shift JIS", "a.txt", _JAPANESE.encode("cp932"), detected="text-latin1"),

@@ -36,7 +36,8 @@ from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
 
 _MODEL, _DOCUMENT = Kind.MODEL, Kind.DOCUMENT
-_EMOJI_FLAG = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
+_EMOJI_FLAG = "\U0001f3f4(?:\u200d?[\U000e0030-\U000e0039\U000e0061-\U000e007a]){2,6}\u200d?\U000e007f"
+"""The flag of a part of a country: its code in tags (UTS 51, ED-14a). A longer one would hide text."""
 _SUSPECT = re.compile(
     f"(?P<flag>{_EMOJI_FLAG})"
     "|(?P<bidi>[\u202a-\u202e\u2066-\u2069])"
@@ -260,7 +261,7 @@ class TextInspector(Inspector):
     """Plain text in UTF-8."""
 
     name = "text"
-    version = 11
+    version = 12
     detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
