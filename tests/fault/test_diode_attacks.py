@@ -8,11 +8,23 @@ from random import Random
 
 import pytest
 
-from corpora.diode import KEY, NAME, Forge, Receiving, content, fake_crate, receiving, sender, throw, transfer
+from corpora.diode import (
+    HERE,
+    KEY,
+    NAME,
+    Forge,
+    Receiving,
+    content,
+    fake_crate,
+    receiving,
+    sender,
+    throw,
+    transfer,
+)
 from lockgate.crossing.diode import DiodeKey, Report
 from lockgate.crossing.diode.errors import DiodeConflictError, DiodeLimitError, DiodeTableError
 from lockgate.crossing.diode.table import Table, TableFile
-from lockgate.crossing.diode.udp import Outlet
+from lockgate.crossing.diode.udp import Inlet, Outlet
 from lockgate.crossing.diode.wire import OVERHEAD, Kind
 from lockgate.crossing.errors import NoSpaceError
 
@@ -80,6 +92,15 @@ def test_packets_of_any_length_and_content_do_no_harm(tmp_path: Path) -> None:
         report = outcome(there, noise + cut + longer + good)
     assert (report.whole, inbox(tmp_path)) == (True, {FILE: DATA})
     assert report.refused["foreign"] + report.refused["forged"] == len(noise + cut + longer)
+
+
+def test_an_empty_packet_that_comes_alone_is_a_packet_and_no_silence() -> None:
+    with Inlet(HERE, 0) as inlet:
+        throw(inlet.port, [b""])
+        assert len(inlet.receive(60.0)) == 1
+        inlet.expect(200)
+        throw(inlet.port, [b""])
+        assert len(inlet.receive(60.0)) == 1
 
 
 def test_the_order_of_packets_does_not_matter_after_the_announcement(tmp_path: Path) -> None:

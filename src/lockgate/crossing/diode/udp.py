@@ -266,7 +266,7 @@ class Inlet:
         lengths = self._lengths[:count].tolist()
         controls = self._controls[:count].tolist()
         self._controls[:count] = _CONTROL_SIZE
-        if lengths.count(self._usual) == count and not any(controls):
+        if self._usual and lengths.count(self._usual) == count and not any(controls):
             return self._firsts[:count]
         packets: list[Packet] = []
         for number, (length, control) in enumerate(zip(lengths, controls, strict=True)):
