@@ -84,7 +84,7 @@ def make_tree(kit: Path, stage: Path, target: Target) -> None:
     command += ["--disable-pip-version-check", "--root-user-action=ignore", "--no-cache-dir", "--no-compile"]
     command += ["--no-deps", "--require-hashes", f"--find-links={kit / 'wheels'}", f"--target={packages}"]
     run([*command, *target.pip_options, "-r", str(kit / "requirements.txt")])
-    shutil.rmtree(packages / "bin", ignore_errors=True)  # they name the interpreter of this machine
+    _drop_scripts(packages)
     configuration = f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {target.python}\n"
     (home / "pyvenv.cfg").write_text(configuration)
     (home / "bin" / "python3").symlink_to(f"/usr/bin/python{target.python}")
@@ -92,6 +92,14 @@ def make_tree(kit: Path, stage: Path, target: Target) -> None:
     (home / "bin" / "lockgate").write_text(PROGRAM.format(home=HOME))
     (stage / "usr" / "bin").mkdir(parents=True)
     (stage / "usr" / "bin" / "lockgate").symlink_to(f"/{HOME}/bin/lockgate")
+
+
+def _drop_scripts(packages: Path) -> None:
+    """Remove the scripts of packages, which name the interpreter of this machine, and their digests."""
+    shutil.rmtree(packages / "bin", ignore_errors=True)
+    for record in packages.glob("*.dist-info/RECORD"):
+        lines = record.read_text("utf-8").splitlines(keepends=True)
+        record.write_text("".join(line for line in lines if not line.startswith("../../bin/")), "utf-8")
 
 
 def _sums(stage: Path) -> str:

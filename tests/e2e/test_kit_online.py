@@ -55,9 +55,11 @@ def tree(folder: Path) -> Path:
     return folder
 
 
-def build(source: Path, out: Path, key: Path, packages: str, **environment: str) -> Kit:
+def build(
+    source: Path, out: Path, key: Path, packages: str, python: str = sys.executable, **environment: str
+) -> Kit:
     # pip has to be that of this environment, started from another folder and under another mask.
-    command = [sys.executable, str(ROOT / "scripts" / "kit" / "make_kit.py"), "--source", str(source)]
+    command = [python, str(ROOT / "scripts" / "kit" / "make_kit.py"), "--source", str(source)]
     command += ["--out", str(out), "--key", str(key), "--make-key", "--packages", packages]
     mask = int(environment.pop("UMASK", "022"), 8)
     ran = subprocess.run(
@@ -75,7 +77,10 @@ def build(source: Path, out: Path, key: Path, packages: str, **environment: str)
 
 
 def build_twice(base: Path, packages: str) -> tuple[Kit, Kit]:
-    """Build from two copies in different folders with different ages, masks, zones and languages."""
+    """Build from two copies in different folders with different ages, masks, zones and languages.
+
+    The second is built in an environment that lies elsewhere.
+    """
     source = tree(base / "one")
     other = base / "another" / "place"
     shutil.copytree(source, other)
@@ -83,7 +88,10 @@ def build_twice(base: Path, packages: str) -> tuple[Kit, Kit]:
     for path in other.rglob("*"):
         os.utime(path, (10**9, 10**9))
     strange = {"UMASK": "077", "TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": str(base / "home")}
-    second = build(other, base / "another" / "out", base / "kit.pem", packages, **strange)
+    elsewhere = base / "another" / "env"
+    elsewhere.symlink_to(sys.prefix)
+    python = str(elsewhere / "bin" / "python")
+    second = build(other, base / "another" / "out", base / "kit.pem", packages, python, **strange)
     return first, second
 
 
