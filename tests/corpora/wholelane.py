@@ -1,5 +1,7 @@
 """A demo lane as its people use it, by commands alone: what tests start from that kill the commands."""
 
+import base64
+import json
 import re
 import shutil
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from lockgate.app.trust import site_root
 from lockgate.approve import ChannelReader, VerifiedChannel
 from lockgate.crossing.ledger import SEALED
 from lockgate.store import FileBlobs, open_records
+from lockgate.trust.attest import DERIVATION
 
 MOMENT = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 MANIFEST = '[[documents]]\ncollection = "notes"\nfolder = "documents"\n'
@@ -21,8 +24,12 @@ OPERATIONS = ("seal", "receive", "publish")
 
 
 def _is_attestation(path: Path) -> bool:
-    """Tell whether a served blob is an in-toto statement (base64 of ``{"_type":`` in an envelope)."""
-    return "blobs" in path.parts and path.read_bytes().startswith(b'{"payload":"eyJfdHlwZSI6')
+    """Tell whether a blob is a signed statement (in-toto) that publishing makes: who let in, which form."""
+    data = path.read_bytes()
+    if not data.startswith(b'{"payload":"eyJfdHlwZSI6'):  # base64 of ``{"_type":``
+        return False
+    said = json.loads(base64.b64decode(json.loads(data)["payload"]))
+    return "blobs" in path.parts or said["predicateType"] == DERIVATION
 
 
 @dataclass(frozen=True)
@@ -131,10 +138,11 @@ class WholeLane:
                 rows = {c: {k: MOMENT.sub(b"", v) for k, v in tx.scan(c)} for c in tx.collections()}
         finally:
             records.close()
-        # The attestation is signed anew by each run (ECDSA): one blob more after a kill, which nothing names.
-        attested = rows.pop("admission", {})
-        for digest in attested.values():
-            assert (side.home.blobs / digest[:2].decode() / digest.decode()).is_file()
+        # Attestations are signed anew by each run: one blob more after a kill, which nothing names.
+        attested, derived = rows.pop("admission", {}), rows.pop("derived", {})
+        for folder, kept in ((side.home.blobs, attested), (side.home.quarantine, derived)):
+            for digest in kept.values():
+                assert (folder / digest[:2].decode() / digest.decode()).is_file()
         names = ("blobs", "quarantine", "channels", "inbox", "trust")
         files = {
             str(path.relative_to(self.high))
@@ -143,7 +151,12 @@ class WholeLane:
             if path.is_file() and not path.name.startswith(".") and not _is_attestation(path)
         }
         channels = {p.name: p.read_bytes() for p in (self.high / "channels").glob("*.json")}
-        return {"rows": rows, "files": files, "channels": channels, "attested": sorted(attested)}
+        return {
+            "rows": rows,
+            "files": files,
+            "channels": channels,
+            "attested": [sorted(attested), sorted(derived)],
+        }
 
     def crates(self) -> list[Path]:
         """Return what the low side finished, oldest first."""
