@@ -7,6 +7,7 @@ import msgspec
 
 from lockgate.core.policy import Policy
 from lockgate.core.roots import ROOT_FORMAT, Purpose, Root, RootKind
+from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
 from lockgate.trust.keys import Signer, new_signer
 from lockgate.trust.roots import make_supply_root, sign_site_root
 from lockgate.trust.tuf import TufSigners
@@ -78,3 +79,26 @@ class Site:
     def signed(self, version: int = 1, *signers: Signer, **facts: object) -> bytes:
         """Return the root signed by some holders (by the first two where none is named)."""
         return sign_site_root(self.root(version, **facts), signers or self.holders[:2])
+
+
+STATEMENT = Statement(
+    format=STATEMENT_FORMAT,
+    lane="test",
+    operation=Operation.PUBLISH,
+    crossing=1,
+    crate_sha256="a" * 64,
+    snapshot_sha256="b" * 64,
+    verdicts_sha256="c" * 64,
+    waivers=(),
+    policy_sha256="d" * 64,
+    custody_sha256=NOTHING,
+    channel="stable",
+    channel_version=1,
+    previous_sha256=NOTHING,
+    requester="operator",
+    log_checkpoint="0 00",
+    nonce="0" * 32,
+    created=NOW,
+    expires=NOW + timedelta(days=7),
+)
+"""What is asked for where a test says nothing else: crossing 1 on `stable`, by an operator, for a week."""

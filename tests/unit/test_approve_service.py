@@ -5,19 +5,16 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from corpora.trusted import LATER, NOW, Site
+from corpora.trusted import LATER, NOW, STATEMENT, Site
 from lockgate.approve import approve, combine, judge, read_statement, request
 from lockgate.approve.errors import NotRequesterError
 from lockgate.approve.service import STATEMENT_LIMIT
 from lockgate.core.errors import LockgateError, MalformedDocumentError, NotCanonicalError, TooLargeError
 from lockgate.core.roots import KeyExpiredError, KeyPurposeError, Purpose, Root, UnknownKeyError
 from lockgate.core.statement import (
-    NOTHING,
-    STATEMENT_FORMAT,
     STATEMENT_TYPE,
     Operation,
     OwnRequestError,
-    Statement,
     StatementExpiredError,
     TooFewApproversError,
 )
@@ -25,27 +22,6 @@ from lockgate.core.wire import encode
 from lockgate.trust.dsse import add_signature, open_envelope, sign
 from lockgate.trust.errors import EnvelopeError, SignatureError, WrongLaneError
 from lockgate.trust.keys import new_signer
-
-STATEMENT = Statement(
-    format=STATEMENT_FORMAT,
-    lane="test",
-    operation=Operation.PUBLISH,
-    crossing=1,
-    crate_sha256="a" * 64,
-    snapshot_sha256="b" * 64,
-    verdicts_sha256="c" * 64,
-    waivers=(),
-    policy_sha256="d" * 64,
-    custody_sha256=NOTHING,
-    channel="stable",
-    channel_version=1,
-    previous_sha256=NOTHING,
-    requester="operator",
-    log_checkpoint="0 00",
-    nonce="0" * 32,
-    created=NOW,
-    expires=NOW + timedelta(days=7),
-)
 
 
 @pytest.fixture

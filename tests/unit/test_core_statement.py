@@ -5,13 +5,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from corpora.trusted import NOW, Site
+from corpora.trusted import NOW, STATEMENT, Site
 from lockgate.core.errors import MalformedDocumentError
 from lockgate.core.roots import KeyExpiredError, KeyPurposeError, Root, UnknownKeyError
 from lockgate.core.statement import (
-    NOTHING,
-    STATEMENT_FORMAT,
-    Operation,
     OwnRequestError,
     Statement,
     StatementExpiredError,
@@ -22,26 +19,6 @@ from lockgate.core.wire import decode, encode
 from lockgate.trust.keys import Purpose, new_signer
 
 SECOND = timedelta(seconds=1)
-STATEMENT = Statement(
-    format=STATEMENT_FORMAT,
-    lane="test",
-    operation=Operation.PUBLISH,
-    crossing=1,
-    crate_sha256="a" * 64,
-    snapshot_sha256="b" * 64,
-    verdicts_sha256="c" * 64,
-    waivers=(),
-    policy_sha256="d" * 64,
-    custody_sha256=NOTHING,
-    channel="stable",
-    channel_version=1,
-    previous_sha256=NOTHING,
-    requester="operator",
-    log_checkpoint="0 00",
-    nonce="0" * 32,
-    created=NOW,
-    expires=NOW + timedelta(days=7),
-)
 
 
 @pytest.fixture
