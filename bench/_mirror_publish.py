@@ -22,7 +22,8 @@ from lockgate.app.gate.gate import MirrorPages
 from lockgate.core.parts import open_snapshot, part_digests, parts_of, snapshot_digest
 from lockgate.core.snapshot import Snapshot
 from lockgate.core.statement import NOTHING, STATEMENT_FORMAT, Operation, Statement
-from lockgate.mirror.tables import Table, build_table
+from lockgate.mirror.entries import Table
+from lockgate.mirror.tables import build_table
 from lockgate.store import FileBlobs
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -86,7 +87,7 @@ def publish(folder: Path, count: int, kind: str) -> dict[str, object]:
     }
 
 
-def table_of(digest: str, blobs: FileBlobs, known: frozenset[str]) -> Table:
+def table_of(digest: str, blobs: FileBlobs, known: frozenset[str], before: Table | None = None) -> Table:
     """Return what a mirror answers from, after hashing every part that it did not know."""
     snapshot = open_snapshot(digest, blobs)
     parts = parts_of(snapshot)
@@ -112,7 +113,7 @@ def table_of(digest: str, blobs: FileBlobs, known: frozenset[str]) -> Table:
         created=START,
         expires=START,
     )
-    return build_table(statement, snapshot)
+    return build_table(statement, snapshot, before=before)
 
 
 def named(table: Table, kind: str) -> Mapping[str, object]:
@@ -134,10 +135,15 @@ def serve(folder: Path, before: str, after: str, kind: str) -> dict[str, object]
     tables: list[Table] = []
 
     def table(digest: str, known: frozenset[str]) -> Snapshot:
-        tables.append(table_of(digest, blobs, known))
+        tables.append(table_of(digest, blobs, known, tables[-1] if tables else None))
         return tables[-1].snapshot
 
     first = timed(seconds, "started", lambda: table(before, frozenset()))
+    started_mb = memory_mb()
+    began = time.perf_counter()
+    if tables[0].lookups is not None:
+        _ = tables[0].lookups.survey.result  # as the server does behind its first answers
+    surveyed = time.perf_counter() - began
     held = named(tables[0], kind)
     names = [f"p{number}" for number in range(len(held))] if kind == "python" else list(held)
     asked = names[:: max(1, len(names) // LOOKUPS)]
@@ -151,8 +157,9 @@ def serve(folder: Path, before: str, after: str, kind: str) -> dict[str, object]
         held[asked[-1]]
     again = (time.perf_counter() - began) / len(asked)
     timed(seconds, "switched", lambda: table(after, part_digests(first)))
+    seconds["surveyed"] = surveyed
     lookups = {"lookup_ms": looked * 1000, "lookup_kept_us": again * 1e6}
-    return {"seconds": seconds, "most_mb": memory_mb(), **lookups}
+    return {"seconds": seconds, "started_mb": started_mb, "most_mb": memory_mb(), **lookups}
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import pytest
 from test_mirror_push import Journal
 
 from corpora.mirrorsite import MirrorSite, ask
+from corpora.spreadsite import SpreadSite
 from lockgate.core.submission import FIRST
 from lockgate.mirror import Caller, Callers
 from lockgate.mirror.errors import BadUploadError, PushLimitError
@@ -137,6 +138,16 @@ def test_a_name_that_crossed_or_is_not_open_is_not_taken(uploads, model):
     assert answer.status == 403
     assert answer.headers["x-error-message"]
     assert uploads.waiting == []
+
+
+@pytest.mark.parametrize("model", ["team/crossed", "team/Crossed", "team/own"])
+def test_a_name_that_crossed_is_known_where_a_snapshot_is_in_parts(tmp_path, model):
+    site = SpreadSite(tmp_path)
+    site.add_model("team/crossed", {"model.gguf": b"GGUF"})
+    site.add_model("team/own", {"model.gguf": b"GGUF"}, crossing=FIRST)
+    site.publish()
+    answer = Uploads(site).commit(small("model.gguf", WEIGHTS), model=model)
+    assert answer.status == (200 if model == "team/own" else 403)
 
 
 def test_a_newer_version_of_what_was_made_inside_is_taken(site, uploads):

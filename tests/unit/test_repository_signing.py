@@ -10,12 +10,14 @@ from corpora.debs import DebFile, suite
 from corpora.gates import Scripted
 from corpora.homes import HighSide
 from corpora.mirrorsite import MirrorSite, ask
-from lockgate.app.gate.gate import execute, open_gate, write_channel, write_request
+from lockgate.admit.snapshots import SnapshotMaker
+from lockgate.app.gate.gate import MirrorPages, execute, open_gate, write_channel, write_request
 from lockgate.app.gate.repository import NoRepositoryKeyError, signed_repositories
 from lockgate.app.high.channel import channel_reader, derived_pages
 from lockgate.app.high.mirrors import mirror_app
 from lockgate.app.high.repositories import served_to_apt
 from lockgate.approve import read_statement
+from lockgate.core.parts import part_digests
 from lockgate.core.repository import RepositorySignatures
 from lockgate.core.statement import Operation
 from lockgate.core.wire import decode, encode
@@ -51,6 +53,16 @@ def publish(high, sequence, *debs):
 def signed(high):
     verified = channel_reader(high.side, "test", pages=derived_pages).current()
     return signed_repositories(high.side, verified.statement, verified.snapshot)
+
+
+def signed_in_parts(high):
+    """Return what is served of the same artifacts in parts."""
+    verified = channel_reader(high.side, "test", pages=derived_pages).current()
+    blobs = FileBlobs(high.side.home.blobs)
+    making = SnapshotMaker(FileBlobs(high.side.home.quarantine), blobs, MirrorPages(), parted_from=0)
+    snapshot = making.make("test", (), verified.snapshot.admitted, verified.snapshot.created)
+    blobs.copy_all(FileBlobs(high.side.home.quarantine), sorted(part_digests(snapshot)))
+    return signed_repositories(high.side, verified.statement, snapshot)
 
 
 def test_what_was_approved_is_signed_with_the_key_of_the_site_root(high, tmp_path):
@@ -120,18 +132,23 @@ def test_a_signature_that_was_put_there_by_somebody_else_is_not_believed(high):
         type(pair)(text=pair.detached, detached=pair.detached),
     ]
     changes = [{"releases": {path: each}} for each in pairs]
-    for parts in (*changes, {"releases": {}}, {"statement_sha256": "0" * 64}):
+    assert signed_in_parts(high) == signed(high)
+    elsewhere = {"releases": {"apt/other/dists/no/Release": pair}}
+    for parts in (*changes, {"releases": {}}, elsewhere, {"statement_sha256": "0" * 64}):
         given = {name: getattr(known, name) for name in known.__struct_fields__}
         file.write_bytes(encode(RepositorySignatures(**{**given, **parts})))
         assert signed(high) is None
+        assert signed_in_parts(high) is None
     file.write_bytes(good.replace(known.keyid.encode(), high.operator.keyid.encode()))
     assert signed(high) is None
+    assert signed_in_parts(high) is None
     file.write_bytes(b" " + good)
     assert signed(high) is None
     file.write_bytes(good)
     assert signed(high) is not None
     file.unlink()
     assert signed(high) is None
+    assert signed_in_parts(high) is None
 
 
 def test_a_row_that_somebody_wrote_has_the_key_sign_nothing(high):

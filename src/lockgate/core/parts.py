@@ -5,6 +5,7 @@ part something is in follows from what it is (`part_keys`). The same artifacts a
 however they came together (docs/formats/snapshot-v2.md).
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import Annotated, Any, NamedTuple, Protocol, TypeVar, cast, overload
@@ -141,6 +142,12 @@ def path_of(page: Generated) -> str:
     return page.path
 
 
+def page_in(part: SnapshotPart, path: str) -> Generated | None:
+    """Return a page of a part; None: it has none of this path."""
+    at = bisect_left(part.generated, path, key=path_of)
+    return part.generated[at] if part.generated[at : at + 1] and part.generated[at].path == path else None
+
+
 class Others(NamedTuple):
     """What a snapshot has beside Python projects, both in the order of a part."""
 
@@ -182,6 +189,15 @@ class Parts:
             return SnapshotPart(format=PART_FORMAT, key=key, admitted=(), generated=())
         return self.read(named)
 
+    def page(self, path: str) -> Generated | None:
+        """Return a page, from the part that its path says; None: there is none.
+
+        Raises:
+            LockgateError: The part cannot be read, or is another one.
+
+        """
+        return page_in(self.part(key_of_page(path, spread=self.index.spread)), path)
+
     def others(self) -> Others:
         """Return everything that is no Python project and no page of one; it is kept.
 
@@ -221,7 +237,7 @@ class Parts:
             LockgateError: It cannot be read, or is another one.
 
         """
-        data = self._source.read(named.sha256, limit=PART_LIMIT)
+        data = self.bytes_of(named)
         part = decode(SnapshotPart, data, limit=PART_LIMIT, name="snapshot part")
         spread = self.index.spread
         own = all(key_of(a.artifact, spread=spread) == named.key for a in part.admitted)
@@ -230,6 +246,15 @@ class Parts:
             what = f"The part {named.key} of a snapshot is not what its snapshot says."
             raise SnapshotPartError(what)
         return part
+
+    def bytes_of(self, named: PartName) -> bytes:
+        """Return the bytes of a part, compared with its digest and with nothing else.
+
+        Raises:
+            LockgateError: It cannot be read, or is another one.
+
+        """
+        return self._source.read(named.sha256, limit=PART_LIMIT)
 
     def hash(self, known: Iterable[str] = ()) -> frozenset[str]:
         """Read all parts but the known ones as bytes, so that one that is missing or altered is found now.

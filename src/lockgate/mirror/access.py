@@ -23,11 +23,12 @@ import msgspec
 from lockgate.core.artifact import Kind
 from lockgate.core.digests import checked
 from lockgate.core.snapshot import Admitted
+from lockgate.mirror.entries import Table
 from lockgate.mirror.errors import CredentialsError
 from lockgate.mirror.pages.base import ReadBlob
 from lockgate.mirror.ports import BlobFiles
 from lockgate.mirror.service import generate_pages
-from lockgate.mirror.tables import Table, build_table
+from lockgate.mirror.tables import build_table
 
 WORLDS_LIMIT = 16
 """How many worlds are kept beside the whole one; beyond it the one unused longest is made anew."""

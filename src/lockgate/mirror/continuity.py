@@ -23,7 +23,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from lockgate.core.statement import EMERGENCIES
-from lockgate.mirror.tables import Table
+from lockgate.mirror.entries import Table
 
 PIN_SECONDS = 600.0
 """Longest time that one client goes on with an older table, in seconds."""

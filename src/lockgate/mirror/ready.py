@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lockgate.mirror.continuity import Peer, client_of
-from lockgate.mirror.tables import Table
+from lockgate.mirror.entries import Table
 from lockgate.mirror.view import SignedView
 
 READY = "lockgate.http.response.ready"

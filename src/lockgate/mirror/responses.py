@@ -11,10 +11,10 @@ from starlette.types import Receive, Scope, Send
 
 from lockgate.core.errors import LockgateError
 from lockgate.mirror.blobs import CHUNK, KEPT_PAGE, OpenBlob, VerifiedBlobs
+from lockgate.mirror.entries import Entry, Table
 from lockgate.mirror.lease import LENT, Lease
 from lockgate.mirror.ranges import Slice, Unsatisfiable, http_date, parse_range, range_holds, unchanged
 from lockgate.mirror.ready import offer
-from lockgate.mirror.tables import Entry, Table
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"

@@ -19,6 +19,8 @@ from lockgate.core.ports import Clock
 from lockgate.mirror.access import CALLER, Access, PagesBeside, Worlds
 from lockgate.mirror.blobs import LARGE, VerifiedBlobs
 from lockgate.mirror.continuity import CLIENT
+from lockgate.mirror.entries import Entry, Table
+from lockgate.mirror.errors import UnsignedRepositoryError
 from lockgate.mirror.metrics import Metrics
 from lockgate.mirror.misses import Misses
 from lockgate.mirror.named import Named
@@ -36,7 +38,6 @@ from lockgate.mirror.ready import Ready
 from lockgate.mirror.responses import BlobResponse
 from lockgate.mirror.shell import Shell
 from lockgate.mirror.switch import Switch
-from lockgate.mirror.tables import Entry, Table
 from lockgate.mirror.taking.hub import hub_doors
 from lockgate.mirror.taking.hub_commit import HubDoor
 from lockgate.mirror.taking.push import Internal, OpenNamespaces
@@ -180,7 +181,9 @@ class _OwnRoutes:
     async def file(self, request: Request) -> Response:
         """Answer with a document, a plain file, a listing or its checksums."""
         path = "/".join(segments(request)[1:])
-        entry = (await self._site.table()).files.get(path)
+        table = await self._site.table()
+        await self._site.survey(table)
+        entry = table.files.get(path)
         if entry is None:
             return PlainTextResponse("No file of this name has been admitted.\n", HTTPStatus.NOT_FOUND)
         return BlobResponse(self._site.blobs, entry)
@@ -242,8 +245,24 @@ async def _newest(site: Site) -> Table:
     return site.view.table
 
 
+async def _large(site: Site, table: Table) -> list[tuple[str, int]]:
+    """Return digests and lengths of long files; not of Python projects in parts, which would all be read."""
+    surveyed = await site.survey(table)
+    if surveyed is not None:
+        signed = table.repository.releases if table.repository else {}
+        for path in sorted(surveyed.releases.difference(signed)):
+            _log.error("repository not served", code=UnsignedRepositoryError.code, path=path)
+        return list(surveyed.large.items())
+    entries = [*_large_packages(table), *table.files.values()]
+    entries += [e for p in table.npm.values() for e in p.archives.values()]
+    entries += [e for m in table.models.values() for r in m.revisions.values() for e in r.files.values()]
+    entries += [*table.apt.files.values(), *table.rpm.files.values(), *table.conda.values()]
+    entries += [entry for each in table.git.values() for entry in each.large.values()]
+    entries += [entry for image in table.images.by_name.values() for entry in image.blobs.values()]
+    return [(entry.sha256, entry.size) for entry in entries if entry.size > LARGE]
+
+
 def _large_packages(table: Table) -> Iterator[Entry]:
-    """Yield packages; not those of a snapshot in parts, which would all be read for it."""
     if parts_of(table.snapshot) is None:
         yield from table.packages.values()
 
@@ -252,19 +271,12 @@ async def _hash_large(site: Site) -> None:
     """Hash the large blobs of the snapshot, one after another; trouble is logged, not raised."""
     try:
         table = site.view.table if not site.view.stale() else await _newest(site)
+        large = await _large(site, table)
     except LockgateError as error:
         _log.warning("nothing to serve yet", code=error.code, error=error.what)
         return
-    entries = [*_large_packages(table), *table.files.values()]
-    entries += [e for p in table.npm.values() for e in p.archives.values()]
-    entries += [e for m in table.models.values() for r in m.revisions.values() for e in r.files.values()]
-    entries += [*table.apt.files.values(), *table.rpm.files.values(), *table.conda.values()]
-    entries += [entry for each in table.git.values() for entry in each.large.values()]
-    entries += [entry for image in table.images.by_name.values() for entry in image.blobs.values()]
-    for entry in entries:
-        if entry.size <= LARGE:
-            continue
+    for digest, size in large:
         try:
-            (await site.blobs.open(entry.sha256, entry.size)).close()
+            (await site.blobs.open(digest, size)).close()
         except LockgateError as error:
-            _log.error("blob not served", code=error.code, error=error.what, digest=entry.sha256)
+            _log.error("blob not served", code=error.code, error=error.what, digest=digest)

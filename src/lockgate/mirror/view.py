@@ -10,9 +10,10 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.parts import snapshot_digest
 from lockgate.core.statement import Operation, Statement
 from lockgate.mirror.continuity import Continuity
+from lockgate.mirror.entries import Table
 from lockgate.mirror.errors import NothingPublishedError, OlderChannelError, WrongStatementError
 from lockgate.mirror.ports import ChannelVerifier, VerifiedChannel
-from lockgate.mirror.tables import Table, build_table
+from lockgate.mirror.tables import build_table
 
 RETRY_SECONDS = 5.0
 """How long a refused channel is left alone when it does not change."""
@@ -114,7 +115,7 @@ class SignedView:
             if self._table and channel.statement == self._table.statement:
                 self._refused, self._owed = None, channel.owed
                 return False
-            table = build_table(channel.statement, channel.snapshot, channel.repository)
+            table = build_table(channel.statement, channel.snapshot, channel.repository, self._table)
         except LockgateError as error:
             self._refused, self._refused_at = error, self._elapsed()
             return False

@@ -15,7 +15,7 @@ from lockgate.app.stores import blobs_of
 from lockgate.app.trust import signer_from, site_root
 from lockgate.approve.verify import verify_channel
 from lockgate.core.errors import InputError, LockgateError
-from lockgate.core.parts import open_snapshot, rest_of
+from lockgate.core.parts import open_snapshot, parts_of, rest_of
 from lockgate.core.repository import (
     SIGNATURES_FORMAT,
     SIGNATURES_LIMIT,
@@ -29,7 +29,7 @@ from lockgate.core.roots import Purpose
 from lockgate.core.snapshot import Snapshot
 from lockgate.core.statement import Statement
 from lockgate.core.wire import decode, digest_of, encode
-from lockgate.mirror import SignedRepository, verify_signatures
+from lockgate.mirror import SignedRepository, UnsignedRepositoryError, verify_signatures
 from lockgate.store import BlobStore, FileBlobs
 from lockgate.store.either import Either
 from lockgate.trust.keys import Signer
@@ -127,14 +127,23 @@ def demand_repository_key(side: Side, snapshot_sha256: str) -> None:
 
 def signed_repositories(side: Side, statement: Statement, snapshot: Snapshot) -> SignedRepository | None:
     """Return what was signed for a statement, verified; None, and a line in the log, where it is not."""
-    releases = _releases(blobs_of(side), snapshot)
-    if not releases:
-        return None
     file = side.home.channels / FOLDER / f"{digest_of(statement)}.json"
+    parts, blobs = parts_of(snapshot), blobs_of(side)
+    spread = parts is not None and parts.index.spread
+    releases = {} if spread else _releases(blobs, snapshot)
+    if not (releases or (spread and file.is_file())):
+        return None
     try:
         with file.open("rb") as stream:
             data = stream.read(SIGNATURES_LIMIT + 1)
         signatures = decode(RepositorySignatures, data, limit=SIGNATURES_LIMIT, name="signatures")
+        if (
+            parts is not None and spread
+        ):  # what it does not name is not served, and nothing else is looked for
+            found = ((path, parts.page(path)) for path in signatures.releases if is_release(path))
+            releases = {path: blobs.read(page.sha256) for path, page in found if page is not None}
+            if not releases:
+                raise UnsignedRepositoryError("What was signed is no repository of the snapshot.")
         return verify_signatures(statement, releases, signatures, site_root(side, None))
     except OSError as error:
         _log.error("repositories not served", error=error.strerror, file=str(file))

@@ -68,7 +68,7 @@ def repositories(admitted: Iterable[Admitted]) -> dict[str, Repository]:
 
 def aliases(names: Iterable[str]) -> dict[str, str]:
     """Return what names without their host stand for, where they stand for one repository alone."""
-    known = list(names)
+    known = set(names)
     short: dict[str, list[str]] = {}
     for name in known:
         _, _, rest = name.partition("/")

@@ -3,8 +3,8 @@
 from types import MappingProxyType
 
 from lockgate.core.repository import RELEASE
+from lockgate.mirror.entries import SignedEntries, Table
 from lockgate.mirror.protocols.repositories import SignedRoutes
-from lockgate.mirror.tables import SignedEntries, Table
 
 _BY_HASH = "/by-hash/"
 

@@ -26,7 +26,9 @@ class CondaRoutes:
     async def file(self, request: Request) -> Response:
         """Answer with an index or a package."""
         path = "/".join(segments(request)[1:])
-        entry = (await self._site.table()).conda.get(path)
+        table = await self._site.table()
+        await self._site.survey(table)
+        entry = table.conda.get(path)
         if entry is not None:
             return BlobResponse(self._site.blobs, entry)
         # What clients only try (shards, other compressions, notices) is no miss.

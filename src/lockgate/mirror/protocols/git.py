@@ -11,11 +11,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from lockgate.mirror.entries import GitEntries
 from lockgate.mirror.errors import QuestionLimitError
 from lockgate.mirror.protocols.lfs import LargeFiles
 from lockgate.mirror.protocols.site import Site, segments
 from lockgate.mirror.protocols.unpacked import Answer, Repositories
-from lockgate.mirror.tables import GitEntries
 
 BODY_LIMIT = 16 << 20
 """Longest question of a client, in bytes: what it wants and what it has."""

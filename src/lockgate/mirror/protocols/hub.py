@@ -17,10 +17,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lockgate.core.wire import encode
+from lockgate.mirror.entries import ModelEntries, RevisionEntries, Table
 from lockgate.mirror.named import own_address
 from lockgate.mirror.protocols.site import Site, segments
 from lockgate.mirror.responses import BlobResponse
-from lockgate.mirror.tables import ModelEntries, RevisionEntries, Table
 
 HUB_HTTP_LIMIT = 50 * 1000 * 1000 * 1000
 """Above this length huggingface_hub 2 refuses plain HTTP when HEAD tells the length, in bytes."""

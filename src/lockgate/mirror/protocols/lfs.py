@@ -12,10 +12,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from lockgate.mirror.entries import Entry
 from lockgate.mirror.named import NAMED, own_address
 from lockgate.mirror.protocols.site import Site
 from lockgate.mirror.responses import BlobResponse
-from lockgate.mirror.tables import Entry
 
 LFS_TYPE = "application/vnd.git-lfs+json"
 

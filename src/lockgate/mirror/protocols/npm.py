@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from lockgate.core.errors import LockgateError
 from lockgate.core.wire import stamp
+from lockgate.mirror.entries import Entry, NpmEntries, Table
 from lockgate.mirror.errors import AddressError
 from lockgate.mirror.named import NAMED, own_address
 from lockgate.mirror.pages.base import JSON_TYPE
@@ -29,7 +30,6 @@ from lockgate.mirror.protocols.site import Site, segments
 from lockgate.mirror.ranges import unchanged
 from lockgate.mirror.ready import PageResponse
 from lockgate.mirror.responses import BlobResponse
-from lockgate.mirror.tables import Entry, NpmEntries, Table
 
 KEPT_BYTES = 64 * 1024 * 1024
 """Packuments kept in memory with this mirror's address in them, in bytes; beyond it the oldest go."""
@@ -77,7 +77,9 @@ class NpmRoutes:
     async def root(self, request: Request) -> Response:
         """Say how many packages there are, as a registry's root does."""
         del request
-        return JSONResponse({"db_name": "registry", "doc_count": len((await self._site.table()).npm)})
+        table = await self._site.table()
+        await self._site.survey(table)
+        return JSONResponse({"db_name": "registry", "doc_count": len(table.npm)})
 
     async def ping(self, request: Request) -> Response:
         """Answer that the registry is there."""

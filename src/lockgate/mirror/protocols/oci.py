@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from lockgate.core.oci import host_folder, is_digest, is_name, is_tag
 from lockgate.mirror.access import CALLER, INTERNAL, Access
+from lockgate.mirror.entries import ImageEntries, Table
 from lockgate.mirror.errors import CredentialsError
 from lockgate.mirror.protocols.challenge import denied
 from lockgate.mirror.protocols.registry import (
@@ -29,7 +30,6 @@ from lockgate.mirror.protocols.registry import (
 )
 from lockgate.mirror.protocols.site import Site, segments
 from lockgate.mirror.responses import BlobResponse
-from lockgate.mirror.tables import ImageEntries, Table
 from lockgate.mirror.taking.push import OpenNamespaces
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -94,7 +94,7 @@ class OciRoutes:
             return early
         host = host_folder(request.query_params.get("ns", ""))
         table = await self._site.table()
-        own = found = table.images.find(name, host)
+        own = found = await self._find(table, name, host)
         if is_digest(which):
             found = await self._holding(own, name, host, what, which.removeprefix("sha256:"))
         if what == "referrers":
@@ -104,6 +104,12 @@ class OciRoutes:
             return unknown_name(name)
         return self._within(request, table if found is own else None, found, what, which)
 
+    async def _find(self, table: Table, name: str, host: str) -> ImageEntries | None:
+        """Return the repository that a name stands for; only names without their host need all names."""
+        if not table.images.holds(name, host):
+            await self._site.survey(table)
+        return table.images.find(name, host)
+
     async def _holding(
         self, found: ImageEntries | None, name: str, host: str, what: str, digest: str
     ) -> ImageEntries | None:
@@ -112,7 +118,7 @@ class OciRoutes:
         A pull takes several connections: what a tag named before the channel moved is still fetched.
         """
         tables = (await self._site.newest(), *await self._site.older())
-        for other in (found, *(table.images.find(name, host) for table in tables)):
+        for other in (found, *[await self._find(table, name, host) for table in tables]):
             held = {"manifests": other.manifests, "blobs": other.blobs}.get(what, {}) if other else {}
             if digest in held:
                 return other

@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from lockgate.mirror.entries import Simple, Table
 from lockgate.mirror.pages.base import HTML_TYPE
 from lockgate.mirror.pages.pypi import SIMPLE_JSON
 from lockgate.mirror.protocols.negotiate import PLAIN_HTML, choose
 from lockgate.mirror.protocols.site import Site, segments
 from lockgate.mirror.responses import BlobResponse
-from lockgate.mirror.tables import Simple, Table
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,198}[A-Za-z0-9])?", re.ASCII)
 

@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from lockgate.mirror.entries import SignedEntries, Table
 from lockgate.mirror.errors import UnsignedRepositoryError
 from lockgate.mirror.protocols.site import Site, segments
 from lockgate.mirror.ranges import http_date
 from lockgate.mirror.responses import BlobResponse, problem, unmodified
 from lockgate.mirror.signed import SignedRelease
-from lockgate.mirror.tables import SignedEntries, Table
 
 CERTIFICATE = "lockgate.asc"
 
@@ -60,6 +60,7 @@ class SignedRoutes(ABC):
     async def file(self, request: Request) -> Response:
         """Answer with an index, a file that it lists, or the lane's key."""
         table = await self._site.table()
+        await self._site.survey(table)
         entries = self.entries(table)
         path = "/".join(segments(request)[1:])
         folder, _, name = path.rpartition("/")
@@ -70,8 +71,9 @@ class SignedRoutes(ABC):
         entry = entries.files.get(path)
         if entry is None and self.names_content(path):
             # A client that read an index before the channel moved asks for what that one listed.
-            older = map(self.entries, await self._site.older())
-            entry = next((each.files[path] for each in older if path in each.files), None)
+            for older in await self._site.older():
+                await self._site.survey(older)
+                entry = entry or self.entries(older).files.get(path)
         if entry is None:
             return self._absent(path)
         return BlobResponse(self._site.blobs, entry, modified=table.created)

@@ -3,8 +3,8 @@
 from types import MappingProxyType
 
 from lockgate.core.repository import REPOMD
+from lockgate.mirror.entries import SignedEntries, Table
 from lockgate.mirror.protocols.repositories import SignedRoutes
-from lockgate.mirror.tables import SignedEntries, Table
 
 
 class RpmRoutes(SignedRoutes):

@@ -1,7 +1,7 @@
 """What the handlers of all protocols share."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from starlette.requests import Request
@@ -9,9 +9,10 @@ from starlette.requests import Request
 from lockgate.mirror.access import CALLER, Worlds
 from lockgate.mirror.blobs import VerifiedBlobs
 from lockgate.mirror.continuity import CLIENT, PEER
+from lockgate.mirror.entries import Table
 from lockgate.mirror.metrics import Metrics
 from lockgate.mirror.misses import Misses
-from lockgate.mirror.tables import Table
+from lockgate.mirror.spread.survey import Surveyed
 from lockgate.mirror.uses import Uses
 from lockgate.mirror.view import SignedView
 
@@ -26,6 +27,7 @@ class Site:
     misses: Misses
     uses: Uses
     worlds: Worlds | None = None
+    surveys: dict[str, "asyncio.Task[Surveyed]"] = field(default_factory=dict)
 
     async def table(self) -> Table:
         """Return the table for one request: the one that its client began with. Ask once per request.
@@ -45,6 +47,28 @@ class Site:
     async def older(self) -> tuple[Table, ...]:
         """Return tables before the newest, for addresses that name their content alone."""
         return tuple([await self._seen(table) for table in self.view.continuity.older()])
+
+    async def survey(self, table: Table) -> Surveyed | None:
+        """Return what was gathered from all parts of a table's snapshot; None: it is no snapshot in parts.
+
+        All who need it before it is there wait for one and the same thread.
+
+        Raises:
+            LockgateError: A part cannot be read, or is another one.
+
+        """
+        lookups = table.lookups
+        if lookups is None:
+            return None
+        if lookups.survey.done:
+            return lookups.survey.result
+        digest = lookups.parts.digest
+        task = self.surveys.get(digest)
+        if task is None:
+            task = asyncio.ensure_future(asyncio.to_thread(lambda: lookups.survey.result))
+            self.surveys[digest] = task
+            task.add_done_callback(lambda _: self.surveys.pop(digest, None))
+        return await asyncio.shield(task)
 
     async def _seen(self, whole: Table) -> Table:
         """Return what the caller may see of a table."""

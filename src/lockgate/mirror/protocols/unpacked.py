@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.mirror.blobs import CHUNK, VerifiedBlobs
+from lockgate.mirror.entries import GitEntries
 from lockgate.mirror.errors import BadBundleError, NoGitError
-from lockgate.mirror.tables import GitEntries
 
 PROCESSES = 8
 """How many git processes answer at a time; more wait."""

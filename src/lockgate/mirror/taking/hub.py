@@ -192,13 +192,16 @@ class HubUploadRoutes:
         view = self._site.view
         if view.stale():
             view.refresh()
-        admitted = rest_of(view.table.snapshot).admitted if view.status.statement else ()
-        wanted = model.casefold()
+        if not view.status.statement:
+            return False
+        table, wanted = view.table, model.casefold()
+        if table.lookups is not None:
+            return wanted in table.lookups.survey.result.crossed
         return any(
             a.artifact.kind is Kind.MODEL
             and a.artifact.name.casefold() == wanted
             and not is_submission(a.crossing)
-            for a in admitted
+            for a in rest_of(table.snapshot).admitted
         )
 
     def _base(self, request: Request) -> str:

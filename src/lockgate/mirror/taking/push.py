@@ -17,6 +17,7 @@ from lockgate.core.errors import LockgateError
 from lockgate.core.oci import MANIFEST_LIMIT, is_digest, is_name
 from lockgate.mirror.access import CALLER
 from lockgate.mirror.blobs import VerifiedBlobs
+from lockgate.mirror.entries import Entry
 from lockgate.mirror.errors import (
     BadPushError,
     NotPushedError,
@@ -37,7 +38,6 @@ from lockgate.mirror.protocols.registry import (
     unknown_name,
 )
 from lockgate.mirror.responses import BlobResponse
-from lockgate.mirror.tables import Entry
 from lockgate.mirror.taking.drop import note_image, submitted_by
 from lockgate.mirror.taking.pushed import STATE, Held, ManifestPush, Pushed
 from lockgate.mirror.taking.sessions import Upload, Uploads
