@@ -4,7 +4,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 
+from msgspec.structs import replace
+
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
+from lockgate.core.deb import DEB_FORMAT, SUITE_FORMAT, AptSuite, DebPackage, PackageType, pool_folder
 from lockgate.core.npm import NPM_FORMAT, NpmVersion, npm_purl, tarball_name
 from lockgate.core.oci import IMAGE
 from lockgate.core.snapshot import Admitted
@@ -84,12 +87,59 @@ def _plain(number: int) -> Made:
     return _admitted(f"pkg:generic/{path}@1", Kind.FILE, path, "1", file), []
 
 
+def _deb(number: int) -> Made:
+    """Return a Debian package; the first is the suite that lists them."""
+    if number == 0:
+        said = AptSuite(
+            format=SUITE_FORMAT,
+            repository="debian",
+            suite="s",
+            components=("main",),
+            architectures=("amd64",),
+        )
+        about, data = _held("apt/debian/dists/s/suite.json", Role.MANIFEST, encode(said))
+        return _admitted("pkg:generic/apt/debian/s", Kind.APT, "debian/dists/s", "1", about), data
+    name, version = f"p{number // VERSIONS}", f"1.{number % VERSIONS}"
+    fields = (("Architecture", "amd64"), ("Description", f"package {number}"), ("Section", "utils"))
+    package = DebPackage(
+        format=DEB_FORMAT,
+        type=PackageType.BINARY,
+        name=name,
+        version=version,
+        architecture="amd64",
+        fields=fields,
+    )
+    path = f"{pool_folder('debian', 'main', name)}/{name}_{version}_amd64.deb"
+    known, data = _held(f"{path}.json", Role.CORE_METADATA, encode(package))
+    entry = _admitted(
+        f"pkg:deb/debian/{name}@{version}?arch=amd64",
+        Kind.APT,
+        f"debian/{name}",
+        version,
+        _file(path, Role.DISTRIBUTION, str(number)),
+        known,
+    )
+    attributes = {"architecture": "amd64", "places": "debian:s:main"}
+    return replace(entry, artifact=replace(entry.artifact, attributes=attributes)), data
+
+
+def _mixed(number: int) -> Made:
+    """Return six Python packages in ten, and one each of four other kinds."""
+    ten, one = divmod(number, 10)
+    return (_npm, _model, _image, _plain)[one](ten) if one < len(OTHERS) else (wheel(ten * 6 + one - 4), [])
+
+
+OTHERS = ("npm", "huggingface", "oci", "files")
+"""What a mixed snapshot has beside Python packages."""
+
 KINDS: dict[str, Callable[[int], Made]] = {
     "python": lambda number: (wheel(number), []),
     "npm": _npm,
     "huggingface": _model,
     "oci": _image,
     "files": _plain,
+    "apt": _deb,
+    "mixed": _mixed,
 }
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from _mirror_kinds import made
+from _mirror_kinds import OTHERS, made
 
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.app.gate.gate import MirrorPages
@@ -124,8 +124,18 @@ def named(table: Table, kind: str) -> Mapping[str, object]:
         "huggingface": table.models,
         "oci": table.images.by_name,
         "files": table.files,
+        "apt": table.apt.files,
     }
     return tables[kind]
+
+
+def asked_of(table: Table, kind: str) -> list[tuple[Mapping[str, object], str]]:
+    """Return what is looked up: some two thousand names, all over, and where."""
+    if kind == "mixed":
+        return [one for each in ("python", *OTHERS) for one in asked_of(table, each)]
+    held = named(table, kind)
+    names = [f"p{number}" for number in range(len(held))] if kind == "python" else list(held)
+    return [(held, name) for name in names[:: max(1, len(names) // LOOKUPS)]]
 
 
 def serve(folder: Path, before: str, after: str, kind: str) -> dict[str, object]:
@@ -144,17 +154,16 @@ def serve(folder: Path, before: str, after: str, kind: str) -> dict[str, object]
     if tables[0].lookups is not None:
         _ = tables[0].lookups.survey.result  # as the server does behind its first answers
     surveyed = time.perf_counter() - began
-    held = named(tables[0], kind)
-    names = [f"p{number}" for number in range(len(held))] if kind == "python" else list(held)
-    asked = names[:: max(1, len(names) // LOOKUPS)]
+    asked = asked_of(tables[0], kind)
     began = time.perf_counter()
-    found = sum(name in held and bool(held[name]) for name in asked)
+    found = sum(name in held and bool(held[name]) for held, name in asked)
     looked = (time.perf_counter() - began) / len(asked)
     if found != len(asked):
         sys.exit("Something that is served was not found.")
     began = time.perf_counter()
+    held, name = asked[-1]
     for _ in asked:
-        held[asked[-1]]
+        held[name]
     again = (time.perf_counter() - began) / len(asked)
     timed(seconds, "switched", lambda: table(after, part_digests(first)))
     seconds["surveyed"] = surveyed
