@@ -159,6 +159,37 @@ def test_what_needs_all_parts_is_refused_where_one_is_missing(site):
         assert get(app, path).status == 200, path
 
 
+NOWHERE = [
+    "/npm/nobody",
+    "/files/nowhere.txt",
+    "/files/b/nowhere/",
+    "/files/documents/nothing.md",
+    "/v2/nobody/tags/list",
+    "/v2/registry.test/nobody/tags/list",
+    "/api/models/org/nobody",
+    "/api/datasets/org/nobody",
+    "/apt/debian/pool/main/n/nobody/nobody_1_amd64.deb",
+    "/apt/debian/dists/nowhere/main/binary-amd64/by-hash/SHA256/" + "0" * 64,
+    "/rpm/rocky/base/x86_64/Packages/n/nobody-1-1.x86_64.rpm",
+    "/conda/science/linux-64/nobody-1-0.conda",
+    "/git/nobody.git/info/refs",
+]
+
+
+def test_no_part_is_read_for_names_that_are_not_there(site, monkeypatch):
+    site.publish()
+    app = site.app()
+    assert get(app, "/npm/").status == 200
+    found = {path: get(app, path).status for path in NOWHERE}
+    monkeypatch.setattr(Parts, "bytes_of", None)
+    fresh = site.app()
+    fresh.state.site.view._table = app.state.site.view.table
+    fresh.state.site.view._seen = app.state.site.view._seen
+    app.state.site.view.table.lookups.caches.parts._values.clear()
+    assert {path: get(fresh, path).status for path in NOWHERE} == found
+    assert set(found.values()) == {404}
+
+
 def test_a_switch_surveys_the_parts_that_are_new_alone(site, monkeypatch):
     first = site.snapshot()
     before = build_table(statement_for(first, 1), first)

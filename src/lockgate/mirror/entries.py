@@ -91,7 +91,9 @@ class Images:
     def find(self, name: str, host: str = "") -> ImageEntries | None:
         """Return the repository that a name stands for, looked for below `host` first."""
         found = self.by_name.get(f"{host}/{name}") if host else None
-        return found or self.by_name.get(name) or self.by_name.get(self.aliases.get(name, ""))
+        found = found or self.by_name.get(name)
+        alias = None if found else self.aliases.get(name)
+        return self.by_name.get(alias) if alias else found
 
 
 @dataclass(frozen=True, slots=True)

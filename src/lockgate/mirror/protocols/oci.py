@@ -117,10 +117,11 @@ class OciRoutes:
 
         A pull takes several connections: what a tag named before the channel moved is still fetched.
         """
-        tables = (await self._site.newest(), *await self._site.older())
-        for other in (found, *[await self._find(table, name, host) for table in tables]):
-            held = {"manifests": other.manifests, "blobs": other.blobs}.get(what, {}) if other else {}
-            if digest in held:
+        if _held(found, what, digest):
+            return found
+        for table in (await self._site.newest(), *await self._site.older()):
+            other = await self._find(table, name, host)
+            if _held(other, what, digest):
                 return other
         return found
 
@@ -171,6 +172,11 @@ class OciRoutes:
             body = await self._site.blobs.read(page.sha256, page.size)
             entries = msgspec.json.decode(body, type=dict[str, Any])["manifests"]
         return referrers_page(request, entries)
+
+
+def _held(found: ImageEntries | None, what: str, digest: str) -> bool:
+    """Tell whether a repository has a manifest, or a blob, of a digest."""
+    return found is not None and digest in {"manifests": found.manifests, "blobs": found.blobs}.get(what, {})
 
 
 def _refusal(request: Request, name: str, what: str, which: str) -> Response | None:

@@ -10,12 +10,12 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from lockgate.core.part_keys import is_of_projects, key_of_kind, key_of_page
-from lockgate.core.parts import Parts, SnapshotPart, page_in
+from lockgate.core.parts import PART_FORMAT, Parts, SnapshotPart, page_in
 from lockgate.core.snapshot import Admitted, Generated
 from lockgate.mirror.entries import Entry, Simple
 from lockgate.mirror.errors import AmbiguousSnapshotError
 from lockgate.mirror.spread.addresses import Name
-from lockgate.mirror.spread.survey import Survey
+from lockgate.mirror.spread.survey import BY_PATH, Survey, name_of
 
 FILES_KEPT = 50_000
 """How many files the parts that are kept speak of, together, and as many what is made of them."""
@@ -86,10 +86,13 @@ class Lookups:
 
         """
         wanted = set(names)
+        by_part: dict[str, list[str]] = {}
+        for kind, name in sorted(wanted):
+            by_part.setdefault(key_of_kind(kind, name), []).append(name_of(kind, name))
         return [
             each
-            for key in sorted({key_of_kind(kind, name) for kind, name in wanted})
-            for each in self._part(key).admitted
+            for key, found in by_part.items()
+            for each in self._part(key, *found).admitted
             if (each.artifact.kind, each.artifact.name) in wanted
         ]
 
@@ -100,7 +103,8 @@ class Lookups:
             LockgateError: Its part cannot be read, or is another one.
 
         """
-        return page_in(self._part(key_of_page(path)), path)
+        names = [path] if path.startswith(BY_PATH) else []
+        return page_in(self._part(key_of_page(path), *names), path)
 
     def every(self) -> Iterator[SnapshotPart]:
         """Go through all parts that hold no Python projects; none of them is kept."""
@@ -108,10 +112,11 @@ class Lookups:
             if not is_of_projects(named.key):
                 yield self.parts.read(named)
 
-    def _part(self, key: str) -> SnapshotPart:
+    def _part(self, key: str, *names: str) -> SnapshotPart:
+        """Return a part, or an empty one where it is known to have none of some names."""
         named = self.parts.name(key)
-        if named is None:
-            return self.parts.part(key)  # an empty one
+        if named is None or (names and all(self.survey.absent(named.sha256, name) for name in names)):
+            return SnapshotPart(format=PART_FORMAT, key=key, admitted=(), generated=())
 
         def read() -> tuple[int, SnapshotPart]:
             part = self.parts.read(named)

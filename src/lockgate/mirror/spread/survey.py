@@ -1,12 +1,15 @@
 """What nobody can look up by a name in a large snapshot: gathered once from all parts, and small.
 
 These are names of repositories of images (clients may leave out the host), files whose paths do not say
-their artifact's name, undated indexes, how many npm packages there are, and which files are long. Each part
-is hashed when it is read for this, and what it has is kept by its digest: a switch reads what is new.
+their artifact's name, undated indexes, how many npm packages there are, which files are long, and hashes of
+all names, so that no part is read for one that is not there. Each part is hashed when it is read for this,
+and what it has is kept by its digest: a switch reads what is new.
 """
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 
 import msgspec
@@ -19,7 +22,7 @@ from lockgate.core.repository import is_release
 from lockgate.core.submission import is_submission
 from lockgate.mirror.blobs import LARGE
 from lockgate.mirror.pages.oci import FOLDERS, aliases
-from lockgate.mirror.spread.addresses import BY_KIND, Name, is_stray, last_of
+from lockgate.mirror.spread.addresses import BY_KIND, CONDAS, DEBS, RPMS, Name, is_stray, last_of
 
 
 class _File(msgspec.Struct, gc=False):
@@ -49,6 +52,15 @@ class _Part(msgspec.Struct, gc=False):
     generated: list[_Page]
 
 
+BY_PATH = ("files/", *(paths.folder for paths in (DEBS, RPMS, CONDAS)))
+"""How the paths of pages begin that are looked for whether or not they are there."""
+
+
+def name_of(kind: str, name: str) -> str:
+    """Return the text that stands for a kind and a name; no page has such a path."""
+    return f"{kind} {name}"
+
+
 _decoder = msgspec.json.Decoder(_Part)
 
 Stray = tuple[str, Name]
@@ -66,6 +78,7 @@ class Found:
         strays: Files whose paths do not lead to their names.
         releases: Paths of undated indexes.
         large: Digests and lengths of long files.
+        names: Hashes of kinds and names, and of paths of pages that clients ask for by their path, ascending.
 
     """
 
@@ -75,6 +88,7 @@ class Found:
     strays: tuple[Stray, ...] = ()
     releases: tuple[str, ...] = ()
     large: tuple[tuple[str, int], ...] = ()
+    names: "array[int]" = field(default_factory=lambda: array("q"))
 
 
 _NOTHING = Found()
@@ -150,6 +164,15 @@ class Survey:
                 self._result, self._before = _together(self._by_part.values()), None
             return self._result
 
+    def absent(self, part: str, name: str) -> bool:
+        """Tell that a part has nothing of a name (`name_of`) or path, as far as that is known."""
+        found = self._by_part.get(part)
+        if found is None:
+            return False
+        number = hash(name)
+        at = bisect_left(found.names, number)
+        return at == len(found.names) or found.names[at] != number
+
     def _read(self, named: PartName) -> Found:
         try:
             part = _decoder.decode(self._parts.bytes_of(named))
@@ -185,11 +208,18 @@ def _found(part: _Part) -> Found:
         large=tuple(
             (file.sha256, file.size) for each in artifacts for file in each.files if file.size > LARGE
         ),
+        names=array("q", sorted(_hashes(part))),
     )
 
 
+def _hashes(part: _Part) -> set[int]:
+    """Return hashes of this process alone: nobody outside can find two names that have the same."""
+    found = {hash(name_of(entry.artifact.kind, entry.artifact.name)) for entry in part.admitted}
+    return found.union(hash(page.path) for page in part.generated if page.path.startswith(BY_PATH))
+
+
 def _together(parts: Iterable[Found]) -> Surveyed:
-    every = [found for found in parts if found is not _NOTHING]
+    every = list(parts)
     strays: dict[str, set[Name]] = {}
     for found in every:
         for last, name in found.strays:
