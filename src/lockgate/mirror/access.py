@@ -22,12 +22,14 @@ import msgspec
 
 from lockgate.core.artifact import Kind
 from lockgate.core.digests import checked
-from lockgate.core.snapshot import Admitted
+from lockgate.core.parts import parts_of
+from lockgate.core.snapshot import Admitted, Snapshot
 from lockgate.mirror.entries import Table
 from lockgate.mirror.errors import CredentialsError
 from lockgate.mirror.pages.base import ReadBlob
 from lockgate.mirror.ports import BlobFiles
 from lockgate.mirror.service import generate_pages
+from lockgate.mirror.spread.labels import Labels
 from lockgate.mirror.tables import build_table
 
 WORLDS_LIMIT = 16
@@ -220,10 +222,14 @@ class Worlds:
         self._folder = folder
         self._tables: OrderedDict[tuple[str, frozenset[str]], asyncio.Task[Table]] = OrderedDict()
         self._labels: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._by_part = Labels()
 
     async def table(self, whole: Table, labels: frozenset[str]) -> Table:
         """Return what somebody with some labels is answered from instead of a whole table."""
-        wanted = labels & await self._known(whole)
+        known = await self._known(whole)
+        wanted = labels & known
+        if wanted == known:  # nothing is hidden from them
+            return whole
         key = (whole.statement.snapshot_sha256, wanted)
         task = self._tables.get(key)
         if task is None:
@@ -247,13 +253,17 @@ class Worlds:
         known = self._labels.get(digest)
         if known is None:
             named = {need for _, need in self._access.namespaces}
-            known = await asyncio.to_thread(
-                lambda: frozenset(named | {a.artifact.label for a in whole.snapshot.admitted})
-            )
+            known = frozenset(named) | await asyncio.to_thread(self._labels_of, whole.snapshot)
             self._labels[digest] = known
             while len(self._labels) > WORLDS_LIMIT:
                 self._labels.popitem(last=False)
         return known
+
+    def _labels_of(self, snapshot: Snapshot) -> frozenset[str]:
+        parts = parts_of(snapshot)
+        if parts is not None:
+            return self._by_part.of(parts)
+        return frozenset(each.artifact.label for each in snapshot.admitted)
 
     def _make(self, whole: Table, labels: frozenset[str]) -> Table:
         seen = self._access.visible(whole.snapshot.admitted, labels)
