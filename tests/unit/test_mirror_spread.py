@@ -14,6 +14,7 @@ from corpora.spreadsite import FlatSite, SpreadSite
 from lockgate.core.artifact import Artifact, Kind, Role
 from lockgate.core.part_keys import key_of_kind, key_of_page
 from lockgate.core.parts import Parts, part_digests, parts_of
+from lockgate.mirror import tables
 from lockgate.mirror.spread.addresses import CONDAS, DEBS, FILES, RPMS, is_stray
 from lockgate.mirror.spread.lookups import Kept
 from lockgate.mirror.tables import build_table
@@ -190,6 +191,9 @@ def test_no_part_is_read_for_names_that_are_not_there(site, monkeypatch):
     assert set(found.values()) == {404}
 
 
+NEW_PAGES = ("npm/new/full.json", "npm/new/short.json", "npm/-/search.json")
+
+
 def test_a_switch_surveys_the_parts_that_are_new_alone(site, monkeypatch):
     first = site.snapshot()
     before = build_table(statement_for(first, 1), first)
@@ -208,6 +212,10 @@ def test_a_switch_surveys_the_parts_that_are_new_alone(site, monkeypatch):
     index = key_of_page("simple/index.json")
     looked = {parts_of(after).name(key).sha256 for key in (index, key_of_page("npm/-/search.json"))}
     assert set(read) <= new | looked
+    monkeypatch.setattr(tables, "AT_ONCE", 0)
+    other = build_table(statement_for(after, 2), after, before=before)
+    assert not other.lookups.survey.done, "where very many parts are new, a switch does not wait for them"
+    assert other.lookups.survey.unseen == len({*map(key_of_page, NEW_PAGES), key_of_kind(Kind.NPM, "new")})
     waiting = build_table(statement_for(after, 2), after, before=build_table(statement_for(first, 1), first))
     assert not waiting.lookups.survey.done, "where nobody asked before, a start does not wait for it"
 

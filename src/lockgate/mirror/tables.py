@@ -21,6 +21,9 @@ from lockgate.mirror.signed import SignedRepository
 from lockgate.mirror.spread.lookups import Lookups
 from lockgate.mirror.spread.tables import spread_table
 
+AT_ONCE = 512
+"""How many parts at most are surveyed within a switch; more are when somebody needs it."""
+
 
 def build_table(
     statement: Statement,
@@ -46,8 +49,8 @@ def build_table(
     if parts is not None and parts.index.spread:
         known = before.lookups if before else None
         lookups = Lookups(parts, known)
-        if known is not None and known.survey.done:
-            _ = lookups.survey.result  # a few parts differ: nobody has to wait for it afterwards
+        if known is not None and known.survey.done and lookups.survey.unseen <= AT_ONCE:
+            _ = lookups.survey.result  # so few parts differ that nobody has to wait for it afterwards
         found = spread_table(statement, snapshot, repository, lookups)
     else:
         found = _whole_table(statement, snapshot, repository)

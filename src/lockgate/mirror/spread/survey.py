@@ -141,6 +141,14 @@ class Survey:
         return self._result is not None
 
     @property
+    def unseen(self) -> int:
+        """Return how many parts no survey has seen yet."""
+        seen = self._by_part or (self._before.by_part if self._before else {})
+        return sum(
+            named.sha256 not in seen for named in self._parts.index.branches if not is_of_projects(named.key)
+        )
+
+    @property
     def by_part(self) -> Mapping[str, Found]:
         """Return what each part has, by digest, as far as that is known."""
         return self._by_part
