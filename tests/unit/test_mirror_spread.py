@@ -1,6 +1,8 @@
 """Mirrors of a snapshot that is spread over parts answer the same, from the parts that addresses lead to."""
 
 import asyncio
+import itertools
+from functools import partial
 from urllib.parse import quote
 
 import pytest
@@ -16,7 +18,7 @@ from lockgate.core.part_keys import key_of_kind, key_of_page
 from lockgate.core.parts import Parts, part_digests, parts_of
 from lockgate.mirror import tables
 from lockgate.mirror.spread.addresses import CONDAS, DEBS, FILES, RPMS, is_stray
-from lockgate.mirror.spread.lookups import Kept
+from lockgate.mirror.spread.lookups import Kept, Lookups
 from lockgate.mirror.tables import build_table
 
 DIGESTS = ("/by-hash/", "-primary.xml")
@@ -181,14 +183,37 @@ def test_no_part_is_read_for_names_that_are_not_there(site, monkeypatch):
     site.publish()
     app = site.app()
     assert get(app, "/npm/").status == 200
+    bare = f"/v2/registry.test/app/referrers/sha256:{'0' * 64}"
     found = {path: get(app, path).status for path in NOWHERE}
+    assert get(app, bare).status == 200
     monkeypatch.setattr(Parts, "bytes_of", None)
     fresh = site.app()
     fresh.state.site.view._table = app.state.site.view.table
     fresh.state.site.view._seen = app.state.site.view._seen
     app.state.site.view.table.lookups.caches.parts._values.clear()
     assert {path: get(fresh, path).status for path in NOWHERE} == found
+    assert get(fresh, bare).status == 200
     assert set(found.values()) == {404}
+
+
+def test_a_part_is_read_for_nothing_that_it_has_not(site, monkeypatch):
+    parts = parts_of(site.snapshot())
+    known = Lookups(parts)
+    assert known.survey.result.npm == 4
+    absent = {
+        "npm": (f"n{number}" for number in itertools.count()),
+        "files": (f"files/n{number}/index.html" for number in itertools.count()),
+        "oci": (f"oci/registry.test/app/_referrers/sha256:{number:064x}" for number in itertools.count()),
+    }
+    name = next(each for each in absent["npm"] if parts.name(key_of_kind(Kind.NPM, each)))
+    paths = [next(p for p in absent[kind] if parts.name(key_of_page(p))) for kind in ("files", "oci")]
+    fresh = Lookups(parts)
+    monkeypatch.setattr(Parts, "bytes_of", None)
+    assert known.named([(Kind.NPM, name)]) == []
+    assert [known.page(path) for path in paths] == [None, None]
+    for read in (lambda: fresh.named([(Kind.NPM, name)]), *(partial(fresh.page, path) for path in paths)):
+        with pytest.raises(TypeError):  # as long as nobody knows, the part is read
+            read()
 
 
 NEW_PAGES = ("npm/new/full.json", "npm/new/short.json", "npm/-/search.json")

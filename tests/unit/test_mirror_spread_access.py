@@ -93,6 +93,19 @@ def test_who_sees_everything_is_answered_from_the_parts(site, monkeypatch):
     assert ask(served, "/npm/leaf", host="mirror", authorization="Bearer some").status == 500
 
 
+def test_a_world_is_made_of_each_part_read_once(site, monkeypatch):
+    view = site.view()
+    view.refresh()
+    read, kept = [], Parts.bytes_of
+    monkeypatch.setattr(Parts, "bytes_of", lambda parts, named: read.append(named.key) or kept(parts, named))
+    access = Access(Known(), frozenset(), (), site.blobs.read)
+    seen = access.visible(view.table.snapshot.admitted, {"internal"})
+    assert {each.artifact.name for each in view.table.snapshot.admitted} - {
+        e.artifact.name for e in seen
+    } == {"hidden"}
+    assert len(read) == 2 * len(parts_of(view.table.snapshot).index.branches)
+
+
 def test_labels_are_read_of_new_parts_alone_and_of_projects_too(site, monkeypatch):
     read, kept = [], Parts.bytes_of
     monkeypatch.setattr(Parts, "bytes_of", lambda parts, named: read.append(named.key) or kept(parts, named))

@@ -140,6 +140,7 @@ class Access:
 
         Repositories for apt and dnf are seen whole or not at all: the lane's key signs their lists.
         """
+        admitted = tuple(admitted)  # of a snapshot in parts each is read when its turn comes, and this once
         shown = [self.sees(a.artifact.purl, a.artifact.label, labels) for a in admitted]
         hidden = {_repository(a) for a, seen in zip(admitted, shown, strict=True) if not seen}
         return tuple(

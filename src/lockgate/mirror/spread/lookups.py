@@ -15,7 +15,7 @@ from lockgate.core.snapshot import Admitted, Generated
 from lockgate.mirror.entries import Entry, Simple
 from lockgate.mirror.errors import AmbiguousSnapshotError
 from lockgate.mirror.spread.addresses import Name
-from lockgate.mirror.spread.survey import BY_PATH, Survey, name_of
+from lockgate.mirror.spread.survey import Survey, is_tried, name_of
 
 FILES_KEPT = 50_000
 """How many files the parts that are kept speak of, together, and as many what is made of them."""
@@ -103,7 +103,7 @@ class Lookups:
             LockgateError: Its part cannot be read, or is another one.
 
         """
-        names = [path] if path.startswith(BY_PATH) else []
+        names = [path] if is_tried(path) else []
         return page_in(self._part(key_of_page(path), *names), path)
 
     def every(self) -> Iterator[SnapshotPart]:

@@ -52,8 +52,13 @@ class _Part(msgspec.Struct, gc=False):
     generated: list[_Page]
 
 
-BY_PATH = ("files/", *(paths.folder for paths in (DEBS, RPMS, CONDAS)))
-"""How the paths of pages begin that are looked for whether or not they are there."""
+_BY_PATH = ("files/", *(paths.folder for paths in (DEBS, RPMS, CONDAS)))
+_REFERRERS = "/_referrers/"
+
+
+def is_tried(path: str) -> bool:
+    """Tell whether a page of this path is looked for whether or not it is there."""
+    return path.startswith(_BY_PATH) or _REFERRERS in path
 
 
 def name_of(kind: str, name: str) -> str:
@@ -223,7 +228,7 @@ def _found(part: _Part) -> Found:
 def _hashes(part: _Part) -> set[int]:
     """Return hashes of this process alone: nobody outside can find two names that have the same."""
     found = {hash(name_of(entry.artifact.kind, entry.artifact.name)) for entry in part.admitted}
-    return found.union(hash(page.path) for page in part.generated if page.path.startswith(BY_PATH))
+    return found.union(hash(page.path) for page in part.generated if is_tried(page.path))
 
 
 def _together(parts: Iterable[Found]) -> Surveyed:
