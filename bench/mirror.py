@@ -306,6 +306,8 @@ def publish(count: int, kind: str, folder: Path, rows: list[Row]) -> float:
         Row("· processor", "lockgate", round(took["changed_cpu"], 2), "s"),
         Row("switch to it", "lockgate", round(took["switched"], 2), "s"),
         Row("start with it", "lockgate", round(took["started"], 2), "s"),
+        Row("· memory then", "lockgate", round(served["started_mb"]), "MB"),
+        Row("· all parts gone through", "lockgate", round(took["surveyed"], 2), "s"),
         Row("look a name up, first time", "lockgate", round(served["lookup_ms"], 2), "ms"),
         Row("look a name up, again", "lockgate", round(served["lookup_kept_us"], 1), "µs"),
         Row("most memory serving", "lockgate", round(served["most_mb"]), "MB"),
