@@ -1,7 +1,9 @@
 """Mirrors of a snapshot that is spread over parts answer the same, from the parts that addresses lead to."""
 
 import asyncio
+import gc
 import itertools
+import weakref
 from functools import partial
 from urllib.parse import quote
 
@@ -190,7 +192,7 @@ def test_no_part_is_read_for_names_that_are_not_there(site, monkeypatch):
     fresh = site.app()
     fresh.state.site.view._table = app.state.site.view.table
     fresh.state.site.view._seen = app.state.site.view._seen
-    app.state.site.view.table.lookups.caches.parts._values.clear()
+    app.state.site.view.table.lookups.read._values.clear()
     assert {path: get(fresh, path).status for path in NOWHERE} == found
     assert get(fresh, bare).status == 200
     assert set(found.values()) == {404}
@@ -243,6 +245,24 @@ def test_a_switch_surveys_the_parts_that_are_new_alone(site, monkeypatch):
     assert other.lookups.survey.unseen == len({*map(key_of_page, NEW_PAGES), key_of_kind(Kind.NPM, "new")})
     waiting = build_table(statement_for(after, 2), after, before=build_table(statement_for(first, 1), first))
     assert not waiting.lookups.survey.done, "where nobody asked before, a start does not wait for it"
+
+
+def test_nothing_holds_the_snapshots_before(site):
+    """Mirrors run for months: what is taken over are parts and what is in them, and no snapshot's index."""
+    served, indexes = None, []
+    for number in range(4):
+        site.add_npm(NpmPackage(f"new-{number}", "1.0.0"))
+        snapshot = site.snapshot()
+        table = build_table(statement_for(snapshot, 1), snapshot, before=served)
+        assert table.npm["leaf"].archives
+        assert table.images.by_name["registry.test/app"].manifests
+        if number == 1:
+            assert table.lookups.survey.result.npm == 6
+        indexes.append(weakref.ref(parts_of(snapshot)))
+        served = table
+        del snapshot, table
+    gc.collect()
+    assert [index() is None for index in indexes] == [True, True, True, False]
 
 
 def test_many_who_need_the_survey_wait_for_one(site, monkeypatch):

@@ -17,8 +17,11 @@ from lockgate.mirror.errors import AmbiguousSnapshotError
 from lockgate.mirror.spread.addresses import Name
 from lockgate.mirror.spread.survey import Survey, is_tried, name_of
 
-FILES_KEPT = 50_000
-"""How many files the parts that are kept speak of, together, and as many what is made of them."""
+FILES_READ = 50_000
+"""How many files and pages those parts speak of that are kept, of all snapshots together."""
+
+FILES_MADE = 20_000
+"""How many files that speaks of which is made for addresses and kept, for each snapshot that is served."""
 
 T = TypeVar("T")
 
@@ -26,7 +29,7 @@ T = TypeVar("T")
 class Kept(Generic[T]):
     """Values by key, each with a weight; the one that was not asked for longest goes first."""
 
-    def __init__(self, limit: int = FILES_KEPT) -> None:
+    def __init__(self, limit: int) -> None:
         """Keep nothing yet."""
         self._limit = limit
         self._lock = Lock()
@@ -50,15 +53,6 @@ class Kept(Generic[T]):
         return made[1]
 
 
-class Caches:
-    """What is kept while one snapshot follows another: parts by their digest, and what was made."""
-
-    def __init__(self) -> None:
-        """Keep nothing yet."""
-        self.parts: Kept[SnapshotPart] = Kept()
-        self.made: Kept[Any] = Kept()
-
-
 class Lookups:
     """Everything that a snapshot in parts has beside Python projects, found by name and by path.
 
@@ -72,11 +66,12 @@ class Lookups:
         """Read nothing yet."""
         self.parts = parts
         self.survey: Survey = Survey(parts, before.survey if before else None)
-        self.caches: Caches = before.caches if before else Caches()
+        self.read: Kept[SnapshotPart] = before.read if before else Kept(FILES_READ)
+        self._made: Kept[Any] = Kept(FILES_MADE)  # of this snapshot alone: it leads back to its index
 
     def kept(self, key: tuple[str, ...], make: Callable[[], tuple[int, Any]]) -> Any:
         """Return what was made under a key of this snapshot; else make it, with the number of its files."""
-        return self.caches.made.get((self.parts.digest, *key), make)
+        return self._made.get(key, make)
 
     def named(self, names: Collection[Name]) -> list[Admitted]:
         """Return every artifact of some kinds and names.
@@ -122,7 +117,7 @@ class Lookups:
             part = self.parts.read(named)
             return 1 + len(part.generated) + sum(len(each.artifact.files) for each in part.admitted), part
 
-        return self.caches.parts.get(named.sha256, read)
+        return self.read.get(named.sha256, read)
 
 
 class PartedPages:

@@ -136,8 +136,8 @@ class Survey:
         """Read nothing yet."""
         self._parts = parts
         self._lock = Lock()
-        self._before = before
-        self._by_part: Mapping[str, Found] = {}
+        # Not the survey itself: it would keep the one before it, and so on, where nobody asks for long.
+        self._by_part: Mapping[str, Found] = before.by_part if before else {}
         self._result: Surveyed | None = None
 
     @property
@@ -148,14 +148,15 @@ class Survey:
     @property
     def unseen(self) -> int:
         """Return how many parts no survey has seen yet."""
-        seen = self._by_part or (self._before.by_part if self._before else {})
         return sum(
-            named.sha256 not in seen for named in self._parts.index.branches if not is_of_projects(named.key)
+            named.sha256 not in self._by_part
+            for named in self._parts.index.branches
+            if not is_of_projects(named.key)
         )
 
     @property
     def by_part(self) -> Mapping[str, Found]:
-        """Return what each part has, by digest, as far as that is known."""
+        """Return what each part has, by digest, as far as it is known; earlier parts may be there too."""
         return self._by_part
 
     @property
@@ -168,13 +169,13 @@ class Survey:
         """
         with self._lock:
             if self._result is None:
-                known = self._before.by_part if self._before else {}
+                known = self._by_part
                 self._by_part = {
                     named.sha256: known.get(named.sha256) or self._read(named)
                     for named in self._parts.index.branches
                     if not is_of_projects(named.key)
                 }
-                self._result, self._before = _together(self._by_part.values()), None
+                self._result = _together(self._by_part.values())
             return self._result
 
     def absent(self, part: str, name: str) -> bool:
