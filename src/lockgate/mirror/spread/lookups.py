@@ -21,7 +21,7 @@ FILES_READ = 50_000
 """How many files and pages those parts speak of that are kept, of all snapshots together."""
 
 FILES_MADE = 20_000
-"""How many files that speaks of which is made for addresses and kept, for each snapshot that is served."""
+"""How many files are in what is made for addresses and kept, for each snapshot that is served."""
 
 T = TypeVar("T")
 
