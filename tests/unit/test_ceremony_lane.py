@@ -1,5 +1,6 @@
 """Ceremonies through the commands: production lanes, rotations, lost and stolen keys."""
 
+import json
 import shutil
 import tomllib
 from pathlib import Path
@@ -116,6 +117,27 @@ def test_a_lost_site_key_is_replaced_by_the_holders_that_remain(lane: Ceremony) 
         assert lane.install(whole, side)["fresh"] is False
     assert lane.cross("A third valve was added.", "hal", "ivy") == 2
     assert site_root(load_settings(lane.high), utc_now()).version == 2
+
+
+def test_the_policy_is_written_changed_and_each_change_shown_to_who_signs(
+    lane: Ceremony, tmp_path: Path
+) -> None:
+    file, out = tmp_path / "policy.json", tmp_path / "next.json"
+    shown = lane.commands.json("policy", "show", "--home", lane.high, "--out", file)
+    policy = json.loads(file.read_bytes())
+    assert policy == shown["policy"]
+    unchanged = lane.commands.json(
+        "root", "rotate", "--kind", "site", "--home", lane.high, "--policy", file, "--out", out
+    )
+    assert not [line for line in unchanged["changes"] if line.startswith("policy")]
+    file.write_text(json.dumps(policy | {"station": {"required": True, "scanners": ["clamav"]}}))
+    said = lane.commands.json(
+        "root", "rotate", "--kind", "site", "--home", lane.high, "--policy", file, "--out", out
+    )
+    changes = [line for line in said["changes"] if line.startswith("policy")]
+    assert changes == ["policy, station.required: True", "policy, station.scanners: clamav"]
+    before = lane.root_file("site", 1)
+    assert changes[0] in lane.commands.run("root", "inspect", out, "--after", before).out
 
 
 def test_a_stranger_cannot_sign_and_a_stray_signature_refuses_the_document(lane: Ceremony) -> None:

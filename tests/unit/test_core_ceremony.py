@@ -10,11 +10,11 @@ from lockgate.core.ceremony import (
     Entry,
     KeyCard,
     demand_sound,
-    differences,
     first_root,
     next_root,
 )
-from lockgate.core.policy import Policy
+from lockgate.core.policy import EmergencyRule, OpaqueRule, Policy, Right
+from lockgate.core.root_changes import differences
 from lockgate.core.roots import KeyExpiredError, Purpose, Root, RootKind
 from lockgate.core.wire import next_second, whole_second
 from lockgate.trust.keys import new_recipient_key, new_signer
@@ -162,11 +162,45 @@ def test_a_signer_is_shown_each_loosened_fact() -> None:
     assert said == [
         "lane: plant becomes other",
         "assurance: production becomes demo",
-        "policy changes",
+        "policy, approvers: 2 becomes 4",
         "persons needed for site-root: 3 becomes 1",
         f"ALTERS approver key {swapped[:16]} of mallory",
     ]
     assert differences(old, old) == ["nothing but the version"]
+
+
+def test_a_signer_is_shown_each_rule_of_the_policy_that_changes() -> None:
+    rules = tuple(
+        OpaqueRule(detected=kind, source="collector-signed-lock", scanner="structure", approvers=2)
+        for kind in ("elf", "gguf")
+    )
+    old = site()
+    assert old.policy == Policy()
+    strict = msgspec.structs.replace(
+        old, policy=Policy(opaque=rules, emergency=EmergencyRule(rights=(Right.HOLD,)), rehearsal=True)
+    )
+    loose = msgspec.structs.replace(
+        old,
+        policy=Policy(
+            opaque=rules[:1], emergency=EmergencyRule(rights=(Right.HOLD, Right.ROLLBACK)), cleartext=True
+        ),
+    )
+    assert differences(strict, loose) == [
+        "policy, cleartext: True",
+        "policy, emergency.rights: hold becomes hold, rollback",
+        "policy DROPS opaque (detected gguf, source collector-signed-lock, scanner structure, approvers 2)",
+        "policy DROPS rehearsal: True",
+    ]
+    assert (
+        "policy, opaque (detected elf, source collector-signed-lock, scanner structure, approvers 2)"
+        in differences(old, strict)
+    )
+
+
+def test_who_signs_a_first_version_is_shown_the_whole_policy() -> None:
+    said = differences(None, site())
+    assert said[0] == "first version of the site root of lane plant"
+    assert {"policy, approvers: 2", "policy, maximum_severity: low", "policy, opaque: none"} <= set(said)
 
 
 @pytest.mark.parametrize(

@@ -261,8 +261,8 @@ def _next(
 
 def _finish_draft(root: Any, before: list["RootDocument"], out: Path, qr: bool, as_json: bool) -> None:
     from lockgate.app.lane.ceremony import write_document
-    from lockgate.core.ceremony import differences
     from lockgate.core.digests import words
+    from lockgate.core.root_changes import differences
     from lockgate.trust.ceremony import draft, read_root
 
     document = read_root(draft(root))

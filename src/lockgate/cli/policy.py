@@ -24,13 +24,23 @@ app.command()(rules.activate)
 
 
 @app.command()
-def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
+def show(
+    home: HomeOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the site's policy as JSON as well, to change it: see root rotate --policy."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show the site's policy, what it lacks of its profile and gives up, and the admission rules in force.
 
-    Example: lockgate policy show --home lane/high
+    Examples:
+      lockgate policy show --home lane/high
+      lockgate policy show --home lane/high --out policy.json
     """
     import msgspec
 
+    from lockgate.app.files import write_named
     from lockgate.app.gate.rules import in_force
     from lockgate.app.lane.profile import look
     from lockgate.app.settings import load_settings
@@ -39,22 +49,24 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
     found = look(side)
     rules = in_force(side) if side.settings.lane.side == "high" else None
     said = msgspec.to_builtins(found.policy)
+    if out:
+        write_named(out, msgspec.json.format(msgspec.json.encode(said), indent=2) + b"\n")
 
-    def render(out: Console) -> None:
+    def render(console: Console) -> None:
         for name, value in said.items():
             for line in _lines(name, value):
-                out.print(escape(line))
+                console.print(escape(line))
         for lack in found.lacks:
-            out.print(f"[bold red]lacks[/] {lack}")
+            console.print(f"[bold red]lacks[/] {lack}")
         for price in found.profile.gives_up:
-            out.print(f"[yellow]gives up[/] {price}")
+            console.print(f"[yellow]gives up[/] {price}")
         if rules is None:
-            out.print("Admission rules: none; the policy alone decides")
+            console.print("Admission rules: none; the policy alone decides")
             return
         who = ", ".join(rules.approvers)
-        out.print(f"Admission rules, version {rules.document.version}, signed by {who}:")
+        console.print(f"Admission rules, version {rules.document.version}, signed by {who}:")
         for sentence in rules.document.sentences():
-            out.print(f"  {escape(sentence)}")
+            console.print(f"  {escape(sentence)}")
 
     value = {
         "policy": said,

@@ -14,10 +14,10 @@ from lockgate.core.ceremony import (
     Entry,
     KeyCard,
     demand_sound,
-    differences,
     holder_purpose,
 )
 from lockgate.core.digests import words
+from lockgate.core.root_changes import differences
 from lockgate.core.roots import Purpose, Recipient, Root
 from lockgate.trust.ceremony import RootDocument, countersign, read_card, read_root, sign_card, signed_by
 from lockgate.trust.errors import KeyFileError
