@@ -182,3 +182,39 @@ def test_the_report_that_travels_is_canonical_and_small(lane: StationLane) -> No
     envelope = json.loads(Path(done["file"]).read_bytes())
     assert envelope["payloadType"] == "application/vnd.in-toto+json"
     assert len(envelope["signatures"]) == 1
+
+
+def test_a_station_that_joins_later_begins_with_a_crate_that_builds_on_nothing(lane: StationLane) -> None:
+    first, second = lane.cross("One."), lane.cross("One.", "Two.")
+    assert lane.scan(second).error["code"] == "LG-2012"
+    refused = lane.scan(second, "--begin")
+    assert refused.error["code"] == "LG-3703", "it builds on the first"
+    whole = lane.cross("One.", "Two.", "Three.", more=("--full",))
+    done = lane.scan(whole, "--begin")
+    assert done.status == 0, done.err
+    assert len(done.value["report"]["files"]) == 3
+    assert lane.scan(whole, "--begin").error["code"] == "LG-1773"
+    for earlier in (first, second):
+        assert lane.scan(earlier).error["code"] == "LG-2010"
+    texts = ["One.", "Two.", "Three.", "Four."]
+    assert lane.scanned(lane.cross(*texts, more=("--from", "3")))["outcomes"] == {"clean": 4}
+    settings = lane.low / "lockgate.toml"
+    settings.write_text(settings.read_text() + "\n[seal]\nbuild_from = 3\n")
+    crate = lane.cross(*texts, "Five.")
+    assert lane.scanned(crate)["outcomes"] == {"clean": 5}
+    envelope = json.loads((crate / "crate.json").read_bytes())
+    bases = json.loads(base64.b64decode(envelope["payload"]))["bases"]
+    assert bases
+    assert min(map(int, bases)) == 3
+
+
+def test_the_first_crate_of_a_lane_needs_no_beginning_and_a_forged_one_begins_nothing(
+    lane: StationLane,
+) -> None:
+    crate = lane.cross("One.")
+    manifest = crate / "crate.json"
+    honest = manifest.read_bytes()
+    manifest.write_bytes(honest.replace(b'"signatures"', b'"signaturez"'))
+    assert lane.scan(crate, "--begin").status != 0
+    manifest.write_bytes(honest)
+    assert lane.scan(crate, "--begin").status == 0

@@ -31,6 +31,12 @@ def seal(
             "--since", min=1, help="Build only on crossings up to this number, the last that arrived."
         ),
     ] = None,
+    earliest: Annotated[
+        int | None,
+        typer.Option(
+            "--from", min=1, help="Build only on crossings from this number on (default: seal.build_from)."
+        ),
+    ] = None,
     medium: Annotated[
         str | None, typer.Option("--medium", help="Volumes for fat32, dvd, bd25, bd50, bd100, or bytes.")
     ] = None,
@@ -64,6 +70,7 @@ def seal(
 
     Files that were sent before do not cross again, and new versions cross as patches against what was
     sent, acknowledged or not. When a crossing got lost, --since names the last one that arrived.
+    A recipient that joined the lane later holds nothing from before: --from names its first crossing.
 
     Every file is hashed again while it is sealed. An interrupted sealing leaves nothing behind.
     With parity, volumes that get lost or damaged on the way are rebuilt on arrival.
@@ -84,13 +91,14 @@ def seal(
     from lockgate.app.settings import load_settings
 
     side = load_settings(home).require("low")
-    if full and since is not None:
-        raise typer.BadParameter("--full builds on nothing, --since on crossings: name one of them")
+    if full and (since is not None or earliest is not None):
+        raise typer.BadParameter("--full builds on nothing, --since and --from on crossings")
     _demand_media(to, named=one_by_one or next_from is not None, replace=replace, resume=resume)
     choices = SealChoices(
         parity=parity,
         full=full,
         since=since,
+        earliest=earliest,
         medium=medium,
         to=tuple(to or ()),
         one_by_one=one_by_one or next_from is not None,

@@ -85,6 +85,10 @@ def scan(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Try the scanner and verify crate.json; open nothing.")
     ] = False,
+    begin: Annotated[
+        bool,
+        typer.Option("--begin", help="This station joins the lane now: earlier crates were not shown to it."),
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -93,9 +97,11 @@ def scan(
     An interrupted run goes on where it was. Exit status 7 while volumes miss, 8 where the report is
     signed and says more than clean: carry it all the same.
 
-    Example: lockgate station scan inbox/crate-000001-7f3a9c --home lane/station
+    Examples:
+      lockgate station scan inbox/crate-000001-7f3a9c --home lane/station
+      lockgate station scan inbox/crate-000042-19c0de --begin --home lane/station
     """
-    from lockgate.app.crossing.station import scan_crate
+    from lockgate.app.crossing.station import begin_with, scan_crate
     from lockgate.app.settings import load_settings
     from lockgate.crossing.open import Waiting
     from lockgate.crossing.station import as_plain
@@ -103,8 +109,11 @@ def scan(
     if dry_run:
         _try(crate, home, as_json)
         return
+    side = load_settings(home).require("station")
+    if begin:
+        begin_with(side, crate)
     with Bars(quiet=as_json) as bars:
-        done = scan_crate(load_settings(home).require("station"), crate, out, bars)
+        done = scan_crate(side, crate, out, bars)
     if isinstance(done, Waiting):
         waits = {"crossing": done.manifest.sequence, "state": "waiting", "missing": list(done.missing)}
         emit(as_json, waits, lambda c: c.print(f"The crate waits for {', '.join(done.missing)}"))

@@ -52,18 +52,22 @@ class PathFile:
             return DescriptorFile(file.fileno()).at(offset, length)
 
 
-def usable(sent: Mapping[int, Sent], since: int | None) -> list[int]:
+def usable(sent: Mapping[int, Sent], since: int | None, earliest: int = 1) -> list[int]:
     """Return the crossings that a delta may build on: sent, and not known to be given up or refused.
 
     Args:
         sent: Every crossing that was sealed.
         since: Only this crossing and earlier ones, when given.
+        earliest: Only this crossing and later ones.
 
     """
     return [
         number
         for number, each in sorted(sent.items())
-        if not each.void and each.standing not in _GONE and (since is None or number <= since)
+        if not each.void
+        and each.standing not in _GONE
+        and earliest <= number
+        and (since is None or number <= since)
     ]
 
 

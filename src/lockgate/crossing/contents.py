@@ -49,6 +49,7 @@ class SealRequest:
         recipients: Ids of the site root's recipients; all that have not expired when left out.
         delta: Whether files may build on what earlier crossings carried.
         since: With `delta`, only crossings up to this number; all of them when left out.
+        earliest: With `delta`, only crossings from this number on.
 
     """
 
@@ -59,6 +60,7 @@ class SealRequest:
     recipients: tuple[str, ...] | None = None
     delta: bool = False
     since: int | None = None
+    earliest: int = 1
 
 
 def attest_collection(lock: Lock, sbom: bytes, collector: Signer) -> bytes:

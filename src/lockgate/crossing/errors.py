@@ -284,6 +284,13 @@ class OvertakenError(PolicyError):
     advice = "Ask for the content in the next crossing; an older one is not opened after a newer one."
 
 
+class BegunLedgerError(InputError):
+    """A station is to begin with a crate and has seen crates of its lane."""
+
+    code = "LG-1773"
+    advice = "Show it the next crate without --begin; `--begin` is for the first crate of a station."
+
+
 class CrossingStateError(PolicyError):
     """A crossing cannot go from one state of the ledger to another."""
 

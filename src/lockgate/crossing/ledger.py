@@ -13,7 +13,12 @@ from lockgate.core.digests import checked
 from lockgate.core.receipt import Ending, Receipt
 from lockgate.core.sequence import FINAL, CrossingState, LedgerEntry
 from lockgate.core.wire import Document, decode, encode, whole_second
-from lockgate.crossing.errors import CrossingStateError, ReceiptConflictError, ReceiptReplayedError
+from lockgate.crossing.errors import (
+    BegunLedgerError,
+    CrossingStateError,
+    ReceiptConflictError,
+    ReceiptReplayedError,
+)
 from lockgate.crossing.format import NOTHING, ROOT_NAME, VOID_LIMIT, root_name
 from lockgate.crossing.ports import (
     Held,
@@ -120,6 +125,26 @@ class RecordLedger(Ledger):
             known = read_floor(tx)
             if known is None or floor > known:
                 put_floor(tx, floor)
+
+    def begin_after(self, sequence: int, crate_sha256: str) -> None:
+        """Let a ledger in which no crate stands begin after a crossing that was never shown to it.
+
+        Raises:
+            BegunLedgerError: A crate stands in it.
+
+        """
+        entry = LedgerEntry(
+            sequence=sequence,
+            crate_sha256=crate_sha256,
+            state=CrossingState.VOID,
+            previous_sha256="0" * 64,
+        )
+        with self._records.transaction() as tx:
+            if any(True for _ in tx.scan(RECORDED)):
+                raise BegunLedgerError("Crossings stand in this ledger already.")
+            for begun, _ in list(tx.scan(LEDGER)):  # with a crate that could not be opened
+                tx.delete(LEDGER, begun)
+            tx.insert(LEDGER, ledger_key(sequence), encode(entry))
 
     def quarantined(self, held: Held, tuf: Mapping[str, bytes]) -> None:
         """Promote update metadata and the crossing's state, together."""

@@ -80,7 +80,7 @@ def planned_contents(  # noqa: PLR0917  # one call, by the sealer
     """
     if not request.delta:
         return whole_plan(targets, "a full crossing was asked for")
-    numbers = usable(ledger.sent(), request.since)
+    numbers = usable(ledger.sent(), request.since, request.earliest)
     if request.since is not None and request.since not in numbers:
         what = f"Crossing {request.since} cannot be built on: not sealed, given up, or refused."
         raise SealRequestError(what)

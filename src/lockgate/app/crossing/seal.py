@@ -36,7 +36,8 @@ class SealChoices:
     """What one sealing does otherwise than the settings say; None leaves a setting as it is.
 
     `parity` is a share as text (``10%``). A crate builds on everything that was sent before and is not
-    known to be lost or rejected; with `since` on crossings up to that number only, with `full` on none.
+    known to be lost or rejected; with `since` on crossings up to that number only, with `earliest` from that
+    number on, with `full` on none.
     `medium` names one (``bd25``), whose size volumes get. `to` are folders on media that the crate is
     written to directly, instead of the outbox: side by side, or `one_by_one`, where each takes as much as
     the first and they are not there together. A `cleartext` crate is signed and not sealed.
@@ -45,6 +46,7 @@ class SealChoices:
     parity: str | None = None
     full: bool = False
     since: int | None = None
+    earliest: int | None = None
     medium: str | None = None
     to: tuple[Path, ...] = ()
     one_by_one: bool = False
@@ -102,6 +104,7 @@ def _request(side: Side, choices: SealChoices) -> SealRequest:
         sbom=collected.sbom,
         delta=not choices.full,
         since=choices.since,
+        earliest=choices.earliest or side.settings.seal.build_from,
     )
 
 

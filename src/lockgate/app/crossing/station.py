@@ -139,6 +139,34 @@ def try_scanner(side: Side, crate: Path | None) -> Tried:
     return Tried(scanner.identify(), demand_sight(scanner, side.settings.station.largest_bytes), named)
 
 
+def begin_with(side: Side, crate: Path) -> int:
+    """Let a station that joins a lane later begin with a crate; return the number of the crossing before it.
+
+    Only who sealed the crate says what came before: its ``crate.json`` is verified. The station sees
+    crossings in order from there on.
+
+    Raises:
+        BegunLedgerError: The station has seen crates of this lane.
+        LockgateError: ``crate.json`` does not verify.
+
+    """
+    manifest = read_crate(side, crate).manifest
+    before = manifest.sequence - 1
+    if not before:
+        return before
+    log, records = audit_log(side), records_of(side)
+    intent = log.intent("station-begin", crossing=manifest.sequence)
+    try:
+        RecordLedger(records).begin_after(before, manifest.previous_sha256)
+    except LockgateError as error:
+        log.outcome(intent, "refused", code=error.code, error=error.what)
+        raise
+    finally:
+        records.close()
+    log.outcome(intent, "done", before=before, crate=manifest.previous_sha256)
+    return before
+
+
 def scan_crate(side: Side, crate: Path, out: Path | None, progress: Progress) -> Scanned | Waiting:
     """Open a crate as a recipient, show all of it to the scanner, and write the signed report.
 

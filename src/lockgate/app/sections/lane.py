@@ -40,6 +40,11 @@ class SealSection(Section):
     expires_days: int = Field(
         default=45, ge=1, le=400, description="Days until a crate may no longer be admitted."
     )
+    build_from: int = Field(
+        default=1,
+        ge=1,
+        description="Oldest crossing that crates build on; a recipient that joined later holds none before.",
+    )
 
 
 class CustodySection(Section):

@@ -80,6 +80,7 @@ def asked_digest(parts: SealerParts, request: SealRequest) -> str:
             "recipients": sorted(request.recipients or ()),
             "delta": request.delta,
             "since": request.since or 0,
+            "earliest": request.earliest,
             "parity": str(parts.parity),
             "volume_bytes": parts.volume_bytes,
             "cleartext": parts.cleartext,
