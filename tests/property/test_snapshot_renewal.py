@@ -14,7 +14,7 @@ from corpora.npmpackages import NpmPackage
 from lockgate.admit import PageMaker, renewal
 from lockgate.admit.snapshots import SnapshotMaker, slot_of
 from lockgate.app.gate.gate import MirrorPages
-from lockgate.core.artifact import Kind
+from lockgate.core.artifact import Kind, Role
 from lockgate.core.part_keys import is_of_projects, key_of, key_of_page
 from lockgate.core.parts import part_digests, parts_of, snapshot_digest
 from lockgate.mirror.errors import LayoutError
@@ -143,6 +143,26 @@ def test_of_what_lists_everything_those_pages_come_that_are_other_ones(case, kin
     assert other
     assert {page.path for page in found.pages} == other
     assert found.gone == {path for path in old if old[path] != new.get(path)}
+
+
+class Read(Counted):
+    """A note of the bytes that are read to renew pages."""
+
+    def renewal(self, change, read):
+        self.read = []
+        return super().renewal(change, lambda digest: self.read.append(digest) or read(digest))
+
+
+def test_of_debian_packages_that_stay_nothing_that_is_known_is_read_again(case):
+    packages = [e for e in case.of_kinds(Kind.APT) if e.artifact.attributes.get("places")]
+    binaries = [e for e in packages if e.artifact.attributes["architecture"] != "source"]
+    last = binaries[-1]
+    pages, *_ = one_more(case, last, pages=Read())
+    known = {f.sha256 for e in binaries for f in e.artifact.files if f.role is Role.CORE_METADATA}
+    assert len(known) > 1
+    assert known.intersection(pages.read) == {
+        f.sha256 for f in last.artifact.files if f.role is Role.CORE_METADATA
+    }
 
 
 def test_what_takes_the_place_of_another_name_takes_it_away_there(case, tmp_path):

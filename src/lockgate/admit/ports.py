@@ -37,6 +37,14 @@ class Every:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Artifacts that are known by a text, as they were and as they are; what stays is the same object."""
+
+    before: Sequence[Admitted]
+    after: Sequence[Admitted]
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """Artifacts of some names that come into a snapshot, and what it has of any name.
 
@@ -45,6 +53,7 @@ class Change:
         before: Returns what there was of a kind and name.
         after: Returns what there is of it afterwards.
         page: Returns the bytes of a page as it was, by its path; None where there was none.
+        holding: Returns those that have one of some package URLs or of some paths of files.
         every: Returns everything of some kinds, and the pages below a folder: all parts are read for it.
 
     """
@@ -53,6 +62,7 @@ class Change:
     before: Callable[[Kind, str], Sequence[Admitted]]
     after: Callable[[Kind, str], Sequence[Admitted]]
     page: Callable[[str], bytes | None]
+    holding: Callable[[Collection[str]], Held]
     every: Callable[[Collection[Kind], str], Every]
 
 

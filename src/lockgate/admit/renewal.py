@@ -2,17 +2,20 @@
 
 Artifacts of one name are in one part, and a page is in the part that its path says. So where pages follow
 from artifacts of the same name, and perhaps from pages before, nothing else is read. Where a page lists
-everything of its kind all parts are read, and still those alone are made anew that change.
+everything of its kind all parts are read, and still those alone are made anew that change. Where an artifact
+is known by its path all parts are gone through as bytes.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from lockgate.admit.ports import Change, Every, Page, Renewal
+from lockgate.admit.ports import Change, Every, Held, Page, Renewal
 from lockgate.core.artifact import Kind
-from lockgate.core.part_keys import key_of, key_of_kind, key_of_page
+from lockgate.core.part_keys import is_of_projects, key_of, key_of_kind, key_of_page
+from lockgate.core.part_scan import pick
 from lockgate.core.parts import Parts, SnapshotPart
 from lockgate.core.snapshot import Admitted, Generated
+from lockgate.core.wire import encode
 
 PARTS_KEPT = 64
 """Parts that are kept decoded while one change is made."""
@@ -62,7 +65,8 @@ class Coming:
             listed = self._part(key_of_page(path)).generated
             return next((read(each.sha256) for each in listed if each.path == path), None)
 
-        return Change(frozenset(self._by_name), self._before, self._after, page, self._every)
+        names = frozenset(self._by_name)
+        return Change(names, self._before, self._after, page, self._holding, self._every)
 
     def _before(self, kind: Kind, name: str) -> Sequence[Admitted]:
         there = self._part(key_of_kind(kind, name)).admitted
@@ -71,13 +75,37 @@ class Coming:
     def _after(self, kind: Kind, name: str) -> Sequence[Admitted]:
         return self._merged(self._before(kind, name), self._by_name.get((kind, name), ()))
 
+    def _holding(self, texts: Collection[str]) -> Held:
+        """Return what has one of some package URLs or paths, and note in which parts something is replaced.
+
+        All parts are hashed; only those are decoded in which one of the texts stands.
+        """
+        wanted, written = frozenset(texts), [encode(text) for text in texts]
+        found = list[Admitted]()
+        for named in self._parts.index.branches:
+            if is_of_projects(named.key):
+                continue
+            data = self._parts.bytes_of(named)
+            if not any(text in data for text in written):
+                continue
+            for each in self._part(named.key).admitted:
+                if _has(each, wanted):
+                    found.append(each)
+                    self._note(each)
+        come = (each for each in self._fresh.values() if _has(each, wanted))
+        return Held(tuple(found), self._merged(found, come))
+
+    def _note(self, there: Admitted) -> None:
+        """Note in which part something is that is replaced."""
+        fresh = self._fresh.get(self._slot(there))
+        if fresh is not None:
+            self._places.setdefault(key_of(there.artifact), []).append(fresh)
+
     def _every(self, kinds: Collection[Kind], folder: str) -> Every:
         """Return everything of some kinds, and note in which parts something is that is replaced."""
-        picked = self._parts.pick(kinds, folder)
+        picked = pick(self._parts, kinds, folder)
         for each in picked.admitted:
-            fresh = self._fresh.get(self._slot(each))
-            if fresh is not None:
-                self._places.setdefault(key_of(each.artifact), []).append(fresh)
+            self._note(each)
         come = (each for each in self._fresh.values() if each.artifact.kind in kinds)
         pages = {page.path: page.sha256 for page in picked.generated}
         return Every(picked.admitted, self._merged(picked.admitted, come), pages)
@@ -103,6 +131,12 @@ class Coming:
             merged = self._merged(part.admitted, self._places.get(key, ()))
             stays = [page for page in part.generated if page.path not in renewal.gone]
             yield key, [e for e in merged if key_of(e.artifact) == key], [*stays, *made.get(key, ())]
+
+
+def _has(admitted: Admitted, texts: Collection[str]) -> bool:
+    """Tell whether one of some texts is an artifact's package URL or the path of a file of it."""
+    artifact = admitted.artifact
+    return artifact.purl in texts or any(file.path in texts for file in artifact.files)
 
 
 def _grouped(pages: Iterable[Generated]) -> dict[str, list[Generated]]:

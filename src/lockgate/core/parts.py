@@ -6,13 +6,13 @@ however they came together (docs/formats/snapshot-v2.md).
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import Annotated, Any, NamedTuple, Protocol, TypeVar, cast, overload
 
 import msgspec
 
-from lockgate.core.artifact import Artifact, Digest, Kind
+from lockgate.core.artifact import Artifact, Digest
 from lockgate.core.digests import sha256
 from lockgate.core.errors import MalformedDocumentError
 from lockgate.core.part_keys import (
@@ -212,22 +212,6 @@ class Parts:
                 tuple(sorted((page for part in read for page in part.generated), key=path_of)),
             )
         return self._others
-
-    def pick(self, kinds: Collection[Kind], folder: str) -> Others:
-        """Return what is no Python project of some kinds, and the pages below a folder; no part is kept.
-
-        Raises:
-            LockgateError: A part cannot be read, or is another one.
-
-        """
-        admitted: list[Admitted] = []
-        generated: list[Generated] = []
-        for named in self.index.branches:
-            if not is_of_projects(named.key):
-                part = self.read(named)
-                admitted += (each for each in part.admitted if each.artifact.kind in kinds)
-                generated += (page for page in part.generated if page.path.startswith(folder))
-        return Others(tuple(sorted(admitted, key=place_of)), tuple(sorted(generated, key=path_of)))
 
     def read(self, named: PartName) -> SnapshotPart:
         """Read a part and keep nothing of it.

@@ -7,7 +7,7 @@ statement (`core.repository`); everything that it lists stands in the snapshot.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
+from lockgate.core.artifact import ArtifactFile, Kind, Role
 from lockgate.core.deb import (
     ALL,
     DEB_LIMIT,
@@ -20,6 +20,7 @@ from lockgate.core.places import places_of
 from lockgate.core.repository import RELEASE
 from lockgate.core.snapshot import Admitted
 from lockgate.mirror.errors import AmbiguousSnapshotError, LayoutError
+from lockgate.mirror.pages.aptwritten import Paragraph, Written
 from lockgate.mirror.pages.base import BINARY_TYPE, TEXT_TYPE, Page, ReadBlob, decoded, of_kind, only_file
 from lockgate.mirror.pages.packing import gzipped, xz
 
@@ -63,12 +64,13 @@ def pool(admitted: Sequence[Admitted]) -> dict[str, ArtifactFile]:
     return {path.removeprefix(FOLDER): file for path, (_, file) in sorted(found.items())}
 
 
-def generate(admitted: Sequence[Admitted], read: ReadBlob) -> Iterator[Page]:
+def generate(admitted: Sequence[Admitted], read: ReadBlob, written: Written | None = None) -> Iterator[Page]:
     """Yield the indexes of every suite in three forms, and its Release file without the date.
 
     Args:
         admitted: What the snapshot admits; other kinds are passed over.
         read: Reads what is known of packages and suites.
+        written: What earlier indexes say of packages, whose pages enough approvers signed.
 
     Raises:
         LayoutError: An artifact does not say what it is, or says it of another one.
@@ -80,7 +82,7 @@ def generate(admitted: Sequence[Admitted], read: ReadBlob) -> Iterator[Page]:
     served = {file.sha256 for file in pool(admitted).values()}
     for entry in of_kind(admitted, Kind.APT):
         if entry.artifact.attributes.get("places"):
-            _list(entry.artifact, suites, served, read)
+            _list(entry, suites, served, read, written)
     for _, suite in sorted(suites.items()):
         yield from _pages(suite)
 
@@ -104,14 +106,21 @@ def _suites(admitted: Sequence[Admitted], read: ReadBlob) -> dict[tuple[str, str
 
 
 def _list(
-    artifact: Artifact, suites: Mapping[tuple[str, str], Suite], served: set[str], read: ReadBlob
+    entry: Admitted,
+    suites: Mapping[tuple[str, str], Suite],
+    served: set[str],
+    read: ReadBlob,
+    written: Written | None,
 ) -> None:
     """Add a package to the indexes of its suites, unless a newer crossing's stands at its path."""
+    artifact = entry.artifact
     files = [file for file in artifact.files if file.role is Role.DISTRIBUTION]
     if not files:
         what = f"{artifact.purl} has no package."
         raise LayoutError(what)
     if any(file.sha256 not in served for file in files):
+        return
+    if written is not None and _listed_again(entry, files[0], suites, written):
         return
     package = decoded(DebPackage, artifact, only_file(artifact, Role.CORE_METADATA), read, DEB_LIMIT)
     if (package.version, package.architecture) != (
@@ -135,6 +144,28 @@ def _list(
         for architecture in wanted:
             index = suite.indexes.setdefault(f"{place.component}/binary-{architecture}/Packages", [])
             index.append((key, paragraph))
+
+
+def _listed_again(
+    entry: Admitted, file: ArtifactFile, suites: Mapping[tuple[str, str], Suite], written: Written
+) -> bool:
+    """Add a package to the indexes of its suites as it stood in them; False where it did not, in one."""
+    found = list[tuple[list[tuple[tuple[str, ...], str]], Paragraph]]()
+    architecture = entry.artifact.attributes.get("architecture", "")
+    for place in places_of(entry.artifact.attributes["places"]):
+        suite = suites.get((place.repository, place.suite))
+        if suite is None:
+            continue
+        wanted = suite.about.architectures if architecture == ALL else (architecture,)
+        for each in wanted:
+            index = f"{place.component}/binary-{each}/Packages"
+            paragraph = written.of(entry, file, _below(file, place.repository), f"{suite.folder}/{index}")
+            if paragraph is None:
+                return False
+            found.append((suite.indexes.setdefault(index, []), paragraph))
+    for listed, paragraph in found:
+        listed.append(paragraph)
+    return True
 
 
 def _binary_paragraph(package: DebPackage, file: ArtifactFile, repository: str) -> str:

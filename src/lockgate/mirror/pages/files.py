@@ -55,21 +55,37 @@ def generate(
         # What lies in a folder stands together: paths are sorted, and "0" is what follows "/".
         end = bisect_left(paths, f"{folder}0") if folder else len(paths)
         below = {p.removeprefix(prefix): files[p] for p in paths[bisect_left(paths, prefix) : end]}
-        yield _listing(prefix, below)
+        inner = sorted({name.partition("/")[0] for name in below if "/" in name})
+        rows = [folder_row(name) for name in inner]
+        rows += [file_row(name, file) for name, file in below.items() if "/" not in name]
+        yield listing(prefix, rows)
         if SUMS not in below:  # a file of that name that was brought in stays what it is
-            sums = "".join(f"{file.sha256}  {name}\n" for name, file in below.items())
-            yield Page(path=f"files/{prefix}{SUMS}", media_type=TEXT_TYPE, body=sums.encode())
+            yield sums_page(prefix, "".join(sums_line(*each) for each in below.items()).encode())
 
 
-def _listing(prefix: str, below: dict[str, ArtifactFile]) -> Page:
+def folder_row(name: str) -> str:
+    """Return the row of a folder in a listing."""
+    return f'<li><a href="{quote(name)}/">{escape(name)}/</a></li>'
+
+
+def file_row(name: str, file: ArtifactFile) -> str:
+    """Return the row of a file in a listing."""
+    return f'<li><a href="{quote(name)}">{escape(name)}</a> {file.size} bytes, sha256 {file.sha256}</li>'
+
+
+def sums_line(name: str, file: ArtifactFile) -> str:
+    """Return the line of a file in a checksum file, as ``sha256sum`` reads it."""
+    return f"{file.sha256}  {name}\n"
+
+
+def sums_page(prefix: str, lines: bytes) -> Page:
+    """Return the checksum file of a folder from its lines."""
+    return Page(path=f"files/{prefix}{SUMS}", media_type=TEXT_TYPE, body=lines)
+
+
+def listing(prefix: str, rows: Sequence[str]) -> Page:
+    """Return the listing of a folder from its rows, folders first."""
     title = escape(f"Index of /{prefix}")
-    folders = sorted({name.partition("/")[0] for name in below if "/" in name})
-    rows = [f'<li><a href="{quote(name)}/">{escape(name)}/</a></li>' for name in folders]
-    rows += [
-        f'<li><a href="{quote(name)}">{escape(name)}</a> {file.size} bytes, sha256 {file.sha256}</li>'
-        for name, file in below.items()
-        if "/" not in name
-    ]
     body = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f"<title>{title}</title>\n</head>\n<body>\n<h1>{title}</h1>\n<ul>\n"

@@ -2,9 +2,9 @@
 
 Pages of a repository of containers, and of a model, data set or space, follow from what has its name; a
 packument also from which of its optional dependencies are here. Git repositories have no pages. Listings of
-files, and indexes of Debian, RPM and conda packages, speak of everything of their kind by their protocol: all
-of the kind is looked at, and those pages come that are other ones. Python projects have parts of their own
-and are none of this module's.
+files are edited as they were (`filelists`). Indexes of Debian, RPM and conda packages speak of everything of
+their kind by their protocol: all of the kind is looked at, and those pages come that are other ones. Python
+projects have parts of their own and are none of this module's.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,7 +14,8 @@ from typing import Protocol
 from lockgate.core.artifact import Kind
 from lockgate.core.digests import sha256
 from lockgate.core.snapshot import Admitted
-from lockgate.mirror.pages import apt, conda, files, huggingface, npm, oci, rpm
+from lockgate.mirror.pages import apt, conda, filelists, files, huggingface, npm, oci, rpm
+from lockgate.mirror.pages.aptwritten import Written
 from lockgate.mirror.pages.base import Page, ReadBlob
 from lockgate.mirror.pages.npmlists import OPTIONAL, SEARCH, Lists
 
@@ -43,6 +44,18 @@ class Every(Protocol):
         """Return the digests of pages as they were, by path."""
 
 
+class Held(Protocol):
+    """What was found by a text, as it was and as it is; what stays is the same object."""
+
+    @property
+    def before(self) -> Sequence[Admitted]:
+        """Return what was there."""
+
+    @property
+    def after(self) -> Sequence[Admitted]:
+        """Return what is there, with what comes."""
+
+
 class Asked(Protocol):
     """What changes, and what can be looked up: `before` and `after` by kind and name, pages as they were."""
 
@@ -61,6 +74,10 @@ class Asked(Protocol):
     @property
     def page(self) -> Callable[[str], bytes | None]:
         """Look up the bytes of a page as it was, by its path."""
+
+    @property
+    def holding(self) -> Callable[[Collection[str]], "Held"]:
+        """Look for those that have one of some package URLs, or of some paths of files."""
 
     @property
     def every(self) -> Callable[[Collection[Kind], str], Every]:
@@ -100,10 +117,41 @@ def renewed(asked: Asked, read: ReadBlob) -> Renewed:
     for kind, generator in INDEXED.items():
         if kind in kinds:
             every = asked.every({kind}, generator.FOLDER)
-            _compare(every.pages, generator.generate(every.after, read), found)
-    if kinds.intersection(files.KINDS):
+            _compare(every.pages, _indexes(kind, every, read), found)
+    named = [(kind, name) for kind, name in chosen if kind in files.KINDS]
+    if named and not _listings(named, asked, found):
         _files(asked.every(files.KINDS, FILES), read, found)
     return found
+
+
+def _listings(named: Iterable[tuple[Kind, str]], asked: Asked, found: Renewed) -> bool:
+    """Edit the listings of those folders in which a file comes, goes or changes; False: that does not do."""
+    texts = set[str]()
+    for kind, name in named:
+        was, now = asked.before(kind, name), asked.after(kind, name)
+        other = [each for each in (*was, *now) if each not in was or each not in now]
+        texts.update(each.artifact.purl for each in other)
+        texts.update(file.path for each in other for file in each.artifact.files)
+    held = asked.holding(texts)
+    stay = set(map(id, held.after))
+    leave = (each for each in held.before if id(each) not in stay)
+    if any(file.path not in texts for each in leave for file in each.artifact.files):
+        return False  # one that is called otherwise, with files that nobody looked for
+    edited = filelists.edited(held.before, held.after, asked.page)
+    if edited is None:
+        return False
+    found.gone |= edited[0]
+    found.pages += edited[1]
+    return True
+
+
+def _indexes(kind: Kind, every: Every, read: ReadBlob) -> Iterable[Page]:
+    """Yield the indexes of a kind; of Debian packages that stay nothing is read again."""
+    if kind is not Kind.APT:
+        made: Iterable[Page] = INDEXED[kind].generate(every.after, read)
+        return made
+    there = set(map(id, every.before))
+    return apt.generate(every.after, read, Written(every.pages, lambda each: id(each) in there, read))
 
 
 def _compare(before: Mapping[str, str], pages: Iterable[Page], found: Renewed) -> None:
