@@ -31,6 +31,10 @@ _ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 _DESCRIPTOR = 0x0008
 _UTF8 = 0x0800
 _KNOWN_FLAGS = 0x0006 | _DESCRIPTOR | _UTF8
+_PLAIN_FLAGS = _KNOWN_FLAGS & ~_DESCRIPTOR
+_SAME_FROM, _SAME_TO = 6, 32
+"""Where a record of the central directory has the fields of the local header in the same order, from the
+version that is needed to the length of extra fields (4.3.7, 4.3.12)."""
 _EXTRA_ZIP64, _EXTRA_NAME, _EXTRA_TORCH = 0x0001, 0x7075, 0x4246
 _EXTRA_GROWTH, _GROWTH_HEAD = 0xA220, 4
 """Room that Office leaves for a member to grow in: signature, length, zeros (4.6.10)."""
@@ -89,6 +93,8 @@ class _Record(msgspec.Struct, frozen=True):
     size: int
     mode: int
     start: int
+    local: bytes
+    """The local header with its name that says just the same; empty where more has to be looked at."""
 
 
 def entries(data: memoryview, tally: Tally, limits: Limits) -> list[Entry]:
@@ -229,11 +235,16 @@ def _central(data: memoryview, tally: Tally, at: int, tail: int, limits: Limits)
             raise BrokenContentError(what, at=at)
         if comment:
             tally.note("zip-comment", Severity.LOW, "A member has a comment.", at)
-        fields = _fields(tally, bytes(data[names + name : names + name + extra]), at) if extra else {}
-        if fields or _FULL32 in {size, stored, start}:
-            size, stored, start = _wide(fields, (size, stored, start), at)
+        raw_name = bytes(data[names : names + name])
+        local = b""
+        if extra or _FULL32 in {size, stored, start}:
+            fields = _fields(tally, bytes(data[names + name : names + name + extra]), at) if extra else {}
+            if fields or _FULL32 in {size, stored, start}:
+                size, stored, start = _wide(fields, (size, stored, start), at)
+        elif needs <= _NEWEST and not flags & ~_PLAIN_FLAGS:
+            local = _SIGN_LOCAL + bytes(data[at + _SAME_FROM : at + _SAME_TO]) + raw_name
         mode = mode >> 16 if made >> 8 == _UNIX else 0
-        yield _Record(bytes(data[names : names + name]), flags, method, crc, stored, size, mode, start)
+        yield _Record(raw_name, flags, method, crc, stored, size, mode, start, local)
         at = stop
 
 
@@ -247,12 +258,27 @@ def _ordered(data: memoryview, tally: Tally, records: list[_Record], directory: 
             return []
         if record.start > at:
             tally.note("zip-gap", Severity.HIGH, f"{record.start - at} bytes that no member owns.", at)
-        entry = _local(data, tally, record, directory)
+        entry = _same(data, tally, record, directory) or _local(data, tally, record, directory)
         out.append(entry)
         at = entry.stop
     if at != directory:
         tally.note("zip-gap", Severity.HIGH, f"{directory - at} bytes that no member owns.", at)
     return out
+
+
+def _same(data: memoryview, tally: Tally, record: _Record, directory: int) -> Entry | None:
+    """Return a member whose local header is, byte for byte, what the directory lets expect; None for another.
+
+    Of such a member `_local` has nothing to say.
+    """
+    at = record.start
+    start = at + len(record.local)
+    end = start + record.stored
+    if not record.local or end > directory or data[at:start] != record.local:
+        return None
+    tally.claim(at, start)
+    _, flags, method, crc, stored, size, mode, _, _ = msgspec.structs.astuple(record)
+    return Entry(record.raw_name, flags, method, crc, stored, size, mode, at, start, end, end)
 
 
 def _local(data: memoryview, tally: Tally, record: _Record, directory: int) -> Entry:
