@@ -96,6 +96,7 @@ NEVER = {
     e.ParityRequestError: "sealing",
     e.SourceChangedError: "sealing",
     e.CrateLimitError: "sealing",
+    e.BegunLedgerError: "what a station is told to begin with",
     e.ReceiptConflictError: "receipts",
     e.ReceiptReplayedError: "receipts",
     e.ReceiptEarlyError: "receipts",

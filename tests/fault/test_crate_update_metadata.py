@@ -15,7 +15,7 @@ from lockgate.crossing import Received, RecordLedger, payload, prepare
 from lockgate.crossing import errors as e
 from lockgate.crossing.ledger import RecordSealLedger
 from lockgate.crossing.payload import Entry
-from lockgate.trust import tuf_layout
+from lockgate.trust import tuf, tuf_layout
 from lockgate.trust.errors import UpdateMetadataError
 from lockgate.trust.keys import new_signer
 from lockgate.trust.roots import make_supply_root
@@ -91,6 +91,22 @@ def test_a_low_side_that_forgot_its_metadata_is_refused_when_names_are_missing(
     error = refused(lane.opener(tmp_path / "staging"), crate, UpdateMetadataError)
     assert "no longer lists" in error.what
     assert RecordLedger(lane.high_records).tuf() == trusted
+
+
+def test_an_error_about_one_target_names_the_byte_of_the_crate_where_it_stands(
+    lane: Lane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crate = lane.seal(tmp_path / "outbox", wheels(9))
+    plain, path = tuf.answering, "python/p3/p3.whl"
+    monkeypatch.setattr(
+        tuf, "answering", lambda role, asked: ([], True) if asked == path else plain(role, asked)
+    )
+    error = refused(lane.opener(tmp_path / "staging"), crate, UpdateMetadataError)
+    assert "not delegated to it" in error.what
+    assert error.where["path"] == path
+    volume = (crate.path / error.where["file"]).stat().st_size
+    assert error.where["length"] == 1
+    assert 0 < error.where["offset"] < volume
 
 
 @pytest.mark.parametrize("role", [Purpose.TARGETS, Purpose.SNAPSHOT, Purpose.TIMESTAMP])

@@ -74,9 +74,19 @@ def again(base: Files, version: int, /, expiry: dict[str, datetime] | None = Non
     return new
 
 
-def refused(files: Files, because: str, trusted: Files | None = None, root: bytes = ROOT) -> None:
-    with pytest.raises(UpdateMetadataError, match=because):
+def refused(
+    files: Files, because: str, trusted: Files | None = None, root: bytes = ROOT
+) -> UpdateMetadataError:
+    with pytest.raises(UpdateMetadataError, match=because) as raised:
         settle(root, files, trusted or {}, NOW)
+    return raised.value
+
+
+def named(error: UpdateMetadataError, files: Files, role: str, path: str) -> None:
+    """Demand that an error names the role's file and the byte at which the target's entry begins."""
+    assert (error.where["role"], error.where["path"]) == (role, path)
+    rest = files[f"{role}.json"][error.where["offset"] :]
+    assert json.loads(b"{" + rest[: rest.index(b"}}") + 1] + b"}")[path]["length"] == 1
 
 
 def role(targets: dict[str, Target], version: int = 1, delegations: Delegations | None = None) -> Targets:
@@ -223,7 +233,8 @@ def test_after_a_rotation_of_the_online_keys_the_removed_ones_count_nothing(left
 def test_a_role_names_nothing_outside_its_delegation(name: str, signer: Signer, path: str) -> None:
     files = build(SMALL, 1, SIGNERS, UNTIL)
     evil = signed(role({path: Target(1, "9" * 64)}), signer)
-    refused(again(files, 2, **{name: evil}), "not delegated to it")
+    forged = again(files, 2, **{name: evil})
+    named(refused(forged, "not delegated to it"), forged, name, path)
 
 
 def test_a_bin_names_only_what_hashes_into_it() -> None:
@@ -251,7 +262,9 @@ def crossing(**roles: bytes) -> Files:
 
 def test_two_roles_do_not_name_one_target() -> None:
     both = signed(role({"x": Target(1, "9" * 64)}), PYTHON)
-    refused(crossing(targets=top(delegated("A", "*"), delegated("B", "*")), A=both, B=both), "Two roles name")
+    twice = crossing(targets=top(delegated("A", "*"), delegated("B", "*")), A=both, B=both)
+    error = refused(twice, "Two roles name")
+    named(error, twice, error.where["role"], "x")
     terminating = top(delegated("A", "*", terminating=True), delegated("B", "*"))
     refused(crossing(targets=terminating, A=signed(role({}), PYTHON), B=both), "not delegated to it")
     only = crossing(targets=top(delegated("A", "*"), delegated("B", "*")), A=signed(role({}), PYTHON), B=both)
@@ -265,7 +278,8 @@ def nested(*names: str) -> bytes:
 
 def test_cycles_diamonds_and_long_chains_are_refused() -> None:
     empty = signed(role({}), PYTHON)
-    refused(crossing(targets=top(delegated("A", "*")), A=nested("A")), "delegated to twice")
+    circle = refused(crossing(targets=top(delegated("A", "*")), A=nested("A")), "delegated to twice")
+    assert circle.where["role"] == "A"
     refused(
         crossing(
             targets=top(delegated("A", "*"), delegated("B", "*")), A=nested("C"), B=nested("C"), C=empty
@@ -278,7 +292,8 @@ def test_cycles_diamonds_and_long_chains_are_refused() -> None:
 
 def test_files_that_no_role_delegates_to_are_refused() -> None:
     files = build(SMALL, 1, SIGNERS, UNTIL)
-    refused({**files, "extra.json": files["python.json"]}, "no role delegates to")
+    foreign = refused({**files, "extra.json": files["python.json"]}, "no role delegates to")
+    assert foreign.where["role"] == "extra"
     refused({**files, "root.json": ROOT}, "no role delegates to")
 
 

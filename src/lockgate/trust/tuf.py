@@ -5,6 +5,8 @@ with its ledger entry. What a client decides stands in `tuf_trust`, which role n
 `tuf_layout`.
 """
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +17,7 @@ from tuf.api.metadata import Delegations, Metadata, MetaFile, Signed, Snapshot, 
 from tuf.api.serialization.json import JSONSerializer
 
 from lockgate.core.artifact import PATH_LIMIT
-from lockgate.core.wire import whole_second
+from lockgate.core.wire import encode, whole_second
 from lockgate.trust.errors import UpdateMetadataError
 from lockgate.trust.keys import Signer
 from lockgate.trust.tuf_layout import Branch, branches, delegation, known_bits
@@ -23,6 +25,9 @@ from lockgate.trust.tuf_trust import TOP, Edge, TrustedUpdates, answering
 
 TUF_FILES = ("timestamp.json", "snapshot.json", "targets.json")
 """The files that every crossing has; one for each delegated role comes in addition."""
+
+_TARGETS = re.compile(rb'"targets"\s*:')
+"""Where the list of targets begins in the file of a role."""
 
 FILES_LIMIT = 10_000
 """Most metadata files of one crossing."""
@@ -227,7 +232,8 @@ def settle(root: bytes, files: Mapping[str, bytes], trusted: Mapping[str, bytes]
     if trusted:
         updates.recall_timestamp(trusted["timestamp.json"])
     if not updates.accept_timestamp(files["timestamp.json"]):
-        raise UpdateMetadataError("The timestamp is not newer than the one trusted before.")
+        what = "The timestamp is not newer than the one trusted before."
+        raise UpdateMetadataError(what, role=Timestamp.type, field="$.signed.version")
     if trusted:
         updates.recall_snapshot(trusted["snapshot.json"])
     updates.accept_snapshot(files["snapshot.json"])
@@ -259,18 +265,18 @@ class _Reading:
         foreign = sorted(set(self._files) - set(self._read))
         if foreign:
             what = f"The crossing brings {foreign[0][:120]!r}, which no role delegates to."
-            raise UpdateMetadataError(what)
+            raise UpdateMetadataError(what, role=foreign[0].removesuffix(".json")[:PATH_LIMIT])
         return Settled(self._targets, self._read)
 
     def _role(self, edge: Edge) -> Targets:
         name = f"{edge.role}.json"
         if name in self._read:
             what = f"The role {edge.role[:120]!r} is delegated to twice."
-            raise UpdateMetadataError(what)
+            raise UpdateMetadataError(what, role=edge.delegator[:PATH_LIMIT])
         data = self._files.get(name, self._trusted.get(name))
         if data is None:
             what = f"The crossing brings no {name[:120]}."
-            raise UpdateMetadataError(what)
+            raise UpdateMetadataError(what, role=edge.delegator[:PATH_LIMIT])
         if len(self._read) == FILES_LIMIT:
             what = f"More than {FILES_LIMIT} roles are delegated to."
             raise UpdateMetadataError(what, limit="files")
@@ -287,18 +293,27 @@ class _Reading:
         for path, target in role.targets.items():
             if len(path) > PATH_LIMIT:
                 what = f"The target {path[:120]!r} has a path of more than {PATH_LIMIT} characters."
-                raise UpdateMetadataError(what, path=path[:PATH_LIMIT])
+                raise UpdateMetadataError(what, **self._entry(chain[-1].role, path))
             for edge in chain[1:]:
                 if edge.role not in answering(self._updates.role(edge.delegator), path)[0]:
                     what = f"The role {edge.role!r} names {path[:120]!r}, which is not delegated to it."
-                    raise UpdateMetadataError(what, path=path[:PATH_LIMIT])
+                    raise UpdateMetadataError(what, **self._entry(chain[-1].role, path))
             if path in self._targets:
                 what = f"Two roles name {path[:120]!r}."
-                raise UpdateMetadataError(what, path=path[:PATH_LIMIT])
+                raise UpdateMetadataError(what, **self._entry(chain[-1].role, path))
             if "sha256" not in target.hashes:
                 what = f"The target {path[:120]!r} has no SHA-256."
-                raise UpdateMetadataError(what, path=path[:PATH_LIMIT])
+                raise UpdateMetadataError(what, **self._entry(chain[-1].role, path))
             self._targets[path] = Target(target.length, target.hashes["sha256"])
+
+    def _entry(self, role: str, path: str) -> dict[str, Any]:
+        """Return where in a role's file the entry of a target begins, as facts for an error's `where`."""
+        data = self._read[f"{role}.json"]
+        listed = _TARGETS.search(data)
+        start = listed.end() if listed else 0
+        found = (data.find(form, start) for form in (encode(path), json.dumps(path).encode()))
+        at = next((place for place in found if place >= 0), None)
+        return {"path": path[:PATH_LIMIT], "role": role[:PATH_LIMIT]} | ({} if at is None else {"offset": at})
 
 
 def _delegated_length(role: Targets, name: str) -> int:
@@ -326,13 +341,13 @@ def _children(role: Targets, chain: tuple[Edge, ...]) -> Iterator[str]:
         return
     if len(chain) == CHAIN_LIMIT:
         what = f"The role {chain[-1].role!r} delegates on; at most {CHAIN_LIMIT} roles lead to a target."
-        raise UpdateMetadataError(what, limit="chain")
+        raise UpdateMetadataError(what, limit="chain", role=chain[-1].role[:PATH_LIMIT])
     bins = role.delegations.succinct_roles
     if bins is None:
         yield from role.delegations.roles or {}
     elif bins.number_of_bins > FILES_LIMIT:
         what = f"The role {chain[-1].role!r} delegates to {bins.number_of_bins} bins."
-        raise UpdateMetadataError(what, limit="bins")
+        raise UpdateMetadataError(what, limit="bins", role=chain[-1].role[:PATH_LIMIT])
     else:
         yield from bins.get_roles()
 
