@@ -374,3 +374,44 @@ def test_a_blob_is_taken_back_and_what_is_absent_is_no_fault(blobs: DiscardingBl
     assert blobs.written(DIGEST) is None
     with pytest.raises(BlobMissingError):
         blobs.path(DIGEST)
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe", "nothing"])
+def test_what_is_no_file_of_its_own_is_not_held(files: FileBlobs, tmp_path: Path, kind: str) -> None:
+    files.put_bytes(DATA)
+    (held,) = (path for path in (tmp_path / "blobs").rglob(DIGEST))
+    held.unlink()
+    (tmp_path / "outside").write_bytes(DATA)
+    match kind:
+        case "link":
+            held.symlink_to(tmp_path / "outside")
+        case "folder":
+            held.mkdir()
+        case "pipe":
+            os.mkfifo(held)
+        case _:
+            held.parent.rmdir()
+            held.parent.write_bytes(b"a file where a folder was")
+    assert not files.has(DIGEST)
+    for ask in (files.read, files.size, files.open, files.path):
+        with pytest.raises(BlobMissingError):
+            ask(DIGEST)
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_altered(
+    files: FileBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read piece by piece to the length that it had, and what is missing shows."""
+    files.put_bytes(DATA)
+    plain, read = os.read, list[int]()
+
+    def few(handle: int, length: int) -> bytes:
+        read.append(length)
+        return plain(handle, min(length, 7))
+
+    monkeypatch.setattr(os, "read", few)
+    assert files.read(DIGEST) == DATA
+    assert read == [24, 17, 10, 3]
+    monkeypatch.setattr(os, "read", lambda handle, length: plain(handle, 7) if length > 17 else b"")
+    with pytest.raises(BlobMismatchError):
+        files.read(DIGEST)

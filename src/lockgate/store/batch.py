@@ -10,6 +10,7 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -39,13 +40,15 @@ class Batch:
 
     """
 
-    def __init__(self, root: Path, incoming: Path, name: Callable[[str], Path], marks: Marks | None) -> None:
+    def __init__(self, root: Path, incoming: Path, name: Callable[[str], str], marks: Marks | None) -> None:
         """Write nothing yet."""
         self._root = root
         self._incoming = incoming
         self._name = name
         self._marks = marks
-        self._waiting: dict[str, tuple[Path, bytes]] = {}
+        # Paths are texts here: to make so many of pathlib's would take longer than to write the blobs.
+        self._partials = (f"{incoming}/{os.getpid()}-{secrets.token_hex(8)}-{number}" for number in count())
+        self._waiting: dict[str, tuple[str, bytes]] = {}
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -61,7 +64,7 @@ class Batch:
         finally:
             for partial, _ in self._waiting.values():
                 with suppress(OSError):  # what stays is swept later, and must not hide the error
-                    partial.unlink()
+                    Path(partial).unlink()
 
     def add(self, digest: str, data: bytes) -> None:
         """Write a content.
@@ -76,7 +79,7 @@ class Batch:
             raise BlobMismatchError(what, expected=digest, found=sha256(data))
         if digest in self._waiting:
             return
-        partial = self._incoming / f"{os.getpid()}-{secrets.token_hex(8)}"
+        partial = next(self._partials)
         marking = self._marks.begin() if self._marks else None
         if marking is not None:
             marking.update(memoryview(data))
@@ -84,9 +87,7 @@ class Batch:
             if not self._waiting:
                 self._incoming.mkdir(parents=True, exist_ok=True)
             self._waiting[digest] = partial, marking.mark(digest) if marking else b""
-            with partial.open("xb") as file:
-                file.write(data)
-                os.fchmod(file.fileno(), 0o444)
+            _write(partial, data)
         except OSError as error:
             raise _refused(error, partial) from error
         if len(self._waiting) >= BATCH:
@@ -96,24 +97,36 @@ class Batch:
         if not self._waiting:
             return
         try:
-            folders = {self._name(digest).parent for digest in self._waiting}
+            names = {digest: self._name(digest) for digest in self._waiting}
+            folders = {name.rpartition("/")[0] for name in names.values()}
             for folder in folders:
-                folder.mkdir(exist_ok=True)
+                Path(folder).mkdir(exist_ok=True)
             durable(self._root, [partial for partial, _ in self._waiting.values()])
             for digest, (partial, mark) in self._waiting.items():
-                final = self._name(digest)
-                partial.replace(final)
+                os.replace(partial, names[digest])  # noqa: PTH105  # hot
                 if mark:
                     # A mark that a power cut ate or tore is none, and costs a digest.
-                    partial.write_bytes(mark)
-                    partial.replace(final.with_name(f"{final.name}.mark"))
+                    Path(partial).write_bytes(mark)
+                    Path(partial).replace(f"{names[digest]}.mark")
             durable(self._root, [*folders, self._root])
         except OSError as error:
             raise _refused(error, self._incoming) from error
         self._waiting.clear()
 
 
-def durable(root: Path, paths: Sequence[Path]) -> None:
+def _write(path: str, data: bytes) -> None:
+    """Write a file that is not there; nobody may write to it again."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        os.fchmod(handle, 0o444)
+    finally:
+        os.close(handle)
+
+
+def durable(root: Path, paths: Sequence[str | Path]) -> None:
     """Make files, or names in folders, durable: each by itself, or by one call for all that the disk owes.
 
     Args:
@@ -133,6 +146,6 @@ def durable(root: Path, paths: Sequence[Path]) -> None:
             os.close(handle)
 
 
-def _refused(error: OSError, file: Path) -> StoreIoError:
+def _refused(error: OSError, file: str | Path) -> StoreIoError:
     what = f"The store could not write a blob: {error.strerror}."
     return StoreIoError(what, file=str(file))

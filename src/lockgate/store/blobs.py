@@ -1,23 +1,27 @@
 """Blobs as files, named by their SHA-256, so that they can be sent without copying."""
 
+import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from lockgate.core.digests import checked
+from lockgate.core.digests import checked, sha256
 from lockgate.store.batch import SHORT, Batch
 from lockgate.store.copying import HashingCopy
-from lockgate.store.errors import BlobMissingError, StoreIoError
+from lockgate.store.errors import BlobMissingError, BlobTooLargeError, StoreIoError, altered
 from lockgate.store.marks import MARK_SIZE, ContentCheck, Marks
-from lockgate.store.ports import BLOB_LIMIT, BlobStore, DiscardingBlobs
+from lockgate.store.ports import BLOB_LIMIT, READ_LIMIT, BlobStore, DiscardingBlobs
 
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _BLOB = re.compile(r"[0-9a-f]{64}")
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP})
+"""Errors that say that there is no such file, as `Path.is_file` reads them."""
 
 
 def sync_folder(folder: Path) -> None:
@@ -31,6 +35,14 @@ def sync_folder(folder: Path) -> None:
 
 def _mark_of(blob: Path) -> Path:
     return blob.with_name(f"{blob.name}.mark")
+
+
+def _bytes(handle: int, size: int) -> bytes:
+    """Return as many bytes as a file had, from where a descriptor stands; fewer where it was cut."""
+    data = os.read(handle, size)
+    while len(data) < size and (more := os.read(handle, size - len(data))):
+        data += more
+    return data
 
 
 class FileBlobs(DiscardingBlobs):
@@ -51,8 +63,21 @@ class FileBlobs(DiscardingBlobs):
         self._incoming = root / "incoming"
         self._marks = marks
 
+    def _file(self, digest: str) -> str:
+        return f"{self._root}/{checked(digest)[:2]}/{digest}"
+
     def _name(self, digest: str) -> Path:
-        return self._root / checked(digest)[:2] / digest
+        return Path(self._file(digest))
+
+    def _seen(self, digest: str) -> os.stat_result | None:
+        """Return what the file system says of a blob's file; None where it is none, or a link to one."""
+        try:
+            found = os.lstat(self._file(digest))
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            raise
+        return found if stat.S_ISREG(found.st_mode) else None
 
     def _held(self, digest: str) -> Path:
         if not self.has(digest):
@@ -93,13 +118,13 @@ class FileBlobs(DiscardingBlobs):
 
     def put_all(self, contents: Iterable[tuple[str, bytes]]) -> None:
         """Store many short contents; the disk is waited for once for many of them (see `batch`)."""
-        with Batch(self._root, self._incoming, self._name, self._marks) as batch:
+        with Batch(self._root, self._incoming, self._file, self._marks) as batch:
             for digest, data in contents:
                 batch.add(digest, data)
 
     def copy_all(self, source: BlobStore, digests: Iterable[str]) -> None:
         """Store blobs of another store; the disk is waited for once for many short ones."""
-        with Batch(self._root, self._incoming, self._name, self._marks) as batch:
+        with Batch(self._root, self._incoming, self._file, self._marks) as batch:
             for digest in digests:
                 if source.size(digest) <= SHORT:
                     batch.add(digest, source.read(digest, limit=SHORT))
@@ -110,6 +135,28 @@ class FileBlobs(DiscardingBlobs):
     def open(self, digest: str) -> BinaryIO:
         """Return a stream of the blob's bytes, not re-hashed."""
         return self._held(digest).open("rb")
+
+    def read(self, digest: str, *, limit: int = READ_LIMIT) -> bytes:
+        """Return a blob's bytes after hashing them again."""
+        try:
+            handle = os.open(self._file(digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                raise BlobMissingError("A blob is not held.", digest=digest) from error
+            raise
+        try:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode):
+                raise BlobMissingError("A blob is not held.", digest=digest)
+            if found.st_size > limit:
+                what = f"The blob is longer than {limit} bytes."
+                raise BlobTooLargeError(what, limit="blob_bytes", digest=digest)
+            data = _bytes(handle, found.st_size)
+        finally:
+            os.close(handle)
+        if sha256(data) != digest:
+            raise altered(digest, self.lies_at(digest))
+        return data
 
     def check(self, digest: str) -> ContentCheck:
         """Return what judges the blob's bytes: a mark of this store's key, or the digest without one."""
@@ -153,12 +200,14 @@ class FileBlobs(DiscardingBlobs):
 
     def has(self, digest: str) -> bool:
         """Tell whether the blob is held."""
-        path = self._name(digest)
-        return path.is_file() and not path.is_symlink()
+        return self._seen(digest) is not None
 
     def size(self, digest: str) -> int:
         """Return the blob's length in bytes."""
-        return self._held(digest).stat().st_size
+        found = self._seen(digest)
+        if found is None:
+            raise BlobMissingError("A blob is not held.", digest=digest)
+        return found.st_size
 
     def digests(self) -> Iterator[tuple[str, int]]:
         """Yield digest and length of every blob, in the order of the digests."""

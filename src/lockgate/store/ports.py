@@ -16,6 +16,9 @@ from lockgate.store.marks import ContentCheck, DigestCheck
 BLOB_LIMIT = 1 << 43
 """Longest blob where the caller names no other bound: 8 TiB."""
 
+READ_LIMIT = 1 << 28
+"""Longest blob that is read into memory where the caller names no other bound."""
+
 COLLECTION_LIMIT = 64
 """Longest name of a collection, in characters (ASCII)."""
 KEY_LIMIT = 1024
@@ -179,7 +182,7 @@ class BlobStore(ABC):
             with source.open(digest) as stream:
                 self.put_stream(stream, expected=digest)
 
-    def read(self, digest: str, *, limit: int = 1 << 28) -> bytes:
+    def read(self, digest: str, *, limit: int = READ_LIMIT) -> bytes:
         """Return a blob's bytes after hashing them again.
 
         Raises:
