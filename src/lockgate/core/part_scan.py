@@ -54,7 +54,7 @@ def pick(parts: Parts, kinds: Collection[Kind], folder: str) -> Others:
             laid = _laid.decode(data)
             admitted += (each for each in _artifacts(laid, marks, named) if each.artifact.kind in kinds)
             generated += (page for page in _pages(laid, start, named) if page.path.startswith(folder))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SnapshotPartError(_wrong(named)) from error
     return Others(tuple(sorted(admitted, key=place_of)), tuple(sorted(generated, key=path_of)))
 
