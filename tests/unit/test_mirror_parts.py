@@ -4,12 +4,10 @@ import threading
 
 import pytest
 
-from corpora.mirrorsite import START, MirrorSite, ask, statement_for
+from corpora.mirrorsite import MirrorSite, ask, statement_for
+from corpora.spreadsite import SpreadSite
 from corpora.wheels import build_wheel
-from lockgate.admit.snapshots import SnapshotMaker
-from lockgate.app.gate.gate import MirrorPages
 from lockgate.core.parts import key_of_project, part_digests, parts_of
-from lockgate.core.wire import encode
 from lockgate.mirror.pages import parted
 from lockgate.mirror.pages.parted import project_of_address
 from lockgate.mirror.tables import build_table
@@ -17,20 +15,6 @@ from lockgate.store.errors import BlobMismatchError, BlobMissingError
 
 JSON = "application/vnd.pypi.simple.v1+json"
 NAMES = ("alpha", "beta-ray", "gamma")
-
-
-class PartedSite(MirrorSite):
-    """A site whose snapshots are in parts."""
-
-    def snapshot(self):
-        making = SnapshotMaker(self.blobs, self.blobs, MirrorPages(), parted_from=0)
-        return making.make("test", (), self.entries, START)
-
-    def publish(self, **changes):
-        self.version += 1
-        statement = statement_for(self.snapshot(), self.version, **changes)
-        self.write_channel(encode(statement))
-        return statement
 
 
 def fill(site):
@@ -42,7 +26,7 @@ def fill(site):
 
 @pytest.fixture
 def site(tmp_path):
-    return fill(PartedSite(tmp_path / "parted"))
+    return fill(SpreadSite(tmp_path / "parted"))
 
 
 def addresses(site):
