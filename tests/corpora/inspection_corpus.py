@@ -10,6 +10,7 @@ from corpora.inspection_bad import CONTENT
 from corpora.inspection_carried import CARRIED_BAD, CARRIED_GOOD
 from corpora.inspection_case import WHEEL, Case, inspected
 from corpora.inspection_compiled import COMPILED_BAD, COMPILED_GOOD, COMPILED_UNREAD
+from corpora.inspection_constructs import CONSTRUCTS_BAD, CONSTRUCTS_GOOD
 from corpora.inspection_data import DATA_BAD, DATA_GOOD, DATA_UNREAD
 from corpora.inspection_documents import DOCUMENTS_BAD, DOCUMENTS_GOOD, DOCUMENTS_UNREAD
 from corpora.inspection_flows import FLOWS_BAD, FLOWS_GOOD
@@ -65,6 +66,7 @@ GOOD = [
     *CARRIED_GOOD,
     *HANDED_GOOD,
     *PYFLOWS_GOOD,
+    *CONSTRUCTS_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -96,6 +98,7 @@ BAD = [
     *CARRIED_BAD,
     *HANDED_BAD,
     *PYFLOWS_BAD,
+    *CONSTRUCTS_BAD,
 ]
 
 UNREAD = [

@@ -8,6 +8,8 @@ finding says what kind of secret it is and where, never the secret.
 import re
 import sys
 import threading
+from base64 import b64decode
+from binascii import Error as BinasciiError
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,7 +24,7 @@ from lockgate.inspect.malware import compiled
 from lockgate.inspect.rulesets import OWN
 from lockgate.inspect.tally import Context, Tally
 
-NAME, VERSION = "secrets", 3
+NAME, VERSION = "secrets", 4
 _SELF = f"{NAME}/{VERSION}"
 _RULES, _DOCUMENT = Kind.RULES, Kind.DOCUMENT
 PACK, AGAIN = "secrets.yar", "secrets_again.yar"
@@ -56,6 +58,9 @@ _EXAMPLE = re.compile(
 """What stands in the place of a secret in texts that explain one."""
 
 _NAMED = re.compile(r"pass|pwd|secret|key|contrase", re.IGNORECASE)
+_LOGIN = re.compile(rb'"auth" {0,4}: {0,4}"([A-Za-z0-9+/]{1,8000})={0,2}"')
+_LOGINS = 1 << 16
+"""From where a registry is named, how far its logins are looked for, in bytes."""
 _LEAST = 8
 """Shortest password that a name alone gives away, in characters."""
 
@@ -219,7 +224,10 @@ def in_text(raw: bytes, tally: Tally, context: Context, *, places: bool = True) 
                 _real(each, line, known) for each in _said(rule.identifier, line, shown)
             ):
                 seen.add(at)
-                _note(replace(known, severity=_severity(known, context)), raw, at, tally, context)
+                severity = _severity(known, context)
+                if published(context) and known.code == "registry-login" and not _logs_in(raw, at):
+                    severity = Severity.INFO
+                _note(replace(known, severity=severity), raw, at, tally, context)
     if _is_settings(context) and not _heuristics().is_lock_file(context.name):
         for at, line in _named_lines(raw):
             if at not in seen and _password(line, context):
@@ -269,6 +277,22 @@ def _severity(known: Detector, context: Context) -> Severity:
     if known.examples or _ASIDE.search(context.where or context.name):
         return Severity.INFO
     return Severity.LOW
+
+
+def _logs_in(raw: bytes, at: int) -> bool:
+    """Return whether a login at a registry from a place on is one: a name, a colon and what may be nothing.
+
+    A registry's clients read nothing else there (config.json of Docker, ``auths``), so that other letters are
+    an example's.
+    """
+    for found in _LOGIN.finditer(raw, at, at + _LOGINS):
+        try:
+            name, colon, _ = b64decode(found[1] + b"=" * (-len(found[1]) % 4)).partition(b":")
+        except BinasciiError:
+            continue
+        if colon and name.isascii() and name.decode("ascii").isprintable():
+            return True
+    return False
 
 
 def _is_settings(context: Context) -> bool:

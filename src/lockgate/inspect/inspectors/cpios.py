@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
-from lockgate.inspect.inspectors.tars import KNOWN_SETUID, SYSTEMS, Seen, check_link, check_name
+from lockgate.inspect.inspectors.tars import SYSTEMS, Seen, check_link, check_name, known_setuid
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
@@ -37,7 +37,7 @@ class CpioInspector(Inspector):
     """Walks the headers, inspects each file, reports everything that is not a plain file."""
 
     name = "cpio"
-    version = 1
+    version = 2
     detects = frozenset({"cpio"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -61,8 +61,7 @@ class CpioInspector(Inspector):
         context.budget.member(len(member.data))
         check_name(tally, name, seen, at, context.limits)
         if member.mode & _SPECIAL_BITS and kind != stat.S_IFDIR:
-            known = context.role in SYSTEMS and name.rsplit("/", 1)[-1] in KNOWN_SETUID
-            severity = Severity.INFO if known else Severity.HIGH
+            severity = Severity.INFO if known_setuid(name, context.role) else Severity.HIGH
             tally.note("cpio-setuid", severity, f"{name} has a set-id bit.", at)
         if kind == stat.S_IFLNK:
             target = bytes(member.data).decode("utf-8")

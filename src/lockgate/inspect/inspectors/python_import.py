@@ -33,6 +33,9 @@ _QUESTION = re.compile(
     r"(?: [\w@.+-]{1,60}){0,3}"
 )
 """Commands of builds that change nothing."""
+_SCREEN = re.compile(r"(?i)|cls|clear|color(?: [0-9a-f]{1,2})?|chcp \d{3,5}(?: ?> ?nul)?")
+"""Commands that empty the screen or set its colours; an empty one has Windows understand escapes."""
+_BY_ADDRESS = frozenset({"urlopen", "urlretrieve"})
 _LOOKUPS = frozenset({"socket.gethostbyname", "socket.getaddrinfo"})
 _STARTS = frozenset({"Thread", "Timer", "Process", "submit", "register", "call_soon", "call_later"})
 """Calls that have a function run which they are given."""
@@ -90,7 +93,7 @@ def at_import(tally: Tally, tree: ast.AST) -> None:
     for call in calls:
         name = known.real(_dotted(call.func))
         line = f"(line {call.lineno})"
-        if name in _NETWORK:
+        if name in _NETWORK and not _nowhere(name, call):
             tally.note(
                 "python-import-network", Severity.HIGH, f"{name} is called when it is imported {line}."
             )
@@ -111,10 +114,27 @@ def at_import(tally: Tally, tree: ast.AST) -> None:
 
 
 def _asks(call: ast.Call) -> bool:
-    """Return whether a call only asks where a library lies, by a command that is written out."""
+    """Return whether a call only asks where a library lies or clears the screen, as it is written out.
+
+    Either of two commands may be given, one for each system.
+    """
     given = [*call.args, *(word.value for word in call.keywords)]
-    said = given[0].value if len(given) == 1 and isinstance(given[0], ast.Constant) else None
-    return isinstance(said, str) and bool(_QUESTION.fullmatch(said))
+    if len(given) != 1:
+        return False
+    said = [given[0].body, given[0].orelse] if isinstance(given[0], ast.IfExp) else given
+    return all(
+        isinstance(one, ast.Constant)
+        and isinstance(one.value, str)
+        and bool(_QUESTION.fullmatch(one.value) or _SCREEN.fullmatch(one.value))
+        for one in said
+    )
+
+
+def _nowhere(name: str, call: ast.Call) -> bool:
+    """Return whether an address is empty: it is refused unasked, which tells what may be given."""
+    first = call.args[0] if call.args else None
+    empty = isinstance(first, ast.Constant) and first.value == ""
+    return empty and name.rpartition(".")[2] in _BY_ADDRESS
 
 
 class _Names:

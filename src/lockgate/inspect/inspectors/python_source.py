@@ -58,7 +58,7 @@ class PythonInspector(Inspector):
     """Python source: it must parse; it is never executed."""
 
     name = "python"
-    version = 8
+    version = 9
     detects = frozenset({"python"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:

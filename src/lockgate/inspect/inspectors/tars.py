@@ -56,8 +56,13 @@ KNOWN_SETUID = frozenset({
     "crontab", "bbsuid", "ping", "dbus-daemon-launch-helper", "polkit-agent-helper-1", "newuidmap",
     "newgidmap", "ntfs-3g", "at", "sg", "mlocate", "locate", "plocate", "bwrap", "chrome-sandbox",
     "chrome_sandbox", "dotlockfile", "mail-lock", "mail-unlock", "mail-touchlock", "exim4", "procmail",
-    "screen", "utempter", "pppd", "Xorg.wrap",
+    "screen", "utempter", "pppd", "Xorg.wrap", "lockfile", "mount.nfs", "mount.cifs", "mount.davfs", "ksu",
 })  # fmt: skip
+"""Programs that cannot do what they are for without a set-id bit."""
+_PROGRAMS = re.compile(r"(?:usr/)?(?:local/)?(?:s?bin|lib(?:32|64|x32|exec)?)/")
+"""Where a system keeps its programs (Filesystem Hierarchy Standard 3.0, 3 and 4)."""
+_BROWSERS = re.compile(r"(?:opt|usr/share)/[\w./-]{1,200}/chrome[-_]sandbox")
+"""The one such program that whoever brings a browser along has beside it."""
 
 
 @dataclass(slots=True)
@@ -85,7 +90,7 @@ class TarInspector(Inspector):
     """Walks the headers, inspects each file, reports everything that is not a plain file."""
 
     name = "tar"
-    version = 7
+    version = 8
     detects = frozenset({"tar"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -151,8 +156,7 @@ class TarInspector(Inspector):
         inner = context.member(name, package=package, role=_role(context.role, _plain(name)), own=seen.own)
         check_name(tally, name, seen, at, context.limits)
         if header.mode & _SPECIAL_BITS and header.kind != _FOLDER:
-            known = context.role in SYSTEMS and name.rsplit("/", 1)[-1] in KNOWN_SETUID
-            severity = Severity.INFO if known else Severity.HIGH
+            severity = Severity.INFO if known_setuid(name, context.role) else Severity.HIGH
             tally.note("tar-setuid", severity, f"{name} has a set-id bit.", at)
         if header.kind in _LINKS:
             target = carried.get("linkpath", header.link)
@@ -175,6 +179,13 @@ class TarInspector(Inspector):
                 seen.kept[_plain(name)] = bytes(content)
             if tally.absorb(context.inspect(content, inner)):
                 tally.claim(at + BLOCK, at + BLOCK + len(content))
+
+
+def known_setuid(name: str, role: str) -> bool:
+    """Return whether a system's archive has a program with a set-id bit that is known, and in its place."""
+    plain = _plain(name)
+    placed = bool(_PROGRAMS.match(plain) or _BROWSERS.fullmatch(plain))
+    return role in SYSTEMS and placed and plain.rsplit("/", 1)[-1] in KNOWN_SETUID
 
 
 def _sources(data: memoryview) -> dict[str, Source]:

@@ -183,10 +183,15 @@ def _listed(tally: Tally, member: _Member, row: tuple[str, str] | None) -> None:
         return
     if not claimed.startswith("sha256="):
         tally.note("record-hash", Severity.HIGH, f"RECORD gives no SHA-256 for {member.name}.")
-    elif claimed.removeprefix("sha256=").rstrip("=") != right or (size and size != str(member.size)):
+    elif not _same(claimed.removeprefix("sha256="), right, member) or (size and size != str(member.size)):
         tally.note(
             "record-mismatch", Severity.CRITICAL, f"RECORD gives another hash or size for {member.name}."
         )
+
+
+def _same(claimed: str, right: str, member: _Member) -> bool:
+    """Return whether a digest is the member's: as RECORD has it, or in hexadecimal, as some write it."""
+    return claimed.rstrip("=") == right or claimed == member.digest.hex()
 
 
 def _normal(name: str) -> str:
