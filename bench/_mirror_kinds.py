@@ -87,6 +87,11 @@ def _plain(number: int) -> Made:
     return _admitted(f"pkg:generic/{path}@1", Kind.FILE, path, "1", file), []
 
 
+def _word(number: int, each: int) -> str:
+    """Return a word; texts of such compress about as those of real packages do."""
+    return format((number // 3 + each * each) * 2654435761 % (1 << 32) >> 7, "x")
+
+
 def _deb(number: int) -> Made:
     """Return a Debian package; the first is the suite that lists them."""
     if number == 0:
@@ -100,7 +105,15 @@ def _deb(number: int) -> Made:
         about, data = _held("apt/debian/dists/s/suite.json", Role.MANIFEST, encode(said))
         return _admitted("pkg:generic/apt/debian/s", Kind.APT, "debian/dists/s", "1", about), data
     name, version = f"p{number // VERSIONS}", f"1.{number % VERSIONS}"
-    fields = (("Architecture", "amd64"), ("Description", f"package {number}"), ("Section", "utils"))
+    fields = (
+        ("Architecture", "amd64"),
+        ("Maintainer", f"The team of {name} <team{number // 200}@example.org>"),
+        ("Installed-Size", str(number * 7919 % 90001)),
+        ("Depends", ", ".join(f"lib{_word(number, each)} (>= {each}.{number % 9})" for each in range(7))),
+        ("Description", f"package {number}: {' '.join(_word(number, each) for each in range(40))}"),
+        ("Homepage", f"https://{name}.example.org/"),
+        ("Section", "utils"),
+    )
     package = DebPackage(
         format=DEB_FORMAT,
         type=PackageType.BINARY,

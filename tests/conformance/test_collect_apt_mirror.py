@@ -83,7 +83,7 @@ def test_a_mirror_of_a_mirror_serves_the_same_and_a_broken_collection_goes_on(se
         second.add(artifact)
     second.publish()
     one, two = server.site.app(), second.app()
-    for path in ("main/binary-amd64/Packages", "main/binary-amd64/Packages.xz"):
+    for path in ("main/binary-amd64/Packages", "main/binary-amd64/Packages.gz"):
         address = f"/apt/debian/dists/bookworm/{path}"
         assert ask(one, address).body == ask(two, address).body
     release = "/apt/debian/dists/bookworm/Release"

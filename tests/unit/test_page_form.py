@@ -2,7 +2,6 @@
 
 import gzip
 import importlib
-import lzma
 import zlib
 from hashlib import sha256
 
@@ -16,7 +15,7 @@ from lockgate.mirror import page_form, service
 from lockgate.mirror.pages import form, packing
 
 KNOWN = {
-    "apt": (1, "0fad38032ab7d6ad794dc6a2c8a18402f522942fcae292edaed861af497c0e3d"),
+    "apt": (2, "4132a98b88e61aaaea97be894f7994c2546921d26ff97c2c7046ae4dc2214b24"),
     "conda": (1, "e051f55b04d5ad587bd82f02b220b1e217eb95a26202872983ec4127589db022"),
     "files": (1, "4f4649a25c13975b37d437505f8f6d13558824570bbab8135553227ac46ff6e2"),
     "huggingface": (1, "279a72750b273dd659a77a67608dd020c61e80c312b71fa88de47732f3991152"),
@@ -41,7 +40,6 @@ class Plain:
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     monkeypatch.setattr(gzip, "compress", lambda data, *_, **__: b"gzip " + data)
-    monkeypatch.setattr(lzma, "compress", lambda data, **_: b"xz " + data)
     monkeypatch.setattr(zstandard, "ZstdCompressor", Plain)
     made = MirrorSite(tmp_path)
     add_every_kind(made)
@@ -74,7 +72,6 @@ def test_another_library_or_number_is_another_form(monkeypatch):
     for owner, name, value in (
         (zlib, "ZLIB_RUNTIME_VERSION", "other"),
         (zstandard, "ZSTD_VERSION", (0, 0, 1)),
-        (packing, "_XZ_PRESET", 1),
         (packing, "_GZIP_LEVEL", 1),
     ):
         packing.compressors.cache_clear()

@@ -4,10 +4,9 @@ Source: "DebianRepository/Format". A Release file gets its date when it is serve
 statement (`core.repository`); everything that it lists stands in the snapshot.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 
-from lockgate.core.artifact import ArtifactFile, Kind, Role
+from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.deb import (
     ALL,
     DEB_LIMIT,
@@ -16,29 +15,24 @@ from lockgate.core.deb import (
     PackageType,
 )
 from lockgate.core.digests import sha256
-from lockgate.core.places import places_of
+from lockgate.core.places import Place, places_of
 from lockgate.core.repository import RELEASE
 from lockgate.core.snapshot import Admitted
 from lockgate.mirror.errors import AmbiguousSnapshotError, LayoutError
-from lockgate.mirror.pages.aptwritten import Paragraph, Written
 from lockgate.mirror.pages.base import BINARY_TYPE, TEXT_TYPE, Page, ReadBlob, decoded, of_kind, only_file
-from lockgate.mirror.pages.packing import gzipped, xz
+from lockgate.mirror.pages.packing import gzipped
 
 FOLDER = "apt/"
 BY_HASH = "by-hash/SHA256"
+SUMS = "SHA256:"
+"""The field of a Release file that lists the indexes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """One suite: what its upstream calls it, and the paragraphs of each index by the index's path."""
+ENDINGS = ("", ".gz")
+"""What the names of an index's forms end with. Every client of a repository reads one of these."""
 
-    about: AptSuite
-    indexes: dict[str, list[tuple[tuple[str, ...], str]]] = field(default_factory=dict)
-
-    @property
-    def folder(self) -> str:
-        """Return the folder of its pages."""
-        return f"{FOLDER}{self.about.repository}/dists/{self.about.suite}"
+Key = tuple[str, str]
+"""Repository and suite."""
 
 
 def pool(admitted: Sequence[Admitted]) -> dict[str, ArtifactFile]:
@@ -64,108 +58,128 @@ def pool(admitted: Sequence[Admitted]) -> dict[str, ArtifactFile]:
     return {path.removeprefix(FOLDER): file for path, (_, file) in sorted(found.items())}
 
 
-def generate(admitted: Sequence[Admitted], read: ReadBlob, written: Written | None = None) -> Iterator[Page]:
-    """Yield the indexes of every suite in three forms, and its Release file without the date.
+def generate(admitted: Sequence[Admitted], read: ReadBlob) -> Iterator[Page]:
+    """Yield the indexes of every suite in their forms, and its Release file without the date.
 
     Args:
         admitted: What the snapshot admits; other kinds are passed over.
         read: Reads what is known of packages and suites.
-        written: What earlier indexes say of packages, whose pages enough approvers signed.
 
     Raises:
         LayoutError: An artifact does not say what it is, or says it of another one.
 
     """
-    suites = _suites(admitted, read)
+    suites = suites_of(admitted, read)
     if not suites:
         return
-    served = {file.sha256 for file in pool(admitted).values()}
-    for entry in of_kind(admitted, Kind.APT):
-        if entry.artifact.attributes.get("places"):
-            _list(entry, suites, served, read, written)
-    for _, suite in sorted(suites.items()):
-        yield from _pages(suite)
+    indexes = {key: {path: list[str]() for path in declared(about)} for key, about in suites.items()}
+    for key, path, paragraph in paragraphs(admitted, suites, read):
+        indexes[key].setdefault(path, []).append(paragraph)
+    for key, about in sorted(suites.items()):
+        listed: dict[str, tuple[str, int]] = {}
+        for path, texts in sorted(indexes[key].items()):
+            # A blank line ends the last one too: debootstrap passes over a paragraph without it.
+            body = "".join(f"{text}\n" for text in sorted(texts)).encode()
+            yield from index_pages(about, path, body, listed)
+        yield release_page(about, listed)
 
 
-def _suites(admitted: Sequence[Admitted], read: ReadBlob) -> dict[tuple[str, str], Suite]:
-    """Return the suites by repository and name, each as the newest crossing describes it."""
-    found: dict[tuple[str, str], Suite] = {}
+def suites_of(admitted: Iterable[Admitted], read: ReadBlob) -> dict[Key, AptSuite]:
+    """Return the suites, each as the newest crossing describes it.
+
+    Raises:
+        LayoutError: One is described by what bears another name.
+
+    """
+    found: dict[Key, AptSuite] = {}
     for entry in of_kind(admitted, Kind.APT):
-        if entry.artifact.attributes.get("places"):
+        if is_package(entry):
             continue
         file = only_file(entry.artifact, Role.MANIFEST)
         about = decoded(AptSuite, entry.artifact, file, read, DEB_LIMIT)
-        found[about.repository, about.suite] = Suite(about)
-    for suite in found.values():
-        for component in suite.about.components:
-            for architecture in suite.about.architectures:
-                suite.indexes[f"{component}/binary-{architecture}/Packages"] = []
-            if suite.about.sources:
-                suite.indexes[f"{component}/source/Sources"] = []
+        key = about.repository, about.suite
+        if entry.artifact.name != suite_name(key):
+            what = f"What is known of {entry.artifact.purl} is about {suite_name(key)}."
+            raise LayoutError(what)
+        found[key] = about
     return found
 
 
-def _list(
-    entry: Admitted,
-    suites: Mapping[tuple[str, str], Suite],
-    served: set[str],
-    read: ReadBlob,
-    written: Written | None,
-) -> None:
-    """Add a package to the indexes of its suites, unless a newer crossing's stands at its path."""
-    artifact = entry.artifact
-    files = [file for file in artifact.files if file.role is Role.DISTRIBUTION]
-    if not files:
-        what = f"{artifact.purl} has no package."
-        raise LayoutError(what)
-    if any(file.sha256 not in served for file in files):
-        return
-    if written is not None and _listed_again(entry, files[0], suites, written):
-        return
+def is_package(entry: Admitted) -> bool:
+    """Tell whether something is a package; a suite otherwise."""
+    return bool(entry.artifact.attributes.get("places"))
+
+
+def suite_name(key: Key) -> str:
+    """Return the name of the artifact that describes a suite."""
+    return f"{key[0]}/dists/{key[1]}"
+
+
+def declared(about: AptSuite) -> list[str]:
+    """Return the paths of the indexes that a suite has, with packages or without."""
+    found = [f"{c}/binary-{a}/Packages" for c in about.components for a in about.architectures]
+    return found + [f"{component}/source/Sources" for component in about.components if about.sources]
+
+
+def paragraphs(
+    admitted: Sequence[Admitted], suites: Mapping[Key, AptSuite], read: ReadBlob
+) -> Iterator[tuple[Key, str, str]]:
+    """Yield in which suite, and in which of its indexes, each package has which lines.
+
+    In an index they stand in the order of these lines, which begin with name and version. A package of
+    which another has a path, of a newer crossing, has none.
+
+    Raises:
+        LayoutError, AmbiguousSnapshotError: As `generate` and `pool`.
+
+    """
+    served = pool(admitted)
+    for entry in of_kind(admitted, Kind.APT):
+        if not is_package(entry):
+            continue
+        artifact = entry.artifact
+        files = [file for file in artifact.files if file.role is Role.DISTRIBUTION]
+        if not files:
+            what = f"{artifact.purl} has no package."
+            raise LayoutError(what)
+        if any(served[file.path.removeprefix(FOLDER)].sha256 != file.sha256 for file in files):
+            continue
+        places = [each for each in places_of(artifact.attributes["places"]) if key_of(each) in suites]
+        if places:
+            yield from _listed(_package(artifact, read), files, places, suites)
+
+
+def key_of(place: Place) -> Key:
+    """Return of which suite a place is."""
+    return place.repository, place.suite
+
+
+def _package(artifact: Artifact, read: ReadBlob) -> DebPackage:
+    """Return what is known of a package."""
     package = decoded(DebPackage, artifact, only_file(artifact, Role.CORE_METADATA), read, DEB_LIMIT)
-    if (package.version, package.architecture) != (
-        artifact.version,
-        artifact.attributes.get("architecture"),
-    ):
+    said = (package.version, package.architecture)
+    if said != (artifact.version, artifact.attributes.get("architecture")):
         what = f"What is known of {artifact.purl} is about {package.name} {package.version}."
         raise LayoutError(what)
-    key = (package.name, package.version, package.architecture)
-    for place in places_of(artifact.attributes["places"]):
-        suite = suites.get((place.repository, place.suite))
-        if suite is None:
-            continue
+    return package
+
+
+def _listed(
+    package: DebPackage,
+    files: Sequence[ArtifactFile],
+    places: Iterable[Place],
+    suites: Mapping[Key, AptSuite],
+) -> Iterator[tuple[Key, str, str]]:
+    for place in places:
+        key = key_of(place)
         if package.type is PackageType.SOURCE:
-            suite.indexes.setdefault(f"{place.component}/source/Sources", []).append(
-                (key, _source_paragraph(package, files, place.repository))
-            )
+            text = _source_paragraph(package, files, place.repository)
+            yield key, f"{place.component}/source/Sources", text
             continue
-        paragraph = _binary_paragraph(package, files[0], place.repository)
-        wanted = suite.about.architectures if package.architecture == ALL else (package.architecture,)
+        text = _binary_paragraph(package, files[0], place.repository)
+        wanted = suites[key].architectures if package.architecture == ALL else (package.architecture,)
         for architecture in wanted:
-            index = suite.indexes.setdefault(f"{place.component}/binary-{architecture}/Packages", [])
-            index.append((key, paragraph))
-
-
-def _listed_again(
-    entry: Admitted, file: ArtifactFile, suites: Mapping[tuple[str, str], Suite], written: Written
-) -> bool:
-    """Add a package to the indexes of its suites as it stood in them; False where it did not, in one."""
-    found = list[tuple[list[tuple[tuple[str, ...], str]], Paragraph]]()
-    architecture = entry.artifact.attributes.get("architecture", "")
-    for place in places_of(entry.artifact.attributes["places"]):
-        suite = suites.get((place.repository, place.suite))
-        if suite is None:
-            continue
-        wanted = suite.about.architectures if architecture == ALL else (architecture,)
-        for each in wanted:
-            index = f"{place.component}/binary-{each}/Packages"
-            paragraph = written.of(entry, file, _below(file, place.repository), f"{suite.folder}/{index}")
-            if paragraph is None:
-                return False
-            found.append((suite.indexes.setdefault(index, []), paragraph))
-    for listed, paragraph in found:
-        listed.append(paragraph)
-    return True
+            yield key, f"{place.component}/binary-{architecture}/Packages", text
 
 
 def _binary_paragraph(package: DebPackage, file: ArtifactFile, repository: str) -> str:
@@ -198,25 +212,28 @@ def _below(file: ArtifactFile, repository: str) -> str:
     return file.path.removeprefix(folder)
 
 
-def _pages(suite: Suite) -> Iterator[Page]:
-    listed: list[tuple[str, str, int]] = []
-    for path, paragraphs in sorted(suite.indexes.items()):
-        # A blank line ends the last one too: debootstrap passes over a paragraph without it.
-        text = "".join(f"{paragraph}\n" for _, paragraph in sorted(paragraphs)).encode()
-        for ending, body in (("", text), (".gz", gzipped(text)), (".xz", xz(text))):
-            media_type = BINARY_TYPE if ending else TEXT_TYPE
-            yield Page(f"{suite.folder}/{path}{ending}", media_type, body)
-            listed.append((f"{path}{ending}", sha256(body), len(body)))
-    yield Page(f"{suite.folder}/{RELEASE}", TEXT_TYPE, _release(suite, listed))
+def folder_of(key: Key) -> str:
+    """Return the folder of a suite's pages."""
+    return f"{FOLDER}{suite_name(key)}"
 
 
-def _release(suite: Suite, listed: Iterable[tuple[str, str, int]]) -> bytes:
-    about = suite.about
-    components = sorted(
-        {path.rpartition("/binary-")[0] or path.rpartition("/source/")[0] for path in suite.indexes}
-    )
+def index_pages(
+    about: AptSuite, path: str, body: bytes, listed: MutableMapping[str, tuple[str, int]]
+) -> Iterator[Page]:
+    """Yield the forms of an index; `listed` gets digest and size of each, by its path in the suite."""
+    folder = folder_of((about.repository, about.suite))
+    for ending in ENDINGS:
+        form = gzipped(body) if ending else body
+        page = Page(f"{folder}/{path}{ending}", BINARY_TYPE if ending else TEXT_TYPE, form)
+        listed[f"{path}{ending}"] = sha256(form), len(form)
+        yield page
+
+
+def release_page(about: AptSuite, listed: Mapping[str, tuple[str, int]]) -> Page:
+    """Return a suite's Release file; digest and size of the indexes' forms are listed by their paths."""
+    components = sorted({path.rpartition("/binary-")[0] or path.rpartition("/source/")[0] for path in listed})
     architectures = sorted(
-        {path.rpartition("/binary-")[2].partition("/")[0] for path in suite.indexes if "/binary-" in path}
+        {path.rpartition("/binary-")[2].partition("/")[0] for path in listed if "/binary-" in path}
     )
     fields = {
         "Origin": about.origin,
@@ -232,5 +249,6 @@ def _release(suite: Suite, listed: Iterable[tuple[str, str, int]]) -> bytes:
         "Description": about.description,
     }
     lines = [f"{name}: {value}" for name, value in fields.items() if value]
-    lines += ["SHA256:", *(f" {digest} {size} {path}" for path, digest, size in listed)]
-    return ("\n".join(lines) + "\n").encode()
+    lines += [SUMS, *(f" {digest} {size} {path}" for path, (digest, size) in sorted(listed.items()))]
+    folder = folder_of((about.repository, about.suite))
+    return Page(f"{folder}/{RELEASE}", TEXT_TYPE, ("\n".join(lines) + "\n").encode())

@@ -7,7 +7,7 @@ where a fixed sample shows the change (`tests/unit/test_page_form.py`).
 from lockgate.mirror.pages.packing import compressors
 
 NUMBERS = {
-    "apt": 1,
+    "apt": 2,
     "conda": 1,
     "files": 1,
     "huggingface": 1,

@@ -1,7 +1,6 @@
 """How indexes are compressed: the same text gives the same bytes, as long as the libraries stay."""
 
 import gzip
-import lzma
 import zlib
 from functools import cache
 
@@ -11,7 +10,6 @@ from lockgate.core.digests import sha256
 
 # Fast rather than small: an index is made anew for each snapshot, and crosses no gap.
 _GZIP_LEVEL = 6
-_XZ_PRESET = 2
 _ZSTD_LEVEL = 9
 
 _PROBE_LINES = 2000
@@ -20,11 +18,6 @@ _PROBE_LINES = 2000
 def gzipped(text: bytes) -> bytes:
     """Return text as gzip writes it, without a time."""
     return gzip.compress(text, _GZIP_LEVEL, mtime=0)
-
-
-def xz(text: bytes) -> bytes:
-    """Return text as xz writes it."""
-    return lzma.compress(text, format=lzma.FORMAT_XZ, check=lzma.CHECK_CRC64, preset=_XZ_PRESET)
 
 
 def zst(text: bytes) -> bytes:
@@ -41,4 +34,4 @@ def compressors() -> str:
     lines = (f"{number} {sha256(b'%d' % number)[:20]}\n" for number in range(_PROBE_LINES))
     sample = "".join(lines).encode()
     versions = f"{zlib.ZLIB_RUNTIME_VERSION} {zstandard.ZSTD_VERSION}".encode()
-    return sha256(b"".join((versions, gzipped(sample), xz(sample), zst(sample))))
+    return sha256(b"".join((versions, gzipped(sample), zst(sample))))

@@ -2,9 +2,9 @@
 
 Pages of a repository of containers, and of a model, data set or space, follow from what has its name; a
 packument also from which of its optional dependencies are here. Git repositories have no pages. Listings of
-files are edited as they were (`filelists`). Indexes of Debian, RPM and conda packages speak of everything of
-their kind by their protocol: all of the kind is looked at, and those pages come that are other ones. Python
-projects have parts of their own and are none of this module's.
+files, and indexes of Debian packages, are edited as they were (`filelists`, `aptedited`). Indexes of RPM and
+conda packages speak of everything of their kind by their protocol: all of the kind is looked at, and those
+pages come that are other ones. Python projects have parts of their own and are none of this module's.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,8 +14,7 @@ from typing import Protocol
 from lockgate.core.artifact import Kind
 from lockgate.core.digests import sha256
 from lockgate.core.snapshot import Admitted
-from lockgate.mirror.pages import apt, conda, filelists, files, huggingface, npm, oci, rpm
-from lockgate.mirror.pages.aptwritten import Written
+from lockgate.mirror.pages import apt, aptedited, conda, filelists, files, huggingface, npm, oci, rpm
 from lockgate.mirror.pages.base import Page, ReadBlob
 from lockgate.mirror.pages.npmlists import OPTIONAL, SEARCH, Lists
 
@@ -116,23 +115,46 @@ def renewed(asked: Asked, read: ReadBlob) -> Renewed:
         _npm(packages, asked, read, found)
     for kind, generator in INDEXED.items():
         if kind in kinds:
+            named = [each for each in chosen if each[0] is kind]
+            if kind is Kind.APT and _packages(named, asked, read, found):
+                continue
             every = asked.every({kind}, generator.FOLDER)
-            _compare(every.pages, _indexes(kind, every, read), found)
-    named = [(kind, name) for kind, name in chosen if kind in files.KINDS]
+            _compare(every.pages, generator.generate(every.after, read), found)
+    named = [each for each in chosen if each[0] in files.KINDS]
     if named and not _listings(named, asked, found):
         _files(asked.every(files.KINDS, FILES), read, found)
     return found
 
 
-def _listings(named: Iterable[tuple[Kind, str]], asked: Asked, found: Renewed) -> bool:
-    """Edit the listings of those folders in which a file comes, goes or changes; False: that does not do."""
+def _held(named: Iterable[tuple[Kind, str]], asked: Asked) -> tuple[Held, set[str]]:
+    """Return what has a package URL or a path of what comes, goes or changes; those texts."""
     texts = set[str]()
     for kind, name in named:
         was, now = asked.before(kind, name), asked.after(kind, name)
         other = [each for each in (*was, *now) if each not in was or each not in now]
         texts.update(each.artifact.purl for each in other)
         texts.update(file.path for each in other for file in each.artifact.files)
-    held = asked.holding(texts)
+    return asked.holding(texts), texts
+
+
+def _packages(named: Iterable[tuple[Kind, str]], asked: Asked, read: ReadBlob, found: Renewed) -> bool:
+    """Edit the indexes in which a Debian package comes, goes or changes; False: that does not do."""
+    held, texts = _held(named, asked)
+    every = (each for each in (*held.before, *held.after) if each.artifact.kind is Kind.APT)
+    if any(file.path not in texts for each in every for file in each.artifact.files):
+        return False  # one that has another path too, where nobody looked for what else has that
+    before, after = aptedited.State(held.before, asked.before), aptedited.State(held.after, asked.after)
+    edited = aptedited.edited(before, after, asked.page, read)
+    if edited is None:
+        return False
+    found.gone |= edited[0]
+    found.pages += edited[1]
+    return True
+
+
+def _listings(named: Iterable[tuple[Kind, str]], asked: Asked, found: Renewed) -> bool:
+    """Edit the listings of those folders in which a file comes, goes or changes; False: that does not do."""
+    held, texts = _held(named, asked)
     stay = set(map(id, held.after))
     leave = (each for each in held.before if id(each) not in stay)
     if any(file.path not in texts for each in leave for file in each.artifact.files):
@@ -143,15 +165,6 @@ def _listings(named: Iterable[tuple[Kind, str]], asked: Asked, found: Renewed) -
     found.gone |= edited[0]
     found.pages += edited[1]
     return True
-
-
-def _indexes(kind: Kind, every: Every, read: ReadBlob) -> Iterable[Page]:
-    """Yield the indexes of a kind; of Debian packages that stay nothing is read again."""
-    if kind is not Kind.APT:
-        made: Iterable[Page] = INDEXED[kind].generate(every.after, read)
-        return made
-    there = set(map(id, every.before))
-    return apt.generate(every.after, read, Written(every.pages, lambda each: id(each) in there, read))
 
 
 def _compare(before: Mapping[str, str], pages: Iterable[Page], found: Renewed) -> None:
