@@ -3,9 +3,11 @@
 The order of elements is createrepo_c's, whose readers are the widest spread.
 """
 
+import re
 from collections.abc import Collection as Names
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from xml.sax.saxutils import escape, quoteattr
 
 from lockgate.core.artifact import ArtifactFile
@@ -25,6 +27,9 @@ _RPM = "http://linux.duke.edu/metadata/rpm"
 _FILELISTS = "http://linux.duke.edu/metadata/filelists"
 _OTHER = "http://linux.duke.edu/metadata/other"
 
+_SPECIAL = re.compile(r'[&<>"\n\r\t]').search
+"""Finds what cannot stand in a text or an attribute as it is: most have nothing of the kind."""
+
 Packages = Sequence[tuple[RpmPackage, ArtifactFile]]
 
 
@@ -38,7 +43,9 @@ class Markup:
 
     def text(self, tag: str, content: str, **attributes: str) -> None:
         """Write an element with a text."""
-        self._parts.append(f"{_start(tag, attributes)}{escape(content)}</{tag}>\n")
+        self._parts.append(
+            f"{_start(tag, attributes)}{escape(content) if _SPECIAL(content) else content}</{tag}>\n"
+        )
 
     def empty(self, tag: str, **attributes: str) -> None:
         """Write an element without content; attributes that say nothing are left out."""
@@ -58,12 +65,19 @@ class Markup:
 
 def _start(tag: str, attributes: dict[str, str]) -> str:
     """Return a start tag; an attribute's name may end in ``_`` where Python knows the word."""
-    given = (
-        f" {name.removesuffix('_').replace('__', ':')}={quoteattr(value)}"
-        for name, value in attributes.items()
-        if value
-    )
+    if not attributes:
+        return f"<{tag}>"
+    given = [f" {_named(name)}={_quoted(value)}" for name, value in attributes.items() if value]
     return f"<{tag}{''.join(given)}>"
+
+
+@cache
+def _named(name: str) -> str:
+    return name.removesuffix("_").replace("__", ":")
+
+
+def _quoted(value: str) -> str:
+    return quoteattr(value) if _SPECIAL(value) else f'"{value}"'
 
 
 def primary(packages: Packages) -> bytes:
