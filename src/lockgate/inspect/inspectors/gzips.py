@@ -1,7 +1,12 @@
-"""Gzip: every header field, every compressed byte and both check sums (RFC 1952)."""
+"""Gzip: every header field, every compressed byte and both check sums (RFC 1952).
+
+Of files of several members those are read whose members say how long they are: BGZF (Sequence Alignment/Map
+Format Specification, 4.1), by which sequences are kept.
+"""
 
 import struct
 import zlib
+from collections.abc import Sequence
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError, OverLimitError
@@ -15,28 +20,26 @@ _DEFLATE = 8
 _HCRC, _EXTRA, _NAME, _COMMENT = 0x02, 0x04, 0x08, 0x10
 _KNOWN = 0x1F
 _STEP = 1 << 20
+_BLOCK_EXTRA = b"\x06\x00BC\x02\x00"
+"""What stands behind the fixed header of a block: one extra field, which says how long the block is."""
+_BLOCK_HEADER, _BLOCK_BYTES = 18, 1 << 16
 
 
 class GzipInspector(Inspector):
     """Unpacks one gzip member within bounds and inspects what is inside."""
 
     name = "gzip"
-    version = 1
+    version = 2
     detects = frozenset({"gzip"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
-        """Claim header, data and trailer; a second member or a tail stays unclaimed."""
-        start = _header(data)
-        content, end = _inflate(data, start, context.limits)
+        """Claim header, data and trailer; a second member that is no block, or a tail, stays unclaimed."""
+        if blocks := _blocks(data):
+            content, stop = _joined(data, blocks, context.limits), len(data)
+        else:
+            content, end = _inflate(data, _header(data), context.limits)
+            stop = _checked(data, end, content)
         context.budget.member(len(content))
-        if end + _TRAILER.size > len(data):
-            what = "The file ends before its check sums."
-            raise BrokenContentError(what, at=end)
-        crc, size = _TRAILER.unpack_from(data, end)
-        if crc != zlib.crc32(content) or size != len(content) & 0xFFFFFFFF:
-            what = "The content does not match its check sums."
-            raise BrokenContentError(what, at=end)
-        stop = end + _TRAILER.size
         name = context.name.rsplit("/", 1)[-1]
         inner = f"{name[:-4]}.tar" if name.lower().endswith(".tgz") else name.removesuffix(".gz")
         member = context.member(inner)
@@ -44,6 +47,62 @@ class GzipInspector(Inspector):
             tally.claim(0, stop)
         if stop < len(data):
             tally.note("gzip-tail", Severity.HIGH, f"{len(data) - stop} bytes follow the archive.", stop)
+
+
+def _checked(data: memoryview, end: int, content: bytes | bytearray) -> int:
+    """Return where the trailer ends that stands behind the compressed data and says what is so."""
+    if end + _TRAILER.size > len(data):
+        what = "The file ends before its check sums."
+        raise BrokenContentError(what, at=end)
+    crc, size = _TRAILER.unpack_from(data, end)
+    if crc != zlib.crc32(content) or size != len(content) & 0xFFFFFFFF:
+        what = "The content does not match its check sums."
+        raise BrokenContentError(what, at=end)
+    return end + _TRAILER.size
+
+
+def _blocks(data: memoryview) -> list[tuple[int, int]]:
+    """Return where each block of BGZF begins and ends, when they are all that the file is; else nothing."""
+    out: list[tuple[int, int]] = []
+    at = 0
+    while at < len(data):
+        head = bytes(data[at : at + _BLOCK_HEADER])
+        stop = at + int.from_bytes(head[16:], "little") + 1
+        if head[:4] != b"\x1f\x8b\x08\x04" or head[10:16] != _BLOCK_EXTRA or stop > len(data):
+            return []
+        if stop - at < _BLOCK_HEADER + _TRAILER.size:
+            return []
+        out.append((at, stop))
+        at = stop
+    return out
+
+
+def _joined(data: memoryview, blocks: Sequence[tuple[int, int]], limits: Limits) -> bytearray:
+    """Return the content of all blocks, each after its check sums."""
+    out = bytearray()
+    for start, stop in blocks:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        end = stop - _TRAILER.size
+        try:
+            part = inflater.decompress(data[start + _BLOCK_HEADER : end], _BLOCK_BYTES)
+        except zlib.error as error:
+            what = "The compressed data is broken."
+            raise BrokenContentError(what, at=start) from error
+        if not inflater.eof or inflater.unused_data:
+            what = "The compressed data of a block does not end where the block does."
+            raise BrokenContentError(what, at=start)
+        _checked(data, end, part)
+        out += part
+        _bounded(len(out), len(data), limits)
+    return out
+
+
+def _bounded(unpacked: int, packed: int, limits: Limits) -> None:
+    bound = min(limits.member_bytes, max(limits.ratio_floor, limits.ratio * packed))
+    if unpacked > bound:
+        name = "member_bytes" if bound == limits.member_bytes else "ratio"
+        what = f"It unpacks to more than {bound} bytes (limit {name})."
+        raise OverLimitError(what, limit=name)
 
 
 def _header(data: memoryview) -> int:
@@ -80,11 +139,7 @@ def _inflate(data: memoryview, start: int, limits: Limits) -> tuple[bytearray, i
             what = "The compressed data is broken."
             raise BrokenContentError(what, at=start) from error
         source = inflater.unconsumed_tail
-        bound = min(limits.member_bytes, max(limits.ratio_floor, limits.ratio * len(data)))
-        if len(out) > bound:
-            name = "member_bytes" if bound == limits.member_bytes else "ratio"
-            what = f"It unpacks to more than {bound} bytes (limit {name})."
-            raise OverLimitError(what, limit=name)
+        _bounded(len(out), len(data), limits)
         if not source and len(out) == before and not inflater.eof:
             what = "The compressed data breaks off."
             raise BrokenContentError(what, at=len(data))

@@ -1,6 +1,7 @@
 """Machine code: the structure is checked, the instructions are not understood, hence opaque.
 
-Formats: System V ABI, "Object Files" (ELF), 32 and 64 bit, both byte orders; ar(5).
+Formats: System V ABI, "Object Files" (ELF), 32 and 64 bit, both byte orders; ar(5); Linux, "Kernel module
+signing facility" (``linux/module_signature.h``).
 """
 
 import struct
@@ -19,7 +20,15 @@ _SECTION = {1: "10I", 2: "2I4Q2I2Q"}
 _NOBITS, _NULL = 8, 0
 _LOAD, _STACK = 1, 0x6474E551
 _EXECUTE, _WRITE = 1, 2
+_RELOCATABLE = 1
+"""The type of files that modules of Linux are."""
 _MOST_HEADERS = 65_535
+_SIGNED = b"~Module signature appended~\n"
+_SIGNATURE = struct.Struct(">5B3xI")
+_PKCS7 = (0, 0, 2, 0, 0)
+"""Algorithm, hash, type of identifier, and lengths of a signer and a key: all but the type stand inside."""
+_SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
+_MOST_SIGNATURE = 4096
 _AR_HEADER = 60
 _AR_MAGIC = 8
 _AR_TABLES = frozenset({"/", "//", "/SYM64/", "__.SYMDEF"})
@@ -28,6 +37,7 @@ _AR_TABLES = frozenset({"/", "//", "/SYM64/", "__.SYMDEF"})
 @dataclass(frozen=True, slots=True)
 class _Head:
     order: str
+    kind: int
     wide: int
     segments: tuple[int, int, int]
     sections: tuple[int, int, int]
@@ -37,7 +47,7 @@ class ElfInspector(Inspector):
     """Checks headers, segments and sections of an ELF file."""
 
     name = "elf"
-    version = 1
+    version = 2
     detects = frozenset({"elf"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -48,7 +58,11 @@ class ElfInspector(Inspector):
         self._segments(data, tally, head)
         self._sections(data, tally, head)
         for start, end in tally.gaps():
-            if any(data[start:end]) and end == len(data):
+            module = end == len(data) and head.kind == _RELOCATABLE
+            if module and _signature(bytes(data[start:end][-_MOST_SIGNATURE - 1 :])):
+                tally.note("elf-signature", Severity.INFO, "A signature for Linux follows the module.", start)
+                tally.claim(start, end)
+            elif any(data[start:end]) and end == len(data):
                 tally.note("elf-gap", Severity.LOW, f"{end - start} bytes follow the last section.", start)
                 tally.complete = False
             elif any(data[start:end]):
@@ -86,6 +100,22 @@ class ElfInspector(Inspector):
         _claim_table(tally, head.sections)
 
 
+def _signature(raw: bytes) -> bool:
+    """Return whether what follows a module is a signature, a PKCS #7 message of signed data, and no more."""
+    message = raw[: -_SIGNATURE.size - len(_SIGNED)]
+    if len(raw) > _MOST_SIGNATURE or not message or not raw.endswith(_SIGNED):
+        return False
+    *form, size = _SIGNATURE.unpack_from(raw, len(message))
+    long = size - 4 if message[:2] == b"\x30\x82" else size - 3 if message[:2] == b"\x30\x81" else -1
+    head = message[: size - long] if long > 0 else b""
+    return (
+        tuple(form) == _PKCS7
+        and size == len(message)
+        and int.from_bytes(head[2:], "big") == long
+        and message.startswith(_SIGNED_DATA, len(head))
+    )
+
+
 def _head(data: memoryview, tally: Tally) -> _Head:
     wide, order = (data[4], data[5]) if len(data) > 16 else (0, 0)  # noqa: PLR2004  # e_ident
     if wide not in _HEADER or order not in _ORDER or data[6] != 1:
@@ -96,7 +126,7 @@ def _head(data: memoryview, tally: Tally) -> _Head:
         what = "The file ends inside its header."
         raise BrokenContentError(what, at=len(data))
     fields = form.unpack_from(data)
-    _, _, _, _, _, segment_at, section_at, _, size, seg_size, seg_count, sec_size, sec_count, _ = fields
+    _, kind, _, _, _, segment_at, section_at, _, size, seg_size, seg_count, sec_size, sec_count, _ = fields
     if size != form.size:
         what = "The header has another size than the format says."
         raise BrokenContentError(what, at=0)
@@ -105,7 +135,9 @@ def _head(data: memoryview, tally: Tally) -> _Head:
     if (seg_count and seg_size != expected[0]) or (sec_count and sec_size != expected[1]):
         what = "A header table has entries of another size."
         raise BrokenContentError(what, at=0)
-    return _Head(_ORDER[order], wide, (segment_at, seg_size, seg_count), (section_at, sec_size, sec_count))
+    return _Head(
+        _ORDER[order], kind, wide, (segment_at, seg_size, seg_count), (section_at, sec_size, sec_count)
+    )
 
 
 def _table(data: memoryview, form: str, table: tuple[int, int, int]) -> list[tuple[tuple[int, ...], int]]:

@@ -29,6 +29,7 @@ from lockgate.inspect.inspectors.script_signs import WORKFLOW
 from lockgate.inspect.inspectors.shell_signs import INSTALL_SHELL, SHELL
 from lockgate.inspect.inspectors.source_hints import hints
 from lockgate.inspect.inspectors.strict_json import DuplicateKeyError, depth, loads
+from lockgate.inspect.inspectors.terminals import steers
 from lockgate.inspect.inspectors.uses import SCRIPTS, use
 from lockgate.inspect.inspectors.yaml_signs import calls, tags
 from lockgate.inspect.limits import demand
@@ -95,11 +96,6 @@ _CSV = re.compile(
     r"(?m)(?:^|[,;\t\"])\s*[=+@-][^,;\n]{0,80}?(?:\|\s*'[^'\n]*'\s*!|\b(?:cmd|powershell|mshta)\b|DDE"
     r"\s*\(|WEBSERVICE\s*\(|HYPERLINK\s*\(\s*\"{1,2}https?:[^\n]{0,200}?\"{1,2}\s*&)"
 )
-_STEERS = re.compile(
-    r"\x1b(?:[\]PX^_cDEHM78#]|\[[0-?]{0,40}[ -/]{0,4}[@-`a-gijknoq-~]|\[(?:\d{0,9};){0,9}0*8m)"
-)
-"""What hides, moves, answers or sets titles (ECMA-48, xterm); colours, modes and an escape character alone do
-not, nor do the descriptions of terminals in manuals."""
 _SHELLS = frozenset({"sh", "bash", "zsh", "ksh", "bat", "cmd", "ps1", "psm1", "command"})
 _BUILT = frozenset({"CMakeLists.txt", "meson.build", "build.rs", "configure", "extconf.rb"})
 """Files of packages that run while they are built."""
@@ -123,6 +119,10 @@ _MOST_TAGS = 4
 _LONGEST_SPACE, _MOST_SPACES = 8, 16
 """Runs of one and the same invisible space that source may have: names that differ by nothing else, and
 tables."""
+_WRITTEN = "[\u0600-\u06ff\u0900-\u109f\u1780-\u17ff]"
+_JOINED = re.compile(f"(?<={_WRITTEN})([\u200b-\u200d])\\1{{3,{_LONGEST_SPACE - 1}}}(?={_WRITTEN})")
+"""Joiners, non-joiners and places to break a line, in Arabic, Indic, Thai, Burmese and Khmer scripts (Unicode
+23.2)."""
 _ENTITY = re.compile(
     r"<!ENTITY\s+(?:%\s+)?\S+\s+(?:(?P<outside>SYSTEM|PUBLIC)|[\"'](?P<value>[^\"']*)[\"'])?", re.IGNORECASE
 )
@@ -152,7 +152,7 @@ def scan(
 
     """
     if (escape := text.find("\x1b")) >= 0:
-        plain = source or not shown or not _STEERS.search(text, escape)
+        plain = source or not shown or not steers(text, escape)
         severity = Severity.INFO if plain else Severity.LOW
         tally.note("text-escape", severity, "An escape character steers the terminal that shows it.", escape)
     if text.isascii() or not _may_hide(text):
@@ -226,10 +226,14 @@ def _few_selectors(text: str, *, source: bool) -> bool:
 
 
 def _few_spaces(text: str, *, source: bool) -> bool:
-    """Return whether the runs of invisible spaces in source are few, short, and each of one character."""
+    """Return whether runs of invisible spaces are few, short, of one character, and where they are written.
+
+    That is in source, and between letters of scripts that need such characters: twice they show nothing.
+    """
     runs = _runs(text, "run")
     plain = all(len(run) <= _LONGEST_SPACE and len(set(run)) == 1 for run in runs)
-    return source and plain and len(runs) <= _MOST_SPACES
+    plain = plain and len(runs) <= _MOST_SPACES
+    return plain and (source or len(_JOINED.findall(text)) == len(runs))
 
 
 def _few_tags(text: str, *, source: bool) -> bool:
@@ -261,7 +265,7 @@ class TextInspector(Inspector):
     """Plain text in UTF-8."""
 
     name = "text"
-    version = 12
+    version = 13
     detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
