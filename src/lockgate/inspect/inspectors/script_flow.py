@@ -233,7 +233,8 @@ class _Harms:
             last not in self.own and self.has(LOADS, opened - 1, opened)
         )
         own = source.word(opened + 1)[1:].startswith(("./", "../"))  # a file of the same package
-        if loads and last != "import" and not own and self.has(DECODED, opened, stop):
+        text = last != "import" and not own and not self._is_function(opened)
+        if loads and text and self.has(DECODED, opened, stop):
             yield opened, "code-hidden-name", Severity.HIGH, "A module is named by what was decoded"
         if loads and self.has(SAVED, opened, stop) and not self._data(opened):
             yield opened, "js-dropper", Severity.HIGH, f"{last} loads a file that was fetched"
@@ -243,6 +244,23 @@ class _Harms:
         if last == "]" and self._of_the_world(opened - 1):
             yield opened, "code-hidden-name", Severity.HIGH, "A function is named by what was decoded"
         yield from self._starts(first, opened, stop)
+
+    def _is_function(self, opened: int) -> bool:
+        """Return whether all that a call is given is a function of the source, which is no module's name.
+
+        Bundles hand their loader over so. A name that anything else than a function may be given is none.
+        """
+        source, given = self.source, self.source.arguments(opened)
+        if len(given) != 1 or given[0][1] - given[0][0] != 1 or source.said[given[0][0]] not in self.own:
+            return False
+        key = self.walk.owner(given[0][0], source.said[given[0][0]])
+        declared = any(source.word(at - 1) == "function" for at in self.walk.uses[key])
+        return declared and all(self._handed_on(at) for at in self.walk.uses[key])
+
+    def _handed_on(self, at: int) -> bool:
+        """Return whether a name is called, asked for a part or given to a call, and not assigned to."""
+        after = self.source.word(at + 1)
+        return after in {".", "("} or (after == ")" and self.source.word(at + 2) in {";", ")", "."})
 
     def _data(self, opened: int) -> bool:
         """Return whether what is loaded is named as data: ``.json`` is parsed, never run."""
