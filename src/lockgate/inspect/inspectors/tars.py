@@ -14,6 +14,7 @@ from lockgate.core.artifact import Kind, UnsafePathError, safe_path
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors import image_configs, packages
+from lockgate.inspect.inspectors.member_names import neutral
 from lockgate.inspect.inspectors.own_classes import SOURCE_BYTES, OwnClasses, Source
 from lockgate.inspect.limits import Limits, demand
 from lockgate.inspect.ports import Inspector
@@ -90,7 +91,7 @@ class TarInspector(Inspector):
     """Walks the headers, inspects each file, reports everything that is not a plain file."""
 
     name = "tar"
-    version = 8
+    version = 9
     detects = frozenset({"tar"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -259,7 +260,9 @@ def check_name(tally: Tally, name: str, seen: Seen, at: int, limits: Limits) -> 
         tally.note("tar-slip", Severity.CRITICAL, f"The name {name!r} leads elsewhere.", at)
     try:
         # A backslash in the names that systemd makes (systemd-escape(1)) separates nothing.
-        safe_path(_ESCAPED.sub("_", name.removeprefix("./")) if name != "." else "dot")
+        safe_path(_ESCAPED.sub("_", neutral(name).removeprefix("./")) if name != "." else "dot")
+        if not name.isprintable():
+            tally.note("tar-name-letters", Severity.INFO, f"Nobody sees all of {name!r}.", at)
     except UnsafePathError:
         tally.note("tar-slip", Severity.CRITICAL, f"The name {name!r} leads elsewhere.", at)
 

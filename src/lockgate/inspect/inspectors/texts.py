@@ -97,6 +97,8 @@ _CSV = re.compile(
     r"\s*\(|WEBSERVICE\s*\(|HYPERLINK\s*\(\s*\"{1,2}https?:[^\n]{0,200}?\"{1,2}\s*&)"
 )
 _SHELLS = frozenset({"sh", "bash", "zsh", "ksh", "bat", "cmd", "ps1", "psm1", "command"})
+_COMPLETES = re.compile(r"(?:^|/)bash[_-]completion(?:\.d|/completions)/[^/]+\Z|\.bash-completion\Z")
+"""Scripts without an ending that shells read to complete command lines."""
 _BUILT = frozenset({"CMakeLists.txt", "meson.build", "build.rs", "configure", "extconf.rb"})
 """Files of packages that run while they are built."""
 _RUN_BY_TOOLS = frozenset(
@@ -265,7 +267,7 @@ class TextInspector(Inspector):
     """Plain text in UTF-8."""
 
     name = "text"
-    version = 13
+    version = 14
     detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -320,7 +322,7 @@ def _signs(tally: Tally, text: str, context: Context) -> None:
     told = hints(text.encode(), text, "js", tally.seen) if kind in SCRIPTS else None
     use(tally, text, kind, told)
     settings_of_tools.check(tally, base, text)
-    shell = kind in _SHELLS or _SHEBANG.match(text)
+    shell = kind in _SHELLS or _SHEBANG.match(text) or _COMPLETES.search(context.name)
     if context.role == "deb-script":
         look(tally, text, SHELL + INSTALL_SHELL)
         shell_flow.flows(tally, text)

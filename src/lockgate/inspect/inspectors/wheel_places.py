@@ -39,7 +39,7 @@ _BACKPORTS = re.compile(
     r"(?:enum34|futures|backports?[-.\w]*|future|six|typing|stdlib[-\w]*|pypy[-\w]*|importlib[-\w]*)\Z"
 )
 _SYSTEM = re.compile(
-    r"[^/]+\.data/data/(?:etc/(?:cron|profile|init|systemd|ld\.so|sudoers|pam|xdg/autostart|ssh|passwd|shadow|bash|sudo)"
+    r"[^/]+\.data/data/(?:etc/(?:cron|profile|init|systemd|ld\.so|sudoers|pam|xdg/autostart|ssh|passwd|shadow|bash(?!_completion\.d/)|sudo)"
     r"|(?:usr/)?(?:lib|share)/systemd/|lib/udev/|share/autostart/|\.ssh/|\.bash|\.profile|\.zsh|\.config/)"
 )
 _SHOWN = 5

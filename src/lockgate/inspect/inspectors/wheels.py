@@ -17,7 +17,7 @@ from lockgate.inspect.inspectors import wheel_places
 from lockgate.inspect.inspectors.wheel_texts import entry_points, headers
 from lockgate.inspect.tally import Context, Tally
 
-VERSION = 3
+VERSION = 4
 _INFO = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
 _WANTED = (".pth", *_INFO)
 _UNLISTED = (".dist-info/RECORD", ".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")

@@ -11,6 +11,7 @@ from lockgate.core.artifact import PATH_LIMIT, UnsafePathError, safe_path
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError, OverLimitError
 from lockgate.inspect.inspectors import ooxml, torch_archives, wheels
+from lockgate.inspect.inspectors.member_names import neutral
 from lockgate.inspect.inspectors.own_classes import SOURCE_BYTES, OwnClasses, Source
 from lockgate.inspect.inspectors.plain_members import PlainMembers
 from lockgate.inspect.inspectors.unpacking import unpack
@@ -42,10 +43,18 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 def _inside(name: str) -> bool:
     """Return whether a name leads nowhere but into the folder that an archive is unpacked to."""
     try:
-        safe_path(name.removesuffix("/"))
+        safe_path(neutral(name).removesuffix("/"))
     except UnsafePathError:
         return False
     return ":" not in name or not _DRIVE.match(name)
+
+
+def _letters(tally: Tally, name: str, at: int) -> None:
+    """Note a name that leads elsewhere, or that nobody sees all of."""
+    if not _inside(name):
+        tally.note("zip-slip", Severity.CRITICAL, f"The name {name!r} leads elsewhere.", at)
+    elif not name.isprintable():
+        tally.note("zip-name-letters", Severity.INFO, f"Nobody sees all of {name!r}.", at)
 
 
 class _Members:
@@ -73,7 +82,7 @@ class ZipInspector(Inspector):
     """Walks both directories, unpacks each member within bounds and inspects it."""
 
     name = "zip"
-    version = 6
+    version = 7
     detects = frozenset({"zip"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -124,8 +133,7 @@ class ZipInspector(Inspector):
                 )
             seen.add(entry.raw_name)
             folded.add(same)
-            if not _inside(name):
-                tally.note("zip-slip", Severity.CRITICAL, f"The name {name!r} leads elsewhere.", entry.start)
+            _letters(tally, name, entry.start)
             if not entry.flags & _UTF8 and not entry.raw_name.isascii():
                 tally.note("zip-name-encoding", Severity.MEDIUM, "A name in no stated encoding.", entry.start)
         files = {name.decode("latin-1") for name in seen if not name.endswith(b"/")}
