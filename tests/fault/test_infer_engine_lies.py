@@ -53,6 +53,7 @@ class Lying:
         self.asked = 0
         self.left = asyncio.Event()
         self.url = ""
+        self.vectors = ""
 
     @property
     def media(self) -> str:
@@ -112,6 +113,8 @@ class Lying:
             app.router.add_get(path, self._well)
         app.router.add_get("/api/tags", self._tags)
         app.router.add_get("/info", self._info)
+        for path in ("/v1/embeddings", "/api/embed"):
+            app.router.add_post(path, self._vectors)
         chat = ("/v1/chat/completions", "/api/chat")
         for path in ("/v1/completions", "/api/generate", "/generate_stream") if self.plain else chat:
             app.router.add_post(path, self._asked)
@@ -132,6 +135,13 @@ class Lying:
 
     async def _info(self, _: web.Request) -> web.Response:
         return web.json_response({"model_id": "m"})
+
+    async def _vectors(self, _: web.Request) -> web.Response:
+        row = self.vectors
+        said = (
+            f'"embeddings":[{row}]' if self.kind == "ollama" else f'"data":[{{"index":0,"embedding":{row}}}]'
+        )
+        return web.Response(text=f"{{{said}}}", content_type="application/json")
 
     async def _asked(self, request: web.Request) -> web.StreamResponse:
         await request.read()
@@ -414,5 +424,30 @@ def test_the_breaker_opens_after_failures_and_closes_when_the_server_is_well(kin
                 assert (bad.asked, resting.failed) == (3, 0)
                 assert await served(s) == 200
             assert s.ledger.statuses().count("answered") >= 14
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", ["openai", "ollama"])
+@pytest.mark.parametrize("row", ["[1e39,1]", "[0,-1e300]", "[1e999]", "[]", "[null]", "[NaN]", "5"])
+@pytest.mark.parametrize("form", ["float", "base64", "ollama"])
+def test_numbers_that_are_no_vector_are_the_servers_failure(kind: str, row: str, form: str) -> None:
+    path, body = "/v1/embeddings", {"model": "small", "input": "x", "encoding_format": form}
+    if form == "ollama":
+        path, body = "/api/embed", {"model": "small", "input": "x"}
+
+    async def run() -> None:
+        async with lying(kind, well, BOUNDS) as (server, s):
+            server.vectors = row
+            async with s.session.post(path, json=body, headers=s.headers) as response:
+                assert response.status == 502
+                assert "LG-5a03" in said_error(
+                    "ollama" if form == "ollama" else "chat", await response.json()
+                )
+            await until(lambda: s.ledger.statuses() == ["failed"])
+            server.vectors = "[3e38,-1]"
+            async with s.session.post(path, json=body, headers=s.headers) as response:
+                assert response.status == 200
+            await until(lambda: s.spending.spent(s.key.id)[1] == 0)
 
     asyncio.run(run())

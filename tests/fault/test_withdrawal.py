@@ -32,8 +32,9 @@ from lockgate.app.high.knowledge import SignedKnowledge, index_documents
 from lockgate.app.high.signed_models import NotLoadableError, SignedModels
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.infer import AdmittedModel, EngineLimits, ModelFile
-from lockgate.infer.errors import EngineStartError
+from lockgate.infer.errors import BadRequestError, EngineStartError
 from lockgate.infer.withdrawal import Withdrawals
+from lockgate.knowledge.retrieve import QUESTION_LIMIT
 from lockgate.store import FileBlobs
 
 SECONDS = 180.0
@@ -290,6 +291,9 @@ def test_a_withdrawn_document_is_cited_no_more_and_leaves_the_index(high: HighSi
         assert cited(base) == {"documents/two.md"}
         evidence = base.retrieve(QUESTION, LABELS)
         assert len(evidence.documents) == 1
+        with pytest.raises(BadRequestError, match="at most") as refused:
+            base.retrieve("pump " * QUESTION_LIMIT, LABELS)
+        assert refused.value.where["limit"] == "question_characters"
     again = index_documents(high.side)
     assert (again.documents, again.fresh) == (1, True)
     with SignedKnowledge(high.side) as base:

@@ -68,8 +68,22 @@ def test_only_what_is_listed_offered_and_meant_for_the_key_passes() -> None:
         '{"to": "' + "a" * 5000 + '@corp.example"}',
         "[" * 100_000,
         '{"to": "' + "a" * ARGUMENTS_LIMIT + '"}',
+        '{"to": "a@evil.example", "to": "a@corp.example"}',
+        '{"to": "a@corp.example", "t\\u006f": "a@corp.example"}',
     ],
-    ids=["missing", "list", "open", "number", "host", "more", "long text", "deep", "long"],
+    ids=[
+        "missing",
+        "list",
+        "open",
+        "number",
+        "host",
+        "more",
+        "long text",
+        "deep",
+        "long",
+        "twice",
+        "escaped",
+    ],
 )
 def test_arguments_that_do_not_fit_are_refused(arguments: str) -> None:
     assert judge(POLICY, caller(), "mail", arguments).ruling is Ruling.REFUSE
@@ -85,6 +99,14 @@ def test_other_peoples_text_holds_what_has_consequences() -> None:
     other = judge(POLICY, caller(tainted=True), "mail", '{"to": "b@corp.example", "body": "x"}')
     assert held.sha256 == same.sha256 != other.sha256
     assert call_sha256("k1", "mail", {}) != call_sha256("k0", "mail", {})
+
+
+def test_a_name_that_stands_twice_deep_inside_is_not_held_for_a_yes_to_the_other_value() -> None:
+    twice = '{"items": [{"path": "/etc/shadow", "path": "/tmp/x"}]}'
+    policy = ToolPolicy(tools={"write": ToolRule()})
+    assert judge(policy, caller("write", tainted=True), "write", twice).ruling is Ruling.REFUSE
+    once = twice.replace('"path": "/etc/shadow", ', "")
+    assert judge(policy, caller("write", tainted=True), "write", once).ruling is Ruling.HOLD
 
 
 def test_without_a_list_everything_that_was_offered_passes() -> None:

@@ -26,6 +26,7 @@ from infer_doubles import (
     usage_chunk,
 )
 from lockgate.core.wire import encode
+from lockgate.guard.service import TEXT_CHARACTERS
 from lockgate.infer import EngineLimits, GatewayLimits
 
 
@@ -414,6 +415,22 @@ def test_bad_body_is_refused_in_the_apis_own_shape(body: bytes, code: str, param
             assert error["param"] == param
             assert s.server.bodies == []
             assert s.ledger.events == []
+
+    asyncio.run(run())
+
+
+def test_a_text_longer_than_guards_read_is_the_callers_fault_and_not_asked_again() -> None:
+    async def run() -> None:
+        async with site() as s:
+            async with s.ask("x" * (TEXT_CHARACTERS + 1)) as response:
+                assert response.status == 400
+                assert "Retry-After" not in response.headers
+                error = (await response.json())["error"]
+            assert error["code"] == "string_above_max_length"
+            assert "LG-4a80" in error["message"]
+            assert s.server.bodies == []
+            async with s.ask("x " * (TEXT_CHARACTERS // 2)) as response:
+                assert response.status == 200
 
     asyncio.run(run())
 

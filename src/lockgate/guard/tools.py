@@ -6,6 +6,7 @@ that the policy calls consequential is then held until a person allowed that ver
 et al., "AgentDojo" (2024), and "Defeating Prompt Injections by Design" (2025): policy outside the model.
 """
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -121,7 +122,7 @@ def _judged(rule: ToolRule, caller: Caller, name: str, arguments: str) -> Judged
     """Return what is decided about a call of a tool that the caller may have called."""
     read = arguments_of(arguments)
     if read is None:
-        return Judged(Ruling.REFUSE, "its arguments are no JSON object")
+        return Judged(Ruling.REFUSE, "its arguments are no JSON object with each name once")
     if rule.arguments is not None and (why := misfit(read, Schema(rule.arguments))) is not None:
         return Judged(Ruling.REFUSE, f"its arguments do not fit: {why}")
     if rule.consequential and caller.tainted:
@@ -131,13 +132,32 @@ def _judged(rule: ToolRule, caller: Caller, name: str, arguments: str) -> Judged
 
 
 def arguments_of(text: str) -> dict[str, Any] | None:
-    """Return a call's arguments, or None where they are no JSON object within the bound."""
+    """Return a call's arguments, or None where they are no JSON object within the bound, or ambiguous."""
     if len(text) > ARGUMENTS_LIMIT:
         return None
     try:
-        return msgspec.json.decode(text or "{}", type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = msgspec.json.decode(text or "{}", type=dict[str, Any])
+        json.loads(text or "{}", object_pairs_hook=_once)
+    except (ValueError, RecursionError):  # msgspec's errors are values' too
         return None
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object's members.
+
+    The caller reads the text itself, and where a name stands twice it may take the other value: the one that
+    nobody judged.
+
+    Raises:
+        ValueError: A name stands twice.
+
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        what = "a name stands twice"
+        raise ValueError(what)
+    return found
 
 
 def call_sha256(key: str, name: str, arguments: Mapping[str, Any]) -> str:

@@ -10,7 +10,12 @@ from typing import Any
 import msgspec
 
 from lockgate.core.errors import InputError, LimitError, LockgateError, PolicyError
-from lockgate.guard.errors import AppealedAlreadyError, AppealLimitError, PromptBlockedError
+from lockgate.guard.errors import (
+    AppealedAlreadyError,
+    AppealLimitError,
+    GuardTextTooLongError,
+    PromptBlockedError,
+)
 from lockgate.infer import errors
 from lockgate.infer.cards import ModelCard
 from lockgate.infer.engines.ports import Usage
@@ -32,6 +37,7 @@ _STATUS: tuple[_Mapped, ...] = (
     (errors.UnsupportedParameterError, 400, "invalid_request_error", "unsupported_parameter"),
     (errors.NotServedError, 400, "invalid_request_error", "not_served"),
     (errors.EngineRefusedError, 400, "invalid_request_error", "context_length_exceeded"),
+    (GuardTextTooLongError, 400, "invalid_request_error", "string_above_max_length"),
     (errors.BodyTooLargeError, 413, "invalid_request_error", "body_too_large"),
     (errors.SlowRequestError, 408, "invalid_request_error", "request_timeout"),
     (errors.TooManyRequestsError, 429, "rate_limit_error", "rate_limit_exceeded"),

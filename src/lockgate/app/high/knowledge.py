@@ -21,11 +21,13 @@ from lockgate.core.roots import Purpose
 from lockgate.core.wire import Document, decode, encode, whole_second
 from lockgate.guard import Channel, Outcome
 from lockgate.infer.engines.ports import Message
+from lockgate.infer.errors import BadRequestError
 from lockgate.infer.ports import Citation, CitedSentence, Citer, Evidence, GuardFinding, Knowledge
 from lockgate.inspect import run_in_sandbox
 from lockgate.inspect.sandbox import ProcessSandbox
 from lockgate.knowledge import Citer as SentenceCiter
 from lockgate.knowledge import KnowledgeBase, OnnxEmbedder, Span, Support, documents_of, index_snapshot
+from lockgate.knowledge.errors import QuestionTooLongError
 from lockgate.store import FileBlobs
 from lockgate.store.blobs import sync_folder
 from lockgate.store.ports import BLOB_LIMIT, BlobStore
@@ -353,7 +355,11 @@ class SignedKnowledge(Knowledge):
             raise NotLoadableError(what)
         spans: list[Span] = []
         blocked: list[GuardFinding] = []
-        for span in self._base.retrieve(question, labels):
+        try:
+            found = self._base.retrieve(question, labels)
+        except QuestionTooLongError as error:  # the caller's to mend, and no reason to ask again as it is
+            raise BadRequestError(error.what, param="messages", **error.where) from error
+        for span in found:
             if span.document_sha256 not in admitted:
                 continue
             decision = self._guard.check(span.quote, Channel.RETRIEVED)

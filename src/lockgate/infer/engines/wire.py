@@ -6,13 +6,16 @@ has one file: `wire_openai.py` (llama.cpp, vLLM and every OpenAI-compatible serv
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
 
 from lockgate.infer.engines.ports import Embedded, EngineRequest, Piece, Ranked, Usage
 from lockgate.infer.errors import EngineGarbageError, NotServedError
+
+FLOAT32_MAX = 3.4028234663852886e38
+"""Largest 32-bit float (IEEE 754 binary32)."""
 
 FINISHES = frozenset({"stop", "length", "content_filter", "tool_calls"})
 """Why an answer may have ended, in the OpenAI API's words."""
@@ -126,6 +129,19 @@ class UsageOnly:
     def usage(self) -> Usage:
         """Return the tokens so far."""
         return Usage(prompt_tokens=self.prompt, completion_tokens=self.completion)
+
+
+def demand_vectors(rows: Collection[Sequence[float]]) -> None:
+    """Demand vectors of one length, of numbers that 32-bit floats hold: callers get them as such.
+
+    Raises:
+        EngineGarbageError: They are none.
+
+    """
+    if len({len(row) for row in rows}) > 1 or not all(rows):
+        raise no_chunk()
+    if any(max(row) > FLOAT32_MAX or min(row) < -FLOAT32_MAX for row in rows):
+        raise no_chunk()
 
 
 def no_chunk(error: Exception | None = None) -> EngineGarbageError:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from lockgate.infer.engines.ports import CallDelta, Count, Embedded, EngineRequest, Message, Piece, Usage
-from lockgate.infer.engines.wire import Call, Reader, Wire, no_chunk, reported
+from lockgate.infer.engines.wire import Call, Reader, Wire, demand_vectors, no_chunk, reported
 from lockgate.infer.errors import BadRequestError, NotServedError
 
 TAGS = "/api/tags"
@@ -142,8 +142,9 @@ class OllamaWire(Wire):
                 found = _vectors.decode(data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise no_chunk(error) from error
-            if len(found.embeddings) != len(texts) or len({len(row) for row in found.embeddings}) > 1:
+            if len(found.embeddings) != len(texts):
                 raise no_chunk()
+            demand_vectors(found.embeddings)
             return Embedded(tuple(tuple(row) for row in found.embeddings), found.prompt_eval_count)
 
         return Call("/api/embed", {"model": self.model, "input": list(texts), "truncate": False}), read

@@ -19,7 +19,7 @@ from lockgate.infer.engines.ports import (
     Ranked,
     Usage,
 )
-from lockgate.infer.engines.wire import FINISHES, Call, Reader, Wire, no_chunk, reported
+from lockgate.infer.engines.wire import FINISHES, Call, Reader, Wire, demand_vectors, no_chunk, reported
 
 
 class _Function(msgspec.Struct):
@@ -130,8 +130,7 @@ class OpenAiWire(Wire):
             if sorted(v.index for v in found.data) != list(range(len(texts))):
                 raise no_chunk()
             rows = {vector.index: tuple(vector.embedding) for vector in found.data}
-            if len({len(row) for row in rows.values()}) > 1:
-                raise no_chunk()
+            demand_vectors(rows.values())
             tokens = found.usage.prompt_tokens if found.usage else 0
             return Embedded(tuple(rows[at] for at in range(len(texts))), tokens)
 
