@@ -53,6 +53,7 @@ _EARLY = [
     ("busy", answers(503, b""), 503, "engine_unavailable"),
     ("context", answers(400, _CONTEXT), 400, "context_length_exceeded"),
     ("refusal without words", answers(400, b"\xff"), 400, "invalid_request"),
+    ("an end without a word or a reason", sends(b"data: [DONE]\n\n"), 502, "engine_error"),
     ("crash before the first token", crashes_after(), 502, "engine_error"),
 ]
 
@@ -84,6 +85,8 @@ def test_trouble_before_the_first_text_is_an_http_error(
 
 
 _LATE = [
+    ("abort", sends_on_go(chunk("One"), chunk(finish="abort")), "engine_error", "LG-5a03"),
+    ("error for a reason", sends_on_go(chunk("One"), chunk(finish="error")), "engine_error", "LG-5a03"),
     ("crash", crashes_after(chunk("One")), "engine_error", "LG-5a05"),
     ("end without a finish", sends(chunk("One")), "engine_error", "LG-5a05"),
     ("stall", sends_then_hangs(chunk("One")), "engine_timeout", "LG-5a02"),
@@ -132,6 +135,18 @@ def test_trouble_in_the_middle_of_a_whole_answer_is_an_http_error(
             assert error["code"] == code
             assert reason in error["message"]
             assert s.ledger.statuses() == ["failed"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_calls_that_are_announced_and_never_come_are_no_reason_to_wait_for_them(*, stream: bool) -> None:
+    async def run() -> None:
+        said = chunk("One"), chunk(finish="tool_calls"), b"data: [DONE]\n\n"
+        async with site(sends(*said)) as s, s.ask(stream=stream) as response:
+            body = await response.read()
+            choices = [c["choices"][0] for c in events(body)[:-1]] if stream else json.loads(body)["choices"]
+            assert choices[-1]["finish_reason"] == "stop"
 
     asyncio.run(run())
 

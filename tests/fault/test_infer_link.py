@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from infer_doubles import until
-from lockgate.infer.engines.link import HEAD_BYTES, WAITING_BYTES, Link, LinkError, Links
+from lockgate.infer.engines.link import AROUND_BYTES, HEAD_BYTES, WAITING_BYTES, Link, LinkError, Links
 from lockgate.infer.errors import EngineOptionError
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -189,6 +189,49 @@ def test_an_engine_that_floods_waits_until_its_bytes_are_taken() -> None:
             assert sent < 64 << 20, "the engine was not held up"
             assert len(await body(link)) == 64 << 20
             link.release(ended=True)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("flood", [b"a" * 65536, b"X: a\r\n" * 10_000], ids=["field", "fields"])
+def test_fields_behind_a_body_have_a_bound(flood: bytes) -> None:
+    async def run() -> None:
+        async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nHi\r\n0\r\nX: ")
+            for _ in range(32 * AROUND_BYTES // len(flood)):
+                writer.write(flood)
+                await writer.drain()
+            writer.write(b"\r\n\r\n")
+
+        async with Engine(endless) as links:
+            link = await asked(links)
+            with pytest.raises(LinkError, match="around a body"):
+                await body(link)
+            assert link.closed
+
+    asyncio.run(run())
+
+
+def test_what_comes_behind_an_answer_that_was_taken_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockgate.infer.engines.link.LINGER_SECONDS", 3600.0)
+
+    async def run() -> None:
+        go = asyncio.Event()
+
+        async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\nHi")
+            await go.wait()
+            while True:
+                writer.write(b"x" * 65536)
+                await writer.drain()
+
+        async with Engine(endless) as links:
+            link = await asked(links)
+            assert await link.read() == b"Hi"
+            link.release(ended=True)
+            go.set()
+            await until(lambda: link.closed)
+            assert link._size < AROUND_BYTES + (1 << 20)
 
     asyncio.run(run())
 

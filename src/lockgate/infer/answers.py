@@ -177,6 +177,8 @@ class PlainAnswer(Answer):
         calls = self._calls.finish()
         if calls and self.finishes == ("stop",):
             self.finishes = ("tool_calls",)
+        elif not calls and self.finishes == ("tool_calls",):  # clients would wait for what never comes
+            self.finishes = ("stop",)
         return [Delta(call=call) for call in calls]
 
 

@@ -101,7 +101,7 @@ class ChatClient:
     async def chat(self, request: EngineRequest) -> AsyncGenerator[Piece, None]:
         """Ask the engine and yield its answer; see `Engine.chat` for what it raises."""
         limits = self._limits
-        finished, total = False, 0
+        finished, said, total = False, False, 0
         reader = self._wire.reader(request)
         parser = (LineParser if self._wire.streams == _LINES else EventParser)(limits.event_bytes)
         watch = await self._begun(self._wire.chat(request), self._wire.streams)
@@ -116,13 +116,16 @@ class ChatClient:
                 if piece is not None:
                     watch.began = True
                     finished = finished or piece.finish is not None
+                    said = said or bool(piece.text or piece.calls)
                     yield piece
                 if reader.done:
-                    return
+                    break
         finally:
             watch.close()
             watch.link.release(ended=reader.done)
-        if not finished:
+        if not finished and not (
+            reader.done and said
+        ):  # some servers give no reason, but no text either is none
             what = "The engine ended in the middle of the answer."
             raise EngineBrokenOffError(what)
 

@@ -24,6 +24,11 @@ HEAD_BYTES = 64 * 1024
 WAITING_BYTES = 128 * 1024
 """How much of a body waits to be taken before reading pauses, in bytes."""
 
+AROUND_BYTES = 4 * 1024 * 1024
+"""How much may come without a part of the body, in bytes: extensions of chunks, and fields behind the body.
+
+The parser gathers such a field whole and copies it with every packet."""
+
 IDLE_SECONDS = 15.0
 """How long a connection is kept without a request; engines close theirs after some time of their own."""
 
@@ -188,17 +193,26 @@ class Link(asyncio.Protocol):
             self._lingered()
         else:
             self._wake()
-            if self._size > WAITING_BYTES and self._body and not self.complete and not self._paused:
+            if self._size > WAITING_BYTES and not self.complete:
+                self._overfull()
+
+    def _overfull(self) -> None:
+        """Read no more for now, or give up where nothing comes but what a coding puts around a body."""
+        if self._body:
+            if not self._paused:
                 self._paused = True
                 self._transport.pause_reading()
+        elif self._size > AROUND_BYTES:
+            self.give_up(LinkError(f"more than {AROUND_BYTES} bytes around a body"))
 
     def _lingered(self) -> None:
         """Keep the connection once the body of an answer that nobody reads any more has ended."""
-        self._size = 0
         self._body.clear()
         if self.complete:
             self._end_linger()
             self._links.keep(self)
+        elif self._size > AROUND_BYTES:
+            self.cut()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end: of the answer too, where its length was not told."""

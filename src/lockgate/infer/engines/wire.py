@@ -20,6 +20,9 @@ FLOAT32_MAX = 3.4028234663852886e38
 FINISHES = frozenset({"stop", "length", "content_filter", "tool_calls"})
 """Why an answer may have ended, in the OpenAI API's words."""
 
+FAILURES = frozenset({"abort", "error"})
+"""What engines say in place of a reason where they did not come to an end (vLLM and SGLang do)."""
+
 
 class Call(msgspec.Struct, frozen=True):
     """One request to an engine: where, and the body that is sent as JSON."""

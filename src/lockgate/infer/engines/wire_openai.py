@@ -19,7 +19,16 @@ from lockgate.infer.engines.ports import (
     Ranked,
     Usage,
 )
-from lockgate.infer.engines.wire import FINISHES, Call, Reader, Wire, demand_vectors, no_chunk, reported
+from lockgate.infer.engines.wire import (
+    FAILURES,
+    FINISHES,
+    Call,
+    Reader,
+    Wire,
+    demand_vectors,
+    no_chunk,
+    reported,
+)
 
 
 class _Function(msgspec.Struct):
@@ -241,6 +250,8 @@ def _piece(chunk: _Chunk) -> Piece:
         raise no_chunk()
     finish, delta = choice.finish_reason, choice.delta
     if finish is not None and finish not in FINISHES:
+        if finish in FAILURES:
+            raise reported(finish)
         finish = "stop"
     if delta is None:
         return Piece(choice.text or "", finish, usage)
