@@ -28,6 +28,7 @@ class OtherServer:
         self.tags: list[dict[str, Any]] = [{"name": MODEL, "model": MODEL, "digest": "d" * 64, "size": 1}]
         self.model = MODEL
         self.well = True
+        self.stop_reason: str | None = None
         self.hold = asyncio.Event()
         self.hold.set()
         self.held = asyncio.Event()
@@ -137,10 +138,13 @@ class OtherServer:
         plain = request.path == "/v1/completions"
         if body.get("tools"):
             deltas = self._tool_deltas(body["tools"][0]["function"]["name"])
-            finish, words = "tool_calls", ()
+            finish, words, reason = "tool_calls", (), None
         else:
+            stopped = next((at for at, word in enumerate(words) if word in body.get("stop", ())), None)
+            reason = words[stopped] if stopped is not None else None
+            words = words[:stopped]
             deltas = [{"content": word} for word in words]
-            finish = "stop" if len(words) == len(self.words) else "length"
+            finish = "stop" if reason or len(words) == len(self.words) else "length"
         parts = []
         for delta in deltas:
             choice: dict[str, Any] = {"index": 0, "finish_reason": None}
@@ -149,7 +153,10 @@ class OtherServer:
                 token = {"token": delta["content"], "logprob": -0.5, "bytes": None, "top_logprobs": []}
                 choice["logprobs"] = {"content": [token]}
             parts.append({"choices": [choice]})
-        parts.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+        last: dict[str, Any] = {"index": 0, "delta": {}, "finish_reason": finish}
+        if self.kind == "vllm":
+            last["stop_reason"] = self.stop_reason or reason
+        parts.append({"choices": [last]})
         parts.append({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": len(words)}})
         sent = [b"data: " + json.dumps(part).encode() + b"\n\n" for part in parts]
         return await self._stream(request, [*sent, b"data: [DONE]\n\n"], "text/event-stream")

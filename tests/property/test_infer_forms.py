@@ -116,6 +116,7 @@ CHUNKS = st.fixed_dictionaries(
                     | st.fixed_dictionaries({"content": st.none() | st.just([{"token": "a"}])}),
                     "text": st.none() | st.text(max_size=4),
                     "finish_reason": st.sampled_from([None, "stop", "length", "abort", ""]),
+                    "stop_reason": st.sampled_from([None, "x", "y", 7, []]),
                 },
             ),
             max_size=2,

@@ -29,6 +29,7 @@ class Answer(ABC):
     def __init__(self) -> None:
         """Begin with nothing said."""
         self.finishes: Sequence[str] = ("stop",)
+        self.stopped_by = ""
         self.usage = Usage()
         self.status = Status.ANSWERED
         self.ending = False  # whether the part that was yielded last is the last, as the engine says
@@ -89,6 +90,7 @@ class Answer(ABC):
     def _take(self, piece: Piece) -> str:
         if piece.finish is not None:
             self.finishes = (piece.finish,)
+            self.stopped_by = piece.stopped_by
         if piece.usage is not None:
             self.usage = piece.usage
         self._parts += piece.parts

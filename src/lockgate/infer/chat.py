@@ -378,7 +378,10 @@ class ChatDesk:
         name = knowledge.name if knowledge else None
         lockgate = provenance(talk.record.id, talk.target.model.purl, name, talk.answer.citations)
         seconds = asyncio.get_running_loop().time() - talk.began
-        return Ended(talk.answer.finishes, talk.answer.usage, lockgate, seconds)
+        answer, stops = talk.answer, talk.question.chat.options.get("stop")
+        told = answer.stopped_by  # an engine's words: no text but one that the caller gave leaves by them
+        stopped_by = told if isinstance(stops, list) and told in stops else ""
+        return Ended(answer.finishes, answer.usage, lockgate, seconds, stopped_by)
 
     def _count(self, talk: Talk, status: Status) -> None:
         name, usage = talk.target.model.name, talk.answer.usage

@@ -248,6 +248,7 @@ class FilteredAnswer(Answer):
         if not self._open and (rest := self._kept_back()):
             yield self._passed(_NOTHING, rest)
         self.finishes, self.usage, self.status = inner.finishes, inner.usage, inner.status
+        self.stopped_by = inner.stopped_by
         for delta in await self._permitted(self._calls) if self._calls else ():
             yield delta
         if self._filter.stopped:

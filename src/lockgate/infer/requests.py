@@ -5,7 +5,7 @@ is not served is refused, never dropped in silence; fields that only describe th
 taken and ignored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -162,6 +162,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     """What a caller asks, checked. `options` holds what is passed on to the engine.
 
     With `raw` the one message is a text to be continued as it stands, without the model's chat template.
+    `repeated` holds the fields of the request that answers of its form repeat.
     """
 
     model: str
@@ -172,6 +173,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     options: dict[str, object]
     choices: int = 1
     raw: bool = False
+    repeated: Mapping[str, Any] = {}
 
     @property
     def question(self) -> str:
@@ -372,9 +374,8 @@ def _abilities(body: _Body, limits: GatewayLimits) -> dict[str, object]:
             options["parallel_tool_calls"] = body.parallel_tool_calls
         if body.tool_choice is not None:
             options["tool_choice"] = _plain(body.tool_choice)
-    elif body.tool_choice not in {None, "none", "auto"}:
-        what = "A choice of tools needs tools."
-        raise BadRequestError(what, param="tool_choice")
+    else:
+        checked_choice(None if body.tool_choice is None else _plain(body.tool_choice))
     if body.response_format is not None and body.response_format.type != "text":
         if (body.response_format.type == "json_schema") != (body.response_format.json_schema is not None):
             what = "A response_format of type 'json_schema', and only that, has a json_schema."
@@ -386,6 +387,21 @@ def _abilities(body: _Body, limits: GatewayLimits) -> dict[str, object]:
         what = "top_logprobs needs logprobs."
         raise BadRequestError(what, param="top_logprobs")
     return options
+
+
+def checked_choice(choice: object) -> None:
+    """Demand that a request without tools, in whatever form, has none called.
+
+    Args:
+        choice: Which tool is to be called, in the OpenAI API's form.
+
+    Raises:
+        BadRequestError: It chooses one.
+
+    """
+    if choice not in (None, "none", "auto"):
+        what = "A choice of tools needs tools."
+        raise BadRequestError(what, param="tool_choice")
 
 
 def tools_of(tools: list[dict[str, Any]], limits: GatewayLimits) -> list[dict[str, Any]]:

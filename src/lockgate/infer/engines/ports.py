@@ -102,7 +102,7 @@ class Piece(msgspec.Struct, frozen=True):
     """A part of an answer as it arrives. `finish` says why it ended, on the last one with text.
 
     `logprobs` holds one object for each token of `text`, in the OpenAI API's shape. `parts` says how many of
-    the engine's own parts it was made of.
+    the engine's own parts it was made of. `stopped_by` is the stop text that ended the answer, if it is told.
     """
 
     text: str = ""
@@ -111,6 +111,7 @@ class Piece(msgspec.Struct, frozen=True):
     calls: tuple[CallDelta, ...] = ()
     logprobs: tuple[Mapping[str, Any], ...] = ()
     parts: int = 1
+    stopped_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

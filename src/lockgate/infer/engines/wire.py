@@ -71,7 +71,8 @@ def joined(pieces: Sequence[Piece]) -> Piece:
     texts = [piece.text for piece in pieces if piece.text]
     calls = tuple(call for piece in pieces for call in piece.calls)
     logprobs = tuple(one for piece in pieces for one in piece.logprobs)
-    return Piece("".join(texts), finish, usage, calls, logprobs, len(texts) + len(calls))
+    stopped_by = next((piece.stopped_by for piece in reversed(pieces) if piece.stopped_by), "")
+    return Piece("".join(texts), finish, usage, calls, logprobs, len(texts) + len(calls), stopped_by)
 
 
 class Wire(ABC):

@@ -57,6 +57,7 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
     index: int = 0
     logprobs: _Logprobs | None = None
+    stop_reason: Any = None  # vLLM's: the stop text, or the id of a token
 
 
 class _Usage(msgspec.Struct):
@@ -217,7 +218,7 @@ def _together(chunks: Sequence[_Chunk]) -> Piece:
     texts: list[str] = []
     calls: tuple[CallDelta, ...] = ()
     logprobs: tuple[Mapping[str, Any], ...] = ()
-    finish, usage = None, None
+    finish, usage, stopped_by = None, None, ""
     for chunk in chunks:
         choices = chunk.choices
         if len(choices) == 1 and chunk.usage is None and chunk.error is None:
@@ -232,9 +233,10 @@ def _together(chunks: Sequence[_Chunk]) -> Piece:
         if piece.text:
             texts.append(piece.text)
         finish, usage = piece.finish or finish, piece.usage or usage
+        stopped_by = piece.stopped_by or stopped_by
         calls += piece.calls
         logprobs += piece.logprobs
-    return Piece("".join(texts), finish, usage, calls, logprobs, len(texts) + len(calls))
+    return Piece("".join(texts), finish, usage, calls, logprobs, len(texts) + len(calls), stopped_by)
 
 
 def _piece(chunk: _Chunk) -> Piece:
@@ -253,11 +255,12 @@ def _piece(chunk: _Chunk) -> Piece:
         if finish in FAILURES:
             raise reported(finish)
         finish = "stop"
+    stopped_by = choice.stop_reason if finish is not None and isinstance(choice.stop_reason, str) else ""
     if delta is None:
-        return Piece(choice.text or "", finish, usage)
+        return Piece(choice.text or "", finish, usage, stopped_by=stopped_by)
     logprobs = tuple(choice.logprobs.content or ()) if choice.logprobs else ()
     calls = tuple([_call(call) for call in delta.tool_calls]) if delta.tool_calls else ()
-    return Piece(delta.content or "", finish, usage, calls, logprobs)
+    return Piece(delta.content or "", finish, usage, calls, logprobs, stopped_by=stopped_by)
 
 
 def _call(call: _Call) -> CallDelta:

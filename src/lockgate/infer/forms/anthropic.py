@@ -19,6 +19,7 @@ from lockgate.infer.requests import (
     Tokens,
     Unit,
     checked_calls,
+    checked_choice,
     checked_count,
     decoded,
     joined,
@@ -109,6 +110,7 @@ _KINDS = {
     503: "overloaded_error",
     504: "timeout_error",
 }
+_FAILED = "The tool reported an error."
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
@@ -161,17 +163,16 @@ def _turns(turn: _Turn, limits: GatewayLimits) -> list[Message]:
         raise BadRequestError(what, param="messages")
     checked_calls(max(len(results), len(uses)), limits)
     calls = tuple(ToolCall(use.id, use.name, encode_input(use.input)) for use in uses)
-    found = [
-        Message(
-            "tool",
-            block.content if isinstance(block.content, str) else _texts(block.content, limits),
-            call_id=block.tool_use_id,
-        )
-        for block in results
-    ]
+    found = [Message("tool", _result(block, limits), call_id=block.tool_use_id) for block in results]
     if texts or calls or not found:
         found.append(Message(turn.role, _texts(texts, limits), calls))
     return found
+
+
+def _result(block: _Result, limits: GatewayLimits) -> str:
+    """Return what a tool answered; engines are told of its failure in words, having no field for it."""
+    text = block.content if isinstance(block.content, str) else _texts(block.content, limits)
+    return f"{_FAILED}\n{text}" if block.is_error else text
 
 
 def encode_input(value: Mapping[str, Any]) -> str:
@@ -187,25 +188,26 @@ def _options(body: _Body, limits: GatewayLimits) -> dict[str, object]:
     }
     if body.stop_sequences:
         options["stop"] = stops_of(body.stop_sequences, limits)
+    chosen = body.tool_choice
+    choice: object = None if chosen is None else _CHOICES.get(chosen.type)
+    if chosen is not None and choice is None:
+        choice = {"type": "function", "function": {"name": chosen.name or ""}}
     if not body.tools:
+        checked_choice(choice)
         return options
     options["tools"] = tools_of([_tool(tool) for tool in body.tools], limits)
-    if body.tool_choice is not None:
-        choice = body.tool_choice
-        options["tool_choice"] = (
-            {"type": "function", "function": {"name": choice.name or ""}}
-            if choice.type == "tool"
-            else _CHOICES[choice.type]
-        )
-        if choice.disable_parallel_tool_use:
+    if chosen is not None:
+        options["tool_choice"] = choice
+        if chosen.disable_parallel_tool_use:
             options["parallel_tool_calls"] = False
     return options
 
 
 def _tool(tool: _Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name, "parameters": tool.input_schema}
-    if tool.description is not None:
-        function["description"] = tool.description
+    for name in ("description", "strict"):
+        if (value := getattr(tool, name)) is not None:
+            function[name] = value
     return {"type": "function", "function": function}
 
 
@@ -220,7 +222,7 @@ class _MessageShape(Shape):
 
     def begin(self) -> bytes:
         """Return the event that opens a message."""
-        message = {**self._message([], None), "usage": {"input_tokens": 0, "output_tokens": 0}}
+        message = {**self._message([]), "usage": {"input_tokens": 0, "output_tokens": 0}}
         return _event("message_start", message=message)
 
     def delta(self, delta: Delta) -> bytes:
@@ -255,7 +257,7 @@ class _MessageShape(Shape):
         """Return the events that end the answer."""
         last = _event(
             "message_delta",
-            delta={"stop_reason": _REASONS[ended.finishes[0]], "stop_sequence": None},
+            delta=_stopped(ended),
             usage=_usage(ended),
             lockgate=ended.lockgate,
         )
@@ -268,17 +270,17 @@ class _MessageShape(Shape):
             {"type": "tool_use", "id": call.id, "name": call.name, "input": _input(call.arguments)}
             for call in said[0].calls
         ]
-        message = self._message(blocks, _REASONS[ended.finishes[0]])
-        return encode_any({**message, "usage": _usage(ended), "lockgate": ended.lockgate})
+        message = self._message(blocks)
+        return encode_any({**message, **_stopped(ended), "usage": _usage(ended), "lockgate": ended.lockgate})
 
-    def _message(self, content: list[dict[str, Any]], reason: str | None) -> dict[str, Any]:
+    def _message(self, content: list[dict[str, Any]]) -> dict[str, Any]:
         return {
             "id": f"msg_{self.head.id}",
             "type": "message",
             "role": "assistant",
             "model": self.head.model,
             "content": content,
-            "stop_reason": reason,
+            "stop_reason": None,
             "stop_sequence": None,
         }
 
@@ -294,6 +296,14 @@ def _input(arguments: str) -> dict[str, Any]:
         return msgspec.json.decode(arguments or "{}", type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
         return {"_arguments": arguments}
+
+
+def _stopped(ended: Ended) -> dict[str, str | None]:
+    """Return why an answer ended, and the caller's stop text that ended it."""
+    finish = ended.finishes[0]
+    if finish == "stop" and ended.stopped_by:
+        return {"stop_reason": "stop_sequence", "stop_sequence": ended.stopped_by}
+    return {"stop_reason": _REASONS[finish], "stop_sequence": None}
 
 
 def _usage(ended: Ended) -> dict[str, int]:

@@ -34,13 +34,14 @@ class Head(msgspec.Struct, frozen=True):
 class Ended(msgspec.Struct, frozen=True):
     """How an answer ended: the reason of each choice, the tokens, and what stands behind it.
 
-    `seconds` is the time that it took.
+    `seconds` is the time that it took, `stopped_by` the caller's stop text that ended it, if the engine says.
     """
 
     finishes: Sequence[str]
     usage: Usage
     lockgate: dict[str, Any]
     seconds: float = 0.0
+    stopped_by: str = ""
 
 
 @dataclass(slots=True)

@@ -77,6 +77,11 @@ class _Options(msgspec.Struct):
     repeat_penalty: Positive | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
+    # would change the answer and are not served: only what leaves it as it is
+    mirostat: int | None = None
+    repeat_last_n: int | None = None
+    tfs_z: float | None = None
+    typical_p: float | None = None
 
 
 class _Common(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -121,6 +126,9 @@ _SAME = (
     "presence_penalty",
     "frequency_penalty",
 )
+_NEUTRAL = {"mirostat": 0, "repeat_last_n": 64, "tfs_z": 1, "typical_p": 1}
+"""What Ollama takes where such an option is not given."""
+
 _NS = 1_000_000_000
 
 
@@ -199,6 +207,10 @@ def _options(body: _Common, limits: GatewayLimits) -> dict[str, object]:
     if body.think:
         raise unserved_field("think")
     given = body.options or _Options()
+    for name, neutral in _NEUTRAL.items():
+        if getattr(given, name) not in {None, neutral}:
+            field = f"options.{name}"
+            raise unserved_field(field)
     options: dict[str, object] = {
         name: value for name in _SAME if (value := getattr(given, name)) is not None
     }
