@@ -7,6 +7,7 @@ from corpora.inspection_acts import ACTS_BAD, ACTS_GOOD
 from corpora.inspection_archives import ARCHIVES
 from corpora.inspection_asides import ASIDES_BAD, ASIDES_GOOD
 from corpora.inspection_bad import CONTENT
+from corpora.inspection_bypasses import BYPASSES_BAD, BYPASSES_GOOD
 from corpora.inspection_carried import CARRIED_BAD, CARRIED_GOOD
 from corpora.inspection_case import WHEEL, Case, inspected
 from corpora.inspection_compiled import COMPILED_BAD, COMPILED_GOOD, COMPILED_UNREAD
@@ -67,6 +68,7 @@ GOOD = [
     *HANDED_GOOD,
     *PYFLOWS_GOOD,
     *CONSTRUCTS_GOOD,
+    *BYPASSES_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -99,6 +101,7 @@ BAD = [
     *HANDED_BAD,
     *PYFLOWS_BAD,
     *CONSTRUCTS_BAD,
+    *BYPASSES_BAD,
 ]
 
 UNREAD = [

@@ -23,6 +23,18 @@ _SENDS = re.compile(
     r"|\breplace\b[^.\n]{0,40}\b(?:iban|account|wallet|address)\b"
 )
 """Orders to send people to an address, or to have them install something."""
+_PLANTS = re.compile(
+    r"(?i)\b(?:insert|add|include|plant|write|leave|hide|introduce)\b[^.\n]{0,60}"
+    r"\b(?:back ?doors?|vulnerabilit(?:y|ies)|malicious code|exploits?)\b"
+)
+"""Orders to write what does harm."""
+_UNSEEN = re.compile(
+    "[\U000e0000-\U000e007f\U000e0100-\U000e01ef\u202a-\u202e\u2066-\u2069]|[\u200b-\u200d\u2060-\u2064\ufeff]{4,}"
+)
+"""What carries text that nobody sees, or reorders it (UTS 55): no chat is marked by it."""
+_CLOCK = "strftime_now"
+_REWRITTEN = re.compile(r"[\w@][\w@.:/ -]{3,}")
+_SPELT = frozenset({"true", "false", "null", "none"})
 _MEDIA = frozenset(
     {"image", "image_url", "video", "audio", "text", "type", "document", "tool_call", "system"}
 )
@@ -84,10 +96,26 @@ def _turns(tally: Tally, name: str, tree: Any, said: list[str]) -> None:
     """Note what turns a model against whom it speaks to: sent elsewhere, from some day on, or without end."""
     from jinja2 import nodes  # noqa: PLC0415
 
-    if found := _SENDS.search("\n".join(said)):
+    whole = "\n".join(said)
+    if found := _SENDS.search(whole):
         why = f"{name} has a model send people somewhere: {' '.join(found[0].split())[:80]}."
         tally.note("chat-template-sends", Severity.HIGH, why)
-    if any(_dated(node) for node in tree.find_all(nodes.Compare)):
+    if found := _PLANTS.search(whole):
+        why = f"{name} has a model do harm: {' '.join(found[0].split())[:80]}."
+        tally.note("chat-template-harm", Severity.HIGH, why)
+    if found := _UNSEEN.search(whole):
+        why = f"{name} holds characters that nobody sees (U+{ord(found[0][0]):04X})."
+        tally.note("chat-template-unseen", Severity.HIGH, why)
+    if swapped := sorted(filter(None, map(_swapped, tree.find_all((nodes.Filter, nodes.Call))))):
+        why = f"{name} puts other words into a message: {', '.join(swapped)[:80]}."
+        tally.note("chat-template-rewrites", Severity.HIGH, why)
+    clocks = {_CLOCK} | {
+        node.target.name
+        for node in tree.find_all(nodes.Assign)
+        if isinstance(node.target, nodes.Name)
+        and any(_.name == _CLOCK for _ in node.node.find_all(nodes.Name))
+    }
+    if any(_dated(node, clocks) for node in tree.find_all(nodes.Compare)):
         tally.note("chat-template-condition", Severity.HIGH, f"{name} says something else from some day on.")
     if any(_endless(call) for call in tree.find_all(nodes.Call)):
         tally.note("chat-template-loop", Severity.MEDIUM, f"{name} loops more often than any chat has turns.")
@@ -96,12 +124,39 @@ def _turns(tally: Tally, name: str, tree: Any, said: list[str]) -> None:
         tally.note("chat-template-condition", Severity.MEDIUM, why)
 
 
-def _dated(compared: Any) -> bool:
-    """Return whether something is compared with a date that stands in the template."""
+def _swapped(node: Any) -> str:
+    """Return the words that a template puts in place of others in what a message says; nothing for marks."""
+    from jinja2 import nodes  # noqa: PLC0415
+
+    if isinstance(node, nodes.Filter):
+        changed, called = node.node, node.name == "replace"
+    else:
+        called = isinstance(node.node, nodes.Getattr) and node.node.attr == "replace"
+        changed = node.node.node if called else None
+    words = [given.value for given in node.args if isinstance(given, nodes.Const)]
+    if not called or changed is None or len(words) < 2:  # noqa: PLR2004  # the old ones and the new ones
+        return ""
+    plain = all(isinstance(word, str) and _REWRITTEN.fullmatch(word) for word in words[:2])
+    said = {getattr(each, "attr", None) for each in changed.find_all(nodes.Getattr)}
+    said |= {each.arg.value for each in changed.find_all(nodes.Getitem) if isinstance(each.arg, nodes.Const)}
+    if isinstance(changed, nodes.Getattr):
+        said.add(changed.attr)
+    if isinstance(changed, nodes.Getitem) and isinstance(changed.arg, nodes.Const):
+        said.add(changed.arg.value)
+    return str(words[1]) if plain and "content" in said and str(words[1]).lower() not in _SPELT else ""
+
+
+def _dated(compared: Any, clocks: set[str]) -> bool:
+    """Return whether something is compared with a date that stands in the template, or the clock itself."""
     from jinja2 import nodes  # noqa: PLC0415
 
     sides = [compared.expr, *(operand.expr for operand in compared.ops)]
-    return any(isinstance(side, nodes.Const) and _DATE.fullmatch(str(side.value)) for side in sides)
+    fixed = any(isinstance(side, nodes.Const) and side.value is not None for side in sides)
+    read = {each.name for side in sides for each in side.find_all(nodes.Name)}
+    read |= {side.name for side in sides if isinstance(side, nodes.Name)}
+    return (fixed and bool(read & clocks)) or any(
+        isinstance(side, nodes.Const) and _DATE.fullmatch(str(side.value)) for side in sides
+    )
 
 
 def _endless(call: Any) -> bool:

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors import pipeline
 from lockgate.inspect.inspectors.chat_template import lint
 from lockgate.inspect.tally import Tally
 
@@ -18,7 +19,15 @@ _NAMES = frozenset({
     "metadata.json", "model.json",
 })  # fmt: skip
 _VOCABULARIES = frozenset({"tokenizer.json", "vocab.json", "added_tokens.json", "special_tokens_map.json"})
-_AUTO = ("auto_map", "custom_pipelines", "custom_pipeline")
+_AUTO = ("auto_map", "custom_pipelines", "custom_pipeline", "custom_generate")
+_ATTENTION = (
+    "_attn_implementation",
+    "attn_implementation",
+    "_experts_implementation",
+    "experts_implementation",
+)
+_KERNEL = re.compile(r"(?:\w{1,40}\|)?[\w.-]{1,100}/[\w.-]{1,100}(?:@[\w./-]{1,100})?(?::[\w.]{1,100})?")
+"""A repository of kernels, which Transformers fetches and imports: owner, name, revision and function."""
 _TEMPLATES = ("chat_template", "default_chat_template")
 _KERAS_MODULE = re.compile(
     r"(?:keras|tf_keras|tensorflow\.keras)(?:\.src)?\.?(?:(?:layers|initializers|regularizers|constraints|optimizers"
@@ -88,11 +97,17 @@ def check(tally: Tally, name: str, value: Any) -> None:
 
 
 def _parts(tally: Tally, base: str, item: dict[str, Any], *, top: bool) -> None:
-    """Note byte code in a layer, parts of a sentence model, and shards that lie elsewhere."""
+    """Note byte code in a layer, kernels, parts of a sentence model, and shards that lie elsewhere."""
     if item.get("function_type") == "lambda" and item.get("function"):
         tally.note("keras-code", Severity.CRITICAL, f"{base}: a layer holds Python byte code.")
     if base == "modules.json" and "idx" in item and isinstance(kind := item.get("type"), str):
         _module(tally, base, kind)
+    for key in _ATTENTION:
+        for kernel in filter(_KERNEL.fullmatch, _leaves(item.get(key))):
+            why = f"{base} has a kernel fetched and run: {kernel[:80]}."
+            tally.note("model-custom-code", Severity.HIGH, why)
+    if base == "model_index.json" and top:
+        pipeline.check(tally, base, item)
     weights = item.get("weight_map") if base.endswith(".index.json") and top else None
     for shard in sorted({str(entry) for entry in weights.values()}) if isinstance(weights, dict) else ():
         if "/" in shard or "\\" in shard:

@@ -54,7 +54,7 @@ class GgufInspector(Inspector):
     """Reads header, metadata and tensor table; the weights are opaque."""
 
     name = "gguf"
-    version = 2
+    version = 3
     detects = frozenset({"gguf"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:

@@ -35,7 +35,7 @@ _READERS = re.compile(
 )
 _TO_FILE = re.compile(rb"(?:file|gs|s3|hdfs|grpc|https?)://")
 _ADDRESSED = frozenset(
-    {"PrintV2", "DebugIdentity", "DebugIdentityV2", "DebugNanCount", "DebugNumericSummary"}
+    {"PrintV2", "DebugIdentity", "DebugIdentityV2", "DebugIdentityV3", "DebugNanCount", "DebugNumericSummary"}
 )
 """Operators that write where an attribute says."""
 _OPERATOR, _ATTRIBUTE = 2, 5
@@ -47,7 +47,7 @@ class GraphInspector(Inspector):
     """Walks the whole message tree; what operators do outside of the graph is a finding."""
 
     name = "tensorflow"
-    version = 1
+    version = 2
     detects = frozenset({"tensorflow"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:

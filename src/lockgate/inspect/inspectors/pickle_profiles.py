@@ -116,8 +116,21 @@ _PANDAS_OFFSETS = (
     "BusinessMonthEnd BusinessMonthBegin QuarterEnd QuarterBegin BQuarterEnd BQuarterBegin YearEnd YearBegin "
     "BYearEnd BYearBegin Week WeekOfMonth LastWeekOfMonth SemiMonthEnd SemiMonthBegin Easter"
 )
+_PANDAS_PUBLIC = (
+    "DataFrame Series CategoricalDtype DatetimeTZDtype PeriodDtype IntervalDtype Categorical Timestamp "
+    "Timedelta Period Interval NaT NA"
+)
+"""Classes that version 3 names as its documentation does, beside indexes, arrays and their types."""
 _PANDAS = (
     _NUMPY
+    | _names("pandas", _PANDAS_PUBLIC)
+    | {
+        f"{module}.{name}"
+        for text in (*_PANDAS_ARRAYS.values(), *_PANDAS_INDEXES.values())
+        for name in text.split()
+        if not name.startswith("_")
+        for module in ("pandas", "pandas.arrays")
+    }
     | {"pandas.core.frame.DataFrame", "pandas.core.series.Series", "pandas.core.flags.Flags"}
     | _names("pandas.core.internals.managers", "BlockManager SingleBlockManager")
     | _names("pandas.core.internals.blocks", "new_block new_block_2d")
@@ -146,21 +159,39 @@ _PANDAS = (
 `pytz._p` and `ZoneInfo._unpickle` read the file of a time zone, and refuse names that lead out of its folder.
 """
 
-_SKLEARN = _NUMPY | {
-    "joblib.numpy_pickle.NumpyArrayWrapper",
-    "scipy.interpolate._interpolate.interp1d",
-    "scipy.interpolate.interpolate.interp1d",
-    "scipy.interpolate._bsplines.BSpline",
-    "scipy.stats._distn_infrastructure.rv_frozen",
-    "scipy.stats._distn_infrastructure.rv_continuous_frozen",
-    "scipy.stats._distn_infrastructure.rv_discrete_frozen",
-}
+_SKLEARN_FUNCTIONS = (
+    _names(
+        "sklearn.feature_selection._univariate_selection", "f_classif f_regression f_oneway chi2 r_regression"
+    )
+    | _names("sklearn.feature_selection._mutual_info", "mutual_info_classif mutual_info_regression")
+    | _names("sklearn.cluster._kmeans", "_kmeans_single_lloyd _kmeans_single_elkan")
+    | _names(
+        "numpy",
+        "mean median average sum min max amin amax std var abs absolute sign sqrt cbrt square exp expm1 log "
+        "log2 log10 log1p sin cos tanh",
+    )
+    | {"scipy._lib.array_api_compat.numpy._aliases.asarray"}
+)
+"""What estimators hold to score, pool or transform by: arithmetic on arrays, which reaches nothing else."""
+_SKLEARN = (
+    _NUMPY
+    | _SKLEARN_FUNCTIONS
+    | {
+        "joblib.numpy_pickle.NumpyArrayWrapper",
+        "scipy.interpolate._interpolate.interp1d",
+        "scipy.interpolate.interpolate.interp1d",
+        "scipy.interpolate._bsplines.BSpline",
+        "scipy.stats._distn_infrastructure.rv_frozen",
+        "scipy.stats._distn_infrastructure.rv_continuous_frozen",
+        "scipy.stats._distn_infrastructure.rv_discrete_frozen",
+    }
+)
 _SKLEARN_WORDS = re.compile(
     r"sklearn(?:\.(?!datasets|externals|_testing|testing|conftest|tests|_joblib|fixes|_mocking)\w{1,40}){1,6}"
     r"\.(?:_?[A-Z][A-Za-z0-9]{1,60}|newObj|__pyx_unpickle_\w{1,60})"
     r"|scipy\.sparse\._?\w{3}\.\w{3}_(?:matrix|array)"
 )
-"""Classes by their CapWords name and the constructors of Cython types; no function of sklearn."""
+"""Classes by their CapWords name and the constructors of Cython types; functions are named one by one."""
 
 _SCRIPT = (
     _names("torch.jit._pickle", "build_intlist build_doublelist build_boollist build_tensorlist "

@@ -21,6 +21,8 @@ PUSH_ANY = frozenset("GFL]\x8b\x8f\x96\x97BC\x8e\x82\x83\x84")
 PLAIN = {"N": None, "\x88": True, "\x89": False}
 INTEGERS = frozenset("KMJ\x8a")
 STRINGS = frozenset("X\x8c\x8dVSTU")
+BYTES = frozenset("BC\x8e\x96TU")
+"""Values in bytes; Python 2 wrote them as texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Walk:
     """``_codecs.encode`` is called with another encoding than Latin-1, which pickle itself writes."""
     texts: list[str] = field(default_factory=list)
     """The texts of the stream, as they came."""
+    packed: list[bytes] = field(default_factory=list)
+    """Bytes in the stream that begin as a pickle does, or as one that is compressed."""
     persistent: list[Any] = field(default_factory=list)
     """Persistent ids, as far as they are known."""
     protocol: int = 0

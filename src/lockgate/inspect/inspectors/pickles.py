@@ -5,13 +5,16 @@ needs; a pickle that names nothing else, uses no odd construction and is followe
 of its kind loads data and nothing more. It is *opaque*: data that nobody has understood.
 """
 
+import bz2
+import lzma
+import zlib
 from dataclasses import dataclass, field
 
 from lockgate.core.pickles import PickleProfile as Profile
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import OverLimitError
-from lockgate.inspect.inspectors.pickle_machine import walk
-from lockgate.inspect.inspectors.pickle_profiles import Allowed, candidates
+from lockgate.inspect.inspectors.pickle_machine import PROBE_STEPS, walk
+from lockgate.inspect.inspectors.pickle_profiles import PROFILES, Allowed, candidates
 from lockgate.inspect.inspectors.pickle_values import Walk
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
@@ -19,6 +22,8 @@ from lockgate.inspect.tally import Context, Tally
 
 SHOWN = 6
 _MOST_PICKLES = 10_000
+_MOST_UNPACKED, _UNPACKED_ALL, _UNPACKING = 4 << 20, 64 << 20, 64 << 20
+"""How much of one and of all that is packed inside is read, and what unpacking may take, in bytes."""
 _LEGACY_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
 """What ``torch.save`` wrote first before it wrote ZIP archives, as a pickle of its own."""
 
@@ -40,7 +45,7 @@ class PickleInspector(Inspector):
     """Walks the opcodes of protocols 0 to 5 without loading anything."""
 
     name = "pickle"
-    version = 5
+    version = 6
     detects = frozenset({"pickle"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -51,13 +56,45 @@ class PickleInspector(Inspector):
             inspect_legacy(data, tally, context)
             return
         stream = follow(data)
-        covered = judge(tally, stream, candidates(context.profile, own=context.own))
+        allowed = candidates(context.profile, own=context.own)
+        _packed(tally, stream, allowed)
+        covered = judge(tally, stream, allowed)
         if covered is None:
             return
         tally.claim(0, stream.end)
         if stream.end < len(data):
             rest = len(data) - stream.end
             tally.note("pickle-tail", Severity.MEDIUM, f"{rest} bytes follow the last pickle.", stream.end)
+
+
+def _packed(tally: Tally, stream: Stream, allowed: tuple[Allowed, ...]) -> None:
+    """Note a pickle among the data of another, compressed or not, that no profile covers.
+
+    Loading does not run it; whoever loads what he finds in his data does. The first few MiB are looked at.
+    """
+    left = _UNPACKED_ALL
+    for raw in (raw for seen in stream.walks for raw in seen.packed):
+        plain = raw if raw[:1] in b"\x80c" else _unpacked(raw)
+        left -= len(plain)
+        if left < 0:
+            return
+        seen = walk(memoryview(plain), PROBE_STEPS)
+        if seen.calls and seen.globals and all(item.refused(seen) for item in allowed or PROFILES):
+            names = ", ".join(sorted({str(found) for found in seen.globals})[:SHOWN])
+            tally.note("pickle-nested", Severity.HIGH, f"Among its data is a pickle that imports {names}.")
+            return
+
+
+def _unpacked(raw: bytes) -> bytes:
+    """Return the beginning of what some bytes are compressed from; nothing where they are not."""
+    try:
+        if raw[:1] == b"B":
+            return bz2.BZ2Decompressor().decompress(raw, _MOST_UNPACKED)
+        if raw[:1] == b"\xfd":
+            return lzma.LZMADecompressor(memlimit=_UNPACKING).decompress(raw, _MOST_UNPACKED)
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(raw, _MOST_UNPACKED)
+    except (OSError, lzma.LZMAError, zlib.error):
+        return b""
 
 
 def follow(data: memoryview) -> Stream:

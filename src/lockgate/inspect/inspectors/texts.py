@@ -267,7 +267,7 @@ class TextInspector(Inspector):
     """Plain text in UTF-8."""
 
     name = "text"
-    version = 14
+    version = 15
     detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -341,7 +341,7 @@ def _signs(tally: Tally, text: str, context: Context) -> None:
 
 
 def _yaml(tally: Tally, text: str, context: Context) -> None:
-    tags(tally, text)
+    tags(tally, text, abroad=not context.package)
     look(tally, text, WORKFLOW)
     if data_signs.wants(context, text):
         data_signs.settings(tally, text)
@@ -395,7 +395,7 @@ class JsonInspector(Inspector):
     """JSON: strictly read, no key twice, bounded depth."""
 
     name = "json"
-    version = 8
+    version = 9
     detects = frozenset({"json"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:

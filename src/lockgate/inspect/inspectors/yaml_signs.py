@@ -1,17 +1,27 @@
 """What a YAML file asks its reader to make or call: Python tags and Hydra's ``_target_``.
 
-Looked for in the text: a reader that is led astray by an odd form would still need these words, and
-keys written with escapes are findings themselves.
+Looked for in the text: tags as readers put them together (handles that a file declares, characters that it
+writes as in addresses), and keys written with escapes, which are findings themselves.
 """
 
 import re
+from urllib.parse import unquote
 
 from lockgate.core.verdict import Severity
+from lockgate.inspect.limits import demand
 from lockgate.inspect.tally import Tally
 
-_TAG = re.compile(
-    r"(?:!!python/|!<tag:yaml\.org,2002:python/|tag:yaml\.org,2002:python/)([a-z/]+)(?::([\w.]*))?"
+_TAG = re.compile(r"(?<![\w\"'%])!(?:<([^>\s]{1,300})>|((?:[\w-]{0,60}!)?)([^\s,\[\]{}]{1,300}))")
+"""A tag: verbatim, or a handle (``!``, ``!!``, ``!name!``) and what follows it (YAML 1.2.2, 6.9.1)."""
+_HANDLE = re.compile(r"(?m)^%TAG[ \t]+(![\w-]{0,60}!?)[ \t]+(\S{1,300})")
+_CORE = "tag:yaml.org,2002:"
+_PYTHON = re.compile(rf"{re.escape(_CORE)}python/([a-z/]+)(?::([\w.]*))?")
+_MOST_TAGS = 1_000_000
+_ABROAD = re.compile(
+    rf"!ruby/(?!regexp|range|sym)\w+(?::[\w:]+)?|{re.escape(_CORE)}js/(?:function|undefined)"
+    rf"|{re.escape(_CORE)}(?:javax?|com|org|sun|ch|groovy)\.[\w.$]+"
 )
+"""Objects of Ruby (Psych), functions of JavaScript (js-yaml) and classes of Java (SnakeYAML)."""
 _CALLING = ("object", "module", "apply", "new")
 _TARGET = re.compile(r"[\"']?_target_[\"']?\s*:\s*[\"']?([\w.$<>-]+)")
 _ESCAPED_KEY = re.compile(r"\"[^\"\n]*\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})[^\"\n]*\"\s*:")
@@ -40,15 +50,35 @@ def calls(tally: Tally, name: str, text: str) -> None:
             tally.note("yaml-target", Severity.HIGH, why, found.start())
 
 
-def tags(tally: Tally, text: str) -> None:
-    """Note Python tags that make objects or import modules."""
-    if "python/" not in text:
-        return
-    for found in _TAG.finditer(text):
-        calls = found[1].startswith(_CALLING)
-        severity = Severity.CRITICAL if calls else Severity.INFO
-        what = f"A tag makes {found[1]} {found[2] or ''} when the file is read."
-        tally.note("yaml-python-tag", severity, what, found.start())
+def tags(tally: Tally, text: str, *, abroad: bool = False) -> None:
+    """Note Python tags that make objects or import modules.
+
+    Args:
+        tally: Takes the findings.
+        text: The text.
+        abroad: Tags by which readers in other languages make objects count, too.
+
+    """
+    handles = {"!": {"!"}, "!!": {_CORE}}
+    for found in _HANDLE.finditer(text):
+        handles.setdefault(found[1], set()).add(found[2])
+    for count, found in enumerate(_TAG.finditer(text)):
+        demand(count, _MOST_TAGS, "tags of a YAML file")
+        verbatim, handle, rest = found.groups()
+        prefixes = sorted(handles.get(f"!{handle}", ()))
+        for tag in map(unquote, [verbatim] if verbatim else [prefix + rest for prefix in prefixes]):
+            _made(tally, tag, found.start(), abroad=abroad)
+
+
+def _made(tally: Tally, tag: str, at: int, *, abroad: bool) -> None:
+    """Note what a tag, put together, makes."""
+    if python := _PYTHON.match(tag):
+        severity = Severity.CRITICAL if python[1].startswith(_CALLING) else Severity.INFO
+        what = f"A tag makes {python[1]} {python[2] or ''} when the file is read."
+        tally.note("yaml-python-tag", severity, what, at)
+    elif abroad and (made := _ABROAD.match(tag)):
+        what = f"A tag makes {made[0].removeprefix(_CORE)[:80]} when the file is read."
+        tally.note("yaml-object-tag", Severity.HIGH, what, at)
 
 
 def targets(tally: Tally, name: str, text: str) -> None:
