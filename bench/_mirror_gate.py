@@ -19,7 +19,8 @@ from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from _mirror_publish import copied, memory_mb, wheel
+from _mirror_kinds import wheel
+from _mirror_publish import copied, memory_mb
 
 from corpora.gates import START, Scripted, World
 from lockgate.admit import ToInspect
