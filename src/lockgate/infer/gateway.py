@@ -38,6 +38,7 @@ from lockgate.infer.ports import (
 from lockgate.infer.recording import ReceiptBook
 from lockgate.infer.salts import Salts
 from lockgate.infer.shapes import model, models
+from lockgate.infer.silence import SilentConnections
 from lockgate.infer.targets import Listed, Targets
 from lockgate.infer.tooling import ToolDesk
 from lockgate.infer.withdrawal import Withdrawals
@@ -71,6 +72,7 @@ class Gateway:
             parts.source, parts.engines, parts.knowledge, engine_limits or EngineLimits(), parts.shares
         )
         self._targets = targets
+        self._silent: SilentConnections | None = None
         self._guards = Guards(
             parts.guards, parts.canaries, self.metrics, parts.scorer, keeps=bool(parts.auditors)
         )
@@ -95,8 +97,10 @@ class Gateway:
         )
 
     def watches(self) -> Iterator[Coroutine[object, object, None]]:
-        """Yield what looks again and again: for models that were withdrawn, for guards that were changed."""
+        """Yield what looks again and again: at models, at connections, at guards."""
         yield Withdrawals(self._parts.source, self._parts.engines, self._targets.running).watch()
+        if self._silent is not None:
+            yield self._silent.watch()
         if self._parts.guards_now is not None:
             yield GuardWatch(self._guards, self._parts.guards_now).watch()
 
@@ -140,14 +144,21 @@ class Gateway:
             max_line_size=self._limits.line_bytes,
             max_field_size=self._limits.header_bytes,
             shutdown_timeout=self._limits.shutdown_seconds,
+            keepalive_timeout=self._limits.kept_seconds,
         )
 
     def straighten(self, runner: web.AppRunner) -> None:
         """Let what a runner serves, once it is set up, take the short way to answers with text."""
         server = runner.server
         if server is not None:
-            through = server.request_handler
-            server.request_handler = self._door.straight(FORMS, self._chat, through)  # type: ignore[assignment]  # they are the application's
+            silent = self._silent = SilentConnections(server, self._limits.head_seconds)
+            straight = self._door.straight(FORMS, self._chat, server.request_handler)
+
+            def handed(request: web.Request) -> Awaitable[web.StreamResponse]:
+                silent.asked(request)
+                return straight(request)
+
+            server.request_handler = handed  # type: ignore[assignment]  # they are the application's
 
     async def close(self) -> None:
         """Write what is still to be written and give the threads back."""

@@ -29,10 +29,15 @@ class EngineLimits:
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
-    """What one caller may ask of the gateway. Seconds are floats, sizes bytes."""
+    """What one caller may ask of the gateway. Seconds are floats, sizes bytes.
+
+    `head_seconds` bounds the wait for the first request on a connection, `kept_seconds` that for the next.
+    """
 
     body_bytes: int = 4 * MIB
+    head_seconds: float = 30.0
     body_seconds: float = 30.0
+    kept_seconds: float = 75.0
     line_bytes: int = 8190
     header_bytes: int = 8190
     messages: int = 256
