@@ -7,6 +7,7 @@ import base64
 import csv
 import hashlib
 import io
+import math
 import struct
 import zlib
 
@@ -117,6 +118,32 @@ def _netrc(word: str) -> bytes:
     return f"Logins are read from a file:\n\nmachine lock.net login keeper pass{'word'} {word}\n".encode()
 
 
+_MAGIC = b'#!/bin/sh\ncase "$(head -c 2 "$1" | tr -d \'\\0\')" in\n\t%s bunzip2 "$1" ;;\nesac\n'
+"""A script that tells what a file is by its first letters."""
+
+
+def _drawn(high: int, *, name: bytes = b"", turn: float = 0) -> bytes:
+    """A PDF whose letters are drawn by streams, so many units high, of which each is a tenth of a point."""
+    across, up = math.cos(turn) / 10, math.sin(turn) / 10
+    page = f"BT /F1 1 Tf {across:.4f} {up:.4f} {-up:.4f} {across:.4f} 72 300 Tm ({'a' * 20}) Tj ET".encode()
+    glyph = b"%d 0 0 0 %d %d d1 0 0 %d %d re f" % (high, high, high, high * 2 // 3, high)
+    return make.pdf_of(
+        [
+            b"<</Type/Catalog/Pages 2 0 R>>",
+            b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+            (
+                b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 5 0 R"
+                b"/Resources<</Font<</F1 4 0 R>>>>>>"
+            ),
+            b"<</Type/Font/Subtype/Type3%s/FontBBox[0 0 %d %d]/FontMatrix[1 0 0 1 0 0]" % (name, high, high)
+            + b"/FirstChar 97/LastChar 97/Widths[%d]/Encoding<</Differences[97/a]>>/CharProcs<</a 6 0 R>>>>"
+            % high,
+            b"<</Length %d>>\nstream\n%s\nendstream" % (len(page), page),
+            b"<</Length %d>>\nstream\n%s\nendstream" % (len(glyph), glyph),
+        ]
+    )
+
+
 _LETTERS = base64.b64encode(bytes(range(0x7B, 0x97)))
 _CUT = _LETTERS[:17]
 _LOGIN = base64.b64encode(b"keeper:" + b"Kz7vQ2mX9pLw")
@@ -151,6 +178,9 @@ CONSTRUCTS_GOOD = [
         good(f"letters that nobody sees in names of {name}", name, pack(dict.fromkeys(_UNSEEN, b"x\n")))
         for name, pack in (("a.zip", make.zipped), ("a.tar", make.tar))
     ),
+    good("letters that streams draw, of size 1", "a.pdf", _drawn(100), "document"),
+    good("letters that streams draw, turned", "a.pdf", _drawn(100, turn=0.7), "document"),
+    good("a script that tells a file by letters in escapes", "a.sh", _MAGIC % b"\"$(printf '\\102\\132')\")"),
     good("a script that completes command lines", WHEEL, make.wheel(
         {"lock_demo-1.0.data/data/etc/bash_completion.d/demo": _COMPLETION}
     ), "python"),
@@ -220,4 +250,12 @@ CONSTRUCTS_BAD = [
     ), "wheel-system-file", "python"),
     bad("a page that has a password", WHEEL, make.wheel({"lock_demo/demo.1": _netrc("Kz7vQ2mX9pLw")}),
         "secret-password", "python"),
+    bad("letters that streams draw, and that are tiny", "a.pdf", _drawn(9), "document-hidden-text",
+        "document"),
+    bad("letters that streams draw, tiny and turned", "a.pdf", _drawn(9, turn=0.7), "document-hidden-text",
+        "document"),
+    bad("a command in escapes", "a.sh", b"#!/bin/sh\n\"$(printf '\\143\\165\\162\\154')\" a.example\n",
+        "shell-decoded"),
+    bad("a command in escapes, made small", "a.sh",
+        b"#!/bin/sh\n$(printf '\\103\\125\\122\\114' | tr A-Z a-z) a.example\n", "shell-decoded"),
 ]  # fmt: skip

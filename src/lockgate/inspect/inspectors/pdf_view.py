@@ -6,6 +6,7 @@ no colour, but the picture shows: its place has contrast.
 """
 
 import ctypes
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,7 +135,26 @@ def _small(pdfium: Any, item: Any) -> bool:
     for form in _forms(item):
         matrix = matrix.multiply(form)
     scale = max(abs(matrix.d), abs(matrix.b), abs(matrix.a), abs(matrix.c))
-    return bool(0 <= abs(size.value) * scale < _SMALLEST)
+    if abs(size.value) * scale >= _SMALLEST:
+        return False
+    font = pdfium.FPDFTextObj_GetFont(item.raw)
+    named = not font or pdfium.FPDFFont_GetBaseFontName(font, None, 0) > 1
+    return named or _height(pdfium, item) < _SMALLEST
+
+
+def _height(pdfium: Any, item: Any) -> float:
+    """Return how high a text is on the page, in points, whichever way it is turned; 0 where nobody knows.
+
+    A font that is drawn by streams (type 3: ISO 32000-2, 9.6.4) has no name and units of its own, so that
+    letters of size 1 may be as high as any.
+    """
+    quad = pdfium.FS_QUADPOINTSF()
+    if not pdfium.FPDFPageObj_GetRotatedBounds(item.raw, quad):
+        return 0.0
+    low, high = (quad.x2, quad.y2), (quad.x3, quad.y3)
+    for form in _forms(item):
+        low, high = form.on_point(*low), form.on_point(*high)
+    return math.dist(low, high)
 
 
 def _forms(item: Any) -> list[Any]:

@@ -42,7 +42,7 @@ SHELL = (
         r"(?m)^\s*\$\(\s*echo\b[^\n)]{0,400}\|\s*(?:rev|tr|base64)\b[^\n]{0,40}\)",
         r"\bpython3?\s+-c\s+['\"][^\n]{0,400}?\bexec\s*\([^\n]{0,80}\b(?:url[o]pen|requests\.get|b64decode)\s*\(",
         r"\beval\s+[\"'`$(]{1,4}\s*(?:echo|printf)\b[^\n]{0,4000}\|\s*(?:base64|xxd|openssl)",
-        r"\$\(\s*printf\s+['\"](?:\\\\?(?:x[0-9a-fA-F]{2}|1[0-7]{2})){2}",
+        r"\$\(\s*printf\s+['\"](?!(?:\\1[0-3][0-7]){1,8}['\"]\)\"\)\s)(?:\\\\?(?:x[0-9a-fA-F]{2}|1[0-7]{2})){2}",
         r"\beval\s+[\"']?\$\(\s*echo\b[^\n)]{0,40"
         r"0}\|\s*(?:rev|tr)\b",
         r"(?m)\b\w=\$\(\s*cat\s*<<[^\n]{1,60}\|\s*tr\b[\s\S]{0,4000}?\beval\b",
