@@ -8,6 +8,11 @@ from corpora.inspection_archives import ARCHIVES
 from corpora.inspection_asides import ASIDES_BAD, ASIDES_GOOD
 from corpora.inspection_bad import CONTENT
 from corpora.inspection_bypasses import BYPASSES_BAD, BYPASSES_GOOD
+from corpora.inspection_bypasses_documents import (
+    DOCUMENT_BYPASSES_BAD,
+    DOCUMENT_BYPASSES_GOOD,
+    DOCUMENT_BYPASSES_UNREAD,
+)
 from corpora.inspection_carried import CARRIED_BAD, CARRIED_GOOD
 from corpora.inspection_case import WHEEL, Case, inspected
 from corpora.inspection_compiled import COMPILED_BAD, COMPILED_GOOD, COMPILED_UNREAD
@@ -65,6 +70,7 @@ GOOD = [
     *FLOWS_GOOD,
     *HIDDEN_FLOWS_GOOD,
     *CARRIED_GOOD,
+    *DOCUMENT_BYPASSES_GOOD,
     *HANDED_GOOD,
     *PYFLOWS_GOOD,
     *CONSTRUCTS_GOOD,
@@ -98,6 +104,7 @@ BAD = [
     *FLOWS_BAD,
     *HIDDEN_FLOWS_BAD,
     *CARRIED_BAD,
+    *DOCUMENT_BYPASSES_BAD,
     *HANDED_BAD,
     *PYFLOWS_BAD,
     *CONSTRUCTS_BAD,
@@ -123,7 +130,10 @@ UNREAD = [
         )
     ),
     *(Case(title, name, data, "model") for title, name, data in HDF5_UNREAD),
-    *(Case(title, name, data, "document") for title, name, data in DOCUMENTS_UNREAD),
+    *(
+        Case(title, name, data, "document")
+        for title, name, data in (*DOCUMENTS_UNREAD, *DOCUMENT_BYPASSES_UNREAD)
+    ),
     *(Case(title, name, data, "model") for title, name, data in PICKLES_UNREAD),
     Case("random bytes", "x.bin", bytes(range(256)) * 3),
     Case("a 7z archive", "x.7z", b"7z\xbc\xaf\x27\x1c" + bytes(60)),

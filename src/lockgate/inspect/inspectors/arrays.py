@@ -11,6 +11,7 @@ from typing import Any
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors.hidden_programs import look_inside
 from lockgate.inspect.inspectors.pickles import PickleInspector
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
@@ -34,7 +35,7 @@ class ArrayInspector(Inspector):
     """Checks header and length; arrays of Python objects are pickles."""
 
     name = "npy"
-    version = 1
+    version = 2
     detects = frozenset({"npy"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -47,6 +48,7 @@ class ArrayInspector(Inspector):
         if size * prod(shape) != len(data) - start:
             what = f"The data has {len(data) - start} bytes where type and shape make {size * prod(shape)}."
             raise BrokenContentError(what, at=start)
+        look_inside(tally, data[start:], "the array", start)
         if context.kind == Kind.MODEL:
             tally.opaque.add("npy")
         tally.claim_all()

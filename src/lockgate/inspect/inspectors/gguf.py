@@ -14,6 +14,7 @@ from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors import data_signs
 from lockgate.inspect.inspectors.chat_template import lint
+from lockgate.inspect.inspectors.hidden_programs import look_inside
 from lockgate.inspect.limits import Limits, demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
@@ -54,7 +55,7 @@ class GgufInspector(Inspector):
     """Reads header, metadata and tensor table; the weights are opaque."""
 
     name = "gguf"
-    version = 3
+    version = 4
     detects = frozenset({"gguf"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -63,6 +64,9 @@ class GgufInspector(Inspector):
         header = read_header(data, context.limits)
         tally.claim(0, header.end)
         _place(data, tally, header.tensors, header.end, header.alignment)
+        for tensor in header.tensors:
+            start = header.data + tensor.offset
+            look_inside(tally, data[start : start + tensor.size], tensor.name, start)
         for key, template in header.values.items():
             if key.startswith(_TEMPLATE):
                 _template(tally, key, template)

@@ -60,6 +60,7 @@ _CARRIES = re.compile(
 )
 _DOT = re.compile(r"\s*[01](?:px)?\s*")
 _LOCAL = re.compile(r"(?![a-z][a-z0-9+.-]*:|//)[^\\\x00-\x20]*", re.IGNORECASE)
+_CHANGING = frozenset({"set", "animate", "animatemotion", "animatetransform", "animatecolor"})
 _BLANK = "".join(map(chr, range(0x21)))
 _SEARCH_WORDS = 24
 """Characters that a search box may say while a page hides it."""
@@ -105,7 +106,7 @@ class HtmlInspector(Inspector):
     """Reads a page as text with markup; nothing is rendered or fetched."""
 
     name = "html"
-    version = 6
+    version = 7
     detects = frozenset({"html"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -168,6 +169,14 @@ class _Unread:
     words: list[str] = field(default_factory=list)
 
 
+def _acts_later(values: dict[str, str]) -> bool:
+    """Return whether an animation gives an element a handler, or an address that runs (SVG 2, SMIL 3)."""
+    changed = values.get("attributename", "").rsplit(":", 1)[-1].lower()
+    given = ";".join(values.get(key, "") for key in ("to", "from", "by", "values")).split(";")
+    runs = any(_SCHEME.match(value) or _DATA_PAGE.match(value) for value in given)
+    return changed.startswith("on") or (changed == "href" and runs)
+
+
 class _Reader(HTMLParser):
     def __init__(self, tally: Tally, *, document: bool, strict: bool) -> None:
         super().__init__(convert_charrefs=True)
@@ -221,6 +230,8 @@ class _Reader(HTMLParser):
             self.report(_ACTIVE[tag], severity, f"The element <{tag}>")
         elif tag == "script":
             self.started(values)
+        elif tag == "handler" or (tag in _CHANGING and _acts_later(values)):
+            self.report("html-event", Severity.HIGH, f"The element <{tag}> has code run")
         elif tag == "form":
             asks = values.get("method", "get").lower() == "get" and _local(values.get("action", ""))
             self.report("html-form", Severity.INFO if asks else Severity.MEDIUM, "A form")
@@ -313,7 +324,9 @@ class _Reader(HTMLParser):
             self.report("html-frame", Severity.HIGH, "A page inside an attribute")
         if name == "src" and self.tag == "iframe" and _EMPTY.fullmatch(value):
             return
-        runs = name in {"href", "src", "data"} and (_DATA_PAGE.match(value) or _PROGRAM.match(value))
+        runs = (name in {"href", "src", "data"} or (name == "xlink:href" and self.tag == "use")) and (
+            _DATA_PAGE.match(value) or _PROGRAM.match(value)
+        )
         if _SCHEME.match(value) or runs:
             self.report(
                 "html-script-address", Severity.HIGH, f"An address in {name} that runs or carries code"

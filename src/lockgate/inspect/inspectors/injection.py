@@ -35,6 +35,9 @@ _ORDERS = re.compile(
     r"|(?:これまで|以前|上記|前)の[^。\n]{0,6}(?:指示|命令)[^。\n]{0,8}(?:無視|忘れ)|이전[^.\n]{0,8}(?:지시|지침|명령)[^.\n]{0,8}무시"
     r"|تجاهل[^.\n]{0,30}التعليمات"
     r"|\byou(?:'re|\s+are)\s+no\s+longer\s+bound\s+by\b[^.\n]{0,40}\b(?:rules|guidelines|instructions|restrictions)\b"
+    r"|\bforget\s+everything\s+(?:that\s+)?you\s+(?:were|have\s+been)\s+(?:told|taught|instructed)\b"
+    r"|\b(?:save|store|add|commit|write)\b[^.\n]{0,40}\b(?:to|in|into)\s+(?:your|its)\s+(?:long-term\s+)?memory\s+that\b"
+    r"|\bend\s+of\s+(?:the\s+)?(?:document|file|context|input)\b[^\n]{0,20}\n\s{0,10}(?:user|human|system)\s*:"
     r"|\boverride\s+your\s+(?:safety|content|system)\b|(?m:^#{1,4}\s*system\s*(?:prompt|message)?\s*:)"
     r"|\b(?:new|updated)\s+system\s+(?:message|prompt)\s*:"
     r"|<system>\s*you\b|<important>[\s\S]{0,200}?(?:~/|\bread\b[^.\n]{0,60}\.(?:json|env|ssh|pem))"
@@ -66,7 +69,7 @@ _ORDERS = re.compile(
     re.IGNORECASE,
 )
 _WORDS = re.compile(
-    r"ignor|disregard|forget|override|bypass|vergiss|missachte|oublie|olvida|you\s+are\s+now|prompt|in"
+    r"ignor|memory|end\s+of|disregard|forget|override|bypass|vergiss|missachte|oublie|olvida|you\s+are\s+now|prompt|in"
     r"struction|"
     r"<\||\[inst|<<sys|the\s+user|must|candidate|applicant|resume|paper|product|system|ignora|dimentica"
     r"|negeer"

@@ -1,7 +1,9 @@
 """Messages (RFC 5322, MIME): each part is decoded and inspected as the file that it is."""
 
+import binascii
 import email
 import email.policy
+import re
 from typing import TYPE_CHECKING
 
 from lockgate.core.artifact import Kind
@@ -22,6 +24,16 @@ _RUNNING = frozenset({
     "jar", "msi", "iso", "img", "vhd", "cpl", "dll", "reg", "chm", "url", "one", "docm", "xlsm", "pptm",
     "xll", "iqy", "slk",
 })  # fmt: skip
+_ENDINGS = {
+    "text/calendar": "ics", "text/markdown": "md", "text/csv": "csv", "text/rtf": "rtf",
+    "image/svg+xml": "svg",
+    "text/vcard": "vcf", "text/javascript": "js", "application/javascript": "js", "text/xml": "xml",
+}  # fmt: skip
+_UNNAMED = re.compile(
+    r"(?m)^begin(?:-base64)? [0-7]{3,4} ([^\r\n]{1,200})\r?\n([\s\S]*?)^(?:end|====)[ \t]*\r?$"
+)
+"""A file inside a text, as ``uuencode`` writes it (POSIX.1-2017)."""
+_MOST_UNNAMED = 1_000
 _ROUTES = frozenset({"received", "dkim-signature", "authentication-results", "content-type", "references"})
 
 
@@ -29,7 +41,7 @@ class MailInspector(Inspector):
     """Takes a message apart; nothing in it is fetched or shown."""
 
     name = "mail"
-    version = 6
+    version = 7
     detects = frozenset({"mail"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -67,8 +79,7 @@ def _part(tally: Tally, item: "Message | EmailMessage", context: Context, count:
     content = item.get_payload(decode=True)
     body = content if isinstance(content, bytes) else b""
     name = item.get_filename() or ""
-    if name.rsplit(".", 1)[-1].lower() in _RUNNING:
-        tally.note("mail-attachment", Severity.HIGH, f"The attachment {name} runs when it is opened.")
+    _named(tally, name)
     kind = item.get_content_type()
     if not name and kind in {"text/plain", "text/html"}:
         charset = item.get_content_charset() or "utf-8"
@@ -81,6 +92,32 @@ def _part(tally: Tally, item: "Message | EmailMessage", context: Context, count:
         if kind == "text/html":
             markup(tally, text, document=context.kind == Kind.DOCUMENT, strict=True)
         orders(tally, text, keen=True)
-        return True
+        return _written(tally, text, context)
     context.budget.member(len(body))
-    return tally.absorb(context.inspect(memoryview(body), context.member(name or f"part-{count}")))
+    return tally.absorb(
+        context.inspect(
+            memoryview(body), context.member(name or f"part-{count}.{_ENDINGS.get(kind, '')}".rstrip("."))
+        )
+    )
+
+
+def _named(tally: Tally, name: str) -> None:
+    if name.rsplit(".", 1)[-1].lower() in _RUNNING:
+        tally.note("mail-attachment", Severity.HIGH, f"The attachment {name} runs when it is opened.")
+
+
+def _written(tally: Tally, text: str, context: Context) -> bool:
+    """Inspect the files that stand in a text as letters; return whether they were wholly understood."""
+    whole = True
+    for count, found in enumerate(_UNNAMED.finditer(text)):
+        demand(count, _MOST_UNNAMED, "files in a text")
+        name, lines = found[1].strip(), found[2].splitlines()
+        _named(tally, name)
+        decode = binascii.a2b_base64 if found[0].startswith("begin-base64") else binascii.a2b_uu
+        try:
+            body = b"".join(map(decode, lines))
+        except (binascii.Error, ValueError) as error:
+            raise BrokenContentError("A file in a text is not written as uuencode writes it.") from error
+        context.budget.member(len(body))
+        whole &= tally.absorb(context.inspect(memoryview(body), context.member(name)))
+    return whole

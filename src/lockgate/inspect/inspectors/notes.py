@@ -4,6 +4,8 @@ What they run or fetch when they are set or opened, and where their readers do n
 ``texmf.cnf`` (shell escapes), docutils' directives, RFC 5545 (alarms, attachments), nbformat 4.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +30,16 @@ _RUNS = {
         "It takes in a file of the system when it is set",
         r"(?m)^[ \t]*(?:\.\.[ \t]+(?:literal)?include::|:file:)\s+(?:/(?:etc|home|root|proc|var)\b|~|file:)",
     ),
+    "adoc": (
+        "adoc-include",
+        "It takes in a file of the system or of another host when it is set",
+        r"(?m)^[ \t]*(?:include|link-include)::(?:/(?:etc|home|root|proc|var)\b|~|file:|https?:)",
+    ),
+    "puml": (
+        "diagram-include",
+        "It takes in a file of the system or of another host when it is drawn",
+        r"(?m)^[ \t]*!include(?:url|_many|sub)?[ \t]+(?:/(?:etc|home|root|proc|var)\b|~|file:|http:)",
+    ),
     "ics": (
         "calendar-program",
         "An alarm or an attachment runs a program",
@@ -35,7 +47,16 @@ _RUNS = {
     ),
 }
 _RUNNING = {kind: (code, why, re.compile(pattern)) for kind, (code, why, pattern) in _RUNS.items()}
-_LIKE = {"ltx": "tex", "latex": "tex", "sty": "tex", "cls": "tex", "rest": "rst", "ical": "ics"}
+_LIKE = {
+    "ltx": "tex",
+    "latex": "tex",
+    "sty": "tex",
+    "cls": "tex",
+    "rest": "rst",
+    "ical": "ics",
+    "asciidoc": "adoc",
+    "plantuml": "puml",
+}
 _ASIDE = {
     "tex": r"(?m)(?<!\\)%(.*)$|\\iffalse\b([\s\S]{1,20000}?)\\fi\b|\\(?:h|v)?phantom\s*\{([^{}]*)\}"
     r"|\\(?:text)?color\s*\{white\}\s*\{?([^{}]*)|\\fontsize\s*\{[01]?(?:\.\d+)?(?:pt)?\}([^\n]*)",
@@ -48,6 +69,8 @@ _ASIDE = {
 }
 _UNREAD = {kind: re.compile(pattern) for kind, pattern in _ASIDE.items()}
 _RAW = re.compile(r"(?m)^([ \t]*)\.\.[ \t]+raw::[ \t]+html[^\n]*\n((?:[ \t]*\n|\1[ \t]+[^\n]*\n?)*)")
+_PASSED = re.compile(r"(?m)^\+{4}\n([\s\S]*?)^\+{4}$|\bpass:\w*\[([^\]]*)\]")
+"""What AsciiDoc passes on to the page as it is."""
 _FOLDED = re.compile(r"\r?\n[ \t]")
 _WHERE = "Where readers do not look: "
 _CELLS = 20_000
@@ -56,6 +79,10 @@ _PROGRAM = 20_000
 _SCRIPT = re.compile(r"<script\b[^>]*>[\s\S]*?</script\s*>", re.IGNORECASE)
 _CALLS_BACK = re.compile(
     r"\bdup2\s*\(\s*\w+\s*\.\s*fileno\s*\(|\bsocket\b[\s\S]{0,2000}?\bpty\s*\.\s*spawn\s*\("
+)
+_INSTALLS = re.compile(r"\s*[!%]+\s*(?:python\d?\s+-m\s+)?(?:pip3?|uv|conda|mamba)\s+(?:pip\s+)?install\b")
+_UNVOUCHED = re.compile(
+    r"(?:-i|--index-url|--extra-index-url|-f|--find-links|-c|--channel)[ =]+http://\S{3,200}|--trusted-host\b|\bhttp://\S{3,200}"
 )
 _MAGIC = re.compile(r"[ \t]*(?P<mark>!+|%+)(?P<line>.*)|.*\?\s*\Z")
 
@@ -80,6 +107,8 @@ def documents(tally: Tally, name: str, text: str) -> None:
         if found := pattern.search(whole):
             tally.note(code, Severity.HIGH, f"{why}.", found.end())
     if kind == "rst" and (raw := "".join(found[2] for found in _RAW.finditer(text))):
+        _page(tally, raw)
+    if kind == "adoc" and (raw := "\n".join(_groups(_PASSED, text))):
         _page(tally, raw)
 
 
@@ -108,8 +137,10 @@ def notebook(tally: Tally, value: Any, context: Context) -> None:
             _code(source, program, shell)
             for output in cell.get("outputs") or ():
                 _output(tally, output)
+            _sources(tally, source)
         elif source:
             _part(tally, source, "cell.md", context)
+            _attached(tally, cell.get("attachments"), context)
     look(tally, "\n".join(shell), SHELL)
     whole = "\n".join(program)
     if found := _CALLS_BACK.search(whole):
@@ -148,8 +179,35 @@ def _code(source: str, program: list[str], shell: list[str]) -> None:
             shell.append(found["line"])
 
 
+def _sources(tally: Tally, source: str) -> None:
+    """Note packages that a cell has installed from an address that nothing vouches for."""
+    for line in source.splitlines():
+        if _INSTALLS.match(line) and (found := _UNVOUCHED.search(line)):
+            why = f"Packages come from an address that nothing vouches for: {found[0][:80]}"
+            tally.note("requirements-address", Severity.HIGH, why)
+
+
+def _attached(tally: Tally, attachments: Any, context: Context) -> None:
+    """Look at what is attached to a cell: a picture by its type, in base64 but for those that are text."""
+    for count, kinds in enumerate(attachments.values() if isinstance(attachments, dict) else ()):
+        demand(count, _CELLS, "attachments of a cell")
+        for kind, said in kinds.items() if isinstance(kinds, dict) else ():
+            text = _joined(said)
+            try:
+                raw = base64.b64decode(text, validate=True)
+            except (binascii.Error, ValueError):
+                raw = text.encode()
+            ending = kind.rsplit("/", 1)[-1].split("+")[0]
+            inner = context.inspect(memoryview(raw), context.member(f"attached.{ending}"))
+            tally.findings.extend(found for found in inner.findings if found.severity is not Severity.INFO)
+
+
 def _output(tally: Tally, output: Any) -> None:
-    data = output.get("data") if isinstance(output, dict) else None
+    if not isinstance(output, dict):
+        return
+    if said := _joined(output.get("text")) + _joined(output.get("traceback")):
+        orders(tally, said[:_PROGRAM], keen=True)
+    data = output.get("data")
     for kind, said in data.items() if isinstance(data, dict) else ():
         text = _joined(said)
         if kind in {"text/html", "image/svg+xml"}:

@@ -6,6 +6,7 @@ from math import prod
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors import data_signs
+from lockgate.inspect.inspectors.hidden_programs import look_inside
 from lockgate.inspect.inspectors.onnx_fields import ELEMENT_BITS, MESSAGES
 from lockgate.inspect.inspectors.protobuf import WIRE_VARINT, Walk, fields, varint
 from lockgate.inspect.limits import demand
@@ -48,7 +49,7 @@ class OnnxInspector(Inspector):
     """Walks the whole message tree; weights are opaque, references to other files a finding."""
 
     name = "onnx"
-    version = 5
+    version = 6
     detects = frozenset({"onnx"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -133,6 +134,7 @@ class _Walk(Walk):
             tensor.external = True
         elif number == _RAW:
             tensor.raw = stop - at
+            look_inside(self.tally, self.data[at:stop], "a tensor", at)
 
     def tensor(self, tensor: _TensorFacts, at: int) -> None:
         if tensor.external:

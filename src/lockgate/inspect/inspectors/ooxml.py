@@ -48,7 +48,10 @@ _INSTRUCTION = re.compile(
     r"<(?:\w+:)?(?:instrText|delInstrText)\b[^>]*>([^<]*)<|\binstr\s*=\s*[\"']([^\"']*)[\"']"
 )
 _FIELD = re.compile(r"\b(?:DDEAUTO|DDE|INCLUDETEXT|INCLUDEPICTURE|IMPORT|QUOTE\s+\d+\s+\d+)\b")
-_DDE_LINK = re.compile(r"<(?:\w+:)?ddeLink\b|<(?:\w+:)?oleLink\b|ddeService\s*=")
+_DDE_LINK = re.compile(
+    r"<(?:\w+:)?ddeLink\b|<(?:\w+:)?oleLink\b|ddeService\s*=|<office:dde-source\b|<text:dde-connection-decl\b"
+    r"|<table:dde-link\b"
+)
 _FORMULA = re.compile(
     r"<(?:\w+:)?f\b[^>]*>[^<]*(?:\b(?:EXEC|CALL|REGISTER|FORMULA\.FILL|WEBSERVICE|RTD)\s*\("
     r"|\bHYPERLINK\s*\(\s*(?:\"|&quot;)https?:[^<]{0,200}?(?:\"|&quot;)\s*&amp;|cmd\||\|'["
@@ -67,7 +70,9 @@ _REFRESHED = re.compile(
     re.IGNORECASE,
 )
 _FETCHED = re.compile(
-    r"<draw:(?:image|object|object-ole|plugin|floating-frame)\b[^>]*\bxlink:href\s*=\s*[\"']((?:https?|file|smb|ftp):[^\"']*)"
+    r"<(?:draw:(?:image|object|object-ole|plugin|applet|floating-frame)|text:section-source"
+    r"|table:(?:table-source|cell-range-source)|text:alphabetical-index-auto-mark-file)\b[^>]*"
+    r"\bxlink:href\s*=\s*[\"']((?:https?|file|smb|ftp|vnd\.[\w.]+):[^\"']*|//[^\"']*|\\\\[^\"']*)"
 )
 _STYLE = re.compile(
     r"<style:style\s[^>]*\bstyle:name=\"([^\"]+)\"[^>]*>((?:(?!</style:style>)[\s\S]){0,4000})"

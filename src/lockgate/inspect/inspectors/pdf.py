@@ -26,6 +26,8 @@ _KEYS = {
     "EF": ("pdf-embedded-file", Severity.HIGH, "carries another file"),
     "AF": ("pdf-embedded-file", Severity.HIGH, "carries another file"),
     "RichMedia": ("pdf-rich-media", Severity.HIGH, "carries media that act"),
+    "RichMediaContent": ("pdf-rich-media", Severity.HIGH, "carries media that act"),
+    "OnInstantiate": ("pdf-javascript", Severity.CRITICAL, "carries JavaScript"),
     "XFA": ("pdf-xfa", Severity.HIGH, "carries a form with code"),
 }
 _ACTIONS = {
@@ -61,7 +63,7 @@ class PdfInspector(Inspector):
     """Reads all objects in file order, then lets PDFium open every page."""
 
     name = "pdf"
-    version = 8
+    version = 9
     detects = frozenset({"pdf"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -164,8 +166,12 @@ def _stream(tally: Tally, item: Indirect, limits: Limits) -> bool:
         tally.unfinished("pdf-filter", f"A stream uses the filter {unknown[0]}, which is not known.", item.at)
         return False
     content = bytes(item.stream) if not names else b""
-    if names and names[0] in {"FlateDecode", "Fl"}:
-        content = inflate(item.stream, limits)
+    packed = item.stream
+    for name in names:
+        if name not in {"FlateDecode", "Fl"}:
+            break
+        content = inflate(packed, limits)
+        packed = memoryview(content)
     if item.value.get("Type") == "ObjStm":
         if len(names) > 1 or (names and not content) or "DecodeParms" in item.value:
             tally.unfinished("pdf-object-stream", "Objects are packed in a way that is not read.", item.at)

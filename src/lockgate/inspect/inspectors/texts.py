@@ -21,6 +21,7 @@ from lockgate.inspect.inspectors import (
     settings_of_tools,
     shell_flow,
     told_to_tools,
+    xml_programs,
 )
 from lockgate.inspect.inspectors.chat_template import lint
 from lockgate.inspect.inspectors.code_signs import look
@@ -105,6 +106,13 @@ _RUN_BY_TOOLS = frozenset(
     {"Makefile", "makefile", "GNUmakefile", "Dockerfile", "Containerfile", ".envrc", "Justfile"}
 )
 """Files that a person's tools run; in packages they are the authors' own."""
+_STARTED = re.compile(r"(?m)^Exec\s*=\s*(.*)$")
+"""What a shortcut of a desktop starts."""
+_POSTSCRIPT = re.compile(
+    r"%pipe%|\(\s*(?:/|~|\.\.|[A-Za-z]:)[^()\n]{0,200}\)\s*(?:\([rwa]\+?\)\s*file|run|deletefile)\b|\brenamefile\b"
+    r"|\)\s*\([wa]\+?\)\s*file\b"
+)
+"""Files of a system and commands (PostScript Language Reference, 3.8.2; the device is Ghostscript's)."""
 _TEMPLATES = frozenset({"jinja", "jinja2", "j2", "template"})
 """Templates; those of a package are its own code, which renders what it will."""
 _SHEBANG = re.compile(r"#!\s*/(?:usr/)?(?:bin/)?(?:env\s+)?\S*(?:ba|da|z|k)?sh\b")
@@ -267,7 +275,7 @@ class TextInspector(Inspector):
     """Plain text in UTF-8."""
 
     name = "text"
-    version = 16
+    version = 17
     detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -293,6 +301,8 @@ def read_text(tally: Tally, text: str, context: Context, *, xml: bool) -> None:
     if xml:
         _entities(tally, text, package=context.package)
         model_texts.xml(tally, text)
+    if (xml or text.lstrip()[:1] == "<") and not context.package:
+        xml_programs.check(tally, text)
     drawing = "<svg" in text[:4096] and not context.package and not source
     if drawing:
         _drawing(tally, text)
@@ -336,6 +346,11 @@ def _signs(tally: Tally, text: str, context: Context) -> None:
         script_flow.flows(tally, text)
     elif kind in {"yaml", "yml"}:
         _yaml(tally, text, context)
+    elif kind == "desktop" and not context.package:
+        look(tally, "\n".join(_STARTED.findall(text)), SHELL)
+    elif text.startswith("%!") and (found := _POSTSCRIPT.search(text)):
+        why = f"A program in PostScript runs a command or changes a file: {' '.join(found[0].split())[:60]}"
+        tally.note("postscript-program", Severity.HIGH, why, found.start())
     elif kind in _TEMPLATES and (not (context.package or context.depth) or "chat" in base):
         lint(tally, context.name, text)
 
@@ -395,7 +410,7 @@ class JsonInspector(Inspector):
     """JSON: strictly read, no key twice, bounded depth."""
 
     name = "json"
-    version = 9
+    version = 10
     detects = frozenset({"json"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from lockgate.core.artifact import PATH_LIMIT, UnsafePathError, safe_path
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError, OverLimitError
-from lockgate.inspect.inspectors import ooxml, torch_archives, wheels
+from lockgate.inspect.inspectors import office_styles, ooxml, torch_archives, wheels
 from lockgate.inspect.inspectors.member_names import neutral
 from lockgate.inspect.inspectors.own_classes import SOURCE_BYTES, OwnClasses, Source
 from lockgate.inspect.inspectors.plain_members import PlainMembers
@@ -67,6 +67,7 @@ class _Members:
         self.context = context
         self._package = tally.detected == "wheel"
         self._own = OwnClasses(partial(_sources, data, found, context)) if self._package else None
+        self.styled: dict[str, str] = {}
         self._plain = PlainMembers.of(context) if self._package else None
 
     def look(self, content: memoryview, name: str) -> bool:
@@ -82,7 +83,7 @@ class ZipInspector(Inspector):
     """Walks both directories, unpacks each member within bounds and inspects it."""
 
     name = "zip"
-    version = 7
+    version = 8
     detects = frozenset({"zip"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -106,6 +107,7 @@ class ZipInspector(Inspector):
                 ooxml.named(tally, name)
             if member:
                 unpacked.append(member)
+        office_styles.check(tally, members.styled)
         if package:
             tally.inspectors.add(f"wheel/{wheels.VERSION}")
             wheels.check(tally, context, {item.name: item for item in unpacked})
@@ -164,6 +166,8 @@ class ZipInspector(Inspector):
             return None
         if tally.detected in {"ooxml", "odf"} and ooxml.wants(name):
             ooxml.part(tally, name, bytes(content))
+            if office_styles.wants(name):
+                members.styled[name] = bytes(content).decode("utf-8", "replace")
         if members.look(content, name):
             tally.claim(entry.data, entry.end)
         if not entry.size and entry.folder:
