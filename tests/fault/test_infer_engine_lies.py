@@ -305,6 +305,11 @@ def test_trouble_before_the_first_text(kind: str, trouble: str) -> None:
                     assert response.status == status, form
                     assert response.content_type == "application/json"
                     message = said_error(form, await response.json())
+                    receipt = response.headers["X-Lockgate-Receipt"]
+                await until(lambda receipt=receipt: s.receipts.get(receipt) is not None)  # type: ignore[misc]
+                async with s.session.get(f"/v1/lockgate/receipts/{receipt}", headers=s.headers) as response:
+                    found = (await response.json())["receipt"]
+                assert (found["status"], found["reason"]) == ("failed", code)
                 assert code in message
                 assert "\x07" not in message
                 assert len(message) < 700
@@ -444,7 +449,9 @@ def test_numbers_that_are_no_vector_are_the_servers_failure(kind: str, row: str,
                 assert "LG-5a03" in said_error(
                     "ollama" if form == "ollama" else "chat", await response.json()
                 )
-            await until(lambda: s.ledger.statuses() == ["failed"])
+                receipt = response.headers["X-Lockgate-Receipt"]
+            await until(lambda: s.receipts.get(receipt) is not None)
+            assert s.ledger.statuses() == ["failed"]
             server.vectors = "[3e38,-1]"
             async with s.session.post(path, json=body, headers=s.headers) as response:
                 assert response.status == 200

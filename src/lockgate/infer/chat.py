@@ -267,6 +267,8 @@ class ChatDesk:
             raise
         except Exception as error:
             reason = error.code if isinstance(error, LockgateError) else LockgateError.code
+            if isinstance(error, LockgateError) and not isinstance(error, LedgerUnavailableError):
+                error.where["recorded"] = talk.record.id  # so that its caller can ask why
             talk.record.close(status, usage=talk.answer.usage, guards=talk.guards, reason=reason)
             await talk.record.closed()
             raise

@@ -108,7 +108,7 @@ class Door:
             status, said = described(error)
             self._metrics.rejected.labels(error.code).inc()
             response = self._error(request, status, said, error.where.get("retry_after"))
-            if receipt := error.where.get("receipt"):
+            if receipt := error.where.get("receipt") or error.where.get("recorded"):
                 response.headers[RECEIPT_HEADER] = str(receipt)
             return response
         if isinstance(error, web.HTTPException):

@@ -207,6 +207,7 @@ class PlainDesk:
                     raise
                 except LockgateError as error:
                     reason = error.code
+                    error.where["recorded"] = record.id
                     raise
                 finally:
                     told = Usage(prompt_tokens=bound // BYTES_A_TOKEN)
