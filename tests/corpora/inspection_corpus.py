@@ -16,7 +16,7 @@ from corpora.inspection_bypasses_documents import (
 from corpora.inspection_carried import CARRIED_BAD, CARRIED_GOOD
 from corpora.inspection_case import WHEEL, Case, inspected
 from corpora.inspection_compiled import COMPILED_BAD, COMPILED_GOOD, COMPILED_UNREAD
-from corpora.inspection_constructs import CONSTRUCTS_BAD, CONSTRUCTS_GOOD
+from corpora.inspection_constructs import CONSTRUCTS_BAD, CONSTRUCTS_GOOD, CONSTRUCTS_UNREAD
 from corpora.inspection_data import DATA_BAD, DATA_GOOD, DATA_UNREAD
 from corpora.inspection_documents import DOCUMENTS_BAD, DOCUMENTS_GOOD, DOCUMENTS_UNREAD
 from corpora.inspection_flows import FLOWS_BAD, FLOWS_GOOD
@@ -126,6 +126,7 @@ UNREAD = [
                 *MEDIA_UNREAD,
                 *SYSTEM_DATA_UNREAD,
                 *COMPILED_UNREAD,
+                *CONSTRUCTS_UNREAD,
             ),
         )
     ),

@@ -128,3 +128,9 @@ def test_of_a_member_of_an_archive_too_it_is_told_which_bytes_nobody_accounts_fo
     told = [(found.code, found.where, found.why) for found in part.findings]
     size = len(b"hidden words")
     assert told == [("unclaimed", f"deep/a.icc@{len(icc())}", f"{size} bytes that no parser accounts for.")]
+
+
+def test_a_table_that_begins_as_a_font_does_is_unread_and_no_font_with_a_gap() -> None:
+    part = inspected(b"\0\1\0\0\0\0DEFAULT\0\0\1" + bytes(900), "unk.dat", "npm")
+    assert [(found.code, found.severity) for found in part.findings] == [("font-malformed", Severity.INFO)]
+    assert not part.complete

@@ -22,7 +22,7 @@ class FontInspector(Inspector):
     """Walks the table directory; every table lies inside the file and between them is padding."""
 
     name = "font"
-    version = 1
+    version = 2
     detects = frozenset({"font", "woff", "woff2"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -50,7 +50,9 @@ def _sfnt(data: memoryview, tally: Tally) -> None:
         tally.claim(0, _HEAD + 4 * count + (12 if version > 1 else 0))
     for head in heads:
         (count,) = struct.unpack_from(">H", data, head + 4)
-        demand(count, _MOST_TABLES, "font tables")
+        if not demand(count, _MOST_TABLES, "font tables"):
+            what = "It begins as a font does, and has no table."
+            raise BrokenContentError(what, at=head)
         tally.claim(head, head + _HEAD + _RECORD * count)
         for index in range(count):
             _, _, at, size = struct.unpack_from(">4s3I", data, head + _HEAD + _RECORD * index)

@@ -14,6 +14,7 @@ from lockgate.core.verdict import Severity
 from lockgate.inspect.detect import extension
 from lockgate.inspect.inspectors.code_signs import look
 from lockgate.inspect.inspectors.injection import orders
+from lockgate.inspect.inspectors.python_import import CELLS
 from lockgate.inspect.inspectors.shell_signs import SHELL
 from lockgate.inspect.limits import demand
 from lockgate.inspect.tally import Context, Tally
@@ -74,6 +75,7 @@ _PASSED = re.compile(r"(?m)^\+{4}\n([\s\S]*?)^\+{4}$|\bpass:\w*\[([^\]]*)\]")
 _FOLDED = re.compile(r"\r?\n[ \t]")
 _WHERE = "Where readers do not look: "
 _CELLS = 20_000
+_PROGRAM_NAME = "cells.py"
 _PROGRAM = 20_000
 """Longest script of an output that is read, in characters; longer ones are libraries of charts."""
 _SCRIPT = re.compile(r"<script\b[^>]*>[\s\S]*?</script\s*>", re.IGNORECASE)
@@ -145,12 +147,13 @@ def notebook(tally: Tally, value: Any, context: Context) -> None:
     whole = "\n".join(program)
     if found := _CALLS_BACK.search(whole):
         tally.note("notebook-reverse", Severity.HIGH, "A cell hands a shell to another host.", found.start())
-    _part(tally, whole, "cells.py", context)
+    _part(tally, whole, _PROGRAM_NAME, context)
 
 
 def _part(tally: Tally, text: str, name: str, context: Context) -> None:
     """Take over what another inspector finds in a part; that it is whole says the notebook's own JSON."""
-    inner = context.inspect(memoryview(text.encode("utf-8", "replace")), context.member(name))
+    role = CELLS if name == _PROGRAM_NAME and not context.role else None
+    inner = context.inspect(memoryview(text.encode("utf-8", "replace")), context.member(name, role=role))
     tally.findings.extend(found for found in inner.findings if found.severity is not Severity.INFO)
 
 

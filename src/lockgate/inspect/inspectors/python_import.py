@@ -18,6 +18,12 @@ _NETWORK = frozenset({
     "http.client.HTTPConnection", "request.urlretrieve", "ftplib.FTP", "ftplib.FTP_TLS", "smtplib.SMTP",
     "smtplib.SMTP_SSL",
 })  # fmt: skip
+_ACTS_AWAY = frozenset(
+    name for name in _NETWORK if name.rpartition(".")[2] not in {"get", "urlopen", "urlretrieve"}
+)
+"""Those that do more than ask for what an address gives."""
+CELLS = "cells"
+"""The role of the program that a notebook's cells make."""
 _SHELL = frozenset({"os.system", "os.popen", "os.startfile", "subprocess.getoutput", "commands.getoutput"})
 _COMMANDS = frozenset({
     "subprocess.Popen", "subprocess.run", "subprocess.call", "subprocess.check_call",
@@ -86,14 +92,21 @@ MODULES = {
 ``os``, and modules with their functions."""
 
 
-def at_import(tally: Tally, tree: ast.AST) -> None:
-    """Note calls to the network and to shells that importing the module makes."""
+def at_import(tally: Tally, tree: ast.AST, *, cells: bool = False) -> None:
+    """Note calls to the network and to shells that importing the module makes.
+
+    Args:
+        tally: Takes the findings.
+        tree: The module.
+        cells: It is the cells of a notebook, which nothing imports: whoever runs them sees what is fetched.
+
+    """
     calls, bodies = _calls(tree)
     known = _Names(bodies)
     for call in calls:
         name = known.real(_dotted(call.func))
         line = f"(line {call.lineno})"
-        if name in _NETWORK and not _nowhere(name, call):
+        if name in (_ACTS_AWAY if cells else _NETWORK) and not _nowhere(name, call):
             tally.note(
                 "python-import-network", Severity.HIGH, f"{name} is called when it is imported {line}."
             )

@@ -13,7 +13,7 @@ from unicodedata import normalize
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors.code_signs import INSTALL_PYTHON, look
 from lockgate.inspect.inspectors.python_flow import BUILD_HOOKS, flows
-from lockgate.inspect.inspectors.python_import import at_import
+from lockgate.inspect.inspectors.python_import import CELLS, at_import
 from lockgate.inspect.inspectors.source_hints import hints
 from lockgate.inspect.inspectors.texts import scan
 from lockgate.inspect.inspectors.uses import use
@@ -58,7 +58,7 @@ class PythonInspector(Inspector):
     """Python source: it must parse; it is never executed."""
 
     name = "python"
-    version = 9
+    version = 10
     detects = frozenset({"python"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -90,7 +90,7 @@ class PythonInspector(Inspector):
             aside = aside or context.role in {"deb-data", "rpm-data"}
             inside = context.depth or _LOADED.search(text) or _LOADED_FILE.search(context.name)
             if inside and not aside and (told.may_act() or not context.package):
-                at_import(tally, tree)
+                at_import(tally, tree, cells=context.role == CELLS)
             if follow:
                 flows(tally, text, tree, acts=bool(inside and not aside) or installs, installs=installs)
         except (SyntaxError, ValueError) as error:
