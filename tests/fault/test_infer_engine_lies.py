@@ -175,6 +175,17 @@ async def well(server: Lying, request: web.Request) -> web.StreamResponse:
     return response
 
 
+def call_without_text(server: Lying) -> bytes:
+    """Return a call of a tool whose arguments are no UTF-8."""
+    function: dict[str, Any] = {"name": "x", "arguments": {"to": "?"} if server.kind == "ollama" else "?"}
+    said = {"content": "", "tool_calls": [{"index": 0, "function": function}]}
+    if server.kind == "ollama":
+        line = json.dumps({"message": said, "done": False}).encode() + b"\n"
+    else:
+        line = server.event({"choices": [{"index": 0, "delta": said, "finish_reason": None}]})
+    return line.replace(b"?", b"\xff")
+
+
 def sends(*parts: Callable[[Lying], bytes], media: str = "", then: str = "ends") -> Any:
     """Send parts; then end, hang, cut the connection, or flood for ever."""
 
@@ -212,6 +223,7 @@ _EARLY: dict[str, tuple[Any, int, str]] = {
     "content type of whole answers": (sends(one, media="application/json"), 502, "LG-5a03"),
     "garbage": (sends(lambda s: s.raw(b"{nonsense")), 502, "LG-5a03"),
     "no UTF-8": (sends(lambda s: s.part("x").replace(b"x", b"\xff")), 502, "LG-5a03"),
+    "arguments that are no UTF-8": (sends(call_without_text, lambda s: s.end()), 502, "LG-5a03"),
     "deep": (sends(lambda s: s.raw(b'{"x":' + b"[" * 3900)), 502, "LG-5a03"),
     "endless line": (sends(then="floods"), 502, "LG-5a03"),
     "another type": (sends(lambda s: s.part("x").replace(b'"x"', b"5")), 502, "LG-5a03"),
@@ -456,5 +468,19 @@ def test_numbers_that_are_no_vector_are_the_servers_failure(kind: str, row: str,
             async with s.session.post(path, json=body, headers=s.headers) as response:
                 assert response.status == 200
             await until(lambda: s.spending.spent(s.key.id)[1] == 0)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("reason", ["load", "unload", "error"])
+def test_an_ollama_that_only_loaded_its_model_gave_no_answer(reason: str) -> None:
+    said = json.dumps({"message": {"content": ""}, "done": True, "done_reason": reason}).encode() + b"\n"
+
+    async def run() -> None:
+        async with lying("ollama", sends(lambda _: said), BOUNDS) as (_, s):
+            async with s.ask(PROMPT) as response:
+                assert response.status == 502
+                assert reason in said_error("chat", await response.json())
+            await settled(s, Spent(requests=1, prompt_tokens=CHARGED))
 
     asyncio.run(run())

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from lockgate.infer.engines.ports import CallDelta, Count, Embedded, EngineRequest, Message, Piece, Usage
-from lockgate.infer.engines.wire import Call, Reader, Wire, demand_vectors, no_chunk, reported
+from lockgate.infer.engines.wire import FAILURES, Call, Reader, Wire, demand_vectors, no_chunk, reported
 from lockgate.infer.errors import BadRequestError, NotServedError
 
 TAGS = "/api/tags"
@@ -26,6 +26,9 @@ _OPTIONS = {
     "frequency_penalty": "frequency_penalty",
     "repeat_penalty": "repeat_penalty",
 }
+_NO_ANSWER = FAILURES | {"load", "unload"}
+"""Reasons for ending without an answer: Ollama loaded the model, or let go of it, and did nothing else."""
+
 _REST = frozenset({"tools", "tool_choice", "response_format", "logprobs", "top_logprobs"})
 
 
@@ -200,6 +203,8 @@ class _Lines(Reader):
             raise no_chunk(error) from error
         if line.error is not None:
             raise reported(line.error)
+        if line.done_reason in _NO_ANSWER:
+            raise reported(line.done_reason)
         text = line.response or ""
         calls: tuple[CallDelta, ...] = ()
         if line.message is not None:
@@ -216,7 +221,10 @@ class _Lines(Reader):
 
     def _taken(self, calls: list[_Call]) -> tuple[CallDelta, ...]:
         first, self._calls = self._calls, self._calls + len(calls)
-        return tuple(
-            CallDelta(at, call.id, call.function.name, bytes(call.function.arguments).decode())
-            for at, call in enumerate(calls, first)
-        )
+        try:
+            return tuple(
+                CallDelta(at, call.id, call.function.name, bytes(call.function.arguments).decode())
+                for at, call in enumerate(calls, first)
+            )
+        except UnicodeDecodeError as error:  # the arguments' bytes are taken as they came
+            raise no_chunk(error) from error
