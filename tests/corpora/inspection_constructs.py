@@ -15,6 +15,7 @@ import zlib
 from corpora import inspection_content as make
 from corpora.inspection_case import WHEEL, bad, good
 from corpora.inspection_packages import deb, npm
+from corpora.inspection_small import gif
 from lockgate.core.verdict import Outcome
 
 _OPAQUE = Outcome.OPAQUE
@@ -191,6 +192,7 @@ CONSTRUCTS_GOOD = [
              _cells(f"{fetches}\nimage = {fetches.split()[-1]}('https://a.example/a.png')\n"), "python")
         for fetches in ("from urllib.request import urlopen", "from requests import get")
     ),
+    good("a picture with zeros behind", "a.gif", gif() + bytes(9), outcome=_OPAQUE),
     good("letters that streams draw, of size 1", "a.pdf", _drawn(100), "document"),
     good("letters that streams draw, turned", "a.pdf", _drawn(100, turn=0.7), "document"),
     good("a script that tells a file by letters in escapes", "a.sh", _MAGIC % b"\"$(printf '\\102\\132')\")"),
@@ -287,4 +289,6 @@ CONSTRUCTS_BAD = [
     bad("a module beside notebooks that fetches", WHEEL,
         _module("from urllib.request import urlopen\nA = urlopen('https://a.example/a.png').read()\n"),
         "python-import-network", "python"),
+    bad("a picture with letters behind zeros", "a.gif", gif() + bytes(9) + b"id", "gif-tail"),
+    bad("a picture with more zeros behind than a program leaves", "a.gif", gif() + bytes(4096), "gif-tail"),
 ]  # fmt: skip

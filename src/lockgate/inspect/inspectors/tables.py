@@ -177,15 +177,19 @@ def _bitmap(data: memoryview, at: int, size: int) -> None:
         raise _broken("A bitmap of the icon is not as long as its header says.", at)
 
 
+_MOST_PADDING = 512
+"""Zeros that a program may leave behind a picture, in bytes: up to a block of a disk."""
+
+
 class GifInspector(Inspector):
     """A GIF picture: blocks up to the end mark."""
 
     name = "gif"
-    version = 1
+    version = 2
     detects = frozenset({"gif"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
-        """Claim every block; what follows the end mark stays unclaimed."""
+        """Claim every block, and zeros behind; what else follows the end mark stays unclaimed."""
         demand(len(data), context.limits.member_bytes, "member_bytes")
         tally.opaque.add("gif")
         try:
@@ -193,7 +197,9 @@ class GifInspector(Inspector):
         except IndexError as error:
             raise _broken("The picture has no end.", len(data)) from error
         tally.claim(0, end)
-        if end < len(data):
+        if len(data) - end <= _MOST_PADDING and not any(data[end:]):
+            tally.claim(end, len(data))
+        elif end < len(data):
             tally.note("gif-tail", Severity.HIGH, f"{len(data) - end} bytes follow the picture.", end)
 
 
