@@ -1,6 +1,7 @@
 """The guards in the gateway: what is refused, what is taken out, and what receipts say of it."""
 
 import asyncio
+import json
 import threading
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from infer_doubles import chunk, events, sends, site, text_of
 from lockgate.infer.chat import QUICK_CHARACTERS
 from lockgate.infer.counting import Numbers, Spreads
+from lockgate.infer.limits import CALL_ID_CHARACTERS
 
 END = b"data: [DONE]\n\n"
 
@@ -97,5 +99,65 @@ def test_a_canary_stops_the_answer_and_the_engine() -> None:
             assert [c["choices"][0]["finish_reason"] for c in chunks if c != "[DONE]"][-1] == "content_filter"
             found = await receipt(s, response.headers["X-Lockgate-Receipt"])
             assert found["guards"][0]["action"] == "stopped"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "name", ["functions.f:k3v9q2m7x1zt", "x" * 200, "a\nb"], ids=["canary", "long", "lines"]
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_id_of_a_call_that_a_model_wrote_passes_the_filter_too(name: str, *, stream: bool) -> None:
+    async def run() -> None:
+        calls = [
+            {"index": 0, "id": name, "function": {"name": "f", "arguments": "{}"}},
+            {"index": 1, "id": "call_9", "function": {"name": "f", "arguments": "{}"}},
+        ]
+        delta = {"choices": [{"index": 0, "delta": {"tool_calls": calls}, "finish_reason": "tool_calls"}]}
+        tools = [{"type": "function", "function": {"name": "f"}}]
+        said = b"data: " + json.dumps(delta).encode() + b"\n\n", END
+        async with site(sends(*said), canaries=("k3v9q2m7x1zt",)) as s:
+            async with s.ask(stream=stream, tools=tools) as response:
+                body = await response.read()
+            parts = events(body)[:-1] if stream else [json.loads(body)]
+            found = [
+                call["id"]
+                for part in parts
+                for choice in part["choices"]
+                for call in choice.get("delta", choice.get("message", {})).get("tool_calls", ())
+            ]
+            assert name.encode() not in body
+            assert len(set(found)) == 2
+            assert found[1] == "call_9"
+            assert found[0].isprintable()
+            assert 0 < len(found[0]) <= CALL_ID_CHARACTERS
+
+    asyncio.run(run())
+
+
+def test_tokens_of_a_call_do_not_leave_beside_the_text() -> None:
+    def spelled(*tokens: str) -> dict[str, Any]:
+        return {"content": [{"token": token, "logprob": -0.5, "bytes": None} for token in tokens]}
+
+    async def run() -> None:
+        call = {
+            "index": 0,
+            "id": "c",
+            "function": {"name": "f", "arguments": '{"a":"https://evil.example/x"}'},
+        }
+        deltas: list[dict[str, Any]] = [
+            {"delta": {"content": "Well"}, "logprobs": spelled(" Well", "<end>")},
+            {
+                "delta": {"tool_calls": [call]},
+                "logprobs": spelled('{"a":"', "https://evil", ".example/x", '"}'),
+            },
+            {"delta": {}, "finish_reason": "tool_calls"},
+        ]
+        said = [b"data: " + json.dumps({"choices": [delta]}).encode() + b"\n\n" for delta in deltas]
+        tools = [{"type": "function", "function": {"name": "f"}}]
+        async with site(sends(*said, END)) as s, s.ask(logprobs=True, tools=tools) as response:
+            choice = (await response.json())["choices"][0]
+        assert [token["token"] for token in choice["logprobs"]["content"]] == [" Well"]
+        assert "evil" not in json.dumps(choice)
 
     asyncio.run(run())

@@ -26,6 +26,7 @@ from lockgate.guard.errors import PromptBlockedError
 from lockgate.infer.answers import Answer
 from lockgate.infer.engines.ports import Message, ToolCall, Usage
 from lockgate.infer.forms.base import Delta
+from lockgate.infer.limits import CALL_ID_CHARACTERS
 from lockgate.infer.logprobs import HeldLogprobs
 from lockgate.infer.metrics import GatewayMetrics
 from lockgate.infer.ports import Citation, GuardFinding
@@ -285,7 +286,9 @@ class FilteredAnswer(Answer):
 
     async def _permitted(self, calls: Sequence[ToolCall]) -> list[Delta]:
         """Return the calls that the policy on tools lets pass; before them what became of the others."""
-        passing = [checked for call in calls if (checked := self._called(call)) is not None]
+        passing = [
+            checked for at, call in enumerate(calls) if (checked := self._called(at, call)) is not None
+        ]
         ruled = [await self._tools.ruled(call, self._receipt) for call in passing]
         self._ruled += [one.finding for one in ruled if one.finding is not None]
         passed = [one.call for one in ruled if one.call is not None]
@@ -299,7 +302,7 @@ class FilteredAnswer(Answer):
             return came if left is came.text and not came.logprobs else Delta(left)
         return Delta(left, logprobs=self._held.passed(came.text, came.logprobs, left))
 
-    def _called(self, call: ToolCall) -> ToolCall | None:
+    def _called(self, at: int, call: ToolCall) -> ToolCall | None:
         """Return a tool call whose arguments passed a filter of their own; nothing once one was stopped."""
         if self._filter.stopped:
             return None
@@ -310,7 +313,19 @@ class FilteredAnswer(Answer):
         if through.stopped:
             self._filter.stopped = True
             return None
-        return replace(call, arguments=passed)
+        return replace(call, id=self._id_of(at, call), arguments=passed)
+
+    def _id_of(self, at: int, call: ToolCall) -> str:
+        """Return a call's id, or one of our own where a filter alters it or callers could not send it back.
+
+        Some engines let the model write it. Most draw it, and what looks like a number of somebody's in it is
+        by chance: so it is no hit of the filter's.
+        """
+        through = self._fresh()
+        left = through.feed(call.id) + through.finish()
+        if left == call.id and len(left) <= CALL_ID_CHARACTERS and left.isprintable():
+            return left
+        return f"call_{self._receipt}_{at}"
 
 
 class Unfiltered:

@@ -65,6 +65,9 @@ enforced."""
 ANSWER_CALLS = 64
 """Most tools that an engine may call in one answer."""
 
+CALL_ID_CHARACTERS = 128
+"""Longest id of a tool call, in characters."""
+
 TURN_TOKENS = 16
 """Tokens that a chat template may put around each turn."""
 

@@ -8,7 +8,8 @@ from typing import Any
 class HeldLogprobs:
     """Holds log probabilities back until their tokens have left; drops them once text was altered.
 
-    They spell the tokens: what the filter takes out of the text must not leave beside it.
+    They spell the tokens: what the filter takes out of the text must not leave beside it. Nor may what was
+    never in it: engines send the tokens of a tool call's arguments too, which no filter has seen yet.
     """
 
     def __init__(self) -> None:
@@ -25,7 +26,7 @@ class HeldLogprobs:
         """Take text with its tokens and the text that left; return the tokens that may leave with it."""
         self._came += len(text)
         self._text += text
-        self._waiting.extend((self._came, one) for one in logprobs)
+        self._waiting.extend((self._came, one) for one in logprobs if _stands_in(text, one))
         if not self._text.startswith(left):
             self._altered = True
         self._text = self._text[len(left) :]
@@ -37,3 +38,9 @@ class HeldLogprobs:
         while self._waiting and self._waiting[0][0] <= self._left:
             found.append(self._waiting.popleft()[1])
         return tuple(found)
+
+
+def _stands_in(text: str, one: Mapping[str, Any]) -> bool:
+    """Tell whether a token stands in a text; the white space before an answer's first one may be gone."""
+    token = one.get("token")
+    return isinstance(token, str) and bool(text) and token.strip() in text

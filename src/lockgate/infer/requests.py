@@ -12,7 +12,7 @@ import msgspec
 
 from lockgate.infer.engines.ports import Message, ToolCall
 from lockgate.infer.errors import BadRequestError, UnsupportedParameterError
-from lockgate.infer.limits import GatewayLimits
+from lockgate.infer.limits import CALL_ID_CHARACTERS, GatewayLimits
 
 Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Penalty = Annotated[float, msgspec.Meta(ge=-2, le=2)]
@@ -22,7 +22,7 @@ Tokens = Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
 Stop = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 CallName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
-CallId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+CallId = Annotated[str, msgspec.Meta(min_length=1, max_length=CALL_ID_CHARACTERS)]
 
 _B = TypeVar("_B", bound=msgspec.Struct)
 
