@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 import socket
 from urllib.parse import urljoin
 
@@ -10,6 +11,7 @@ import pytest
 
 from corpora.mirrorsite import COMMIT, MirrorSite, ask, asking
 from corpora.wheels import build_wheel
+from lockgate.mirror import Asked, clients
 from lockgate.mirror.blobs import CHUNK
 from lockgate.mirror.misses import MISS_LENGTH, MISS_LIMIT, Misses
 from lockgate.mirror.pages.pypi import SIMPLE_HTML, SIMPLE_JSON
@@ -163,7 +165,6 @@ def test_what_the_client_holds_is_not_sent_again(app):
         "/files/documents/h/absent",
         "/files/%2Fetc%2Fpasswd",
         "/nothing",
-        "/",
     ],
 )
 def test_nothing_else_is_served(app, path):
@@ -299,6 +300,24 @@ def test_health_and_metrics_say_what_is_served(site, app):
     assert json.loads(degraded.body)["refused"] == "LG-1001"
     assert "lockgate_mirror_channel_refused 1.0" in ask(app, "/metrics").body.decode()
     assert ask(app, PACKAGE).status == 200
+
+
+def test_a_browser_is_told_what_is_served_and_where(site, app):
+    answer = ask(app, "/")
+    page = answer.body.decode()
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert f"version 1, snapshot <code>{app.state.site.view.status.statement.snapshot_sha256}</code>" in page
+    for place in re.findall(r'href="([^"]+)"', page):
+        assert ask(app, f"/{place}").status == 200
+    told = re.findall("client-config ([a-z]+)<", page)
+    assert {"pip", "npm", "apt", "dnf", "conda", "docker", "ollama", "huggingface", "git"} <= set(told)
+    assert set(told) <= set(clients())
+    elsewhere = ask(site.app(asked=Asked(address="https://m.test/<b>")), "/").body.decode()
+    assert "client-config pip --url https://m.test/&lt;b&gt;</code>" in elsewhere
+
+
+def test_before_the_first_snapshot_the_front_page_says_so(tmp_path):
+    assert "Nothing is published yet." in ask(MirrorSite(tmp_path).app(), "/").body.decode()
 
 
 def test_before_the_first_snapshot_there_is_503(tmp_path):

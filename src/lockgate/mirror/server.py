@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from lockgate.core.errors import LockgateError
@@ -21,6 +21,7 @@ from lockgate.mirror.blobs import LARGE, VerifiedBlobs
 from lockgate.mirror.continuity import CLIENT
 from lockgate.mirror.entries import Entry, Table
 from lockgate.mirror.errors import UnsignedRepositoryError
+from lockgate.mirror.front import front_page
 from lockgate.mirror.metrics import Metrics
 from lockgate.mirror.misses import Misses
 from lockgate.mirror.named import Named
@@ -94,7 +95,7 @@ def build_app(
     site = Site(
         view=view, blobs=blobs, metrics=metrics, misses=Misses(asked.misses), worlds=worlds, uses=uses
     )
-    own = _OwnRoutes(site)
+    own = _OwnRoutes(site, asked.address)
     opened = internal.namespaces(refused) if internal else None
     git = GitRoutes(site, asked.address)
     routes = [
@@ -138,18 +139,27 @@ def _who() -> str:
 
 
 class _OwnRoutes:
-    """Health, metrics and the plain file listing."""
+    """The front page, health, metrics and the plain file listing."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, address: str) -> None:
         self._site = site
+        self._address = address
 
     def routes(self) -> list[Route]:
         return [
+            Route("/", self.front),
             Route("/healthz", self.health),
             Route("/metrics", self.metrics),
             Route("/files", self.slash),
             Route("/files/{rest:path}", self.file),
         ]
+
+    async def front(self, request: Request) -> Response:
+        """Tell a person with a browser what is served, and where."""
+        del request
+        if self._site.view.stale():
+            await asyncio.to_thread(self._site.view.refresh)
+        return HTMLResponse(front_page(self._site.view.status.statement, self._address))
 
     async def health(self, request: Request) -> Response:
         """Say what is served, and the code of what was refused."""

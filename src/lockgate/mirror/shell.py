@@ -38,6 +38,7 @@ _PROTOCOLS = {
     "packages": "pypi",
     "npm": "npm",
     "files": "files",
+    "": "own",
     "healthz": "own",
     "metrics": "own",
     "v2": "oci",
