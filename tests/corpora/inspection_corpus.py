@@ -7,6 +7,7 @@ from corpora.inspection_acts import ACTS_BAD, ACTS_GOOD
 from corpora.inspection_archives import ARCHIVES
 from corpora.inspection_asides import ASIDES_BAD, ASIDES_GOOD
 from corpora.inspection_bad import CONTENT
+from corpora.inspection_beside import BESIDE_BAD, BESIDE_BROKEN, BESIDE_GOOD
 from corpora.inspection_bypasses import BYPASSES_BAD, BYPASSES_GOOD
 from corpora.inspection_bypasses_documents import (
     DOCUMENT_BYPASSES_BAD,
@@ -75,6 +76,7 @@ GOOD = [
     *PYFLOWS_GOOD,
     *CONSTRUCTS_GOOD,
     *BYPASSES_GOOD,
+    *BESIDE_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -109,6 +111,7 @@ BAD = [
     *PYFLOWS_BAD,
     *CONSTRUCTS_BAD,
     *BYPASSES_BAD,
+    *BESIDE_BAD,
 ]
 
 UNREAD = [
@@ -127,6 +130,7 @@ UNREAD = [
                 *SYSTEM_DATA_UNREAD,
                 *COMPILED_UNREAD,
                 *CONSTRUCTS_UNREAD,
+                *BESIDE_BROKEN,
             ),
         )
     ),

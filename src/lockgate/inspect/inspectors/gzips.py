@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError, OverLimitError
+from lockgate.inspect.inspectors.member_names import leads_up
 from lockgate.inspect.limits import Limits
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
@@ -29,7 +30,7 @@ class GzipInspector(Inspector):
     """Unpacks one gzip member within bounds and inspects what is inside."""
 
     name = "gzip"
-    version = 2
+    version = 3
     detects = frozenset({"gzip"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -37,7 +38,11 @@ class GzipInspector(Inspector):
         if blocks := _blocks(data):
             content, stop = _joined(data, blocks, context.limits), len(data)
         else:
-            content, end = _inflate(data, _header(data), context.limits)
+            start, stored = _header(data)
+            if leads_up(stored):
+                what = f"The name that it had, {stored[:200]!r}, leads elsewhere."
+                tally.note("gzip-slip", Severity.HIGH, what, _FIXED)
+            content, end = _inflate(data, start, context.limits)
             stop = _checked(data, end, content)
         context.budget.member(len(content))
         name = context.name.rsplit("/", 1)[-1]
@@ -105,8 +110,8 @@ def _bounded(unpacked: int, packed: int, limits: Limits) -> None:
         raise OverLimitError(what, limit=name)
 
 
-def _header(data: memoryview) -> int:
-    """Return where the compressed data begins."""
+def _header(data: memoryview) -> tuple[int, str]:
+    """Return where the compressed data begins, and the name that a program may give what it unpacks."""
     flags = data[3] if len(data) > _FIXED else 0xFF
     if flags & ~_KNOWN or data[2] != _DEFLATE:
         what = "The gzip header has fields that are not known."
@@ -114,16 +119,19 @@ def _header(data: memoryview) -> int:
     at = _FIXED
     if flags & _EXTRA:
         at += 2 + int.from_bytes(data[at : at + 2], "little")
+    name = ""
     for bit in (_NAME, _COMMENT):
         if flags & bit:
             window = bytes(data[at : at + 4096])
             if b"\x00" not in window:
                 what = "A text in the gzip header has no end."
                 raise BrokenContentError(what, at=at)
-            at += window.index(b"\x00") + 1
+            size = window.index(b"\x00")
+            name = window[:size].decode("latin-1") if bit == _NAME else name
+            at += size + 1
     if flags & _HCRC:
         at += 2
-    return at
+    return at, name
 
 
 def _inflate(data: memoryview, start: int, limits: Limits) -> tuple[bytearray, int]:

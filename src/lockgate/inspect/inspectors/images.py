@@ -10,6 +10,7 @@ from math import prod
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors.strings import look, texts_of
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
@@ -26,6 +27,12 @@ FILL = 3
 """Bytes of padding that writers leave behind a picture."""
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+_NOTES = frozenset({0xE1, 0xED, 0xFE})
+"""Segments that hold texts: Exif and XMP, Photoshop's and IPTC's, and comments."""
+_NUMBERS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"fdAT", b"iCCP"})
+"""Chunks of numbers alone."""
+_NOTE_BYTES = 1 << 20
+"""How long a packed note may be, in bytes."""
 _FITS_BLOCK, _FITS_CARD = 2880, 80
 _FITS_FILL = {0, 0x20}
 _CARD = re.compile(r"([A-Z0-9_-]+) *= *('(?:[^']|'')*'|[^ /]+)")
@@ -35,26 +42,45 @@ class PngInspector(Inspector):
     """Walks the chunks, checks each sum, and unpacks the image data."""
 
     name = "png"
-    version = 2
+    version = 3
     detects = frozenset({"png"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim every chunk up to IEND; what follows stays unclaimed."""
         at = _PNG_MAGIC
-        image = bytearray()
+        image, notes = bytearray(), list[str]()
         first = b""
         for _ in range(_MOST_CHUNKS):
             kind, body, stop = _chunk(data, at)
             first = first or bytes(body)
             if kind == b"IDAT":
                 image += body
+            elif kind not in _NUMBERS:
+                notes.append(_note(kind, body))
             if kind == b"IEND":
+                look(tally, notes, context)
                 _pixels(first, bytes(image), context)
                 tally.claim(0, stop)
                 _tail(tally, "png-tail", stop, "image")
                 return
             at = stop
         demand(_MOST_CHUNKS + 1, _MOST_CHUNKS, "png chunks")
+
+
+def _note(kind: bytes, body: memoryview) -> str:
+    """Return the text of a chunk; what is packed in it is unpacked up to a bound."""
+    name, _, rest = bytes(body).partition(b"\0")
+    packed = b""
+    if kind == b"zTXt":
+        packed = rest[1:]
+    elif kind == b"iTXt" and rest[:1] == b"\x01":
+        packed = b"\0".join(rest[2:].split(b"\0", 2)[2:])
+    try:
+        text = zlib.decompressobj().decompress(packed, _NOTE_BYTES) if packed else b""
+    except zlib.error as error:
+        what = f"The note {name[:79]!r} cannot be unpacked."
+        raise BrokenContentError(what) from error
+    return texts_of(memoryview(text or body))
 
 
 def _tail(tally: Tally, code: str, stop: int, what: str) -> None:
@@ -114,20 +140,21 @@ class JpegInspector(Inspector):
     """Walks the markers; the coded picture is opaque."""
 
     name = "jpeg"
-    version = 2
+    version = 3
     detects = frozenset({"jpeg"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim every segment up to the end mark."""
         demand(len(data), context.limits.member_bytes, "member_bytes")
         tally.opaque.add("jpeg")
-        at = 2
+        at, notes = 2, list[str]()
         for _ in range(_MOST_CHUNKS):
             if at + 2 > len(data) or data[at] != 0xFF:  # noqa: PLR2004  # every marker begins so
                 what = "A marker is missing."
                 raise BrokenContentError(what, at=at)
             marker = data[at + 1]
             if marker == _EOI:
+                look(tally, notes, context)
                 tally.claim(0, at + 2)
                 if at + 2 < len(data) <= at + 2 + _JPEG_FILL and set(data[at + 2 :]) <= {0, 0xD9, 10, 13}:
                     tally.claim(at + 2, len(data))
@@ -136,7 +163,9 @@ class JpegInspector(Inspector):
                 return
             at += 2
             if marker not in _ALONE and marker not in {_SOI, 0xFF}:
-                at += int.from_bytes(data[at : at + 2], "big")
+                start, at = at + 2, at + int.from_bytes(data[at : at + 2], "big")
+                if marker in _NOTES:
+                    notes.append(texts_of(data[start:at]))
             if marker == _SOS:
                 at = _scan(data, at)
         demand(_MOST_CHUNKS + 1, _MOST_CHUNKS, "jpeg segments")

@@ -17,3 +17,12 @@ def neutral(name: str) -> str:
     return "".join(
         "_" if char != " " and unicodedata.category(char) in _LEAD_NOWHERE else char for char in name
     )
+
+
+def leads_up(name: str) -> bool:
+    """Return whether a name leads out of the folder that something is unpacked to.
+
+    For names that programs keep and seldom use, as gzip and ar do: those of Windows have backslashes in all
+    honesty, and whoever unpacks elsewhere takes these for letters.
+    """
+    return name.startswith("/") or ".." in name.split("/")

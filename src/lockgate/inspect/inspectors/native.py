@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors.member_names import leads_up
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
@@ -158,7 +159,7 @@ class ArchiveInspector(Inspector):
     """Walks a static library (ar) and inspects its members."""
 
     name = "ar"
-    version = 1
+    version = 2
     detects = frozenset({"ar"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -183,6 +184,8 @@ class ArchiveInspector(Inspector):
             else:
                 context.budget.member(size)
                 label = _long_name(name, names)
+                if leads_up(label):
+                    tally.note("ar-slip", Severity.HIGH, f"The name {label[:200]!r} leads elsewhere.", at)
                 member = context.member(label, package=deb, role=_deb_role(label) if deb else None)
                 parts.append(label.split(".", 1)[0])
                 if tally.absorb(context.inspect(data[start:end], member)):
