@@ -1,4 +1,4 @@
-"""What stands beside a content: names that gzip and ar keep, and notes in pictures."""
+"""What stands beside a content: names that gzip and ar keep, notes in pictures, settings of pages."""
 
 import struct
 import zlib
@@ -58,17 +58,34 @@ def _notes(text: str) -> dict[str, tuple[str, bytes]]:
     }
 
 
+_MADE = b"---\ntitle: !!js/function 'function () { return 1 }'\n---\n# Pumps\n"
 BESIDE_BAD = [
+    bad("a function in the settings of a page", "a.md", _MADE, "yaml-object-tag", "document"),
+    bad("a function in the settings of a package's page", "a.md", _MADE, "yaml-object-tag", "npm"),
+    bad(
+        "a program before a page",
+        "a.md",
+        b"---js\n{title: 1}\n---\n# Pumps\n",
+        "markdown-front-program",
+        "document",
+    ),
     bad("gzip that keeps an absolute name", "a.gz", _named(b"/etc/cron.d/a"), "gzip-slip"),
     bad("gzip that keeps a name that leads up", "a.gz", _named(b"../../a"), "gzip-slip"),
     bad("a member of ar that leads up", "a.a", _archive("../../a.o"), "ar-slip"),
-    bad("a member of ar with an absolute name", "a.a", _archive("/root/.ssh/keys"), "ar-slip"),
+    bad("a member of ar with an absolute name", "a.a", _archive("/etc/ssh/keys"), "ar-slip"),
     *(
         bad(f"an order to a model: {title}", name, data, "prompt-injection", "document")
         for title, (name, data) in _notes(_ORDER).items()
     ),
 ]
 BESIDE_GOOD = [
+    good(
+        "settings before a page",
+        "a.md",
+        b"---\ntitle: Pumps\ntags: [a, !important b]\n---\n# Pumps\n",
+        "document",
+    ),
+    good("a line before a page", "a.md", b"---\n\nPumps\n\n    x: !!js/function 'f'\n", "document"),
     good("gzip that keeps a plain name", "a.gz", _named(b"pumps..txt")),
     good("a member of ar with a long name", "a.a", _archive("a member with a long name.o")),
     good("a member of ar from Windows", "a.a", _archive("D:\\build\\..\\member.obj")),
