@@ -77,7 +77,7 @@ class PlainMembers:
         if not kind or len(content) > self._most or malware.installs(base) or system_files.anywhere(name):
             return None
         raw = bytes(content)
-        if not ascii_text(raw) or raw.startswith(b"#!"):
+        if not ascii_text(raw) or raw.startswith((b"#!", b"%!")):
             return None
         if _may_show(raw) if kind == _PYTHON else text_kind(raw.decode("ascii"), name) != _TEXT:
             return None
