@@ -17,6 +17,7 @@ from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from email.message import EmailMessage, Message
 
 _RUNNING = frozenset({
@@ -29,10 +30,9 @@ _ENDINGS = {
     "image/svg+xml": "svg",
     "text/vcard": "vcf", "text/javascript": "js", "application/javascript": "js", "text/xml": "xml",
 }  # fmt: skip
-_UNNAMED = re.compile(
-    r"(?m)^begin(?:-base64)? [0-7]{3,4} ([^\r\n]{1,200})\r?\n([\s\S]*?)^(?:end|====)[ \t]*\r?$"
-)
-"""A file inside a text, as ``uuencode`` writes it (POSIX.1-2017)."""
+_BEGINS = re.compile(r"begin(-base64)? [0-7]{3,4} (\S.{0,199})")
+_ENDS = frozenset({"end", "===="})
+"""What stands around a file inside a text, as ``uuencode`` writes it (POSIX.1-2017)."""
 _MOST_UNNAMED = 1_000
 _ROUTES = frozenset({"received", "dkim-signature", "authentication-results", "content-type", "references"})
 
@@ -106,14 +106,28 @@ def _named(tally: Tally, name: str) -> None:
         tally.note("mail-attachment", Severity.HIGH, f"The attachment {name} runs when it is opened.")
 
 
+def _letters(text: str) -> "Iterator[tuple[re.Match[str], list[str]]]":
+    """Yield the first line of each file that stands in a text, and the lines up to its last."""
+    begun: re.Match[str] | None = None
+    lines: list[str] = []
+    for line in text.splitlines() if "begin" in text else ():
+        if begun is None:
+            begun, lines = _BEGINS.fullmatch(line), []
+        elif line.rstrip() in _ENDS:
+            yield begun, lines
+            begun = None
+        else:
+            lines.append(line)
+
+
 def _written(tally: Tally, text: str, context: Context) -> bool:
     """Inspect the files that stand in a text as letters; return whether they were wholly understood."""
     whole = True
-    for count, found in enumerate(_UNNAMED.finditer(text)):
+    for count, (found, lines) in enumerate(_letters(text)):
         demand(count, _MOST_UNNAMED, "files in a text")
-        name, lines = found[1].strip(), found[2].splitlines()
+        name = found[2].strip()
         _named(tally, name)
-        decode = binascii.a2b_base64 if found[0].startswith("begin-base64") else binascii.a2b_uu
+        decode = binascii.a2b_base64 if found[1] else binascii.a2b_uu
         try:
             body = b"".join(map(decode, lines))
         except (binascii.Error, ValueError) as error:

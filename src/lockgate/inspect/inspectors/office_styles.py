@@ -6,6 +6,7 @@ says, or else its paragraph's.
 
 import html
 import re
+from collections.abc import Iterator
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors.injection import orders
@@ -14,7 +15,7 @@ from lockgate.inspect.tally import Tally
 STYLES = "word/styles.xml"
 _SHOWN = re.compile(r"word/(?:document|header\d*|footer\d*|footnotes|endnotes|comments)\.xml")
 _STYLE = re.compile(
-    r"<w:style\b(?=[^>]*\bw:type=\"(?:paragraph|character)\")[^>]*\bw:styleId=\"([^\"]+)\"[^>]*>([\s\S]*?)</w:style>"
+    r"<w:style\b(?=[^<>]*\bw:type=\"(?:paragraph|character)\")[^<>]*\bw:styleId=\"([^\"]+)\"[^<>]*>"
 )
 _BASE = re.compile(r"<w:basedOn\s+w:val=\"([^\"]+)\"")
 _HIDES = re.compile(
@@ -24,10 +25,10 @@ _HIDES = re.compile(
 _SHOWS = re.compile(
     r"<w:vanish\s+w:val=\"(?:0|false|off)\"|<w:sz\s+w:val=\"(?:[4-9]|\d{2,})\"", re.IGNORECASE
 )
-_PARAGRAPH = re.compile(r"<w:p\b[^>]*>([\s\S]*?)</w:p>")
-_RUN = re.compile(r"<w:r\b[^>]*>([\s\S]*?)</w:r>")
+_PARAGRAPH = re.compile(r"<w:p\b[^<>]*>")
+_RUN = re.compile(r"<w:r\b[^<>]*>")
 _NAMED = re.compile(r"<w:([pr])Style\s+w:val=\"([^\"]+)\"")
-_TEXT = re.compile(r"<w:t\b[^>]*>([^<]*)</w:t>")
+_TEXT = re.compile(r"<w:t\b[^<>]*>([^<]*)</w:t>")
 _FORM = re.compile(r"\s*(?:Top|Bottom) of Form\s*")
 """What Word writes, hidden, around a form that was pasted from a page."""
 _SHORTEST, _DEEPEST = 12, 16
@@ -60,7 +61,7 @@ def check(tally: Tally, parts: dict[str, str]) -> None:
 
 def _hiding(styles: str) -> set[str]:
     """Return the styles that hide what is written in them."""
-    found = {each[1]: each[2] for each in _STYLE.finditer(styles)}
+    found = {begun[1]: body for begun, body in _elements(_STYLE, "</w:style>", styles)}
     out = set()
     for name in found:
         at: str | None = name
@@ -78,10 +79,17 @@ def _hiding(styles: str) -> set[str]:
 def _hidden(text: str, hiding: set[str]) -> list[str]:
     """Return the texts of the runs that a style hides."""
     out: list[str] = []
-    for paragraph in _PARAGRAPH.finditer(text):
-        named = next((found[2] for found in _NAMED.finditer(paragraph[1]) if found[1] == "p"), "")
-        for run in _RUN.finditer(paragraph[1]):
-            own = next((found[2] for found in _NAMED.finditer(run[1]) if found[1] == "r"), "")
-            if own in hiding or (named in hiding and not _SHOWS.search(run[1])):
-                out.extend(_TEXT.findall(run[1]))
+    for _, paragraph in _elements(_PARAGRAPH, "</w:p>", text):
+        named = next((found[2] for found in _NAMED.finditer(paragraph) if found[1] == "p"), "")
+        for _, run in _elements(_RUN, "</w:r>", paragraph):
+            own = next((found[2] for found in _NAMED.finditer(run) if found[1] == "r"), "")
+            if own in hiding or (named in hiding and not _SHOWS.search(run)):
+                out.extend(_TEXT.findall(run))
     return out
+
+
+def _elements(start: re.Pattern[str], end: str, text: str) -> Iterator[tuple[re.Match[str], str]]:
+    """Yield each start tag and what follows up to the next end tag; nothing is gone through twice."""
+    for piece in text.split(end)[:-1]:
+        if begun := start.search(piece):
+            yield begun, piece[begun.end() :]

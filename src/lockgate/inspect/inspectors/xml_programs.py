@@ -25,7 +25,7 @@ _EXTENSION = re.compile(
     r"|[\"'](?:java|clitype|ext):|http://php\.net/xsl|http://icl\.com/saxon"
 )
 _RUNS = re.compile(
-    r"<(?:\w+:)?(?:script|component)\b[^>]*\b(?:language|implements-prefix|lang)\s*="
+    r"<(?:\w+:)?(?:script|component)\b[^<>]*\b(?:language|implements-prefix|lang)\s*="
     r"|\bphp:function|\b(?:java\.lang\.)?(?:Runtime|ProcessBuilder)\b|\bsystem-property\s*\(\s*[\"'](?!xsl:)"
 )
 _FETCHES = re.compile(r"\b(?:document|doc|unparsed-text)\s*\(\s*[\"'](?:https?|ftp|file|jar):", re.IGNORECASE)
