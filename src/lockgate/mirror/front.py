@@ -3,20 +3,21 @@
 It tells what ``/healthz`` tells everybody, and nothing of what the snapshot holds.
 """
 
+from collections.abc import Iterable
 from html import escape
 
 from lockgate.core.statement import Statement
 
 PLACES = (
-    ("/simple/", "Python packages", "pip|uv|poetry|pdm"),
-    ("/npm/", "npm packages", "npm|yarn|pnpm"),
-    ("/apt/", "Debian repositories", "apt"),
-    ("/rpm/", "RPM repositories", "dnf"),
-    ("/conda/", "conda channels", "conda"),
-    ("/v2/", "Container images, and models of Ollama", "docker|podman|containerd|ollama"),
-    ("/", "Models, data sets and spaces", "huggingface"),
-    ("/git/", "Git repositories", "git"),
-    ("/files/", "Documents and plain files", ""),
+    ("/simple/", "Python packages", ("pip", "uv", "poetry", "pdm")),
+    ("/npm/", "npm packages", ("npm", "yarn", "pnpm")),
+    ("/apt/", "Debian repositories", ("apt",)),
+    ("/rpm/", "RPM repositories", ("dnf",)),
+    ("/conda/", "conda channels", ("conda",)),
+    ("/v2/", "Container images, and models of Ollama", ("docker", "podman", "containerd", "ollama")),
+    ("/", "Models, data sets and spaces", ("huggingface",)),
+    ("/git/", "Git repositories", ("git",)),
+    ("/files/", "Documents and plain files", ()),
 )
 """Where each protocol begins, what it serves, and for which clients a configuration is printed."""
 
@@ -39,7 +40,7 @@ def front_page(served: Statement | None, address: str) -> str:
             f"<code>{served.snapshot_sha256}</code>."
         )
     rows = "".join(
-        f"<tr><td>{_place(path)}</td><td>{escape(what)}</td><td>{_command(clients, address)}</td></tr>\n"
+        f"<tr><td>{_place(path)}</td><td>{escape(what)}</td><td>{_commands(clients, address)}</td></tr>\n"
         for path, what, clients in PLACES
     )
     return (
@@ -58,8 +59,7 @@ def _place(path: str) -> str:
     return f'<a href="{path.removeprefix("/")}">{text}</a>' if path in LISTED else text
 
 
-def _command(clients: str, address: str) -> str:
+def _commands(clients: Iterable[str], address: str) -> str:
     """Return the commands that print what clients need."""
     url = f" --url {escape(address)}" if address else ""
-    lines = (f"<code>lockgate client-config {client}{url}</code>" for client in clients.split("|") if client)
-    return "<br>".join(lines)
+    return "<br>".join(f"<code>lockgate client-config {client}{url}</code>" for client in clients)
