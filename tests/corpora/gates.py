@@ -70,6 +70,17 @@ class Scripted(FileInspector):
         ]
 
 
+class Listing(Scripted):
+    """Says that each file is the manifest of an image that holds some packages."""
+
+    def __init__(self, *packages: str) -> None:
+        super().__init__()
+        self.packages = packages
+
+    def inspect(self, items):
+        return [msgspec.structs.replace(v, packages=self.packages) for v in super().inspect(items)]
+
+
 @dataclass
 class World:
     now: datetime = START

@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from corpora.advisories import archive, osv
-from corpora.gates import Scripted, World
+from corpora.gates import Listing, Scripted, World
 from corpora.homes import HighSide
 from lockgate.admit import Gate
 from lockgate.admit.errors import HeldBackError
@@ -22,7 +21,7 @@ from lockgate.cli.shared import Bars
 from lockgate.core.advised import Advised, OpenAdvisory
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.policy import Policy
-from lockgate.core.verdict import Severity, Verdict
+from lockgate.core.verdict import Severity
 from lockgate.core.wire import stamp
 from lockgate.store import FileBlobs
 
@@ -67,17 +66,6 @@ def test_the_affected_version_is_held_and_a_site_without_the_rule_admits_it(high
     gate = open_gate(high.side)
     assert gate._p.policy.asks_advisories is Policy().asks_advisories is False
     assert gate.assess(gate.crossing(2)).held == ()
-
-
-class Listing(Scripted):
-    """Says that each file is the manifest of an image that holds some packages."""
-
-    def __init__(self, *packages: str) -> None:
-        super().__init__()
-        self.packages = packages
-
-    def inspect(self, items: Any) -> list[Verdict]:
-        return [msgspec.structs.replace(v, packages=self.packages) for v in super().inspect(items)]
 
 
 def test_an_image_is_held_for_what_its_layers_list(high: HighSide) -> None:

@@ -65,7 +65,7 @@ def test_bills_of_materials_name_the_packages(
 ) -> None:
     inner = {"name": "demo", "purl": "pkg:pypi/demo@1"}
     bills = {
-        "cdx.json": {"bomFormat": "CycloneDX", "components": [{"name": "image", "components": [inner]}]},
+        "cdx.json": {"bomFormat": "CycloneDX", "components": [{"type": "container", "components": [inner]}]},
         "spdx.json": {
             "spdxVersion": "SPDX-2.3",
             "packages": [
@@ -80,6 +80,51 @@ def test_bills_of_materials_name_the_packages(
     for text in ("[]", "{}", '{"bomFormat": "CycloneDX"}', "no JSON", '{"bomFormat": 1, "bomFormat": 2}'):
         with pytest.raises(BadPackageError):
             purls_of(text.encode(), "bill", Limits())
+
+
+OWN = {"type": "library", "name": "own", "version": "1"}
+PURL = {"referenceType": "purl", "referenceLocator": "pkg:pypi/demo@2"}
+
+
+@pytest.mark.parametrize(
+    ("bill", "unnamed"),
+    [
+        ({"components": [OWN]}, ["library own 1"]),
+        ({"components": [{**OWN, "purl": 5}]}, ["library own 1"]),
+        ({"components": [{"name": "pkg:pypi/demo@2"}]}, ["component pkg:pypi/demo@2"]),
+        ({"components": [{"type": "library", "name": ["x"], "version": {}}]}, ["library without a name"]),
+        ({"components": [{"type": "container", "name": "image"}]}, ["container image"]),
+        ({"components": [{"type": kind, "name": "x"} for kind in ("file", "data", "operating-system")]}, []),
+    ],
+)
+def test_what_a_bill_lists_without_a_package_url_is_unknown_and_never_passed_over(
+    place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], bill: Any, unnamed: list[str]
+) -> None:
+    known = {"type": "library", "purl": "pkg:pypi/demo@2"}
+    file = tmp_path / "bill.json"
+    file.write_text(json.dumps({"bomFormat": "CycloneDX", "components": [known, *bill["components"]]}))
+    status, said = run(capsys, "match", "--sbom", str(file), *place)
+    assert [a["purl"] for a in said["answers"]] == ["pkg:pypi/demo@2", *unnamed]
+    assert [a["outcome"] for a in said["answers"][1:]] == ["unknown to the database"] * len(unnamed)
+    assert status == (8 if unnamed else 0)
+
+
+def test_what_an_spdx_document_is_about_holds_the_others_and_is_no_package(
+    place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = {"SPDXID": "SPDXRef-Root", "name": "folder"}
+    about = {"relationshipType": "DESCRIBES", "relatedSpdxElement": "SPDXRef-Root"}
+    demo = {"SPDXID": "SPDXRef-1", "name": "demo", "externalRefs": [PURL]}
+    own = {"SPDXID": "SPDXRef-2", "name": "own", "versionInfo": "1", "primaryPackagePurpose": "LIBRARY"}
+    form = {"spdxVersion": "SPDX-2.3", "packages": [root, demo], "relationships": [about]}
+    file = tmp_path / "bill.json"
+    for form["packages"], asked in (
+        ([root, demo], ["pkg:pypi/demo@2"]),
+        ([root, demo, own], ["pkg:pypi/demo@2", "library own 1"]),
+    ):
+        file.write_text(json.dumps(form))
+        status, said = run(capsys, "match", "--sbom", str(file), *place)
+        assert ([a["purl"] for a in said["answers"]], status) == (asked, 8 if own in form["packages"] else 0)
 
 
 def test_earlier_answers_may_be_given_and_bad_ones_are_refused(

@@ -11,7 +11,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from corpora.advisories import NOW, archive, fill, osv, shelf_of
+from corpora.gates import Listing
 from corpora.homes import HighSide
+from corpora.images import image
+from lockgate.admit import Gate
 from lockgate.advisories import (
     Freshness,
     Served,
@@ -24,7 +27,7 @@ from lockgate.advisories import (
 )
 from lockgate.advisories.errors import BadPackageError
 from lockgate.advisories.wanted import WANTED_FORMAT
-from lockgate.app.gate.gate import execute
+from lockgate.app.gate.gate import execute, open_gate
 from lockgate.cli.main import main
 from lockgate.collect.manifest import parse_manifest
 from lockgate.collect.models import ages_of
@@ -204,6 +207,65 @@ def test_exposure_tells_and_its_list_becomes_a_manifest(
     with pytest.raises(SystemExit):
         main(["exposure", *home])
     assert "pkg:pypi/demo@1: A-1 severity not known, known" in capsys.readouterr().out
+
+
+def image_arrives(high: HighSide, *packages: str) -> Gate:
+    """Let crossing 2 bring an image, and sign that its layers hold some packages."""
+    made = image()
+    quarantine, root = FileBlobs(high.side.home.quarantine), made.root.removeprefix("sha256:")
+    files = [
+        ArtifactFile(path=f"oci/app/{root}/{digest}", role=role, size=len(data), sha256=digest)
+        for role, held in ((Role.MANIFEST, made.manifests), (Role.OTHER, made.blobs))
+        for data in held.values()
+        for digest in [quarantine.put_bytes(data)]
+    ]
+    purl = "pkg:oci/app@3?arch=amd64"
+    high.arrive_with(2, Artifact(purl=purl, kind=Kind.OCI, name="app", version=made.root, files=tuple(files)))
+    gate = open_gate(high.side)
+    gate.inspect(2, Listing(*packages))
+    return gate
+
+
+def test_an_image_is_as_exposed_as_what_its_layers_hold(
+    high: HighSide, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No data names its own package URL: asked by that alone it would read as unknown."""
+    home = ["--home", str(high.lane.high)]
+    run(capsys, "advisories", "load", "--admitted", *home)
+    gate = image_arrives(high, "pkg:pypi/demo@1.5", "pkg:pypi/demo@2")
+    status, said = run(capsys, "advisories", "match", "--crossing", "2", *home)
+    assert (status, [a["purl"] for a in said["answers"]]) == (4, ["pkg:pypi/demo@1.5", "pkg:pypi/demo@2"])
+    request = gate.request(2, "stable", high.operator)
+    execute(high.side, high.signed(request, "publish-2"))
+    wanted = tmp_path / "wanted.json"
+    _, said = run(capsys, "exposure", "--wanted", str(wanted), *home)
+    shown = next(each for each in said["exposed"] if each["kind"] == "oci")
+    assert (shown["outcome"], shown["fixed"]) == ("affected", "")
+    assert [(o["found"]["id"], o["inside"]) for o in shown["open"]] == [("A-1", "pkg:pypi/demo@1.5")]
+    assert said["totals"]["outcomes"]["affected"] == 2
+    assert read_wanted(wanted.read_bytes()).purls == ("pkg:oci/app", "pkg:pypi/demo@2")
+    main_text("exposure", *home)
+    assert "pkg:oci/app@3?arch=amd64: pkg:pypi/demo@1.5: A-1" in capsys.readouterr().out
+    main_text("low", "wanted", str(wanted), "--out", str(tmp_path / "wanted.toml"))
+    assert parse_manifest((tmp_path / "wanted.toml").read_bytes()).python[0].requirements == ("demo>=2",)
+    assert "#   pkg:oci/app\n" in (tmp_path / "wanted.toml").read_text()
+
+
+def test_an_image_whose_verdict_is_gone_is_unknown_and_not_clean(
+    high: HighSide, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = ["--home", str(high.lane.high)]
+    run(capsys, "advisories", "load", "--admitted", *home)
+    gate = image_arrives(high, "pkg:pypi/demo@2")
+    execute(high.side, high.signed(gate.request(2, "stable", high.operator), "publish-2"))
+
+    def outcome() -> str:
+        _, said = run(capsys, "exposure", *home)
+        return next(str(each["outcome"]) for each in said["exposed"] if each["kind"] == "oci")
+
+    assert outcome() == "not affected"
+    FileBlobs(high.side.home.quarantine).path(gate.crossing(2).verdicts_sha256).unlink()
+    assert outcome() == "unknown to the database"
 
 
 def test_approvers_ask_what_is_known_against_a_waiting_crossing(

@@ -157,6 +157,32 @@ def test_aliases_are_one_finding_with_everything_joined(tmp_path: Path) -> None:
     data.close()
 
 
+def test_what_a_distribution_answers_upstream_joins_kev_and_epss_and_merges_nothing(tmp_path: Path) -> None:
+    twelve = {"ecosystem": "Debian:12"}
+    records = [
+        osv("DEBIAN-CVE-2026-1", "openssl", upstream=["CVE-2026-1"], **twelve),
+        osv("DSA-1-1", "openssl", upstream=["CVE-2026-2", "CVE-2026-3"], **twelve),
+        osv("DSA-2-1", "openssl", upstream=["CVE-2026-3", "no identifier"], **twelve),
+        osv("DSA-3-1", "openssl", upstream=["CVE-2026-1"], withdrawn="2026-03-01T00:00:00Z", **twelve),
+    ]
+    shelf = shelf_of(tmp_path, records)
+    fill(shelf, kev(tmp_path / "kev.json", "CVE-2026-1", "CVE-2026-3"))
+    fill(shelf, epss(tmp_path / "epss.csv", {"CVE-2026-2": "0.2", "CVE-2026-3": "0.1"}))
+    data = shelf.open()
+    answer = match_all(data, ["pkg:deb/debian/openssl@1?distro=debian-12"], FRESH)[0]
+    found = {f.id: f for f in answer.found}
+    assert {name: f.upstream for name, f in found.items()} == {
+        "DEBIAN-CVE-2026-1": ("CVE-2026-1",),
+        "DSA-1-1": ("CVE-2026-2", "CVE-2026-3"),
+        "DSA-2-1": ("CVE-2026-3",),
+    }
+    assert all(f.kev is not None for f in found.values())
+    assert [found[name].epss_ppm for name in sorted(found)] == [-1, 200_000, 100_000]
+    assert {s.advisory.id for s in show(data, "CVE-2026-3")} == {"DSA-1-1", "DSA-2-1"}
+    assert match_all(data, [answer.purl], FRESH, {answer.purl: answer}) == [answer]
+    data.close()
+
+
 def test_circles_of_aliases_end(tmp_path: Path) -> None:
     ring = [osv(f"R-{n}", "demo", aliases=[f"R-{(n + 1) % 5}", f"R-{(n + 2) % 5}"]) for n in range(5)]
     (found,) = ask(tmp_path, ring, "pkg:pypi/demo@1").found

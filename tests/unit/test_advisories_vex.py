@@ -80,6 +80,27 @@ def test_a_claim_closes_its_finding_and_no_other(tmp_path: Path, document: bytes
     assert (both.outcome, both.fixed, len(both.found)) == (Outcome.NOT_AFFECTED, "", 2)
 
 
+def test_a_distributions_advisory_is_closed_by_claims_about_everything_that_it_answers(
+    tmp_path: Path,
+) -> None:
+    purl = "pkg:deb/debian/demo@1?distro=debian-12"
+    about = "pkg:deb/debian/demo?distro=debian-12"
+    record = osv("DSA-1-1", "demo", ecosystem="Debian:12", upstream=["CVE-1", "CVE-2"])
+    data = shelf_of(tmp_path, [record]).open()
+
+    def status(*claims: tuple[str, str]) -> str:
+        said = openvex(*((name, about, status) for name, status in claims))
+        (found,) = match_all(data, [purl], FRESH, claims=Claims(claims_of(said, "vex")))[0].found
+        return found.vex
+
+    assert status(("CVE-1", "not_affected")) == ""
+    assert status(("CVE-1", "not_affected"), ("CVE-2", "fixed")) == "fixed"
+    assert status(("CVE-1", "not_affected"), ("CVE-2", "affected")) == "affected"
+    assert status(("DSA-1-1", "not_affected")) == "not_affected"
+    assert status(("DSA-1-1", "not_affected"), ("CVE-2", "affected")) == "affected"
+    data.close()
+
+
 @pytest.mark.parametrize(
     "document",
     [

@@ -72,7 +72,8 @@ class SetWriter:
         except sqlite3.Error as error:
             raise _refused(error) from error
         if not known.withdrawn:
-            self._many("INSERT INTO alias VALUES (?, ?)", ((a, known.id) for a in known.aliases))
+            names = dict.fromkeys((*known.aliases, *known.upstream))
+            self._many("INSERT INTO alias VALUES (?, ?)", ((a, known.id) for a in names))
         for name, entry in parsed.entries:
             packed = _entry.encode(entry)
             self._parts.append((name.ecosystem, name.name, name.release, known.id, packed))
@@ -200,7 +201,7 @@ class FileData(AdvisoryData):
         return found
 
     def named(self, alias: str) -> Sequence[str]:
-        """Return the identifiers of advisories that list an alias."""
+        """Return the identifiers of advisories that list an alias, or are about it upstream."""
         question = "SELECT id FROM alias WHERE alias = ? LIMIT 1000"
         rows = (self._open[source].execute(question, (alias,)) for source in self._records)
         return list(dict.fromkeys(found for row in rows for (found,) in row))

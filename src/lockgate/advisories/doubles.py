@@ -60,8 +60,9 @@ class MemoryData(AdvisoryData):
         return [] if known is None else [(self._source.name, known)]
 
     def named(self, alias: str) -> Sequence[str]:
-        """Return the identifiers of advisories that list an alias."""
-        return [a.id for a in self._advisories.values() if alias in a.aliases and not a.withdrawn]
+        """Return the identifiers of advisories that list an alias, or are about it upstream."""
+        every = self._advisories.values()
+        return [a.id for a in every if alias in (*a.aliases, *a.upstream) and not a.withdrawn]
 
     def record(self, source: str, identifier: str) -> bytes:
         """Return the bytes of a record."""

@@ -22,18 +22,31 @@ NOT_KNOWN = -1
 
 
 class Served(Document, frozen=True):
-    """An artifact as it is served: when it was admitted (None: not on record)."""
+    """An artifact as it is served: when it was admitted (None: not on record).
+
+    `contents` are the package URLs of what an image holds, as its signed verdict lists them.
+    """
 
     artifact: Artifact
     admitted: Moment | None
+    contents: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Return the package URLs by which advisories are asked about it."""
+        return self.contents or (self.artifact.purl,)
 
 
 class Open(Document, frozen=True):
-    """One open vulnerability: known since, and exposed for that many days (known and admitted)."""
+    """One open vulnerability: known since, and exposed for that many days (known and admitted).
+
+    `inside` is the package of an image that it is about, else empty.
+    """
 
     found: Found
     days_known: int
     days_exposed: int
+    inside: str = ""
 
 
 class Exposed(Document, frozen=True):
@@ -66,13 +79,13 @@ def exposure(
 
     Args:
         data: The advisories that the answers rest on.
-        served: The artifacts, in the order of the answers.
-        answers: One answer for each.
+        served: The artifacts.
+        answers: One answer for each package URL that they are asked by.
         now: The present moment.
 
     """
-    versions = _versions(served)
-    return [_exposed(data, s, a, versions, now) for s, a in zip(served, answers, strict=True)]
+    versions, said = _versions(served), {answer.purl: answer for answer in answers}
+    return [_exposed(data, s, [said[purl] for purl in s.asked], versions, now) for s in served]
 
 
 def released(artifact: Artifact) -> datetime | None:
@@ -100,24 +113,33 @@ def _versions(served: Iterable[Served]) -> Versions:
     return found
 
 
+_WORST = (Outcome.AFFECTED, Outcome.UNKNOWN, Outcome.TOO_OLD, Outcome.NOT_AFFECTED)
+
+
 def _exposed(
-    data: AdvisoryData, served: Served, answer: Matched, versions: Versions, now: datetime
+    data: AdvisoryData, served: Served, parts: Sequence[Matched], versions: Versions, now: datetime
 ) -> Exposed:
-    artifact = served.artifact
+    """Return the exposure of one artifact; an image stands as the worst of what it holds."""
+    artifact, worst = served.artifact, min(parts, key=lambda part: _WORST.index(part.outcome))
     asked = _asked(artifact.purl)
     newest, behind = _newest(data, asked, versions, now) if asked else ("", NOT_KNOWN)
     return Exposed(
         purl=artifact.purl,
         kind=artifact.kind,
-        outcome=answer.outcome,
-        reason=answer.reason,
-        stale=answer.stale,
+        outcome=worst.outcome,
+        reason=f"{worst.purl}: {worst.reason}" if served.contents and worst.reason else worst.reason,
+        stale=any(part.stale for part in parts),
         released=released(artifact),
         admitted=served.admitted,
         newest=newest,
         days_behind=behind,
-        fixed=answer.fixed,
-        open=tuple(_open(found, served.admitted, now) for found in answer.found if found.vex not in CLOSED),
+        fixed="" if served.contents else worst.fixed,
+        open=tuple(
+            _open(found, served.admitted, now, part.purl if served.contents else "")
+            for part in parts
+            for found in part.found
+            if found.vex not in CLOSED
+        ),
         licence=artifact.licence,
         knowledge_cutoff=artifact.attributes.get("knowledge-cutoff", ""),
         successor=artifact.attributes.get("successor", ""),
@@ -128,13 +150,14 @@ def _days(since: datetime, now: datetime) -> int:
     return max(0, int((now - since).total_seconds()) // _DAY)
 
 
-def _open(found: Found, admitted: datetime | None, now: datetime) -> Open:
+def _open(found: Found, admitted: datetime | None, now: datetime, inside: str) -> Open:
     known = datetime.fromisoformat(found.first_known) if found.first_known else None
     begun = max(known, admitted) if known and admitted else None
     return Open(
         found=found,
         days_known=_days(known, now) if known else NOT_KNOWN,
         days_exposed=_days(begun, now) if begun else NOT_KNOWN,
+        inside=inside,
     )
 
 

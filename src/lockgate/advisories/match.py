@@ -1,6 +1,6 @@
 """Is a version affected? OSV's evaluation, then everything that is known joined to the answer.
 
-Source: OSV schema 1.6, "Evaluation". Four answers, and only one of them is clean: what cannot be
+Source: OSV schema 1.7, "Evaluation". Four answers, and only one of them is clean: what cannot be
 compared, is not known, or rests on old data never becomes "not affected".
 """
 
@@ -31,7 +31,7 @@ from lockgate.advisories.versions import Key, UnreadableVersionError, key_of
 from lockgate.advisories.vex import CLOSED, Claims
 from lockgate.core.verdict import Severity
 
-ENGINE = "lockgate-match/1"
+ENGINE = "lockgate-match/2"
 """Part of each basis: another way of comparing makes earlier answers void."""
 
 AGE_SECONDS = 14 * 86400
@@ -338,12 +338,14 @@ class Matcher:
             summary=_summary(spoken, first),
             fixed=self._fixed([e for e in entries if e.id in group], rows),
             sources=tuple(sorted({row.source for row in group.values()})),
+            upstream=tuple(sorted(set[str]().union(*(a.upstream for a in spoken)) - names)),
         )
         return self._joined(found)
 
     def _joined(self, found: Found) -> Found:
-        """Return a vulnerability with what KEV and EPSS say of it now."""
-        cves = [name for name in (found.id, *found.aliases) if name.startswith("CVE-")]
+        """Return a vulnerability with what KEV and EPSS say now of it and of what it answers upstream."""
+        names = (found.id, *found.aliases, *found.upstream)
+        cves = [name for name in names if name.startswith("CVE-")]
         exploited = next((e for e in map(self._data.exploited, cves) if e is not None), None)
         likely = max(map(self._data.likelihood, cves), default=-1)
         return msgspec.structs.replace(found, kev=exploited, epss_ppm=likely)

@@ -10,7 +10,7 @@ from lockgate.core.wire import Document, Moment
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True):
-    """One event of a range (OSV schema 1.6): ``introduced``, ``fixed``, ``last_affected``, ``limit``."""
+    """One event of a range (OSV schema 1.7): ``introduced``, ``fixed``, ``last_affected``, ``limit``."""
 
     kind: str
     version: str
@@ -38,7 +38,11 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Advisory(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of an advisory whatever the package: times are RFC 3339 text in UTC."""
+    """What is known of an advisory whatever the package: times are RFC 3339 text in UTC.
+
+    `aliases` are other names of the same vulnerability, `upstream` the vulnerabilities that a distribution
+    or another that packages software again answers with it: one advisory may be about many.
+    """
 
     id: str
     aliases: tuple[str, ...]
@@ -48,6 +52,7 @@ class Advisory(msgspec.Struct, frozen=True, array_like=True):
     severity: str
     score_tenths: int
     summary: str
+    upstream: tuple[str, ...] = ()
 
 
 class SetKind(StrEnum):
@@ -100,7 +105,8 @@ class Found(Document, frozen=True):
 
     `score_tenths` is the CVSS base score times ten (-1: none), `epss_ppm` the probability in
     millionths (-1: not in the table); `fixed` is the first version that no entry of this
-    vulnerability affects; `vex` the status of an approved statement.
+    vulnerability affects; `vex` the status of an approved statement; `upstream` the vulnerabilities that a
+    distribution's advisory is about.
     """
 
     id: str
@@ -114,6 +120,7 @@ class Found(Document, frozen=True):
     kev: Exploited | None = None
     epss_ppm: int = -1
     vex: str = ""
+    upstream: tuple[str, ...] = ()
 
 
 class Matched(Document, frozen=True):

@@ -1,4 +1,4 @@
-"""OSV records (OSV schema 1.6): strict reading of one, bounded in every list.
+"""OSV records (OSV schema 1.7): strict reading of one, bounded in every list.
 
 Keys that the schema does not name are passed over; a key that stands twice is refused, because
 two readers could see two records.
@@ -56,6 +56,7 @@ class _Record(msgspec.Struct):
     published: datetime | None = None
     withdrawn: datetime | None = None
     aliases: list[Text] | None = None
+    upstream: list[Text] | None = None
     summary: Text = ""
     affected: list[_Affected] | None = None
     severity: list[_Severity] | None = None
@@ -127,6 +128,7 @@ def parse_osv(data: bytes, name: str, limits: Limits) -> Parsed:
 
 def _demand_names(record: _Record, name: str, limits: Limits) -> None:
     _bounded("aliases", len(record.aliases or ()), limits.aliases, name)
+    _bounded("upstream", len(record.upstream or ()), limits.aliases, name)
     if not _ID.fullmatch(record.id):
         what = f"{name[:200]!r} has an identifier that is none: {record.id[:80]!r}."
         raise BadAdvisoryError(what, record=name[:200])
@@ -156,20 +158,21 @@ def _advisory(record: _Record) -> Advisory:
     summary = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return Advisory(
         id=record.id,
-        aliases=_aliases(record),
+        aliases=_identifiers(record.aliases),
         published=_stamp(record.published or record.modified),
         modified=_stamp(record.modified),
         withdrawn=_stamp(record.withdrawn),
         severity=severity or "",
         score_tenths=tenths,
         summary=summary[:_SUMMARY],
+        upstream=_identifiers(record.upstream),
     )
 
 
-def _aliases(record: _Record) -> tuple[str, ...]:
-    """Return the aliases; public data has some with a comma behind, and what is none joins nothing."""
-    cleaned = (alias.strip(" ,;") for alias in record.aliases or ())
-    return tuple(dict.fromkeys(alias for alias in cleaned if _ID.fullmatch(alias)))
+def _identifiers(listed: list[str] | None) -> tuple[str, ...]:
+    """Return identifiers; public data has some with a comma behind, and what is none joins nothing."""
+    cleaned = (identifier.strip(" ,;") for identifier in listed or ())
+    return tuple(dict.fromkeys(identifier for identifier in cleaned if _ID.fullmatch(identifier)))
 
 
 def _names(affected: _Affected, limits: Limits) -> list[Name]:

@@ -12,7 +12,7 @@ EVERY = "*"
 def npm_range(entries: Iterable[Entry]) -> str:
     """Return what the entries of one vulnerability affect; every version where it cannot be written.
 
-    Source of the meaning: OSV schema 1.6, "Evaluation". Whoever reads the range compares by it, so
+    Source of the meaning: OSV schema 1.7, "Evaluation". Whoever reads the range compares by it, so
     that it errs on the side of too much.
     """
     parts: list[str] = []

@@ -141,15 +141,21 @@ class Claims:
             self._by_name.setdefault(claim.vulnerability, []).append(entry)
 
     def status(self, found: Found, asked: Question) -> str:
-        """Return what is claimed of a finding, the worst where claims differ; empty: nothing."""
-        names = (found.id, *found.aliases)
-        said = [
-            claim.status
-            for vulnerability in names
-            for name, version, claim in self._by_name.get(vulnerability, ())
-            if _about(name, version, asked)
-        ]
+        """Return what is claimed of a finding, the worst where claims differ; empty: nothing.
+
+        A distribution's advisory about several vulnerabilities is closed by what is claimed of every one.
+        """
+        said = [*self._said(found.id, asked), *(s for name in found.aliases for s in self._said(name, asked))]
+        each = [self._said(name, asked) for name in found.upstream]
+        claimed = [status for statuses in each for status in statuses]
+        if all(each) or not CLOSED.issuperset(claimed):
+            said += claimed
         return min(said, key=_WORST.index, default="")
+
+    def _said(self, vulnerability: str, asked: Question) -> list[str]:
+        """Return the statuses that are claimed of a vulnerability in a package."""
+        claims = self._by_name.get(vulnerability, ())
+        return [claim.status for name, version, claim in claims if _about(name, version, asked)]
 
     def about(self, asked: Question) -> Sequence[str]:
         """Return the claims about a package as sentences, in order: a part of an answer's basis."""

@@ -28,7 +28,7 @@ Purl = Annotated[str, msgspec.Meta(max_length=2048)]
 
 
 class Wanted(Document, frozen=True):
-    """Package URLs of the first versions without a known vulnerability."""
+    """Package URLs of the first versions without a known vulnerability; of images, without a version."""
 
     format: str
     lane: str
@@ -36,12 +36,17 @@ class Wanted(Document, frozen=True):
 
 
 def wanted_of(lane: str, exposed: Iterable[Exposed]) -> Wanted:
-    """Return what the next crossing should bring: of each affected package the version that is fixed."""
+    """Return what the next crossing should bring: of each affected package the version that is fixed.
+
+    An image is named without a version where something that it holds is fixed: it has to be built anew.
+    """
     found = set()
     for artifact in exposed:
-        if artifact.fixed:
+        rebuilt = any(each.inside and each.found.fixed for each in artifact.open)
+        if artifact.fixed or rebuilt:
             purl = parse_purl(artifact.purl)
-            found.add(purl._replace(version=artifact.fixed, qualifiers={}, subpath=None).to_string())
+            version = artifact.fixed or None
+            found.add(purl._replace(version=version, qualifiers={}, subpath=None).to_string())
     return Wanted(format=WANTED_FORMAT, lane=lane, purls=tuple(sorted(found)))
 
 

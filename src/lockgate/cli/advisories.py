@@ -143,9 +143,20 @@ def draw(out: Console, answer: "Matched") -> None:
         out.print(f"  first version without any of them: {escape(answer.fixed)}")
 
 
+_NAMED = 3
+
+
+def _about(upstream: tuple[str, ...]) -> str:
+    """Return which vulnerabilities a distribution's advisory answers."""
+    if not upstream:
+        return ""
+    more = f" and {len(upstream) - _NAMED} more" if len(upstream) > _NAMED else ""
+    return f" ({', '.join(upstream[:_NAMED])}{more})"
+
+
 def _line(found: "Found") -> str:
     score = f" {found.score_tenths / 10:.1f}" if found.score_tenths >= 0 else ""
-    facts = [f"{found.id} {found.severity or 'severity not known'}{score}"]
+    facts = [f"{found.id}{_about(found.upstream)} {found.severity or 'severity not known'}{score}"]
     if found.vex:
         facts.append(f"{found.vex} by an approved statement")
     if found.kev:

@@ -97,7 +97,8 @@ def _draw(out: Console, found: "ExposureReport") -> None:
             kev = ", exploited" if one.found.kev else ""
             epss = f", EPSS {one.found.epss_ppm / 10_000:.2f} %" if one.found.epss_ppm >= 0 else ""
             days = f"known {_count(one.days_known)} days, exposed {_count(one.days_exposed)}"
-            line = f"  {each.purl}: {one.found.id} {severity}{kev}{epss}, {days}"
+            name = f"{each.purl}: {one.inside}" if one.inside else each.purl
+            line = f"  {name}: {one.found.id} {severity}{kev}{epss}, {days}"
             out.print(Text(f"{line}, fixed in {one.found.fixed or 'not known'}"))
     for age in found.ages:
         days = _count(age.seconds // 86_400 if age.seconds >= 0 else -1)

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from lockgate.admit.assess import contents_of
 from lockgate.advisories import (
     Age,
     Claims,
@@ -169,7 +170,7 @@ def wanted(purls: Sequence[str], bills: Iterable[Path]) -> list[str]:
 
 
 def of_crossing(where: Place, sequence: int) -> list[str]:
-    """Return the package URLs that a waiting crossing brings, documents left out.
+    """Return the package URLs that a waiting crossing brings, documents left out; of images what they hold.
 
     The lock is hashed again; the approvers who ask this see what is known against what they admit.
 
@@ -181,16 +182,20 @@ def of_crossing(where: Place, sequence: int) -> list[str]:
     if where.side is None:
         raise NotAdmittedError("Outside a crossing there is nothing that waits.")
     gate = open_gate(where.side.require("high"))
-    return _software(gate.lock(gate.crossing(sequence)))
+    crossing = gate.crossing(sequence)
+    lock, verdicts = gate.lock(crossing), gate.verdicts(crossing).verdicts if crossing.verdicts_sha256 else ()
+    return _software(lock, contents_of(lock.artifacts, verdicts))
 
 
-def _software(lock: Lock) -> list[str]:
-    return [
+def _software(lock: Lock, contents: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the package URLs that advisories are asked by, each once."""
+    purls = [
         a.purl
         for a in lock.artifacts
         if a.kind not in {Kind.DOCUMENT, Kind.RULES}
         and not {"advisories", "trust-roots"} & a.attributes.keys()
     ]
+    return list(dict.fromkeys(part for purl in purls for part in contents.get(purl) or (purl,)))
 
 
 def known_against(where: Place, lock: Lock, contents: Mapping[str, Sequence[str]] | None = None) -> Known:
@@ -200,9 +205,7 @@ def known_against(where: Place, lock: Lock, contents: Mapping[str, Sequence[str]
     nothing of a crossing: it is named in its place.
     """
     try:
-        held = contents or {}
-        purls = [part for purl in _software(lock) for part in held.get(purl) or (purl,)]
-        return Known(report=ask(where, list(dict.fromkeys(purls)), {}))
+        return Known(report=ask(where, _software(lock, contents or {}), {}))
     except LockgateError as error:
         return Known(code=error.code, why=error.what)
 

@@ -1,8 +1,10 @@
 """Joining the served snapshot to the advisories: exposure, its metrics, and what is wanted next."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from lockgate.admit.assess import contents_of
 from lockgate.admit.model import CROSSINGS, Crossing
 from lockgate.advisories import (
     Age,
@@ -15,10 +17,13 @@ from lockgate.advisories import (
     totals,
 )
 from lockgate.app.advice.advisories import Place
+from lockgate.app.gate.gate import open_gate
 from lockgate.app.high.channel import channel_reader
 from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
 from lockgate.core.artifact import Kind
+from lockgate.core.errors import LockgateError
+from lockgate.core.snapshot import Admitted, Snapshot
 from lockgate.core.wire import decode
 from lockgate.watch import ExposureFigures, exposure_metrics
 
@@ -48,15 +53,10 @@ def report(side: Side, where: Place) -> ExposureReport:
     channel = channel_reader(side, "exposure").current()
     data = where.shelf.open()  # before a large snapshot is gone through for nothing
     try:
-        days = _admitted(side)
-        served = [
-            Served(artifact=a.artifact, admitted=days.get(a.crossing))
-            for a in channel.snapshot.admitted
-            if a.artifact.kind in _SOFTWARE
-            and not {"advisories", "trust-roots"} & a.artifact.attributes.keys()
-        ]
+        served = _served(side, channel.snapshot)
         freshness = where.freshness()
-        answers = match_all(data, [s.artifact.purl for s in served], freshness, claims=where.claims())
+        asked = dict.fromkeys(purl for each in served for purl in each.asked)
+        answers = match_all(data, asked, freshness, claims=where.claims())
         exposed = exposure(data, served, answers, freshness.now)
         found = ages(data.sources, freshness)
     finally:
@@ -65,6 +65,38 @@ def report(side: Side, where: Place) -> ExposureReport:
     return ExposureReport(
         statement.channel_version, statement.snapshot_sha256, exposed, totals(exposed), found
     )
+
+
+def _served(side: Side, snapshot: Snapshot) -> list[Served]:
+    """Return the software that is served: when it was admitted, and what images hold."""
+    software = [
+        a
+        for a in snapshot.admitted
+        if a.artifact.kind in _SOFTWARE and not {"advisories", "trust-roots"} & a.artifact.attributes.keys()
+    ]
+    days, held = _admitted(side), _contents(side, [a for a in software if a.artifact.kind is Kind.OCI])
+    return [
+        Served(
+            artifact=a.artifact,
+            admitted=days.get(a.crossing),
+            contents=held.get((a.crossing, a.artifact.purl), ()),
+        )
+        for a in software
+    ]
+
+
+def _contents(side: Side, images: Sequence[Admitted]) -> dict[tuple[int, str], tuple[str, ...]]:
+    """Return what images hold, as the inspector signed; one whose verdict is gone is unknown by itself."""
+    found = {}
+    gate = open_gate(side) if images else None
+    for sequence in sorted({image.crossing for image in images}):
+        mine = [image.artifact for image in images if image.crossing == sequence]
+        try:
+            verdicts = gate.verdicts(gate.crossing(sequence)).verdicts if gate else ()
+        except LockgateError:
+            continue
+        found.update({(sequence, purl): held for purl, held in contents_of(mine, verdicts).items()})
+    return found
 
 
 def _admitted(side: Side) -> dict[int, datetime | None]:
