@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.table import Table
 from rich.text import Text
 
 from corpora.trusted import STATEMENT as ANY
@@ -20,12 +21,14 @@ from crossing_lane import NOW, YEAR, Lane
 from lockgate.cli import main as program
 from lockgate.cli.approve import _drawn
 from lockgate.cli.difference import draw_difference
+from lockgate.cli.gate import draw_verdicts
 from lockgate.cli.main import main
 from lockgate.cli.shared import Terminal
 from lockgate.console.templating import environment
 from lockgate.core.difference import DIFFERENCE_FORMAT, Change, Difference, Risk
 from lockgate.core.errors import LockgateError
 from lockgate.core.statement import NOTHING, Statement
+from lockgate.core.verdict import Finding, Outcome, Severity, Verdict
 from lockgate.core.visible import visible
 from lockgate.core.wire import decode, encode
 
@@ -113,6 +116,41 @@ def test_a_console_draws_its_own_sequences_and_no_others() -> None:
     to = Terminal(file=stream, force_terminal=True, color_system="standard", width=80)
     to.print(Text(f"a{ERASE}b{TURN}c\udcff", style="red"))
     assert stream.getvalue() == "\x1b[31ma\ufffd[2J\ufffd[Hb\ufffdc\ufffd\x1b[0m\n"
+
+
+def test_no_cell_of_a_table_is_cut_on_a_narrow_terminal() -> None:
+    """Two names that begin alike would be one."""
+    names = [f"documents/handbook/chapter-{number}-of-the-book.md" for number in (1, 2)]
+    stream, table = io.StringIO(), Table("Name", "Size")
+    for name in names:
+        table.add_row(name, "1 kB")
+    Terminal(file=stream, width=30, color_system=None, force_terminal=False).print(table)
+    cells = [line.split("│")[1].strip() for line in stream.getvalue().splitlines() if line.startswith("│")]
+    assert "".join(cells) == "".join(names)
+
+
+def test_a_shown_crossing_names_each_file_and_finding_whole() -> None:
+    found = tuple(
+        Finding(code=f"prompt-injection-{kind}", severity=Severity.HIGH, where="", why="a reason")
+        for kind in ("hidden", "score")
+    )
+    given = Verdict(
+        path="documents/handbook/01-welcome-and-glossary.md",
+        sha256="a" * 64,
+        size=10,
+        detected="markdown",
+        outcome=Outcome.FINDINGS,
+        covered=5,
+        findings=found,
+        inspectors=(),
+    )
+    stream = io.StringIO()
+    draw_verdicts(Terminal(file=stream, width=80, color_system=None, force_terminal=False), (given,))
+    rows = [line.split("│") for line in stream.getvalue().splitlines() if line.startswith("│")]
+    assert [row[1].strip() for row in rows[:1]] == ["findings"]
+    assert [row[2].strip() for row in rows[:1]] == ["50.0 %"]
+    told = "".join(row[-2].strip() for row in rows)
+    assert told == given.path + "prompt-injection-hidden (high)prompt-injection-score (high)"
 
 
 def test_pages_turn_no_text() -> None:

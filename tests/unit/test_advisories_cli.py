@@ -95,6 +95,7 @@ PURL = {"referenceType": "purl", "referenceLocator": "pkg:pypi/demo@2"}
         ({"components": [{"type": "library", "name": ["x"], "version": {}}]}, ["library without a name"]),
         ({"components": [{"type": "container", "name": "image"}]}, ["container image"]),
         ({"components": [{"type": kind, "name": "x"} for kind in ("file", "data", "operating-system")]}, []),
+        ({"components": [{"type": "data", "purl": "pkg:generic/handbook/one.md@1"}]}, []),
     ],
 )
 def test_what_a_bill_lists_without_a_package_url_is_unknown_and_never_passed_over(
@@ -145,6 +146,10 @@ def test_advisories_are_shown_and_answers_explained(
 ) -> None:
     status, said = run(capsys, "show", "CVE-1", *place[:2])
     assert (status, said["records"][0]["id"]) == (0, "A-1")
+    with pytest.raises(SystemExit):
+        main(["advisories", "show", "CVE-1", *place[:2]])
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert (head, json.loads("\n".join(lines))["id"]) == ("A-1 in osv/PyPI", "A-1")
     status, said = run(capsys, "show", "CVE-9", *place[:2])
     assert (status, said["code"]) == (2, "LG-1444")
     status, said = run(capsys, "explain", "--purl", "pkg:pypi/demo@1", *place)

@@ -206,7 +206,8 @@ def test_exposure_tells_and_its_list_becomes_a_manifest(
     assert parse_manifest(text.encode()).python[0].requirements == ("demo>=2",)
     with pytest.raises(SystemExit):
         main(["exposure", *home])
-    assert "pkg:pypi/demo@1: A-1 severity not known, known" in capsys.readouterr().out
+    told = " ".join(capsys.readouterr().out.split())
+    assert "pkg:pypi/demo@1: A-1 severity not known, known since 2026-01-02 (" in told
 
 
 def image_arrives(high: HighSide, *packages: str) -> Gate:

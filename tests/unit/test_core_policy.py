@@ -81,6 +81,14 @@ def test_the_worst_finding_is_found_wherever_it_stands() -> None:
     given = verdict(Outcome.FINDINGS, Severity.LOW, Severity.INFO, Severity.CRITICAL)
     assert reasons(Policy(), given) == ["X-1 (critical) at byte 7: a reason"]
     assert reasons(Policy(), verdict(Outcome.FINDINGS, Severity.LOW, Severity.INFO)) == []
+    both = verdict(Outcome.FINDINGS, Severity.HIGH, Severity.CRITICAL)
+    assert reasons(Policy(), both) == ["X-1 (critical) at byte 7: a reason"]
+
+
+def test_a_finding_of_the_whole_file_names_no_place() -> None:
+    whole = Finding(code="X-1", severity=Severity.HIGH, where="", why="a reason")
+    given = msgspec.structs.replace(verdict(Outcome.FINDINGS), findings=(whole,))
+    assert reasons(Policy(), given) == ["X-1 (high): a reason"]
 
 
 def test_every_file_and_the_label_give_a_reason_of_their_own() -> None:

@@ -12,6 +12,7 @@ from lockgate.admit.errors import HeldBackError
 from lockgate.app.gate.gate import execute, open_gate
 from lockgate.app.gate.rules import RULES, in_force, judging
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
+from lockgate.core.artifact import Artifact, Kind
 from lockgate.core.rules import BadRulesError, RoleMissingError, policy_digest
 from lockgate.core.statement import TooFewApproversError
 from lockgate.core.verdict import Outcome
@@ -155,6 +156,29 @@ def test_commands_from_the_document_to_the_rules_in_force(high: HighSide) -> Non
         run.json("policy", "test", write_rules(high.folder, MORE + "approvers = 3\n", 2), *home)["changes"]
         == []
     )
+
+
+def test_what_is_served_on_and_would_not_enter_anew_is_told_apart(high: HighSide) -> None:
+    """Rules about advisories ask of what enters alone: without this a rule would seem to change nothing."""
+    run, home = Commands(), ("--home", high.lane.high)
+    high.publish(1, "a")
+    model = Artifact(purl="pkg:huggingface/m@1", kind=Kind.FILE, name="m", version="1", files=())
+    high.arrive_with(2, model)
+    execute(high.side, high.ask_to_publish(2))
+    file = write_rules(high.folder, '[[rule]]\nname = "known"\nhold_unknown = true\n')
+    tried = run.json("policy", "test", file, *home)
+    assert [(c["purl"], c["where"], c["anew"]) for c in tried["changes"]] == [
+        ("pkg:huggingface/m@1", "stable", True)
+    ]
+    assert "does not know it" in tried["changes"][0]["after"][0]["reason"]
+    told = " ".join(run.run("policy", "test", file, *home).out.split())
+    assert told.startswith("0 of 2 artifacts would be judged otherwise, and 1 more if they came in anew:")
+    assert "(crossing 2, stable; served on, only if it came in anew)" in told
+    put_in_force(high, '[[rule]]\nname = "known"\nhold_unknown = true\n')
+    assert [a.artifact.purl for a in open_gate(high.side).served("stable").admitted] == [
+        "pkg:generic/a@1",
+        "pkg:huggingface/m@1",
+    ]
 
 
 def test_an_approver_signs_no_request_about_another_document(high: HighSide) -> None:

@@ -185,10 +185,9 @@ class Gate(Assessor):
         self.demand_believed(crossing)
         assessment = self.assess(crossing)
         if assessment.held and not partial:
-            first = assessment.held[0]
-            what = (
-                f"{len(assessment.held)} things of crossing {sequence} are held; {first.purl}: {first.reason}"
-            )
+            first, count = assessment.held[0], len(assessment.held)
+            reasons = "One reason holds" if count == 1 else f"{count} reasons hold"
+            what = f"{reasons} something of crossing {sequence} back; {first.purl}: {first.reason}"
             raise HeldBackError(what, purl=first.purl)
         if not assessment.admitted:
             what = f"Nothing of crossing {sequence} may be admitted."

@@ -13,6 +13,7 @@ from lockgate.advisories.osv import read_json
 
 _NO_PACKAGES = frozenset({"file", "data", "cryptographic-asset", "operating-system", "platform", "device"})
 """Types of CycloneDX, and purposes of SPDX in small letters, of which no advisory speaks."""
+_GENERIC = "pkg:generic/"
 _LABEL = 200
 
 
@@ -58,11 +59,13 @@ def _components(value: Any) -> Iterator[str]:
     while waiting:
         for component in _listed(waiting.pop()):
             inside, kind = component.get("components"), _text(component.get("type")) or "component"
+            waiting.append(inside)
+            if kind == "data" and _text(component.get("purl")).startswith(_GENERIC):
+                continue  # a document: of it as of all data no advisory speaks
             if isinstance(purl := component.get("purl"), str) and purl.startswith("pkg:"):
                 yield purl
             elif kind not in _NO_PACKAGES and not (kind == "container" and _listed(inside)):
                 yield _unnamed(kind, component.get("name"), component.get("version"))
-            waiting.append(inside)
 
 
 def _packages(form: dict[str, Any]) -> Iterator[str]:

@@ -89,7 +89,7 @@ def load(shelf: Shelf, path: Path, wish: Wish, using: Loading) -> Source:
 
     """
     kind = kind_of(path)
-    using.progress.start(f"reading {path.name}", 0)
+    using.progress.start(f"reading {wish.name or path.name}", 0)
     with shelf.loading() as file:
         writer = SetWriter(file)
         seen = _Seen()

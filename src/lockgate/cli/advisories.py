@@ -190,7 +190,8 @@ def show(
     def render(out: Console) -> None:
         for record in records:
             out.print(f"[bold]{escape(record.advisory.id)}[/] in {record.source}")
-            out.print(escape(json.dumps(record.record, indent=2)))
+            for line in json.dumps(record.record, indent=2, ensure_ascii=False).splitlines():
+                out.print(escape(line))
 
     value = [{"source": r.source, "id": r.advisory.id, "record": r.record} for r in records]
     emit(as_json, {"records": value}, render)

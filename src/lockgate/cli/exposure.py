@@ -84,11 +84,12 @@ def _count(days: int) -> str:
 
 
 def _draw(out: Console, found: "ExposureReport") -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("artifact", "outcome", "released", "admitted", "newest", "days behind", "open", "fixed in")
-    for each in found.exposed:
+    columns = ("Outcome", "Released,\nadmitted", "Newest,\ndays behind", "Open", "Fixed in")
+    table = Table(Column("Artifact", ratio=1), *columns)
+    for each in sorted(found.exposed, key=lambda one: (-len(one.open), one.purl)):
         table.add_row(*[cell if isinstance(cell, Text) else Text(cell) for cell in _cells(each, Text)])
     draw_list(out, table, "Nothing is served")
     for each in found.exposed:
@@ -96,7 +97,8 @@ def _draw(out: Console, found: "ExposureReport") -> None:
             severity = one.found.severity or "severity not known"
             kev = ", exploited" if one.found.kev else ""
             epss = f", EPSS {one.found.epss_ppm / 10_000:.2f} %" if one.found.epss_ppm >= 0 else ""
-            days = f"known {_count(one.days_known)} days, exposed {_count(one.days_exposed)}"
+            since = one.found.first_known[:10] or "a day that is not known"
+            days = f"known since {since} ({_count(one.days_known)} days), exposed {_count(one.days_exposed)}"
             name = f"{each.purl}: {one.inside}" if one.inside else each.purl
             line = f"  {name}: {one.found.id} {severity}{kev}{epss}, {days}"
             out.print(Text(f"{line}, fixed in {one.found.fixed or 'not known'}"))
@@ -108,10 +110,10 @@ def _draw(out: Console, found: "ExposureReport") -> None:
 
 def _cells(each: "Exposed", text: Any) -> list[Any]:
     state = text(each.outcome, style=STYLES[each.outcome])
-    behind = _count(each.days_behind)
-    open_ = str(len(each.open))
-    dates = [_day(each.released), _day(each.admitted)]
-    more = [f"cut-off {each.knowledge_cutoff}"] * bool(each.knowledge_cutoff)
+    dates = f"{_day(each.released)}\n{_day(each.admitted)}"
+    newest = f"{each.newest or 'not known'}\n{_count(each.days_behind)}"
+    more = [f"licence {each.licence}"] * (each.kind in {"model", "ollama"})
+    more += [f"cut-off {each.knowledge_cutoff}"] * bool(each.knowledge_cutoff)
     more += [f"successor {each.successor}"] * bool(each.successor)
     name = "\n".join([each.purl, *more])
-    return [name, state, *dates, each.newest or "not known", behind, open_, each.fixed or "-"]
+    return [name, state, dates, newest, str(len(each.open)), each.fixed or "-"]

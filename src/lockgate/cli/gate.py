@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from lockgate.cli import difference, emergency, golden, reinspect, soak
 from lockgate.cli import inspect as inspection
@@ -99,14 +99,7 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
     }
 
     def render(out: Console) -> None:
-        table = Table("File", "Size", "Type", "Verdict", "Covered", "Findings")
-        for v in verdicts:
-            share = "100 %" if v.covered == v.size else f"{100 * v.covered / max(v.size, 1):.1f} %"
-            notes = ", ".join(sorted({f"{f.code} ({f.severity})" for f in v.findings})) or "none"
-            kinds = f" ({', '.join(v.opaque)})" if v.opaque else ""
-            verdict = f"[{STYLES[v.outcome]}]{v.outcome}[/]{kinds}"
-            table.add_row(escape(v.path), human(v.size), v.detected, verdict, share, escape(notes))
-        out.print(table)
+        draw_verdicts(out, verdicts)
         draw_provenance(out, verdicts)
         for signed in kept.reports:
             draw_report(out, signed)
@@ -126,6 +119,19 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
             out.print(f"  to resolve: {escape(held.resolve)}")
 
     emit(as_json, value, render)
+
+
+def draw_verdicts(out: Console, verdicts: "tuple[Verdict, ...]") -> None:
+    """Print what was said of each file, and under its name what was found in it."""
+    table = Table("Verdict", "Covered", "Size", "Type", Column("File, and what was found in it", ratio=1))
+    for v in verdicts:
+        share = "100 %" if v.covered == v.size else f"{100 * v.covered / max(v.size, 1):.1f} %"
+        notes = sorted({f"{f.code} ({f.severity})" for f in v.findings})
+        kinds = f" ({', '.join(v.opaque)})" if v.opaque else ""
+        verdict = f"[{STYLES[v.outcome]}]{v.outcome}[/]{escape(kinds)}"
+        lines = [escape(v.path), *(f"  {escape(note)}" for note in notes)]
+        table.add_row(verdict, share, human(v.size), escape(v.detected), "\n".join(lines))
+    out.print(table)
 
 
 STATES = {

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from lockgate.cli.shared import HomeOption, JsonOption, emit
+from lockgate.cli.shared import HomeOption, JsonOption, emit, escape
 
 app = typer.Typer(no_args_is_help=True, help="Turn what the high side wants into a manifest (low side).")
 
@@ -52,6 +53,12 @@ def wanted(
         lane, purls, text = found.lane, list(found.purls), manifest_of(found)
     if out:
         write_named(out, text.encode())
-    emit(as_json, {"lane": lane, "purls": purls, "manifest": text}, lambda _: None)
-    if not out and not as_json:
-        sys.stdout.write(text)
+
+    def render(console: Console) -> None:
+        if out:
+            counted = "one package" if len(purls) == 1 else f"{len(purls)} packages"
+            console.print(f"{escape(lane)} wants {counted}: {out}")
+        else:
+            sys.stdout.write(text)
+
+    emit(as_json, {"lane": lane, "purls": purls, "manifest": text}, render)

@@ -59,10 +59,13 @@ def try_out(document: Document, home: HomeOption = None, as_json: JsonOption = F
     found = dry_run(gate_parts(load_settings(home).require("high")), rules)
 
     def render(out: Console) -> None:
-        end = ":" if found.changes else ""
-        out.print(f"{len(found.changes)} of {found.artifacts} artifacts would be judged otherwise{end}")
+        end, anew = ":" if found.changes else "", sum(change.anew for change in found.changes)
+        more = f", and {anew} more if they came in anew" if anew else ""
+        count = len(found.changes) - anew
+        out.print(f"{count} of {found.artifacts} artifacts would be judged otherwise{more}{end}")
         for change in found.changes:
-            out.print(f"[bold]{escape(change.purl)}[/] (crossing {change.crossing}, {change.where})")
+            place = f"{change.where}; served on, only if it came in anew" if change.anew else change.where
+            out.print(f"[bold]{escape(change.purl)}[/] (crossing {change.crossing}, {place})")
             out.print(f"  now:  {_held(change.before)}")
             out.print(f"  then: {_held(change.after)}")
         for each in found.approvals:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -20,11 +20,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.segment import Segment
+from rich.table import Table
 
 from lockgate.core.visible import tame, tame_json, visible
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 HomeOption = Annotated[
     Path | None,
@@ -59,7 +57,13 @@ class Terminal(Console):
     """A console that hands no character of a text to the terminal that the terminal would obey."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield what is drawn; the console's own control sequences stay as they are."""
+        """Yield what is drawn; the console's own control sequences stay as they are.
+
+        No cell of a table is cut on a narrow terminal: two of them may begin alike.
+        """
+        if isinstance(renderable, Table):
+            for column in renderable.columns:
+                column.overflow = "fold"
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(tame(segment.text), segment.style)
 
@@ -81,7 +85,7 @@ def emit(as_json: bool, value: Any, render: Callable[[Console], None]) -> None:
         render(out)
 
 
-def draw_list(console: Console, table: "Table", nothing: str) -> None:
+def draw_list(console: Console, table: Table, nothing: str) -> None:
     """Draw a table, or say in words that there is nothing in it."""
     console.print(table if table.row_count else nothing)
 

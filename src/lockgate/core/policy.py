@@ -248,8 +248,9 @@ def judge(
         ]
         reason = resolve = ""
         if above:
-            first = above[0]
-            reason = f"{first.code} ({first.severity}) at {first.where}: {first.why}"
+            first = max(above, key=lambda finding: _SEVERITIES.index(finding.severity))
+            place = f" at {first.where}" if first.where else ""
+            reason = f"{first.code} ({first.severity}){place}: {first.why}"
             resolve = "Bring a version without it, or waive the finding with two approvals."
         elif verdict.outcome is Outcome.FINDINGS and not verdict.findings:
             reason = "The verdict speaks of findings and names none."

@@ -17,7 +17,8 @@ class Change:
     """What other rules would change for one artifact.
 
     `where` is the channel that serves it, or ``quarantine``; `before` and `after` say why it is held
-    (nothing: it is admitted).
+    (nothing: it is admitted). With `anew` it is served on, and held only if it came in once more: rules
+    about advisories, golden prompts and names ask of what enters alone.
     """
 
     crossing: int
@@ -25,6 +26,7 @@ class Change:
     where: str
     before: tuple[Held, ...]
     after: tuple[Held, ...]
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,24 @@ def dry_run(parts: GateParts, rules: ActiveRules | None) -> DryRun:
         if not crossing.verdicts_sha256 or not (published or crossing.state is CrossingState.INSPECTED):
             continue
         before, after = (each.assess(crossing, entering=not published) for each in (now, then))
+        again = [each.assess(crossing) for each in (now, then)] if published else []
         for artifact in now.lock(crossing).artifacts:
             where = served.get((crossing.sequence, artifact.purl), "") if published else "quarantine"
             if not where:
                 continue
             looked += 1
-            was, would = (tuple(h for h in a.held if h.purl == artifact.purl) for a in (before, after))
-            if was != would:
-                changes.append(Change(crossing.sequence, artifact.purl, where, was, would))
+            for pair, anew in (((before, after), False), (again, True)):
+                was, would = (_reasons(each, artifact.purl) for each in pair) if pair else ((), ())
+                if was != would:
+                    changes.append(Change(crossing.sequence, artifact.purl, where, was, would, anew))
+                    break
         if not published:
             approvals += _approvals(crossing, parts, rules, before, after)
     return DryRun(looked, tuple(changes), tuple(approvals))
+
+
+def _reasons(assessment: Assessment, purl: str) -> tuple[Held, ...]:
+    return tuple(held for held in assessment.held if held.purl == purl)
 
 
 def _served(parts: GateParts, assessor: Assessor) -> dict[tuple[int, str], str]:
