@@ -243,16 +243,18 @@ BAD = Found(
     aliases=(),
     severity=Severity.HIGH,
     score_tenths=75,
-    first_known="",
+    first_known="2029-01-01T00:00:00Z",
     summary="",
     fixed="2.0",
     sources=("osv",),
+    epss_ppm=910_000,
     kev=Exploited(added="2029-01-01", due="2029-02-01", ransomware=False),
 )
+OLD = Open(found=BAD, days_known=9, days_exposed=7, inside="pkg:deb/debian/old@1")
 EXPOSED = [
     exposed("pkg:pypi/fine@1.0", Answer.NOT_AFFECTED, newest="1.0", behind=0),
     exposed("pkg:pypi/strange@1.0", Answer.UNKNOWN),
-    exposed("pkg:pypi/old@1.0", Answer.AFFECTED, Open(found=BAD, days_known=9, days_exposed=7), newest="2.0"),
+    exposed("pkg:pypi/old@1.0", Answer.AFFECTED, OLD, newest="2.0"),
 ]
 OSV = Source(
     name="osv-pypi",

@@ -13,15 +13,19 @@ import pytest
 from typer.testing import CliRunner
 
 from corpora.homes import HighSide
+from lockgate.admit.model import RECHECKS, recheck_key
 from lockgate.app.gate.gate import execute
 from lockgate.app.gate.rechecked import last_run
 from lockgate.app.gate.reinspect import ReinspectingError, reinspect
 from lockgate.app.high.channel import channel_reader
+from lockgate.app.high.console import Readings
 from lockgate.app.high.rechecks import Rechecker
 from lockgate.app.high.refusals import RefusalsLostError, SignedRefusals, refusals_file
 from lockgate.app.high.roots import InstalledRoots
 from lockgate.app.high.signed_models import NotLoadableError, SignedModels
-from lockgate.cli.main import app
+from lockgate.app.stores import records_of
+from lockgate.cli.main import app, main
+from lockgate.console.home import HomeData
 from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.errors import LockgateError
 from lockgate.core.ports import Silent
@@ -94,6 +98,39 @@ def test_a_pack_that_crossed_takes_away_what_it_finds_and_no_engine_loads_it(hig
     assert state_now is not None
     assert state_now.finished
     assert len(state_now.changed) == 1
+
+
+def test_who_looks_at_a_crossing_sees_what_newer_rules_found(
+    high: HighSide, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first verdict stays what the inspector signed then; what counts is the stricter of both."""
+    run(high)
+    words = ["gate", "show", "1", "--home", str(high.lane.high)]
+    shown = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert [(v["path"], v["outcome"]) for v in shown["verdicts"]] == [
+        ("files/bad.txt", "findings"),
+        ("files/fine.txt", "clean"),
+    ]
+    assert shown["stricter"] == ["files/bad.txt"]
+    with pytest.raises(SystemExit):
+        main(words)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "newer rules say more of files/bad.txt than the clean of its crossing" in told
+    home = HomeData(Readings(high.side))
+    detail, facts = home.crossing(1), home.artifact(1, "pkg:generic/bad@1")
+    assert detail is not None
+    assert facts is not None
+    assert [v.outcome for v in detail.verdicts] == ["findings", "clean"]
+    assert [f.code for v in facts.verdicts for f in v.findings] == ["rule-harbour-worm"]
+    records = records_of(high.side)
+    with records.transaction() as tx:
+        signed = tx.get(RECHECKS, recheck_key(1, "pkg:generic/bad@1"))
+    records.close()
+    assert signed is not None
+    FileBlobs(high.side.home.quarantine).path(signed.decode()).unlink()
+    detail = home.crossing(1)
+    assert detail is not None
+    assert (detail.row.problem != "", detail.verdicts) == (True, ())
 
 
 def refusals(high: HighSide, service: str = "gateway") -> SignedRefusals:

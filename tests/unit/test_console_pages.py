@@ -404,7 +404,10 @@ def test_exposure_says_what_is_open_and_never_that_unknown_is_clean() -> None:
     assert page.status == 200
     assert "3 artifacts" in page.plain
     assert page.plain.index("pkg:pypi/old@1.0") < page.plain.index("pkg:pypi/fine@1.0")
-    assert "high GHSA-aaaa-bbbb-cccc exploited exposed 7 days" in page.plain
+    assert "high GHSA-aaaa-bbbb-cccc in pkg:deb/debian/old@1 exploited, EPSS 91.00 %" in page.plain
+    assert "EPSS 91.00 %, known since 2029-01-01, exposed 7 days" in page.plain
+    assert "released not known admitted 2" in page.plain
+    assert page.plain.count("fixed in") == 1, "what has nothing open is fixed in no version"
     assert '<span class="incomplete">unknown to the database</span>' in page.text
     assert '<span class="clean">not affected</span>' in page.text
     assert "osv-pypi: 20.0 days old, too old" in page.plain

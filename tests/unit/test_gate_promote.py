@@ -1,5 +1,6 @@
 """Candidate and stable: what soaks, what canary hosts say, and what may be promoted."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 
 from corpora.gates import Scripted, World
 from corpora.rulebook import rules_text
+from lockgate.admit import ToInspect
 from lockgate.admit.errors import (
     BadReportError,
     BehindStableError,
@@ -24,7 +26,7 @@ from lockgate.core.roots import KeyPurposeError, Purpose
 from lockgate.core.rules import RoleMissingError, active_rules
 from lockgate.core.soak import CANDIDATE, HEALTH_FORMAT, HEALTH_TYPE, STABLE, HealthReport
 from lockgate.core.statement import Operation, TooFewApproversError
-from lockgate.core.verdict import Outcome
+from lockgate.core.verdict import Outcome, Verdict
 from lockgate.core.wire import encode
 from lockgate.trust.dsse import sign
 from lockgate.trust.keys import new_signer
@@ -266,6 +268,28 @@ def test_a_promotion_needs_whom_the_rules_name_for_what_is_new(world: World) -> 
     with pytest.raises(TooFewApproversError, match="what is new demand 3"):
         world.gate.execute(world.signed(asked, "ap-1", "ap-3"))
     world.gate.execute(world.signed(asked, "ap-1", "ap-2", "ap-3"))
+
+
+class Newer(Scripted):
+    """Rests on newer rules than what crossed was inspected by."""
+
+    def basis(self) -> dict[str, str]:
+        return {"rules": "2"}
+
+    def inspect(self, items: Sequence[ToInspect]) -> list[Verdict]:
+        return [msgspec.structs.replace(verdict, basis=self.basis()) for verdict in super().inspect(items)]
+
+
+def test_what_newer_rules_call_opaque_needs_as_many_to_promote_as_if_it_came_so(world: World) -> None:
+    put(world, 1, "a", channel=STABLE)
+    world.with_policy(opaque=(OpaqueRule(detected="elf", approvers=3),))
+    put(world, 2, "b")
+    assert world.gate.reinspector.run(Newer(b=Outcome.OPAQUE)).done == 2
+    asked = world.gate.request_promote(world.operator)
+    with pytest.raises(TooFewApproversError, match="what is new demand 3"):
+        world.gate.execute(world.signed(asked, "ap-1", "ap-2"))
+    world.gate.execute(world.signed(asked, "ap-1", "ap-2", "ap-3"))
+    assert served(world) == {"a", "b"}
 
 
 def test_one_operator_may_undo_a_promotion_at_once(world: World) -> None:

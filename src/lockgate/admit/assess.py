@@ -242,6 +242,17 @@ class Assessor:
         """
         return _effective(artifact, first, self.rechecked(crossing, artifact))
 
+    def counting(self, crossing: Crossing) -> tuple[Verdict, ...]:
+        """Return what counts of every file of a crossing, in the order of its lock: see `effective`."""
+        first = {verdict.path: verdict for verdict in self.verdicts(crossing).verdicts}
+        artifacts = self.lock(crossing).artifacts
+        newer = Strictures.of(self._p.records, crossing, artifacts).newer
+        return tuple(
+            verdict
+            for artifact in artifacts
+            for verdict in _effective(artifact, first, self._newer(crossing, artifact, newer[artifact.purl]))
+        )
+
     def rechecked(self, crossing: Crossing, artifact: Artifact) -> Recheck | None:
         """Return an artifact's newest verdicts after checking who signed them; None: only the first.
 

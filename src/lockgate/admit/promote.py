@@ -183,6 +183,6 @@ class Promoter:
         need = 0
         for sequence, artifacts in by_crossing.items():
             paths = {file.path for artifact in artifacts for file in artifact.files}
-            verdicts = self._assessor.verdicts(self._assessor.crossing(sequence)).verdicts
+            verdicts = self._assessor.counting(self._assessor.crossing(sequence))
             need = max(need, approvers_for(self._p.policy, [v for v in verdicts if v.path in paths]))
         return need

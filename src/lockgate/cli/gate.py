@@ -13,7 +13,7 @@ from lockgate.cli.advisories import draw
 from lockgate.cli.shared import Bars, HomeOption, JsonOption, draw_list, emit, escape, human
 
 if TYPE_CHECKING:
-    from lockgate.core.verdict import Verdict
+    from lockgate.core.verdict import Finding, Outcome, Verdict
 
 app = typer.Typer(no_args_is_help=True, help="Inspect, request, publish, reject, roll back (high side).")
 
@@ -85,13 +85,16 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
     side = load_settings(home).require("high")
     gate = open_gate(side)
     crossing = gate.crossing(sequence)
-    verdicts, lock = gate.verdicts(crossing).verdicts, gate.lock(crossing)
+    first, verdicts, lock = gate.verdicts(crossing).verdicts, gate.counting(crossing), gate.lock(crossing)
+    before = {verdict.path: verdict for verdict in first}
+    stricter = [v for v in verdicts if (v.outcome, v.findings) != _said(before[v.path])]
     known = known_against(place(home, None, None), lock, contents_of(lock.artifacts, verdicts))
     facts = gate.facts(crossing)
     kept = kept_reports(side, crossing, gate.lock(crossing).artifacts)
     value = {
         "crossing": msgspec.to_builtins(crossing),
         "verdicts": msgspec.to_builtins(verdicts),
+        "stricter": [verdict.path for verdict in stricter],
         "advisories": msgspec.to_builtins(known),
         "stations": [as_plain(signed) for signed in kept.reports],
         "unproven": list(kept.unproven),
@@ -100,6 +103,9 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
 
     def render(out: Console) -> None:
         draw_verdicts(out, verdicts)
+        for changed in stricter:
+            path, was = escape(changed.path), before[changed.path].outcome
+            out.print(f"[yellow]newer rules[/] say more of {path} than the {was} of its crossing")
         draw_provenance(out, verdicts)
         for signed in kept.reports:
             draw_report(out, signed)
@@ -119,6 +125,10 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
             out.print(f"  to resolve: {escape(held.resolve)}")
 
     emit(as_json, value, render)
+
+
+def _said(verdict: "Verdict") -> "tuple[Outcome, tuple[Finding, ...]]":
+    return verdict.outcome, verdict.findings
 
 
 def draw_verdicts(out: Console, verdicts: "tuple[Verdict, ...]") -> None:

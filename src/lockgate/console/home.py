@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -164,10 +164,15 @@ class HomeData(ConsoleData):
         if crossing is None:
             return None
         row, verdicts = self._row(crossing)
+        counting: tuple[Verdict, ...] = ()
+        try:
+            counting = self._artifacts.verdicts(crossing) if verdicts else ()
+        except LockgateError as error:  # newer verdicts that are not what the inspector signed
+            row = replace(row, problem=f"{error.code}: {error.what}")
         return CrossingDetail(
             row=row,
             inspected=verdicts.inspected if verdicts else None,
-            verdicts=verdicts.verdicts if verdicts else (),
+            verdicts=counting,
             held=crossing.held,
             artifacts={
                 file.path: artifact.purl

@@ -183,7 +183,7 @@ def of_crossing(where: Place, sequence: int) -> list[str]:
         raise NotAdmittedError("Outside a crossing there is nothing that waits.")
     gate = open_gate(where.side.require("high"))
     crossing = gate.crossing(sequence)
-    lock, verdicts = gate.lock(crossing), gate.verdicts(crossing).verdicts if crossing.verdicts_sha256 else ()
+    lock, verdicts = gate.lock(crossing), gate.counting(crossing) if crossing.verdicts_sha256 else ()
     return _software(lock, contents_of(lock.artifacts, verdicts))
 
 

@@ -92,7 +92,7 @@ def _contents(side: Side, images: Sequence[Admitted]) -> dict[tuple[int, str], t
     for sequence in sorted({image.crossing for image in images}):
         mine = [image.artifact for image in images if image.crossing == sequence]
         try:
-            verdicts = gate.verdicts(gate.crossing(sequence)).verdicts if gate else ()
+            verdicts = gate.counting(gate.crossing(sequence)) if gate else ()
         except LockgateError:
             continue
         found.update({(sequence, purl): held for purl, held in contents_of(mine, verdicts).items()})

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lockgate.admit import Crossing
-from lockgate.admit.assess import Assessor
+from lockgate.admit.assess import Assessor, contents_of
 from lockgate.admit.difference import Differ, previous_of
 from lockgate.admit.facts import known_of
 from lockgate.advisories import Matched
@@ -68,6 +68,10 @@ class ArtifactReadings:
         """Return what a crossing brought, by its signed lock."""
         return self._assessor().lock(crossing).artifacts
 
+    def verdicts(self, crossing: Crossing) -> tuple[Verdict, ...]:
+        """Return what counts of every file of an inspected crossing."""
+        return self._assessor().counting(crossing)
+
     def difference(self, crossing: Crossing) -> Difference:
         """Return what approving a crossing for ``stable`` would change.
 
@@ -90,12 +94,14 @@ class ArtifactReadings:
         known = known_of(parts, crossing)
         digests = [file.sha256 for file in artifact.files]
         served = previous_of(artifact, assessor.base(STABLE))
-        advised = known_against(place(self._side.home.root, None, None), _alone(lock, artifact))
+        verdicts = _verdicts(assessor, crossing, artifact)
+        where, contents = place(self._side.home.root, None, None), contents_of((artifact,), verdicts)
+        advised = known_against(where, _alone(lock, artifact), contents)
         return ArtifactFacts(
             crossing=crossing.sequence,
             state=crossing.state,
             artifact=artifact,
-            verdicts=_verdicts(assessor, crossing, artifact),
+            verdicts=verdicts,
             held=tuple(each for each in crossing.held if each.purl == purl),
             before=served.artifact.purl if served else "",
             changes=drawn.of(purl) if drawn else None,
@@ -118,10 +124,11 @@ class ArtifactReadings:
 
 
 def _verdicts(assessor: Assessor, crossing: Crossing, artifact: Artifact) -> tuple[Verdict, ...]:
+    """Return what counts of an artifact's files: what newer rules found counts beside the first verdicts."""
     if not crossing.verdicts_sha256:
         return ()
-    paths = {file.path for file in artifact.files}
-    return tuple(v for v in assessor.verdicts(crossing).verdicts if v.path in paths)
+    first = {verdict.path: verdict for verdict in assessor.verdicts(crossing).verdicts}
+    return tuple(assessor.effective(crossing, artifact, first))
 
 
 def _alone(lock: Lock, artifact: Artifact) -> Lock:
