@@ -6,7 +6,9 @@ telemetry is off; it is the program that `--modelaudit` names, or else taken fro
 configured for, into an environment of its own; without either the key is left out).
 `small_files_vs_read_hash` is our time over `zipfile` inflating and hashing every member of small wheels, both
 in one process; `sandbox_vs_bare` is the time in the warm sandbox, one forked child for each file, over
-parsing the same files in this process. What is loaded and compiled once is loaded before, on either side.
+parsing the same files in this process. `packages_vs_read_hash` and `sandbox_vs_bare_packages` are the same
+for the small packages of the running environment, packed as wheels. What is loaded and compiled once is
+loaded before, on either side.
 Beside both stand the steps that no way of doing it is without, alone: hashing, inflating and trying the rules
 on each member; and forking, confining and ending a child that parses nothing (an empty file). `processors'
 seconds` are those of all processes of the sandbox together, which other work on the machine hides less than
@@ -34,6 +36,9 @@ from typing import Any
 import structlog
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import small_wheels
 
 from corpora import inspection_content as make
 from corpora.inspection_pickles import text, torch_zip
@@ -88,21 +93,6 @@ def torch_file(folder: Path, size: int) -> Path:
     body = _BLOCK * (size // MIB)
     path.write_bytes(torch_zip(b"\x80\x02}(" + text(b"w") + tensor + b"u.", storages={"0": body}))
     return path
-
-
-def wheel_files(folder: Path, count: int) -> list[Path]:
-    """Write small wheels of Python modules, each with other content."""
-    paths = []
-    for number in range(count):
-        modules = {
-            f"lock_demo/m{part}.py": "".join(
-                f"def f{line}(value):\n    return value + {number * line + part}\n\n\n" for line in range(60)
-            ).encode()
-            for part in range(4)
-        }
-        paths.append(folder / f"{number}.whl")
-        paths[-1].write_bytes(make.wheel(modules))
-    return paths
 
 
 def item(path: Path, name: str | None = None, kind: str = "model") -> InspectItem:
@@ -230,7 +220,7 @@ def small_files(
     folder: Path, count: int, sandbox: Sandbox, rounds: int
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Return the seconds that small wheels take bare and sandboxed, with their bounds, and both ratios."""
-    paths = wheel_files(folder, count)
+    paths = small_wheels.made(folder, count)
     items = [item(path, "lock_demo-1.0-py3-none-any.whl", "python") for path in paths]
     nothing = folder / "nothing"
     nothing.touch()
@@ -256,6 +246,21 @@ def small_files(
         },
     ]
     return rows, {"small_files_vs_read_hash": alone / peer, "sandbox_vs_bare": boxed / alone}
+
+
+def packages(folder: Path, sandbox: Sandbox, rounds: int) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """Return the seconds that small packages as they are take bare and sandboxed, and both ratios."""
+    paths = small_wheels.installed(folder / "installed")
+    items = [item(path, kind="python") for path in paths]
+    bare, jobs = InsecureInProcessSandbox(), os.cpu_count() or 1
+    alone = best(lambda: inspect_files(items, bare, jobs=1), rounds)
+    boxed = best(lambda: inspect_files(items, sandbox, jobs=jobs), rounds)
+    peer = best(lambda: inflated(paths), rounds)
+    rows = [
+        {"what": f"{len(paths)} packages", "ours": alone, "peer": peer},
+        {"what": f"{len(paths)} packages, sandboxed by {jobs}", "ours": boxed, "peer": alone},
+    ]
+    return rows, {"packages_vs_read_hash": alone / peer, "sandbox_vs_bare_packages": boxed / alone}
 
 
 def real_wheels(folder: Path) -> dict[str, Any]:
@@ -305,6 +310,9 @@ def main() -> None:
         else:
             print("modelaudit is not there: torch_vs_modelaudit is left out.", file=sys.stderr)
         more, told = small_files(folder, wheels, sandbox, rounds)
+        rows += more
+        ratios |= told
+        more, told = packages(folder, sandbox, rounds)
         rows += more
         ratios |= told
         if options.wheels:

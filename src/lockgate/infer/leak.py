@@ -151,13 +151,14 @@ def _grow(
         return np.full(len(asked), mean)
     best: tuple[float, int, float] | None = None
     for column in rng.choice(rows.shape[1], size=int(sqrt(rows.shape[1])) + 1, replace=False):
-        low, high = rows[:, column].min(), rows[:, column].max()
+        values = rows[:, column]
+        low, high = float(np.min(values)), float(np.max(values))
         if low == high:
             continue
         cut = float(rng.uniform(low, high))
-        left = topic[rows[:, column] <= cut]
+        left = topic[values <= cut]
         if LEAF <= len(left) <= len(topic) - LEAF:
-            right = topic[rows[:, column] > cut]
+            right = topic[values > cut]
             spread = len(left) * float(left.var()) + len(right) * float(right.var())
             if best is None or spread < best[0]:
                 best = spread, int(column), cut

@@ -34,6 +34,6 @@ def _of(source: Source, place: Place) -> tuple[float, float]:
         half = np.ascontiguousarray(blocks[:, at : at + 2]).view(np.float16)
         sizes: npt.NDArray[np.float64] = np.abs(np.nan_to_num(half.astype(np.float64), posinf=0, neginf=0))
         total += float(sizes.sum())
-        largest = max(largest, float(sizes.max(initial=0.0)))
+        largest = max(largest, float(np.max(sizes, initial=0.0)))
         source.forget(start, end)
     return total / max(1, count), largest
