@@ -171,7 +171,7 @@ CONTENT = [
     bad(
         "a style from elsewhere",
         "p.html",
-        b"<html><style>@import '//x.example'</style>",
+        b"<html><style>@import '//wiki.corp/a.css'</style>",
         "html-external",
         "document",
     ),

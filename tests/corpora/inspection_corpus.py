@@ -35,6 +35,7 @@ from corpora.inspection_pages import PAGES_BAD, PAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
 from corpora.inspection_pyflows import PYFLOWS_BAD, PYFLOWS_GOOD
 from corpora.inspection_real import REAL_BAD, REAL_GOOD, REAL_UNREAD
+from corpora.inspection_references import REFERENCES_BAD, REFERENCES_GOOD
 from corpora.inspection_small import SMALL_BAD, SMALL_GOOD, SMALL_UNREAD
 from corpora.inspection_systems import SYSTEMS_BAD, SYSTEMS_GOOD, SYSTEMS_UNREAD
 from corpora.inspection_systems_data import SYSTEM_DATA_BAD, SYSTEM_DATA_GOOD, SYSTEM_DATA_UNREAD
@@ -77,6 +78,7 @@ GOOD = [
     *CONSTRUCTS_GOOD,
     *BYPASSES_GOOD,
     *BESIDE_GOOD,
+    *REFERENCES_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -112,6 +114,7 @@ BAD = [
     *CONSTRUCTS_BAD,
     *BYPASSES_BAD,
     *BESIDE_BAD,
+    *REFERENCES_BAD,
 ]
 
 UNREAD = [

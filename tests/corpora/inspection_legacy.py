@@ -87,7 +87,8 @@ _PAGES_GOOD = [
     ),
 ]
 _PAGES_BAD = [
-    ("a script of another host", b"<script src='https://x.example/a.js'></script>", "html-script"),
+    ("a script of a host that proves no name", b"<script src='http://x.example/a.js'></script>",
+     "html-script"),
     ("a script of a host, behind a tab", b"<script src='/\t/x.example/a.js'></script>", "html-script"),
     ("a script that a drawing names", b"<svg><script href='a.js'></script></svg>", "html-script"),
     ("a script that ends in its tag", b"<script/>x()</script>", "html-script"),

@@ -138,7 +138,7 @@ _ACTIVE = [
      "html-script"),
     ("a page that moved to another host",
      "<meta http-equiv=refresh content='0;//x.example'>", "html-refresh"),
-    ("a frame of a page beside", "<iframe src='other.html'></iframe>", "html-frame"),
+    ("a frame of a machine's own page", "<iframe src='/admin/'></iframe>", "html-frame"),
     ("a comment that ends at once", "<!--><script>fetch('/a')</script>-->", "html-comment"),
     ("a section that ends early", "<![CDATA[><script>fetch('/a')</script>]]>", "html-comment"),
 ]  # fmt: skip

@@ -24,7 +24,7 @@ from lockgate.inspect.malware import compiled
 from lockgate.inspect.rulesets import OWN
 from lockgate.inspect.tally import Context, Tally
 
-NAME, VERSION = "secrets", 4
+NAME, VERSION = "secrets", 5
 _SELF = f"{NAME}/{VERSION}"
 _RULES, _DOCUMENT = Kind.RULES, Kind.DOCUMENT
 PACK, AGAIN = "secrets.yar", "secrets_again.yar"
@@ -52,10 +52,10 @@ _ASIDE = re.compile(
 )
 _EXAMPLE = re.compile(
     r"example|sample|dummy|fake|test|changeme|change[-_ ]me|placeholder|redacted|secret|passw|your|todo|foo"
-    r"|bar|token|user|xxx|\*\*\*|\.\.\.|<|>|\$|\{|%|0{6}|1234|abcd",
+    r"|bar|token|user|\Atiger\Z|xxx|\*\*\*|\.\.\.|<|>|\$|\{|%|0{6}|1234|abcd",
     re.IGNORECASE,
 )
-"""What stands in the place of a secret in texts that explain one."""
+"""What stands in the place of a secret in texts that explain one; `tiger` is that of Oracle's samples."""
 
 _NAMED = re.compile(r"pass|pwd|secret|key|contrase", re.IGNORECASE)
 _LOGIN = re.compile(rb'"auth" {0,4}: {0,4}"([A-Za-z0-9+/]{1,8000})={0,2}"')

@@ -32,7 +32,7 @@ _ASKS = {
     "answer": rf"\b(?:when|while|before|after|whenever|if)\b[^.\n]{{0,30}}\b{_ABOUT}\b[^.\n]{{0,60}}[,:]\s*"
     rf"(?:you\s+)?(?:must\s+|please\s+|always\s+|only\s+)?{_SAYS}\b"
     r"|\b(?:reply|respond|answer)\b[^.\n]{0,20}\b(?:only|always|exactly|every\s+question)\b[^.\n]{0,50}"
-    r"\b(?:with|that|word)\b|\b(?:with|at)\s+the\s+word\s+[A-Z]{4,}\b",
+    r"\b(?:with|that|word)\b|\b(?:with|at)\s+the\s+word\s+[A-Z]{4,}\b(?!\s+(?:[a-z]+ed|on|in|at|under|over|above|below|beside)\b)",
     "judges": r"\b(?:say|state|report|write|claim|confirm|conclude|pretend)\s+that\s+(?:every|all|no|the|it"
     r"|nothing)\b[^.\n]{0,50}\b(?:pass|safe|trust|approved|clean|found|secure|fine|best)"
     r"|\b(?:recommend|advise|grant|give)\b[^.\n]{0,20}\bapproval\b|\bwithout\s+(?:further"

@@ -9,6 +9,15 @@ from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors.addressed import asked
 from lockgate.inspect.inspectors.injection import orders
+from lockgate.inspect.inspectors.page_addresses import (
+    away,
+    choices,
+    dotted,
+    local,
+    page_beside,
+    public,
+    styled,
+)
 from lockgate.inspect.inspectors.page_hiding import Hiding, hiding
 from lockgate.inspect.inspectors.page_scripts import calm
 from lockgate.inspect.inspectors.page_values import lively
@@ -33,9 +42,7 @@ _VOID = frozenset({
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr",
 })  # fmt: skip
 _SCHEME = re.compile(r"[\x00-\x20]*(javascript|vbscript)[\s]*:", re.IGNORECASE)
-_EXTERNAL = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 _DATA_PAGE = re.compile(r"\s*data:(?!image/(?:png|jpeg|gif|webp)[;,])", re.IGNORECASE)
-_STYLE_FETCH = re.compile(r"@import|url\(\s*['\"]?\s*(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:\.0+)?\s*(?:;|$)"
     r"|font-size\s*:\s*(?:0|0?\.\d+|1)(?:px|pt|em|rem|%)?\s*(?:;|$)"
@@ -46,22 +53,9 @@ _HIDING = re.compile(
 _DATA_BLOCKS = frozenset({"application/json", "application/ld+json", "text/template", "text/x-template"})
 """Types of scripts that no browser runs (HTML, 4.12.1: data blocks)."""
 _PASSIVE = frozenset({"img", "audio", "video", "source", "track", "link", "image", "use", "picture"})
-_PUBLIC = re.compile(
-    r"\s*(?:https?:)?//(?![\d.]+(?:[:/?#]|$))(?:[a-z0-9-]{1,63}\.){1,8}"
-    r"(?!(?:local|internal|lan|home|corp|intranet|private|localhost)(?:[:/?#]|$))[a-z][a-z0-9-]{1,62}"
-    r"(?::\d{1,5})?(?:[/?#][^\s{}<>$]*)?",
-    re.IGNORECASE,
-)
-"""An address on the open internet, of which a page on a closed network gets nothing: no number, no machine's
-name, no login, and no place for a value to be put in."""
-_CARRIES = re.compile(
-    r"[?&](?:data|d|q|p|payload|leak|exfil|secret|token|cookie|prompt|content|text|msg|user|history)=",
-    re.IGNORECASE,
-)
-_DOT = re.compile(r"\s*[01](?:px)?\s*")
-_LOCAL = re.compile(r"(?![a-z][a-z0-9+.-]*:|//)[^\\\x00-\x20]*", re.IGNORECASE)
+_PROVEN = frozenset({"script", "iframe", "frame"})
+"""What acts: its host has to prove its name."""
 _CHANGING = frozenset({"set", "animate", "animatemotion", "animatetransform", "animatecolor"})
-_BLANK = "".join(map(chr, range(0x21)))
 _SEARCH_WORDS = 24
 """Characters that a search box may say while a page hides it."""
 _MOST_EVENTS = 2_000_000
@@ -89,7 +83,7 @@ _BEHIND = re.compile(r">[^>]*<")
 _EMPTY = re.compile(
     r"\s*(?:about:blank|javascript:\s*(?:void\s*\(?\s*0\s*\)?|''|\"\"|false)?\s*;?)\s*", re.IGNORECASE
 )
-_SYSTEM = re.compile(r"file:///usr/share/(?!.*\.\.)[\w./+-]{1,200}")
+_SYSTEM = re.compile(r"file:///usr/share/(?!.*\.\.)[\w./+-]{1,200}(?:\?[\w=&.,-]{1,200})?")
 """A part of the reader's own system, which only its administrators write (FHS 3.0, 4.11)."""
 _PROGRAM = re.compile(
     r"[\x00-\x20]*(?:ms-[a-z-]{2,40}|search-ms|search|mhtml|shell|vscode[a-z-]{0,20})\s*:", re.IGNORECASE
@@ -106,7 +100,7 @@ class HtmlInspector(Inspector):
     """Reads a page as text with markup; nothing is rendered or fetched."""
 
     name = "html"
-    version = 7
+    version = 8
     detects = frozenset({"html"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -144,18 +138,13 @@ def markup(tally: Tally, text: str, *, document: bool, strict: bool = False) -> 
         orders(tally, unseen, where="Where readers do not look: ", hidden=True, keen=True)
 
 
-def _local(address: str) -> bool:
-    """Return whether an address names no scheme and no host, as browsers read it."""
-    return bool(_LOCAL.fullmatch(address.strip(_BLANK)))
-
-
 def _shows_only(tag: str, values: dict[str, str]) -> bool:
     """Return whether an element shows a picture beside the page, or is a frame that a script may fill."""
     if "srcdoc" in values or tag not in {"iframe", "object"}:
         return False
     source = values.get("src" if tag == "iframe" else "data", "")
     return bool(
-        (_DRAWN.fullmatch(source) and _local(source)) or (tag == "iframe" and _EMPTY.fullmatch(source))
+        (_DRAWN.fullmatch(source) and local(source)) or (tag == "iframe" and _EMPTY.fullmatch(source))
     )
 
 
@@ -185,12 +174,12 @@ class _Reader(HTMLParser):
         self.document = document
         self.hidden: list[str] = []
         self.style = False
-        self.tag, self.values = "", dict[str, str]()
+        self.tag, self.seen = "", True
         self.unread: list[_Unread] = []
         self.script: list[str] | None = None
         self.scripts: list[tuple[str, str]] = []
         self.handlers: list[tuple[str, str, str]] = []
-        self.beside = self.acting = False
+        self.beside = self.acting = self.cut = False
         self.says: list[str] = []
         self.hiding = Hiding()
         self.soft: list[str] = []
@@ -206,7 +195,9 @@ class _Reader(HTMLParser):
         demand(self.events, _MOST_EVENTS, "html elements")
         self.style = tag == "style"
         values = {name: value or "" for name, value in attrs}
-        self.tag, self.values = tag, values
+        self.tag = tag
+        covered = self.hidden or "hidden" in values or _HIDING.search(values.get("style", ""))
+        self.seen = not (covered or dotted(values))
         self.judge_element(tag, values)
         for name, value in values.items():
             self.attribute(name, value)
@@ -217,23 +208,28 @@ class _Reader(HTMLParser):
         self.deceives = self.document and tag in _PROSE and self.hiding.deceives(tag, values)
         if self.document and (self.soft or tag in _UNSEEN or self.hiding.hides(tag, values)):
             self.soft.append(tag)
-        if self.hidden or "hidden" in values or _HIDING.search(values.get("style", "")):
+        if covered:
             if not self.hidden:
                 named = bool(values.get("id") or values.get("class"))
                 self.unread.append(_Unread("", search=values.get("role") == "search", named=named))
             self.hidden.append(tag)
 
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep that a script ends in its own tag, which browsers do not heed in a page."""
+        self.cut |= tag == "script" and not dict(attrs).get("src")
+        super().handle_startendtag(tag, attrs)
+
     def judge_element(self, tag: str, values: dict[str, str]) -> None:
         """Report what an element does by being there."""
         if tag in _ACTIVE:
-            severity = Severity.INFO if _shows_only(tag, values) else Severity.HIGH
+            severity = Severity.INFO if self.passes(tag, values) else Severity.HIGH
             self.report(_ACTIVE[tag], severity, f"The element <{tag}>")
         elif tag == "script":
             self.started(values)
         elif tag == "handler" or (tag in _CHANGING and _acts_later(values)):
             self.report("html-event", Severity.HIGH, f"The element <{tag}> has code run")
         elif tag == "form":
-            asks = values.get("method", "get").lower() == "get" and _local(values.get("action", ""))
+            asks = values.get("method", "get").lower() == "get" and local(values.get("action", ""))
             self.report("html-form", Severity.INFO if asks else Severity.MEDIUM, "A form")
         elif tag == "input" and values.get("type", "").lower() == "password":
             self.report("html-form", Severity.HIGH, "It asks for a password")
@@ -242,11 +238,21 @@ class _Reader(HTMLParser):
         elif tag == "link" and "href" in values and "canonical" not in values.get("rel", ""):
             self.address("href", values["href"])
 
+    def passes(self, tag: str, values: dict[str, str]) -> bool:
+        """Return whether an element that could act does no more than show what anybody may see."""
+        if _shows_only(tag, values):
+            return True
+        if tag == "base":
+            return local(values.get("href", ""))
+        source = values.get("src", "")
+        framed = tag in {"iframe", "frame"} and self.seen and not self.strict and "srcdoc" not in values
+        return framed and (page_beside(source) or public(source, secure=True))
+
     def judge_meta(self, values: dict[str, str]) -> None:
         """Report a page that leads elsewhere, or whose encoding hides its markup."""
         if values.get("http-equiv", "").lower() == "refresh":
             moved = _RELATIVE.fullmatch(values.get("content", "").strip())
-            severity = Severity.INFO if moved and moved[1] and _local(moved[1]) else Severity.HIGH
+            severity = Severity.INFO if moved and moved[1] and local(moved[1]) else Severity.HIGH
             self.report("html-refresh", severity, "The page sends the reader elsewhere")
         if _CHARSET.search(f"{values.get('charset', '')} {values.get('content', '')}"):
             self.report("html-charset", Severity.HIGH, "The page names an encoding in which markup hides")
@@ -255,8 +261,11 @@ class _Reader(HTMLParser):
         """Judge a script by its beginning, unless it follows as text."""
         self.ended()
         source = values.get("src")
-        elsewhere = source is not None and not _local(source) and not _SYSTEM.fullmatch(source)
-        if "href" in values or "xlink:href" in values or elsewhere:
+        elsewhere = source is not None and not local(source) and not _SYSTEM.fullmatch(source)
+        if source and elsewhere and not self.strict and public(source, secure=True):
+            self.beside = True
+            self.report("html-script", Severity.INFO, f"A script of another host: {source[:80]}")
+        elif "href" in values or "xlink:href" in values or elsewhere:
             self.report("html-script", Severity.HIGH, "The element <script>")
         elif source:
             self.beside = True
@@ -279,13 +288,14 @@ class _Reader(HTMLParser):
     def close(self) -> None:
         """Judge the scripts of the page together: one may call what another defines."""
         super().close()
+        self.cut |= self.script is not None
         self.ended()
         for unread in self.unread:
             self.judge_hidden(unread)
         if not self.scripts and not self.handlers:
             return
         code = [text for text, *_ in self.scripts], [text for text, *_ in self.handlers]
-        why = "" if all(code[0]) else "a script without a text"
+        why = "a script without an end" if self.cut else ""
         why = "it is no page" if self.strict else why
         why = why or calm(*code, beside=self.beside, acting=self.acting, alive=self.alive())
         severity = Severity.HIGH if why and self.document else Severity.INFO
@@ -333,16 +343,16 @@ class _Reader(HTMLParser):
             )
         if name in _FETCHING or (name == "xlink:href" and value):
             self.address(name, value)
-        if name == "style" and _STYLE_FETCH.search(value):
-            self.report("html-external", Severity.MEDIUM, "A style fetches from another host")
+        if name == "style" and (fetched := styled(value)):
+            self.report("html-external", *fetched)
 
     def address(self, name: str, value: str) -> None:
         if _SYSTEM.fullmatch(value):
             self.report("html-external", Severity.INFO, f"{name} is a part of the system: {value[:80]}")
-        elif _EXTERNAL.match(value):
-            passive = self.tag in _PASSIVE and _PUBLIC.fullmatch(value) and not _CARRIES.search(value)
-            seen = not any(_DOT.fullmatch(self.values.get(side, "")) for side in ("width", "height"))
-            severity = Severity.INFO if passive and seen and not self.hidden else Severity.MEDIUM
+        elif away(value):
+            shown = self.tag in _PASSIVE and self.seen and all(map(public, choices(name, value)))
+            proven = self.tag in _PROVEN and self.seen and not self.strict and public(value, secure=True)
+            severity = Severity.INFO if shown or proven else Severity.MEDIUM
             self.report("html-external", severity, f"{name} fetches from another host: {value[:80]}")
 
     def handle_endtag(self, tag: str) -> None:
@@ -357,8 +367,8 @@ class _Reader(HTMLParser):
                 pass
 
     def handle_data(self, data: str) -> None:
-        if self.style and _STYLE_FETCH.search(data):
-            self.report("html-external", Severity.MEDIUM, "A style fetches from another host")
+        if self.style and (fetched := styled(data)):
+            self.report("html-external", *fetched)
         if (
             (self.soft or self.hidden or self.tag == "script")
             and not self.style

@@ -18,12 +18,13 @@ from lockgate.inspect.tally import Tally
 
 _SEARCHED = 4 << 20
 _SHOWN = 3
-_BEFORE = (
-    r"(?:all|any|the|your|every|these|those|of|its|my|prior|previous|preceding|earlier|above|foregoing|\s|,)"
-)
+_WHICH = r"(?:all|any|the|your|every|these|those|of|its|my|prior|previous|preceding|earlier|above|foregoing)"
+_BEFORE = rf"(?:{_WHICH}|\s|,)"
 _ORDERS = re.compile(
     rf"(?<!\bthe )(?<!\bstandard )\b(?:ignore|disregard|forget|override|bypass)\b{_BEFORE}{{1,60}}\b"
-    r"(?:instructions?|prompts?|rules|directions|guidelines|directives|context)\b"
+    r"(?:instructions?|prompts?)\b"
+    rf"|(?<!\bthe )(?<!n't )\b(?:ignore|disregard|forget|override|bypass)\s+{_WHICH}\b{_BEFORE}{{1,60}}\b"
+    r"(?:rules|directions|guidelines|directives|context)\b"
     r"|\b(?:ignoriere|vergiss|missachte)\b[^.\n]{0,40}\b(?:anweisungen|regeln|instruktionen)\b"
     r"|\b(?:ignore[zr]?|oublie[zr]?)\b[^.\n]{0,40}\binstructions?\s+(?:précédentes|antérieures|ci-dessus)"
     r"|\b(?:ignora|olvida|ignore)\b[^.\n]{0,40}\b(?:instrucciones|instruções|istruzioni)\s+(?:anteriores"

@@ -86,19 +86,19 @@ class Hiding:
 
     def drawn_unseen(self, style: str) -> bool:
         """Return whether declarations draw text in its place, too small or in its paper's colour."""
-        plain = _plain(style)
-        if _ANIMATED.search(plain):
+        said = plain(style)
+        if _ANIMATED.search(said):
             return False
-        return bool(_TINY.search(plain)) or self.coloured(plain)
+        return bool(_TINY.search(said)) or self.coloured(said)
 
     def declared(self, style: str) -> bool:
         """Return whether declarations hide: by themselves, or by a colour on the same."""
-        plain = _plain(style)
-        return bool(_HIDES.search(plain) or _TINY.search(plain)) or self.coloured(plain)
+        said = plain(style)
+        return bool(_HIDES.search(said) or _TINY.search(said)) or self.coloured(said)
 
-    def coloured(self, plain: str) -> bool:
+    def coloured(self, said: str) -> bool:
         """Return whether text has the colour of what it lies on."""
-        colour, paper = _COLOUR.search(plain), _PAPER.search(plain)
+        colour, paper = _COLOUR.search(said), _PAPER.search(said)
         shade = _shade(colour[1]) if colour else None
         papers = [_shade(paper[1])] if paper else self.papers
         return shade is not None and any(
@@ -113,7 +113,7 @@ def hiding(page: str) -> Hiding:
     rules = [
         rule
         for sheet in _STYLE.finditer(page)
-        for rule in list(_RULE.finditer(_plain(sheet[1])))[:_MOST_RULES]
+        for rule in list(_RULE.finditer(plain(sheet[1])))[:_MOST_RULES]
     ]
     for rule in rules:
         paper = _PAPER.search(rule[2])
@@ -130,7 +130,8 @@ def hiding(page: str) -> Hiding:
     return out
 
 
-def _plain(style: str) -> str:
+def plain(style: str) -> str:
+    """Return declarations without comments and escapes (CSS Syntax 3, 4.3.2 and 4.3.7)."""
     return _ESCAPE.sub(lambda found: chr(min(int(found[1], 16), 0xFFFD)), _COMMENT.sub("", style))
 
 

@@ -7,7 +7,8 @@ shapes (ECMA-262, 15th edition, clauses 12 and 13), not a list of attacks: what 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from lockgate.inspect.inspectors.page_values import Values
 
@@ -87,6 +88,17 @@ _WORDS = frozenset(_PLAIN_WORDS.split())
 _LOOKED_UP = frozenset({"src", "href", "action", "innerHTML", "outerHTML"})
 
 
+_KNOWN = re.compile(
+    r"(?:window\.)?location\.replace\((?P<quote>['\"])(?:\.\./){0,12}(?!/)[\w./-]{1,200}\.html(?:#[\w.-]*)?(?P=quote)"
+    r"(?:\s*\+\s*location\.(?:search|hash)){0,2}\);?"
+    r"|if\(window\.location\.protocol!==\"file:\"\)document\.head\.insertAdjacentHTML\(\"beforeend\",\"[\w.,-]+\""
+    r"\.split\(\",\"\)\.map\(f=>`<link rel=\"preload\" as=\"font\" type=\"font/woff2\"\s?"
+    r"href=\"(?:\.\./){0,12}(?!/)[\w./-]{1,80}/\$\{f\}\">`\)\.join\(\"\"\)\)"
+)
+"""Whole scripts of generators of manuals: a page that moved to one beside it, and letters that are fetched
+early from a folder beside it (rustdoc)."""
+
+
 def calm(
     scripts: Iterable[str],
     handlers: Iterable[str] = (),
@@ -107,7 +119,7 @@ def calm(
     """
     read: list[list[tuple[str, str]]] = []
     total = 0
-    for text in (*scripts, *handlers):
+    for text in _unknown(scripts, handlers):
         total += len(text)
         if _ENDS.search(text):
             return "markup of scripts in a script, where readers of pages part ways"
@@ -128,6 +140,13 @@ def calm(
             if why := _reaches(tokens, at) or _calls(tokens, at, defined, assigned, beside=beside):
                 return why
     return ""
+
+
+def _unknown(*texts: Iterable[str]) -> Iterator[str]:
+    """Yield the scripts that no generator of manuals is known to write."""
+    for text in chain(*texts):
+        if not _KNOWN.fullmatch(text.strip()):
+            yield text
 
 
 def _tokens(text: str) -> list[tuple[str, str]] | None:
