@@ -20,6 +20,8 @@ from corpora.inspection_compiled import COMPILED_BAD, COMPILED_GOOD, COMPILED_UN
 from corpora.inspection_constructs import CONSTRUCTS_BAD, CONSTRUCTS_GOOD, CONSTRUCTS_UNREAD
 from corpora.inspection_data import DATA_BAD, DATA_GOOD, DATA_UNREAD
 from corpora.inspection_documents import DOCUMENTS_BAD, DOCUMENTS_GOOD, DOCUMENTS_UNREAD
+from corpora.inspection_families import FAMILIES_BAD, FAMILIES_UNREAD
+from corpora.inspection_families_made import FAMILIES_GOOD
 from corpora.inspection_flows import FLOWS_BAD, FLOWS_GOOD
 from corpora.inspection_found import FOUND_BAD, FOUND_GOOD, FOUND_UNREAD
 from corpora.inspection_good import COMMON
@@ -79,6 +81,7 @@ GOOD = [
     *BYPASSES_GOOD,
     *BESIDE_GOOD,
     *REFERENCES_GOOD,
+    *FAMILIES_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -115,6 +118,7 @@ BAD = [
     *BYPASSES_BAD,
     *BESIDE_BAD,
     *REFERENCES_BAD,
+    *FAMILIES_BAD,
 ]
 
 UNREAD = [
@@ -140,7 +144,7 @@ UNREAD = [
     *(Case(title, name, data, "model") for title, name, data in HDF5_UNREAD),
     *(
         Case(title, name, data, "document")
-        for title, name, data in (*DOCUMENTS_UNREAD, *DOCUMENT_BYPASSES_UNREAD)
+        for title, name, data in (*DOCUMENTS_UNREAD, *DOCUMENT_BYPASSES_UNREAD, *FAMILIES_UNREAD)
     ),
     *(Case(title, name, data, "model") for title, name, data in PICKLES_UNREAD),
     Case("random bytes", "x.bin", bytes(range(256)) * 3),

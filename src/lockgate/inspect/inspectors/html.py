@@ -10,18 +10,24 @@ from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors.addressed import asked
 from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.page_addresses import (
+    DATA_PAGE,
+    EMPTY,
+    SCHEME,
+    acts_later,
     away,
     choices,
     dotted,
     local,
     page_beside,
     public,
+    shared,
+    shows_only,
     styled,
 )
 from lockgate.inspect.inspectors.page_hiding import Hiding, hiding
 from lockgate.inspect.inspectors.page_scripts import calm
 from lockgate.inspect.inspectors.page_values import lively
-from lockgate.inspect.inspectors.texts import scan
+from lockgate.inspect.inspectors.texts import entities, scan
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
@@ -41,8 +47,6 @@ _FETCHING = frozenset(
 _VOID = frozenset({
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr",
 })  # fmt: skip
-_SCHEME = re.compile(r"[\x00-\x20]*(javascript|vbscript)[\s]*:", re.IGNORECASE)
-_DATA_PAGE = re.compile(r"\s*data:(?!image/(?:png|jpeg|gif|webp)[;,])", re.IGNORECASE)
 _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|opacity\s*:\s*0(?:\.0+)?\s*(?:;|$)"
     r"|font-size\s*:\s*(?:0|0?\.\d+|1)(?:px|pt|em|rem|%)?\s*(?:;|$)"
@@ -52,10 +56,14 @@ _HIDING = re.compile(
 )
 _DATA_BLOCKS = frozenset({"application/json", "application/ld+json", "text/template", "text/x-template"})
 """Types of scripts that no browser runs (HTML, 4.12.1: data blocks)."""
-_PASSIVE = frozenset({"img", "audio", "video", "source", "track", "link", "image", "use", "picture"})
+_PASSIVE = frozenset(
+    {"img", "audio", "video", "source", "track", "link", "image", "use", "picture", "feimage"}
+)
+_DRAWS = frozenset({"image", "use", "feimage", "pattern", "textpath", "mpath"})
+"""Elements of drawings that take in what they name (SVG 2)."""
+_NAMES_ONLY = frozenset({"a", "color-profile"})
 _PROVEN = frozenset({"script", "iframe", "frame"})
 """What acts: its host has to prove its name."""
-_CHANGING = frozenset({"set", "animate", "animatemotion", "animatetransform", "animatecolor"})
 _SEARCH_WORDS = 24
 """Characters that a search box may say while a page hides it."""
 _MOST_EVENTS = 2_000_000
@@ -78,11 +86,7 @@ _UNSEEN_TEXT = 64 << 10
 """Longest text of one unseen place that is read, in characters; longer ones are data."""
 _RELATIVE = re.compile(r"[\d.]{1,8}\s*[;,]\s*(?:url\s*=)?\s*['\"]?(?!/)([^'\"]*)['\"]?\s*", re.IGNORECASE)
 """What leads to a page beside this one, as manuals do where a page moved."""
-_DRAWN = re.compile(r"(?!/)[^?#]*\.(?:svg|png|jpe?g|gif|webp)", re.IGNORECASE)
 _BEHIND = re.compile(r">[^>]*<")
-_EMPTY = re.compile(
-    r"\s*(?:about:blank|javascript:\s*(?:void\s*\(?\s*0\s*\)?|''|\"\"|false)?\s*;?)\s*", re.IGNORECASE
-)
 _SYSTEM = re.compile(r"file:///usr/share/(?!.*\.\.)[\w./+-]{1,200}(?:\?[\w=&.,-]{1,200})?")
 """A part of the reader's own system, which only its administrators write (FHS 3.0, 4.11)."""
 _PROGRAM = re.compile(
@@ -91,6 +95,8 @@ _PROGRAM = re.compile(
 """Addresses that start a program of the reader's system with what follows."""
 _CHARSET = re.compile(r"(?i)\b(?:utf-?7|hz-gb-2312|iso-2022-(?:cn|kr))\b")
 """Encodings in which markup hides as letters; no browser has needed them since HTML 5 (Encoding, 4.2)."""
+_XML = re.compile(r"\ufeff?\s*<\?xml\b")
+"""A page that readers of books, and browsers by its type, read as XML."""
 _NOTE = 160
 """How long a text may be that a page hides until its script shows it, in characters."""
 _ACTS = re.compile(r"<\s*(?:script\b|[a-z][^<>]*\son[a-z]{3,20}\s*=)", re.IGNORECASE)
@@ -100,7 +106,7 @@ class HtmlInspector(Inspector):
     """Reads a page as text with markup; nothing is rendered or fetched."""
 
     name = "html"
-    version = 8
+    version = 9
     detects = frozenset({"html"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -108,6 +114,8 @@ class HtmlInspector(Inspector):
         demand(len(data), context.limits.text_bytes, "text_bytes")
         text = bytes(data).decode("utf-8")
         scan(tally, text)
+        if _XML.match(text):
+            entities(tally, text, package=context.package)
         markup(tally, text, document=context.kind == Kind.DOCUMENT)
         if context.kind == Kind.DOCUMENT:
             orders(tally, text, keen=True)
@@ -138,16 +146,6 @@ def markup(tally: Tally, text: str, *, document: bool, strict: bool = False) -> 
         orders(tally, unseen, where="Where readers do not look: ", hidden=True, keen=True)
 
 
-def _shows_only(tag: str, values: dict[str, str]) -> bool:
-    """Return whether an element shows a picture beside the page, or is a frame that a script may fill."""
-    if "srcdoc" in values or tag not in {"iframe", "object"}:
-        return False
-    source = values.get("src" if tag == "iframe" else "data", "")
-    return bool(
-        (_DRAWN.fullmatch(source) and local(source)) or (tag == "iframe" and _EMPTY.fullmatch(source))
-    )
-
-
 @dataclass(slots=True)
 class _Unread:
     """Text of one element that its own style or attribute hides."""
@@ -156,14 +154,6 @@ class _Unread:
     search: bool
     named: bool
     words: list[str] = field(default_factory=list)
-
-
-def _acts_later(values: dict[str, str]) -> bool:
-    """Return whether an animation gives an element a handler, or an address that runs (SVG 2, SMIL 3)."""
-    changed = values.get("attributename", "").rsplit(":", 1)[-1].lower()
-    given = ";".join(values.get(key, "") for key in ("to", "from", "by", "values")).split(";")
-    runs = any(_SCHEME.match(value) or _DATA_PAGE.match(value) for value in given)
-    return changed.startswith("on") or (changed == "href" and runs)
 
 
 class _Reader(HTMLParser):
@@ -226,7 +216,7 @@ class _Reader(HTMLParser):
             self.report(_ACTIVE[tag], severity, f"The element <{tag}>")
         elif tag == "script":
             self.started(values)
-        elif tag == "handler" or (tag in _CHANGING and _acts_later(values)):
+        elif tag == "handler" or acts_later(tag, values):
             self.report("html-event", Severity.HIGH, f"The element <{tag}> has code run")
         elif tag == "form":
             asks = values.get("method", "get").lower() == "get" and local(values.get("action", ""))
@@ -240,7 +230,7 @@ class _Reader(HTMLParser):
 
     def passes(self, tag: str, values: dict[str, str]) -> bool:
         """Return whether an element that could act does no more than show what anybody may see."""
-        if _shows_only(tag, values):
+        if shows_only(tag, values):
             return True
         if tag == "base":
             return local(values.get("href", ""))
@@ -323,25 +313,28 @@ class _Reader(HTMLParser):
         self.acting |= bool(_ACTS.search(value))
         self.says.append(f" {value} ")
         if name.startswith("on"):
-            said = _SCHEME.sub("", value, count=1)
+            said = SCHEME.sub("", value, count=1)
             self.handlers.append((said, self.place(f"The event handler {name}"), "html-event"))
             return
-        if name == "href" and self.tag == "a" and (scheme := _SCHEME.match(value)):
+        if name == "href" and self.tag in {"a", "area"} and shared(value):
+            self.report("html-external", Severity.MEDIUM, f"A link to a file of a machine: {value[:80]}")
+        if name == "href" and self.tag == "a" and (scheme := SCHEME.match(value)):
             where = self.place(f"An address in {name} that runs or carries code")
             self.handlers.append((value[scheme.end() :], where, "html-script-address"))
             return
         if name == "srcdoc":
             self.report("html-frame", Severity.HIGH, "A page inside an attribute")
-        if name == "src" and self.tag == "iframe" and _EMPTY.fullmatch(value):
+        if name == "src" and self.tag == "iframe" and EMPTY.fullmatch(value):
             return
         runs = (name in {"href", "src", "data"} or (name == "xlink:href" and self.tag == "use")) and (
-            _DATA_PAGE.match(value) or _PROGRAM.match(value)
+            DATA_PAGE.match(value) or _PROGRAM.match(value)
         )
-        if _SCHEME.match(value) or runs:
+        if SCHEME.match(value) or runs:
             self.report(
                 "html-script-address", Severity.HIGH, f"An address in {name} that runs or carries code"
             )
-        if name in _FETCHING or (name == "xlink:href" and value):
+        drawn = self.tag in _DRAWS if name == "href" else name == "xlink:href" and self.tag not in _NAMES_ONLY
+        if name in _FETCHING or (drawn and value):
             self.address(name, value)
         if name == "style" and (fetched := styled(value)):
             self.report("html-external", *fetched)

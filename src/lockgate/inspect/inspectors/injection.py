@@ -4,8 +4,6 @@ A short list of the plainest orders; a person decides. The guards of the gateway
 rules and in context, when a passage is looked up.
 """
 
-import base64
-import binascii
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -13,7 +11,9 @@ from itertools import islice
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors.addressed import asked
+from lockgate.inspect.inspectors.encoded_orders import decoded
 from lockgate.inspect.inspectors.likely import likeliest
+from lockgate.inspect.inspectors.turns import turns
 from lockgate.inspect.tally import Tally
 
 _SEARCHED = 4 << 20
@@ -60,7 +60,6 @@ _ORDERS = re.compile(
     r"|\b(?:reveal|print|repeat|output|show)\b[^.\n]{0,30}\b(?:your|the)\s+(?:system|initial|hidden)\s"
     r"+prompt\b"
     r"|\bnew\s+(?:system\s+)?instructions?\s*:|\bsystem\s+override\b|\[\s*system\s*\]\s*:?\s*you\b"
-    r"|<\|(?:im_start|system|endoftext)\|>|\[INST\][\s\S]{0,200}\[/INST\]|<<SYS>>"
     r"|\bdo\s+not\s+(?:tell|inform|mention\s+(?:this|it)\s+to)\s+the\s+user\b"
     r"|\b(?:ai|llm|language\s+model|assistant)s?\b[^.\n]{0,60}\bmust\s+(?:now\s+)?(?:send|forward|uplo"
     r"ad|email|exfiltrate)\b"
@@ -80,9 +79,6 @@ _WORDS = re.compile(
 )
 _INVISIBLE = re.compile("[\u00ad\u034f\u180e\u200b-\u200f\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
 _MARKS = ("<|", "[inst", "<<sys", "#", "[ system", "[system")
-_PACKED = re.compile(r"[A-Za-z0-9+/]{48,4000}={0,2}")
-_PACKS = 64
-"""Longest and most texts in base64 that are read."""
 _NOT_A_LETTER = re.compile(r"[\W_]+")
 _ALIKE = str.maketrans(
     "013457@$|"
@@ -128,6 +124,8 @@ def orders(
     severity = Severity.HIGH if hidden else Severity.MEDIUM
     shown = 0
     told = list(_said(searched))
+    if not template:
+        told += islice(turns(searched, hidden=hidden), _SHOWN)
     if keen and not told:
         told = list(islice(asked(searched, unseen=hidden), _SHOWN))
     if (aside or (hidden and keen)) and not told and (likely := likeliest(searched)):
@@ -151,20 +149,9 @@ def _said(text: str) -> Iterator[tuple[str, int]]:
         yield " ".join(found[0].split())[:80], found.start()
     if told:
         return
-    for count, found in enumerate(_PACKED.finditer(text)):
-        if count == _PACKS:
-            break
-        inner = _ORDERS.search(_unpacked(found[0]))
-        if inner:
-            yield " ".join(inner[0].split())[:80], found.start()
+    for undone, at in decoded(text):
+        if inner := _ORDERS.search(undone):
+            yield " ".join(inner[0].split())[:80], at
     squeezed = _SQUEEZED.search(_NOT_A_LETTER.sub("", text.lower().translate(_ALIKE)))
     if squeezed:
         yield squeezed[0][:80], 0
-
-
-def _unpacked(text: str) -> str:
-    """Return what a text in base64 says; nothing where it is none, or no text."""
-    try:
-        return base64.b64decode(text[: len(text) // 4 * 4]).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
-        return ""

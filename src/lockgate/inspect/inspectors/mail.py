@@ -1,14 +1,13 @@
 """Messages (RFC 5322, MIME): each part is decoded and inspected as the file that it is."""
 
-import binascii
 import email
 import email.policy
-import re
 from typing import TYPE_CHECKING
 
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors.carried_texts import named, written
 from lockgate.inspect.inspectors.html import markup
 from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.texts import scan
@@ -17,23 +16,13 @@ from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from email.message import EmailMessage, Message
 
-_RUNNING = frozenset({
-    "exe", "scr", "com", "pif", "bat", "cmd", "ps1", "vbs", "vbe", "js", "jse", "wsf", "wsh", "hta", "lnk",
-    "jar", "msi", "iso", "img", "vhd", "cpl", "dll", "reg", "chm", "url", "one", "docm", "xlsm", "pptm",
-    "xll", "iqy", "slk",
-})  # fmt: skip
 _ENDINGS = {
     "text/calendar": "ics", "text/markdown": "md", "text/csv": "csv", "text/rtf": "rtf",
     "image/svg+xml": "svg",
     "text/vcard": "vcf", "text/javascript": "js", "application/javascript": "js", "text/xml": "xml",
 }  # fmt: skip
-_BEGINS = re.compile(r"begin(-base64)? [0-7]{3,4} (\S.{0,199})")
-_ENDS = frozenset({"end", "===="})
-"""What stands around a file inside a text, as ``uuencode`` writes it (POSIX.1-2017)."""
-_MOST_UNNAMED = 1_000
 _ROUTES = frozenset({"received", "dkim-signature", "authentication-results", "content-type", "references"})
 
 
@@ -41,7 +30,7 @@ class MailInspector(Inspector):
     """Takes a message apart; nothing in it is fetched or shown."""
 
     name = "mail"
-    version = 7
+    version = 8
     detects = frozenset({"mail"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -79,7 +68,7 @@ def _part(tally: Tally, item: "Message | EmailMessage", context: Context, count:
     content = item.get_payload(decode=True)
     body = content if isinstance(content, bytes) else b""
     name = item.get_filename() or ""
-    _named(tally, name)
+    named(tally, name)
     kind = item.get_content_type()
     if not name and kind in {"text/plain", "text/html"}:
         charset = item.get_content_charset() or "utf-8"
@@ -92,46 +81,10 @@ def _part(tally: Tally, item: "Message | EmailMessage", context: Context, count:
         if kind == "text/html":
             markup(tally, text, document=context.kind == Kind.DOCUMENT, strict=True)
         orders(tally, text, keen=True)
-        return _written(tally, text, context)
+        return written(tally, text, context)
     context.budget.member(len(body))
     return tally.absorb(
         context.inspect(
             memoryview(body), context.member(name or f"part-{count}.{_ENDINGS.get(kind, '')}".rstrip("."))
         )
     )
-
-
-def _named(tally: Tally, name: str) -> None:
-    if name.rsplit(".", 1)[-1].lower() in _RUNNING:
-        tally.note("mail-attachment", Severity.HIGH, f"The attachment {name} runs when it is opened.")
-
-
-def _letters(text: str) -> "Iterator[tuple[re.Match[str], list[str]]]":
-    """Yield the first line of each file that stands in a text, and the lines up to its last."""
-    begun: re.Match[str] | None = None
-    lines: list[str] = []
-    for line in text.splitlines() if "begin" in text else ():
-        if begun is None:
-            begun, lines = _BEGINS.fullmatch(line), []
-        elif line.rstrip() in _ENDS:
-            yield begun, lines
-            begun = None
-        else:
-            lines.append(line)
-
-
-def _written(tally: Tally, text: str, context: Context) -> bool:
-    """Inspect the files that stand in a text as letters; return whether they were wholly understood."""
-    whole = True
-    for count, (found, lines) in enumerate(_letters(text)):
-        demand(count, _MOST_UNNAMED, "files in a text")
-        name = found[2].strip()
-        _named(tally, name)
-        decode = binascii.a2b_base64 if found[1] else binascii.a2b_uu
-        try:
-            body = b"".join(map(decode, lines))
-        except (binascii.Error, ValueError) as error:
-            raise BrokenContentError("A file in a text is not written as uuencode writes it.") from error
-        context.budget.member(len(body))
-        whole &= tally.absorb(context.inspect(memoryview(body), context.member(name)))
-    return whole

@@ -28,7 +28,7 @@ class MarkdownInspector(Inspector):
     """Scans the text; documents are rendered and read as HTML, files of packages are plain text."""
 
     name = "markdown"
-    version = 4
+    version = 5
     detects = frozenset({"markdown"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:

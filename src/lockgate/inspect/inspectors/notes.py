@@ -12,6 +12,7 @@ from typing import Any
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.detect import extension
+from lockgate.inspect.inspectors import text_references
 from lockgate.inspect.inspectors.code_signs import look
 from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.python_import import CELLS
@@ -36,15 +37,10 @@ _RUNS = {
         "It takes in a file of the system or of another host when it is set",
         r"(?m)^[ \t]*(?:include|link-include)::(?:/(?:etc|home|root|proc|var)\b|~|file:|https?:)",
     ),
-    "puml": (
-        "diagram-include",
-        "It takes in a file of the system or of another host when it is drawn",
-        r"(?m)^[ \t]*!include(?:url|_many|sub)?[ \t]+(?:/(?:etc|home|root|proc|var)\b|~|file:|http:)",
-    ),
     "ics": (
         "calendar-program",
-        "An alarm or an attachment runs a program",
-        r"(?im)^ACTION\s*[:;][^\n]*PROCEDURE|^ATTACH[^\n]{0,80}:(?:file:|\\\\\\\\|TVqQ)",
+        "An alarm runs a program",
+        r"(?im)^ACTION\s*[:;][^\n]*PROCEDURE",
     ),
 }
 _RUNNING = {kind: (code, why, re.compile(pattern)) for kind, (code, why, pattern) in _RUNS.items()}
@@ -56,7 +52,6 @@ _LIKE = {
     "rest": "rst",
     "ical": "ics",
     "asciidoc": "adoc",
-    "plantuml": "puml",
 }
 _ASIDE = {
     "tex": r"(?m)(?<!\\)%(.*)$|\\iffalse\b([\s\S]{1,20000}?)\\fi\b|\\(?:h|v)?phantom\s*\{([^{}]*)\}"
@@ -72,6 +67,10 @@ _UNREAD = {kind: re.compile(pattern) for kind, pattern in _ASIDE.items()}
 _RAW = re.compile(r"(?m)^([ \t]*)\.\.[ \t]+raw::[ \t]+html[^\n]*\n((?:[ \t]*\n|\1[ \t]+[^\n]*\n?)*)")
 _PASSED = re.compile(r"(?m)^\+{4}\n([\s\S]*?)^\+{4}$|\bpass:\w*\[([^\]]*)\]")
 """What AsciiDoc passes on to the page as it is."""
+_PAGES = re.compile(
+    r"(?im)^(?:X-ALT-DESC|DESCRIPTION|STYLED-DESCRIPTION)\b[^:\n]{0,200}text/html[^:\n]{0,200}:(.*)$"
+)
+"""What is shown of an appointment as a page."""
 _FOLDED = re.compile(r"\r?\n[ \t]")
 _WHERE = "Where readers do not look: "
 _CELLS = 20_000
@@ -102,12 +101,15 @@ def documents(tally: Tally, name: str, text: str) -> None:
     kind = _LIKE.get(ending, ending)
     whole = _FOLDED.sub("", text) if kind in {"ics", "vcf"} else text
     orders(tally, whole, keen=True)
+    text_references.check(tally, ending, whole)
     if kind in _UNREAD:
         orders(tally, "\n".join(_groups(_UNREAD[kind], whole)), where=_WHERE, hidden=True, keen=True)
     if kind in _RUNNING:
         code, why, pattern = _RUNNING[kind]
         if found := pattern.search(whole):
             tally.note(code, Severity.HIGH, f"{why}.", found.end())
+    if kind == "ics" and (raw := "\n".join(_groups(_PAGES, whole))):
+        _page(tally, raw)
     if kind == "rst" and (raw := "".join(found[2] for found in _RAW.finditer(text))):
         _page(tally, raw)
     if kind == "adoc" and (raw := "\n".join(_groups(_PASSED, text))):

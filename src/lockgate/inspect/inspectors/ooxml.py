@@ -53,8 +53,8 @@ _DDE_LINK = re.compile(
     r"|<table:dde-link\b"
 )
 _FORMULA = re.compile(
-    r"<(?:\w+:)?f\b[^>]*>[^<]*(?:\b(?:EXEC|CALL|REGISTER|FORMULA\.FILL|WEBSERVICE|RTD)\s*\("
-    r"|\bHYPERLINK\s*\(\s*(?:\"|&quot;)https?:[^<]{0,200}?(?:\"|&quot;)\s*&amp;|cmd\||\|'["
+    r"<(?:\w+:)?f\b[^>]*>[^<]*(?:\b(?:EXEC|CALL|REGISTER|FORMULA\.FILL|WEBSERVICE|RTD|DDE"
+    r"|IMPORT(?:XML|DATA|FEED|HTML|RANGE))\s*\(|\b(?:HYPERLINK|IMAGE)\s*\(\s*(?:\"|&quot;)https?:[^<]{0,200}?(?:\"|&quot;)\s*&amp;|cmd\||\|'["
     r"^<]*'!)",
     re.IGNORECASE,
 )

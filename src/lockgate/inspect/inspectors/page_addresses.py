@@ -11,7 +11,17 @@ import re
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors.page_hiding import plain
 
+SCHEME = re.compile(r"[\x00-\x20]*(javascript|vbscript)[\s]*:", re.IGNORECASE)
+DATA_PAGE = re.compile(r"\s*data:(?!image/(?:png|jpeg|gif|webp)[;,])", re.IGNORECASE)
+EMPTY = re.compile(
+    r"\s*(?:about:blank|javascript:\s*(?:void\s*\(?\s*0\s*\)?|''|\"\"|false)?\s*;?)\s*", re.IGNORECASE
+)
+_DRAWN = re.compile(r"(?!/)[^?#]*\.(?:svg|png|jpe?g|gif|webp)", re.IGNORECASE)
+_CHANGING = frozenset({"set", "animate", "animatemotion", "animatetransform", "animatecolor"})
 _AWAY = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?[/\\\\]{2}|(?:https?|ftp|file|smb|wss?):", re.IGNORECASE)
+_SHARED = re.compile(
+    r"(?:file:)?\\\\[^\\/]|file:/{2}(?!/|localhost/)[^/]|file:/{4,5}[^/]|smb:", re.IGNORECASE
+)
 _SKIPPED = re.compile(r"[\t\r\n]")
 """What browsers take out of an address wherever it stands (URL 4.4); `\\` is the same to them as `/`."""
 _INSIDE = (
@@ -48,6 +58,11 @@ _SHOWN = 80
 def away(address: str) -> bool:
     """Return whether an address names another host, or a file of the reader's system."""
     return bool(_AWAY.match(_SKIPPED.sub("", address).strip(_BLANK)))
+
+
+def shared(address: str) -> bool:
+    """Return whether a link leads to a folder that another machine shares: it is told a login."""
+    return bool(_SHARED.match(_SKIPPED.sub("", address).strip(_BLANK)))
 
 
 def public(address: str, *, secure: bool = False) -> bool:
@@ -102,3 +117,21 @@ def styled(style: str) -> tuple[Severity, str] | None:
     telling = _SELECTS.search(style)
     severity = Severity.MEDIUM if odd or telling else Severity.INFO
     return severity, f"A style fetches from another host: {(odd or others[0])[:_SHOWN]}"
+
+
+def shows_only(tag: str, values: dict[str, str]) -> bool:
+    """Return whether an element shows a picture beside the page, or is a frame that a script may fill."""
+    if "srcdoc" in values or tag not in {"iframe", "object"}:
+        return False
+    source = values.get("src" if tag == "iframe" else "data", "")
+    return bool((_DRAWN.fullmatch(source) and local(source)) or (tag == "iframe" and EMPTY.fullmatch(source)))
+
+
+def acts_later(tag: str, values: dict[str, str]) -> bool:
+    """Return whether an animation gives an element a handler, or an address that runs (SVG 2, SMIL 3)."""
+    if tag not in _CHANGING:
+        return False
+    changed = values.get("attributename", "").rsplit(":", 1)[-1].lower()
+    given = ";".join(values.get(key, "") for key in ("to", "from", "by", "values")).split(";")
+    runs = any(SCHEME.match(value) or DATA_PAGE.match(value) for value in given)
+    return changed.startswith("on") or (changed == "href" and runs)

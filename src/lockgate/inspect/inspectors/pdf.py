@@ -10,6 +10,7 @@ from typing import Any
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
+from lockgate.inspect.inspectors import jbig2
 from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.pdf_objects import Indirect, Name, Parser, Reference, inflate, objects
 from lockgate.inspect.inspectors.pdf_view import compare
@@ -58,12 +59,15 @@ _ASIDE, _SHORTEST = 1 << 20, 12
 _TAG = re.compile(r"<[^>]*>")
 _BESIDE = re.compile(rb"(?:(?!//)[\w. /-]){1,240}")
 
+_POINTS, _SIDE = 1 << 31, 1 << 20
+"""Most points of a picture and of a side of it: a sheet of A0 that is scanned at 1,000 dpi has 1.5e9."""
+
 
 class PdfInspector(Inspector):
     """Reads all objects in file order, then lets PDFium open every page."""
 
     name = "pdf"
-    version = 9
+    version = 10
     detects = frozenset({"pdf"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -165,6 +169,7 @@ def _stream(tally: Tally, item: Indirect, limits: Limits) -> bool:
     if unknown := [name for name in names if name not in _FILTERS]:
         tally.unfinished("pdf-filter", f"A stream uses the filter {unknown[0]}, which is not known.", item.at)
         return False
+    _measured(tally, item, names)
     content = bytes(item.stream) if not names else b""
     packed = item.stream
     for name in names:
@@ -178,6 +183,20 @@ def _stream(tally: Tally, item: Indirect, limits: Limits) -> bool:
             return False
         _packed(tally, content, item, limits)
     return True
+
+
+def _measured(tally: Tally, item: Indirect, names: list[Any]) -> None:
+    """Note a picture that claims more points than any page has: readers ask for memory by what it says."""
+    value = item.value
+    sides = [value.get("Width"), value.get("Height")] if value.get("Subtype") == "Image" else []
+    claimed = [(sides[0], sides[1])] if [type(side) for side in sides] == [int, int] else []
+    if names == ["JBIG2Decode"] and item.stream is not None:
+        claimed += jbig2.sizes(bytes(item.stream))
+    for width, height in claimed:
+        if width * height > _POINTS or max(width, height) > _SIDE:
+            why = f"A picture claims {width} by {height} points."
+            tally.note("pdf-picture-size", Severity.MEDIUM, why, item.at)
+            return
 
 
 def _packed(tally: Tally, content: bytes, item: Indirect, limits: Limits) -> None:

@@ -29,7 +29,10 @@ _SIGNS = (
         "rtf-field",
         Severity.CRITICAL,
         "A field runs a command or fetches",
-        rb"\b(?:DDEAUTO|DDE|INCLUDETEXT|INCLUDEPICTURE)\b",
+        (
+            rb"\b(?:DDEAUTO|DDE|INCLUDETEXT|INCLUDEPICTURE)\b"
+            rb"|\bHYPERLINK\b[ \"]{0,9}(?:file:|\\\\|smb:|ms-|javascript:|search-ms:)"
+        ),
     ),
     ("rtf-binary", Severity.HIGH, "It carries binary data", rb"\\bin\d{3,}"),
     (
@@ -41,6 +44,8 @@ _SIGNS = (
 )
 _PATTERNS = tuple((code, severity, why, re.compile(pattern)) for code, severity, why, pattern in _SIGNS)
 _HIDDEN = re.compile(rb"\\v(?![a-z0-9])(?!0)([^{}\\]{12,})")
+_BREAK = re.compile(rb"[\r\n]|\\bin0 ?")
+_NUMBERED = re.compile(rb"\\'([0-9a-fA-F]{2})")
 _BRACE = re.compile(rb"\\[\s\S]|[{}]")
 _CONTROL = re.compile(rb"\\[a-z]+-?\d* ?|[{}]|\\'[0-9a-fA-F]{2}")
 
@@ -49,14 +54,14 @@ class RtfInspector(Inspector):
     """Reads rich text without laying it out."""
 
     name = "rtf"
-    version = 2
+    version = 3
     detects = frozenset({"rtf"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim the text; note what it carries, fetches or hides."""
         demand(len(data), context.limits.text_bytes, "text_bytes")
         raw = bytes(data)
-        joined = re.sub(rb"[\r\n]", b"", raw)
+        joined = _plain(raw)
         for code, severity, why, pattern in _PATTERNS:
             if found := pattern.search(joined):
                 tally.note(code, severity, f"{why}.", found.start())
@@ -68,6 +73,12 @@ class RtfInspector(Inspector):
             tally.claim_all()
         else:
             tally.unfinished("rtf-end", "The document does not end with its last group.", end or len(raw))
+
+
+def _plain(raw: bytes) -> bytes:
+    """Return rich text without line breaks, empty binary data, and letters written by their numbers."""
+    said = _BREAK.sub(b"", raw)
+    return _NUMBERED.sub(lambda found: bytes([int(found[1], 16)]), said)
 
 
 def _end(raw: bytes) -> int | None:

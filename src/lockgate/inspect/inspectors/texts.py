@@ -12,6 +12,7 @@ from lockgate.core.verdict import Severity
 from lockgate.inspect.detect import extension
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors import (
+    carried_texts,
     configs,
     data_signs,
     image_configs,
@@ -20,6 +21,7 @@ from lockgate.inspect.inspectors import (
     script_flow,
     settings_of_tools,
     shell_flow,
+    text_references,
     told_to_tools,
     xml_programs,
 )
@@ -43,6 +45,7 @@ _EMOJI_FLAG = "\U0001f3f4(?:\u200d?[\U000e0030-\U000e0039\U000e0061-\U000e007a])
 _SUSPECT = re.compile(
     f"(?P<flag>{_EMOJI_FLAG})"
     "|(?P<bidi>[\u202a-\u202e\u2066-\u2069])"
+    "|(?P<annotated>\ufff9[^\ufff9-\ufffb\n]{0,400}\ufffa)"
     "|(?P<tags>[\U000e0000-\U000e007f]+)"
     "|(?P<selectors>[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})"
     "|(?P<run>[\u200b-\u200d\u2060-\u2064\ufeff\u180e\u00ad\u034f\u115f\u1160\u3164\uffa0]{4,})"
@@ -50,6 +53,7 @@ _SUSPECT = re.compile(
 )
 _CODES = {
     "bidi": ("text-bidi", Severity.HIGH, "A control character reorders the text that people see"),
+    "annotated": ("text-annotation", Severity.HIGH, "What stands behind an annotation's sign is not shown"),
     "tags": ("text-tags", Severity.HIGH, "Unicode tag characters carry text that nobody sees"),
     "selectors": ("text-selectors", Severity.HIGH, "A run of variation selectors can carry hidden bytes"),
     "run": ("text-zero-width", Severity.HIGH, "A run of zero-width characters can carry hidden text"),
@@ -91,11 +95,13 @@ _FOR_PEOPLE = re.compile(
     r"(?i)(?:readme|licen[cs]e|copying|change|news|notice|authors|contribut|install|history|todo"
     r"|metadata|pkg-info)"
 )
-_ACTIVE = frozenset({"html-script", "html-event", "html-object", "html-frame", "html-script-address"})
-"""What acts in a drawing; that it has layers nobody sees is usual."""
+_ACTIVE = frozenset(
+    {"html-script", "html-event", "html-object", "html-frame", "html-script-address", "html-external"}
+)
+"""What acts or fetches in a drawing; that it has layers nobody sees is usual."""
 _CSV = re.compile(
     r"(?m)(?:^|[,;\t\"])\s*[=+@-][^,;\n]{0,80}?(?:\|\s*'[^'\n]*'\s*!|\b(?:cmd|powershell|mshta)\b|DDE"
-    r"\s*\(|WEBSERVICE\s*\(|HYPERLINK\s*\(\s*\"{1,2}https?:[^\n]{0,200}?\"{1,2}\s*&)"
+    r"\s*\(|WEBSERVICE\s*\(|IMPORT(?:XML|DATA|FEED|HTML|RANGE)\s*\(|(?:HYPERLINK|IMAGE)\s*\(\s*\"{1,2}https?:[^\n]{0,200}?\"{1,2}\s*&)"
 )
 _SHELLS = frozenset({"sh", "bash", "zsh", "ksh", "bat", "cmd", "ps1", "psm1", "command"})
 _COMPLETES = re.compile(r"(?:^|/)bash[_-]completion(?:\.d|/completions)/[^/]+\Z|\.bash-completion\Z")
@@ -275,14 +281,17 @@ class TextInspector(Inspector):
     """Plain text in UTF-8."""
 
     name = "text"
-    version = 17
+    version = 18
     detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim the text and note hidden characters, and what it does as a script."""
         demand(len(data), context.limits.text_bytes, "text_bytes")
-        read_text(tally, bytes(data).decode("utf-8"), context, xml=tally.detected == "xml")
-        tally.claim_all()
+        text = bytes(data).decode("utf-8")
+        read_text(tally, text, context, xml=tally.detected == "xml")
+        whole = context.package or carried_texts.check(tally, text, context)
+        if whole:
+            tally.claim_all()
 
 
 def read_text(tally: Tally, text: str, context: Context, *, xml: bool) -> None:
@@ -299,8 +308,10 @@ def read_text(tally: Tally, text: str, context: Context, *, xml: bool) -> None:
     model = context.kind == _MODEL
     scan(tally, text, lenient=model, source=source, **_part(context, source=source))
     if xml:
-        _entities(tally, text, package=context.package)
+        entities(tally, text, package=context.package)
         model_texts.xml(tally, text)
+        if not context.package:
+            text_references.style_sheets(tally, text)
     if (xml or text.lstrip()[:1] == "<") and not context.package:
         xml_programs.check(tally, text)
     drawing = "<svg" in text[:4096] and not context.package and not source
@@ -389,7 +400,7 @@ def _npm_manifest(name: str) -> bool:
     return name.rsplit("/", 1)[-1] in {"package.json", "package-lock.json", "npm-shrinkwrap.json"}
 
 
-def _entities(tally: Tally, text: str, *, package: bool) -> None:
+def entities(tally: Tally, text: str, *, package: bool) -> None:
     """Note entities: those that fetch, and those made of others, which multiply when they are read.
 
     What a package fetches from beside itself, by a plain file name, is a part of the package.
@@ -410,7 +421,7 @@ class JsonInspector(Inspector):
     """JSON: strictly read, no key twice, bounded depth."""
 
     name = "json"
-    version = 10
+    version = 11
     detects = frozenset({"json"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:

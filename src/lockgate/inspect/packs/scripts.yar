@@ -189,6 +189,23 @@ rule opens_what_lies_elsewhere
         $query or $symbolic or $library or $settings or (($link or $folder) and $target)
 }
 
+rule settings_of_windows_that_start_a_program
+{
+    meta:
+        severity = "high"
+        why = "Settings that Windows opens start a program, or reach for another machine"
+    strings:
+        $remote = /(\A|\n)full address:s:/
+        $starts = /\n(remoteapplicationprogram:s:[^\r\n]|drivestoredirect:s:\*|alternate shell:s:[^\r\n])/
+        $java = /<jnlp\b[^\x00]{0,4000}<all-permissions/
+        $click = /<(\w{1,20}:)?deploymentProvider\s[^>]{0,80}codebase=/
+        $inf = /\n(RunPreSetupCommands|RunPostSetupCommands|UnRegisterOCXs|RegisterOCXs)\s{0,3}=/ nocase
+        $theme = /\n(Wallpaper|SCRNSAVE\.EXE|BrandImage|Path)\s{0,3}=\s{0,3}\\\\[^\\\s]/ nocase
+        $auto = /\A\s{0,8}\[autorun\][^\x00]{0,400}\n(open|shellexecute|shell\\[a-z]{1,20}\\command)\s{0,3}=/ nocase
+    condition:
+        $java or $click or $inf or $theme or $auto or ($remote and $starts)
+}
+
 rule desktop_entry_that_fetches
 {
     meta:
