@@ -2,13 +2,13 @@
 
 import re
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors.addressed import asked
 from lockgate.inspect.inspectors.injection import orders
+from lockgate.inspect.inspectors.markup_reader import MarkupReader
 from lockgate.inspect.inspectors.page_addresses import (
     DATA_PAGE,
     EMPTY,
@@ -156,9 +156,9 @@ class _Unread:
     words: list[str] = field(default_factory=list)
 
 
-class _Reader(HTMLParser):
+class _Reader(MarkupReader):
     def __init__(self, tally: Tally, *, document: bool, strict: bool) -> None:
-        super().__init__(convert_charrefs=True)
+        super().__init__()
         self.strict = strict
         self.tally = tally
         self.document = document

@@ -6,12 +6,17 @@ which elements a rule may hide; states such as `:hover` are passed over. Much of
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 _STYLE = re.compile(r"<style\b[^>]*>([\s\S]*?)(?:</style|\Z)", re.IGNORECASE)
 _COMMENT = re.compile(r"/\*[\s\S]*?(?:\*/|\Z)")
 _ESCAPE = re.compile(r"\\([0-9a-fA-F]{1,6})[ \t\n]?")
-_RULE = re.compile(r"([^{}]{1,4000})\{([^{}]*)\}?")
+_RULE = re.compile(r"([^{}]++)(?:\{([^{}]*+)\}?)?|[{}]")
+"""A rule, or what is none: each place of a sheet is passed once, however long a selector would be."""
+_SELECTOR = 4000
+"""Longest selector that is read, in characters, up to its bracket."""
 _CONTENT = re.compile(r"\bcontent\s*:\s*((?:\"[^\"]*\"|'[^']*'|\s)+)", re.IGNORECASE)
 _PART = re.compile(
     r"(?P<mark>[.#]?)(?P<name>-?[\w\u0080-\U0010ffff-]+|\*)|\[\s*(?P<attribute>[\w-]+)[^\]]*\]"
@@ -110,24 +115,27 @@ class Hiding:
 def hiding(page: str) -> Hiding:
     """Return what the style sheets inside a page may hide."""
     out = Hiding()
-    rules = [
-        rule
-        for sheet in _STYLE.finditer(page)
-        for rule in list(_RULE.finditer(plain(sheet[1])))[:_MOST_RULES]
-    ]
-    for rule in rules:
-        paper = _PAPER.search(rule[2])
-        shade = _shade(paper[1]) if paper and re.search(r"\b(?:body|html|main)\b", rule[1]) else None
+    rules = [rule for sheet in _STYLE.finditer(page) for rule in islice(_rules(sheet[1]), _MOST_RULES)]
+    for selectors, declared in rules:
+        paper = _PAPER.search(declared)
+        shade = _shade(paper[1]) if paper and re.search(r"\b(?:body|html|main)\b", selectors) else None
         out.papers += [shade] if shade else []
-    for rule in rules:
-        out.said += [text.strip(" \"'") for text in _CONTENT.findall(rule[2])]
-        if out.drawn_unseen(rule[2]) and not _STATES.search(rule[1]):
-            for selector in rule[1].rpartition(";")[2].split(","):
+    for selectors, declared in rules:
+        out.said += [text.strip(" \"'") for text in _CONTENT.findall(declared)]
+        if out.drawn_unseen(declared) and not _STATES.search(selectors):
+            for selector in selectors.rpartition(";")[2].split(","):
                 out.deceiving |= _last(selector)
-        if out.declared(rule[2]):
-            for selector in rule[1].rpartition(";")[2].split(","):
+        if out.declared(declared):
+            for selector in selectors.rpartition(";")[2].split(","):
                 out.marks |= _last(selector)
     return out
+
+
+def _rules(sheet: str) -> Iterator[tuple[str, str]]:
+    """Yield the rules of a style sheet: selectors, and what is declared."""
+    for found in _RULE.finditer(plain(sheet)):
+        if found[2] is not None:
+            yield found[1][-_SELECTOR:], found[2]
 
 
 def plain(style: str) -> str:
