@@ -13,10 +13,11 @@ import lockgate
 from corpora import inspection_content as make
 from corpora.hardened import HARDENED, NOBODY, a_way_for_nobody
 from lockgate.core.errors import HostError
-from lockgate.inspect import Job, Sandbox, escapes, helper
+from lockgate.inspect import Job, Sandbox, helper
 from lockgate.inspect.escapes import ATTEMPTS
 from lockgate.inspect.sandbox import ProcessSandbox
-from lockgate.inspect.selftest import Outcome, judge, try_to_escape
+from lockgate.inspect.selftest import Outcome, judge, plain_command, try_to_escape
+from lockgate.inspect.warm import WarmSandbox
 
 LOCKGATE = (sys.executable, "-c", "from lockgate.cli.main import main; main()")
 FAMILIES = ["inet", "inet6", "netlink", "packet", "vsock"]
@@ -81,9 +82,8 @@ class _Bare(Sandbox):
     def run(self, job: Job) -> bytes:
         with job.file.open("rb") as source:
             return subprocess.run(
-                [sys.executable, "-I", "-S", escapes.__file__, job.args.decode()],
-                stdin=source, capture_output=True, check=True,
-            ).stdout  # fmt: skip
+                [*plain_command(), job.args.decode()], stdin=source, capture_output=True, check=True
+            ).stdout
 
 
 def test_without_a_sandbox_every_attempt_succeeds_and_is_told() -> None:
@@ -107,6 +107,7 @@ def code(tmp_path) -> Path:
     ("layer", "seen"),
     [
         ("    _seccomp(libc)\n", [*FAMILIES[:2], "io-uring", "ptrace", "userfaultfd", "fork", "execute"]),
+        (", _upper(2)", ["limit-inside"]),
         ("        (resource.RLIMIT_AS, bounds.memory_bytes),\n", ["memory"]),
         ("        (resource.RLIMIT_CPU, bounds.cpu_seconds),\n", ["cpu"]),
         ("        (resource.RLIMIT_NOFILE, bounds.descriptors),\n", ["descriptors"]),
@@ -201,3 +202,13 @@ def test_root_of_a_namespace_that_allows_no_others_inspects_with_a_helper_of_its
     status, answer, _ = _run([*within, *LOCKGATE, "inspect", str(file), "--json"])
     said = json.loads(answer)
     assert (status, said["verdict"], said["sandbox"]) == (0, "clean", "helper")
+
+
+def test_a_job_of_a_warm_parent_touches_neither_its_parent_nor_its_siblings() -> None:
+    names = ["memory-inside", "signal-inside", "limit-inside", "dumpable", "own-signals", "inherited"]
+    sandbox = WarmSandbox()
+    try:
+        tried = try_to_escape(sandbox, names=names)
+    finally:
+        sandbox.close()
+    assert {each.result for each in tried} == {"PASS"}, tried

@@ -202,6 +202,16 @@ def _argument(index: int) -> bytes:
     return _op(_LOAD, 16 + 8 * index)
 
 
+def _upper(index: int) -> bytes:
+    """Load the high half of a system call's argument, which counts where it is an address."""
+    return _op(_LOAD, 20 + 8 * index)
+
+
+_READS_OWN_LIMIT = (_argument(0), _argument(2), _upper(2))
+"""What is zero when prlimit(2) is about this very process and sets nothing. A job is the user that its parent
+and its siblings are: it could else set their limits, and have other files end unread."""
+
+
 def _only(call: int, test: bytes) -> bytes:
     """Run a test for one call; the test ends in two returns."""
     return _op(_JUMP_EQUAL, call, 0, len(test) // 8) + test
@@ -236,7 +246,8 @@ def program() -> bytes:
     out = _native(machine)
     out += _only(machine.openat, _argument(2) + _op(_JUMP_SET, _OPEN_WRITES, 0, 1) + deny + allow)
     out += _only(machine.clone3, missing)
-    out += _only(machine.prlimit, _op(_LOAD, 16 + 8 * 2) + _op(_JUMP_EQUAL, 0, 1, 0) + deny + allow)
+    nothing = b"".join(load + _op(_JUMP_EQUAL, 0, 1, 0) + deny for load in _READS_OWN_LIMIT)
+    out += _only(machine.prlimit, nothing + allow)
     for call, wanted in ((machine.fcntl, _HARMLESS_FCNTL), (machine.ioctl, _READING_IOCTL)):
         tests = b"".join(
             _op(_JUMP_EQUAL, value, len(wanted) - place, 0) for place, value in enumerate(wanted)

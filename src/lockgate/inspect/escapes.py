@@ -1,8 +1,8 @@
 """What the sandbox's self-test tries in order to get out; each attempt is a real one, and harmless.
 
 The same code runs twice: as a job inside the sandbox, where every attempt must fail, and as a plain
-process outside it (``python escapes.py NAME``), which shows that the attempt can succeed at all.
-Only the standard library is imported, so that nothing else can be the reason of a refusal.
+process outside it (`main`), which shows that the attempt can succeed at all. Only the standard library is
+imported beside the attempts, so that nothing else can be the reason of a refusal.
 """
 
 import ctypes
@@ -10,7 +10,6 @@ import errno
 import json
 import mmap
 import os
-import platform
 import resource
 import signal
 import socket
@@ -18,20 +17,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-Args = dict[str, Any]
+from lockgate.inspect.escape_calls import UNSEEN, Args, Attempt, call, check, libc, own_mounts
+from lockgate.inspect.escapes_kernel import KERNEL
 
-# asm/unistd_64.h (x86-64) and asm-generic/unistd.h (AArch64).
-_CALLS: Final = {
-    "x86_64": {"ptrace": 101, "mount": 165, "keyctl": 250, "unshare": 272, "bpf": 321, "userfaultfd": 323},
-    "aarch64": {"ptrace": 117, "mount": 40, "keyctl": 219, "unshare": 97, "bpf": 280, "userfaultfd": 282},
-}
-_READ_MEMORY: Final = {"x86_64": 310, "aarch64": 270}
-_IO_URING_SETUP: Final = 425
-_PIDFD_OPEN: Final = 434
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 _MS_REC_PRIVATE: Final = 0x4000 | 0x40000
 _PROCESS_KEYRING: Final = -2
@@ -40,21 +31,6 @@ _UFFD_USER_MODE_ONLY: Final = 1
 _THREADS: Final = 64
 _STACK_BYTES: Final = 64 << 10
 _VSOCK, _PACKET = 40, 17
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _check(result: int) -> None:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def _call(name: str, *arguments: object) -> None:
-    machine = _CALLS.get(platform.machine())
-    if machine is None:
-        raise OSError(errno.ENOTSUP, f"no table of system calls for {platform.machine()}")
-    _check(_libc.syscall(machine[name], *arguments))
 
 
 def _socket(family: int, kind: int = socket.SOCK_DGRAM) -> Callable[[Args], None]:
@@ -76,46 +52,39 @@ def _send(family: int, where: str) -> Callable[[Args], None]:
 
 def _io_uring(args: Args) -> None:
     del args
-    _check(_libc.syscall(_IO_URING_SETUP, 1, ctypes.create_string_buffer(256)))
+    call("io_uring_setup", 1, ctypes.create_string_buffer(256))
 
 
 def _ptrace(args: Args) -> None:
     del args
-    _call("ptrace", 0, 0, 0, 0)  # PTRACE_TRACEME
-
-
-def _own_mounts() -> None:
-    """Give an unprivileged process the right to mount, where nobody else sees it."""
-    flags = _CLONE_NEWNS if os.geteuid() == 0 else _CLONE_NEWNS | _CLONE_NEWUSER
-    _call("unshare", flags)
-    _call("mount", None, b"/", None, _MS_REC_PRIVATE, None)
+    call("ptrace", 0, 0, 0, 0)  # PTRACE_TRACEME
 
 
 def _mount(args: Args) -> None:
     del args
-    _call("mount", b"none", b"/usr", b"tmpfs", 0, None)
+    call("mount", b"none", b"/usr", b"tmpfs", 0, None)
 
 
 def _keyctl(args: Args) -> None:
     del args
-    _call("keyctl", 0, _PROCESS_KEYRING, 1)  # KEYCTL_GET_KEYRING_ID, which makes one
+    call("keyctl", 0, _PROCESS_KEYRING, 1)  # KEYCTL_GET_KEYRING_ID, which makes one
 
 
 def _bpf(args: Args) -> None:
     del args
     made = (ctypes.c_uint32 * 32)(_BPF_MAP_ARRAY, 4, 4, 1)
-    _call("bpf", 0, made, ctypes.sizeof(made))
+    call("bpf", 0, made, ctypes.sizeof(made))
 
 
 def _userfaultfd(args: Args) -> None:
     del args
-    _call("userfaultfd", _UFFD_USER_MODE_ONLY)
+    call("userfaultfd", _UFFD_USER_MODE_ONLY)
 
 
 def _unshare(flags: int) -> Callable[[Args], None]:
     def attempt(args: Args) -> None:
         del args
-        _call("unshare", flags)
+        call("unshare", flags)
 
     return attempt
 
@@ -152,7 +121,7 @@ def _signal(args: Args) -> None:
 
 
 def _pidfd(args: Args) -> None:
-    _check(_libc.syscall(_PIDFD_OPEN, args["pid"], 0))
+    call("pidfd_open", args["pid"], 0)
 
 
 def _memory_of_host(args: Args) -> None:
@@ -160,12 +129,7 @@ def _memory_of_host(args: Args) -> None:
     got = ctypes.create_string_buffer(args["length"])
     local = (ctypes.c_size_t * 2)(ctypes.addressof(got), args["length"])
     remote = (ctypes.c_size_t * 2)(args["address"], args["length"])
-    number = _READ_MEMORY[platform.machine()]
-    _check(
-        _libc.syscall(
-            number, args["pid"], local, ctypes.c_ulong(1), remote, ctypes.c_ulong(1), ctypes.c_ulong(0)
-        )
-    )
+    call("process_vm_readv", args["pid"], local, 1, remote, 1, 0)
 
 
 def _leave_open() -> None:
@@ -242,28 +206,7 @@ def _descriptors(args: Args) -> None:
 def _raise_limit(args: Args) -> None:
     del args
     limits = (ctypes.c_uint64 * 2)(*resource.getrlimit(resource.RLIMIT_NOFILE))
-    _check(_libc.setrlimit(resource.RLIMIT_NOFILE, limits))  # Python's own hides the number
-
-
-_DENIED: Final = frozenset({errno.EPERM})
-_UNSEEN: Final = frozenset({errno.ENOENT})
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One way out.
-
-    `refusals` are the error numbers by which the sandbox says no; any other failure shows nothing.
-    `ends` says how a job ends that is stopped from outside: ``cpu`` or ``wall``. `control` prepares
-    the run without a sandbox; an attempt that `leaves` something is believed only if it is found.
-    """
-
-    title: str
-    act: Callable[[Args], None]
-    refusals: frozenset[int] = _DENIED
-    ends: str = ""
-    control: Callable[[], None] | None = None
-    leaves: bool = False
+    check(libc.setrlimit(resource.RLIMIT_NOFILE, limits))  # Python's own hides the number
 
 
 ATTEMPTS: Final[dict[str, Attempt]] = {
@@ -277,7 +220,7 @@ ATTEMPTS: Final[dict[str, Attempt]] = {
     "abstract": Attempt("Send to an abstract Unix socket", _send(socket.AF_UNIX, "abstract"), leaves=True),
     "io-uring": Attempt("Set up an io_uring", _io_uring),
     "ptrace": Attempt("Be traced (ptrace)", _ptrace),
-    "mount": Attempt("Mount a file system", _mount, control=_own_mounts),
+    "mount": Attempt("Mount a file system", _mount, control=own_mounts),
     "keyctl": Attempt("Reach the kernel's keyrings (keyctl)", _keyctl),
     "bpf": Attempt("Make a BPF map", _bpf),
     "userfaultfd": Attempt("Make a userfaultfd", _userfaultfd),
@@ -285,11 +228,11 @@ ATTEMPTS: Final[dict[str, Attempt]] = {
     "net-namespace": Attempt("Make user and network namespaces", _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)),
     "write": Attempt("Write a file outside", _write_file, leaves=True),
     "write-source": Attempt("Change the inspected file", _write_source, leaves=True),
-    "read-key": Attempt("Read a private key of the site", _read("key"), refusals=_UNSEEN),
-    "read-home": Attempt("Read the side's home", _read("home"), refusals=_UNSEEN),
-    "read-neighbour": Attempt("Read another file in inspection", _read("neighbour"), refusals=_UNSEEN),
-    "read-system": Attempt("Read /etc/passwd", _read("system"), refusals=_UNSEEN),
-    "processes": Attempt("See other processes", _processes, refusals=_UNSEEN),
+    "read-key": Attempt("Read a private key of the site", _read("key"), refusals=UNSEEN),
+    "read-home": Attempt("Read the side's home", _read("home"), refusals=UNSEEN),
+    "read-neighbour": Attempt("Read another file in inspection", _read("neighbour"), refusals=UNSEEN),
+    "read-system": Attempt("Read /etc/passwd", _read("system"), refusals=UNSEEN),
+    "processes": Attempt("See other processes", _processes, refusals=UNSEEN),
     "signal": Attempt("Signal another process", _signal),
     "pidfd": Attempt("Take hold of another process (pidfd)", _pidfd),
     "memory-of-host": Attempt("Read the engine's memory", _memory_of_host),
@@ -309,6 +252,7 @@ ATTEMPTS: Final[dict[str, Attempt]] = {
     "file-size": Attempt("Write even one byte to a file of its own", _file_size),
     "descriptors": Attempt("Open more files", _descriptors, refusals=frozenset({errno.EMFILE})),
     "raise-limit": Attempt("Change a limit", _raise_limit),
+    **KERNEL,
 }
 """Every attempt by its name, in the order in which they are reported."""
 
@@ -340,7 +284,3 @@ def main() -> None:
         sys.stdout.write(json.dumps({"errno": error.errno}))
         return
     sys.stdout.write(attempt_entry(memoryview(b""), sys.argv[1].encode()).decode())
-
-
-if __name__ == "__main__":
-    main()

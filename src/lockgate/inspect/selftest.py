@@ -21,7 +21,6 @@ from typing import Final, Literal
 
 import msgspec
 
-from lockgate.inspect import escapes
 from lockgate.inspect.errors import JobFailedError, JobOutputError, JobTimeoutError
 from lockgate.inspect.escapes import ATTEMPTS, Attempt
 from lockgate.inspect.ports import Job, Sandbox
@@ -38,15 +37,33 @@ ANSWER_BYTES: Final = 256
 AT_ONCE: Final = 4
 
 _ENTRY = "lockgate.inspect.escapes:attempt_entry"
+_SECRET = b"a key in memory"
 _IMPOSSIBLE = frozenset(
     {
         errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENODEV, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT,
-        errno.ENOSPC, errno.EOPNOTSUPP,
+        errno.ENOSPC, errno.EOPNOTSUPP, errno.EIO,
     }
 )  # fmt: skip
-"""What a host answers that lacks or forbids something; ENOSPC where no more namespaces are allowed."""
-_KILLED_FOR_TIME = ("status 137.", "status 152.")
-"""128 + SIGKILL or SIGXCPU: how bubblewrap reports a child that ran into RLIMIT_CPU."""
+"""What a host answers that lacks or forbids something; ENOSPC where no more namespaces are allowed, EIO where
+nobody may type into a terminal for another."""
+_ENDS = {"cpu": ("status 137.", "status 152."), "call": ("status 159.",)}
+"""128 + SIGKILL or SIGXCPU: how bubblewrap reports a child that ran into RLIMIT_CPU; 128 + SIGSYS: one that
+called by another table than the filter reads."""
+_STOPPED = {
+    "cpu": "stopped by the cpu time limit",
+    "wall": "stopped by the wall time limit",
+    "call": "ended by the filter",
+}
+_ALONE = """
+import sys, types
+for name, path in zip(("lockgate", "lockgate.inspect"), sys.argv[1:3]):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [path]
+del sys.argv[1:3]
+from lockgate.inspect.escapes import main
+main()
+"""
+"""Runs an attempt by a plain interpreter, without what our packages import by themselves."""
 
 
 class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +71,7 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     done: bool = False
     errno: int = 0
-    stopped: Literal["", "cpu", "wall"] = ""
+    stopped: Literal["", "cpu", "wall", "call"] = ""
     untried: str = ""
 
 
@@ -85,7 +102,7 @@ def _judge_inside(attempt: Attempt, inside: Outcome) -> tuple[bool, str]:
     if inside.done:
         return False, "ESCAPED: the attempt succeeded"
     if inside.stopped:
-        return inside.stopped == attempt.ends, f"stopped by the {inside.stopped} time limit"
+        return inside.stopped == attempt.ends, _STOPPED[inside.stopped]
     if attempt.ends or inside.errno not in attempt.refusals:
         return False, f"failed for another reason: {os.strerror(inside.errno)}"
     return True, f"refused: {os.strerror(inside.errno)}"
@@ -112,7 +129,7 @@ class Stage:
             path.chmod(0o600)
         self._key = os.open(key, os.O_RDONLY)
         os.set_inheritable(self._key, True)  # noqa: FBT003  # the call's own form
-        self._secret = ctypes.create_string_buffer(b"a key in memory")
+        self._secret = ctypes.create_string_buffer(_SECRET)
         self._sockets = [
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM),
@@ -135,6 +152,7 @@ class Stage:
             "system": "/etc/passwd",
             "program": str(Path(sys.executable).resolve()),
             "pid": os.getpid(),
+            "key_descriptor": self._key,
             "address": ctypes.addressof(self._secret),
             "length": len(self._secret),
         }
@@ -151,6 +169,8 @@ class Stage:
         found = ["a new file"] if self._new.exists() else []
         if self.source.read_bytes() != b"content":
             found.append("a changed file")
+        if self._secret.value != _SECRET:
+            found.append("a changed memory")
         for each in self._sockets:
             try:
                 each.recv(16)
@@ -191,15 +211,15 @@ def _inside(sandbox: Sandbox, attempt: Attempt, stage: Stage) -> Outcome:
     except JobTimeoutError:
         outcome = Outcome(stopped="wall")
     except JobFailedError as error:
-        cpu = attempt.ends == "cpu" and error.what.endswith(_KILLED_FOR_TIME)
-        outcome = Outcome(stopped="cpu") if cpu else Outcome(untried=error.what)
+        ended = attempt.ends in _ENDS and error.what.endswith(_ENDS[attempt.ends])
+        outcome = Outcome(stopped=attempt.ends) if ended else Outcome(untried=error.what)
     except JobOutputError as error:
         outcome = Outcome(untried=error.what)
     return Outcome(done=True) if stage.traces() else outcome
 
 
 def _control(attempt: Attempt, stage: Stage) -> Outcome:
-    command = [sys.executable, "-I", "-S", "-B", escapes.__file__, stage.args.decode()]
+    command = [*plain_command(), stage.args.decode()]
     try:
         with stage.source.open("rb") as source:
             ran = subprocess.run(  # noqa: S603  # our own interpreter and file
@@ -214,6 +234,12 @@ def _control(attempt: Attempt, stage: Stage) -> Outcome:
     if outcome.done and attempt.leaves and not stage.traces():
         return Outcome(untried="it says that it succeeded, and left nothing behind")
     return outcome
+
+
+def plain_command() -> list[str]:
+    """Return the command that makes an attempt without a sandbox, but for its arguments."""
+    code = Path(__file__).parents[1]
+    return [sys.executable, "-I", "-S", "-B", "-c", _ALONE, str(code), str(code / "inspect")]
 
 
 def _decode(answer: bytes) -> Outcome:
