@@ -13,7 +13,7 @@ import lockgate
 from corpora import inspection_content as make
 from corpora.hardened import HARDENED, NOBODY, a_way_for_nobody
 from lockgate.core.errors import HostError
-from lockgate.inspect import Job, Sandbox, helper
+from lockgate.inspect import Job, Sandbox, helper, selftest
 from lockgate.inspect.escapes import ATTEMPTS
 from lockgate.inspect.sandbox import ProcessSandbox
 from lockgate.inspect.selftest import Outcome, judge, plain_command, try_to_escape
@@ -204,7 +204,10 @@ def test_root_of_a_namespace_that_allows_no_others_inspects_with_a_helper_of_its
     assert (status, said["verdict"], said["sandbox"]) == (0, "clean", "helper")
 
 
-def test_a_job_of_a_warm_parent_touches_neither_its_parent_nor_its_siblings() -> None:
+def test_a_job_of_a_warm_parent_touches_neither_its_parent_nor_its_siblings(monkeypatch) -> None:
+    monkeypatch.setattr(
+        selftest, "MEMORY_BYTES", 3 << 30
+    )  # such a parent holds more than the self-test allows
     names = ["memory-inside", "signal-inside", "limit-inside", "dumpable", "own-signals", "inherited"]
     sandbox = WarmSandbox()
     try:

@@ -415,9 +415,11 @@ for name in given["names"]:
 HELD = (
     "netlink", "packet", "vsock", "io-uring", "ptrace", "mount", "keyctl", "bpf", "userfaultfd",
     "user-namespace", "net-namespace", "write", "read-key", "read-home", "read-neighbour", "read-system",
-    "signal", "pidfd", "memory-of-host", "setuid",
+    "signal", "pidfd", "memory-of-host", "setuid", "take-descriptor", "advise-host", "signal-pidfd",
+    "write-memory", "compare", "own-signals", "clone", "clone3", "setns", "chroot", "fsopen", "open-tree",
+    "mount-setattr", "by-handle", "perf", "kernel-log",
 )  # fmt: skip
-LEFT = ("udp", "unix", "abstract")
+LEFT = ("udp", "unix", "abstract", "shared-file")
 """Succeed where nobody is: in a network and a file system of the program's own."""
 
 

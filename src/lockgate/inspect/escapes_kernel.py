@@ -24,7 +24,7 @@ _PAGE: Final = mmap.PAGESIZE
 _CLONE_NEWUSER: Final = 0x10000000
 _MADV_COLD: Final = 20
 _AT_FDCWD: Final = -100
-_OPEN_TREE_CLONE: Final = 1
+_OPEN_TREE_CLONE_ALL: Final = 0x8001
 _MOUNT_ATTR_NOSUID: Final = 2
 _LANDLOCK_VERSION: Final = 1
 _SECCOMP_FILTER, _NEW_LISTENER = 1, 8
@@ -76,7 +76,7 @@ def _write_host(args: Args) -> None:
     call("process_vm_writev", args["pid"], local, 1, remote, 1, 0)
 
 
-def _any_of(numbers: tuple[int, ...], act: Callable[[int], None]) -> None:
+def _any_of(numbers: tuple[int, ...], act: Callable[[int], object]) -> None:
     """Act on one after the other until it works once; raise how the last failed."""
     for number in numbers[:-1]:
         with contextlib.suppress(OSError):
@@ -93,7 +93,7 @@ def _memory_inside(args: Args) -> None:
     local = (ctypes.c_size_t * 2)(ctypes.addressof(got), len(known))
     remote = (ctypes.c_size_t * 2)(ctypes.addressof(known), len(known))
     processes = (*_FIRST_PROCESSES, os.getpid())
-    _any_of(processes, lambda pid: call("process_vm_readv", pid, local, 1, remote, 1, 0) and None)
+    _any_of(processes, lambda pid: call("process_vm_readv", pid, local, 1, remote, 1, 0))
 
 
 def _signal_inside(args: Args) -> None:
@@ -116,7 +116,7 @@ def _limit_inside(args: Args) -> None:
     at = libc.mmap(here, ctypes.c_size_t(_PAGE), rights, flags, -1, ctypes.c_long(0))
     if at != _FOUR_GIB:
         raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
-    (ctypes.c_uint64 * 2).from_address(_FOUR_GIB)[:] = kept
+    ctypes.memmove(here, struct.pack("@QQ", *kept), 16)
     check(libc.prlimit(0, resource.RLIMIT_NOFILE, here, None))
 
 
@@ -322,7 +322,7 @@ KERNEL: Final[dict[str, Attempt]] = {
     "fsopen": Attempt("Open a file system (fsopen)", _mount_calls("fsopen", b"tmpfs", 0), control=own_mounts),
     "open-tree": Attempt(
         "Copy a mount (open_tree)",
-        _mount_calls("open_tree", _AT_FDCWD, b"/", _OPEN_TREE_CLONE),
+        _mount_calls("open_tree", _AT_FDCWD, b"/", _OPEN_TREE_CLONE_ALL),
         control=own_mounts,
     ),
     "mount-setattr": Attempt("Change a mount (mount_setattr)", _mount_attributes, control=own_mounts),

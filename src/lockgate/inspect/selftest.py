@@ -22,7 +22,8 @@ from typing import Final, Literal
 import msgspec
 
 from lockgate.inspect.errors import JobFailedError, JobOutputError, JobTimeoutError
-from lockgate.inspect.escapes import ATTEMPTS, Attempt
+from lockgate.inspect.escape_calls import Attempt
+from lockgate.inspect.escapes import ATTEMPTS
 from lockgate.inspect.ports import Job, Sandbox
 from lockgate.inspect.tally import printable
 
