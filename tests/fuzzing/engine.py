@@ -1,11 +1,19 @@
-"""Runs one target in a process of its own: ``python -m fuzzing.engine KIND TARGET FOLDER SECONDS``.
+"""Runs targets, each in a process of its own: ``python -m fuzzing.engine KIND FOLDER SECONDS < NAMES``.
 
-KIND is ``atheris`` (libFuzzer, guided by the coverage of Lockgate's own code) or ``hypothesis`` (inputs made
-of the seeds by changes that it shrinks when one fails). Inputs that fail are left in FOLDER.
+What most targets need is imported, and the seeds are made, once and then forked (`stem`), since that
+takes longer than the search of a short run. KIND is ``atheris`` (libFuzzer, guided by the coverage of
+Lockgate's own code) or ``hypothesis`` (inputs made of the seeds by changes that it shrinks when one fails).
+Inputs that fail are left in FOLDER/TARGET/KIND, what an engine says in its file `SAID`.
 """
 
 import hashlib
+import json
+import os
+import re
 import resource
+import select
+import shutil
+import signal
 import sys
 import time
 import traceback
@@ -19,6 +27,11 @@ HANG_SECONDS = 25
 """Longest that one input may take, in seconds; inspection ends a file after 60 (`Limits.wall_seconds`)."""
 MEMORY_MIB = 3072
 """Most memory of the process, as much as the sandbox gives (`Limits.memory_bytes`)."""
+START_SECONDS = 240
+"""What a target may take on a busy machine beside its time, before it counts as hung."""
+SAID = "said"
+HUNG = 124
+"""Status of a target that did not end, as of timeout(1)."""
 BATCH = 200
 """Inputs that Hypothesis makes between two looks at the clock."""
 LONGEST = 64 << 10
@@ -139,11 +152,82 @@ def hypothesis(name: str, folder: Path, seconds: int) -> None:
         sys.exit(1)
 
 
-def main() -> None:
-    """Run one engine on one target."""
-    kind, name, folder, seconds = sys.argv[1:]
+def one(kind: str, name: str, folder: Path, seconds: int) -> None:
+    """Run one engine on one target in this process."""
     _bound()
-    {"atheris": atheris, "hypothesis": hypothesis}[kind](name, Path(folder), int(seconds))
+    {"atheris": atheris, "hypothesis": hypothesis}[kind](name, folder, seconds)
+
+
+def place_of(folder: Path, name: str, kind: str) -> Path:
+    """Return the folder of an engine's run on a target."""
+    return folder / re.sub(r"\W+", "-", name) / kind
+
+
+def stem(kind: str, folder: Path, seconds: int) -> None:
+    """Run an engine on each target that is named on standard input; answer how each ended, one a line."""
+    _load(kind)
+    from fuzzing.targets import targets
+
+    for line in sys.stdin:
+        name = line.rstrip("\n")
+        place = place_of(folder, name, kind)
+        shutil.rmtree(place, ignore_errors=True)
+        (place / "seeds").mkdir(parents=True)
+        for number, data in enumerate(targets()[name].seeds()):
+            (place / "seeds" / f"{number:04}").write_bytes(data)
+        status = _forked(kind, name, place, seconds)
+        sys.stdout.write(json.dumps({"target": name, "status": status}) + "\n")
+        sys.stdout.flush()
+
+
+def _load(kind: str) -> None:
+    """Import what most targets run, so that every child has it; the rest it imports itself."""
+    from contextlib import nullcontext
+
+    marked = import_module("atheris").instrument_imports(include=["lockgate"])
+    with marked if kind == "atheris" else nullcontext():
+        from fuzzing.seeds import cases
+        from lockgate.inspect.engine import inspectors
+
+        cases()
+        for module in inspectors():
+            import_module(module)
+
+
+def _forked(kind: str, name: str, place: Path, seconds: int) -> int:
+    """Run a target in a child; return its exit status."""
+    child = os.fork()
+    if not child:
+        said = os.open(place / SAID, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        os.chdir(place)
+        status = 0
+        try:
+            one(kind, name, place, seconds)
+        except SystemExit as error:
+            status = int(error.code or 0)
+        except BaseException:  # noqa: BLE001  # what it was is told, and the status says so
+            traceback.print_exc()
+            status = 1
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    descriptor = os.pidfd_open(child)
+    waited = select.poll()
+    waited.register(descriptor, select.POLLIN)
+    ended = waited.poll(1000 * (seconds + HANG_SECONDS + START_SECONDS))
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    os.close(descriptor)
+    return os.waitstatus_to_exitcode(status) if ended else HUNG
+
+
+def main() -> None:
+    """Run one engine on the targets of standard input."""
+    kind, folder, seconds = sys.argv[1:]
+    stem(kind, Path(folder).resolve(), int(seconds))
 
 
 def _bound() -> None:

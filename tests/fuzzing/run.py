@@ -1,16 +1,15 @@
 """``make fuzz``: every target of `fuzzing.targets` through both engines, within a time; prints a table.
 
 ``python -m fuzzing.run [--seconds N] [--only PART] [--folder FOLDER]``. The seconds are shared by all targets
-(one process on each processor at a time); starting each engine comes on top. Ends with 1 when any input
-made a parser raise what is no refusal, run past its time, take too much memory, or reach out of its process.
-Such inputs stay in FOLDER/TARGET/ENGINE.
+(one process on each processor at a time); starting an engine, once on each, comes on top. Ends with 1
+when any input made a parser raise what is no refusal, run past its time, take too much memory, or reach out
+of its process. Such inputs stay in FOLDER/TARGET/ENGINE.
 """
 
 import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,15 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from queue import Queue
 
-from fuzzing.engine import HANG_SECONDS
+from fuzzing.engine import HUNG, SAID, place_of
 from fuzzing.target import Target
 from fuzzing.targets import targets
 
 SHORTEST = 2
 """Seconds for an engine and a target, whatever the share."""
-START_SECONDS = 240
-"""What starting may take on a busy machine, before a process counts as hung."""
 _COVERED = re.compile(r"cov: (\d+)")
 _STAT = re.compile(r"stat::(\w+):\s+([\d.]+)")
 _ARTIFACTS = ("crash-*", "timeout-*", "oom-*", "leak-*", "slow-unit-*")
@@ -50,26 +48,38 @@ def engines() -> list[str]:
     return ["hypothesis", *(["atheris"] if find_spec("atheris") else [])]
 
 
-def one(target: Target, engine: str, folder: Path, seconds: int) -> Ran:
-    """Run one engine on one target, in a process of its own."""
-    place = folder / re.sub(r"\W+", "-", target.name) / engine
-    shutil.rmtree(place, ignore_errors=True)
-    (place / "seeds").mkdir(parents=True)
-    for number, data in enumerate(target.seeds()):
-        (place / "seeds" / f"{number:04}").write_bytes(data)
-    command = [sys.executable, "-m", "fuzzing.engine", engine, target.name, str(place), str(seconds)]
+def some(names: list[str], engine: str, folder: Path, seconds: int) -> Iterator[Ran]:
+    """Run one engine on some targets, one after the other, and yield how each went."""
+    command = [sys.executable, "-m", "fuzzing.engine", engine, str(folder.resolve()), str(seconds)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "0"}
-    limit = seconds + HANG_SECONDS + START_SECONDS
-    try:
-        ran = subprocess.run(
-            command, capture_output=True, timeout=limit, check=False, env=environment, cwd=place
-        )
-    except subprocess.TimeoutExpired as error:
-        return Ran(target.name, engine, 0, (0, 0), ("did not end",), float(limit), str(error.stderr)[-2000:])
-    said = ran.stderr.decode("utf-8", "replace")
-    return told(
-        target.name, engine, ran.returncode, said, [p for a in _ARTIFACTS for p in sorted(place.glob(a))]
-    )
+    waiting = list(names)
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as ran:
+        assert ran.stdin
+        assert ran.stdout
+        ran.stdin.write("".join(f"{name}\n" for name in names))
+        ran.stdin.close()
+        for line in ran.stdout:
+            answer = json.loads(line)
+            waiting.remove(answer["target"])
+            yield result(
+                answer["target"], engine, place_of(folder, answer["target"], engine), answer["status"]
+            )
+    for name in waiting:
+        yield Ran(name, engine, 0, (0, 0), ("did not start",), 0.0)
+
+
+def result(target: str, engine: str, place: Path, status: int) -> Ran:
+    """Return how a target went, from what its engine left."""
+    if status == HUNG:
+        return Ran(target, engine, 0, (0, 0), ("did not end",), 0.0, _said(place))
+    left = [path for kind in _ARTIFACTS for path in sorted(place.glob(kind))]
+    return told(target, engine, status, _said(place), left)
+
+
+def _said(place: Path) -> str:
+    return (place / SAID).read_text("utf-8", "replace")
 
 
 def told(target: str, engine: str, status: int, said: str, left: list[Path]) -> Ran:
@@ -86,13 +96,31 @@ def told(target: str, engine: str, status: int, said: str, left: list[Path]) -> 
 
 
 def all_of(chosen: list[Target], folder: Path, seconds: int) -> Iterator[Ran]:
-    """Yield how each engine went on each target."""
+    """Yield how each engine went on each target, as they end."""
     at_once, kinds = os.cpu_count() or 1, engines()
     each = max(SHORTEST, seconds * at_once // (len(chosen) * len(kinds)))
+    names = [target.name for target in chosen]
+    ended: Queue[Ran | None] = Queue()
+
+    def worker(share: list[str]) -> None:
+        try:
+            for kind in kinds:
+                for ran in some(share, kind, folder, each):
+                    ended.put(ran)
+        finally:
+            ended.put(None)
+
+    shares = [share for start in range(at_once) if (share := names[start::at_once])]
     with ThreadPoolExecutor(at_once) as pool:
-        yield from pool.map(
-            lambda job: one(*job, folder, each), [(t, kind) for t in chosen for kind in kinds]
-        )
+        jobs = [pool.submit(worker, share) for share in shares]
+        left = len(shares)
+        while left:
+            if (ran := ended.get()) is None:
+                left -= 1
+            else:
+                yield ran
+        for job in jobs:
+            job.result()
 
 
 ROW = "{:<34} {:<10} {:>9} {:>13} {:>8} {:>9}"

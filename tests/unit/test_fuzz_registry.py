@@ -164,10 +164,12 @@ engine.warm = lambda run, seeds: None
 def parser(data):
  {body}
 known.targets = lambda: {{"planted": Target("planted", (), parser)}}
-engine.main()
+from pathlib import Path
+import sys
+engine.one("atheris", "planted", Path(sys.argv[1]), 120)
 """
     ran = subprocess.run(
-        [sys.executable, "-c", code, "atheris", "planted", str(tmp_path), "120"],
+        [sys.executable, "-c", code, str(tmp_path)],
         capture_output=True, text=True, check=False, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
