@@ -3,12 +3,17 @@
 Work is counted in characters, not in seconds.
 """
 
+import re
+from email.headerregistry import HeaderRegistry
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corpora.inspection_case import inspected
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import OverLimitError
-from lockgate.inspect.inspectors import markup_reader, page_hiding
+from lockgate.inspect.inspectors import data_signs, mail_headers, markup_reader, page_hiding
 
 UNFINISHED = ("<a href='", "<a ", "<a b='>' ", "</a ", "<!--", "<?a", "<!a", "<![CDATA[", "<!doctype ")
 """What begins a part of a page and does not end it."""
@@ -47,3 +52,71 @@ def test_a_style_sheet_is_passed_once(unit: str) -> None:
 def test_a_rule_is_read_behind_a_long_text_without_brackets() -> None:
     found = page_hiding.hiding(f"<style>{'x' * 5000}, .gone {{ display: none }}</style>")
     assert ".gone" in found.marks
+
+
+@pytest.mark.parametrize(
+    ("header", "bound"),
+    [
+        ("Content-Type: " + "a;" * 5000, "mail parameters"),
+        ("Content-Disposition: " + "a;b=c;" * 5000, "mail parameters"),
+        ("To: " + "a@example.org, " * 3000, "mail header"),
+        ("MIME-Version: " + "(a)" * 20_000, "mail header"),
+        ("\n".join(f"X-{number}: {'a ' * 400}" for number in range(1500)), "mail headers"),
+    ],
+)
+def test_headers_of_mail_that_take_long_are_refused(header: str, bound: str) -> None:
+    told = inspected(f"From: a@example.org\nSubject: b\n{header}\n\nText\n".encode(), "a.eml", "document")
+    (found,) = (found for found in told.findings if found.code == "over-limit")
+    assert f"limit {bound} of" in found.why
+    assert not told.complete
+
+
+def test_a_header_of_mail_is_read_once_however_often_it_is_asked_for(monkeypatch) -> None:
+    read = []
+
+    class Counted(HeaderRegistry):
+        def __call__(self, name, value):
+            read.append((name, value))
+            return super().__call__(name, value)
+
+    monkeypatch.setattr(mail_headers, "HeaderRegistry", Counted)
+    names = ", ".join(f"person{number}@example.org" for number in range(200))
+    message = f"From: a@example.org\nTo: {names}\nContent-Type: text/plain; charset=utf-8\n\nText\n"
+    assert inspected(message.encode(), "a.eml", "document").complete
+    assert len(read) == len(set(read)) >= 3
+
+
+def test_parts_in_parts_are_not_compared_with_every_line() -> None:
+    begun = "".join(
+        f"--b{number}\nContent-Type: multipart/mixed; boundary=b{number + 1}\n\n" for number in range(300)
+    )
+    head = "From: a@example.org\nSubject: b\nContent-Type: multipart/mixed; boundary=b0\n\n"
+    told = inspected(f"{head}{begun}{'a' * 10}{chr(10) * 400_000}".encode(), "a.eml", "document")
+    assert ["mail lines by boundaries" in found.why for found in told.findings] == [True]
+    assert inspected(
+        f"{head}--b0\n\nText\n--b0--\n{chr(10) * 400_000}".encode(), "a.eml", "document"
+    ).complete
+
+
+def test_ends_of_blocks_in_templates_are_looked_for_once(monkeypatch) -> None:
+    searched = []
+
+    class Counted:
+        def search(self, text, at=0):
+            found = re.compile(r"[%}]\}").search(text, at)
+            searched.append((found.end() if found else len(text)) - at)
+            return found
+
+    monkeypatch.setattr(data_signs, "_CLOSES", Counted())
+    text = "{" * 9000 + "}}" + "{{ a }}" * 500 + "{%" * 9000
+    found = list(data_signs.blocks(text))
+    assert found[0] == (6998, "{" * 2000)
+    assert found[1] == (9002, " a ")
+    assert len(found) == 501
+    assert sum(searched) <= 2 * len(text)
+
+
+@given(st.text("{}% a", max_size=40))
+def test_blocks_are_those_that_one_pattern_would_find(text: str) -> None:
+    plain = re.finditer(r"\{[{%](.{1,2000}?)[%}]\}", text, re.DOTALL)
+    assert list(data_signs.blocks(text)) == [(found.start(), found[1]) for found in plain]

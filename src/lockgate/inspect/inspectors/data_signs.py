@@ -11,6 +11,7 @@ import base64
 import binascii
 import html
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from lockgate.core.artifact import Kind
@@ -48,7 +49,9 @@ _OPERATION = re.compile(
     r"\bop\s*:\s*\"(PyFunc|PyFuncStateless|EagerPyFunc|ReadFile|WriteFile|MatchingFiles|LoadLibrary|RpcClient)\""
 )
 """Operations in a graph of TensorFlow that is written as text (``GraphDef``)."""
-_BLOCK = re.compile(r"\{[{%](.{1,2000}?)[%}]\}", re.DOTALL)
+_OPENS, _CLOSES = re.compile(r"\{[{%]"), re.compile(r"[%}]\}")
+_BLOCK = 2000
+"""Longest block of a template that is read, in characters."""
 _HIDDEN = re.compile(r"__[a-z]{3,20}__|\\x5f\\x5f|\|\s*attr\b|\._[A-Z]\w+__|\bmro\b", re.IGNORECASE)
 _LAYER = re.compile(r"class_name[\"']?\s*:\s*[\"']?(Lambda|TorchModuleWrapper|TFSMLayer)\b")
 
@@ -83,14 +86,28 @@ def search(tally: Tally, text: str) -> None:
 
 def settings(tally: Tally, text: str) -> None:
     """Note what a YAML file gives to templates and to Keras."""
-    for found in _BLOCK.finditer(text):
-        if _HIDDEN.search(found[1]):
-            why = f"A template reaches into Python's internals: {' '.join(found[1].split())[:60]}"
-            tally.note("chat-template-internals", Severity.HIGH, why, found.start())
-    if "chat_template" in text and _BLOCK.search(text):
+    for at, said in blocks(text):
+        if _HIDDEN.search(said):
+            why = f"A template reaches into Python's internals: {' '.join(said.split())[:60]}"
+            tally.note("chat-template-internals", Severity.HIGH, why, at)
+    if "chat_template" in text and next(blocks(text), None):
         lint(tally, "chat_template", text)
     if layer := _LAYER.search(text):
         tally.note("keras-code", Severity.CRITICAL, f"The layer {layer[1]} carries code.", layer.start())
+
+
+def blocks(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each block of a template with its place: an end is looked for once, for all that it could end."""
+    at, closing = 0, _CLOSES.search(text)
+    while closing and (opening := _OPENS.search(text, at)):
+        start = opening.end()
+        if closing.start() <= start:
+            closing = _CLOSES.search(text, start + 1)
+        elif closing.start() - start <= _BLOCK:
+            yield opening.start(), text[start : closing.start()]
+            at = closing.end()
+        else:
+            at = opening.start() + 1
 
 
 def strings(value: Any, most: int = 200_000) -> str:

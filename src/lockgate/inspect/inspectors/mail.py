@@ -1,7 +1,6 @@
 """Messages (RFC 5322, MIME): each part is decoded and inspected as the file that it is."""
 
 import email
-import email.policy
 from typing import TYPE_CHECKING
 
 from lockgate.core.artifact import Kind
@@ -10,6 +9,7 @@ from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.inspectors.carried_texts import named, written
 from lockgate.inspect.inspectors.html import markup
 from lockgate.inspect.inspectors.injection import orders
+from lockgate.inspect.inspectors.mail_headers import demand_flat, policy
 from lockgate.inspect.inspectors.texts import scan
 from lockgate.inspect.limits import demand
 from lockgate.inspect.ports import Inspector
@@ -30,16 +30,17 @@ class MailInspector(Inspector):
     """Takes a message apart; nothing in it is fetched or shown."""
 
     name = "mail"
-    version = 8
+    version = 9
     detects = frozenset({"mail"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
         """Claim the message when each part was wholly understood."""
         demand(len(data), context.limits.text_bytes, "text_bytes")
         raw = bytes(data)
+        demand_flat(raw)
         scan(tally, raw.decode("utf-8", "replace"))
         try:
-            self._read(email.message_from_bytes(raw, policy=email.policy.default), tally, context)
+            self._read(email.message_from_bytes(raw, policy=policy()), tally, context)
         except IndexError as error:  # raised by CPython's parser of structured headers where one is cut off
             raise BrokenContentError("A header of the message ends inside its value.") from error
 
