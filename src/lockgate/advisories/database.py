@@ -41,16 +41,19 @@ class SetWriter:
     """Writes one data set; whatever happens, nothing reads the file before it is finished."""
 
     def __init__(self, file: Path) -> None:
-        """Begin a new file."""
+        """Begin a new file.
+
+        Raises:
+            AdvisoryStoreError: The disk refused.
+
+        """
+        settings = f"PRAGMA synchronous = OFF; PRAGMA temp_store = 1; PRAGMA cache_size = -{_CACHE_KIB};"
         try:
             self._db = sqlite3.connect(file, isolation_level=None)
+            self._db.executescript(f"PRAGMA journal_mode = OFF; {settings} {_SCHEMA} BEGIN;")
         except sqlite3.Error as error:
             what = f"A data set could not be begun: {error}."
             raise AdvisoryStoreError(what, file=file) from error
-        self._db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = 1;")
-        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        self._db.executescript(_SCHEMA)
-        self._db.execute("BEGIN")
         self._parts: list[tuple[str, str, str, str, bytes]] = []
 
     def add(self, parsed: Parsed, record: bytes) -> None:

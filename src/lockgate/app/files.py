@@ -1,9 +1,11 @@
 """Small files that the operator names: read up to a bound, written, or an error that names them."""
 
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from lockgate.core.errors import InputError, TooLargeError
+from lockgate.core.errors import HostError, InputError, LockgateError, TooLargeError
 from lockgate.store.blobs import sync_folder
 
 NAMED_LIMIT = 1 << 20
@@ -20,6 +22,22 @@ class NamedFileError(InputError):
 
     code = "LG-1f09"
     advice = "Check the path and its permissions."
+
+
+class NamedDiskError(HostError):
+    """The disk refused a file that the operator named: it is full, or fails."""
+
+    code = "LG-5f09"
+    advice = "Free space there, or name a place on another disk, and run the same command again."
+
+
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+def _unwritten(path: Path, error: OSError) -> LockgateError:
+    """Return what is wrong when a file could not be written: the disk, or the place that was named."""
+    what = f"{path} cannot be written: {error.strerror}."
+    return NamedDiskError(what) if error.errno in _DISK else NamedFileError(what)
 
 
 def read_named(path: Path, *, limit: int = NAMED_LIMIT) -> bytes:
@@ -47,14 +65,14 @@ def write_named(path: Path, data: bytes) -> None:
 
     Raises:
         NamedFileError: It cannot be written.
+        NamedDiskError: The disk is full, or fails.
 
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
-        what = f"{path} cannot be written: {error.strerror}."
-        raise NamedFileError(what) from error
+        raise _unwritten(path, error) from error
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -62,6 +80,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
     Raises:
         NamedFileError: It cannot be written.
+        NamedDiskError: The disk is full, or fails.
 
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
@@ -74,5 +93,6 @@ def write_whole(path: Path, data: bytes) -> None:
         partial.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        what = f"{path} cannot be written: {error.strerror}."
-        raise NamedFileError(what) from error
+        with suppress(OSError):  # what is half there only takes space
+            partial.unlink(missing_ok=True)
+        raise _unwritten(path, error) from error
