@@ -106,6 +106,20 @@ _FOUND = [
     ),
     ("a style that hides", "a.odt", _open(_SPAN, _style('text:display="none"')), "document-hidden-text"),
     (
+        "a style that hides, in a paragraph that is seen",
+        "a.odt",
+        _open(
+            _SPAN.replace("<text:p>", '<text:p text:style-name="P1">Gates '), _style('text:display="none"')
+        ),
+        "document-hidden-text",
+    ),
+    (
+        "a style that hides, behind one that is empty",
+        "a.odt",
+        _open(_SPAN, '<style:style style:name="P1"/>' + _style('text:display="none"')),
+        "document-hidden-text",
+    ),
+    (
         "a style of half a point",
         "a.odt",
         _open(_SPAN, _style('fo:font-size="0.5pt"')),
@@ -181,6 +195,17 @@ ASIDES_BAD = [
     *(bad(title, name, data, code, "document") for title, name, data, code in _FOUND),
 ]
 ASIDES_GOOD = [
+    good(
+        "a style that hides nothing, beside one that does",
+        "a.odt",
+        _open(
+            _SPAN.replace("T1", "T2").replace(
+                "</text:span>", '</text:span> <text:span text:style-name="T1"/>'
+            ),
+            _style('text:display="none"'),
+        ),
+        "document",
+    ),
     good(
         "TeX that names a command in a comment", "a.tex", b"% \\write18{id} is not run\nGates.\n", "document"
     ),

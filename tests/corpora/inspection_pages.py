@@ -99,6 +99,8 @@ _CALM = [
     ("footnotes that a script makes of the page's own notes", _NOTES.format("see &lt;gate&gt; = 2")),
     ("rules of what is ignored", "<p>It adds to the standard ignore rules of a folder.</p>"),
     ("advice to people", "<p>Your goal is to open the gate. Before replying, ask the keeper.</p>"),
+    ("data of a manual",
+     _BESIDE + "<script type='text/json' id=notes>{\"a\": \"<h3>Gates</h3><code>x()</code>\"}</script>"),
     ("a long licence in a comment",
      "<!-- " + "You may copy this manual if you keep this notice. " * 20 + "-->"),
 ]  # fmt: skip

@@ -54,7 +54,9 @@ _HIDING = re.compile(
     r"|(?<!-)color\s*:\s*(?:white|#fff(?:fff)?|transparent)\b",
     re.IGNORECASE,
 )
-_DATA_BLOCKS = frozenset({"application/json", "application/ld+json", "text/template", "text/x-template"})
+_DATA_BLOCKS = frozenset(
+    {"application/json", "application/ld+json", "text/json", "text/template", "text/x-template"}
+)
 """Types of scripts that no browser runs (HTML, 4.12.1: data blocks)."""
 _PASSIVE = frozenset(
     {"img", "audio", "video", "source", "track", "link", "image", "use", "picture", "feimage"}

@@ -12,11 +12,11 @@ from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors.pickle_profiles import PROFILES
 from lockgate.inspect.tally import Tally
 
-_PMML, _OPENVINO = re.compile(r"<PMML\b"), re.compile(r"<net\b[^>]*>\s*<(?:layers|meta_data|pre-process)\b")
+_PMML, _OPENVINO = re.compile(r"<PMML\b"), re.compile(r"<net\b[^<>]*>\s*<(?:layers|meta_data|pre-process)\b")
 _SCRIPT = re.compile(r"<(?:\w+:)?script\b", re.IGNORECASE)
 _ADDRESS = re.compile(
     r"\b(?:source|href|src|uri|url|location)\s*=\s*[\"']\s*(?:https?|ftp|file):"
-    r"|<(?:\w+:)?(?:Extension|Value)\b[^>]*\bvalue\s*=\s*[\"']\s*(?:https?|ftp|file):",
+    r"|<(?:\w+:)?(?:Extension|Value)\b[^<>]*\bvalue\s*=\s*[\"']\s*(?:https?|ftp|file):",
     re.IGNORECASE,
 )
 _LIBRARY = re.compile(
@@ -25,7 +25,7 @@ _LIBRARY = re.compile(
     re.IGNORECASE,
 )
 _PYTHON_LAYER = re.compile(
-    r"<layer\b[^>]*\btype\s*=\s*[\"'](?:Python|Custom|PythonLayer)[\"']", re.IGNORECASE
+    r"<layer\b[^<>]*\btype\s*=\s*[\"'](?:Python|Custom|PythonLayer)[\"']", re.IGNORECASE
 )
 _LIBRARY_KEYS = frozenset(
     {"library", "lib", "lib_path", "library_path", "plugin", "module", "path", "__subgraph_lib__"}

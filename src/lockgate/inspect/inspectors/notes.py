@@ -58,9 +58,9 @@ _ASIDE = {
     r"|\\(?:text)?color\s*\{white\}\s*\{?([^{}]*)|\\fontsize\s*\{[01]?(?:\.\d+)?(?:pt)?\}([^\n]*)",
     "rst": r"(?m)^[ \t]*\.\.[ \t]*\n?((?![ \t]*[\w-]+::|[ \t]*[|_\[])(?:[^\n]+\n?|\n(?=[ \t]+\S))+)",
     "adoc": r"(?m)^//(?!//)(.*)$|^////\n([\s\S]*?)^////",
-    "org": r"(?m)^[ \t]*#(?:[ \t]|\+)(.*)$|^#\+BEGIN_COMMENT([\s\S]*?)^#\+END_COMMENT",
-    "svg": r"<(?:text|tspan|desc|title|metadata|style)\b[^>]*>([^<]+)|<!--([\s\S]*?)-->"
-    r"|<!\[CDATA\[([\s\S]*?)\]\]>",
+    "org": r"(?m)^[ \t]*#(?:[ \t]|\+)(.*)$|^#\+BEGIN_COMMENT([\s\S]*?)(?:^#\+END_COMMENT|\Z)",
+    "svg": r"<(?:text|tspan|desc|title|metadata|style)\b[^<>]*>([^<]+)|<!--([\s\S]*?)(?:-->|\Z)"
+    r"|<!\[CDATA\[([\s\S]*?)(?:\]\]>|\Z)",
     "ics": r"(?im)^X-[\w-]+[^:\n]*:(.*)$",
 }
 _UNREAD = {kind: re.compile(pattern) for kind, pattern in _ASIDE.items()}
@@ -77,7 +77,7 @@ _CELLS = 20_000
 _PROGRAM_NAME = "cells.py"
 _PROGRAM = 20_000
 """Longest script of an output that is read, in characters; longer ones are libraries of charts."""
-_SCRIPT = re.compile(r"<script\b[^>]*>[\s\S]*?</script\s*>", re.IGNORECASE)
+_SCRIPT = re.compile(r"<script\b[^<>]*>[\s\S]*?(?:</script\s*>|\Z)", re.IGNORECASE)
 _CALLS_BACK = re.compile(
     r"\bdup2\s*\(\s*\w+\s*\.\s*fileno\s*\(|\bsocket\b[\s\S]{0,2000}?\bpty\s*\.\s*spawn\s*\("
 )

@@ -6,17 +6,16 @@ says, or else its paragraph's.
 
 import html
 import re
-from collections.abc import Iterator
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors.injection import orders
+from lockgate.inspect.inspectors.xml_elements import attributes, elements
 from lockgate.inspect.tally import Tally
 
 STYLES = "word/styles.xml"
 _SHOWN = re.compile(r"word/(?:document|header\d*|footer\d*|footnotes|endnotes|comments)\.xml")
-_STYLE = re.compile(
-    r"<w:style\b(?=[^<>]*\bw:type=\"(?:paragraph|character)\")[^<>]*\bw:styleId=\"([^\"]+)\"[^<>]*>"
-)
+_STYLE, _STYLE_END = re.compile(r"<w:style\b([^<>]*)(?<!/)>"), re.compile(r"</w:style>")
+_KINDS = frozenset({"paragraph", "character"})
 _BASE = re.compile(r"<w:basedOn\s+w:val=\"([^\"]+)\"")
 _HIDES = re.compile(
     r"<w:(?:vanish|specVanish)\s*/>|<w:vanish\s+w:val=\"(?:1|true|on)\"|<w:sz\s+w:val=\"[0-3]\"",
@@ -25,8 +24,8 @@ _HIDES = re.compile(
 _SHOWS = re.compile(
     r"<w:vanish\s+w:val=\"(?:0|false|off)\"|<w:sz\s+w:val=\"(?:[4-9]|\d{2,})\"", re.IGNORECASE
 )
-_PARAGRAPH = re.compile(r"<w:p\b[^<>]*>")
-_RUN = re.compile(r"<w:r\b[^<>]*>")
+_PARAGRAPH, _PARAGRAPH_END = re.compile(r"<w:p\b[^<>]*>"), re.compile(r"</w:p>")
+_RUN, _RUN_END = re.compile(r"<w:r\b[^<>]*>"), re.compile(r"</w:r>")
 _NAMED = re.compile(r"<w:([pr])Style\s+w:val=\"([^\"]+)\"")
 _TEXT = re.compile(r"<w:t\b[^<>]*>([^<]*)</w:t>")
 _FORM = re.compile(r"\s*(?:Top|Bottom) of Form\s*")
@@ -61,7 +60,11 @@ def check(tally: Tally, parts: dict[str, str]) -> None:
 
 def _hiding(styles: str) -> set[str]:
     """Return the styles that hide what is written in them."""
-    found = {begun[1]: body for begun, body in _elements(_STYLE, "</w:style>", styles)}
+    found: dict[str, str] = {}
+    for begun, body in elements(_STYLE, _STYLE_END, styles):
+        said = attributes(begun[1])
+        if said.get("w:type") in _KINDS:
+            found[said.get("w:styleId", "")] = body
     out = set()
     for name in found:
         at: str | None = name
@@ -79,17 +82,10 @@ def _hiding(styles: str) -> set[str]:
 def _hidden(text: str, hiding: set[str]) -> list[str]:
     """Return the texts of the runs that a style hides."""
     out: list[str] = []
-    for _, paragraph in _elements(_PARAGRAPH, "</w:p>", text):
+    for _, paragraph in elements(_PARAGRAPH, _PARAGRAPH_END, text):
         named = next((found[2] for found in _NAMED.finditer(paragraph) if found[1] == "p"), "")
-        for _, run in _elements(_RUN, "</w:r>", paragraph):
+        for _, run in elements(_RUN, _RUN_END, paragraph):
             own = next((found[2] for found in _NAMED.finditer(run) if found[1] == "r"), "")
             if own in hiding or (named in hiding and not _SHOWS.search(run)):
                 out.extend(_TEXT.findall(run))
     return out
-
-
-def _elements(start: re.Pattern[str], end: str, text: str) -> Iterator[tuple[re.Match[str], str]]:
-    """Yield each start tag and what follows up to the next end tag; nothing is gone through twice."""
-    for piece in text.split(end)[:-1]:
-        if begun := start.search(piece):
-            yield begun, piece[begun.end() :]

@@ -9,6 +9,7 @@ import re
 
 from lockgate.core.verdict import Severity
 from lockgate.inspect.inspectors.injection import orders
+from lockgate.inspect.inspectors.xml_elements import attributes, elements
 from lockgate.inspect.tally import Tally
 
 _PART_BYTES = 64 << 20
@@ -27,8 +28,7 @@ _HARMLESS_EMBEDDED = re.compile(r"embeddings/[^/]*\.xlsx\Z", re.IGNORECASE)
 _AT_TOP = ("Basic/", "Scripts/")
 PRINTER = re.compile(r"(?:ppt|xl|word)/printerSettings/printerSettings\d{0,4}\.bin")
 """What a printer's driver kept for itself."""
-_RELATION = re.compile(r"<(?:\w+:)?Relationship\b([^>]*)>")
-_ATTRIBUTE = re.compile(r"([\w:]+)\s*=\s*[\"']([^\"']*)[\"']")
+_RELATION = re.compile(r"<(?:\w+:)?Relationship\b([^<>]*)>")
 _RUNNING = (
     "attachedTemplate",
     "oleObject",
@@ -45,7 +45,7 @@ _RUNNING_LINK = re.compile(
     re.IGNORECASE,
 )
 _INSTRUCTION = re.compile(
-    r"<(?:\w+:)?(?:instrText|delInstrText)\b[^>]*>([^<]*)<|\binstr\s*=\s*[\"']([^\"']*)[\"']"
+    r"<(?:\w+:)?(?:instrText|delInstrText)\b[^<>]*>([^<]*)<|\binstr\s*=\s*[\"']([^\"']*)[\"']"
 )
 _FIELD = re.compile(r"\b(?:DDEAUTO|DDE|INCLUDETEXT|INCLUDEPICTURE|IMPORT|QUOTE\s+\d+\s+\d+)\b")
 _DDE_LINK = re.compile(
@@ -53,9 +53,8 @@ _DDE_LINK = re.compile(
     r"|<table:dde-link\b"
 )
 _FORMULA = re.compile(
-    r"<(?:\w+:)?f\b[^>]*>[^<]*(?:\b(?:EXEC|CALL|REGISTER|FORMULA\.FILL|WEBSERVICE|RTD|DDE"
-    r"|IMPORT(?:XML|DATA|FEED|HTML|RANGE))\s*\(|\b(?:HYPERLINK|IMAGE)\s*\(\s*(?:\"|&quot;)https?:[^<]{0,200}?(?:\"|&quot;)\s*&amp;|cmd\||\|'["
-    r"^<]*'!)",
+    r"<(?:\w+:)?f\b[^<>]*>[^<]*(?:\b(?:EXEC|CALL|REGISTER|FORMULA\.FILL|WEBSERVICE|RTD|DDE"
+    r"|IMPORT(?:XML|DATA|FEED|HTML|RANGE))\s*\(|\b(?:HYPERLINK|IMAGE)\s*\(\s*(?:\"|&quot;)https?:[^<]{0,200}?(?:\"|&quot;)\s*&amp;|cmd\||\|'[^<']*'!)",
     re.IGNORECASE,
 )
 _ODF_FORMULA = re.compile(r"\btable:formula\s*=\s*\"[^\"]{0,400}\b(?:DDE|WEBSERVICE)\s*\(", re.IGNORECASE)
@@ -64,45 +63,40 @@ _EVENT = re.compile(
 )
 _STARTS = re.compile(r"\baction\s*=\s*[\"']ppaction://(?:program|macro)\b", re.IGNORECASE)
 _REFRESHED = re.compile(
-    r"<(?:\w+:)?connection\b[^>]*\brefreshOnLoad\s*=\s*[\"'](?:1"
-    r"|true)[\"'](?:(?!</(?:\w+:)?connection>)[\s\S]){0,4000}?"
-    r"<(?:\w+:)?(?:webPr|textPr|dbPr)\b",
-    re.IGNORECASE,
+    r"<(?:\w+:)?connection\b[^<>]*\brefreshOnLoad\s*=\s*[\"'](?:1|true)[\"']", re.IGNORECASE
 )
+_CONNECTION_END = re.compile(r"</(?:\w+:)?connection>", re.IGNORECASE)
+_CONNECTED = re.compile(r"<(?:\w+:)?(?:webPr|textPr|dbPr)\b", re.IGNORECASE)
 _FETCHED = re.compile(
     r"<(?:draw:(?:image|object|object-ole|plugin|applet|floating-frame)|text:section-source"
-    r"|table:(?:table-source|cell-range-source)|text:alphabetical-index-auto-mark-file)\b[^>]*"
+    r"|table:(?:table-source|cell-range-source)|text:alphabetical-index-auto-mark-file)\b[^<>]*"
     r"\bxlink:href\s*=\s*[\"']((?:https?|file|smb|ftp|vnd\.[\w.]+):[^\"']*|//[^\"']*|\\\\[^\"']*)"
 )
-_STYLE = re.compile(
-    r"<style:style\s[^>]*\bstyle:name=\"([^\"]+)\"[^>]*>((?:(?!</style:style>)[\s\S]){0,4000})"
-)
+_STYLE, _STYLE_END = re.compile(r"<style:style\s([^<>]*)(?<!/)>"), re.compile(r"</style:style>")
 _STYLE_HIDES = re.compile(r"\btext:display=\"none\"|\bfo:font-size=\"(?:0(?:\.\d+)?|1(?:\.\d+)?)pt\"")
-_STYLED = re.compile(
-    r"<text:(?:span|p|h)\s[^>]*\btext:style-name=\"([^\"]+)\"[^>]*>((?:(?!</text:(?:span|p|h)>)[\s\S]){1,20000})"
-)
-_RUN = re.compile(r"<w:r\b[^>]*>(.*?)</w:r>", re.DOTALL)
-_RUN_TEXT = re.compile(r"<w:t\b[^>]*>([^<]*)</w:t>")
+_STYLED = re.compile(r"<(/?)text:(?:span|p|h)\b([^<>]*)>")
+_RUN, _RUN_END = re.compile(r"<w:r\b[^<>]*>"), re.compile(r"</w:r>")
+_RUN_TEXT = re.compile(r"<w:t\b[^<>]*>([^<]*)</w:t>")
 _HIDDEN_RUN = re.compile(
     r"<w:(?:vanish|webHidden|specVanish)\s*/>|<w:vanish\s+w:val=[\"'](?:1|true|on)[\"']"
-    r"|<w:color\s+[^>]*w:val=[\"'](?:FFFFFF|FEFEFE|FDFDFD|FCFCFC|FBFBFB|FAFAFA)[\"']|<w:sz\s+w:val=[\""
+    r"|<w:color\s[^<>]*w:val=[\"'](?:FFFFFF|FEFEFE|FDFDFD|FCFCFC|FBFBFB|FAFAFA)[\"']|<w:sz\s+w:val=[\""
     r"'][0-3][\"']",
     re.IGNORECASE,
 )
 _SHADED = re.compile(r"<w:(?:shd|highlight)\b", re.IGNORECASE)
-_COLOURED = re.compile(r"<w:color\s[^>]*w:val=[\"']([0-9a-f]{6})[\"']", re.IGNORECASE)
-_FILLED = re.compile(r"<w:shd\s[^>]*w:fill=[\"']([0-9a-f]{6})[\"']", re.IGNORECASE)
-_SLIDE_RUN = re.compile(r"<a:r>(.*?)</a:r>", re.DOTALL)
+_COLOURED = re.compile(r"<w:color\s[^<>]*w:val=[\"']([0-9a-f]{6})[\"']", re.IGNORECASE)
+_FILLED = re.compile(r"<w:shd\s[^<>]*w:fill=[\"']([0-9a-f]{6})[\"']", re.IGNORECASE)
+_SLIDE_RUN, _SLIDE_END = re.compile(r"<a:r>"), re.compile(r"</a:r>")
 _SLIDE_TEXT = re.compile(r"<a:t>([^<]*)</a:t>")
-_SLIDE_HIDDEN = re.compile(r"<a:rPr\b[^>]*\bsz=[\"'](?:[1-9]\d?|1\d\d)[\"']")
-_TAGS = re.compile(r"<[^>]+>")
+_SLIDE_HIDDEN = re.compile(r"<a:rPr\b[^<>]*\bsz=[\"'](?:[1-9]\d?|1\d\d)[\"']")
+_TAGS = re.compile(r"<[^<>]+>")
 _PARAGRAPH = re.compile(
-    r"<(?:/(?:w:p|a:p|text:p|text:h|si|c|row|comment)|w:tab|w:br|a:br|text:s|text:tab)\b[^>]*>"
+    r"<(?:/(?:w:p|a:p|text:p|text:h|si|c|row|comment)|w:tab|w:br|a:br|text:s|text:tab)\b[^<>]*>"
 )
 _UNSEEN = re.compile(
     r"\b(?:descr|title|tooltip|prompt|promptTitle|error|text:string-value|office:string-value)"
     r"\s*=\s*(?:\"([^\"]{12,})\"|'([^']{12,})')"
-    r"|<(?:w:delText|definedName|svg:desc|svg:title)\b[^>]*>([^<]{12,})<"
+    r"|<(?:w:delText|definedName|svg:desc|svg:title)\b[^<>]*>([^<]{12,})<"
 )
 """Descriptions, hints, values behind names, what was deleted: read by machines, shown at most on demand."""
 _ASIDE = re.compile(r"(?:^|/)(?:docProps/\w+|customXml/item\d*|meta|settings)\.xml\Z")
@@ -152,7 +146,7 @@ def part(tally: Tally, name: str, raw: bytes) -> None:
         tally.note(
             "office-event", Severity.HIGH, f"{name}: a click or a pointer starts a program: {found[0][:60]}"
         )
-    if _REFRESHED.search(text):
+    if any(_CONNECTED.search(body) for _, body in elements(_REFRESHED, _CONNECTION_END, text)):
         why = f"{name}: a connection fetches data as soon as the document is opened."
         tally.note("office-external", Severity.HIGH, why)
     if found := _FETCHED.search(text):
@@ -171,19 +165,40 @@ def part(tally: Tally, name: str, raw: bytes) -> None:
 
 def _styled(tally: Tally, name: str, text: str) -> None:
     """Note text whose style hides it (OpenDocument 1.3, 20.200 and 20.210)."""
-    styles = {found[1] for found in _STYLE.finditer(text) if _STYLE_HIDES.search(found[2])}
+    styles = {
+        attributes(begun[1]).get("style:name", "")
+        for begun, body in elements(_STYLE, _STYLE_END, text)
+        if _STYLE_HIDES.search(body)
+    }
     if not styles:
         return
-    spans = [found[2] for found in _STYLED.finditer(text) if found[1] in styles]
+    spans = _within(text, styles)
     hidden = html.unescape(_TAGS.sub("", " ".join(spans))).strip()
     if len(hidden) >= _SHORTEST:
         why = f"{name}: {len(hidden)} characters that readers do not see: {hidden[:80]!r}"
         tally.note("document-hidden-text", Severity.HIGH, why)
 
 
+def _within(text: str, styles: set[str]) -> list[str]:
+    """Return the pieces of text that stand within an element of one of some styles."""
+    out: list[str] = []
+    stack: list[bool] = []
+    hiding, at = 0, 0
+    for tag in _STYLED.finditer(text):
+        if hiding:
+            out.append(text[at : tag.start()])
+        at = tag.end()
+        if tag[1]:
+            hiding -= stack.pop() if stack else 0
+        elif not tag[2].endswith("/"):
+            stack.append(attributes(tag[2]).get("text:style-name", "") in styles)
+            hiding += stack[-1]
+    return out
+
+
 def _relations(tally: Tally, name: str, text: str) -> None:
     for found in _RELATION.finditer(text):
-        said = dict(_ATTRIBUTE.findall(found[1]))
+        said = attributes(found[1])
         kind = said.get("Type", "").rsplit("/", 1)[-1]
         target = html.unescape(said.get("Target", ""))
         if said.get("TargetMode", "").lower() != "external":
@@ -197,12 +212,15 @@ def _relations(tally: Tally, name: str, text: str) -> None:
 def _hidden(tally: Tally, name: str, text: str) -> None:
     """Note runs of text that readers do not see."""
     said: list[str] = []
-    for pattern, words, mark in ((_RUN, _RUN_TEXT, _HIDDEN_RUN), (_SLIDE_RUN, _SLIDE_TEXT, _SLIDE_HIDDEN)):
+    for pattern, end, words, mark in (
+        (_RUN, _RUN_END, _RUN_TEXT, _HIDDEN_RUN),
+        (_SLIDE_RUN, _SLIDE_END, _SLIDE_TEXT, _SLIDE_HIDDEN),
+    ):
         if not (mark.search(text) or _FILLED.search(text)):
             continue
-        for found in pattern.finditer(text):
-            if _unseen(found[1], mark):
-                said.extend(words.findall(found[1]))
+        for _, run in elements(pattern, end, text):
+            if _unseen(run, mark):
+                said.extend(words.findall(run))
     hidden = html.unescape(" ".join(said)).strip()
     if len(hidden) >= _SHORTEST:
         why = f"{name}: {len(hidden)} characters that readers do not see: {hidden[:80]!r}"

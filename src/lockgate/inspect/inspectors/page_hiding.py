@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-_STYLE = re.compile(r"<style\b[^>]*>([\s\S]*?)(?:</style|\Z)", re.IGNORECASE)
+_STYLE = re.compile(r"<style\b[^<>]*>([\s\S]*?)(?:</style|\Z)", re.IGNORECASE)
 _COMMENT = re.compile(r"/\*[\s\S]*?(?:\*/|\Z)")
 _ESCAPE = re.compile(r"\\([0-9a-fA-F]{1,6})[ \t\n]?")
 _RULE = re.compile(r"([^{}]++)(?:\{([^{}]*+)\}?)?|[{}]")
@@ -19,21 +19,21 @@ _SELECTOR = 4000
 """Longest selector that is read, in characters, up to its bracket."""
 _CONTENT = re.compile(r"\bcontent\s*:\s*((?:\"[^\"]*\"|'[^']*'|\s)+)", re.IGNORECASE)
 _PART = re.compile(
-    r"(?P<mark>[.#]?)(?P<name>-?[\w\u0080-\U0010ffff-]+|\*)|\[\s*(?P<attribute>[\w-]+)[^\]]*\]"
+    r"(?P<mark>[.#]?)(?P<name>-?[\w\u0080-\U0010ffff-]+|\*)|\[\s*(?P<attribute>[\w-]+)[^\[\]]*\]"
 )
 _STATE = re.compile(r"::?[\w-]+(?:\([^()]*\))?")
 _COMBINED = re.compile(r"[\s>+~]+")
 _NOTHING = r"0*\.?0*(?:px|pt|em|rem|%|v[wh])?\s*(?:!important\s*)?(?:;|\Z)"
 _HIDES = re.compile(
     r"(?<![\w-])(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|content-visibility\s*:\s*hidden"
-    r"|mso-hide\s*:\s*all|opacity\s*:\s*0*\.?0\d*\s*(?:!important\s*)?(?:;|\Z)|filter\s*:[^;]*opacity\(\s*0"
+    r"|mso-hide\s*:\s*all|opacity\s*:\s*0*\.?0\d*\s*(?:!important\s*)?(?:;|\Z)|filter\s*:[^;]{0,200}?opacity\(\s*0"
     r"|font-size\s*:\s*(?:0*\.\d+|[01])(?:px|pt|em|rem|%)?\s*(?:!important\s*)?(?:;|\Z)"
     rf"|(?:max-)?(?:height|width)\s*:\s*(?:[01]px|{_NOTHING})|line-height\s*:\s*{_NOTHING}"
     r"|(?:left|right|top|bottom|text-indent|margin(?:-\w+)?)\s*:\s*-\d{2,}|letter-spacing\s*:\s*-"
-    r"|translate\w?\([^)]*-\d{2,}|clip(?:-path)?\s*:|transform\s*:[^;]*(?:scale\w?\(\s*0|rotate[XY]\()"
+    r"|translate\w?\([^()]{0,100}-\d{2,}|clip(?:-path)?\s*:|transform\s*:[^;]{0,200}?(?:scale\w?\(\s*0|rotate[XY]\()"
     r"|z-index\s*:\s*-"
-    r"|color\s*:\s*(?:white|transparent|inherit|#f[a-f\d]f[a-f\d]f[a-f\d]\b|#fff\b|rgba?\([^)]*[,/]\s*0*\.?0*\s*\)"
-    r"|rgba?\(\s*25[0-5]\W+25[0-5]\W+25[0-5]|hsla?\([^)]*(?:9[5-9]|100)%|(?:ok)?l(?:ab|ch)\(\s*(?:1\b|100|0?\.9[5-9])"
+    r"|color\s*:\s*(?:white|transparent|inherit|#f[a-f\d]f[a-f\d]f[a-f\d]\b|#fff\b|rgba?\([^()]{0,60}[,/]\s*0*\.?0*\s*\)"
+    r"|rgba?\(\s*25[0-5]\W+25[0-5]\W+25[0-5]|hsla?\([^()]{0,60}(?:9[5-9]|100)%|(?:ok)?l(?:ab|ch)\(\s*(?:1\b|100|0?\.9[5-9])"
     r"|var\())",
     re.IGNORECASE,
 )

@@ -22,7 +22,7 @@ _TOKEN = re.compile(
     r"""|(?P<name>[A-Za-z_$\u0080-\U0010ffff][\w$]*)"""
     r"""|(?P<mark>=>|===?|!==?|[+*%&|^<>-]=|[{}()\[\];,<>+*%&|^!~?:=.-]|/)"""
 )
-_ENDS = re.compile(r"</\s*script|<!--[\s\S]*?<script", re.IGNORECASE)
+_ENDS, _BEGINS = re.compile(r"</\s*script", re.IGNORECASE), re.compile(r"<script", re.IGNORECASE)
 """What browsers end or go on with a script at, and other parsers do not (HTML, 13.2.5.17 to 31)."""
 _REGEX = re.compile(r"/(?![*/])(?:[^/\\\[\n]|\\[^\n]|\[(?:[^\]\\\n]|\\[^\n])*\])+/[a-z]{0,8}")
 _BEFORE_VALUES = "return typeof case in of delete void throw new else do instanceof"
@@ -121,7 +121,7 @@ def calm(
     total = 0
     for text in _unknown(scripts, handlers):
         total += len(text)
-        if _ENDS.search(text):
+        if _parts(text):
             return "markup of scripts in a script, where readers of pages part ways"
         tokens = _tokens(text) if total <= MOST else None
         if tokens is None:
@@ -140,6 +140,12 @@ def calm(
             if why := _reaches(tokens, at) or _calls(tokens, at, defined, assigned, beside=beside):
                 return why
     return ""
+
+
+def _parts(text: str) -> bool:
+    """Return whether browsers end a script inside it, or go on behind its end."""
+    comment = text.find("<!--")
+    return bool(_ENDS.search(text)) or (comment >= 0 and bool(_BEGINS.search(text, comment)))
 
 
 def _unknown(*texts: Iterable[str]) -> Iterator[str]:

@@ -56,7 +56,7 @@ _NOTES = frozenset({
 })  # fmt: skip
 """Keys whose texts no page shows, or not at once (ISO 32000-2, 12.5.6, 12.7.4, 14.3.3, 14.9)."""
 _ASIDE, _SHORTEST = 1 << 20, 12
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"<[^<>]*>")
 _BESIDE = re.compile(rb"(?:(?!//)[\w. /-]){1,240}")
 
 _POINTS, _SIDE = 1 << 31, 1 << 20

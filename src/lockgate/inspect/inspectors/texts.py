@@ -281,7 +281,7 @@ class TextInspector(Inspector):
     """Plain text in UTF-8."""
 
     name = "text"
-    version = 18
+    version = 19
     detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:

@@ -83,7 +83,7 @@ class ZipInspector(Inspector):
     """Walks both directories, unpacks each member within bounds and inspects it."""
 
     name = "zip"
-    version = 9
+    version = 10
     detects = frozenset({"zip"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
