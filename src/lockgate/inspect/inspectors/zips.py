@@ -15,7 +15,7 @@ from lockgate.inspect.inspectors.member_names import neutral
 from lockgate.inspect.inspectors.own_classes import SOURCE_BYTES, OwnClasses, Source
 from lockgate.inspect.inspectors.plain_members import PlainMembers
 from lockgate.inspect.inspectors.unpacking import unpack
-from lockgate.inspect.inspectors.zip_walk import Entry, entries
+from lockgate.inspect.inspectors.zip_walk import BZIPPED, LZMA, Entry, entries
 from lockgate.inspect.limits import Budget, demand
 from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally, printable
@@ -92,6 +92,8 @@ class ZipInspector(Inspector):
         names = [entry.name for entry in found]
         tally.detected = flavour(names)
         self._names(tally, found, names)
+        if tally.detected != "zip":
+            _methods(tally, found)
         if tally.detected == "torch-archive":
             torch_archives.check(data, tally, context, found)
             return
@@ -183,6 +185,14 @@ class ZipInspector(Inspector):
             tally.note("zip-special-file", Severity.HIGH, f"{entry.name} is no regular file.", entry.start)
         if entry.mode & _SPECIAL_BITS:
             tally.note("zip-setuid", Severity.HIGH, f"{entry.name} has a set-id bit.", entry.start)
+
+
+def _methods(tally: Tally, found: list[Entry]) -> None:
+    """Note a member that only some of those read who install or load what an archive is."""
+    other = next((entry for entry in found if entry.method in {BZIPPED, LZMA}), None)
+    if other:
+        why = f"{other.name} is in method {other.method}, which not all readers of a {tally.detected} know."
+        tally.note("zip-method", Severity.MEDIUM, why, other.start)
 
 
 _PART = r"[\w+-][\w.+-]*+"
