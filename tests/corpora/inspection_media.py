@@ -2,6 +2,7 @@
 
 import sqlite3
 import struct
+from contextlib import closing
 
 from corpora.inspection_case import bad, good
 from lockgate.core.verdict import Outcome
@@ -13,25 +14,25 @@ def database(
     *, pages: int = 512, vacuum: int = 0, encoding: str = "UTF-8", sql: str = "", rows: int = 24
 ) -> bytes:
     """A database with a table, an index, long values, and a free list."""
-    file = sqlite3.connect(":memory:")
-    file.execute(f"PRAGMA page_size={pages}")
-    file.execute(f"PRAGMA encoding='{encoding}'")
-    file.execute(f"PRAGMA auto_vacuum={vacuum}")
-    file.execute("CREATE TABLE locks (id INTEGER PRIMARY KEY, name TEXT, depth BLOB)")
-    file.execute("CREATE INDEX by_name ON locks (name)")
-    file.execute("CREATE TABLE gates (name TEXT PRIMARY KEY, width) WITHOUT ROWID")
-    file.executemany(
-        "INSERT INTO locks (name, depth) VALUES (?, ?)",
-        [(f"lock {n} on the canal", b"\x01" * (200 * (n % 5))) for n in range(rows)],
-    )
-    file.executemany("INSERT INTO gates VALUES (?, ?)", [(f"gate {n}", n) for n in range(rows)])
-    file.commit()
-    file.execute("DELETE FROM locks WHERE id % 3 = 0")
-    file.commit()
-    if sql:
-        file.execute(sql)
+    with closing(sqlite3.connect(":memory:")) as file:
+        file.execute(f"PRAGMA page_size={pages}")
+        file.execute(f"PRAGMA encoding='{encoding}'")
+        file.execute(f"PRAGMA auto_vacuum={vacuum}")
+        file.execute("CREATE TABLE locks (id INTEGER PRIMARY KEY, name TEXT, depth BLOB)")
+        file.execute("CREATE INDEX by_name ON locks (name)")
+        file.execute("CREATE TABLE gates (name TEXT PRIMARY KEY, width) WITHOUT ROWID")
+        file.executemany(
+            "INSERT INTO locks (name, depth) VALUES (?, ?)",
+            [(f"lock {n} on the canal", b"\x01" * (200 * (n % 5))) for n in range(rows)],
+        )
+        file.executemany("INSERT INTO gates VALUES (?, ?)", [(f"gate {n}", n) for n in range(rows)])
         file.commit()
-    return file.serialize()
+        file.execute("DELETE FROM locks WHERE id % 3 = 0")
+        file.commit()
+        if sql:
+            file.execute(sql)
+            file.commit()
+        return file.serialize()
 
 
 def _altered(data: bytes, at: int, value: bytes) -> bytes:

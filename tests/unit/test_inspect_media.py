@@ -52,6 +52,7 @@ def test_databases_that_were_lived_in_are_read(page: int, encoding: str, vacuum:
     file.execute("UPDATE a SET name = name || 'canal' WHERE id % 7 = 0")
     file.commit()
     _whole(file.serialize(), "a.db", "sqlite")
+    file.close()
 
 
 def test_long_values_are_walked_and_kept_only_as_far_as_texts_are_searched() -> None:
@@ -61,6 +62,7 @@ def test_long_values_are_walked_and_kept_only_as_far_as_texts_are_searched() -> 
     file.execute("INSERT INTO a VALUES (zeroblob(?))", (SEARCHED + (4 << 20),))
     file.commit()
     data = file.serialize()
+    file.close()
     opened = sqlite._File(memoryview(data), 65_536, 65_536, len(data) // 65_536, 1 << 20)
     sqlite._tree(opened, 2, 0)
     assert len(opened.used) == len(data) // 65_536 - 1
