@@ -50,6 +50,20 @@ def alter(high: HighSide) -> None:
     trust(high, "policy-000002.toml").write_text(rules_text("# nothing", 2))
 
 
+def scribble(high: HighSide) -> None:
+    """Leave bytes that are no rules at all; the newest document is damaged, and nobody wrote it so."""
+    trust(high, "policy-000002.toml").write_bytes(b"\xff\x00 no rules")
+
+
+def take_document(high: HighSide) -> None:
+    trust(high, "policy-000002.toml").unlink()
+
+
+def take_one_before(high: HighSide) -> None:
+    """Take the document that the newest one says it follows."""
+    trust(high, "policy-000001.toml").unlink()
+
+
 def number_anew(high: HighSide) -> None:
     """Let the older document stand under the newer number."""
     for kind in ("toml", "dsse.json"):
@@ -63,14 +77,18 @@ def forge(high: HighSide) -> None:
     trust(high, "policy-000003.toml").write_text(rules_text("", 3))
 
 
-@pytest.mark.parametrize("attack", [take_newest, take_all, alter, number_anew, forge])
+@pytest.mark.parametrize(
+    "attack",
+    [take_newest, take_all, alter, scribble, take_document, take_one_before, number_anew, forge],
+)
 def test_whoever_tampers_with_rules_stops_admission_and_lifts_nothing(high: HighSide, attack) -> None:
     attack(high)
     with pytest.raises(LockgateError):
         in_force(high.side)
     gate = open_gate(high.side)
-    with pytest.raises(RulesWithdrawnError):
+    with pytest.raises(RulesWithdrawnError) as refused:
         gate.inspect(2, Scripted())
+    assert refused.value.code == "LG-2f16"
     served = gate.served("stable")
     assert served is not None
     assert [a.artifact.name for a in served.admitted] == ["a"]

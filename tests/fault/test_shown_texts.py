@@ -21,9 +21,9 @@ from crossing_lane import NOW, YEAR, Lane
 from lockgate.cli import main as program
 from lockgate.cli.approve import _drawn
 from lockgate.cli.difference import draw_difference
-from lockgate.cli.gate import draw_verdicts
 from lockgate.cli.main import main
 from lockgate.cli.shared import Terminal
+from lockgate.cli.verdicts import draw_verdicts
 from lockgate.console.templating import environment
 from lockgate.core.difference import DIFFERENCE_FORMAT, Change, Difference, Risk
 from lockgate.core.errors import LockgateError

@@ -11,7 +11,9 @@ from corpora.rulebook import put_in_force, rules_text, write_rules
 from lockgate.admit.errors import HeldBackError
 from lockgate.app.gate.gate import execute, open_gate
 from lockgate.app.gate.rules import RULES, in_force, judging
+from lockgate.app.high.console import Readings
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
+from lockgate.console.home import HomeData
 from lockgate.core.artifact import Artifact, Kind
 from lockgate.core.rules import BadRulesError, RoleMissingError, policy_digest
 from lockgate.core.statement import TooFewApproversError
@@ -89,6 +91,29 @@ def test_a_publication_asked_for_under_other_rules_is_void(high: HighSide) -> No
         execute(high.side, signed)
     execute(high.side, high.ask_to_publish(1))
     assert open_gate(high.side).served("stable") is not None
+
+
+def test_what_is_shown_as_held_is_what_would_be_held_now(high: HighSide) -> None:
+    """Rules that came in force after the inspection hold as well; when nobody can tell, that is said."""
+    run, home = Commands(), ("--home", high.lane.high)
+    high.arrive(1, "a")
+    open_gate(high.side).inspect(1, Scripted())
+    put_in_force(high, MORE)
+    shown = run.json("gate", "show", 1, *home)
+    assert (shown["crossing"]["held"], shown["held_unsure"]) == ([], "")
+    assert ["yara" in held["reason"] for held in shown["held"]] == [True]
+    seen = HomeData(Readings(high.side))
+    detail, facts = seen.crossing(1), seen.artifact(1, "pkg:generic/a@1")
+    assert detail is not None
+    assert facts is not None
+    assert (len(detail.held), len(facts.held), detail.row.problem) == (1, 1, "")
+    high.side.home.trust.joinpath("policy-000001.toml").write_text("# altered")
+    shown = run.json("gate", "show", 1, *home)
+    assert (shown["held"], "LG-2f16" in shown["held_unsure"]) == ([], True)
+    assert "what is held now cannot be told" in run.run("gate", "show", 1, *home).out
+    detail = seen.crossing(1)
+    assert detail is not None
+    assert "LG-2f16" in detail.row.problem
 
 
 def test_somebody_of_each_role_has_to_be_among_the_approvers(high: HighSide) -> None:

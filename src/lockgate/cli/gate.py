@@ -1,19 +1,24 @@
 """``lockgate gate``: what waits, what the policy says, requests, and carrying them out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from lockgate.cli import difference, emergency, golden, reinspect, soak
 from lockgate.cli import inspect as inspection
 from lockgate.cli.advisories import draw
-from lockgate.cli.shared import Bars, HomeOption, JsonOption, draw_list, emit, escape, human
-
-if TYPE_CHECKING:
-    from lockgate.core.verdict import Finding, Outcome, Verdict
+from lockgate.cli.shared import Bars, HomeOption, JsonOption, draw_list, emit, escape
+from lockgate.cli.verdicts import (
+    STYLES,
+    changed_since,
+    draw_held,
+    draw_provenance,
+    draw_stricter,
+    draw_verdicts,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Inspect, request, publish, reject, roll back (high side).")
 
@@ -21,8 +26,6 @@ Sequence = Annotated[int, typer.Argument(help="The crossing's number.")]
 Key = Annotated[Path, typer.Option(help="Folder with your operator.pem and operator.pass.")]
 Out = Annotated[Path | None, typer.Option(help="Where the request goes (default: pending/ of the home).")]
 Channel = Annotated[str, typer.Option(help="The channel.")]
-
-STYLES = {"clean": "green", "opaque": "cyan", "findings": "red", "incomplete": "yellow"}
 
 
 @app.command("list")
@@ -73,6 +76,7 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
     import msgspec
 
     from lockgate.admit.assess import contents_of
+    from lockgate.admit.today import held_today
     from lockgate.app.advice.advisories import known_against, place
     from lockgate.app.crossing.station import kept_reports
     from lockgate.app.gate.gate import open_gate
@@ -85,16 +89,18 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
     side = load_settings(home).require("high")
     gate = open_gate(side)
     crossing = gate.crossing(sequence)
-    first, verdicts, lock = gate.verdicts(crossing).verdicts, gate.counting(crossing), gate.lock(crossing)
-    before = {verdict.path: verdict for verdict in first}
-    stricter = [v for v in verdicts if (v.outcome, v.findings) != _said(before[v.path])]
+    verdicts, lock = gate.counting(crossing), gate.lock(crossing)
+    stricter = changed_since(gate.verdicts(crossing).verdicts, verdicts)
     known = known_against(place(home, None, None), lock, contents_of(lock.artifacts, verdicts))
     facts = gate.facts(crossing)
+    held, unsure = held_today(gate, crossing)
     kept = kept_reports(side, crossing, gate.lock(crossing).artifacts)
     value = {
         "crossing": msgspec.to_builtins(crossing),
         "verdicts": msgspec.to_builtins(verdicts),
-        "stricter": [verdict.path for verdict in stricter],
+        "stricter": sorted(stricter),
+        "held": [msgspec.to_builtins(each) for each in held],
+        "held_unsure": unsure,
         "advisories": msgspec.to_builtins(known),
         "stations": [as_plain(signed) for signed in kept.reports],
         "unproven": list(kept.unproven),
@@ -103,9 +109,7 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
 
     def render(out: Console) -> None:
         draw_verdicts(out, verdicts)
-        for changed in stricter:
-            path, was = escape(changed.path), before[changed.path].outcome
-            out.print(f"[yellow]newer rules[/] say more of {path} than the {was} of its crossing")
+        draw_stricter(out, stricter)
         draw_provenance(out, verdicts)
         for signed in kept.reports:
             draw_report(out, signed)
@@ -120,48 +124,9 @@ def show(sequence: Sequence, home: HomeOption = None, as_json: JsonOption = Fals
             out.print(f"[yellow]known vulnerabilities not asked[/]: {escape(known.why)} ({known.code})")
         for answer in known.report.answers:
             draw(out, answer)
-        for held in crossing.held:
-            out.print(f"[yellow]held[/] {escape(held.purl)} {escape(held.path)}\n  {escape(held.reason)}")
-            out.print(f"  to resolve: {escape(held.resolve)}")
+        draw_held(out, held, unsure)
 
     emit(as_json, value, render)
-
-
-def _said(verdict: "Verdict") -> "tuple[Outcome, tuple[Finding, ...]]":
-    return verdict.outcome, verdict.findings
-
-
-def draw_verdicts(out: Console, verdicts: "tuple[Verdict, ...]") -> None:
-    """Print what was said of each file, and under its name what was found in it."""
-    table = Table("Verdict", "Covered", "Size", "Type", Column("File, and what was found in it", ratio=1))
-    for v in verdicts:
-        share = "100 %" if v.covered == v.size else f"{100 * v.covered / max(v.size, 1):.1f} %"
-        notes = sorted({f"{f.code} ({f.severity})" for f in v.findings})
-        kinds = f" ({', '.join(v.opaque)})" if v.opaque else ""
-        verdict = f"[{STYLES[v.outcome]}]{v.outcome}[/]{escape(kinds)}"
-        lines = [escape(v.path), *(f"  {escape(note)}" for note in notes)]
-        table.add_row(verdict, share, human(v.size), escape(v.detected), "\n".join(lines))
-    out.print(table)
-
-
-STATES = {
-    "verified": "green",
-    "absent": "dim",
-    "unchecked": "yellow",
-    "invalid": "bold red",
-    "expired": "red",
-}
-
-
-def draw_provenance(out: Console, verdicts: "tuple[Verdict, ...]") -> None:
-    """Print what signatures say of each file; files of which they say the same stand together."""
-    said: dict[tuple[str, str], list[str]] = {}
-    for verdict in verdicts:
-        for fact in verdict.facts:
-            said.setdefault((fact.state, fact.sentence), []).append(verdict.path)
-    for (state, sentence), paths in said.items():
-        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-        out.print(f"[{STATES[state]}]provenance[/] {escape(paths[0])}{more}: {escape(sentence)}")
 
 
 @app.command()

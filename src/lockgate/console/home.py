@@ -169,11 +169,14 @@ class HomeData(ConsoleData):
             counting = self._artifacts.verdicts(crossing) if verdicts else ()
         except LockgateError as error:  # newer verdicts that are not what the inspector signed
             row = replace(row, problem=f"{error.code}: {error.what}")
+        held, unsure = self._artifacts.held(crossing)
+        if unsure and not row.problem:
+            row = replace(row, problem=f"What is held now cannot be told: {unsure}")
         return CrossingDetail(
             row=row,
             inspected=verdicts.inspected if verdicts else None,
             verdicts=counting,
-            held=crossing.held,
+            held=held,
             artifacts={
                 file.path: artifact.purl
                 for artifact in self._artifacts.artifacts(crossing)

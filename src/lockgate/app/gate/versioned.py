@@ -127,10 +127,14 @@ class Versioned(Generic[D]):
     def _verified(self, side: Side, version: int) -> InForce[D]:
         document, signed = self.files(side, version)
         site = site_root(side, None)
-        envelope, data = read_named(signed), read_named(document, limit=self.limit)
-        made = read_statement(envelope).created
-        statement, approvers = judge(envelope, site, made, need=(site.policy or Policy()).approvers)
-        same = self.about(statement, data, self.before(side, statement, version))
+        try:
+            envelope, data = read_named(signed), read_named(document, limit=self.limit)
+            made = read_statement(envelope).created
+            statement, approvers = judge(envelope, site, made, need=(site.policy or Policy()).approvers)
+            same = self.about(statement, data, self.before(side, statement, version))
+        except InputError as error:  # a file is gone or is no such document: nobody is to mend it by hand
+            what = f"Version {version} of the {self.name} is not what its approvers signed: {error.what}"
+            raise self.withdrawn(what) from error
         if not same or (statement.facts or {}).get(VERSION) != str(version):
             what = f"Version {version} of the {self.name} is not what its approvers signed."
             raise self.withdrawn(what)

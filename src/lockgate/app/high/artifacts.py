@@ -6,6 +6,7 @@ from lockgate.admit import Crossing
 from lockgate.admit.assess import Assessor, contents_of
 from lockgate.admit.difference import Differ, previous_of
 from lockgate.admit.facts import known_of
+from lockgate.admit.today import held_today
 from lockgate.advisories import Matched
 from lockgate.app.advice.advisories import known_against, place
 from lockgate.app.gate.gate import reading_parts
@@ -72,6 +73,10 @@ class ArtifactReadings:
         """Return what counts of every file of an inspected crossing."""
         return self._assessor().counting(crossing)
 
+    def held(self, crossing: Crossing) -> tuple[tuple[Held, ...], str]:
+        """Return what is held of a crossing now, and why nobody can tell; see `held_today`."""
+        return held_today(self._assessor(), crossing)
+
     def difference(self, crossing: Crossing) -> Difference:
         """Return what approving a crossing for ``stable`` would change.
 
@@ -102,7 +107,7 @@ class ArtifactReadings:
             state=crossing.state,
             artifact=artifact,
             verdicts=verdicts,
-            held=tuple(each for each in crossing.held if each.purl == purl),
+            held=tuple(each for each in self.held(crossing)[0] if each.purl == purl),
             before=served.artifact.purl if served else "",
             changes=drawn.of(purl) if drawn else None,
             problem=problem,
