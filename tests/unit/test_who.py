@@ -18,19 +18,21 @@ from corpora.gates import Scripted
 from corpora.homes import HighSide
 from infer_doubles import NOW, loaded
 from lockgate.admit.errors import AdmissionProofError, AmbiguousNameError
+from lockgate.admit.model import CHANNELS, ChannelPointer
 from lockgate.admit.proof import PROOF_FORMAT, AdmissionProof, Pins, check_admission, read_proof
 from lockgate.admit.snapshots import SnapshotMaker
 from lockgate.app.gate import who
 from lockgate.app.gate.gate import execute, open_gate
 from lockgate.app.high.receipts import receipts_of
 from lockgate.app.settings import load_settings
+from lockgate.app.stores import blobs_of, records_of
 from lockgate.app.submit.taking import submissions
 from lockgate.audit import LogProof
 from lockgate.cli.who import _plain as plain
 from lockgate.core.digests import sha256
 from lockgate.core.errors import LockgateError
 from lockgate.core.submission import DERIVED, FIRST, INTERNAL, ORIGIN, SUBMITTER
-from lockgate.core.wire import encode
+from lockgate.core.wire import decode, encode
 from lockgate.infer import Usage
 from lockgate.infer.receipts import (
     RECEIPT_FORMAT,
@@ -344,3 +346,22 @@ def test_after_a_disaster_it_is_told_as_before(commands: Commands, site: Site, t
     assert commands.json("gate", "show", 1, "--home", home)["verdicts"] == verdicts
     attested = ("gate", "attestations", 1, "--out", tmp_path / "attested", "--home", home)
     assert set(commands.json(*attested)["attestations"]) >= {"collection", "sealing", "inspection"}
+
+
+def test_what_one_person_withdrew_or_held_is_not_served(commands: Commands, tmp_path: Path) -> None:
+    """The row of the publication still names the snapshot that holds it; the channel has moved on."""
+    site = _site(tmp_path)
+    home = ("--home", site.lane / "high")
+    words = ("--reason", "odd", "--key", site.lane / "people/operator", *home)
+    for act, served in (("hold", ["stable 2, held"]), ("withdraw", [])):
+        commands.json("gate", act, read_purl(site), *words)
+        told = commands.json("who", NAME, *home)
+        assert (told["served"], told["crossing"]) == (served, 1)
+    assert "on no channel" in commands.run("who", NAME, *home).out
+    side = load_settings(site.lane / "high")
+    records = records_of(side)
+    with records.transaction() as tx:
+        pointer = decode(ChannelPointer, tx.get(CHANNELS, "stable") or b"")
+    records.close()
+    blobs_of(side).path(pointer.statement_sha256).unlink()
+    assert commands.json("who", NAME, *home)["served"] == ["stable 3: not known (LG-1201)"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockgate.admit.errors import AdmissionProofError, AmbiguousNameError, NotAdmittedError
-from lockgate.admit.model import CROSSINGS, HISTORY, ChannelPointer, Crossing, crossing_key
+from lockgate.admit.model import CHANNELS, CROSSINGS, HISTORY, ChannelPointer, Crossing, crossing_key
 from lockgate.admit.proof import (
     PROOF_FORMAT,
     AdmissionProof,
@@ -23,8 +23,8 @@ from lockgate.app.high.receipts import receipts_of
 from lockgate.app.record.audit import log_signer
 from lockgate.app.settings import Side
 from lockgate.app.stores import blobs_of, records_of
-from lockgate.app.trust import audit_log, site_root_files, supply_root_versions
-from lockgate.approve import read_statement
+from lockgate.app.trust import audit_log, site_root, site_root_files, supply_root_versions
+from lockgate.approve import read_statement, verify_channel
 from lockgate.approve.service import STATEMENT_LIMIT
 from lockgate.audit import AuditLog
 from lockgate.core.errors import LockgateError, about
@@ -110,7 +110,7 @@ def trace_named(side: Side, what: str) -> Traced:
         if of_file(snapshot.admitted, digest, published.statement.crossing) is not None:
             proof = encode(_proof(side, published, snapshot, digest, blobs))
             let_in = check_admission(read_proof(proof), side_pins(side))
-            return Traced(let_in, proof, _served(history, blobs, digest))
+            return Traced(let_in, proof, _served(side, blobs, digest))
     what_ = f"Nothing that was ever published here has the SHA-256 {digest}."
     raise NotAdmittedError(what_, sha256=digest)
 
@@ -228,18 +228,28 @@ def _snapshots(history: list[_Published], blobs: BlobStore) -> Iterator[Snapshot
             yield open_snapshot(digest, blobs)
 
 
-def _served(history: list[_Published], blobs: BlobStore, digest: str) -> tuple[str, ...]:
-    """Return the channels whose newest snapshot has a file, with their versions."""
-    newest = {each.statement.channel: each.statement for each in sorted(history, key=_version)}
-    return tuple(
-        f"{channel} {statement.channel_version}"
-        for channel, statement in sorted(newest.items())
-        if any(_has(each, digest) for each in open_snapshot(statement.snapshot_sha256, blobs).admitted)
-    )
+def _served(side: Side, blobs: BlobStore, digest: str) -> tuple[str, ...]:
+    """Return the channels that serve a file now, with their versions, as their signed statements say.
 
-
-def _version(published: _Published) -> int:
-    return published.statement.channel_version
+    What one person withdrew is served no more, and what is held is loaded anew by nobody.
+    """
+    records, site = records_of(side), site_root(side, None)
+    with records.transaction() as tx:
+        pointers = [(name, decode(ChannelPointer, value)) for name, value in tx.scan(CHANNELS)]
+    records.close()
+    found = []
+    for channel, pointer in sorted(pointers):
+        try:
+            envelope = blobs.read(pointer.statement_sha256, limit=STATEMENT_LIMIT)
+            standing = verify_channel(envelope, site, blobs)
+        except LockgateError as error:
+            found.append(f"{channel} {pointer.version}: not known ({error.code})")
+            continue
+        if any(_has(each, digest) for each in standing.snapshot.admitted):
+            found.append(f"{channel} {pointer.version}")
+        elif any(_has(each, digest) for each in standing.held):
+            found.append(f"{channel} {pointer.version}, held")
+    return tuple(found)
 
 
 def _has(admitted: Admitted, digest: str) -> bool:
