@@ -9,8 +9,9 @@ from corpora.gates import Scripted
 from corpora.homes import HighSide
 from corpora.rulebook import put_in_force, rules_text, write_rules
 from lockgate.admit.errors import HeldBackError
-from lockgate.app.gate.gate import execute, open_gate
+from lockgate.app.gate.gate import execute, open_gate, write_request
 from lockgate.app.gate.rules import RULES, in_force, judging
+from lockgate.app.high.approvals import WaitingRequests
 from lockgate.app.high.console import Readings
 from lockgate.approve.errors import ApprovalSpentError, StatementChangedError
 from lockgate.console.home import HomeData
@@ -91,6 +92,29 @@ def test_a_publication_asked_for_under_other_rules_is_void(high: HighSide) -> No
         execute(high.side, signed)
     execute(high.side, high.ask_to_publish(1))
     assert open_gate(high.side).served("stable") is not None
+
+
+def test_a_request_that_nothing_can_carry_out_any_more_is_said_to_be_void(high: HighSide) -> None:
+    """Approvers would sign it in vain: other rules are in force, or the channel serves something else."""
+    for number, name in ((1, "a"), (2, "b")):
+        high.arrive(number, name)
+        gate = open_gate(high.side)
+        gate.inspect(number, Scripted())
+        write_request(high.side, f"publish-{number:06d}", gate.request(number, "stable", high.operator), None)
+
+    def void() -> dict[str, str]:
+        return {each.name: each.void for each in WaitingRequests(high.side).waiting()}
+
+    assert void() == {"publish-000001": "", "publish-000002": ""}
+    execute(high.side, high.signed((high.side.home.pending / "publish-000001.json").read_bytes(), "one"))
+    assert void() == {"publish-000002": "stable moved on since"}
+    write_request(high.side, "publish-000002", open_gate(high.side).request(2, "stable", high.operator), None)
+    assert void() == {"publish-000002": ""}
+    assert [m.what for m in HomeData(Readings(high.side)).overview().matters if "request" in m.what] != []
+    put_in_force(high, "")
+    assert void() == {"publish-000002": "the policy changed since"}
+    shown = HomeData(Readings(high.side)).overview()
+    assert [m.what for m in shown.matters if "request" in m.what] == []
 
 
 def test_what_is_shown_as_held_is_what_would_be_held_now(high: HighSide) -> None:

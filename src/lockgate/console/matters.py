@@ -88,8 +88,8 @@ def _ends(endings: Iterable[Ending]) -> Iterator[Matter]:
 
 
 def _at_the_gate(crossings: Iterable[CrossingRow], waiting: Sequence[Waiting]) -> Iterator[Matter]:
-    asked = {each.statement.crossing for each in waiting if not each.expired}
-    alive = [each for each in waiting if not each.expired]
+    alive = [each for each in waiting if not each.expired and not each.void]
+    asked = {each.statement.crossing for each in alive}
     if alive:
         verb = "waits" if len(alive) == 1 else "wait"
         yield Matter(f"{fmt.plural(len(alive), 'request')} {verb} for approvals.", "", "/pending")

@@ -4,16 +4,18 @@ The console holds no key and decides nothing. It renders a statement from the by
 puts a signature that verifies into a file beside the request. Whether it counts, the gate judges anew.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
-from lockgate.admit.model import SPENT
+from lockgate.admit.assess import Assessor
+from lockgate.admit.model import SPENT, ChannelPointer
 from lockgate.app.files import read_named, write_whole
 from lockgate.app.gate.approve import BESIDE, difference_beside, shown_difference
+from lockgate.app.gate.gate import reading_parts
 from lockgate.app.settings import Side
 from lockgate.app.stores import records_of
 from lockgate.app.trust import site_root, utc_now
@@ -24,7 +26,16 @@ from lockgate.core.difference import Difference
 from lockgate.core.digests import words
 from lockgate.core.errors import InputError, LockgateError, MalformedDocumentError
 from lockgate.core.roots import Purpose, Root
-from lockgate.core.statement import STATEMENT_TYPE, OwnRequestError, Statement, StatementExpiredError
+from lockgate.core.soak import CANDIDATE, STABLE
+from lockgate.core.statement import (
+    CHANNEL_OPERATIONS,
+    GATE_OPERATIONS,
+    NOTHING,
+    STATEMENT_TYPE,
+    OwnRequestError,
+    Statement,
+    StatementExpiredError,
+)
 from lockgate.core.wire import decode, digest_of, encode
 from lockgate.trust.ceremony import CARD_LIMIT, read_card
 from lockgate.trust.dsse import attach, open_envelope, sign
@@ -66,12 +77,16 @@ class PersonNameError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request that waits: its file's name, what it asks, who signed it, and whether it is too late."""
+    """A request that waits: its file's name, what it asks, who signed it, and whether it is too late.
+
+    `void` says why the gate would not carry it out any more, however many sign it; empty: it might.
+    """
 
     name: str
     statement: Statement
     signed: tuple[str, ...]
     expired: bool = False
+    void: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +105,18 @@ class Shown:
     rp_id: str
     credentials: tuple[tuple[str, str], ...]
     signed: tuple[str, ...]
+
+
+def _void(statement: Statement, pointers: Mapping[str, ChannelPointer | None], policy_sha256: str) -> str:
+    """Return why a statement cannot take effect any more, as far as that is seen without judging it."""
+    if statement.operation in CHANNEL_OPERATIONS and statement.channel in pointers:
+        pointer = pointers[statement.channel]
+        follows = (pointer.version + 1, pointer.snapshot_sha256) if pointer else (1, NOTHING)
+        if (statement.channel_version, statement.previous_sha256) != follows:
+            return f"{statement.channel} moved on since"
+    if statement.operation in GATE_OPERATIONS and statement.policy_sha256 != policy_sha256:
+        return "the policy changed since"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +156,16 @@ class WaitingRequests:
             except LockgateError:
                 continue
         spent, now = self._spent(found.values()), utc_now()
+        parts = reading_parts(self._side)
+        pointers = {name: Assessor(parts).pointer(name) for name in (STABLE, CANDIDATE)}
         return tuple(
-            Waiting(name, statement, self._signed(name, statement), now >= statement.expires)
+            Waiting(
+                name,
+                statement,
+                self._signed(name, statement),
+                now >= statement.expires,
+                _void(statement, pointers, parts.policy_sha256),
+            )
             for name, statement in found.items()
             if statement.nonce not in spent
             and not any(name.startswith(f"{other}.") and found[other] == statement for other in found)
