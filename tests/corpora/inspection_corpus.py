@@ -29,6 +29,7 @@ from corpora.inspection_handed import HANDED_BAD, HANDED_GOOD
 from corpora.inspection_hdf5 import HDF5_BAD, HDF5_GOOD, HDF5_UNREAD
 from corpora.inspection_hidden_flows import HIDDEN_FLOWS_BAD, HIDDEN_FLOWS_GOOD
 from corpora.inspection_legacy import LEGACY_BAD, LEGACY_GOOD
+from corpora.inspection_lettered import LETTERED_BAD, LETTERED_GOOD, LETTERED_UNREAD
 from corpora.inspection_malware import MALWARE_BAD, MALWARE_GOOD
 from corpora.inspection_media import MEDIA_BAD, MEDIA_GOOD, MEDIA_UNREAD
 from corpora.inspection_networks import NETWORKS_BAD, NETWORKS_GOOD, NETWORKS_UNREAD
@@ -71,6 +72,7 @@ GOOD = [
     *ACTS_GOOD,
     *PAGES_GOOD,
     *PACKED_GOOD,
+    *LETTERED_GOOD,
     *ASIDES_GOOD,
     *TECHNIQUES_GOOD,
     *FLOWS_GOOD,
@@ -109,6 +111,7 @@ BAD = [
     *ACTS_BAD,
     *PAGES_BAD,
     *PACKED_BAD,
+    *LETTERED_BAD,
     *ASIDES_BAD,
     *TECHNIQUES_BAD,
     *FLOWS_BAD,
@@ -141,6 +144,7 @@ UNREAD = [
                 *COMPILED_UNREAD,
                 *CONSTRUCTS_UNREAD,
                 *BESIDE_BROKEN,
+                *LETTERED_UNREAD,
             ),
         )
     ),

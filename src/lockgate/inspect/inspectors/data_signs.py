@@ -19,6 +19,7 @@ from lockgate.core.verdict import Severity
 from lockgate.inspect.detect import extension
 from lockgate.inspect.inspectors.chat_template import lint
 from lockgate.inspect.inspectors.code_signs import look
+from lockgate.inspect.inspectors.pickles import in_text
 from lockgate.inspect.inspectors.shell_signs import SHELL
 from lockgate.inspect.tally import Context, Tally
 
@@ -82,6 +83,13 @@ def search(tally: Tally, text: str) -> None:
             tally.note("data-pickle", Severity.HIGH, why, found.start())
         if said := _said(raw):
             _calls(tally, said, "Encoded: ")
+
+
+def pickled(tally: Tally, text: str) -> None:
+    """Note a pickle that a text carries in letters, when it imports what no data needs."""
+    if found := in_text(text):
+        why = f"An encoded pickle where text belongs, which imports {', '.join(found[1])[:60]}."
+        tally.note("data-pickle", Severity.HIGH, why, found[0])
 
 
 def settings(tally: Tally, text: str) -> None:

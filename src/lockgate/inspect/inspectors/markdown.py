@@ -8,6 +8,7 @@ import re
 
 from lockgate.core.artifact import Kind
 from lockgate.core.verdict import Severity
+from lockgate.inspect.inspectors import data_signs
 from lockgate.inspect.inspectors.html import markup
 from lockgate.inspect.inspectors.injection import orders
 from lockgate.inspect.inspectors.texts import scan
@@ -28,7 +29,7 @@ class MarkdownInspector(Inspector):
     """Scans the text; documents are rendered and read as HTML, files of packages are plain text."""
 
     name = "markdown"
-    version = 5
+    version = 6
     detects = frozenset({"markdown"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -37,6 +38,8 @@ class MarkdownInspector(Inspector):
         text = bytes(data).decode("utf-8")
         scan(tally, text)
         _front(tally, text)
+        if not context.package:
+            data_signs.pickled(tally, text)
         if context.kind == Kind.DOCUMENT:
             demand(len(data), context.limits.source_bytes, "source_bytes")
             from markdown_it import MarkdownIt  # noqa: PLC0415  # only documents pay for it

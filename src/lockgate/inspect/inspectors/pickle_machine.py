@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from typing import Any, Final
 
 from lockgate.inspect.inspectors.pickle_arrays import OBJECTS, WRAPPER, raw_array
+from lockgate.inspect.inspectors.pickle_letters import carried
 from lockgate.inspect.inspectors.pickle_values import (
     ANY,
     BYTES,
@@ -44,10 +45,6 @@ _MARK: Final = object()
 _MOST_TEXTS = 200_000
 _MOST_KEYS = 64
 _MOST_NESTED = 20
-_PACKED = re.compile(
-    rb"\x80[\x02-\x05]|c[A-Za-z_][\w.]{0,80}\n[A-Za-z_]|\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]|BZh[1-9]|\xfd7zXZ\x00"
-)
-"""How a pickle begins that names what it calls, and what a pickle may be compressed as."""
 _MOST_PACKED = 1_000
 
 
@@ -125,8 +122,9 @@ class _Machine:
         return bytes(self.data[start : found.start()])
 
     def apply(self, op: str, argument: bytes) -> None:
-        if op in BYTES and _PACKED.match(argument) and len(self.walk.packed) < _MOST_PACKED:
-            self.walk.packed.append(argument)
+        looked = op in BYTES or op in STRINGS
+        if looked and len(self.walk.packed) < _MOST_PACKED and (inner := carried(argument, raw=op in BYTES)):
+            self.walk.packed.append(inner)
         if op in STRINGS:
             text = self.text(op, argument)
             self.stack.append(text)

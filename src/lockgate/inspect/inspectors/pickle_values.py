@@ -57,7 +57,7 @@ class Walk:
     texts: list[str] = field(default_factory=list)
     """The texts of the stream, as they came."""
     packed: list[bytes] = field(default_factory=list)
-    """Bytes in the stream that begin as a pickle does, or as one that is compressed."""
+    """Bytes in the stream, or in letters in it, that begin as a pickle does or as one that is compressed."""
     persistent: list[Any] = field(default_factory=list)
     """Persistent ids, as far as they are known."""
     protocol: int = 0

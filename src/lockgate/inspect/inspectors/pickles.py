@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from lockgate.core.pickles import PickleProfile as Profile
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import OverLimitError
+from lockgate.inspect.inspectors.pickle_letters import words
 from lockgate.inspect.inspectors.pickle_machine import PROBE_STEPS, walk
 from lockgate.inspect.inspectors.pickle_profiles import PROFILES, Allowed, candidates
 from lockgate.inspect.inspectors.pickle_values import Walk
@@ -24,6 +25,8 @@ SHOWN = 6
 _MOST_PICKLES = 10_000
 _MOST_UNPACKED, _UNPACKED_ALL, _UNPACKING = 4 << 20, 64 << 20, 64 << 20
 """How much of one and of all that is packed inside is read, and what unpacking may take, in bytes."""
+_PLAIN = b"\x80c("
+"""What pickles that name something begin with."""
 _LEGACY_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
 """What ``torch.save`` wrote first before it wrote ZIP archives, as a pickle of its own."""
 
@@ -45,7 +48,7 @@ class PickleInspector(Inspector):
     """Walks the opcodes of protocols 0 to 5 without loading anything."""
 
     name = "pickle"
-    version = 6
+    version = 7
     detects = frozenset({"pickle"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -57,7 +60,6 @@ class PickleInspector(Inspector):
             return
         stream = follow(data)
         allowed = candidates(context.profile, own=context.own)
-        _packed(tally, stream, allowed)
         covered = judge(tally, stream, allowed)
         if covered is None:
             return
@@ -74,19 +76,41 @@ def _packed(tally: Tally, stream: Stream, allowed: tuple[Allowed, ...]) -> None:
     """
     left = _UNPACKED_ALL
     for raw in (raw for seen in stream.walks for raw in seen.packed):
-        plain = raw if raw[:1] in b"\x80c" else _unpacked(raw)
+        plain = _unpacked(raw)
         left -= len(plain)
         if left < 0:
             return
-        seen = walk(memoryview(plain), PROBE_STEPS)
-        if seen.calls and seen.globals and all(item.refused(seen) for item in allowed or PROFILES):
-            names = ", ".join(sorted({str(found) for found in seen.globals})[:SHOWN])
-            tally.note("pickle-nested", Severity.HIGH, f"Among its data is a pickle that imports {names}.")
+        if names := imports(plain, allowed or PROFILES):
+            why = f"Among its data is a pickle that imports {', '.join(names[:SHOWN])}."
+            tally.note("pickle-nested", Severity.HIGH, why)
             return
 
 
+def in_text(text: str) -> tuple[int, list[str]] | None:
+    """Return where a text carries, in letters, a pickle that no profile covers, and what that imports."""
+    left = _UNPACKED_ALL
+    for at, raw in words(text):
+        plain = _unpacked(raw)
+        left -= len(plain)
+        if left < 0:
+            return None
+        if names := imports(plain, PROFILES):
+            return at, names
+    return None
+
+
+def imports(plain: bytes, allowed: tuple[Allowed, ...]) -> list[str]:
+    """Return what a pickle among data imports, sorted; nothing where a profile covers it or it calls none."""
+    seen = walk(memoryview(plain), PROBE_STEPS)
+    if not seen.calls or not seen.globals or not all(item.refused(seen) for item in allowed):
+        return []
+    return sorted({str(found) for found in seen.globals})
+
+
 def _unpacked(raw: bytes) -> bytes:
-    """Return the beginning of what some bytes are compressed from; nothing where they are not."""
+    """Return the beginning of what some bytes are compressed from; themselves where they are a pickle."""
+    if raw[:1] in _PLAIN:
+        return raw
     try:
         if raw[:1] == b"B":
             return bz2.BZ2Decompressor().decompress(raw, _MOST_UNPACKED)
@@ -124,6 +148,7 @@ def judge(tally: Tally, stream: Stream, allowed: tuple[Allowed, ...]) -> Profile
         OverLimitError: There are more opcodes than are followed.
 
     """
+    _packed(tally, stream, allowed)
     names = ", ".join(sorted({str(item) for seen in stream.walks for item in seen.globals})[:SHOWN])
     why = f"A pickle is a program that loading runs; this one imports {names or 'nothing by name'}."
     fitting = [item for item in allowed if not any(item.refused(seen) for seen in stream.walks)]

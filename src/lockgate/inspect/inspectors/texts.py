@@ -327,6 +327,8 @@ def read_text(tally: Tally, text: str, context: Context, *, xml: bool) -> None:
     told_to_tools.check(tally, text, context)
     if data_signs.wants(context, text):
         data_signs.search(tally, text)
+    elif not context.package:
+        data_signs.pickled(tally, text)
 
 
 def _drawing(tally: Tally, text: str) -> None:

@@ -183,6 +183,28 @@ def looks_like_msgpack(data: memoryview) -> bool:
     return named and msgpack_end(data, _PACK_PROBED) == len(data)
 
 
+def cut_msgpack(data: memoryview) -> bool:
+    """Return whether the data begins as a map or list of MessagePack that says it holds more than there is.
+
+    Whoever makes room for what it says runs out of memory. Letters with marks begin so as well.
+    """
+    if not len(data) or not (0x81 <= data[0] <= 0x9F or data[0] in _PACK_LISTS):  # noqa: PLR2004  # maps, lists
+        return False
+    at = 0
+    for _ in range(_PACK_PROBED):
+        if at >= len(data):
+            return False
+        first = data[at]
+        at, inner, _ = _pack_head(data, at + 1, first)
+        if not at:
+            return False
+        if inner > len(data) - at or at > len(data):
+            return True
+        if not inner and first < 0x80:  # noqa: PLR2004  # a small number, as all of ASCII is
+            return False
+    return True
+
+
 _DER_LEAST = 64
 _DER_LONG = 0x1F
 """Tags of more than one byte, which no certificate has."""
