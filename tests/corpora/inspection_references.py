@@ -8,6 +8,7 @@ from corpora.inspection_case import bad, good
 from corpora.inspection_pages import page
 
 _AWAY = "https://cdn.x.example/lib"
+_HTTPS = "https:" + "//"
 _NUMBER = "10.0.0.1"
 _EARLY = (
     '<script>if(window.location.protocol!=="file:")document.head.insertAdjacentHTML("beforeend","A.woff2,B.woff2"'
@@ -39,9 +40,9 @@ _SCRIPT = "<script src='{}'></script>"
 _SCRIPTS = [
     ("a number", f"https://{_NUMBER}/a.js"),
     ("a number in one piece", "https://167772161/a.js"),
-    ("a number in hexadecimal", "https://0x0a.0.0.0x01/a.js"),
+    ("a number in hexadecimal", f"{_HTTPS}0x0a.0.0.0x01/a.js"),
     ("a machine's name", "https://wiki/a.js"),
-    ("a machine inside", "https://wiki.corp/a.js"),
+    ("a machine inside", "https://wiki.internal/a.js"),
     ("the reader's own machine", "http://localhost:8000/a.js"),
     ("a name that holds a number", f"https://{_NUMBER}.nip.example/a.js"),
     ("a name that holds a number, in parts", "https://a-10-0-0-1.x.example/a.js"),
@@ -50,7 +51,7 @@ _SCRIPTS = [
     ("strokes the other way", "https:\\\\cdn.x.example\\a.js"),
     ("a folder of another machine", "\\\\wiki\\share\\a.js"),
     ("a file of the system", "file:///home/a.js"),
-    ("a hidden service", "https://abcdefgh.onion/a.js"),
+    ("a hidden service", f"{_HTTPS}abcdefgh.onion/a.js"),
 ]
 _REFERS = [
     *((f"a script by {title}", _SCRIPT.format(address), "html-script") for title, address in _SCRIPTS),
@@ -58,18 +59,18 @@ _REFERS = [
     ("a picture by a tab", "<img src='ht\ttp://wiki.corp/a.png'>", "html-external"),
     ("a picture that nobody sees", f"<img style='display:none' src='{_AWAY}/a.png'>", "html-external"),
     ("a picture that tells who reads", f"<img src='{_AWAY}/a.png?to=ann%40site.example'>", "html-external"),
-    ("one of two sizes inside", f"<img srcset='{_AWAY}/a.png 1x, http://wiki.corp/b.png 2x'>",
+    ("one of two sizes inside", f"<img srcset='{_AWAY}/a.png 1x, http://wiki.internal/b.png 2x'>",
      "html-external"),
     ("a frame that nobody sees", f"<iframe hidden src='{_AWAY}/films/7'></iframe>", "html-frame"),
     ("a frame of a dot", f"<iframe width=1 height=1 src='{_AWAY}/films/7'></iframe>", "html-frame"),
-    ("a frame of a machine inside", "<iframe src='https://wiki.corp/'></iframe>", "html-frame"),
+    ("a frame of a machine inside", "<iframe src='https://wiki.internal/'></iframe>", "html-frame"),
     ("a frame with a page of its own", f"<iframe src='{_AWAY}/' srcdoc='<b>a</b>'></iframe>", "html-frame"),
     ("another place where addresses begin", "<base href='https://y.example/'>", "html-base"),
     ("a style that tells what is typed",
      f"<style>input[value^=a] {{background: url({_AWAY}/a)}}</style>", "html-external"),
     ("a style of a number", f"<style>p {{background: url(//{_NUMBER}/a)}}</style>", "html-external"),
     ("a style of a machine inside, escaped",
-     "<style>p {background: \\75rl(https://wiki.corp/a)}</style>", "html-external"),
+     "<style>p {background: \\75rl(https://wiki.internal/a)}</style>", "html-external"),
     ("a style of a machine inside, without a space", "<style>@import'//wiki.corp/a.css'</style>",
      "html-external"),
     ("a page that leaves by a script", "<script>location.replace('//y.example/a.html')</script>",
