@@ -155,7 +155,7 @@ VARIANTS_BAD = [
         ),
         "record-hash",
     ),
-    bad("JSON that is nested deep", "a.json", b"[" * 5000 + b"]" * 5000, "json-malformed"),
+    bad("JSON that is nested deep", "a.json", b"[" * 50_000 + b"]" * 50_000, "json-malformed"),
     bad("no proper wheel name", "lock_demo.whl", make.wheel(), "wheel-name"),
     bad(
         "entry points that do not parse",
