@@ -183,6 +183,25 @@ def test_what_a_distribution_answers_upstream_joins_kev_and_epss_and_merges_noth
     data.close()
 
 
+@pytest.mark.parametrize(
+    ("scores", "severity"),
+    [
+        (["high"], Severity.HIGH),
+        (["low", "critical"], Severity.CRITICAL),
+        (["negligible"], Severity.LOW),
+        (["CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:L", "high"], Severity.MEDIUM),
+        (["no word of a scale"], None),
+    ],
+)
+def test_severities_in_words_count_where_no_score_tells(
+    tmp_path: Path, scores: list[str], severity: Severity | None
+) -> None:
+    rated = [{"type": "Ubuntu", "score": score} for score in scores]
+    record = osv("UBUNTU-CVE-2026-1", "demo", ecosystem="Ubuntu:24.04:LTS", severity=rated)
+    (found,) = ask(tmp_path, [record], "pkg:deb/ubuntu/demo@1?distro=ubuntu-24.04").found
+    assert found.severity == severity
+
+
 def test_circles_of_aliases_end(tmp_path: Path) -> None:
     ring = [osv(f"R-{n}", "demo", aliases=[f"R-{(n + 1) % 5}", f"R-{(n + 2) % 5}"]) for n in range(5)]
     (found,) = ask(tmp_path, ring, "pkg:pypi/demo@1").found

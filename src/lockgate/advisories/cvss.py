@@ -27,9 +27,11 @@ _V2: dict[str, dict[str, float]] = {
 _LONGEST = 512
 _FOUR = "CVSS:4.0"
 _LABELS = {
+    "NEGLIGIBLE": Severity.LOW,
     "LOW": Severity.LOW,
     "MODERATE": Severity.MEDIUM,
     "MEDIUM": Severity.MEDIUM,
+    "IMPORTANT": Severity.HIGH,
     "HIGH": Severity.HIGH,
     "CRITICAL": Severity.CRITICAL,
 }
@@ -78,8 +80,9 @@ def _two(metrics: Mapping[str, str]) -> int:
     return round(10 * (0.6 * impact + 0.4 * exploitability - 1.5) * (1.176 if impact else 0))
 
 
-def severity_of(tenths: int, label: str) -> Severity | None:
-    """Return the severity of a score, else of a database's own word, else None."""
+def severity_of(tenths: int, *labels: str) -> Severity | None:
+    """Return the severity of a score, else the worst of a database's own words, else None."""
     if tenths < 0:
-        return _LABELS.get(label.upper())
+        known = [_LABELS[label.upper()] for label in labels if label.upper() in _LABELS]
+        return max(known, key=list(Severity).index, default=None)
     return next((severity for bound, severity in _BOUNDS if tenths >= bound), Severity.INFO)

@@ -152,8 +152,7 @@ def _advisory(record: _Record) -> Advisory:
     vectors = [s.score for s in record.severity or ()]
     vectors += [s.score for a in record.affected or () for s in a.severity]
     tenths = max((score_tenths(vector) for vector in vectors), default=-1)
-    label = (record.database_specific or {}).get("severity")
-    severity = severity_of(tenths, label if isinstance(label, str) else "")
+    severity = severity_of(tenths, *_words(record, vectors))
     text = _SURROGATES.sub("�", record.summary)
     summary = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return Advisory(
@@ -167,6 +166,12 @@ def _advisory(record: _Record) -> Advisory:
         summary=summary[:_SUMMARY],
         upstream=_identifiers(record.upstream),
     )
+
+
+def _words(record: _Record, scores: list[str]) -> tuple[str, ...]:
+    """Return severities in a database's own words: a field of that name, scores that are words (Ubuntu)."""
+    label = (record.database_specific or {}).get("severity")
+    return (label if isinstance(label, str) else "", *scores)
 
 
 def _identifiers(listed: list[str] | None) -> tuple[str, ...]:
