@@ -308,6 +308,12 @@ def parser_targets() -> list[Target]:
             texts({"auto_map": {"A": "b.C"}}),
             lambda: b"config.json",
         ),
+        drained(
+            "descriptions of networks",
+            "inspect.openvino.reach",
+            texts(b'<net name="n"><layers><layer><data offset="0" size="8"/></layer></layers></net>'),
+            lambda: b"",
+        ),
         Target(
             "images",
             ("inspect.images.structure.read",),

@@ -12,6 +12,7 @@ from lockgate.core.artifact import Artifact, ArtifactFile, Kind, Role
 from lockgate.core.verdict import Severity
 from lockgate.inspect import Limits
 from lockgate.inspect.insecure import InsecureInProcessSandbox
+from lockgate.inspect.openvino import NAME as NETWORKS
 from lockgate.inspect.ports import Whole
 from lockgate.inspect.signatures import Trust
 from lockgate.inspect.whole import WholeInspection
@@ -127,3 +128,74 @@ def test_a_configuration_that_cannot_be_read_leaves_its_file_incomplete(tmp_path
     many = {f"c{n}/config.json": {"a": 1} for n in range(70)}
     found = look(tmp_path, **many)
     assert sum(not notes.complete for notes in found.values()) == 6
+
+
+_LAYER = '<layer id="{0}" name="w{0}" type="Const" version="opset1">{1}</layer>'
+
+
+def _network(*elements: str, first: str = "") -> bytes:
+    layers = "".join(_LAYER.format(count, element) for count, element in enumerate(elements))
+    return (
+        f'<?xml version="1.0"?>{first}<net name="n" version="11">\n<layers>{layers}</layers></net>'.encode()
+    )
+
+
+def _data(offset: str, size: str, more: str = "") -> str:
+    return f'<data {more} element_type="f32" shape="2" offset="{offset}" size="{size}"/>'
+
+
+def test_constants_that_lie_in_the_weights(tmp_path: Path) -> None:
+    description = _network(_data("0", "8"), _data("8", "8"), '<data auto_pad="explicit" kernel="3,3"/>')
+    found = look(tmp_path, **{"m.xml": description, "m.bin": bytes(16)})
+    assert codes(found) == {}
+    assert found["m.xml"].complete
+    assert NETWORKS in found["m.xml"].inspectors
+
+
+def test_other_descriptions_are_left_alone(tmp_path: Path) -> None:
+    found = look(tmp_path, **{"a.xml": b'<a><data offset="9" size="9"/></a>', "a.bin": b"x"})
+    assert codes(found) == {}
+    assert found["a.xml"].complete
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        _data("8", "9"),
+        _data("17", "0"),
+        _data("18446744073709551", "8"),
+        _data("16", "1", 'name=">"'),
+        "<data\n\toffset = '12'\n\tsize = '8' />",
+        '<blobs><weights offset="0" size="17"/></blobs>',
+        '<blobs><biases size="1" offset="16"/></blobs>',
+    ],
+)
+def test_constants_that_lie_behind_the_weights(element: str, tmp_path: Path) -> None:
+    found = look(tmp_path, **{"m.xml": _network(_data("0", "8"), element), "m.bin": bytes(16)})
+    assert codes(found) == {"m.xml": {"openvino-offset"}}
+    assert found["m.xml"].findings[-1].severity is Severity.HIGH
+    assert "the weights end at 16" in found["m.xml"].findings[-1].why
+
+
+def test_weights_that_are_not_there(tmp_path: Path) -> None:
+    found = look(tmp_path, **{"m.xml": _network(_data("0", "8")), "other.bin": bytes(16)})
+    assert codes(found) == {"m.xml": {"openvino-weights-missing"}}
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        _network(_data("-8", "8")),
+        _network(_data("0x8", "8")),
+        _network(_data("&#56;", "8")),
+        _network('<data offset="0"/>'),
+        _network('<data offset="0" size="8" offset="99"/>'),
+        _network('<data offset="99" size="8" name="'),
+        _network(_data("0", "8")).decode().encode("utf-16"),
+        _network(_data("0", "8")).decode().encode("utf-16-le"),
+    ],
+)
+def test_places_that_nobody_can_tell_leave_the_description_unread(description: bytes, tmp_path: Path) -> None:
+    found = look(tmp_path, **{"m.xml": description, "m.bin": bytes(16)})
+    assert not found["m.xml"].complete
+    assert "openvino-unread" in {item.code for item in found["m.xml"].findings}

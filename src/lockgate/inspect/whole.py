@@ -7,6 +7,7 @@ from lockgate.core.ports import Progress, Silent
 from lockgate.core.verdict import Verdict
 from lockgate.inspect.images.service import Images
 from lockgate.inspect.limits import Limits
+from lockgate.inspect.openvino import Networks
 from lockgate.inspect.ports import Sandbox, Whole
 from lockgate.inspect.repositories import Repositories
 from lockgate.inspect.signatures import Signatures, Trust
@@ -29,6 +30,7 @@ class WholeInspection:
         self._signatures = Signatures(sandbox, limits, trust)
         self._images = Images(sandbox, limits)
         self._repositories = Repositories(sandbox, limits)
+        self._networks = Networks(sandbox, limits)
         self._jobs = jobs
         self._progress = progress or Silent()
 
@@ -54,6 +56,7 @@ class WholeInspection:
 
     def _look(self, whole: Whole) -> Extras:
         found = self._signatures.judge(whole)
-        for more in (self._images.look(whole), self._repositories.look(whole)):
+        looks = (self._images, self._repositories, self._networks)
+        for more in (each.look(whole) for each in looks):
             merge(found, more)
         return found

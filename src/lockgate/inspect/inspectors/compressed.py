@@ -16,6 +16,8 @@ from lockgate.inspect.ports import Inspector
 from lockgate.inspect.tally import Context, Tally
 
 _STEP = 1 << 20
+_LEAST_READ = 1 << 8
+"""How much of a stream is read at first, in bytes: what is read past its end is copied."""
 _MEMORY = 512 << 20
 _XZ_PADDING = 4
 _SUFFIXES = {
@@ -104,15 +106,15 @@ def _streams(
     at = 0
     for _ in range(limits.members):
         unpacker = make()
-        source: bytes | memoryview = data[at:]
+        size = _LEAST_READ
         while not unpacker.eof:
-            part = unpacker.decompress(source, _STEP)
-            out += part
-            _demand(len(out), bound)
-            source = b""
-            if not part and unpacker.needs_input:
+            source = data[at : at + size] if unpacker.needs_input else data[:0]
+            if unpacker.needs_input and not source:
                 raise _broken(len(data))
-        at = len(data) - len(unpacker.unused_data)
+            at, size = at + len(source), min(2 * size, _STEP)
+            out += unpacker.decompress(source, _STEP)
+            _demand(len(out), bound)
+        at -= len(unpacker.unused_data)
         if kind == "xz":
             at = _padding(data, at)
         if at == len(data) or kind == "lzma" or bytes(data[at : at + 3]) not in {b"BZh", b"\xfd7z"}:
