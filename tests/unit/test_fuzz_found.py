@@ -10,10 +10,18 @@ from cryptography import x509
 from corpora import inspection_content as make
 from corpora.inspection_case import inspected
 from corpora.signing import NOW, World
+from corpora.simpleindex import pack_sdist
 from lockgate.app.settings import CONFIG_FILE, load_settings
+from lockgate.collect.errors import BadSdistError, BadTarballError
 from lockgate.collect.manifest import parse_manifest
 from lockgate.collect.npm.lockfile import sha512_hex
+from lockgate.collect.npm.tarball import read_tarball
+from lockgate.collect.ports import Limits as CollectLimits
 from lockgate.collect.trust_roots import Sources, make_roots
+from lockgate.collect.universal.places import place
+from lockgate.collect.universal.ports import Scope
+from lockgate.collect.universal.pylock import read_lock
+from lockgate.collect.universal.sdists import read_sdist
 from lockgate.core.errors import InputError, LockgateError
 from lockgate.core.rules import read_rules
 from lockgate.crossing.delta.errors import PatchError
@@ -39,6 +47,25 @@ def test_numbers_of_thousands_of_digits_are_refused_everywhere(tmp_path) -> None
     (tmp_path / CONFIG_FILE).write_bytes(LONG)
     with pytest.raises(InputError):
         load_settings(tmp_path)
+
+
+def test_numbers_of_thousands_of_digits_in_source_archives_and_locks_are_refused(tmp_path) -> None:
+    info = b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\n"
+    path = tmp_path / "a-1.0.tar.gz"
+    path.write_bytes(pack_sdist("a-1.0", {"PKG-INFO": info, "pyproject.toml": LONG}))
+    with pytest.raises(BadSdistError, match=r"pyproject\.toml"):
+        read_sdist(path, path.name, CollectLimits())
+    scope = Scope(("a",), (place("3.12", "manylinux_2_28_x86_64"),))
+    with pytest.raises(LockgateError, match="lock cannot be read"):
+        read_lock(LONG.decode(), scope)
+
+
+@pytest.mark.parametrize("kept", range(2, 24))
+def test_an_archive_from_npm_that_ends_in_its_head_is_refused(tmp_path, kept) -> None:
+    path = tmp_path / "a.tgz"
+    path.write_bytes(pack_sdist("package", {"package.json": b"{}"})[:kept])
+    with pytest.raises(BadTarballError):
+        read_tarball(path, "a.tgz", CollectLimits())
 
 
 def test_base64_that_is_not_ascii_is_none() -> None:

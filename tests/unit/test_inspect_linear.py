@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from corpora.inspection_case import inspected
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import OverLimitError
-from lockgate.inspect.inspectors import data_signs, mail_headers, markup_reader, page_hiding
+from lockgate.inspect.inspectors import data_signs, mail_headers, markup_reader, page_hiding, texts
 
 UNFINISHED = ("<a href='", "<a ", "<a b='>' ", "</a ", "<!--", "<?a", "<!a", "<![CDATA[", "<!doctype ")
 """What begins a part of a page and does not end it."""
@@ -114,6 +114,17 @@ def test_ends_of_blocks_in_templates_are_looked_for_once(monkeypatch) -> None:
     assert found[1] == (9002, " a ")
     assert len(found) == 501
     assert sum(searched) <= 2 * len(text)
+
+
+@pytest.mark.parametrize("blank", ["\t", "\r\n", "\n", " ", ",", ", ", "\t ", '"'])
+def test_blanks_before_a_formula_are_looked_through_once(blank: str) -> None:
+    """A beginning passes no place at which another one begins, so that their ways do not overlap."""
+    passed = re.compile(r"(?m)(?:^|[,;\t\"])[^\S\t\n]*")
+    assert texts._CSV.pattern.startswith(passed.pattern)
+    text = blank * 3000
+    assert sum(len(found[0]) for found in passed.finditer(text)) <= len(text)
+    told = inspected(f"{text}=cmd|' /C calc'!A0\n".encode(), "a.csv", "document")
+    assert "csv-formula" in {found.code for found in told.findings}
 
 
 @given(st.text("{}% a", max_size=40))

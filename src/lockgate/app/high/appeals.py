@@ -240,7 +240,7 @@ def proposed_section(file: Path | None, side: Side) -> GuardSection:
     try:
         read = tomllib.loads(read_named(file).decode())
         return GuardSection(**{**side.settings.guard.model_dump(), **read["guard"]})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         what = f"{file} proposes no guards: {error}."
         raise ProposalError(what) from error
     except pydantic.ValidationError as error:

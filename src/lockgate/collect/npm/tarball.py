@@ -76,7 +76,8 @@ def read_tarball(path: Path, name: str, limits: Limits) -> Packed:
                         what = f"{name} has two files that unpack as {inner}."
                         raise BadTarballError(what)
                     found[inner] = _content(archive, member, limits)
-    except (tarfile.TarError, EOFError, OSError, zlib.error, UnicodeError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, UnicodeError, TypeError) as error:
+        # TypeError: Python's reader of streams, where the head of gzip is cut off
         what = f"{name} cannot be read: {error}."
         raise BadTarballError(what) from error
     if PACKAGE_JSON not in found:

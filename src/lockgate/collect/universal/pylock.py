@@ -57,7 +57,11 @@ def read_lock(data: str, scope: Scope) -> Resolution:
     """
     try:
         lock = Pylock.from_dict(tomllib.loads(data))
-    except (tomllib.TOMLDecodeError, PylockValidationError, RecursionError) as error:
+    except (
+        ValueError,
+        PylockValidationError,
+        RecursionError,
+    ) as error:  # also a number of thousands of digits
         what = f"uv's lock cannot be read: {error}."
         raise InstallerError(what) from error
     pinned, allowed = scope.pinned(), {source.project for source in scope.sources}

@@ -167,7 +167,7 @@ def _tables(data: bytes, filename: str) -> Mapping[str, Mapping[str, Any]]:
     """
     try:
         found = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         what = f"The pyproject.toml of {filename} cannot be read: {error}."
         raise BadSdistError(what, file=filename) from error
     tables: dict[str, Any] = {key: found[key] for key in ("build-system", "project") if key in found}

@@ -148,7 +148,7 @@ def _tables(file: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 def _toml(path: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(_read(path)) if path.is_file() else {}
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         what = f"uv's configuration file {path.name} is not TOML: {error}."
         raise InstallerError(what, file=path) from error
 

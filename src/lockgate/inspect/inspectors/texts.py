@@ -100,7 +100,7 @@ _ACTIVE = frozenset(
 )
 """What acts or fetches in a drawing; that it has layers nobody sees is usual."""
 _CSV = re.compile(
-    r"(?m)(?:^|[,;\t\"])\s*[=+@-][^,;\n]{0,80}?(?:\|\s*'[^'\n]*'\s*!|\b(?:cmd|powershell|mshta)\b|DDE"
+    r"(?m)(?:^|[,;\t\"])[^\S\t\n]*[=+@-][^,;\n]{0,80}?(?:\|\s*'[^'\n]*'\s*!|\b(?:cmd|powershell|mshta)\b|DDE"
     r"\s*\(|WEBSERVICE\s*\(|IMPORT(?:XML|DATA|FEED|HTML|RANGE)\s*\(|(?:HYPERLINK|IMAGE)\s*\(\s*\"{1,2}https?:[^\n]{0,200}?\"{1,2}\s*&)"
 )
 _SHELLS = frozenset({"sh", "bash", "zsh", "ksh", "bat", "cmd", "ps1", "psm1", "command"})
