@@ -166,6 +166,14 @@ def file_targets() -> Iterable[Target]:
         as_file(lambda path: list(found("collect.conda.repodata.listed")(path, "noarch"))),
         texts(_CONDA),
     )
+    yield Target(
+        "sizes in JBIG2",
+        ("inspect.inspectors.jbig2.sizes",),
+        refusing(lambda data: list(found("inspect.inspectors.jbig2.sizes")(data))),
+        texts(
+            bytes.fromhex("00000000 30 00 01 00000013 00000040 00000038 00000000 00000000 01 0000"), bytes(40)
+        ),
+    )
     yield Target("locks of uv", ("collect.universal.pylock.read_lock",), refusing(_lock), texts(_LOCK))
     yield Target(
         "scores of vulnerabilities",
