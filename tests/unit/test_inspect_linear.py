@@ -5,6 +5,7 @@ Work is counted in characters, not in seconds.
 
 import re
 from email.headerregistry import HeaderRegistry
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,14 @@ from hypothesis import strategies as st
 from corpora.inspection_case import inspected
 from lockgate.core.verdict import Severity
 from lockgate.inspect.errors import OverLimitError
-from lockgate.inspect.inspectors import data_signs, mail_headers, markup_reader, page_hiding, texts
+from lockgate.inspect.inspectors import (
+    data_signs,
+    git_bundles,
+    mail_headers,
+    markup_reader,
+    page_hiding,
+    texts,
+)
 
 UNFINISHED = ("<a href='", "<a ", "<a b='>' ", "</a ", "<!--", "<?a", "<!a", "<![CDATA[", "<!doctype ")
 """What begins a part of a page and does not end it."""
@@ -131,3 +139,35 @@ def test_blanks_before_a_formula_are_looked_through_once(blank: str) -> None:
 def test_blocks_are_those_that_one_pattern_would_find(text: str) -> None:
     plain = re.finditer(r"\{[{%](.{1,2000}?)[%}]\}", text, re.DOTALL)
     assert list(data_signs.blocks(text)) == [(found.start(), found[1]) for found in plain]
+
+
+INSPECTORS = Path(texts.__file__).parent
+
+
+def test_blanks_at_the_beginning_of_lines_stay_in_their_line() -> None:
+    """Else each line of a text without words would be the beginning of all that follow it."""
+    found = {
+        file.name: re.findall(r"(?<!\[)\^(?:\|\[[^\]]*\]\))?\\s[*+]", file.read_text())
+        for file in INSPECTORS.glob("*.py")
+    }
+    assert {name: patterns for name, patterns in found.items() if patterns} == {
+        "shell_flow.py": [r"^|[;&|\n])\s*"]  # within a window behind what was fetched
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code"),
+    [
+        ("a.sh", "curl a; b\n\n\n  source <(curl https://a.example/b)\n", "shell-download"),
+        ("a.sh", "curl a;\t\r\n source <(curl https://a.example/b)\n", "shell-download"),
+        ("MLmodel", "flavors:\n\n\n   loader_module: evil.code\n", "model-custom-code"),
+    ],
+)
+def test_what_begins_a_line_behind_blank_ones_is_found(name: str, text: str, code: str) -> None:
+    told = inspected(text.encode(), name, "model" if name == "MLmodel" else "file")
+    assert code in {found.code for found in told.findings}
+
+
+def test_addresses_of_submodules_are_read_without_the_blanks_around_them() -> None:
+    settings = b'[submodule "a"]\n\n\turl =  https://a.example/b  c \t\n\tpath=x\r\nupdate = !sh\n'
+    assert git_bundles._URL.findall(settings) == [b"https://a.example/b  c", b"x", b"!sh"]

@@ -22,7 +22,7 @@ _PIECE = 1 << 16
 _PACK_HEAD = 12
 _DIRECTORY, _SUBMODULE, _LINK = b"40000", b"160000", b"120000"
 _HEADER_BYTES = 16 << 20
-_URL = re.compile(rb"^\s*(?:url|path|update)\s*=\s*(\S.*?)\s*$", re.MULTILINE)
+_URL = re.compile(rb"^[^\S\n]*(?:url|path|update)\s*=\s*(\S(?:.*\S)?)", re.MULTILINE)
 _HOSTILE_URL = re.compile(rb"-|!|ext::|file:|[^\x20-\x7e]|\.\./")
 
 

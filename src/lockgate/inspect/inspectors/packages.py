@@ -122,8 +122,8 @@ def loose(tally: Tally, said: Any) -> None:
 
 
 def _backend(tally: Tally, name: str, text: str) -> None:
-    backend = re.search(r"^\s*build-backend\s*=\s*[\"']([^\"']{1,100})[\"']", text, re.MULTILINE)
-    path = re.search(r"^\s*backend-path\s*=\s*\[([^\]]{0,200})\]", text, re.MULTILINE)
+    backend = re.search(r"^[^\S\n]*build-backend\s*=\s*[\"']([^\"']{1,100})[\"']", text, re.MULTILINE)
+    path = re.search(r"^[^\S\n]*backend-path\s*=\s*\[([^\]]{0,200})\]", text, re.MULTILINE)
     if backend:
         where = " from the package itself" if path else ""
         tally.note("install-script", Severity.INFO, f"{name}: {backend[1]} builds the package{where}.")

@@ -31,7 +31,7 @@ PYTHON = (
         "python-decoded-code", Severity.CRITICAL, "Code is fetched or decoded, and run by a detour",
         r"\bexec\s*\(\s*\w+\s*\(\s*['\"]https?://", r"\bmap\s*\(\s*(?:exec|eval)\s*"
         r",", r"\btarget\s*=\s*exec\s*,",
-        r"(?m)^\s*@\s*exec\s*$", r"\[\s*['\"]exec['\"]\s*\]\s*\(",
+        r"(?m)^[^\S\n]*@\s*exec\s*$", r"\[\s*['\"]exec['\"]\s*\]\s*\(",
         r"\bgetattr\s*\(\s*(?:builtins|__builtins__)\s*,\s*(?!['\"]|str\s*\()"
         r"(?![^\n]{1,80},\s*\w*(?:Exception|Error)\s*\))\w+(?:\.\w+)*\s*\(",
         r"\bexec\s*\(\s*['\"]{2}\s*\.\s*join\s*\(\s*\w+\s*\[\s*\w+\s*\]\s+for\b",

@@ -16,7 +16,7 @@ SHELL = (
         r"\b(?:ba|z|da)?sh\s+(?:-c\s+)?['\"]?(?:<\(|\$\(|`)\s*(?:curl|wget)\b",
         r"\b(?:curl|wget)\b[^\n|;]{0,300}\|\s*(?:sudo\s+)?(?:python3?|perl|ruby|node|php)(?:\s+-)?\s*(?:$|[;&\n|)])",
         r"\b(?:curl|wget)\b[^\n;&|]{0,200}\s-(?:o|O)\s*(?P<saved>/\S{2,100}?)\s[^\n;&|]{0,200}(?:;|&&|\n)\s*(?:sudo\s+)?(?:ba|z|da)?sh\s+(?P=saved)(?!\S)",
-        r"(?m)(?:^|[;&|])\s*(?:source|\.|eval)\s+[\"']?(?:<\(|\$\(|`)\s*(?:curl|wget)\b(?=[^\n]{0,200}://)",
+        r"(?m)(?:^|[;&|])[^\S\n]*(?:source|\.|eval)\s+[\"']?(?:<\(|\$\(|`)\s*(?:curl|wget)\b(?=[^\n]{0,200}://)",
         r"\b(?:curl|wget)\b[^\n]{0,300}(?:&&|;|\n)\s*(?:sudo\s+)?chmod\s+(?:\+x|7\d\d)[^\n]{0,120}(?:&"
         r"&|;|\n)\s*\S*\./",
         r"\b(?:curl|wget)\b[^\n]{0,300}(?:&&|;|\n)\s*(?:sudo\s+)?chmod\s+(?:\+x|7\d\d)\s+(?P<fetched>\S{2,100}?)"
@@ -39,7 +39,7 @@ SHELL = (
         "shell-decoded", Severity.CRITICAL, "A script is decoded and run at once",
         r"\bbase64\s+(?:-d|--decode|-D)\b[^\n]{0,200}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
         r"\bxxd\s+-r\s+(?:-p|-ps)\b[^\n]{0,200}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b",
-        r"(?m)^\s*\$\(\s*echo\b[^\n)]{0,400}\|\s*(?:rev|tr|base64)\b[^\n]{0,40}\)",
+        r"(?m)^[^\S\n]*\$\(\s*echo\b[^\n)]{0,400}\|\s*(?:rev|tr|base64)\b[^\n]{0,40}\)",
         r"\bpython3?\s+-c\s+['\"][^\n]{0,400}?\bexec\s*\([^\n]{0,80}\b(?:url[o]pen|requests\.get|b64decode)\s*\(",
         r"\beval\s+[\"'`$(]{1,4}\s*(?:echo|printf)\b[^\n]{0,4000}\|\s*(?:base64|xxd|openssl)",
         r"\$\(\s*printf\s+['\"](?!(?:\\1[0-3][0-7]){1,8}['\"]\)\"\)\s)(?:\\\\?(?:x[0-9a-fA-F]{2}|1[0-7]{2})){2}",

@@ -22,18 +22,18 @@ _KEY = re.compile(
     r"(?m)^[^#\n]{0,200}?\b(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-\S+|sk-\S+@openssh\.com)\s+AAAA"
 )
 _ANYONE = re.compile(
-    r"(?m)^\s*(?:ALL|%?(?:users|everyone|nobody|www-data))\s+ALL\s*=[^\n#]*\bNOPASSWD\s*:\s*ALL\b"
+    r"(?m)^[^\S\n]*(?:ALL|%?(?:users|everyone|nobody|www-data))\s+ALL\s*=[^\n#]*\bNOPASSWD\s*:\s*ALL\b"
 )
 _ROOTS = re.compile(r"(?m)^(?!root:|toor:\*)([^:\n#+-][^:\n]*):[^:\n]*:0+:")
 _NO_PASSWORD = re.compile(r"(?m)^(root|[a-z_][\w-]*)::")
 _TRUSTED = re.compile(
-    r"(?m)^\s*deb(?:-src)?\s+\[[^\]\n]*\btrusted\s*=\s*yes\b|^Trusted:\s*yes\b", re.IGNORECASE
+    r"(?m)^[^\S\n]*deb(?:-src)?\s+\[[^\]\n]*\btrusted\s*=\s*yes\b|^Trusted:\s*yes\b", re.IGNORECASE
 )
 _UNSIGNED = re.compile(
     r"(?m)^[^/#\n]*\b(?:AllowUnauthenticated|AllowInsecureRepositories|AllowWeakRepositories)\s+\"?(?:true|1|yes)",
     re.IGNORECASE,
 )
-_LETS_IN = re.compile(r"(?m)^\s*-?auth\s+sufficient\s+(?:\S*/)?pam_permit\.so")
+_LETS_IN = re.compile(r"(?m)^[^\S\n]*-?auth\s+sufficient\s+(?:\S*/)?pam_permit\.so")
 _COMMANDS = re.compile(
     r"(?:etc/(?:cron(?:tab|\.\w+/.+)|profile(?:\.d/.+)?|rc\.local|init\.d/.+|apt/apt\.conf\.d/.+|bash\.bashrc)"
     r"|(?:etc|usr/lib|lib)/(?:systemd/.+\.(?:service|timer)|udev/rules\.d/.+|NetworkManager/dispatcher\.d/.+)"

@@ -84,7 +84,7 @@ _ADDRESSED = re.compile(
     r"|^[ \t]*--trusted-host\b[^\n]{0,100}",
     re.MULTILINE,
 )
-_LOADER = re.compile(r"^\s*loader_module:\s*['\"]?(?!mlflow\b)([\w.]{1,200})", re.MULTILINE)
+_LOADER = re.compile(r"^[^\S\n]*loader_module:\s*['\"]?(?!mlflow\b)([\w.]{1,200})", re.MULTILINE)
 """What MLflow imports to load a model (``mlflow.pyfunc``); those of its own begin with its name."""
 _SHOWN = 3
 _DATA = frozenset({"csv", "tsv", "xml", "po", "pot", "dat", "data", "jsonl", "ndjson"})
