@@ -116,7 +116,6 @@ EXEMPT = {
     "inspect.first_look.hinted": _INSPECTED,
     "inspect.first_look.look": _INSPECTED,
     "inspect.inspectors.gguf.read_header": _INSPECTED,
-    "inspect.inspectors.jbig2.sizes": _INSPECTED,
     "inspect.inspectors.lz4.decode": _INSPECTED,
     "inspect.inspectors.protobuf.fields": _INSPECTED,
     "inspect.inspectors.protobuf.varint": _INSPECTED,
