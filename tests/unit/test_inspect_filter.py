@@ -35,7 +35,7 @@ def expected(machine, call: int, arguments: tuple[int, ...]) -> int:
         return MISSING
     asked = {
         machine.openat: not low[2] & confine._OPEN_WRITES,
-        machine.prlimit: not low[2],
+        machine.prlimit: not (low[0] or arguments[2]),
         machine.fcntl: low[1] in confine._HARMLESS_FCNTL,
         machine.ioctl: low[1] in confine._READING_IOCTL,
     }
@@ -56,6 +56,16 @@ def test_calls_pass_that_are_listed_and_no_others(machine) -> None:
             answer, steps = ran(code, call, arguments, machine.audit)
             assert answer == expected(machine, call, arguments), (call, arguments)
             assert steps <= MOST_STEPS
+
+
+def test_a_limit_is_read_of_this_process_alone_and_never_set(machine) -> None:
+    code = confine.program.__wrapped__()
+    answers = {
+        (pid, new): ran(code, machine.prlimit, (pid, 7, new, 1 << 40, 0, 0), machine.audit)[0]
+        for pid in (0, 1, 7)
+        for new in (0, 1, 1 << 32, 1 << 40)
+    }
+    assert [asked for asked, answer in answers.items() if answer == ALLOW] == [(0, 0)]
 
 
 def _asked(machine) -> tuple[int, ...]:
