@@ -22,6 +22,7 @@ from corpora.inspection_data import DATA_BAD, DATA_GOOD, DATA_UNREAD
 from corpora.inspection_documents import DOCUMENTS_BAD, DOCUMENTS_GOOD, DOCUMENTS_UNREAD
 from corpora.inspection_families import FAMILIES_BAD, FAMILIES_UNREAD
 from corpora.inspection_families_made import FAMILIES_GOOD
+from corpora.inspection_families_more import FAMILIES_MORE_BAD, FAMILIES_MORE_GOOD
 from corpora.inspection_flows import FLOWS_BAD, FLOWS_GOOD
 from corpora.inspection_found import FOUND_BAD, FOUND_GOOD, FOUND_UNREAD
 from corpora.inspection_good import COMMON
@@ -86,6 +87,7 @@ GOOD = [
     *BESIDE_GOOD,
     *REFERENCES_GOOD,
     *FAMILIES_GOOD,
+    *FAMILIES_MORE_GOOD,
 ]
 BAD = [
     *ARCHIVES,
@@ -125,6 +127,7 @@ BAD = [
     *BESIDE_BAD,
     *REFERENCES_BAD,
     *FAMILIES_BAD,
+    *FAMILIES_MORE_BAD,
 ]
 
 UNREAD = [

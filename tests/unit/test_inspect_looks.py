@@ -79,7 +79,7 @@ def test_the_sample_is_a_wheel_that_nothing_is_wrong_with() -> None:
     part = inspected(sample.wheel(), sample.NAME, "python")
     assert (part.detected, part.complete, part.covered) == ("wheel", True, part.size)
     assert all(found.severity is Severity.INFO for found in part.findings)
-    assert {"python/10", "json/11", "html/10", "markdown/6", "text/19"} <= set(part.inspectors)
+    assert {"python/10", "json/11", "html/10", "markdown/6", "text/20"} <= set(part.inspectors)
 
 
 @pytest.mark.parametrize("rest", [b"", b"cos\nsystem\n(S'x'\ntR.", b"N(}tR.", b"\x80\x04\x8c\x01a."])

@@ -166,4 +166,4 @@ def test_a_scanner_runs_where_no_thread_and_no_network_can_be_had(tmp_path: Path
     verdict = scanned(tmp_path, f"see {key}\n".encode(), Limits())
     assert [(f.code, f.where) for f in verdict.findings] == [("secret-aws-key", "@4")]
     assert key not in msgspec.json.encode(verdict).decode(), "the secret is never repeated"
-    assert set(verdict.inspectors) == {"malware/5", "secrets/5", "text/19"}
+    assert set(verdict.inspectors) == {"malware/5", "secrets/5", "text/20"}

@@ -59,7 +59,7 @@ _ORDERS = re.compile(
     r"|\byou\s+are\s+now\s+(?:in\s+)?(?:developer\s+mode|DAN\b|jailbroken|unrestricted|an?\s+unfiltered)"
     r"|\b(?:reveal|print|repeat|output|show)\b[^.\n]{0,30}\b(?:your|the)\s+(?:system|initial|hidden)\s"
     r"+prompt\b"
-    r"|\bnew\s+(?:system\s+)?instructions?\s*:|\bsystem\s+override\b|\[\s*system\s*\]\s*:?\s*you\b"
+    r"|\bnew\s+(?:system\s+)?instructions?(?:\s+for\s+(?:the\s+|an?\s+)?\w+)?\s*:|\bsystem\s+override\b|\[\s*system\s*\]\s*:?\s*you\b"
     r"|\bdo\s+not\s+(?:tell|inform|mention\s+(?:this|it)\s+to)\s+the\s+user\b"
     r"|\b(?:ai|llm|language\s+model|assistant)s?\b[^.\n]{0,60}\bmust\s+(?:now\s+)?(?:send|forward|uplo"
     r"ad|email|exfiltrate)\b"

@@ -20,8 +20,12 @@ from lockgate.inspect.inspectors.shell_signs import SHELL
 from lockgate.inspect.limits import demand
 from lockgate.inspect.tally import Context, Tally
 
+_OF_SYSTEM = r"(?:/(?:etc|home|root|proc|var)\b|~|file:|(?:\.\./){2,9}(?:etc|home|root|proc)/"
+"""A file of the system or of a person, by its whole path or by steps up; a bracket stays open."""
 _TEX = (
     r"(?m)^(?:[^%\n\\]|\\[^\n])*?(?:\\(?:immediate\s*)?write\s*18\b|write18\s*\{|\\ShellEscape\b"
+    r"|\\(?:input|include|subfile|lstinputlisting|includegraphics|verbatiminput|VerbatimInput|usepackage|import)"
+    r"(?:\[[^\]\n]{0,200}\])?\s*\{\s*(?:/(?:etc|home|root|proc|var)\b|~|(?:\.\./){2,9}(?:etc|home|root|proc)/)"
     r"|\\input\s*\{?\s*[\"']?\||\\directlua[\s\S]{0,400}?\b(?:os\s*\.\s*(?:execute|remove|rename|getenv)"
     r"|io\s*\.\s*(?:popen|open|lines))|\\open(?:in|out)[^\n=]{0,20}=?\s*[\"']?(?:/|~|\.\./))"
 )
@@ -30,12 +34,12 @@ _RUNS = {
     "rst": (
         "rst-include",
         "It takes in a file of the system when it is set",
-        r"(?m)^[ \t]*(?:\.\.[ \t]+(?:literal)?include::|:file:)\s+(?:/(?:etc|home|root|proc|var)\b|~|file:)",
+        r"(?m)^[ \t]*(?:\.\.[ \t]+(?:literal)?include::|:file:)\s+" + _OF_SYSTEM + ")",
     ),
     "adoc": (
         "adoc-include",
         "It takes in a file of the system or of another host when it is set",
-        r"(?m)^[ \t]*(?:include|link-include)::(?:/(?:etc|home|root|proc|var)\b|~|file:|https?:)",
+        r"(?m)^[ \t]*(?:include|link-include)::" + _OF_SYSTEM + "|https?:)",
     ),
     "ics": (
         "calendar-program",
@@ -47,6 +51,7 @@ _RUNNING = {kind: (code, why, re.compile(pattern)) for kind, (code, why, pattern
 _LIKE = {
     "ltx": "tex",
     "latex": "tex",
+    "bib": "tex",
     "sty": "tex",
     "cls": "tex",
     "rest": "rst",

@@ -1,17 +1,19 @@
-"""Small languages of documents, and what they fetch or run: diagrams, calendars, cards, subtitles, XML.
+"""Small languages of documents, and what they fetch or run: diagrams, calendars, cards, subtitles, playlists.
 
 Sources: PlantUML's preprocessor; Graphviz' attributes; Mermaid's clicks and labels; RFC 5545 and RFC 6350;
-WebVTT (W3C), SubRip and SAMI as players read them; "Associating Style Sheets with XML documents" (W3C).
+WebVTT (W3C), SubRip and SAMI as players read them; M3U, PLS and ASX as players read them; directives of
+docutils, AsciiDoc and Org; FDF (ISO 32000-1, 12.7.7).
 """
 
 import re
 
 from lockgate.core.verdict import Severity
-from lockgate.inspect.inspectors.page_addresses import away, public
+from lockgate.inspect.inspectors.page_addresses import public
 from lockgate.inspect.tally import Tally
 
 _OUTSIDE = r"(?:/(?!/)|~|(?:\.\./){2}|[a-z]:\\|file:|https?:|ftp:|//|\\\\)"
 """A path from the root, of a person's home or out of the folder above; or an address."""
+_ABROAD = r"(?:file:|https?:|ftp:|//|\\\\)"
 _TARGETS = {
     "puml": (
         "diagram-include",
@@ -28,6 +30,37 @@ _TARGETS = {
             r"(?i)\b(?:image|shapefile|imagepath|fontpath|stylesheet|src)\s{0,9}=\s{0,9}\"?"
             rf"({_OUTSIDE}[^\"\s\]]{{0,400}})"
         ),
+    ),
+    "rst": (
+        "rst-include",
+        "It takes in what lies elsewhere when it is set",
+        (
+            r"(?im)^[ \t]*\.\.[ \t]+(?:\|[^|\n]{1,80}\|[ \t]+)?(?:figure|image|include)::[ \t]+"
+            rf"({_ABROAD}\S{{0,400}})|^[ \t]*:url:[ \t]+({_ABROAD}\S{{0,400}})"
+        ),
+    ),
+    "adoc": (
+        "adoc-include",
+        "It takes in what lies elsewhere when it is set",
+        rf"(?im)\b(?:image|video|audio)::?({_ABROAD}[^\s\[]{{0,400}})",
+    ),
+    "org": (
+        "org-include",
+        "It takes in what lies elsewhere when it is set",
+        rf"(?im)^[ \t]*#\+(?:INCLUDE|SETUPFILE|BIBLIOGRAPHY):[ \t]*[\"']?({_OUTSIDE}[^\s\"']{{0,400}})",
+    ),
+    "m3u": (
+        "playlist-reference",
+        "It plays from a file or another machine",
+        (
+            rf"(?im)^(?:file\d{{1,4}}[ \t]*=[ \t]*)?((?:{_ABROAD}|smb:|javascript:)\S{{0,400}})"
+            rf"|\b(?:href|src)\s*=\s*[\"']((?:{_ABROAD}|smb:|javascript:)[^\"'<]{{0,400}})"
+        ),
+    ),
+    "fdf": (
+        "pdf-form-data",
+        "A form's data name a document elsewhere",
+        rf"/F\s{{0,3}}\(({_ABROAD}[^)]{{0,400}})",
     ),
     "ics": (
         "calendar-program",
@@ -67,9 +100,13 @@ _ACTS = {
     ),
     "mmd": (
         "diagram-program",
-        "It carries markup or an address that runs",
-        r"(?i)<script\b|<[a-z][^<>]{0,200}\son[a-z]{3,20}\s*=|\bjavascript:",
+        "It carries markup or an address that runs, or lets labels run code",
+        (
+            r"(?i)<script\b|<[a-z][^<>]{0,200}\son[a-z]{3,20}\s*=|\bjavascript:"
+            r"|\bsecurityLevel[\"']?\s{0,3}:\s{0,3}[\"']?loose"
+        ),
     ),
+    "fdf": ("pdf-form-data", "A form's data carry a program", r"/(?:JavaScript|JS|Launch)\b"),
     "vtt": (
         "subtitle-active",
         "It carries markup or an address that runs",
@@ -79,12 +116,11 @@ _ACTS = {
 _LIKE = {
     "plantuml": "puml", "iuml": "puml", "wsd": "puml", "pu": "puml", "gv": "dot", "mermaid": "mmd",
     "ical": "ics", "vcard": "vcf", "srt": "vtt", "smi": "vtt", "sami": "vtt", "ass": "vtt", "ssa": "vtt",
-    "sbv": "vtt", "ttml": "vtt", "lrc": "vtt",
+    "sbv": "vtt", "ttml": "vtt", "lrc": "vtt", "m3u8": "m3u", "pls": "m3u", "asx": "m3u", "wax": "m3u",
+    "wvx": "m3u", "wpl": "m3u", "xspf": "m3u", "ram": "m3u", "rest": "rst", "asciidoc": "adoc", "xfdf": "fdf",
 }  # fmt: skip
 _REACHING = {kind: (code, why, re.compile(pattern)) for kind, (code, why, pattern) in _TARGETS.items()}
 _ACTING = {kind: (code, why, re.compile(pattern)) for kind, (code, why, pattern) in _ACTS.items()}
-_STYLED = re.compile(r"<\?xml-stylesheet\b([^?]{0,2000})\?>")
-_HREF = re.compile(r"\bhref\s*=\s*[\"']([^\"']{0,1000})[\"']")
 _SHOWN, _MOST = 80, 1000
 
 
@@ -107,21 +143,10 @@ def check(tally: Tally, ending: str, text: str) -> None:
     code, why, pattern = _REACHING[kind]
     for count, found in enumerate(pattern.finditer(text)):
         address = next(part for part in found.groups() if part)
-        fact = public(address, secure=kind != "vcf")
+        fact = public(address, secure=kind == "puml")
         if count == _MOST or not fact:
             severity = Severity.INFO if fact else Severity.HIGH
             tally.note(code, severity, f"{why}: {address[:_SHOWN]}", found.start())
             return
         if not count:
             tally.note(code, Severity.INFO, f"{why}: {address[:_SHOWN]}", found.start())
-
-
-def style_sheets(tally: Tally, text: str) -> None:
-    """Note style sheets that an XML file names and that lie on another host."""
-    for count, found in enumerate(_STYLED.finditer(text)):
-        href = _HREF.search(found[1])
-        if count == _MOST or not href or not away(href[1]):
-            continue
-        severity = Severity.INFO if public(href[1], secure=True) else Severity.HIGH
-        why = f"A style sheet of another host is named: {href[1][:_SHOWN]}"
-        tally.note("xml-stylesheet", severity, why, found.start())

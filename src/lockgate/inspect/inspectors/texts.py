@@ -21,9 +21,9 @@ from lockgate.inspect.inspectors import (
     script_flow,
     settings_of_tools,
     shell_flow,
-    text_references,
     told_to_tools,
     xml_programs,
+    xml_references,
 )
 from lockgate.inspect.inspectors.chat_template import lint
 from lockgate.inspect.inspectors.code_signs import look
@@ -101,7 +101,7 @@ _ACTIVE = frozenset(
 """What acts or fetches in a drawing; that it has layers nobody sees is usual."""
 _CSV = re.compile(
     r"(?m)(?:^|[,;\t\"])[^\S\t\n]*[=+@-][^,;\n]{0,80}?(?:\|\s*'[^'\n]*'\s*!|\b(?:cmd|powershell|mshta)\b|DDE"
-    r"\s*\(|WEBSERVICE\s*\(|IMPORT(?:XML|DATA|FEED|HTML|RANGE)\s*\(|(?:HYPERLINK|IMAGE)\s*\(\s*\"{1,2}https?:[^\n]{0,200}?\"{1,2}\s*&)"
+    r"\s*\(|WEBSERVICE\s*\(|HYPERLINK\s*\(\s*\"{1,2}(?:\\\\|file:|smb:)|IMPORT(?:XML|DATA|FEED|HTML|RANGE)\s*\(|(?:HYPERLINK|IMAGE)\s*\(\s*\"{1,2}https?:[^\n]{0,200}?\"{1,2}\s*&)"
 )
 _SHELLS = frozenset({"sh", "bash", "zsh", "ksh", "bat", "cmd", "ps1", "psm1", "command"})
 _COMPLETES = re.compile(r"(?:^|/)bash[_-]completion(?:\.d|/completions)/[^/]+\Z|\.bash-completion\Z")
@@ -281,7 +281,7 @@ class TextInspector(Inspector):
     """Plain text in UTF-8."""
 
     name = "text"
-    version = 19
+    version = 20
     detects = frozenset({"text", "xml"})
 
     def inspect(self, data: memoryview, tally: Tally, context: Context) -> None:
@@ -311,7 +311,7 @@ def read_text(tally: Tally, text: str, context: Context, *, xml: bool) -> None:
         entities(tally, text, package=context.package)
         model_texts.xml(tally, text)
         if not context.package:
-            text_references.style_sheets(tally, text)
+            xml_references.check(tally, text)
     if (xml or text.lstrip()[:1] == "<") and not context.package:
         xml_programs.check(tally, text)
     drawing = "<svg" in text[:4096] and not context.package and not source

@@ -11,13 +11,21 @@ from collections.abc import Iterator
 from itertools import islice
 
 _TURN = re.compile(
-    r"<\|(?:im_start|system|user|assistant|endoftext|start_header_id|eot_id|begin_of_text)\|>"
+    r"<\|(?:im_start|im_end|system|user|assistant|endoftext|start_header_id|eot_id|begin[_▁]of[_▁]\w{2,8}|start|message"
+    r"|channel|end|call)\|>|<(?:function=\w|tool_use>)|<{2,3}\s?(?:system|instructions?)\s?>{2,3}"
     r"|<(?:start_of_turn|tool_calls?|function_calls?|tool_results?|function_results?|tool_response)>"
     r"|<invoke\s+name=|\[INST\]|<<SYS>>|\[(?:TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\]|^<think>"
+    r"|^\W{0,9}BEGIN SYSTEM PROMPT\b|^Action:[^\n]{1,80}\nAction Input:|\bassistant to=functions\.\w"
     r"|^#{2,4} Instruction:|</(?:documents?|context|file|input|data|search_results?)>\s{0,20}"
     r"(?:human|user|system|assistant)\s{0,3}:",
     re.IGNORECASE | re.MULTILINE,
 )
+_SIGNS_WORDS = """
+<| <start_of tool_ <function functions. <invoke [inst] <<sys [tool [available <think> instruction: action: <<
+</doc </context </file </input </data </search
+"""
+_SIGNS = (*_SIGNS_WORDS.split(), "begin system prompt")
+"""One of these stands in every mark; most texts have none of them."""
 _ANSWERED = re.compile(r"^#{2,4} Response:", re.MULTILINE)
 """Without it, instructions are a heading like any other (Alpaca's template has both)."""
 _FENCE = re.compile(r"^[ ]{0,3}(?:`{3}|~{3})", re.MULTILINE)
@@ -40,6 +48,9 @@ def turns(text: str, *, hidden: bool) -> Iterator[tuple[str, int]]:
         hidden: Readers do not see it, so that it explains nothing.
 
     """
+    low = text.lower()
+    if not any(sign in low for sign in _SIGNS):
+        return
     fences: list[int] | None = None
     for found in islice(_TURN.finditer(text), _MOST):
         at = found.start()
