@@ -58,6 +58,12 @@ LETTERED_GOOD = [
 ]  # fmt: skip
 
 LETTERED_BAD = [
+    bad("a pickle behind a thousand harmless values", "m.pkl",
+        pickle.dumps([*(zlib.compress(b"%d" % n) for n in range(1001)), zlib.compress(_CALL)]),
+        "over-limit", "model"),
+    bad("a pickle behind two thousand harmless words", "notes.txt",
+        b"".join(b"8004%060x\n" % n for n in range(2001)) + base64.b64encode(make.evil_pickle(2)),
+        "over-limit"),
     *(
         bad(f"{call} in {title} in a pickle", "m.pkl", _state(write(raw)), "pickle-nested", "model")
         for call, raw in _CALLS.items()

@@ -5,6 +5,8 @@ import binascii
 import re
 from collections.abc import Iterator
 
+from lockgate.inspect.limits import demand
+
 _BEGINS = re.compile(
     rb"\x80[\x02-\x05]|\(*+c[A-Za-z_][\w.]{0,80}\n[A-Za-z_]"
     rb"|\((?:[SV][^\n]{0,2000}\n)++i[A-Za-z_][\w.]{0,80}\n[A-Za-z_]"
@@ -46,11 +48,16 @@ def carried(value: bytes, *, raw: bool) -> bytes:
 
 
 def words(text: str) -> Iterator[tuple[int, bytes]]:
-    """Yield where words of a text carry what begins as a pickle does, in characters, and the bytes of it."""
-    for count, found in enumerate(_WORD.finditer(text, 0, _SEARCHED)):
-        if count == _MOST_WORDS:
-            return
+    """Yield where words of a text carry what begins as a pickle does, in characters, and the bytes of it.
+
+    Raises:
+        OverLimitError: More of them do than are looked at.
+
+    """
+    count = 0
+    for found in _WORD.finditer(text, 0, _SEARCHED):
         if raw := carried(found[0].encode("ascii"), raw=False):
+            count = demand(count + 1, _MOST_WORDS, "words that may be pickles")
             yield found.start(), raw
 
 

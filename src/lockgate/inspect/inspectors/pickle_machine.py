@@ -45,7 +45,8 @@ _MARK: Final = object()
 _MOST_TEXTS = 200_000
 _MOST_KEYS = 64
 _MOST_NESTED = 20
-_MOST_PACKED = 1_000
+MOST_PACKED = 1_000
+"""How many values of one pickle are kept that may be pickles themselves."""
 
 
 _ENCODE = "_codecs.encode"
@@ -123,7 +124,8 @@ class _Machine:
 
     def apply(self, op: str, argument: bytes) -> None:
         looked = op in BYTES or op in STRINGS
-        if looked and len(self.walk.packed) < _MOST_PACKED and (inner := carried(argument, raw=op in BYTES)):
+        if looked and not self.walk.more_packed and (inner := carried(argument, raw=op in BYTES)):
+            self.walk.more_packed = len(self.walk.packed) == MOST_PACKED
             self.walk.packed.append(inner)
         if op in STRINGS:
             text = self.text(op, argument)

@@ -58,6 +58,8 @@ class Walk:
     """The texts of the stream, as they came."""
     packed: list[bytes] = field(default_factory=list)
     """Bytes in the stream, or in letters in it, that begin as a pickle does or as one that is compressed."""
+    more_packed: bool = False
+    """Whether more of them came than are kept."""
     persistent: list[Any] = field(default_factory=list)
     """Persistent ids, as far as they are known."""
     protocol: int = 0

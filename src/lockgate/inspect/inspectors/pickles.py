@@ -72,28 +72,34 @@ class PickleInspector(Inspector):
 def _packed(tally: Tally, stream: Stream, allowed: tuple[Allowed, ...]) -> None:
     """Note a pickle among the data of another, compressed or not, that no profile covers.
 
-    Loading does not run it; whoever loads what he finds in his data does. The first few MiB are looked at.
+    Loading does not run it; whoever loads what he finds in his data does. Where more is carried than is
+    unpacked, the verdict stays open: what lies behind many harmless values may be anything.
     """
     left = _UNPACKED_ALL
     for raw in (raw for seen in stream.walks for raw in seen.packed):
         plain = _unpacked(raw)
         left -= len(plain)
         if left < 0:
-            return
+            break
         if names := imports(plain, allowed or PROFILES):
             why = f"Among its data is a pickle that imports {', '.join(names[:SHOWN])}."
             tally.note("pickle-nested", Severity.HIGH, why)
             return
+    if left < 0 or any(seen.more_packed for seen in stream.walks):
+        tally.unfinished("over-limit", "It carries more that may be pickles than is looked at.")
 
 
 def in_text(text: str) -> tuple[int, list[str]] | None:
-    """Return where a text carries, in letters, a pickle that no profile covers, and what that imports."""
-    left = _UNPACKED_ALL
+    """Return where a text carries, in letters, a pickle that no profile covers, and what that imports.
+
+    Raises:
+        OverLimitError: It carries more that may be pickles than is looked at.
+
+    """
+    unpacked = 0
     for at, raw in words(text):
         plain = _unpacked(raw)
-        left -= len(plain)
-        if left < 0:
-            return None
+        unpacked = demand(unpacked + len(plain), _UNPACKED_ALL, "bytes that may be pickles")
         if names := imports(plain, PROFILES):
             return at, names
     return None
