@@ -197,7 +197,7 @@ rule settings_of_windows_that_start_a_program
     strings:
         $remote = /(\A|\n)full address:s:/
         $starts = /\n(remoteapplicationprogram:s:[^\r\n]|drivestoredirect:s:\*|alternate shell:s:[^\r\n])/
-        $java = /<jnlp\b[^\x00]{0,4000}<all-permissions/
+        $java = /<jnl[p]\b[^\x00]{0,4000}<all-permissions/
         $click = /<(\w{1,20}:)?deploymentProvider\s[^>]{0,80}codebase=/
         $inf = /\n(RunPreSetupCommands|RunPostSetupCommands|UnRegisterOCXs|RegisterOCXs)\s{0,3}=/ nocase
         $theme = /\n(Wallpaper|SCRNSAVE\.EXE|BrandImage|Path)\s{0,3}=\s{0,3}\\\\[^\\\s]/ nocase
