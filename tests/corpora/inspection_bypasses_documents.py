@@ -299,6 +299,11 @@ DOCUMENT_BYPASSES_BAD = [
 DOCUMENT_BYPASSES_UNREAD = [
     ("a PDF with a bomb in two filters", "a.pdf", make.pdf(extra=[_twice(bytes(65 << 20))])),
     ("a file in letters that are none", "a.eml", _mail("begin 644 a.txt\r\n!!!~~~\r\nend\r\n")),
+    (
+        "an address that ends inside its host",
+        "a.eml",
+        _mail("A text.\r\n").replace(b"\r\n", b"\r\nCc: a@[x.example\r\n", 1),
+    ),
 ]
 _DOCUMENTS_GOOD = [
     (

@@ -39,10 +39,7 @@ class MailInspector(Inspector):
         raw = bytes(data)
         demand_flat(raw)
         scan(tally, raw.decode("utf-8", "replace"))
-        try:
-            self._read(email.message_from_bytes(raw, policy=policy()), tally, context)
-        except IndexError as error:  # raised by CPython's parser of structured headers where one is cut off
-            raise BrokenContentError("A header of the message ends inside its value.") from error
+        self._read(email.message_from_bytes(raw, policy=policy()), tally, context)
 
     def _read(self, message: "Message | EmailMessage", tally: Tally, context: Context) -> None:
         whole = True

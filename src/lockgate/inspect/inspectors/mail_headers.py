@@ -8,6 +8,7 @@ from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.policy import EmailPolicy
 from typing import TYPE_CHECKING
 
+from lockgate.inspect.errors import BrokenContentError
 from lockgate.inspect.limits import demand
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Headers:
 
         Raises:
             OverLimitError: It is too long, has too many parts, or all together are too long.
+            BrokenContentError: It ends inside its value.
 
         """
         known = self._made.get((name, value))
@@ -51,7 +53,10 @@ class Headers:
                 demand(len(value), HEADER, "mail header")
             if name.lower() in _WITH_PARAMETERS:
                 demand(value.count(";"), PARAMETERS, "mail parameters")
-            known = self._made[name, value] = self._make(name, value)
+            try:
+                known = self._made[name, value] = self._make(name, value)
+            except (AttributeError, IndexError) as error:  # by CPython's parser, where a value is cut off
+                raise BrokenContentError("A header of the message ends inside its value.") from error
         return known
 
 
